@@ -1,0 +1,84 @@
+"""Recover a PostgreSQL deployment that is stuck on an Alembic migration: look, plan, stamp, verify, undo.
+
+What the commands do, as functions: they print nothing, raise :class:`RescueError`, and return frozen values::
+
+    from pathlib import Path
+    from alembic_rescue import load, plan, stamp
+
+    project = load()                                   # as the `alembic` command finds it
+    print(plan(project, "774225e563ca").outcome)
+    stamp(project, "774225e563ca", confirm=lambda report: True, folder=Path("receipts"))
+
+A Project is loaded for one database at one time; load it anew after the script files changed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
+    from alembic_rescue.model import (
+        Blocker,
+        Database,
+        DatabaseReport,
+        Identity,
+        Note,
+        Outcome,
+        Receipt,
+        Recommendation,
+        Report,
+        Revision,
+        Target,
+        Verdict,
+    )
+    from alembic_rescue.project import Project, load
+    from alembic_rescue.receipts import default_folder
+    from alembic_rescue.receipts import listed as list_receipts
+    from alembic_rescue.rescue import diagnose, plan, stamp, undo
+
+__all__ = [
+    "Blocker",
+    "Database",
+    "DatabaseError",
+    "DatabaseReport",
+    "Identity",
+    "NotVerified",
+    "Note",
+    "Outcome",
+    "Project",
+    "Receipt",
+    "Recommendation",
+    "Refusal",
+    "Report",
+    "RescueError",
+    "Revision",
+    "Target",
+    "UsageError",
+    "Verdict",
+    "default_folder",
+    "diagnose",
+    "list_receipts",
+    "load",
+    "plan",
+    "stamp",
+    "undo",
+]
+
+_HOMES = {
+    "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
+    "project": ("Project", "load"),
+    "receipts": ("default_folder",),
+    "rescue": ("diagnose", "plan", "stamp", "undo"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the command's ``--help`` needs none of them."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "list_receipts":
+        return import_module(f"{__name__}.receipts").listed
+    home = next((module for module, names in _HOMES.items() if name in names), "model")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,6 @@
+"""``python -m alembic_rescue``."""
+
+from alembic_rescue.cli import main
+
+if __name__ == "__main__":
+    main()

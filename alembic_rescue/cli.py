@@ -1,0 +1,537 @@
+"""The command line: parse, call once, print, exit.  The only module that knows typer.
+
+stdout carries the answer; everything else goes to stderr.  What the commands need is imported inside them, so that
+``--help``, ``--version`` and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from alembic_rescue import errors
+from alembic_rescue.errors import RescueError
+from alembic_rescue.redact import Secrets
+
+if TYPE_CHECKING:
+    from alembic_rescue.model import Report
+    from alembic_rescue.project import Project
+
+COMMAND = "alembic-rescue"
+_UNWRAPPED = 10_000
+"""Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
+
+app = typer.Typer(
+    name=COMMAND,
+    help="Recover a deployment that is stuck on an Alembic migration: look, plan, stamp, verify, undo.",
+    epilog="Looking writes nothing. Begin with: alembic-rescue diagnose",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(str, Enum):
+    """How the answer is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Call:
+    """The options before the command: which project, and how to answer."""
+
+    config: str | None = None
+    section: str = "alembic"
+    x: tuple[str, ...] = ()
+    url: str | None = None
+    receipts: Path | None = None
+    format: Format = Format.TEXT
+    color: bool = True
+    debug: bool = False
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def load(self, lock_timeout: float | None = None) -> Project:
+        """The project that the options name."""
+        from alembic_rescue import project
+
+        return project.load(self.config, self.section, self.x, self.url, lock_timeout, self.secrets)
+
+    def receipt_folder(self, settings: dict[str, str]) -> Path:
+        """``--receipts``, else the project's setting, else the user's own folder."""
+        from alembic_rescue import receipts
+
+        chosen = self.receipts or settings.get("receipts")
+        return Path(chosen).expanduser().absolute() if chosen else receipts.default_folder()
+
+    def answer(self, text: str) -> None:
+        """Write the answer to stdout."""
+        sys.stdout.write(self.secrets.hide(text))
+        sys.stdout.flush()
+
+    def tell(self, text: str) -> None:
+        """Write anything else to stderr."""
+        sys.stderr.write(self.secrets.hide(text))
+        sys.stderr.flush()
+
+    def tell_env(self, line: str) -> None:
+        """Pass on a line that env.py or Alembic printed, with ``--debug``."""
+        if self.debug:
+            self.tell(f"env.py| {line}\n")
+
+    def style(self, stream: Any) -> dict[str, Any]:
+        """Width and colour of the text for a stream."""
+        terminal = stream.isatty()
+        width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
+        return {"width": width, "color": self.color and terminal}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{COMMAND} {version(COMMAND)}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    config: Annotated[
+        Optional[str],
+        typer.Option(
+            "-c",
+            "--config",
+            metavar="FILE",
+            envvar="ALEMBIC_CONFIG",
+            help="alembic.ini or pyproject.toml, as for alembic.",
+        ),
+    ] = None,
+    section: Annotated[
+        str,
+        typer.Option(
+            "-n",
+            "--name",
+            metavar="SECTION",
+            envvar="ALEMBIC_RESCUE_NAME",
+            help="Section of the ini file, as for alembic.",
+        ),
+    ] = "alembic",
+    x: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "-x", metavar="ARG", envvar="ALEMBIC_RESCUE_X", help="Argument for env.py, as for alembic; repeatable."
+        ),
+    ] = None,
+    url: Annotated[
+        Optional[str],
+        typer.Option(
+            "--url",
+            envvar="ALEMBIC_RESCUE_URL",
+            help="The database, whatever env.py does. With a password prefer the variable: processes are listed with "
+            "their arguments.",
+        ),
+    ] = None,
+    receipts: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--receipts",
+            metavar="DIR",
+            envvar="ALEMBIC_RESCUE_RECEIPTS",
+            help="Where receipts are kept.",
+            show_default="the user's state folder",
+        ),
+    ] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="How the answer is written to stdout.")
+    ] = Format.TEXT,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", envvar=["ALEMBIC_RESCUE_NO_COLOR", "NO_COLOR"], help="No colours.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="ALEMBIC_RESCUE_DEBUG", help="Show what env.py prints, and tracebacks.")
+    ] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Recover a deployment that is stuck on an Alembic migration: look, plan, stamp, verify, undo."""
+    del show_version
+    secrets = Secrets()
+    secrets.add_url(url or "")
+    ctx.obj = _CALLS[0] = Call(config, section, tuple(x or ()), url, receipts, format_, not no_color, debug, secrets)
+
+
+Revision = Annotated[
+    str, typer.Argument(metavar="REVISION", help="As for alembic: full or partial id, head, heads, +1, BRANCH@head.")
+]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the receipt.")
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", envvar="ALEMBIC_RESCUE_YES", help="Do not ask. Needed without a terminal.")
+]
+LockTimeout = Annotated[
+    Optional[float],
+    typer.Option(
+        "--lock-timeout",
+        metavar="SECONDS",
+        envvar="ALEMBIC_RESCUE_LOCK_TIMEOUT",
+        help="How long to wait for a lock before giving up.",
+        show_default="5",
+    ),
+]
+
+
+@app.command()
+def diagnose(
+    ctx: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", envvar="ALEMBIC_RESCUE_CHECK", help="Exit with 3 when something needs a hand.")
+    ] = False,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Where each database stands, what is pending, who blocks, and the one thing to do. Writes nothing."""
+    from alembic_rescue import rescue
+    from alembic_rescue.model import Action
+
+    call: Call = ctx.obj
+    with _working(call, "Looking at the database"):
+        report = rescue.diagnose(call.load(lock_timeout), call.tell_env)
+    if call.format is Format.JSON:
+        _answer_json(call, report)
+    else:
+        from alembic_rescue.report import text
+
+        call.answer(text.diagnosis(report, **call.style(sys.stdout)))
+    if check and any(part.recommendation.action is not Action.NOTHING for part in report.databases):
+        raise typer.Exit(errors.REFUSED)
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    revision: Revision,
+    out: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Seal the plan into FILE, for stamp --plan."
+        ),
+    ] = None,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Show everything that stamp would check and do. Writes nothing."""
+    _plan(ctx.obj, revision, lock_timeout, out)
+
+
+@app.command()
+def stamp(
+    ctx: typer.Context,
+    revision: Annotated[
+        Optional[str],
+        typer.Argument(metavar="[REVISION]", help="As for plan; may be left out with --plan.", show_default=False),
+    ] = None,
+    yes: Yes = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", envvar="ALEMBIC_RESCUE_DRY_RUN", help="Only plan; the same as the command plan."),
+    ] = False,
+    plan_file: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            envvar="ALEMBIC_RESCUE_PLAN",
+            help="A sealed plan: refuse if anything moved since.",
+        ),
+    ] = None,
+    reason: Reason = "",
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Plan, confirm, stamp, verify on a new connection, and leave a receipt."""
+    from alembic_rescue import rescue
+
+    call: Call = ctx.obj
+    sealed = _sealed_plan(plan_file) if plan_file else None
+    target = revision or (sealed[0] if sealed else None)
+    if target is None:
+        raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
+    if dry_run:
+        _plan(call, target, lock_timeout, None)
+        return
+    _terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
+    with _working(call, "Planning") as pause:
+        project = call.load(lock_timeout)
+        report = rescue.stamp(
+            project,
+            target,
+            confirm=_confirm(call, pause, yes=yes),
+            folder=call.receipt_folder(project.settings),
+            reason=reason,
+            sealed=(str(plan_file), sealed[1]) if sealed else None,
+            tell=call.tell_env,
+        )
+    _answer_written(call, report)
+
+
+@app.command()
+def undo(
+    ctx: typer.Context,
+    receipt: Annotated[
+        Optional[str],
+        typer.Argument(metavar="[RECEIPT]", help="Id or file of a receipt.", show_default="the last of this database"),
+    ] = None,
+    yes: Yes = False,
+    reason: Reason = "",
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Put back the rows of a receipt, if the database still stands where its stamp left it."""
+    from alembic_rescue import rescue
+
+    call: Call = ctx.obj
+    _terminal_or_yes(f"{COMMAND} undo", yes=yes)
+    with _working(call, "Looking at the database") as pause:
+        project = call.load(lock_timeout)
+        report = rescue.undo(
+            project,
+            receipt,
+            confirm=_confirm(call, pause, yes=yes),
+            folder=call.receipt_folder(project.settings),
+            reason=reason,
+            tell=call.tell_env,
+        )
+    _answer_written(call, report)
+
+
+@app.command()
+def receipts(ctx: typer.Context) -> None:
+    """List the receipts. Writes nothing."""
+    from alembic_rescue import receipts as kept
+
+    call: Call = ctx.obj
+    folder = call.receipt_folder(_settings_if_any(call))
+    found = kept.listed(folder)
+    if call.format is Format.JSON:
+        from alembic_rescue.report import json as report_json
+
+        call.answer(report_json.dumped(report_json.receipt_list(found)))
+    else:
+        from alembic_rescue.report import text
+
+        call.answer(text.receipt_list(found, str(folder), **call.style(sys.stdout)))
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    keep: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--keep",
+            metavar="DIR",
+            envvar="ALEMBIC_RESCUE_KEEP",
+            help="Leave project and database in DIR, for trying things out.",
+        ),
+    ] = None,
+) -> None:
+    """Play the reference incident on a private embedded PostgreSQL, end to end."""
+    from alembic_rescue.demo import play
+
+    call: Call = ctx.obj
+    play.incident(keep, call.answer)
+
+
+def main() -> NoReturn:
+    """The entry point: run the command, and turn whatever is raised into its text (or JSON) and its exit status."""
+    from alembic_rescue import interrupts
+
+    try:
+        with interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED):
+            status = app(prog_name=COMMAND, standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001 - the last handler
+        status = _fail(error)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status if isinstance(status, int) else errors.DONE)
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+_CALLS = [Call()]
+"""The call under way, for the last handler: the options' own where they could be read, else the defaults."""
+
+_LEFT_AT_ONCE = (
+    b"\nerror[interrupted]: left at once; a statement that had reached the server was asked to be cancelled\n"
+    b"help: alembic-rescue diagnose shows how the database stands, alembic-rescue receipts what was begun\n"
+)
+
+
+def _say_left_at_once() -> None:
+    os.write(2, _LEFT_AT_ONCE)
+
+
+def _cancel_running() -> None:
+    """On Ctrl-C, from the watching thread: only if a command came as far as opening connections."""
+    environment = sys.modules.get("alembic_rescue.environment")
+    if environment is not None:
+        environment.cancel_running()
+
+
+def _plan(call: Call, revision: str, lock_timeout: float | None, out: Path | None) -> None:
+    from alembic_rescue import rescue, seal
+    from alembic_rescue.model import Outcome
+    from alembic_rescue.report import json as report_json
+
+    with _working(call, "Planning"):
+        report = rescue.plan(call.load(lock_timeout), revision, call.tell_env)
+    if out is not None and report.outcome is not Outcome.REFUSED:
+        content = {**report_json.document(report), "seal": seal.parts(report)}
+        try:
+            out.write_text(report_json.dumped(content), "utf-8")
+        except OSError as error:
+            raise errors.CannotWriteFile(str(out), error.strerror or str(error)) from error
+    if report.outcome is Outcome.REFUSED:
+        raise errors.PlanRefused(report)
+    if call.format is Format.JSON:
+        _answer_json(call, report)
+        return
+    from alembic_rescue.report import text
+
+    call.answer(text.plan(report, **call.style(sys.stdout)))
+    if out is not None:
+        call.answer(f"Sealed in {out}. To carry out exactly this: {COMMAND} stamp --plan {out}\n")
+
+
+def _sealed_plan(file: Path) -> tuple[str, dict[str, Any]]:
+    """The target and the sealed parts of a plan's file."""
+    from alembic_rescue import seal
+
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        parts, fingerprint, target = content["seal"], content["fingerprint"], content["target"]
+        asked = ",".join(target["revisions"]) if len(target["revisions"]) == 1 else target["revision"]
+    except OSError as error:
+        raise errors.BadPlanFile(str(file), error.strerror or str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.BadPlanFile(str(file), "it does not have a plan's form") from error
+    if seal.fingerprint(parts) != fingerprint:
+        raise errors.BadPlanFile(str(file), "it was changed after it was sealed")
+    return asked, parts
+
+
+def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:
+    """Show the plan on stderr, and ask there."""
+
+    def confirm(report: Report) -> bool:
+        from alembic_rescue.report import text
+
+        pause()
+        call.tell(text.plan(report, **call.style(sys.stderr)))
+        if yes:
+            return True
+        (part,) = report.databases
+        change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
+        identity = part.database.identity
+        question = f"Set {identity.table} in {identity.name} from {change}?"
+        return bool(typer.confirm(call.secrets.hide(question), default=False, err=True))
+
+    return confirm
+
+
+def _terminal_or_yes(command: str, *, yes: bool) -> None:
+    if not yes and not sys.stdin.isatty():
+        raise errors.NoTerminal(command)
+
+
+@contextmanager
+def _working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
+    """Show on a terminal's stderr that work is going on, for its time; yields what ends it early."""
+    if not sys.stderr.isatty() or call.debug:
+        yield lambda: None
+        return
+    from rich.console import Console
+
+    status = Console(stderr=True, no_color=not call.color).status(f"{doing} ...")
+    with status:
+        yield status.stop
+
+
+def _answer_json(call: Call, report: Report) -> None:
+    from alembic_rescue.report import json as report_json
+
+    call.answer(report_json.dumped(report_json.document(report)))
+
+
+def _answer_written(call: Call, report: Report) -> None:
+    from alembic_rescue import receipts as kept
+    from alembic_rescue.report import text
+
+    if call.format is Format.JSON:
+        _answer_json(call, report)
+    elif report.receipt is None:
+        call.answer(text.plan(report, **call.style(sys.stdout)))
+    else:
+        call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+
+
+def _settings_if_any(call: Call) -> dict[str, str]:
+    """The project's settings where there is a project; receipts can be listed without one."""
+    try:
+        return call.load().settings
+    except RescueError:
+        if call.config is not None:
+            raise
+        return {}
+
+
+def _fail(error: BaseException) -> int:
+    """Print an error as the format asks; return its exit status."""
+    (call,) = _CALLS
+    told = _as_rescue_error(error)
+    told.message, told.help = call.secrets.hide(told.message), call.secrets.hide(told.help)
+    if call.debug:
+        import traceback
+
+        call.tell("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    if call.format is Format.JSON or _asked_for_json(sys.argv):
+        from alembic_rescue.report import json as report_json
+
+        names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+        name = next((argument for argument in sys.argv[1:] if argument in names), "")
+        call.answer(report_json.dumped(report_json.failure(name, told)))
+        return told.exit_status
+    from alembic_rescue.report import text
+
+    if isinstance(told, errors.PlanRefused) and told.report is not None:
+        call.answer(text.plan(told.report, **call.style(sys.stdout)))
+    call.tell(text.failure(told, **call.style(sys.stderr)))
+    return told.exit_status
+
+
+def _asked_for_json(argv: list[str]) -> bool:
+    """For a command line that could not be parsed."""
+    words = " ".join(argv)
+    return "--format json" in words or "--format=json" in words
+
+
+def _as_rescue_error(error: BaseException) -> RescueError:
+    if isinstance(error, RescueError):
+        return error
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return errors.Interrupted("nothing was written")
+    if hasattr(error, "format_message"):  # typer's usage errors, whichever click it brings along
+        return errors.BadUsage(str(error.format_message()))
+    return errors.InternalError(f"{type(error).__name__}: {error}")

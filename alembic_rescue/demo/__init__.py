@@ -1,0 +1,1 @@
+"""The reference incident, played on a private embedded PostgreSQL."""

@@ -1,0 +1,162 @@
+"""What went wrong inside env.py, Alembic or the driver -> one of the tool's own errors.
+
+Looks at the whole chain of causes, because env.py files wrap errors.  PostgreSQL's own codes decide where a driver
+hands them on (https://www.postgresql.org/docs/current/errcodes-appendix.html); while connecting, psycopg2 has none,
+and the words of libpq decide.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from alembic_rescue import errors
+from alembic_rescue.errors import RescueError
+
+_Make = Callable[[str, str], RescueError]
+"""(database, reason) -> error."""
+
+_BY_CODE: dict[str, _Make] = {
+    "28P01": errors.LoginRefused,
+    "28000": errors.LoginRefused,
+    "3D000": errors.DatabaseMissing,
+    "57P03": errors.ConnectionRefused,
+    "53300": errors.ConnectionRefused,
+    "57P01": errors.ConnectionLost,
+    "57P02": errors.ConnectionLost,
+    "57014": lambda _, reason: errors.StatementTimeout(reason),
+    "25006": errors.ReadOnlyServer,
+}
+_BY_WORDS: tuple[tuple[str, _Make], ...] = (
+    (r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf", errors.LoginRefused),
+    (r"database .* does not exist|unable to open database file", errors.DatabaseMissing),
+    (r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo", errors.UnknownHost),
+    (r"timeout expired|timed out", errors.ConnectTimeout),
+    (
+        (
+            r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
+            r"|too many (clients|connections)|network is unreachable|no route to host"
+        ),
+        errors.ConnectionRefused,
+    ),
+    (
+        (
+            r"server closed the connection|connection .*closed|terminating connection|connection reset|broken pipe"
+            r"|could not receive data|ssl connection has been closed"
+        ),
+        errors.ConnectionLost,
+    ),
+    (r"server does not support ssl|ssl .*(required|error)|certificate", errors.LoginRefused),
+    (r"readonly database|read-only", errors.ReadOnlyServer),
+    (r"database is locked", lambda _, __: errors.LockTimeout("the database", 0)),
+)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and its causes, the outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def of_database(error: BaseException, database: str, role: str, lock: tuple[str, float]) -> RescueError | None:
+    """The error of the database behind `error`, or None where the database is not the cause.
+
+    `lock` is what a lock would be awaited on, and for how many seconds.
+    """
+    for link in chain(error):
+        original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
+        code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+        reason = one_line(original)
+        if code == "55P03":
+            return errors.LockTimeout(*lock)
+        if code == "42501":
+            return errors.PermissionDenied(role, reason)
+        if code in _BY_CODE:
+            return _BY_CODE[code](database, reason)
+        if isinstance(link, PoolTimeout):
+            return errors.ConnectTimeout(database, reason)
+        if isinstance(link, (DBAPIError, OSError)) or _is_driver_error(original):
+            for words, make in _BY_WORDS:
+                if re.search(words, reason, re.IGNORECASE):
+                    if make(database, reason).code == "lock-timeout":
+                        return errors.LockTimeout(*lock)
+                    return make(database, reason)
+    return None
+
+
+def _is_driver_error(error: BaseException) -> bool:
+    """PEP 249: every driver has its own hierarchy below a class of that name."""
+    return any(base.__name__ == "OperationalError" for base in type(error).__mro__)
+
+
+def of_env(error: BaseException, env_path: Path, printed: str) -> RescueError:
+    """The error of env.py itself (or of the scripts and settings that it loads)."""
+    place = place_of(error, env_path)
+    if isinstance(error, SystemExit):
+        return errors.EnvExited(str(error.code), place, printed)
+    for link in chain(error):
+        if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
+            return errors.EnvVariableMissing(str(link.args[0]), place)
+        if isinstance(link, ModuleNotFoundError) and link.name in _DRIVERS:
+            return errors.DriverMissing(str(link.name), place)
+    if isinstance(error, NoSuchModuleError):
+        return errors.EnvFailed(f"{one_line(error)} (is the URL still the template's driver://...?)", place, printed)
+    if isinstance(error, CommandError) and "expected to match one row" in str(error):
+        return errors.WriteWithoutEffect("the version table", one_line(error))
+    if isinstance(error, CommandError):
+        return errors.EnvFailed(one_line(error), place, printed)
+    return errors.EnvFailed(f"{type(error).__name__}: {one_line(error)}", place, printed)
+
+
+_DRIVERS = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000", "pymysql", "MySQLdb", "aiomysql", "aiosqlite"])
+
+
+def _raised_by_environ(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].name == "__getitem__" and "_Environ" in _self_type(error)
+
+
+def _self_type(error: BaseException) -> str:
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return type(step.tb_frame.f_locals.get("self")).__name__ if step is not None else ""
+
+
+def place_of(error: BaseException, env_path: Path) -> str:
+    """``file:line`` of the project's own code nearest to where `error` was raised."""
+    root = env_path.resolve().parent.parent
+    found = str(env_path)
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        if path.is_file() and root in path.resolve().parents and "site-packages" not in path.parts:
+            found = f"{shown(path)}:{frame.lineno}"
+    return found
+
+
+def shown(path: Path) -> str:
+    """`path` for people: relative to the working directory where it is below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of `error`, on one line, without SQLAlchemy's statement and link."""
+    text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    lines = [line.strip() for line in text.splitlines()]
+    kept = [
+        line for line in lines if line and not line.startswith(("[SQL:", "(Background on this error", "LINE ", "^"))
+    ]
+    return " ".join(kept) or type(error).__name__

@@ -1,0 +1,267 @@
+"""What is known, as frozen values: the same for the Python API, the text and the JSON.  No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+
+class Outcome(str, Enum):
+    """What became of a command."""
+
+    READY = "ready"
+    """The answer is complete; for ``plan``: the stamp can be made."""
+    REFUSED = "refused"
+    NOTHING_TO_DO = "nothing-to-do"
+    STAMPED = "stamped"
+    UNDONE = "undone"
+    ERROR = "error"
+
+
+class Verdict(str, Enum):
+    """Whether what a revision creates is there.  Only APPLIED means that it was proved."""
+
+    APPLIED = "applied"
+    PARTIAL = "partial"
+    NOT_APPLIED = "not-applied"
+    UNVERIFIABLE = "unverifiable"
+    EMPTY = "empty"
+
+
+class Action(str, Enum):
+    """What a recommendation asks for."""
+
+    STAMP = "stamp"
+    RERUN = "rerun"
+    COMPLETE = "complete"
+    STOP = "stop"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A refusal or a finding: a code for machines, the fact, and the way on."""
+
+    code: str
+    message: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The one thing to do next with a database."""
+
+    action: Action
+    revision: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One script file of the graph."""
+
+    revision: str
+    doc: str
+    path: str
+    """Relative to the working directory where it is below it."""
+    content: str
+    """``sha256:...`` of the file."""
+    verdict: Verdict = Verdict.UNVERIFIABLE
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which database, as the server itself says it, and which version table in it."""
+
+    url: str
+    """The URL that was connected to, without its password; with ``--url``, that one."""
+    dialect: str
+    server_version: str
+    server_id: str
+    """Tells this database from every other, clones by file copy excepted: PostgreSQL's system identifier and the
+    database's oid; SQLite's device and inode."""
+    host: str | None
+    """None for a local socket or a file."""
+    port: int | None
+    database: str
+    role: str | None
+    encrypted: bool | None
+    """None where it has no meaning, as for a file."""
+    version_table: str
+    version_table_schema: str | None
+    """As env.py configured it; None means wherever the search path leads."""
+    version_table_found_in: str | None
+    """The schema in which the table was found; None where it does not exist, or the dialect has no schemas."""
+
+    @property
+    def name(self) -> str:
+        """For a sentence: ``shop at db.example.org:5432``."""
+        if self.dialect == "sqlite":
+            return self.database
+        return f"{self.database} at {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Host and port, or that there is none."""
+        return f"{self.host}:{self.port}" if self.host else "a local socket"
+
+    @property
+    def table(self) -> str:
+        """The version table, with its schema where that is known."""
+        return f"{self.schema}.{self.version_table}" if self.schema else self.version_table
+
+    @property
+    def schema(self) -> str | None:
+        """Where the version table is: as configured, else where it was found."""
+        return self.version_table_schema or self.version_table_found_in
+
+    @property
+    def rows_key(self) -> tuple[str, str]:
+        """Equal for two looks at the same rows, whoever looked."""
+        return (self.server_id, self.table)
+
+    @property
+    def key(self) -> tuple[str, str, str | None, str | None]:
+        """As `rows_key`, and as the same role, on which search path and permissions depend."""
+        return (self.server_id, self.table, self.version_table_schema, self.role)
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """Another session that holds or awaits a lock on the version table."""
+
+    pid: int
+    application: str
+    role: str
+    client: str
+    """Its address, or ``local``."""
+    state: str
+    """PostgreSQL's own word for it, such as ``idle in transaction (aborted)``."""
+    age_seconds: float
+    """Since its transaction began."""
+    query: str
+    """Its last statement, shortened and without passwords."""
+    locks: tuple[str, ...]
+    """Modes held, and those awaited with ``(waiting)``."""
+    blocks: tuple[str, ...]
+    """What it keeps the stamp from: the version table's name, or nothing."""
+    end_command: str
+    """The statement with which a person may end it.  The tool never does."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """What one look at one database found."""
+
+    identity: Identity
+    current_heads: tuple[str, ...]
+    """The rows of the version table, sorted; empty where it has none or does not exist."""
+    version_table_exists: bool
+    id_limit: int | None
+    """Characters that the version column holds; None where the dialect enforces nothing."""
+    read_only: str | None
+    """Why the server takes no writes, or None where it does."""
+    missing_privileges: tuple[str, ...]
+    """What the role may not do with the version table and a stamp needs."""
+    blockers: tuple[Blocker, ...]
+    findings: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One call of ``alembic.command.stamp``, with the rows that it finds and those that it leaves."""
+
+    revisions: tuple[str, ...]
+    """One revision, because with several Alembic's stamp deletes the row of a branch that stands at its target
+    already (seen from 1.10 to 1.20); several only together with `purge`, where there are no rows to find."""
+    rows_before: tuple[str, ...]
+    rows_after: tuple[str, ...]
+    purge: bool = False
+    """Delete all rows first: the way back where no stamp of single revisions leads there."""
+
+
+@dataclass(frozen=True)
+class DatabaseReport:
+    """One database in a report: where it stands, and what a stamp to the target would do to it."""
+
+    database: Database
+    revisions: tuple[Revision, ...]
+    """``plan``, ``stamp``: what the stamp skips.  ``diagnose``: what is pending.  In the order Alembic would run."""
+    heads_after: tuple[str, ...]
+    stamps: tuple[Stamp, ...]
+    """The calls that lead from the current heads to `heads_after`; empty where nothing is to be written."""
+    pending_after: tuple[str, ...]
+    refusals: tuple[Note, ...]
+    findings: tuple[Note, ...]
+    recommendation: Recommendation
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the target stands for."""
+
+    asked: str
+    revisions: tuple[str, ...]
+    """Full ids; more than one only for ``heads``, none for ``base``."""
+    doc: str | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer of ``diagnose``, ``plan``, ``stamp`` and ``undo``."""
+
+    command: str
+    outcome: Outcome
+    target: Target | None
+    script_heads: tuple[str, ...]
+    databases: tuple[DatabaseReport, ...]
+    fingerprint: str | None = None
+    """Over everything that a sealed plan stands for; see :mod:`alembic_rescue.seal`."""
+    receipt: Path | None = None
+
+    @property
+    def refusals(self) -> tuple[Note, ...]:
+        """Those of all databases."""
+        return tuple(r for d in self.databases for r in d.refusals)
+
+
+class ReceiptState(str, Enum):
+    """How far the write of a receipt came."""
+
+    BEGUN = "begun"
+    """On disk before the write.  Still so afterwards: the program ended in between, nothing is known."""
+    VERIFIED = "verified"
+    """A new connection read the expected rows."""
+    FAILED = "failed"
+    """The write was refused or failed; `rows_found` tells what was read back, if it could be."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was, what is, and how to go back.  Having a receipt means: its stamp was about to be made."""
+
+    id: str
+    command: str
+    """``stamp`` or ``undo``."""
+    created: datetime
+    """UTC."""
+    state: ReceiptState
+    database: Identity
+    target: str
+    reason: str
+    rows_before: tuple[str, ...]
+    rows_after: tuple[str, ...]
+    """The rows expected, worked out beforehand."""
+    rows_found: tuple[str, ...] | None
+    """The rows read back; None until then."""
+    skipped: tuple[Revision, ...]
+    sql: tuple[str, ...]
+    """The statements that put `rows_before` back by hand."""
+    undoes: str | None
+    """The id of the receipt that this undo takes back."""
+    tool_version: str
+    alembic_version: str
+    path: Path
+    """The file that it stands in."""

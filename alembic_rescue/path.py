@@ -1,0 +1,291 @@
+"""The path check: revision graph + current heads + target -> what a stamp would skip, or the refusal.
+
+Pure: no database, no disk.  Ancestry, partial ids and symbols are resolved by Alembic's own
+:class:`~alembic.script.revision.RevisionMap`; what is added here is the order of the questions, and which rows
+the stamp must leave.
+
+A *row* is a row of the version table.  Alembic keeps one row per branch: the rows are the *current heads*.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from alembic.script.revision import (
+    CycleDetected,
+    MultipleHeads,
+    ResolutionError,
+    Revision,
+    RevisionError,
+    RevisionMap,
+)
+
+from alembic_rescue import errors
+from alembic_rescue.model import Stamp
+
+_RELATIVE = re.compile(r"(?:(?P<branch>.+?)@)?(?P<start>\w+)?(?P<count>[+-]\d+)")
+"""The form of a relative target, as in ``alembic.script.revision`` (public documentation: "Relative Migration
+Identifiers"): ``+2``, ``branch@+1``, ``ae10+2``."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """What lies between the current heads and the target.  Having a Path means that the stamp is forward and on it."""
+
+    targets: tuple[str, ...]
+    """The full ids that the target stands for; more than one only for ``heads``."""
+    skipped: tuple[str, ...]
+    """The revisions that the stamp marks as applied, in the order in which Alembic would run them."""
+    heads_after: tuple[str, ...]
+    """The rows that a successful ``alembic upgrade TARGET`` would leave, sorted."""
+    stamps: tuple[Stamp, ...]
+    """The calls of ``alembic.command.stamp``, in this order, that leave those rows."""
+    pending_after: tuple[str, ...]
+    """What ``alembic upgrade heads`` would still run afterwards, in its order."""
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """The target is current already."""
+        return not self.stamps
+
+
+def check_graph(graph: RevisionMap) -> None:
+    """Load `graph` and refuse what Alembic only warns of.  Must be the first use of the map: it warns once.
+
+    Raises:
+        DuplicateRevision: two files bear one id (Alembic would silently use the last that it reads).
+        RevisionCycle: the files follow one another in a circle.
+        MissingRevision: a file follows one that is not there.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            graph.heads  # noqa: B018 - loads the map
+        except CycleDetected as cycle:
+            raise errors.RevisionCycle(list(cycle.revisions)) from cycle
+        except (RevisionError, KeyError) as broken:
+            raise errors.MissingRevision(_warned(caught) or str(broken)) from broken
+    for warning in caught:
+        if duplicate := re.fullmatch(r"Revision (\S+) is present more than once", str(warning.message)):
+            raise errors.DuplicateRevision(duplicate[1], [])
+
+
+def _warned(caught: Iterable[warnings.WarningMessage]) -> str:
+    return "; ".join(str(w.message) for w in caught if issubclass(w.category, UserWarning))
+
+
+def check_current(graph: RevisionMap, current: Collection[str]) -> None:
+    """Refuse a version table whose rows the scripts cannot explain.
+
+    Raises:
+        UnknownCurrent: a row is in none of the files (full ids only: Alembic never writes a partial one).
+        OverlappingCurrent: a row is an ancestor of another.  Alembic raises on such rows in most of its commands.
+    """
+    for row in sorted(current):
+        if _find(graph, row) is None:
+            raise errors.UnknownCurrent(row)
+    for descendant in sorted(current):
+        for ancestor in sorted((_up_to(graph, [descendant]) & set(current)) - {descendant}):
+            raise errors.OverlappingCurrent(ancestor, descendant)
+
+
+def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path:
+    """Return the path from `current` to `target`, which may be any symbol that ``alembic upgrade`` takes.
+
+    Raises:
+        UnknownCurrent, OverlappingCurrent: see :func:`check_current`.
+        UnknownRevision, AmbiguousRevision, SeveralTargets, AmbiguousRelative, TargetAboveHead: `target` names
+            no revision, or more than one.
+        TargetBehindCurrent, TargetBesideCurrent: it names one that a stamp must not go to.
+    """
+    check_current(graph, current)
+    targets = _resolve(graph, tuple(sorted(current)), target)
+    applied = _up_to(graph, current)
+    if not targets:  # base
+        if current:
+            raise errors.TargetBehindCurrent("base", errors.listed(sorted(current)), in_order(graph, applied))
+        return Path((), (), (), (), pending(graph, current))
+    wanted = [t for t in targets if t not in applied or not _is_there(graph, t, current)]
+    for revision in wanted:
+        _check_on_path(graph, current, applied, revision)
+    skipped = in_order(graph, _up_to(graph, wanted) - applied)
+    after = rows_after(graph, current, skipped)
+    return Path(
+        targets=targets,
+        skipped=skipped,
+        heads_after=after,
+        stamps=find_stamps(graph, current, after),
+        pending_after=pending(graph, after),
+    )
+
+
+def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection[str]) -> tuple[Stamp, ...]:
+    """The stamps that lead from the rows `current` to exactly the rows `wanted`, forward or back.
+
+    One stamp for each wanted row that is not there; each takes the place of the rows on its own lineage
+    (``ScriptDirectory._stamp_revs``).  Where that does not lead there, such as a row too many: all rows anew.
+    """
+    stamps: list[Stamp] = []
+    rows = tuple(sorted(current))
+    for revision in in_order(graph, set(wanted) - set(current)):
+        after = {r for r in rows if r not in _up_to(graph, [revision]) and revision not in _up_to(graph, [r])}
+        stamps.append(Stamp((revision,), rows, tuple(sorted(after | {revision}))))
+        rows = stamps[-1].rows_after
+    if rows != tuple(sorted(wanted)):
+        stamps = [Stamp(tuple(sorted(wanted)) or ("base",), tuple(sorted(current)), tuple(sorted(wanted)), True)]
+    return tuple(stamps)
+
+
+def pending(graph: RevisionMap, current: Collection[str]) -> tuple[str, ...]:
+    """What ``alembic upgrade heads`` would run from `current`, in its order."""
+    return in_order(graph, set(_ids(graph)) - _up_to(graph, current))
+
+
+def rows_after(graph: RevisionMap, current: Collection[str], run: Sequence[str]) -> tuple[str, ...]:
+    """The rows that running the revisions `run`, in that order, leaves in a version table that holds `current`.
+
+    Alembic's own rule (``HeadMaintainer.update_to_step``): each revision takes the place of the rows that it
+    directly follows, by ``down_revision`` or by ``depends_on``; where there is none, it is a new row.
+    """
+    rows = set(current)
+    for revision_id in run:
+        rows -= _follows(graph, _get(graph, revision_id))
+        rows.add(revision_id)
+    return tuple(sorted(rows))
+
+
+def in_order(graph: RevisionMap, revisions: Collection[str]) -> tuple[str, ...]:
+    """Sort `revisions` as Alembic would run them: by its own walk over the whole graph, turned round."""
+    if not revisions:
+        return ()
+    return tuple(r for r in reversed(_ids(graph)) if r in revisions)
+
+
+def check_length(revisions: Iterable[str], limit: int | None) -> None:
+    """Refuse an id that the version column cannot hold; `limit` in characters, None where nothing is enforced.
+
+    Raises:
+        RevisionTooLong: before the first statement, because with several rows the first would already be written.
+    """
+    for revision in revisions:
+        if limit is not None and len(revision) > limit:
+            raise errors.RevisionTooLong(revision, limit)
+
+
+def _is_there(graph: RevisionMap, target: str, current: Collection[str]) -> bool:
+    """An applied target that needs no move: a row, or a head whose row another one took over by ``depends_on``."""
+    return target in current or not _get(graph, target).nextrev
+
+
+def _check_on_path(graph: RevisionMap, current: Collection[str], applied: set[str], target: str) -> None:
+    if target in applied:
+        row = next(r for r in sorted(current) if target in _up_to(graph, [r]))
+        rerun = in_order(graph, _up_to(graph, [row]) - _up_to(graph, [target]))
+        raise errors.TargetBehindCurrent(target, row, rerun)
+    if current and not _up_to(graph, [target]) & _tips(graph, applied):
+        raise errors.TargetBesideCurrent(target, sorted(current))
+
+
+def _tips(graph: RevisionMap, applied: set[str]) -> set[str]:
+    """Where each branch stands: what is applied and has no applied successor of its own branch.
+
+    More than the rows: a row that another branch took over by ``depends_on`` is still where its branch stands.
+    """
+    return {r for r in applied if not set(_get(graph, r).nextrev) & applied}
+
+
+def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple[str, ...]:
+    """The full ids that `target` stands for; empty for ``base``."""
+    if target in ("heads", "head") and not graph.heads:
+        raise errors.UnknownRevision(target, "there are no revisions at all")
+    relative = _RELATIVE.fullmatch(target)
+    try:
+        if relative and _find(graph, target) is None:
+            return _resolve_relative(graph, current, target, relative)
+        found = graph.get_revisions(target)
+        if target.endswith("head") and len(found) > 1:
+            raise errors.SeveralTargets(target, [_id(r) for r in found])
+        return tuple(sorted({_id(r) for r in found if r is not None}))
+    except MultipleHeads as several:
+        raise errors.SeveralTargets(target, list(several.heads)) from several
+    except ResolutionError as unresolved:
+        candidates = [r for r in _ids(graph) if r.startswith(unresolved.argument)]
+        if len(candidates) > 1 and "Multiple revisions" in str(unresolved):
+            raise errors.AmbiguousRevision(target, sorted(candidates)) from unresolved
+        reason = str(unresolved) if "@" in target or "four characters" in str(unresolved) else ""
+        raise errors.UnknownRevision(target, reason) from unresolved
+
+
+def _resolve_relative(
+    graph: RevisionMap, current: tuple[str, ...], target: str, form: re.Match[str]
+) -> tuple[str, ...]:
+    """Count as ``alembic upgrade`` does: its walk yields the revisions to run, the target is the last of them."""
+    count, start = int(form["count"]), form["start"]
+    if count < 0 and start is None:
+        rows = errors.listed(current) if current else "base"
+        raise errors.TargetBehindCurrent(target, rows, [rows])
+    lower = () if start else current
+    try:
+        upto = [r.revision for r in graph.iterate_revisions(target, lower, implicit_base=True)]
+    except (MultipleHeads, ResolutionError):
+        raise
+    except RevisionError as error:
+        if "produce" in str(error):
+            raise errors.TargetAboveHead(target, sorted(graph.heads)) from error
+        raise errors.AmbiguousRelative(target, str(error)) from error
+    if not upto and not start:
+        # Alembic walked no further than where it stands: the branch has nothing left to count.
+        raise errors.TargetAboveHead(target, sorted(graph.heads))
+    below = set().union(*(_follows(graph, _get(graph, r)) for r in upto)) if upto else set()
+    return tuple(sorted(set(upto) - below))
+
+
+def _up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
+    """`revisions` and everything that they build on, by ``down_revision`` and by ``depends_on``."""
+    seen: set[str] = set()
+    todo = list(revisions)
+    while todo:
+        revision = todo.pop()
+        if revision not in seen:
+            seen.add(revision)
+            todo.extend(_follows(graph, _get(graph, revision)))
+    return seen
+
+
+def _follows(graph: RevisionMap, revision: Revision) -> set[str]:
+    """The revisions that `revision` directly follows; labels and partial ids in ``depends_on`` are resolved."""
+    named = [*_tuple(revision.down_revision), *_tuple(revision.dependencies)]
+    return {_id(found) for name in named for found in graph.get_revisions(name) if found is not None}
+
+
+def _ids(graph: RevisionMap) -> list[str]:
+    """All revision ids, the latest first, in the order in which Alembic walks them."""
+    return [r.revision for r in graph.iterate_revisions("heads", "base", assert_relative_length=False)]
+
+
+def _find(graph: RevisionMap, revision_id: str) -> Revision | None:
+    """The revision with exactly this id; labels, symbols and partial ids do not count."""
+    try:
+        found = graph.get_revision(revision_id)
+    except RevisionError:
+        return None
+    return found if found is not None and found.revision == revision_id else None
+
+
+def _get(graph: RevisionMap, revision_id: str) -> Revision:
+    found = graph.get_revision(revision_id)
+    assert found is not None, revision_id
+    return found
+
+
+def _id(revision: Revision | str | None) -> str:
+    return revision.revision if isinstance(revision, Revision) else str(revision)
+
+
+def _tuple(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)

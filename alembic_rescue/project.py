@@ -1,0 +1,219 @@
+"""The user's project: where its Alembic configuration is, loaded as the ``alembic`` command loads it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alembic.config import CommandLine, Config
+from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionMap
+from alembic.util import CommandError
+from sqlalchemy.engine import URL
+
+from alembic_rescue import errors, scripts, urls
+from alembic_rescue.failures import one_line, shown
+from alembic_rescue.redact import Secrets
+from alembic_rescue.sessions import Timeouts
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAMES = ("alembic.ini", "pyproject.toml")
+SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")
+"""What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
+_SKIPPED_FOLDERS = frozenset(["node_modules", "site-packages", "__pycache__", "venv", "env", "dist", "build"])
+_DEPTH = 4
+"""How many folders down other configurations are looked for, to name them in the error."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A loaded project.  Having one means that its configuration could be read and its scripts form a sound graph."""
+
+    config: Config
+    script: ScriptDirectory
+    graph: RevisionMap
+    """Of that directory, read once and checked: no duplicate ids, no circle, no gap."""
+    url: URL | None
+    """What ``--url`` says; it wins over whatever env.py does."""
+    source: str
+    """The configuration file, for people."""
+    settings: dict[str, str]
+    """Of the section ``[alembic_rescue]``."""
+    timeouts: Timeouts
+    secrets: Secrets = field(repr=False)
+
+    @property
+    def env_path(self) -> Path:
+        """The project's env.py."""
+        return Path(self.script.dir) / "env.py"
+
+
+def load(
+    config_file: str | None = None,
+    section: str = "alembic",
+    x: Sequence[str] = (),
+    url: str | None = None,
+    lock_timeout: float | None = None,
+    secrets: Secrets | None = None,
+) -> Project:
+    """Load the project of the working directory, or the one of `config_file`.
+
+    Args:
+        config_file: as ``alembic -c``; an ini file or a ``pyproject.toml``.
+        section: as ``alembic -n``.
+        x: as ``alembic -x``, for env.py.
+        url: the database to use, whatever env.py says.
+        lock_timeout: in seconds; None takes the project's setting, or 5.
+        secrets: where the passwords that come up are remembered, to be kept out of all text.
+
+    Raises:
+        NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
+        DuplicateRevision, RevisionCycle, MissingRevision: the script files contradict one another.
+    """
+    secrets = secrets or Secrets()
+    secrets.add(os.environ.get("PGPASSWORD"))
+    for variable in (url, os.environ.get("DATABASE_URL")):
+        secrets.add_url(variable or "")
+    ini, toml = _files(config_file)
+    source = shown(ini or toml or Path())
+    try:
+        config = _config(ini, toml, section, x)
+        configured = config.get_section(section) or {}
+        settings = _settings(config, toml)
+        timeouts = _timeouts(source, settings, lock_timeout)
+    except errors.RescueError:
+        raise
+    except Exception as error:  # configparser, tomllib, Alembic: whatever they raise, the file is off
+        raise errors.BadConfig(source, secrets.hide(one_line(error))) from error
+    for value in configured.values():
+        secrets.add_url(value)
+    chosen = urls.with_installed_driver(urls.parse(url), configured.get("sqlalchemy.url")) if url else None
+    if chosen is not None:
+        secrets.add(chosen.password)
+        rendered = chosen.render_as_string(hide_password=False)
+        config.set_section_option(section, "sqlalchemy.url", rendered.replace("%", "%%"))
+    script = _script(config, source, section)
+    return Project(config, script, _graph(script, source), chosen, source, settings, timeouts, secrets)
+
+
+def _files(config_file: str | None) -> tuple[Path | None, Path | None]:
+    """The ini file and the toml file to load; Alembic reads both where both are there."""
+    named = Path(config_file) if config_file else None
+    if named is not None and not named.is_file():
+        raise errors.NoConfig(str(named), find_below(Path.cwd()))
+    ini: Path | None = None
+    toml: Path | None = None
+    if named is None:
+        here_ini, here_toml = Path(NAMES[0]), Path(NAMES[1])
+        ini, toml = here_ini if here_ini.is_file() else None, here_toml
+    elif named.name == NAMES[1]:
+        toml = named
+    else:
+        ini = named
+    if toml is not None and not _has_alembic(toml):
+        toml = None
+    if ini is None and toml is None:
+        if named is not None:
+            raise errors.NoScriptLocation(str(named), "tool.alembic")
+        raise errors.NoConfig(
+            f"alembic.ini (or a pyproject.toml with [tool.alembic]) in {Path.cwd()}", find_below(Path.cwd())
+        )
+    return ini, toml
+
+
+def _has_alembic(toml: Path) -> bool:
+    try:
+        return "alembic" in tomllib.loads(toml.read_text("utf-8")).get("tool", {})
+    except (OSError, ValueError):
+        return False
+
+
+def find_below(root: Path) -> list[str]:
+    """The Alembic configurations in the folders below `root`, the nearest first, relative to it."""
+    found: list[Path] = []
+    for folder, subfolders, files in os.walk(root):
+        here = Path(folder)
+        depth = len(here.relative_to(root).parts)
+        subfolders[:] = sorted(f for f in subfolders if f not in _SKIPPED_FOLDERS and not f.startswith("."))
+        if depth >= _DEPTH:
+            subfolders[:] = []
+        if NAMES[0] in files:
+            found.append(here / NAMES[0])
+        if NAMES[1] in files and _has_alembic(here / NAMES[1]):
+            found.append(here / NAMES[1])
+    return [str(p.relative_to(root)) for p in sorted(found, key=lambda p: (len(p.parts), p))]
+
+
+def _config(ini: Path | None, toml: Path | None, section: str, x: Sequence[str]) -> Config:
+    """The Config that ``alembic -c ... -n ... -x ... current`` makes, its parsed command line included."""
+    arguments = ["-n", section, *(part for value in x for part in ("-x", value)), "current"]
+    if ini:
+        arguments = ["-c", str(ini), *arguments]
+    options = CommandLine(prog="alembic").parser.parse_args(arguments)
+    more: dict[str, Any] = {"toml_file": str(toml)} if toml else {}  # Alembic 1.16 and later
+    try:
+        config = Config(str(ini) if ini else None, ini_section=section, cmd_opts=options, **more)
+    except TypeError as error:
+        raise errors.BadConfig(shown(toml or Path()), "this version of Alembic does not read pyproject.toml") from error
+    config.file_config  # noqa: B018 - reads the file
+    return config
+
+
+def _script(config: Config, source: str, section: str) -> ScriptDirectory:
+    try:
+        return ScriptDirectory.from_config(config)
+    except CommandError as error:
+        if "script_location" in str(error) or "has no" in str(error):
+            raise errors.NoScriptLocation(source, section) from error
+        raise errors.BadConfig(source, one_line(error)) from error
+    except Exception as error:  # a package that cannot be imported, interpolation, ...
+        raise errors.BadConfig(source, f"{type(error).__name__}: {one_line(error)}") from error
+
+
+def _graph(script: ScriptDirectory, source: str) -> RevisionMap:
+    try:
+        return scripts.graph(script)
+    except errors.RescueError:
+        raise
+    except Exception as error:  # a revision file is Python, and may raise anything when it is read
+        raise errors.BadConfig(
+            source, f"a revision file cannot be read: {type(error).__name__}: {one_line(error)}"
+        ) from error
+
+
+def _settings(config: Config, toml: Path | None) -> dict[str, str]:
+    found = dict(tomllib.loads(toml.read_text("utf-8")).get("tool", {}).get("alembic_rescue", {})) if toml else {}
+    section = config.get_section("alembic_rescue") or {}
+    defaults = config.file_config.defaults()
+    found.update({k: v for k, v in section.items() if k in SETTINGS or k not in defaults})
+    if unknown := sorted(set(found) - set(SETTINGS)):
+        raise errors.BadConfig(
+            "[alembic_rescue]",
+            f"it has no setting {errors.listed(unknown)}; its settings are {errors.listed(SETTINGS)}",
+        )
+    return {k: str(v) for k, v in found.items()}
+
+
+def _timeouts(source: str, settings: dict[str, str], lock: float | None) -> Timeouts:
+    seconds: dict[str, float] = {}
+    for name in ("lock", "statement", "connect"):
+        value = settings.get(f"{name}_timeout")
+        if value is None:
+            continue
+        try:
+            seconds[name] = float(value)
+        except ValueError:
+            raise errors.BadConfig(source, f"{name}_timeout is {value!r}, which is not a number of seconds") from None
+    if lock is not None:
+        seconds["lock"] = lock
+    if bad := [f"{name}_timeout" for name, value in seconds.items() if not value > 0]:
+        raise errors.BadConfig(source, f"{errors.listed(bad)} must be more than 0 seconds")
+    return Timeouts(**seconds)

@@ -1,0 +1,208 @@
+"""Receipts: what was, what is, how to go back.  One JSON file each, mode 0600.
+
+Having a receipt on disk means: its stamp was about to be made.  It is written, and synced, before the first
+statement; it is completed (in one rename) when the outcome is known.  None is ever deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from alembic_rescue import errors
+from alembic_rescue.model import Identity, Receipt, ReceiptState, Revision, Verdict
+
+FORMAT = 1
+_SUFFIX = ".json"
+
+
+def default_folder() -> Path:
+    """``$XDG_STATE_HOME/alembic-rescue``, or the platform's own place for a user's state."""
+    if folder := os.environ.get("XDG_STATE_HOME"):
+        return Path(folder) / "alembic-rescue"
+    return platformdirs.user_state_path("alembic-rescue", appauthor=False)
+
+
+def begin(
+    folder: Path,
+    command: str,
+    database: Identity,
+    target: str,
+    reason: str,
+    rows_before: Sequence[str],
+    rows_after: Sequence[str],
+    skipped: Sequence[Revision],
+    table: str,
+    undoes: str | None = None,
+) -> Receipt:
+    """Put a new receipt on disk and return it.
+
+    Args:
+        table: the version table as SQL, quoted, for the statements that go back by hand.
+
+    Raises:
+        ReceiptNotWritten: the disk refuses it; then nothing may be stamped.
+    """
+    created = datetime.now(timezone.utc)
+    receipt_id = f"{created:%Y%m%dT%H%M%S}-{command}-{secrets.token_hex(3)}"
+    receipt = Receipt(
+        id=receipt_id,
+        command=command,
+        created=created,
+        state=ReceiptState.BEGUN,
+        database=database,
+        target=target,
+        reason=reason,
+        rows_before=tuple(rows_before),
+        rows_after=tuple(rows_after),
+        rows_found=None,
+        skipped=tuple(skipped),
+        sql=restoring_sql(table, rows_before, rows_after),
+        undoes=undoes,
+        tool_version=version("alembic-rescue"),
+        alembic_version=version("alembic"),
+        path=folder / f"{receipt_id}{_SUFFIX}",
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+        _write(receipt)
+    except OSError as error:
+        raise errors.ReceiptNotWritten(str(folder), error.strerror or str(error)) from error
+    return receipt
+
+
+def complete(receipt: Receipt, state: ReceiptState, rows_found: Sequence[str] | None) -> Receipt:
+    """Return `receipt` with its outcome, on disk as well.
+
+    Raises:
+        OSError: the disk refuses it now; the receipt as begun still stands, and still leads back.
+    """
+    completed = replace(receipt, state=state, rows_found=None if rows_found is None else tuple(rows_found))
+    _write(completed)
+    return completed
+
+
+def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[str]) -> tuple[str, ...]:
+    """The statements that put `rows_before` back where `rows_after` stand, for a person with psql."""
+    gone, new = [r for r in rows_before if r not in rows_after], [r for r in rows_after if r not in rows_before]
+    if len(gone) == len(new) == 1:
+        return (f"UPDATE {table} SET version_num = {_literal(gone[0])} WHERE version_num = {_literal(new[0])};",)  # noqa: S608
+    statements = [f"DELETE FROM {table} WHERE version_num = {_literal(row)};" for row in new]  # noqa: S608
+    statements += [f"INSERT INTO {table} (version_num) VALUES ({_literal(row)});" for row in gone]  # noqa: S608
+    return ("BEGIN;", *statements, "COMMIT;") if len(statements) > 1 else tuple(statements)
+
+
+def listed(folder: Path) -> list[Receipt]:
+    """All receipts of `folder`, the oldest first; files that are none are passed over."""
+    found = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        try:
+            found.append(read(path))
+        except errors.BadReceipt:
+            continue
+    return sorted(found, key=lambda receipt: (receipt.created, receipt.id))
+
+
+def read(path: Path) -> Receipt:
+    """Read one receipt.
+
+    Raises:
+        BadReceipt: the file cannot be read, or is none.
+    """
+    try:
+        return _from_json(json.loads(path.read_text("utf-8")), path)
+    except OSError as error:
+        raise errors.BadReceipt(str(path), error.strerror or str(error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise errors.BadReceipt(str(path), "it does not have a receipt's form") from error
+
+
+def find(folder: Path, named: str) -> Receipt:
+    """The receipt that `named` means: a file, an id, or the beginning of an id that only one has.
+
+    Raises:
+        NoReceipt, BadReceipt: see there.
+    """
+    if named.endswith(_SUFFIX) or os.sep in named:
+        return read(Path(named))
+    matching = [receipt for receipt in listed(folder) if receipt.id.startswith(named)]
+    if len(matching) != 1:
+        several = f" (several begin so: {errors.listed(r.id for r in matching)})" if matching else ""
+        raise errors.NoReceipt(f"{named}{several}", str(folder))
+    return matching[0]
+
+
+def undone_by(folder: Path, receipt: Receipt) -> Receipt | None:
+    """The receipt of the undo that took `receipt` back, if one did."""
+    for later in listed(folder):
+        if later.undoes == receipt.id and later.state is ReceiptState.VERIFIED:
+            return later
+    return None
+
+
+def last_to_undo(folder: Path, database: Identity) -> Receipt | None:
+    """The newest stamp of `database` that may have reached it and was not undone."""
+    of_database = [r for r in listed(folder) if r.database.rows_key == database.rows_key]
+    undone = {r.undoes for r in of_database if r.state is ReceiptState.VERIFIED}
+    for receipt in reversed(of_database):
+        reached = receipt.state is not ReceiptState.FAILED or receipt.rows_found != receipt.rows_before
+        if receipt.command == "stamp" and reached and receipt.id not in undone:
+            return receipt
+    return None
+
+
+def to_json(receipt: Receipt) -> dict[str, Any]:
+    """The receipt as it stands in its file."""
+    content = {"format": FORMAT, **asdict(receipt)}
+    content["created"] = receipt.created.isoformat()
+    del content["path"]
+    return content
+
+
+def _write(receipt: Receipt) -> None:
+    """Write whole or not at all: to a file beside it, synced, then renamed."""
+    beside = receipt.path.with_suffix(".part")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(to_json(receipt), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(receipt.path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _from_json(content: dict[str, Any], path: Path) -> Receipt:
+    if content.pop("format") != FORMAT:
+        raise ValueError("another format")
+    rows = {key: tuple(content[key]) for key in ("rows_before", "rows_after", "sql")}
+    found = content["rows_found"]
+    return Receipt(
+        **{
+            **content,
+            **rows,
+            "rows_found": None if found is None else tuple(found),
+            "created": datetime.fromisoformat(content["created"]),
+            "state": ReceiptState(content["state"]),
+            "database": Identity(**content["database"]),
+            "skipped": tuple(Revision(**{**r, "verdict": Verdict(r["verdict"])}) for r in content["skipped"]),
+            "path": path,
+        }
+    )
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,79 @@
+"""The JSON of format 1: one document for each command.  Fields may be added; these keep their names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from alembic_rescue import receipts
+from alembic_rescue.errors import LockTimeout, Refusal, RescueError
+from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
+
+FORMAT = 1
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The document of a report."""
+    target = report.target
+    one = target.revisions[0] if target and len(target.revisions) == 1 else None
+    return {
+        "format": FORMAT,
+        "command": report.command,
+        "outcome": report.outcome.value,
+        "refusals": [asdict(note) for note in report.refusals],
+        "target": target and {"revision": one or target.asked, "revisions": list(target.revisions), "doc": target.doc},
+        "script_heads": list(report.script_heads),
+        "databases": [_database(part) for part in report.databases],
+        "fingerprint": report.fingerprint,
+        "receipt": str(report.receipt) if report.receipt else None,
+        "error": None,
+    }
+
+
+def failure(command: str, error: RescueError) -> dict[str, Any]:
+    """The document of a refusal or an error, with all that was known when it was raised."""
+    base = Report(command, Outcome.ERROR, None, (), ())
+    content = document(error.report or base)
+    note = asdict(Note(error.code, error.message, error.help))
+    if isinstance(error, LockTimeout):
+        note["blockers"] = [asdict(blocker) for blocker in error.blockers]
+    if isinstance(error, Refusal):
+        content["outcome"] = Outcome.REFUSED.value
+        content["refusals"] = content["refusals"] or [note]
+    else:
+        content["outcome"] = Outcome.ERROR.value
+        content["error"] = note
+    return content
+
+
+def receipt_list(found: Sequence[Receipt]) -> dict[str, Any]:
+    """The document of ``receipts``."""
+    content = document(Report("receipts", Outcome.READY, None, (), ()))
+    return {**content, "receipts": [{**receipts.to_json(r), "path": str(r.path)} for r in found]}
+
+
+def dumped(content: Mapping[str, Any]) -> str:
+    """The document as text, with its closing newline."""
+    return json.dumps(content, indent=2, default=str) + "\n"
+
+
+def _database(part: DatabaseReport) -> dict[str, Any]:
+    database, identity = part.database, part.database.identity
+    return {
+        **asdict(identity),
+        "version_table_exists": database.version_table_exists,
+        "current_heads": list(database.current_heads),
+        "heads_after": list(part.heads_after),
+        "stamps": [list(stamp.revisions) for stamp in part.stamps],
+        "revisions": [_revision(revision) for revision in part.revisions],
+        "pending_after": list(part.pending_after),
+        "blockers": [asdict(blocker) for blocker in database.blockers],
+        "findings": [asdict(note) for note in part.findings],
+        "recommendation": {**asdict(part.recommendation), "action": part.recommendation.action.value},
+    }
+
+
+def _revision(revision: Revision) -> dict[str, Any]:
+    return {**asdict(revision), "verdict": revision.verdict.value, "accepted": False, "objects": []}

@@ -1,0 +1,273 @@
+"""Reports for a person at a terminal.  Returns strings; the width and whether to colour are told."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from alembic_rescue.errors import LockTimeout, RescueError, listed, rows
+from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report, Revision
+
+_ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "yellow"}
+_SHOWN_PENDING = 5
+
+
+class _Page:
+    """Collects what a report prints; the only place that knows the printing library's console."""
+
+    def __init__(self, width: int, *, color: bool) -> None:
+        self._out = io.StringIO()
+        self._console = Console(
+            file=self._out,
+            width=width,
+            color_system="standard" if color else None,
+            force_terminal=color,
+            highlight=False,
+            soft_wrap=False,
+            legacy_windows=False,
+        )
+
+    def line(self, text: str | Text = "", style: str = "") -> None:
+        self._console.print(Text(text, style=style) if isinstance(text, str) else text, overflow="fold")
+
+    def indented(self, text: str | Text, by: int = 2) -> None:
+        self._console.print(Padding(Text(text) if isinstance(text, str) else text, (0, 0, 0, by)), overflow="fold")
+
+    def table(self, table: Table) -> None:
+        self._console.print(table)
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self._out.getvalue().split("\n"))
+
+
+def diagnosis(report: Report, *, width: int, color: bool) -> str:
+    """The text of ``diagnose``."""
+    page = _Page(width, color=color)
+    for part in report.databases:
+        _where(page, report, part)
+        if part.revisions:
+            page.line()
+            page.line(f"Pending: {_count(part.revisions)}, in Alembic's order", "bold")
+            _revisions(page, part.revisions)
+        _blockers(page, part.database.blockers)
+        _notes(page, part.findings)
+        _refusals(page, part.refusals)
+        page.line()
+        advice = part.recommendation
+        page.line(
+            Text.assemble(
+                ("Recommendation: ", "bold"),
+                (
+                    advice.action.value + (f" {advice.revision}" if advice.revision else ""),
+                    _ACTION_STYLE.get(advice.action, "bold"),
+                ),
+                f". {advice.reason}.",
+            )
+        )
+    return page.text()
+
+
+def plan(report: Report, *, width: int, color: bool) -> str:
+    """The text of ``plan``, also shown before ``stamp`` and ``undo`` ask."""
+    page = _Page(width, color=color)
+    for part in report.databases:
+        _where(page, report, part)
+        if report.target is not None:
+            page.line(_fact("Target", _target(report)))
+        if part.revisions and report.command != "undo":
+            page.line()
+            page.line(f"Skipped: {_count(part.revisions)}, marked as applied without being run", "bold")
+            _revisions(page, part.revisions)
+        if part.stamps:
+            page.line()
+            page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
+            page.line(_fact("Then", _pending(part.pending_after)))
+        _blockers(page, part.database.blockers)
+        _notes(page, part.findings)
+    page.line()
+    page.line(_closing(report))
+    return page.text()
+
+
+def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
+    """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
+    page = _Page(width, color=color)
+    (part,) = report.databases
+    identity = part.database.identity
+    undone = report.outcome is Outcome.UNDONE
+    page.line(
+        Text.assemble(
+            ("Undone" if undone else "Stamped", "bold green"),
+            f" and verified on a new connection: {identity.table} in {identity.name} stands at "
+            f"{rows(part.heads_after)} (before: {rows(receipt.rows_before)}).",
+        )
+    )
+    page.line()
+    page.line("What to do next", "bold")
+    if undone:
+        page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
+    elif part.pending_after:
+        page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
+        page.indented(f"   Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.")
+    else:
+        page.indented("1. Redeploy. Nothing is pending: the database stands at the latest revision.")
+    if not undone:
+        page.indented("2. To take it back, as long as no migration ran since: alembic-rescue undo")
+    page.line()
+    page.line(_fact("Receipt", str(receipt.path)))
+    page.line(_fact("By hand", " ".join(receipt.sql)))
+    return page.text()
+
+
+def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bool) -> str:
+    """The text of ``receipts``."""
+    page = _Page(width, color=color)
+    if not found:
+        page.line(f"No receipts in {folder}.")
+        return page.text()
+    table = _table("Receipt", "Database", "Before", "After", "State", "Reason")
+    for receipt in found:
+        table.add_row(
+            receipt.id,
+            receipt.database.name,
+            rows(receipt.rows_before),
+            rows(receipt.rows_after),
+            receipt.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
+            receipt.reason,
+        )
+    page.table(table)
+    page.line(f"In {folder}. To take one back: alembic-rescue undo RECEIPT")
+    return page.text()
+
+
+def failure(error: RescueError, *, width: int, color: bool) -> str:
+    """``error[code]: message`` and ``help: the way on``, with who blocks where a lock was not had."""
+    page = _Page(width, color=color)
+    page.line(Text.assemble((f"error[{error.code}]", "bold red"), f": {error.message}"))
+    page.line(Text.assemble(("help", "bold cyan"), f": {error.help}"))
+    if isinstance(error, LockTimeout):
+        _blockers(page, error.blockers)
+    return page.text()
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def _where(page: _Page, report: Report, part: DatabaseReport) -> None:
+    identity = part.database.identity
+    page.line(_fact("Database", identity.name, style="bold"))
+    page.line(_fact("URL", identity.url))
+    page.line(_fact("Server", _server(identity)))
+    page.line(_fact("Version", f"{identity.table}: {_current(part)}"))
+    page.line(_fact("Scripts", f"latest {rows(report.script_heads)}"))
+
+
+def _server(identity: Identity) -> str:
+    facts = [f"{identity.dialect} {identity.server_version}", f"id {identity.server_id}"]
+    if identity.role:
+        facts.append(f"role {identity.role}")
+    if identity.encrypted is not None:
+        facts.append("encrypted" if identity.encrypted else "not encrypted")
+    return ", ".join(facts)
+
+
+def _current(part: DatabaseReport) -> str:
+    if not part.database.version_table_exists:
+        return "does not exist"
+    return f"at {rows(part.database.current_heads)}"
+
+
+def _fact(name: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"{name:<9}", "dim"), (value, style))
+
+
+def _target(report: Report) -> str:
+    target = report.target
+    assert target is not None
+    named = listed(target.revisions) if target.revisions else "base"
+    asked = f" ({target.asked})" if target.asked not in target.revisions else ""
+    return f"{named}{asked}" + (f"  {target.doc}" if target.doc else "")
+
+
+def _count(revisions: Sequence[object]) -> str:
+    return f"{len(revisions)} revision{'s' if len(revisions) != 1 else ''}"
+
+
+def _pending(revisions: Sequence[str]) -> str:
+    if not revisions:
+        return "no revision is pending"
+    more = f" and {len(revisions) - _SHOWN_PENDING} more" if len(revisions) > _SHOWN_PENDING else ""
+    named = ", ".join(revisions[:_SHOWN_PENDING]) if more else listed(revisions)
+    return f"{_count(revisions)} pending: {named}{more}"
+
+
+def _all_heads(report: Report) -> str:
+    return "head" if len(report.script_heads) == 1 else "heads"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _revisions(page: _Page, revisions: Iterable[Revision]) -> None:
+    table = _table("", "Revision", "", "File")
+    for revision in revisions:
+        table.add_row("", revision.revision, Text(revision.doc), Text(revision.path, "dim"))
+    page.table(table)
+
+
+def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
+    if not blockers:
+        return
+    page.line()
+    page.line("Sessions that hold or await locks here", "bold")
+    for one in blockers:
+        age = f"{one.age_seconds:.0f} s"
+        page.indented(
+            Text.assemble(
+                (f"pid {one.pid}", "bold"),
+                f"  {one.state}, for {age}  {one.application}, role {one.role}, {one.client}",
+            )
+        )
+        page.indented(f"holds: {', '.join(one.locks)}", 4)
+        if one.query:
+            page.indented(f"last query: {one.query}", 4)
+        page.indented(f"to end it: {one.end_command}", 4)
+
+
+def _notes(page: _Page, notes: Iterable[Note]) -> None:
+    for note in notes:
+        page.line()
+        page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
+        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+
+
+def _refusals(page: _Page, notes: Iterable[Note]) -> None:
+    for note in notes:
+        page.line()
+        page.line(Text.assemble((f"error[{note.code}]", "bold red"), f": {note.message}"))
+        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+
+
+def _closing(report: Report) -> Text:
+    match report.outcome:
+        case Outcome.REFUSED:
+            codes = listed(dict.fromkeys(note.code for note in report.refusals))
+            return Text.assemble(("Refused", "bold red"), f": {codes}. Nothing was written.")
+        case Outcome.NOTHING_TO_DO:
+            return Text.assemble(("Nothing to do", "bold green"), ": the database stands there already.")
+        case _ if report.command == "plan":
+            asked = report.target.asked if report.target else ""
+            return Text.assemble(
+                ("Ready", "bold green"), f". Nothing was written. To do it: alembic-rescue stamp {asked}"
+            )
+        case _:
+            return Text("Nothing was written yet.")

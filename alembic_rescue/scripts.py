@@ -1,0 +1,67 @@
+"""The script directory as values: the checked graph, and what its files say of themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError, RevisionMap
+
+from alembic_rescue import path as paths
+from alembic_rescue.errors import DuplicateRevision
+from alembic_rescue.failures import shown
+from alembic_rescue.model import Revision
+
+
+def graph(script: ScriptDirectory) -> RevisionMap:
+    """Read a script directory, once, and return its revision map, checked.
+
+    The directory must not have been used yet: Alembic warns of duplicates only while it reads.
+
+    Raises:
+        DuplicateRevision, RevisionCycle, MissingRevision: see :func:`alembic_rescue.path.check_graph`.
+    """
+    revision_map = script.revision_map
+    try:
+        paths.check_graph(revision_map)
+    except DuplicateRevision as duplicate:
+        raise DuplicateRevision(duplicate.revision, _files_with(revision_map, duplicate.revision)) from None
+    return revision_map
+
+
+def heads(revision_map: RevisionMap) -> tuple[str, ...]:
+    """The latest revisions, sorted."""
+    return tuple(sorted(revision_map.heads))
+
+
+def has(revision_map: RevisionMap, revision: str) -> bool:
+    """Whether a file bears exactly this id."""
+    try:
+        found = revision_map.get_revision(revision)
+    except RevisionError:
+        return False
+    return found is not None and found.revision == revision
+
+
+def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, ...]:
+    """What the files of these revisions say of themselves, in the order of `ids`."""
+    return tuple(_revision(revision_map, revision) for revision in ids)
+
+
+def _revision(revision_map: RevisionMap, revision: str) -> Revision:
+    script = revision_map.get_revision(revision)
+    assert isinstance(script, Script), revision
+    content = hashlib.sha256(Path(script.path).read_bytes()).hexdigest()
+    return Revision(script.revision, script.doc or "", shown(Path(script.path)), f"sha256:{content}")
+
+
+def _files_with(revision_map: RevisionMap, revision: str) -> list[str]:
+    """The files that bear an id; Alembic's map keeps only the last one it read."""
+    everything = revision_map.iterate_revisions("heads", "base")
+    folders = {Path(script.path).parent for script in everything if isinstance(script, Script)}
+    assigned = re.compile(rf"^revision\b[^=]*=\s*['\"]{re.escape(revision)}['\"]", re.MULTILINE)
+    files = [file for folder in folders for file in folder.glob("*.py")]
+    return sorted(shown(file) for file in files if assigned.search(file.read_text("utf-8", errors="replace")))

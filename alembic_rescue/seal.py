@@ -1,0 +1,71 @@
+"""A plan's seal: the parts that must not have moved between plan and stamp, and what differs if they did.  Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from alembic_rescue.model import Report
+
+_NAMES = {
+    "target": "the target",
+    "script_heads": "the latest revisions of the scripts",
+    "database": "the database",
+    "current_heads": "the rows of the version table",
+    "heads_after": "the rows that the stamp would leave",
+    "scripts": "the script files",
+    "checks": "the checks",
+}
+
+
+def parts(report: Report) -> dict[str, Any]:
+    """What a plan stands for, by parts, as JSON values."""
+    return {
+        "target": list(report.target.revisions) if report.target else None,
+        "script_heads": list(report.script_heads),
+        "databases": [
+            {
+                "database": list(part.database.identity.key),
+                "current_heads": list(part.database.current_heads),
+                "heads_after": list(part.heads_after),
+                "scripts": {revision.revision: revision.content for revision in part.revisions},
+                "checks": {
+                    "verdicts": {revision.revision: revision.verdict.value for revision in part.revisions},
+                    "refusals": [refusal.code for refusal in part.refusals],
+                },
+            }
+            for part in report.databases
+        ],
+    }
+
+
+def fingerprint(sealed: Mapping[str, Any]) -> str:
+    """``sha256:...`` over the parts."""
+    canonical = json.dumps(sealed, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def differences(sealed: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What moved, in words; empty where nothing did."""
+    moved = [_told(key, sealed.get(key), now[key]) for key in ("target", "script_heads") if sealed.get(key) != now[key]]
+    before, after = sealed.get("databases") or [], now["databases"]
+    if len(before) != len(after):
+        return [*moved, f"{len(before)} databases then, {len(after)} now"]
+    for one, other in zip(before, after, strict=True):
+        moved += [_told(key, one.get(key), other[key]) for key in other if one.get(key) != other[key]]
+    return moved
+
+
+def _told(key: str, before: Any, after: Any) -> str:
+    if key == "scripts" and isinstance(before, dict):
+        names = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+        return f"{_NAMES[key]} of {', '.join(names)} changed"
+    return f"{_NAMES[key]} changed from {_shown(before)} to {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value if v is not None) or "none"
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)

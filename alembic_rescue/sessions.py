@@ -1,0 +1,178 @@
+"""The tool's sessions: their timeouts, who else blocks the version table, and the lock against a second rescue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection, Dialect, Engine
+
+from alembic_rescue.errors import RescueUnderWay
+from alembic_rescue.model import Blocker
+
+if TYPE_CHECKING:
+    from sqlalchemy.pool import PoolProxiedConnection
+
+RESCUE_LOCK = 0x616C656D_62696372
+"""Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
+database.  Held means: an alembic-rescue is between its last look and its verification there."""
+
+_CONNECT_TIMEOUT = {
+    "psycopg2": "connect_timeout",
+    "psycopg": "connect_timeout",
+    "psycopg_async": "connect_timeout",
+    "asyncpg": "timeout",
+    "pg8000": "timeout",
+    "pymysql": "connect_timeout",
+    "mysqldb": "connect_timeout",
+}
+"""The connect argument, in seconds, by SQLAlchemy's name of the driver."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """In seconds, on every connection that the tool causes."""
+
+    lock: float = 5.0
+    statement: float = 30.0
+    connect: float = 10.0
+
+
+def connect_arguments(driver: str, timeouts: Timeouts) -> Mapping[str, int]:
+    """What to add to the connect arguments where env.py set nothing itself."""
+    name = _CONNECT_TIMEOUT.get(driver)
+    return {name: max(1, round(timeouts.connect))} if name else {}
+
+
+def settings(dialect: str, timeouts: Timeouts, *, read_only: bool) -> tuple[str, ...]:
+    """The statements that set up a session; none for a dialect that has no such settings."""
+    if dialect == "postgresql":
+        held: tuple[str, ...] = (
+            f"SET lock_timeout = {round(timeouts.lock * 1000)}",
+            f"SET statement_timeout = {round(timeouts.statement * 1000)}",
+        )
+        return (*held, "SET default_transaction_read_only = on") if read_only else held
+    if dialect == "sqlite":
+        held = (f"PRAGMA busy_timeout = {round(timeouts.lock * 1000)}",)
+        return (*held, "PRAGMA query_only = ON") if read_only else held
+    return ()
+
+
+def query(connection: Connection, sql: str, **values: object) -> list[dict[str, Any]]:
+    """Run one of the tool's own SELECTs and return the rows as mappings (SQLAlchemy 1.4 and 2 alike)."""
+    return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+
+def qualified(dialect: Dialect, table: str, schema: str | None) -> str:
+    """A table's name as SQL, quoted where the dialect needs it."""
+    quote = dialect.identifier_preparer.quote
+    return f"{quote(schema)}.{quote(table)}" if schema else str(quote(table))
+
+
+_BLOCKERS = """
+    SELECT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type) AS application,
+           coalesce(a.usename, '') AS role,
+           CASE WHEN a.client_addr IS NULL THEN 'local' ELSE host(a.client_addr) END AS client,
+           coalesce(a.state, 'unknown') AS state,
+           extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start))::float8
+               AS age,
+           coalesce(a.query, '') AS query, l.locktype, l.mode, l.granted
+    FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+    WHERE l.pid <> pg_catalog.pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+      AND (l.locktype = 'relation' AND l.relation = to_regclass(:table)::oid OR l.locktype = 'advisory')
+    ORDER BY age DESC, a.pid, l.mode
+"""
+_HINDERS_ROW_WRITES = frozenset(
+    ["RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock"]
+    + ["ExclusiveLock", "AccessExclusiveLock"]
+)
+"""Table lock modes with which a session can keep an UPDATE waiting: those that conflict with ROW EXCLUSIVE
+(PostgreSQL's table 13.2), and ROW EXCLUSIVE itself, which a session holds whose uncommitted change has the row."""
+_QUERY_LENGTH = 120
+
+
+def blockers(connection: Connection, table: str, hide: Callable[[str], str]) -> tuple[Blocker, ...]:
+    """Who holds or awaits a lock on `table` (as ``regclass`` reads it), or an advisory lock in its database.
+
+    Empty on dialects other than PostgreSQL.  What the role may not see is as the server words it.
+    """
+    if connection.dialect.name != "postgresql":
+        return ()
+    sessions: dict[int, list[dict[str, Any]]] = {}
+    for lock in query(connection, _BLOCKERS, table=table):
+        sessions.setdefault(lock["pid"], []).append(lock)
+    return tuple(_blocker(locks, table, hide) for locks in sessions.values())
+
+
+def _blocker(locks: list[dict[str, Any]], table: str, hide: Callable[[str], str]) -> Blocker:
+    one = locks[0]
+    modes = [
+        ("advisory lock" if lock["locktype"] == "advisory" else lock["mode"])
+        + ("" if lock["granted"] else " (waiting)")
+        for lock in locks
+    ]
+    hinders = any(lk["locktype"] == "relation" and lk["granted"] and lk["mode"] in _HINDERS_ROW_WRITES for lk in locks)
+    shortened = " ".join(hide(one["query"]).split())
+    if len(shortened) > _QUERY_LENGTH:
+        shortened = shortened[: _QUERY_LENGTH - 3] + "..."
+    return Blocker(
+        pid=one["pid"],
+        application=hide(one["application"]),
+        role=one["role"],
+        client=one["client"],
+        state=one["state"],
+        age_seconds=round(float(one["age"]), 1),
+        query=shortened,
+        locks=tuple(dict.fromkeys(modes)),
+        blocks=(table,) if hinders else (),
+        end_command=f"SELECT pg_terminate_backend({one['pid']});",
+    )
+
+
+def own_engine(engine: Engine) -> Engine:
+    """An engine with the same way of connecting, and none of the connections: env.py's pool may have no room."""
+    return Engine(engine.pool.recreate(), engine.dialect, engine.url)
+
+
+class RescueLock:
+    """The lock against a second rescue, on a connection of its own that outlives env.py's.
+
+    A *transaction's* advisory lock, in a transaction kept open: unlike a session's, it cannot stay behind on a
+    server connection that a pooler in transaction mode hands to somebody else.  Only PostgreSQL has it; elsewhere
+    the compare-and-swap on the rows alone holds.
+    """
+
+    def __init__(self) -> None:
+        self._held: PoolProxiedConnection | None = None
+
+    def take(self, engine: Engine, timeouts: Timeouts, database: str) -> None:
+        """Take the lock, with the credentials of `engine` but outside its pool (which may have no room).
+
+        Raises:
+            RescueUnderWay: another one holds it.
+        """
+        if engine.dialect.name != "postgresql" or engine.dialect.is_async or self._held:
+            return
+        self._held = engine.pool.recreate().connect()
+        self._held.detach()  # closing it then ends the session, whatever kind of pool this is
+        cursor = self._held.cursor()
+        cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
+        for statement in settings("postgresql", timeouts, read_only=False):
+            cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
+        cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock({RESCUE_LOCK})")
+        row = cursor.fetchone()
+        if not (row and row[0]):
+            self.release()
+            raise RescueUnderWay(database)
+
+    def release(self) -> None:
+        """Let go; never raises, because a lost connection has let go already."""
+        held, self._held = self._held, None
+        if held is not None:
+            with suppress(Exception):  # any driver's error: the server ends the lock with the session
+                held.close()

@@ -1,0 +1,144 @@
+"""Database URLs: which database one names, and how ``--url`` is laid over what env.py opens.  Pure."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import ArgumentError
+
+from alembic_rescue.errors import BadUrl, UrlNotHeeded
+
+DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+
+_ADDRESS = frozenset(
+    ["dsn", "service", "host", "hostaddr", "port", "unix_socket", "database", "dbname", "db"]
+    + ["user", "username", "password", "passwd", "passfile"]
+)
+"""Connect arguments by which the drivers are told where to go and as whom: these ``--url`` replaces, all others
+that env.py gives (search path, time zone, certificates) stay."""
+
+_SSL_ARGUMENT = {"psycopg2": "sslmode", "psycopg": "sslmode", "psycopg_async": "sslmode", "asyncpg": "ssl"}
+
+
+def parse(text: str) -> URL:
+    """Read a URL as hosts hand it out: ``postgres://`` is accepted.
+
+    Raises:
+        BadUrl: the text is no URL; it is not repeated, because it may hold a password.
+    """
+    if text.startswith(("postgres://", "postgres+")):
+        text = "postgresql" + text[len("postgres") :]
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise BadUrl("it is not of the form driver://user:password@host:port/database") from error
+
+
+def with_installed_driver(url: URL, configured: str | None) -> URL:
+    """`url` with the driver of the `configured` URL if both are of one kind, else one that is installed.
+
+    SQLAlchemy 2.1 changed the default driver of ``postgresql://`` from psycopg2 to psycopg.
+    """
+    if "+" in url.drivername:
+        return url
+    if configured:
+        try:
+            theirs = make_url(configured).drivername
+        except ArgumentError:
+            theirs = ""
+        if theirs.split("+")[0] == url.drivername:
+            url = url.set(drivername=theirs)
+    if url.drivername == "postgresql" and _default_driver() != "psycopg2" and not importlib.util.find_spec("psycopg"):
+        url = url.set(drivername="postgresql+psycopg2")
+    return url
+
+
+def _default_driver() -> str:
+    major, minor = (int(part) for part in sqlalchemy.__version__.split(".")[:2])
+    return "psycopg" if (major, minor) >= (2, 1) else "psycopg2"
+
+
+def masked(url: URL) -> str:
+    """`url` for people: no password, no options (they may hold keys), ``***`` where a password was."""
+    shown = url.set(query={k: v for k, v in url.query.items() if k in ("host", "port", "sslmode", "ssl")})
+    return shown.render_as_string(hide_password=True)
+
+
+def host_of(url: URL) -> str | None:
+    """The host that `url` names; None for a local socket."""
+    host = url.host or url.query.get("host")
+    host = host[0] if isinstance(host, tuple) else host
+    return None if not host or host.startswith("/") else str(host)
+
+
+def port_of(url: URL) -> int | None:
+    """The port, the dialect's own where `url` has none."""
+    named = url.port or url.query.get("port")
+    return int(str(named)) if named else DEFAULT_PORTS.get(url.get_backend_name())
+
+
+def is_local(host: str | None) -> bool:
+    """Whether `host` is this machine: a socket, ``localhost`` or a loopback address."""
+    if host is None or host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def same_database(one: URL, other: URL) -> bool:
+    """Whether two URLs name the same database, as far as text can tell (drivers, users and options aside)."""
+    if one.get_backend_name() != other.get_backend_name():
+        return False
+    if one.get_backend_name() == "sqlite":
+        return _file(one) == _file(other)
+    hosts = host_of(one), host_of(other)
+    same_host = hosts[0] == hosts[1] or (is_local(hosts[0]) and is_local(hosts[1]))
+    return same_host and port_of(one) == port_of(other) and one.database == other.database
+
+
+def _file(url: URL) -> Path | None:
+    return Path(url.database).resolve() if url.database and url.database != ":memory:" else None
+
+
+def name_of(url: URL) -> str:
+    """For a sentence: ``shop at db.example.org:5432``; no user, no password."""
+    if url.get_backend_name() == "sqlite":
+        return str(_file(url) or ":memory:")
+    host = host_of(url)
+    return f"{url.database} at {f'{host}:{port_of(url)}' if host else 'a local socket'}"
+
+
+def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapping[str, Any]) -> URL:
+    """Change the connect arguments in place so that they lead to `url`, and return the URL they now stand for.
+
+    `dialect` is env.py's own: its driver connects, whichever `url` names.  The other arguments of env.py stay.
+
+    Raises:
+        UrlNotHeeded: env.py opens a database of another kind.
+    """
+    if url.get_backend_name() != dialect.name:
+        raise UrlNotHeeded(f"env.py opens a {dialect.name} database, the URL is for {url.get_backend_name()}")
+    url = url.set(drivername=f"{dialect.name}+{dialect.driver}")
+    new_args, new_params = dialect.create_connect_args(url)
+    kept = {k: v for k, v in cparams.items() if k not in _ADDRESS}
+    cargs[:] = list(new_args)
+    cparams.clear()
+    cparams.update({**kept, **new_params})
+    return url
+
+
+def require_encryption(
+    url: URL, driver: str, cparams: MutableMapping[str, Any], environment: Mapping[str, str]
+) -> None:
+    """Ask for an encrypted connection where `url` leads to another host and nothing says how."""
+    argument = _SSL_ARGUMENT.get(driver)
+    if argument and not is_local(host_of(url)) and argument not in cparams and "PGSSLMODE" not in environment:
+        cparams[argument] = "require"

@@ -1,0 +1,248 @@
+"""One private PostgreSQL 18 and one 16 for the whole run, shared by all workers; a database for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg2
+import pytest
+from psycopg2 import sql as pgsql
+
+from tests import servers
+
+VERSIONS = (16, 18)
+PROJECTS = Path(__file__).parent / "projects"
+INCIDENT = Path(__file__).parent.parent / "alembic_rescue" / "demo" / "project"
+BIN = Path(sys.executable).parent
+_STARTED: list[servers.Server] = []
+
+
+def _variable(version: int) -> str:
+    return f"ALEMBIC_RESCUE_TEST_PG{version}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers in the controlling process; the workers find them through the environment."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    for version in VERSIONS:
+        server = servers.create(version)
+        _STARTED.append(server)
+        os.environ[_variable(version)] = json.dumps({"pgdata": str(server.pgdata), "port": server.port})
+        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as connection, connection, connection.cursor() as c:
+            c.execute(
+                pgsql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                    pgsql.Identifier(servers.ROLE), pgsql.Literal(servers.PASSWORD)
+                )
+            )
+
+
+def pytest_unconfigure() -> None:
+    while _STARTED:
+        _STARTED.pop().remove()
+
+
+def _server(version: int) -> servers.Server:
+    known = json.loads(os.environ[_variable(version)])
+    return servers.Server(version, Path(known["pgdata"]), known["port"])
+
+
+@pytest.fixture(scope="session")
+def server() -> servers.Server:
+    """The newest PostgreSQL."""
+    return _server(max(VERSIONS))
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+def any_server(request: pytest.FixtureRequest) -> servers.Server:
+    """Each supported PostgreSQL in turn."""
+    return _server(request.param)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test, owned by the tests' role."""
+
+    server: servers.Server
+    name: str
+
+    @property
+    def url(self) -> str:
+        """As the tests' role, by TCP, password included."""
+        password = quote(servers.PASSWORD, safe="")
+        return f"postgresql+psycopg2://{servers.ROLE}:{password}@127.0.0.1:{self.server.port}/{self.name}"
+
+    @property
+    def dsn(self) -> str:
+        """As superuser, by socket."""
+        return f"host={self.server.pgdata} port={self.server.port} user=postgres dbname={self.name}"
+
+    @contextlib.contextmanager
+    def session(self, role: str = servers.ROLE) -> Iterator[Any]:
+        """A psycopg2 connection of somebody else's, in a transaction; rolled back at the end."""
+        connection = psycopg2.connect(self.dsn)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(pgsql.SQL("SET SESSION AUTHORIZATION {}").format(pgsql.Identifier(role)))
+            connection.commit()
+            yield connection
+        finally:
+            connection.close()
+
+    def run(self, statement: str, *, role: str = servers.ROLE) -> list[tuple[Any, ...]]:
+        """Run SQL in autocommit, return what it returns."""
+        with self.session(role) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+
+    def versions(self, table: str = "alembic_version") -> list[str]:
+        """The rows of the version table, sorted; none where it does not exist."""
+        if not self.run(f"SELECT to_regclass('{table}')")[0][0]:
+            return []
+        return sorted(row[0] for row in self.run(f"SELECT version_num FROM {table}"))
+
+
+@contextlib.contextmanager
+def fresh_database(server: servers.Server) -> Iterator[Database]:
+    """An empty database, dropped afterwards whoever is still connected."""
+    name = f"rescue_test_{uuid.uuid4().hex[:12]}"
+    with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} OWNER {servers.ROLE}")
+    try:
+        yield Database(server, name)
+    finally:
+        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
+            admin.autocommit = True
+            with admin.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(server: servers.Server) -> Iterator[Database]:
+    """An empty database on the newest PostgreSQL."""
+    with fresh_database(server) as database:
+        yield database
+
+
+@pytest.fixture
+def any_database(any_server: servers.Server) -> Iterator[Database]:
+    """An empty database on each supported PostgreSQL."""
+    with fresh_database(any_server) as database:
+        yield database
+
+
+@dataclass
+class Ran:
+    """A finished process."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """stdout as the one JSON document that it must be."""
+        return json.loads(self.stdout)
+
+    @property
+    def everything(self) -> str:
+        return self.stdout + self.stderr
+
+
+def clean_environment(home: Path, **more: str) -> dict[str, str]:
+    """This process's environment without what names databases, and with a state folder of the test's own."""
+    dropped = ("PG", "DATABASE_URL", "ALEMBIC_CONFIG", "ALEMBIC_RESCUE_", "NO_COLOR", "COLUMNS", "FORCE_COLOR")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    return {**kept, "XDG_STATE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+@dataclass
+class ProjectCopy:
+    """A copy of a fixture project, with its own state folder; runs commands in its root, as a user would."""
+
+    root: Path
+    home: Path
+    database: Database | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def _run(self, command: Sequence[str], **more: str) -> Ran:
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=clean_environment(self.home, **self.environment, **more),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def rescue(self, *arguments: str, **environment: str) -> Ran:
+        """Run the installed command as a process."""
+        return self._run([str(BIN / "alembic-rescue"), *arguments], **environment)
+
+    def rescue_json(self, *arguments: str, **environment: str) -> dict[str, Any]:
+        """Run it with ``--format json`` and return the document."""
+        return self.rescue("--format", "json", *arguments, **environment).json
+
+    def alembic(self, *arguments: str, **environment: str) -> Ran:
+        """Run Alembic's own command."""
+        return self._run([str(BIN / "alembic"), *arguments], **environment)
+
+    def started(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the installed command and return at once."""
+        return subprocess.Popen(
+            [str(BIN / "alembic-rescue"), *arguments],
+            cwd=self.root,
+            env=clean_environment(self.home, **self.environment, **environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def receipts(self) -> list[Path]:
+        """The receipts on disk, the oldest first."""
+        return sorted((self.home / "alembic-rescue").glob("*.json"))
+
+    def set_url(self, url: str) -> None:
+        """Write `url` into alembic.ini, as a user would."""
+        ini = self.root / "alembic.ini"
+        lines = [
+            "sqlalchemy.url = " + url.replace("%", "%%") if line.startswith("sqlalchemy.url") else line
+            for line in ini.read_text().splitlines()
+        ]
+        ini.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., ProjectCopy]:
+    """Make a copy of the fixture project of that name, its alembic.ini pointed at `database` or `url`."""
+
+    def make(name: str, database: Database | None = None, url: str | None = None) -> ProjectCopy:
+        source = INCIDENT if name == "incident" else PROJECTS / name
+        root = tmp_path / name
+        shutil.copytree(source, root, ignore=shutil.ignore_patterns("__pycache__"))
+        copy = ProjectCopy(root, tmp_path / "state", database)
+        if chosen := url or (database and database.url):
+            copy.set_url(chosen)
+        return copy
+
+    return make
