@@ -385,9 +385,9 @@ def _say_left_at_once() -> None:
 
 def _cancel_running() -> None:
     """On Ctrl-C, from the watching thread: only if a command came as far as opening connections."""
-    environment = sys.modules.get("alembic_rescue.environment")
-    if environment is not None:
-        environment.cancel_running()
+    connections = sys.modules.get("alembic_rescue.connections")
+    if connections is not None:
+        connections.cancel_running()
 
 
 def _plan(call: Call, revision: str, lock_timeout: float | None, out: Path | None) -> None:

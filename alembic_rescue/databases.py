@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import environment, errors, urls
+from alembic_rescue import connections, errors, urls
 from alembic_rescue.model import Database, Identity
 from alembic_rescue.sessions import blockers, qualified, query
 
@@ -69,17 +69,17 @@ def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, .
     if found_id != identity.server_id:
         raise errors.DatabaseChanged(f"{identity.name} (server {identity.server_id})", f"server {found_id}")
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
-    found = environment.fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
+    found = connections.fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
     if (now := tuple(sorted(str(row[0]) for row in found))) != rows:
         raise errors.DatabaseMoved(rows, now)
 
 
 def _server_id(connection: Connection, identity: Identity) -> str:
     if connection.dialect.name == "postgresql":
-        system = "-" if identity.server_id.startswith("-") else environment.fetch(connection, _SYSTEM_ID)[0][0]
-        return f"{system}/{environment.fetch(connection, _DATABASE_OID)[0][0]}"
+        system = "-" if identity.server_id.startswith("-") else connections.fetch(connection, _SYSTEM_ID)[0][0]
+        return f"{system}/{connections.fetch(connection, _DATABASE_OID)[0][0]}"
     if connection.dialect.name == "sqlite":
-        return _file_id(environment.fetch(connection, "PRAGMA database_list")[0][2])
+        return _file_id(connections.fetch(connection, "PRAGMA database_list")[0][2])
     return identity.server_id
 
 
@@ -100,7 +100,7 @@ def _facts(connection: Connection, context: MigrationContext, table: str) -> Map
         version = query(connection, "SELECT sqlite_version() AS version")[0]["version"]
         return {"server_id": _file_id(file), "version": version, "database": file or ":memory:"}
     version_info = connection.dialect.server_version_info or ()
-    url = environment.opened_at(connection)
+    url = connections.opened_at(connection)
     return {
         "server_id": f"{urls.host_of(url) or 'local'}:{urls.port_of(url) or ''}/{url.database}",
         "version": ".".join(str(part) for part in version_info),
@@ -110,7 +110,7 @@ def _facts(connection: Connection, context: MigrationContext, table: str) -> Map
 
 
 def _identity(connection: Connection, context: MigrationContext, facts: Mapping[str, Any]) -> Identity:
-    url = environment.opened_at(connection)
+    url = connections.opened_at(connection)
     shown = url.set(database=facts["database"])
     if url.username and connection.engine.url.password:
         shown = shown.set(password="***")  # noqa: S106 - a mask

@@ -737,8 +737,8 @@ class NotVerified(RescueError):
         state = "and could not be read back" if found is None else f"but it stands at {rows(found)}"
         super().__init__(
             f"written, not verified: the version table should stand at {rows(expected)}, {state} ({why})",
-            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo, or by hand: "
-            + " ".join(restore),
+            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo, "
+            "or by hand: " + " ".join(restore),
         )
 
 

@@ -1,0 +1,180 @@
+"""What is done to every connection that env.py opens, by SQLAlchemy's public events, for the time of one run.
+
+* ``do_connect``: timeouts, and ``--url`` laid over env.py's own address;
+* ``engine_connect``: the session's settings, through the driver's cursor (SQL through SQLAlchemy would begin a
+  transaction, and break ``engine.begin()``), and AUTOCOMMIT for the stamp;
+* ``handle_error``: on a lock timeout, who holds the lock;
+* ``checkin``: a connection that was touched is closed, and never goes back to the application's pool.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from alembic import context as alembic_context
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.pool import Pool
+
+from alembic_rescue import errors, sessions, urls
+from alembic_rescue.model import Blocker
+from alembic_rescue.project import Project
+
+_OPENED_AT = "alembic_rescue.opened_at"
+_TOUCHED = "alembic_rescue.touched"
+_OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The drivers' own connections that a run opened and that may still be open."""
+
+
+class Hold:
+    """Takes hold of the connections of one run of env.py; `listeners` are to be active while it runs."""
+
+    def __init__(self, project: Project, *, read_only: bool) -> None:
+        self.read_only = read_only
+        """The server itself refuses writes on every session; otherwise they are in AUTOCOMMIT."""
+        self.attempted: list[URL] = []
+        """Where env.py connected to or tried to, without passwords, the last one last."""
+        self.blocking: list[Blocker] = []
+        """Who held the lock, where a run ended in a lock timeout."""
+        self._project = project
+        self.listeners = (
+            (Engine, "do_connect", self._do_connect),
+            (Pool, "connect", self._connect),
+            (Engine, "engine_connect", self._engine_connect),
+            (Engine, "handle_error", self._handle_error),
+            (Pool, "checkin", self._checkin),
+        )
+
+    def _do_connect(self, dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
+        chosen = self._project.url
+        if chosen is not None:
+            at = urls.laid_over(chosen, dialect, cargs, cparams)
+            urls.require_encryption(at, dialect.driver, cparams, os.environ)
+        else:
+            at = _address(dialect, cargs, cparams)
+        self._project.secrets.add(cparams.get("password"), cparams.get("passwd"))
+        for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
+            cparams.setdefault(name, value)
+        self.attempted.append(at.set(password=None))
+        if dialect.name == "sqlite":
+            _check_file(at)
+
+    def _connect(self, dbapi_connection: Any, record: Any) -> None:
+        if self.attempted:
+            record.info[_OPENED_AT] = self.attempted[-1]
+        with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
+            _OPEN.add(_raw(dbapi_connection))
+
+    def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
+        if self._project.url is not None and _OPENED_AT not in connection.info:
+            raise errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
+        connection.info[_TOUCHED] = True
+        _set_up(
+            connection,
+            sessions.settings(connection.dialect.name, self._project.timeouts, read_only=self.read_only),
+        )
+        if not self.read_only:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _handle_error(self, failed: Any) -> None:
+        original = failed.original_exception
+        if self.blocking or getattr(original, "pgcode", getattr(original, "sqlstate", None)) != "55P03":
+            return
+        table = "alembic_version"
+        with suppress(Exception):  # env.py may not have come as far as configure()
+            context = alembic_context.get_context()
+            table = sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
+        with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
+            self.blocking.extend(sessions.blockers(connection, table, self._project.secrets.hide))
+
+    def _checkin(self, dbapi_connection: Any, record: Any) -> None:
+        if dbapi_connection is not None and record.info.pop(_TOUCHED, False):
+            record.invalidate()
+
+
+@contextmanager
+def listening(*listeners: tuple[Any, str, Any]) -> Iterator[None]:
+    """Have the listeners (target, event, function) active in the block."""
+    for target, name, listener in listeners:
+        event.listen(target, name, listener)
+    try:
+        yield
+    finally:
+        for target, name, listener in listeners:
+            event.remove(target, name, listener)
+
+
+def opened_at(connection: Connection) -> URL:
+    """The URL that `connection` was really opened with, passwords left out; the engine's where that is unknown."""
+    recorded = connection.info.get(_OPENED_AT)
+    return recorded if isinstance(recorded, URL) else connection.engine.url.set(password=None)
+
+
+def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """Run a SELECT through the driver's cursor, unseen by SQLAlchemy: for use inside its events."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql)
+        return [tuple(row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()
+
+
+def cancel_running() -> None:
+    """Ask the server to cancel what the tool's connections are running (from another thread: on Ctrl-C)."""
+    for connection in tuple(_OPEN):  # the other thread may change it
+        cancel = getattr(connection, "cancel", None) or getattr(connection, "interrupt", None)
+        if cancel is not None:
+            with suppress(Exception):  # it may be closed by now
+                cancel()
+
+
+def _set_up(connection: Connection, statements: tuple[str, ...]) -> None:
+    if not statements:
+        return
+    raw = connection.connection
+    cursor = raw.cursor()
+    try:
+        for statement in statements:
+            cursor.execute(statement)
+    finally:
+        cursor.close()
+    raw.commit()  # a SET is undone by the rollback of the transaction that it was made in
+
+
+def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> URL:
+    """The URL that connect arguments stand for, without password."""
+    name = f"{dialect.name}+{dialect.driver}"
+    if dialect.name == "sqlite":
+        return URL.create(name, database=str(cargs[0]) if cargs else str(cparams.get("database", "")))
+    arguments = {**_from_dsn(cparams.get("dsn") or (cargs[0] if cargs else "")), **cparams}
+    port = arguments.get("port")
+    return URL.create(
+        name,
+        username=arguments.get("user") or os.environ.get("PGUSER"),
+        host=arguments.get("host") or os.environ.get("PGHOST") or None,
+        port=int(port) if port and str(port).isdigit() else None,
+        database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
+    )
+
+
+def _from_dsn(dsn: object) -> dict[str, str]:
+    return dict(re.findall(r"(\w+)=(\S+)", dsn)) if isinstance(dsn, str) else {}
+
+
+def _check_file(url: URL) -> None:
+    """SQLite makes the file that it does not find: looking must not."""
+    name = url.database or ""
+    if name and name != ":memory:" and not name.startswith("file:") and not Path(name).exists():
+        raise errors.DatabaseMissing(urls.name_of(url), "there is no such file")
+
+
+def _raw(dbapi_connection: Any) -> Any:
+    """The driver's own connection; for an asynchronous driver SQLAlchemy has an adapter round it."""
+    return getattr(dbapi_connection, "driver_connection", dbapi_connection)
