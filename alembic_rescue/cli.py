@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -79,12 +79,19 @@ class Call:
 
     def answer(self, text: str) -> None:
         """Write the answer to stdout."""
-        sys.stdout.write(self.secrets.hide(text))
+        sys.stdout.write(self.secrets.net(text))
+        sys.stdout.flush()
+
+    def answer_json(self, content: Mapping[str, Any]) -> None:
+        """Write a document to stdout."""
+        from alembic_rescue.report import json as report_json
+
+        sys.stdout.write(report_json.dumped(content, self.secrets.net))
         sys.stdout.flush()
 
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
-        sys.stderr.write(self.secrets.hide(text))
+        sys.stderr.write(self.secrets.net(text))
         sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
@@ -325,7 +332,7 @@ def receipts(ctx: typer.Context) -> None:
     if call.format is Format.JSON:
         from alembic_rescue.report import json as report_json
 
-        call.answer(report_json.dumped(report_json.receipt_list(found)))
+        call.answer_json(report_json.receipt_list(found))
     else:
         from alembic_rescue.report import text
 
@@ -400,7 +407,7 @@ def _plan(call: Call, revision: str, lock_timeout: float | None, out: Path | Non
     if out is not None and report.outcome is not Outcome.REFUSED:
         content = {**report_json.document(report), "seal": seal.parts(report)}
         try:
-            out.write_text(report_json.dumped(content), "utf-8")
+            out.write_text(report_json.dumped(content, call.secrets.net), "utf-8")
         except OSError as error:
             raise errors.CannotWriteFile(str(out), error.strerror or str(error)) from error
     if report.outcome is Outcome.REFUSED:
@@ -446,7 +453,7 @@ def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[R
         change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
         identity = part.database.identity
         question = f"Set {identity.table} in {identity.name} from {change}?"
-        return bool(typer.confirm(call.secrets.hide(question), default=False, err=True))
+        return bool(typer.confirm(call.secrets.net(question), default=False, err=True))
 
     return confirm
 
@@ -472,7 +479,7 @@ def _working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
 def _answer_json(call: Call, report: Report) -> None:
     from alembic_rescue.report import json as report_json
 
-    call.answer(report_json.dumped(report_json.document(report)))
+    call.answer_json(report_json.document(report))
 
 
 def _answer_written(call: Call, report: Report) -> None:
@@ -500,18 +507,17 @@ def _settings_if_any(call: Call) -> dict[str, str]:
 def _fail(error: BaseException) -> int:
     """Print an error as the format asks; return its exit status."""
     (call,) = _CALLS
-    told = _as_rescue_error(error)
-    told.message, told.help = call.secrets.hide(told.message), call.secrets.hide(told.help)
+    told = _as_rescue_error(error, call.secrets.hide)
     if call.debug:
         import traceback
 
-        call.tell("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        call.tell(call.secrets.hide("".join(traceback.format_exception(type(error), error, error.__traceback__))))
     if call.format is Format.JSON or _asked_for_json(sys.argv):
         from alembic_rescue.report import json as report_json
 
         names = [command.callback.__name__ for command in app.registered_commands if command.callback]
         name = next((argument for argument in sys.argv[1:] if argument in names), "")
-        call.answer(report_json.dumped(report_json.failure(name, told)))
+        call.answer_json(report_json.failure(name, told))
         return told.exit_status
     from alembic_rescue.report import text
 
@@ -527,11 +533,11 @@ def _asked_for_json(argv: list[str]) -> bool:
     return "--format json" in words or "--format=json" in words
 
 
-def _as_rescue_error(error: BaseException) -> RescueError:
+def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> RescueError:
     if isinstance(error, RescueError):
         return error
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return errors.Interrupted("nothing was written")
     if hasattr(error, "format_message"):  # typer's usage errors, whichever click it brings along
-        return errors.BadUsage(str(error.format_message()))
-    return errors.InternalError(f"{type(error).__name__}: {error}")
+        return errors.BadUsage(hide(str(error.format_message())))
+    return errors.InternalError(hide(f"{type(error).__name__}: {error}"))

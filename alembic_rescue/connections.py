@@ -59,6 +59,7 @@ class Hold:
         else:
             at = _address(dialect, cargs, cparams)
         self._project.secrets.add(cparams.get("password"), cparams.get("passwd"))
+        self._project.secrets.add_public(at.username, at.host, at.database)
         for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
             cparams.setdefault(name, value)
         self.attempted.append(at.set(password=None))
@@ -154,13 +155,15 @@ def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> 
     if dialect.name == "sqlite":
         return URL.create(name, database=str(cargs[0]) if cargs else str(cparams.get("database", "")))
     arguments = {**_from_dsn(cparams.get("dsn") or (cargs[0] if cargs else "")), **cparams}
-    port = arguments.get("port")
+    host = str(arguments.get("host") or os.environ.get("PGHOST") or "")
+    port = str(arguments.get("port") or os.environ.get("PGPORT") or "")
     return URL.create(
         name,
         username=arguments.get("user") or os.environ.get("PGUSER"),
-        host=arguments.get("host") or os.environ.get("PGHOST") or None,
-        port=int(port) if port and str(port).isdigit() else None,
+        host=None if host.startswith("/") else host or None,
+        port=int(port) if port.isdigit() else None,
         database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
+        query={"host": host} if host.startswith("/") else {},
     )
 
 

@@ -132,14 +132,12 @@ def _explained(project: Project, error: BaseException, hold: Hold, printed: _Pri
     database = urls.name_of(at) if at is not None else "the database"
     role = (at.username if at is not None else None) or "in use"
     explained: errors.RescueError | None = failures.of_database(
-        error, database, role, ("the version table (or what env.py waits for)", project.timeouts.lock)
+        error, database, role, ("the version table (or what env.py waits for)", project.timeouts.lock), hide
     )
     if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
-        explained = errors.EnvWrites(failures.one_line(error), failures.place_of(error, project.env_path))
+        explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
     if explained is None:
-        explained = failures.of_env(error, project.env_path, printed.tail())
-    explained.message, explained.help = hide(explained.message), hide(explained.help)
-    explained.args = (explained.message,)
+        explained = failures.of_env(error, project.env_path, printed.tail(), hide)
     return explained
 
 

@@ -19,6 +19,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from alembic_rescue import errors
 from alembic_rescue.errors import RescueError
 
+Hide = Callable[[str], str]
+"""Takes the secrets out of a text."""
 _Make = Callable[[str, str], RescueError]
 """(database, reason) -> error."""
 
@@ -68,7 +70,9 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
-def of_database(error: BaseException, database: str, role: str, lock: tuple[str, float]) -> RescueError | None:
+def of_database(
+    error: BaseException, database: str, role: str, lock: tuple[str, float], hide: Hide
+) -> RescueError | None:
     """The error of the database behind `error`, or None where the database is not the cause.
 
     `lock` is what a lock would be awaited on, and for how many seconds.
@@ -76,7 +80,7 @@ def of_database(error: BaseException, database: str, role: str, lock: tuple[str,
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
         code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-        reason = one_line(original)
+        reason = one_line(original, hide)
         if code == "55P03":
             return errors.LockTimeout(*lock)
         if code == "42501":
@@ -99,23 +103,25 @@ def _is_driver_error(error: BaseException) -> bool:
     return any(base.__name__ == "OperationalError" for base in type(error).__mro__)
 
 
-def of_env(error: BaseException, env_path: Path, printed: str) -> RescueError:
+def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
     """The error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
     if isinstance(error, SystemExit):
-        return errors.EnvExited(str(error.code), place, printed)
+        return errors.EnvExited(hide(str(error.code)), place, printed)
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
-            return errors.EnvVariableMissing(str(link.args[0]), place)
+            return errors.EnvVariableMissing(hide(str(link.args[0])), place)
         if isinstance(link, ModuleNotFoundError) and link.name in _DRIVERS:
             return errors.DriverMissing(str(link.name), place)
     if isinstance(error, NoSuchModuleError):
-        return errors.EnvFailed(f"{one_line(error)} (is the URL still the template's driver://...?)", place, printed)
+        return errors.EnvFailed(
+            f"{one_line(error, hide)} (is the URL still the template's driver://...?)", place, printed
+        )
     if isinstance(error, CommandError) and "expected to match one row" in str(error):
-        return errors.WriteWithoutEffect("the version table", one_line(error))
+        return errors.WriteWithoutEffect("the version table", one_line(error, hide))
     if isinstance(error, CommandError):
-        return errors.EnvFailed(one_line(error), place, printed)
-    return errors.EnvFailed(f"{type(error).__name__}: {one_line(error)}", place, printed)
+        return errors.EnvFailed(one_line(error, hide), place, printed)
+    return errors.EnvFailed(f"{type(error).__name__}: {one_line(error, hide)}", place, printed)
 
 
 _DRIVERS = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000", "pymysql", "MySQLdb", "aiomysql", "aiosqlite"])
@@ -152,11 +158,11 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def one_line(error: BaseException) -> str:
-    """The message of `error`, on one line, without SQLAlchemy's statement and link."""
+def one_line(error: BaseException, hide: Hide) -> str:
+    """The message of `error`, on one line, without SQLAlchemy's statement and link, and without secrets."""
     text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     lines = [line.strip() for line in text.splitlines()]
     kept = [
         line for line in lines if line and not line.startswith(("[SQL:", "(Background on this error", "LINE ", "^"))
     ]
-    return " ".join(kept) or type(error).__name__
+    return hide(" ".join(kept)) or type(error).__name__

@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
 from alembic_rescue import errors, scripts, urls
-from alembic_rescue.failures import one_line, shown
+from alembic_rescue.failures import Hide, one_line, shown
 from alembic_rescue.redact import Secrets
 from alembic_rescue.sessions import Timeouts
 
@@ -80,8 +80,8 @@ def load(
     """
     secrets = secrets or Secrets()
     secrets.add(os.environ.get("PGPASSWORD"))
-    for variable in (url, os.environ.get("DATABASE_URL")):
-        secrets.add_url(variable or "")
+    secrets.add_environment(os.environ)
+    secrets.add_url(url or "")
     ini, toml = _files(config_file)
     source = shown(ini or toml or Path())
     try:
@@ -92,7 +92,7 @@ def load(
     except errors.RescueError:
         raise
     except Exception as error:  # configparser, tomllib, Alembic: whatever they raise, the file is off
-        raise errors.BadConfig(source, secrets.hide(one_line(error))) from error
+        raise errors.BadConfig(source, one_line(error, secrets.hide)) from error
     for value in configured.values():
         secrets.add_url(value)
     chosen = urls.with_installed_driver(urls.parse(url), configured.get("sqlalchemy.url")) if url else None
@@ -100,8 +100,8 @@ def load(
         secrets.add(chosen.password)
         rendered = chosen.render_as_string(hide_password=False)
         config.set_section_option(section, "sqlalchemy.url", rendered.replace("%", "%%"))
-    script = _script(config, source, section)
-    return Project(config, script, _graph(script, source), chosen, source, settings, timeouts, secrets)
+    script = _script(config, source, section, secrets.hide)
+    return Project(config, script, _graph(script, source, secrets.hide), chosen, source, settings, timeouts, secrets)
 
 
 def _files(config_file: str | None) -> tuple[Path | None, Path | None]:
@@ -167,25 +167,25 @@ def _config(ini: Path | None, toml: Path | None, section: str, x: Sequence[str])
     return config
 
 
-def _script(config: Config, source: str, section: str) -> ScriptDirectory:
+def _script(config: Config, source: str, section: str, hide: Hide) -> ScriptDirectory:
     try:
         return ScriptDirectory.from_config(config)
     except CommandError as error:
         if "script_location" in str(error) or "has no" in str(error):
             raise errors.NoScriptLocation(source, section) from error
-        raise errors.BadConfig(source, one_line(error)) from error
+        raise errors.BadConfig(source, one_line(error, hide)) from error
     except Exception as error:  # a package that cannot be imported, interpolation, ...
-        raise errors.BadConfig(source, f"{type(error).__name__}: {one_line(error)}") from error
+        raise errors.BadConfig(source, f"{type(error).__name__}: {one_line(error, hide)}") from error
 
 
-def _graph(script: ScriptDirectory, source: str) -> RevisionMap:
+def _graph(script: ScriptDirectory, source: str, hide: Hide) -> RevisionMap:
     try:
         return scripts.graph(script)
     except errors.RescueError:
         raise
     except Exception as error:  # a revision file is Python, and may raise anything when it is read
         raise errors.BadConfig(
-            source, f"a revision file cannot be read: {type(error).__name__}: {one_line(error)}"
+            source, f"a revision file cannot be read: {type(error).__name__}: {one_line(error, hide)}"
         ) from error
 
 

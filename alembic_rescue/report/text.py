@@ -15,6 +15,8 @@ from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "yellow"}
 _SHOWN_PENDING = 5
+_SHOWN_REVISIONS = 50
+"""More rows than this help nobody at a terminal; the JSON has them all."""
 
 
 class _Page:
@@ -217,11 +219,13 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _revisions(page: _Page, revisions: Iterable[Revision]) -> None:
+def _revisions(page: _Page, revisions: Sequence[Revision]) -> None:
     table = _table("", "Revision", "", "File")
-    for revision in revisions:
+    for revision in revisions[:_SHOWN_REVISIONS]:
         table.add_row("", revision.revision, Text(revision.doc), Text(revision.path, "dim"))
     page.table(table)
+    if len(revisions) > _SHOWN_REVISIONS:
+        page.indented(f"and {len(revisions) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
 
 
 def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
