@@ -27,6 +27,7 @@ from alembic_rescue.model import Blocker
 from alembic_rescue.project import Project
 
 _OPENED_AT = "alembic_rescue.opened_at"
+_AS_ASKED = "alembic_rescue.as_asked"
 _TOUCHED = "alembic_rescue.touched"
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """The drivers' own connections that a run opened and that may still be open."""
@@ -43,6 +44,8 @@ class Hold:
         self.blocking: list[Blocker] = []
         """Who held the lock, where a run ended in a lock timeout."""
         self._project = project
+        self._asked_for: URL | None = None
+        """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
         self.listeners = (
             (Engine, "do_connect", self._do_connect),
             (Pool, "connect", self._connect),
@@ -62,18 +65,21 @@ class Hold:
         self._project.secrets.add_public(at.username, at.host, at.database)
         for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
             cparams.setdefault(name, value)
-        self.attempted.append(at.set(password=None))
+        self._asked_for = at.set(password=None)
+        self.attempted.append(self._asked_for)
         if dialect.name == "sqlite":
             _check_file(at)
 
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
-        if self.attempted:
-            record.info[_OPENED_AT] = self.attempted[-1]
+        asked_for, self._asked_for = self._asked_for, None
+        record.info[_AS_ASKED] = asked_for is not None
+        if at := _told_by_driver(_raw(dbapi_connection), asked_for) or asked_for:
+            record.info[_OPENED_AT] = at
         with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
             _OPEN.add(_raw(dbapi_connection))
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
-        if self._project.url is not None and _OPENED_AT not in connection.info:
+        if self._project.url is not None and not connection.info.get(_AS_ASKED):
             raise errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
         connection.info[_TOUCHED] = True
         _set_up(
@@ -167,6 +173,25 @@ def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> 
     )
 
 
+def _told_by_driver(raw: Any, asked_for: URL | None) -> URL | None:
+    """Where libpq says that it connected to: it knows PGHOST, service files, and which of several hosts it took."""
+    info: Any = getattr(raw, "info", None)
+    if not (hasattr(info, "dsn_parameters") or hasattr(info, "get_parameters")):  # psycopg2, psycopg
+        return None
+    query: dict[str, Any] = dict(asked_for.query) if asked_for else {}
+    query.update(host=info.host, port=str(info.port))
+    if not info.host.startswith("/"):
+        del query["host"], query["port"]
+    return URL.create(
+        asked_for.drivername if asked_for else "postgresql",
+        username=info.user,
+        host=None if "host" in query else info.host,
+        port=None if "port" in query else info.port,
+        database=info.dbname,
+        query=query,
+    )
+
+
 def _from_dsn(dsn: object) -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S+)", dsn)) if isinstance(dsn, str) else {}
 
@@ -176,8 +201,3 @@ def _check_file(url: URL) -> None:
     name = url.database or ""
     if name and name != ":memory:" and not name.startswith("file:") and not Path(name).exists():
         raise errors.DatabaseMissing(urls.name_of(url), "there is no such file")
-
-
-def _raw(dbapi_connection: Any) -> Any:
-    """The driver's own connection; for an asynchronous driver SQLAlchemy has an adapter round it."""
-    return getattr(dbapi_connection, "driver_connection", dbapi_connection)

@@ -247,7 +247,7 @@ def _other_database(project: Project, database: Database) -> tuple[Note, ...]:
     if not named or project.url is not None:
         return ()
     try:
-        theirs = urls.parse(named)
+        theirs = urls.with_defaults(urls.parse(named), os.environ)
     except errors.BadUrl:
         return ()
     opened = urls.parse(database.identity.url)

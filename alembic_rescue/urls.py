@@ -100,8 +100,12 @@ def same_database(one: URL, other: URL) -> bool:
     if one.get_backend_name() == "sqlite":
         return _file(one) == _file(other)
     hosts = host_of(one), host_of(other)
-    same_host = hosts[0] == hosts[1] or (is_local(hosts[0]) and is_local(hosts[1]))
+    same_host = _canonical(hosts[0]) == _canonical(hosts[1]) or (is_local(hosts[0]) and is_local(hosts[1]))
     return same_host and port_of(one) == port_of(other) and one.database == other.database
+
+
+def _canonical(host: str | None) -> str | None:
+    return host and host.lower().rstrip(".")
 
 
 def _file(url: URL) -> Path | None:
@@ -114,6 +118,19 @@ def name_of(url: URL) -> str:
         return str(_file(url) or ":memory:")
     host = host_of(url)
     return f"{url.database} at {f'{host}:{port_of(url)}' if host else 'a local socket'}"
+
+
+def with_defaults(url: URL, environment: Mapping[str, str]) -> URL:
+    """`url` with what libpq takes from the environment, or from the role's name, where the URL is silent."""
+    if url.get_backend_name() != "postgresql":
+        return url
+    port = environment.get("PGPORT", "")
+    user = url.username or environment.get("PGUSER")
+    return url.set(
+        host=url.host or (None if url.query.get("host") else environment.get("PGHOST")),
+        port=url.port or (int(port) if port.isdigit() and not url.query.get("port") else None),
+        database=url.database or environment.get("PGDATABASE") or user,
+    )
 
 
 def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapping[str, Any]) -> URL:
