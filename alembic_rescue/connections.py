@@ -22,7 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import errors, sessions, urls
+from alembic_rescue import errors, poolers, sessions, urls
 from alembic_rescue.model import Blocker
 from alembic_rescue.project import Project
 
@@ -43,10 +43,13 @@ class Hold:
         """Where env.py connected to or tried to, without passwords, the last one last."""
         self.blocking: list[Blocker] = []
         """Who held the lock, where a run ended in a lock timeout."""
+        self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
+        """Stands in for the server's timeouts behind a pooler."""
         self._project = project
         self._asked_for: URL | None = None
         """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
         self.listeners = (
+            *self.watchdog.listeners,
             (Engine, "do_connect", self._do_connect),
             (Pool, "connect", self._connect),
             (Engine, "engine_connect", self._engine_connect),
@@ -73,25 +76,28 @@ class Hold:
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
         asked_for, self._asked_for = self._asked_for, None
         record.info[_AS_ASKED] = asked_for is not None
-        if at := _told_by_driver(_raw(dbapi_connection), asked_for) or asked_for:
+        if at := _told_by_driver(poolers.raw_connection(dbapi_connection), asked_for) or asked_for:
             record.info[_OPENED_AT] = at
         with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
-            _OPEN.add(_raw(dbapi_connection))
+            _OPEN.add(poolers.raw_connection(dbapi_connection))
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
         if self._project.url is not None and not connection.info.get(_AS_ASKED):
             raise errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
         connection.info[_TOUCHED] = True
-        _set_up(
-            connection,
-            sessions.settings(connection.dialect.name, self._project.timeouts, read_only=self.read_only),
-        )
+        if not poolers.is_pooled(connection):
+            dialect = connection.dialect.name
+            _set_up(connection, sessions.settings(dialect, self._project.timeouts, read_only=self.read_only))
+        elif self.read_only:
+            poolers.hold_read_only(connection)
         if not self.read_only:
             connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def _handle_error(self, failed: Any) -> None:
         original = failed.original_exception
-        if self.blocking or getattr(original, "pgcode", getattr(original, "sqlstate", None)) != "55P03":
+        code = getattr(original, "pgcode", getattr(original, "sqlstate", None))
+        timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
+        if self.blocking or not timed_out:
             return
         table = "alembic_version"
         with suppress(Exception):  # env.py may not have come as far as configure()
@@ -136,10 +142,7 @@ def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
 def cancel_running() -> None:
     """Ask the server to cancel what the tool's connections are running (from another thread: on Ctrl-C)."""
     for connection in tuple(_OPEN):  # the other thread may change it
-        cancel = getattr(connection, "cancel", None) or getattr(connection, "interrupt", None)
-        if cancel is not None:
-            with suppress(Exception):  # it may be closed by now
-                cancel()
+        poolers.cancel(connection)
 
 
 def _set_up(connection: Connection, statements: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import connections, errors, urls
+from alembic_rescue import connections, errors, poolers, urls
 from alembic_rescue.model import Database, Identity
 from alembic_rescue.sessions import blockers, qualified, query
 
@@ -54,6 +54,7 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
         read_only=_read_only(facts),
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
         blockers=blockers(connection, table, hide),
+        pooled=poolers.is_pooled(connection),
     )
 
 

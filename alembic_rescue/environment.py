@@ -134,6 +134,8 @@ def _explained(project: Project, error: BaseException, hold: Hold, printed: _Pri
     explained: errors.RescueError | None = failures.of_database(
         error, database, role, ("the version table (or what env.py waits for)", project.timeouts.lock), hide
     )
+    if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
+        explained = errors.LockTimeout("the version table", project.timeouts.lock)
     if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
         explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
     if explained is None:

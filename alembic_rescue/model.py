@@ -166,7 +166,8 @@ class Database:
     missing_privileges: tuple[str, ...]
     """What the role may not do with the version table and a stamp needs."""
     blockers: tuple[Blocker, ...]
-    findings: tuple[Note, ...] = ()
+    pooled: bool
+    """Whether a connection pooler stands between; see :mod:`alembic_rescue.poolers`."""
 
 
 @dataclass(frozen=True)

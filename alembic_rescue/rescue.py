@@ -220,6 +220,15 @@ def _findings(database: Database) -> tuple[Note, ...]:
                 "a stamp would mark every revision up to the target as applied",
             )
         )
+    if database.pooled:
+        found.append(
+            Note(
+                "behind-a-pooler",
+                f"a connection pooler stands between here and {database.identity.name}",
+                "no setting of its sessions is touched, each transaction is held read-only instead. Where there is a "
+                "direct address (often port 5432 instead of 6543), prefer it: --url",
+            )
+        )
     found += [
         Note(
             "blocked",
