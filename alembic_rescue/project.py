@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,9 +85,9 @@ def load(
     secrets.add_environment(os.environ)
     secrets.add_url(url or "")
     ini, toml = _files(config_file)
-    source = shown(ini or toml or Path())
+    source = shown(Path(config_file) if config_file else ini if ini.is_file() else toml)
     try:
-        config = _config(ini, toml, section, x)
+        config = _config(config_file, ini, toml, section, x)
         configured = config.get_section(section) or {}
         settings = _settings(config, toml)
         timeouts = _timeouts(source, settings, lock_timeout)
@@ -104,36 +106,27 @@ def load(
     return Project(config, script, _graph(script, source, secrets.hide), chosen, source, settings, timeouts, secrets)
 
 
-def _files(config_file: str | None) -> tuple[Path | None, Path | None]:
-    """The ini file and the toml file to load; Alembic reads both where both are there."""
-    named = Path(config_file) if config_file else None
-    if named is not None and not named.is_file():
+def _files(config_file: str | None) -> tuple[Path, Path]:
+    """The ini file and the toml file, as ``alembic -c`` takes them: either may be missing, and both may count."""
+    ini, toml = (Path(name) for name in NAMES)
+    if config_file is None:
+        if not ini.is_file() and "alembic" not in _tools(toml):
+            raise errors.NoConfig(
+                f"alembic.ini (or a pyproject.toml with [tool.alembic]) in {Path.cwd()}", find_below(Path.cwd())
+            )
+        return ini, toml
+    named = Path(config_file)
+    if not named.is_file():
         raise errors.NoConfig(str(named), find_below(Path.cwd()))
-    ini: Path | None = None
-    toml: Path | None = None
-    if named is None:
-        here_ini, here_toml = Path(NAMES[0]), Path(NAMES[1])
-        ini, toml = here_ini if here_ini.is_file() else None, here_toml
-    elif named.name == NAMES[1]:
-        toml = named
-    else:
-        ini = named
-    if toml is not None and not _has_alembic(toml):
-        toml = None
-    if ini is None and toml is None:
-        if named is not None:
-            raise errors.NoScriptLocation(str(named), "tool.alembic")
-        raise errors.NoConfig(
-            f"alembic.ini (or a pyproject.toml with [tool.alembic]) in {Path.cwd()}", find_below(Path.cwd())
-        )
-    return ini, toml
+    return (ini, named) if named.name == NAMES[1] else (named, toml)
 
 
-def _has_alembic(toml: Path) -> bool:
+def _tools(toml: Path) -> dict[str, Any]:
+    """The table ``[tool]`` of a pyproject.toml; empty where there is no such file."""
     try:
-        return "alembic" in tomllib.loads(toml.read_text("utf-8")).get("tool", {})
-    except (OSError, ValueError):
-        return False
+        return dict(tomllib.loads(toml.read_text("utf-8")).get("tool", {})) if toml.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise errors.BadConfig(shown(toml), f"it cannot be read: {error}") from error
 
 
 def find_below(root: Path) -> list[str]:
@@ -147,22 +140,24 @@ def find_below(root: Path) -> list[str]:
             subfolders[:] = []
         if NAMES[0] in files:
             found.append(here / NAMES[0])
-        if NAMES[1] in files and _has_alembic(here / NAMES[1]):
-            found.append(here / NAMES[1])
+        with suppress(errors.BadConfig):
+            if NAMES[1] in files and "alembic" in _tools(here / NAMES[1]):
+                found.append(here / NAMES[1])
     return [str(p.relative_to(root)) for p in sorted(found, key=lambda p: (len(p.parts), p))]
 
 
-def _config(ini: Path | None, toml: Path | None, section: str, x: Sequence[str]) -> Config:
+def _config(config_file: str | None, ini: Path, toml: Path, section: str, x: Sequence[str]) -> Config:
     """The Config that ``alembic -c ... -n ... -x ... current`` makes, its parsed command line included."""
     arguments = ["-n", section, *(part for value in x for part in ("-x", value)), "current"]
-    if ini:
-        arguments = ["-c", str(ini), *arguments]
+    if config_file:
+        arguments = ["-c", config_file, *arguments]
     options = CommandLine(prog="alembic").parser.parse_args(arguments)
-    more: dict[str, Any] = {"toml_file": str(toml)} if toml else {}  # Alembic 1.16 and later
-    try:
-        config = Config(str(ini) if ini else None, ini_section=section, cmd_opts=options, **more)
-    except TypeError as error:
-        raise errors.BadConfig(shown(toml or Path()), "this version of Alembic does not read pyproject.toml") from error
+    more: dict[str, Any] = {}
+    if "toml_file" in inspect.signature(Config).parameters:  # Alembic 1.16 and later
+        more = {"toml_file": str(toml)}
+    elif not ini.is_file():
+        raise errors.BadConfig(shown(toml), "this version of Alembic does not read pyproject.toml")
+    config = Config(str(ini), ini_section=section, cmd_opts=options, **more)
     config.file_config  # noqa: B018 - reads the file
     return config
 
@@ -189,8 +184,9 @@ def _graph(script: ScriptDirectory, source: str, hide: Hide) -> RevisionMap:
         ) from error
 
 
-def _settings(config: Config, toml: Path | None) -> dict[str, str]:
-    found = dict(tomllib.loads(toml.read_text("utf-8")).get("tool", {}).get("alembic_rescue", {})) if toml else {}
+def _settings(config: Config, toml: Path) -> dict[str, str]:
+    here = str(toml.absolute().parent)
+    found = {k: str(v).replace("%(here)s", here) for k, v in _tools(toml).get("alembic_rescue", {}).items()}
     section = config.get_section("alembic_rescue") or {}
     defaults = config.file_config.defaults()
     found.update({k: v for k, v in section.items() if k in SETTINGS or k not in defaults})
@@ -199,7 +195,7 @@ def _settings(config: Config, toml: Path | None) -> dict[str, str]:
             "[alembic_rescue]",
             f"it has no setting {errors.listed(unknown)}; its settings are {errors.listed(SETTINGS)}",
         )
-    return {k: str(v) for k, v in found.items()}
+    return found
 
 
 def _timeouts(source: str, settings: dict[str, str], lock: float | None) -> Timeouts:
