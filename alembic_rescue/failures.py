@@ -106,6 +106,8 @@ def _is_driver_error(error: BaseException) -> bool:
 def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
     """The error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
+    if _is_ours(error):
+        return errors.InternalError(f"{type(error).__name__}: {one_line(error)}")
     if isinstance(error, SystemExit):
         return errors.EnvExited(hide(str(error.code)), place, printed)
     for link in chain(error):
@@ -137,6 +139,12 @@ def _self_type(error: BaseException) -> str:
     while step is not None and step.tb_next is not None:
         step = step.tb_next
     return type(step.tb_frame.f_locals.get("self")).__name__ if step is not None else ""
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Raised by a line of this package: env.py is not to blame."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).parent == Path(__file__).parent
 
 
 def place_of(error: BaseException, env_path: Path) -> str:
