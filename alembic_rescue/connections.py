@@ -78,13 +78,13 @@ class Hold:
         record.info[_AS_ASKED] = asked_for is not None
         if at := _told_by_driver(poolers.raw_connection(dbapi_connection), asked_for) or asked_for:
             record.info[_OPENED_AT] = at
-        with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
-            _OPEN.add(poolers.raw_connection(dbapi_connection))
+        _remember(dbapi_connection)
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
         if self._project.url is not None and not connection.info.get(_AS_ASKED):
             raise errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
         connection.info[_TOUCHED] = True
+        _remember(connection.connection)  # it may have been in the application's pool before
         if not poolers.is_pooled(connection):
             dialect = connection.dialect.name
             _set_up(connection, sessions.settings(dialect, self._project.timeouts, read_only=self.read_only))
@@ -104,7 +104,7 @@ class Hold:
             context = alembic_context.get_context()
             table = sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
         with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
-            self.blocking.extend(sessions.blockers(connection, table, self._project.secrets.hide))
+            self.blocking.extend(sessions.blockers(connection, table, self._project.secrets.hide, own_sessions()))
 
     def _checkin(self, dbapi_connection: Any, record: Any) -> None:
         if dbapi_connection is not None and record.info.pop(_TOUCHED, False):
@@ -137,6 +137,20 @@ def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in cursor.fetchall()]
     finally:
         cursor.close()
+
+
+def own_sessions() -> set[int]:
+    """The process ids of the sessions that a run opened, where the driver tells them."""
+    told: set[int] = set()
+    for raw in tuple(_OPEN):
+        with suppress(Exception):  # another driver, or closed by now
+            told.add(int(raw.info.backend_pid))
+    return told
+
+
+def _remember(dbapi_connection: Any) -> None:
+    with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
+        _OPEN.add(poolers.raw_connection(dbapi_connection))
 
 
 def cancel_running() -> None:

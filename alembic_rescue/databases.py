@@ -53,7 +53,7 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
         id_limit=_id_limit(connection, context) if exists else _enforced(connection, DEFAULT_ID_LIMIT),
         read_only=_read_only(facts),
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
-        blockers=blockers(connection, table, hide),
+        blockers=blockers(connection, table, hide, connections.own_sessions()),
         pooled=poolers.is_pooled(connection),
     )
 

@@ -139,12 +139,14 @@ class Blocker:
     """Its address, or ``local``."""
     state: str
     """PostgreSQL's own word for it, such as ``idle in transaction (aborted)``."""
-    age_seconds: float
-    """Since its transaction began."""
+    age_seconds: float | None
+    """Since its transaction began; None where the role is not shown it."""
     query: str
     """Its last statement, shortened and without passwords."""
     locks: tuple[str, ...]
-    """Modes held, and those awaited with ``(waiting)``."""
+    """Modes held."""
+    awaits: tuple[str, ...]
+    """Modes awaited, with the process ids that it waits for."""
     blocks: tuple[str, ...]
     """What it keeps the stamp from: the version table's name, or nothing."""
     end_command: str

@@ -234,14 +234,17 @@ def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
     page.line()
     page.line("Sessions that hold or await locks here", "bold")
     for one in blockers:
-        age = f"{one.age_seconds:.0f} s"
+        age = "" if one.age_seconds is None else f", for {one.age_seconds:.0f} s"
         page.indented(
             Text.assemble(
                 (f"pid {one.pid}", "bold"),
-                f"  {one.state}, for {age}  {one.application}, role {one.role}, {one.client}",
+                f"  {one.state}{age}  {one.application}, role {one.role}, {one.client}",
             )
         )
-        page.indented(f"holds: {', '.join(one.locks)}", 4)
+        if one.locks:
+            page.indented(f"holds: {', '.join(one.locks)}", 4)
+        if one.awaits:
+            page.indented(f"awaits: {', '.join(one.awaits)}", 4)
         if one.query:
             page.indented(f"last query: {one.query}", 4)
         page.indented(f"to end it: {one.end_command}", 4)
