@@ -217,4 +217,9 @@ def _check_file(url: URL) -> None:
     """SQLite makes the file that it does not find: looking must not."""
     name = url.database or ""
     if name and name != ":memory:" and not name.startswith("file:") and not Path(name).exists():
-        raise errors.DatabaseMissing(urls.name_of(url), "there is no such file")
+        raise errors.DatabaseMissing(
+            urls.name_of(url),
+            "there is no such file",
+            "looking makes none. Check the URL: its path is relative to the working directory, "
+            "and an absolute one has four slashes, sqlite:////srv/shop.db",
+        )

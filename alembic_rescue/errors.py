@@ -632,8 +632,8 @@ class DatabaseMissing(DatabaseError):
 
     code = "database-missing"
 
-    def __init__(self, database: str, reason: str) -> None:
-        super().__init__(f"the database of {database} does not exist: {reason}", HOSTED)
+    def __init__(self, database: str, reason: str, help: str = HOSTED) -> None:
+        super().__init__(f"there is no database {database}: {reason}", help)
 
 
 class ConnectTimeout(DatabaseError):

@@ -107,7 +107,7 @@ def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> Re
     """The error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
     if _is_ours(error):
-        return errors.InternalError(f"{type(error).__name__}: {one_line(error)}")
+        return errors.InternalError(f"{type(error).__name__}: {one_line(error, hide)}")
     if isinstance(error, SystemExit):
         return errors.EnvExited(hide(str(error.code)), place, printed)
     for link in chain(error):

@@ -31,6 +31,8 @@ NAMES = ("alembic.ini", "pyproject.toml")
 SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")
 """What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
 _SKIPPED_FOLDERS = frozenset(["node_modules", "site-packages", "__pycache__", "venv", "env", "dist", "build"])
+_SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 0.001, 2_000_000
+_SENSIBLE = f"from {_SHORTEST_TIMEOUT} to {_LONGEST_TIMEOUT} seconds"
 _DEPTH = 4
 """How many folders down other configurations are looked for, to name them in the error."""
 
@@ -198,6 +200,11 @@ def _settings(config: Config, toml: Path) -> dict[str, str]:
     return found
 
 
+def _sensible(seconds: float) -> bool:
+    """Whether a timeout has at least one millisecond (for PostgreSQL 0 means none), and fits into its setting."""
+    return _SHORTEST_TIMEOUT <= seconds <= _LONGEST_TIMEOUT
+
+
 def _timeouts(source: str, settings: dict[str, str], lock: float | None) -> Timeouts:
     seconds: dict[str, float] = {}
     for name in ("lock", "statement", "connect"):
@@ -208,8 +215,10 @@ def _timeouts(source: str, settings: dict[str, str], lock: float | None) -> Time
             seconds[name] = float(value)
         except ValueError:
             raise errors.BadConfig(source, f"{name}_timeout is {value!r}, which is not a number of seconds") from None
+    if bad := [f"{name}_timeout" for name, value in seconds.items() if not _sensible(value)]:
+        raise errors.BadConfig(source, f"{errors.listed(bad)} must be {_SENSIBLE}")
     if lock is not None:
+        if not _sensible(lock):
+            raise errors.BadUsage(f"--lock-timeout must be {_SENSIBLE}")
         seconds["lock"] = lock
-    if bad := [f"{name}_timeout" for name, value in seconds.items() if not value > 0]:
-        raise errors.BadConfig(source, f"{errors.listed(bad)} must be more than 0 seconds")
     return Timeouts(**seconds)
