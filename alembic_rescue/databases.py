@@ -13,8 +13,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import connections, errors, poolers, urls
+from alembic_rescue import connections, environment, errors, poolers, urls
+from alembic_rescue.environment import Tell
 from alembic_rescue.model import Database, Identity
+from alembic_rescue.project import Project
 from alembic_rescue.sessions import blockers, qualified, query
 
 DEFAULT_ID_LIMIT = 32
@@ -37,6 +39,15 @@ _POSTGRESQL = """
 """
 _DATABASE_OID = "SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()"
 _SYSTEM_ID = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+
+
+def look(project: Project, tell: Tell = environment.silent) -> list[Database]:
+    """Look at each database that env.py visits, in its order; at least one.
+
+    Raises:
+        UsageError, DatabaseError: see :func:`alembic_rescue.environment.look`.
+    """
+    return environment.look(project, lambda context, rows: look_at(context, rows, project.secrets.hide), tell)
 
 
 def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[str], str]) -> Database:
