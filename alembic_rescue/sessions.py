@@ -51,19 +51,14 @@ def settings(dialect: str, timeouts: Timeouts, *, read_only: bool) -> tuple[str,
     """The statements that set up a session; none for a dialect that has no such settings."""
     if dialect == "postgresql":
         held: tuple[str, ...] = (
-            f"SET lock_timeout = {_milliseconds(timeouts.lock)}",
-            f"SET statement_timeout = {_milliseconds(max(timeouts.statement, timeouts.lock + 1))}",
+            f"SET lock_timeout = {round(timeouts.lock * 1000)}",
+            f"SET statement_timeout = {round(max(timeouts.statement, timeouts.lock + 1) * 1000)}",
         )
         return (*held, "SET default_transaction_read_only = on") if read_only else held
     if dialect == "sqlite":
-        held = (f"PRAGMA busy_timeout = {_milliseconds(timeouts.lock)}",)
+        held = (f"PRAGMA busy_timeout = {round(timeouts.lock * 1000)}",)
         return (*held, "PRAGMA query_only = ON") if read_only else held
     return ()
-
-
-def _milliseconds(seconds: float) -> int:
-    """At least 1, because 0 would mean "for ever", and no more than an integer of the server holds."""
-    return round(min(max(seconds * 1000, 1), 2**31 - 1))
 
 
 def query(connection: Connection, sql: str, **values: object) -> list[dict[str, Any]]:

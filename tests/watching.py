@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg2
 
+from tests import servers
 from tests.conftest import Database
 
 VERSION_TABLE = "CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY)"
@@ -148,12 +149,17 @@ class ServerLog:
 
 @contextlib.contextmanager
 def blocked_by(database: Database, *statements: str, application: str = "somebody else") -> Iterator[Any]:
-    """Another session, in a transaction in which it ran `statements`; rolled back at the end."""
-    with database.session() as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('application_name', %s, false)", (application,))
-            connection.commit()
-            for statement in statements:
-                with contextlib.suppress(psycopg2.Error):  # some are meant to fail
-                    cursor.execute(statement)
+    """Another session of the tests' role, in a transaction in which it ran `statements`; rolled back at the end."""
+    connection = psycopg2.connect(
+        host="127.0.0.1",
+        port=database.server.port,
+        dbname=database.name,
+        user=servers.ROLE,
+        password=servers.PASSWORD,
+        application_name=application,
+    )
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        for statement in statements:
+            with contextlib.suppress(psycopg2.DataError):  # 1/0 is meant to fail
+                cursor.execute(statement)
         yield connection
