@@ -6,19 +6,18 @@ env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connectio
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import errors, failures, urls
+from alembic_rescue import errors, failures, host, urls
 from alembic_rescue.connections import Hold, listening
 from alembic_rescue.project import Project
 
@@ -48,6 +47,7 @@ def look(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
     """
     seen: list[T] = []
     raised: list[BaseException] = []
+    hold = Hold(project, read_only=True)
 
     def fn(rows: tuple[str, ...], context: MigrationContext) -> list[Any]:
         try:
@@ -61,9 +61,7 @@ def look(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
         with EnvironmentContext(project.config, project.script, fn=fn, dont_mutate=True):
             project.script.run_env()
 
-    _run(project, run, raised, tell, read_only=True)
-    if not seen:
-        raise errors.EnvNeverMigrates(failures.shown(project.env_path))
+    _run(project, hold, run, raised, tell, done=lambda: bool(seen))
     return seen
 
 
@@ -83,6 +81,7 @@ def stamp(
     """
     raised: list[BaseException] = []
     checked: set[int] = set()
+    hold = Hold(project, read_only=False)
     writes = re.compile(rf"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\S*\b{re.escape(version_table)}\b", re.IGNORECASE)
 
     def before_cursor_execute(connection: Connection, _: object, statement: str, *__: object) -> None:
@@ -93,28 +92,39 @@ def stamp(
                 raised.append(error)
                 raise
             checked.add(id(connection))
+            hold.failures.clear()  # what env.py got over before the write
 
     def run() -> None:
         with listening((Engine, "before_cursor_execute", before_cursor_execute)):
             command.stamp(project.config, list(revisions), purge=purge)
 
-    _run(project, run, raised, tell, read_only=False)
+    _run(project, hold, run, raised, tell, done=lambda: bool(checked) and not hold.failures)
 
 
 def _run(
-    project: Project, run: Callable[[], None], raised: list[BaseException], tell: Tell, *, read_only: bool
+    project: Project,
+    hold: Hold,
+    run: Callable[[], None],
+    raised: list[BaseException],
+    tell: Tell,
+    *,
+    done: Callable[[], bool],
 ) -> None:
-    printed = _Printed(project.secrets.hide, tell)
-    hold = Hold(project, read_only=read_only)
+    """Call `run`, which runs env.py, and raise what it came to: `raised` is what the tool's own part raised in it.
+
+    Where nothing comes out of env.py and the work is not `done`, it swallowed an error, or never came to it.
+    """
+    printed = host.Printed(project.secrets.hide, tell)
     try:
         with ExitStack() as around:
-            around.enter_context(_logging_restored())
-            around.enter_context(redirect_stdout(printed))
-            around.enter_context(redirect_stderr(printed))
+            around.enter_context(host.kept_as_it_was(printed))
             around.enter_context(listening(*hold.listeners))
             run()
     except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
         raised.append(error)
+    else:
+        if not raised and not done():
+            raised += hold.failures[-1:] or [errors.EnvNeverMigrates(failures.shown(project.env_path), printed.tail())]
     if not raised:
         return
     first = raised[0]  # what the tool itself raised comes first, whatever env.py made of it
@@ -126,7 +136,7 @@ def _run(
     raise explained from first
 
 
-def _explained(project: Project, error: BaseException, hold: Hold, printed: _Printed) -> errors.RescueError:
+def _explained(project: Project, error: BaseException, hold: Hold, printed: host.Printed) -> errors.RescueError:
     hide = project.secrets.hide
     at = hold.attempted[-1] if hold.attempted else project.url
     database = urls.name_of(at) if at is not None else "the database"
@@ -138,54 +148,8 @@ def _explained(project: Project, error: BaseException, hold: Hold, printed: _Pri
         explained = errors.LockTimeout("the version table", project.timeouts.lock)
     if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
         explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
+    if explained is None and isinstance(error, DBAPIError) and failures.is_ours(error):
+        explained = errors.ServerUnable(failures.one_line(error, hide))
     if explained is None:
         explained = failures.of_env(error, project.env_path, printed.tail(), hide)
     return explained
-
-
-@contextmanager
-def _logging_restored() -> Iterator[None]:
-    """Undo what env.py's ``fileConfig`` does to the loggers of the host process: it disables them by default."""
-    root = logging.getLogger()
-    loggers = [root, *(lg for lg in logging.Logger.manager.loggerDict.values() if isinstance(lg, logging.Logger))]
-    before = [(lg, lg.level, lg.handlers[:], lg.propagate, lg.disabled) for lg in loggers]
-    try:
-        yield
-    finally:
-        for logger, level, handlers, propagate, disabled in before:
-            logger.setLevel(level)
-            logger.handlers[:] = handlers
-            logger.propagate, logger.disabled = propagate, disabled
-
-
-class _Printed(io.TextIOBase):
-    """Stands in for stdout and stderr while env.py runs; hands each line on without secrets, keeps the last ones."""
-
-    _KEPT = 3
-
-    def __init__(self, hide: Callable[[str], str], tell: Tell) -> None:
-        self._hide, self._tell = hide, tell
-        self._partial = ""
-        self._last: list[str] = []
-
-    def write(self, text: str) -> int:
-        *lines, self._partial = (self._partial + text).split("\n")
-        for line in lines:
-            self._line(line)
-        return len(text)
-
-    def writable(self) -> bool:
-        return True
-
-    def _line(self, line: str) -> None:
-        hidden = self._hide(line)
-        if hidden.strip():
-            self._last = [*self._last, hidden.strip()][-self._KEPT :]
-        self._tell(hidden)
-
-    def tail(self) -> str:
-        """The last lines, Alembic's own notices left out."""
-        if self._partial:
-            self._line(self._partial)
-            self._partial = ""
-        return " | ".join(line for line in self._last if "alembic.runtime" not in line)
