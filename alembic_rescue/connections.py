@@ -43,6 +43,8 @@ class Hold:
         """Where env.py connected to or tried to, without passwords, the last one last."""
         self.blocking: list[Blocker] = []
         """Who held the lock, where a run ended in a lock timeout."""
+        self.failures: list[BaseException] = []
+        """What went wrong with connections and statements, the last one last: env.py may swallow it."""
         self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
         """Stands in for the server's timeouts behind a pooler."""
         self._project = project
@@ -60,7 +62,10 @@ class Hold:
     def _do_connect(self, dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
         chosen = self._project.url
         if chosen is not None:
-            at = urls.laid_over(chosen, dialect, cargs, cparams)
+            try:
+                at = urls.laid_over(chosen, dialect, cargs, cparams)
+            except errors.UrlNotHeeded as error:
+                raise self._kept(error) from None
             urls.require_encryption(at, dialect.driver, cparams, os.environ)
         else:
             at = _address(dialect, cargs, cparams)
@@ -70,8 +75,15 @@ class Hold:
             cparams.setdefault(name, value)
         self._asked_for = at.set(password=None)
         self.attempted.append(self._asked_for)
-        if dialect.name == "sqlite":
-            _check_file(at)
+        if dialect.name == "sqlite" and not _is_there(at):
+            raise self._kept(
+                errors.DatabaseMissing(
+                    urls.name_of(at),
+                    "there is no such file",
+                    "looking makes none. Check the URL: its path is relative to the working directory, "
+                    "and an absolute one has four slashes, sqlite:////srv/shop.db",
+                )
+            )
 
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
         asked_for, self._asked_for = self._asked_for, None
@@ -82,7 +94,9 @@ class Hold:
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
         if self._project.url is not None and not connection.info.get(_AS_ASKED):
-            raise errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
+            raise self._kept(
+                errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
+            )
         connection.info[_TOUCHED] = True
         _remember(connection.connection)  # it may have been in the application's pool before
         if not poolers.is_pooled(connection):
@@ -95,6 +109,8 @@ class Hold:
 
     def _handle_error(self, failed: Any) -> None:
         original = failed.original_exception
+        if isinstance(original, Exception):
+            self.failures.append(failed.sqlalchemy_exception or original)
         code = getattr(original, "pgcode", getattr(original, "sqlstate", None))
         timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
         if self.blocking or not timed_out:
@@ -105,6 +121,10 @@ class Hold:
             table = sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
         with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
             self.blocking.extend(sessions.blockers(connection, table, self._project.secrets.hide, own_sessions()))
+
+    def _kept(self, error: errors.RescueError) -> errors.RescueError:
+        self.failures.append(error)
+        return error
 
     def _checkin(self, dbapi_connection: Any, record: Any) -> None:
         if dbapi_connection is not None and record.info.pop(_TOUCHED, False):
@@ -213,13 +233,7 @@ def _from_dsn(dsn: object) -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S+)", dsn)) if isinstance(dsn, str) else {}
 
 
-def _check_file(url: URL) -> None:
+def _is_there(url: URL) -> bool:
     """SQLite makes the file that it does not find: looking must not."""
     name = url.database or ""
-    if name and name != ":memory:" and not name.startswith("file:") and not Path(name).exists():
-        raise errors.DatabaseMissing(
-            urls.name_of(url),
-            "there is no such file",
-            "looking makes none. Check the URL: its path is relative to the working directory, "
-            "and an absolute one has four slashes, sqlite:////srv/shop.db",
-        )
+    return not name or name == ":memory:" or name.startswith("file:") or Path(name).exists()

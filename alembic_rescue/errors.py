@@ -83,7 +83,7 @@ class BadConfig(UsageError):
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(
             f"{source} cannot be used: {reason}",
-            "it must be a configuration with which the `alembic` command itself works: try `alembic heads`",
+            "it must be a configuration with which the `alembic` command itself works: try `alembic current`",
         )
 
 
@@ -107,7 +107,8 @@ class BadUrl(UsageError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the URL given with --url cannot be used: {reason}",
-            "its form is postgresql://user:password@host:5432/database, special characters percent-encoded",
+            "its form is postgresql://user:***@host:5432/database, special characters in the password (***) "
+            "percent-encoded: %40 for @, %2F for /, %25 for %",
         )
 
 
@@ -200,6 +201,19 @@ class DriverMissing(UsageError):
                 if module == "psycopg"
                 else ""
             ),
+        )
+
+
+class ModuleMissing(UsageError):
+    """env.py or a revision file imports a package that is not there."""
+
+    code = "module-missing"
+
+    def __init__(self, module: str, place: str) -> None:
+        super().__init__(
+            f"the Python module {module} cannot be found, and {place} imports it",
+            "alembic-rescue runs the project's own code: install it in the backend's own environment, beside alembic, "
+            "not apart from it (pipx); for a module of the application: run it where alembic is run",
         )
 
 
@@ -744,7 +758,11 @@ class ServerUnable(DatabaseError):
     code = "database-error"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the database reports: {reason}", "see the whole traceback with: alembic-rescue --debug ...")
+        super().__init__(
+            f"the database does not answer a question of alembic-rescue: {reason}",
+            "a proxy, or a database that is only much like PostgreSQL? Nothing was written; please report it with the "
+            "output of the same command with --debug",
+        )
 
 
 # --- written but not verified: exit status 5 -------------------------------------------------------------------

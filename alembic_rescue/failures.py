@@ -12,8 +12,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import alembic
+import sqlalchemy
 from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from alembic_rescue import errors
@@ -80,7 +82,7 @@ def of_database(
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
         code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-        reason = one_line(original, hide)
+        reason = _libpq_shortened(one_line(original, hide))
         if code == "55P03":
             return errors.LockTimeout(*lock)
         if code == "42501":
@@ -89,13 +91,21 @@ def of_database(
             return _BY_CODE[code](database, reason)
         if isinstance(link, PoolTimeout):
             return errors.ConnectTimeout(database, reason)
-        if isinstance(link, (DBAPIError, OSError)) or _is_driver_error(original):
+        of_network = isinstance(link, OSError) and link.filename is None
+        if of_network or isinstance(link, DBAPIError) or _is_driver_error(original):
             for words, make in _BY_WORDS:
                 if re.search(words, reason, re.IGNORECASE):
                     if make(database, reason).code == "lock-timeout":
                         return errors.LockTimeout(*lock)
                     return make(database, reason)
     return None
+
+
+def _libpq_shortened(reason: str) -> str:
+    """Without what the error around it says already: the address, except what a name was resolved to."""
+    reason = re.sub(r"connection to server (?:at|on socket) \"[^\"]*\"(?:, port \d+)? failed: ", "", reason)
+    reason = re.sub(r"connection to server at \"[^\"]*\" \(([^)]*)\), port \d+ failed: ", r"[\1] ", reason)
+    return re.sub(r" Is the server running (?:on that host|locally) and accepting [^?]*\?", "", reason)
 
 
 def _is_driver_error(error: BaseException) -> bool:
@@ -106,32 +116,47 @@ def _is_driver_error(error: BaseException) -> bool:
 def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
     """The error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
-    if _is_ours(error):
+    if _folder_of_last_frame(error) == Path(__file__).parent:
         return errors.InternalError(f"{type(error).__name__}: {one_line(error, hide)}")
     if isinstance(error, SystemExit):
         return errors.EnvExited(hide(str(error.code)), place, printed)
+    if isinstance(error, CommandError) and "expected to match one row" in str(error):
+        return errors.WriteWithoutEffect("the version table", one_line(error, hide))
+    return _of_something_missing(error, place, hide) or errors.EnvFailed(_reason(error, hide), place, printed)
+
+
+def _of_something_missing(error: BaseException, place: str, hide: Hide) -> RescueError | None:
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
             return errors.EnvVariableMissing(hide(str(link.args[0])), place)
         if isinstance(link, ModuleNotFoundError) and link.name in _DRIVERS:
             return errors.DriverMissing(str(link.name), place)
+        if isinstance(link, ModuleNotFoundError):
+            return errors.ModuleMissing(str(link.name), place)
+    return None
+
+
+def _reason(error: BaseException, hide: Hide) -> str:
+    reason = one_line(error, hide)
     if isinstance(error, NoSuchModuleError):
-        return errors.EnvFailed(
-            f"{one_line(error, hide)} (is the URL still the template's driver://...?)", place, printed
-        )
-    if isinstance(error, CommandError) and "expected to match one row" in str(error):
-        return errors.WriteWithoutEffect("the version table", one_line(error, hide))
-    if isinstance(error, CommandError):
-        return errors.EnvFailed(one_line(error, hide), place, printed)
-    return errors.EnvFailed(f"{type(error).__name__}: {one_line(error, hide)}", place, printed)
+        return f"{reason} (is the URL still the template's driver://...?)"
+    if isinstance(error, ArgumentError) and "got None" in reason:
+        return "the URL is None: is a variable not set that it is taken from?"
+    return reason if isinstance(error, CommandError) else f"{type(error).__name__}: {reason}"
 
 
+_LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _DRIVERS = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000", "pymysql", "MySQLdb", "aiomysql", "aiosqlite"])
 
 
 def _raised_by_environ(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and frames[-1].name == "__getitem__" and "_Environ" in _self_type(error)
+
+
+def _folder_of_last_frame(error: BaseException) -> Path | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(frames[-1].filename).parent if frames else None
 
 
 def _self_type(error: BaseException) -> str:
@@ -141,16 +166,23 @@ def _self_type(error: BaseException) -> str:
     return type(step.tb_frame.f_locals.get("self")).__name__ if step is not None else ""
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Raised by a line of this package: env.py is not to blame."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).parent == Path(__file__).parent
+def is_ours(error: BaseException) -> bool:
+    """Raised by a line of this package, or by SQLAlchemy, Alembic or a driver that it called: not by env.py."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        folders = Path(frame.filename).parents
+        if folders[0] == Path(__file__).parent:
+            return True
+        if not _LIBRARIES & set(folders) and folders[0].name not in _DRIVERS:
+            return False
+    return False
 
 
 def place_of(error: BaseException, env_path: Path) -> str:
     """``file:line`` of the project's own code nearest to where `error` was raised."""
     root = env_path.resolve().parent.parent
-    found = str(env_path)
+    found = shown(env_path)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{shown(Path(error.filename))}:{error.lineno}"
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
         if path.is_file() and root in path.resolve().parents and "site-packages" not in path.parts:

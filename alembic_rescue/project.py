@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
+from configparser import InterpolationError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
 from alembic_rescue import errors, scripts, urls
-from alembic_rescue.failures import Hide, one_line, shown
+from alembic_rescue.failures import Hide, one_line, place_of, shown
 from alembic_rescue.redact import Secrets
 from alembic_rescue.sessions import Timeouts
 
@@ -95,6 +96,10 @@ def load(
         timeouts = _timeouts(source, settings, lock_timeout)
     except errors.RescueError:
         raise
+    except InterpolationError as error:  # its message has the rest of the value, which may be half a password
+        raise errors.BadConfig(
+            source, f"{error.option} in [{error.section}] has a % that must be written %%, or names no setting"
+        ) from None
     except Exception as error:  # configparser, tomllib, Alembic: whatever they raise, the file is off
         raise errors.BadConfig(source, one_line(error, secrets.hide)) from error
     for value in configured.values():
@@ -105,7 +110,7 @@ def load(
         rendered = chosen.render_as_string(hide_password=False)
         config.set_section_option(section, "sqlalchemy.url", rendered.replace("%", "%%"))
     script = _script(config, source, section, secrets.hide)
-    return Project(config, script, _graph(script, source, secrets.hide), chosen, source, settings, timeouts, secrets)
+    return Project(config, script, _graph(script, secrets.hide), chosen, source, settings, timeouts, secrets)
 
 
 def _files(config_file: str | None) -> tuple[Path, Path]:
@@ -175,15 +180,16 @@ def _script(config: Config, source: str, section: str, hide: Hide) -> ScriptDire
         raise errors.BadConfig(source, f"{type(error).__name__}: {one_line(error, hide)}") from error
 
 
-def _graph(script: ScriptDirectory, source: str, hide: Hide) -> RevisionMap:
+def _graph(script: ScriptDirectory, hide: Hide) -> RevisionMap:
     try:
         return scripts.graph(script)
     except errors.RescueError:
         raise
     except Exception as error:  # a revision file is Python, and may raise anything when it is read
-        raise errors.BadConfig(
-            source, f"a revision file cannot be read: {type(error).__name__}: {one_line(error, hide)}"
-        ) from error
+        place = place_of(error, Path(script.dir) / "env.py")
+        if isinstance(error, ModuleNotFoundError):
+            raise errors.ModuleMissing(str(error.name), place) from error
+        raise errors.BadConfig(place, f"{type(error).__name__}: {one_line(error, hide)}") from error
 
 
 def _settings(config: Config, toml: Path) -> dict[str, str]:

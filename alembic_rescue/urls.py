@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
@@ -37,16 +37,19 @@ def parse(text: str) -> URL:
     try:
         return make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise BadUrl("it is not of the form driver://user:password@host:port/database") from error
+        raise BadUrl("it does not have a URL's form") from error
 
 
 def with_installed_driver(url: URL, configured: str | None) -> URL:
     """`url` with the driver of the `configured` URL if both are of one kind, else one that is installed.
 
+    Raises:
+        BadUrl: SQLAlchemy has no such dialect.
+
     SQLAlchemy 2.1 changed the default driver of ``postgresql://`` from psycopg2 to psycopg.
     """
     if "+" in url.drivername:
-        return url
+        return _known(url)
     if configured:
         try:
             theirs = make_url(configured).drivername
@@ -56,6 +59,14 @@ def with_installed_driver(url: URL, configured: str | None) -> URL:
             url = url.set(drivername=theirs)
     if url.drivername == "postgresql" and _default_driver() != "psycopg2" and not importlib.util.find_spec("psycopg"):
         url = url.set(drivername="postgresql+psycopg2")
+    return _known(url)
+
+
+def _known(url: URL) -> URL:
+    try:
+        url.get_dialect()
+    except (NoSuchModuleError, ImportError) as error:
+        raise BadUrl(f"SQLAlchemy knows no database or driver {url.drivername}") from error
     return url
 
 
