@@ -507,6 +507,8 @@ def _settings_if_any(call: Call) -> dict[str, str]:
 def _fail(error: BaseException) -> int:
     """Print an error as the format asks; return its exit status."""
     (call,) = _CALLS
+    for argument in sys.argv[1:]:  # a URL among them may not have come as far as an option
+        call.secrets.add_url(argument)
     told = _as_rescue_error(error, call.secrets.hide)
     if call.debug:
         import traceback
@@ -530,7 +532,8 @@ def _fail(error: BaseException) -> int:
 def _asked_for_json(argv: list[str]) -> bool:
     """For a command line that could not be parsed."""
     words = " ".join(argv)
-    return "--format json" in words or "--format=json" in words
+    from_variable = os.environ.get("ALEMBIC_RESCUE_FORMAT") == Format.JSON.value and "--format" not in words
+    return from_variable or "--format json" in words or "--format=json" in words
 
 
 def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> RescueError:
@@ -539,5 +542,11 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return errors.Interrupted("nothing was written")
     if hasattr(error, "format_message"):  # typer's usage errors, whichever click it brings along
+        before = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
+        if (option := getattr(error, "option_name", None)) in before:
+            return errors.BadUsage(
+                f"{option} stands after the command", f"it belongs before: {COMMAND} {option} ... COMMAND"
+            )
         return errors.BadUsage(hide(str(error.format_message())))
+
     return errors.InternalError(hide(f"{type(error).__name__}: {error}"))

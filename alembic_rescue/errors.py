@@ -56,8 +56,8 @@ class BadUsage(UsageError):
 
     code = "usage"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "alembic-rescue --help lists the commands and options")
+    def __init__(self, message: str, help: str = "alembic-rescue --help lists the commands and options") -> None:
+        super().__init__(message, help)
 
 
 class NoConfig(UsageError):
