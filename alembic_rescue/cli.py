@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import version
@@ -60,7 +60,8 @@ class Call:
     url: str | None = None
     receipts: Path | None = None
     format: Format = Format.TEXT
-    color: bool = True
+    color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
+    """NO_COLOR counts whatever its value is, https://no-color.org."""
     debug: bool = False
     secrets: Secrets = field(default_factory=Secrets)
 
@@ -79,20 +80,19 @@ class Call:
 
     def answer(self, text: str) -> None:
         """Write the answer to stdout."""
-        sys.stdout.write(self.secrets.net(text))
-        sys.stdout.flush()
+        _write(self.secrets.net(text))
 
     def answer_json(self, content: Mapping[str, Any]) -> None:
         """Write a document to stdout."""
         from alembic_rescue.report import json as report_json
 
-        sys.stdout.write(report_json.dumped(content, self.secrets.net))
-        sys.stdout.flush()
+        _write(report_json.dumped(content, self.secrets.net))
 
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
-        sys.stderr.write(self.secrets.net(text))
-        sys.stderr.flush()
+        with suppress(BrokenPipeError):
+            sys.stderr.write(self.secrets.net(text))
+            sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
         """Pass on a line that env.py or Alembic printed, with ``--debug``."""
@@ -164,7 +164,7 @@ def options(
         Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="How the answer is written to stdout.")
     ] = Format.TEXT,
     no_color: Annotated[
-        bool, typer.Option("--no-color", envvar=["ALEMBIC_RESCUE_NO_COLOR", "NO_COLOR"], help="No colours.")
+        bool, typer.Option("--no-color", envvar="ALEMBIC_RESCUE_NO_COLOR", help="No colours. So does NO_COLOR.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="ALEMBIC_RESCUE_DEBUG", help="Show what env.py prints, and tracebacks.")
@@ -177,7 +177,8 @@ def options(
     del show_version
     secrets = Secrets()
     secrets.add_url(url or "")
-    ctx.obj = _CALLS[0] = Call(config, section, tuple(x or ()), url, receipts, format_, not no_color, debug, secrets)
+    color = not no_color and Call().color
+    ctx.obj = _CALLS[0] = Call(config, section, tuple(x or ()), url, receipts, format_, color, debug, secrets)
 
 
 Revision = Annotated[
@@ -354,24 +355,29 @@ def demo(
 ) -> None:
     """Play the reference incident on a private embedded PostgreSQL, end to end."""
     from alembic_rescue.demo import play
+    from alembic_rescue.model import Outcome, Report
 
     call: Call = ctx.obj
-    play.incident(keep, call.answer)
+    if call.format is Format.JSON:
+        play.incident(keep, call.tell)
+        _answer_json(call, Report("demo", Outcome.READY, None, (), ()))
+    else:
+        play.incident(keep, call.answer)
 
 
 def main() -> NoReturn:
     """The entry point: run the command, and turn whatever is raised into its text (or JSON) and its exit status."""
     from alembic_rescue import interrupts
 
+    _keep_stdout_for_the_answer()
     try:
         with interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED):
             status = app(prog_name=COMMAND, standalone_mode=False)
+    except SystemExit as left:  # completion ends so, and typer where the reader of its help is gone
+        status = left.code
     except BaseException as error:  # noqa: BLE001 - the last handler
         status = _fail(error)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _write("")
     sys.exit(status if isinstance(status, int) else errors.DONE)
 
 
@@ -380,14 +386,35 @@ def main() -> NoReturn:
 _CALLS = [Call()]
 """The call under way, for the last handler: the options' own where they could be read, else the defaults."""
 
+_SHOW_CURSOR = b"\r\x1b[2K\x1b[?25h"
 _LEFT_AT_ONCE = (
     b"\nerror[interrupted]: left at once; a statement that had reached the server was asked to be cancelled\n"
     b"help: alembic-rescue diagnose shows how the database stands, alembic-rescue receipts what was begun\n"
 )
 
 
+def _keep_stdout_for_the_answer() -> None:
+    """Give stdout a descriptor of its own: what env.py, or a process that it starts, writes to 1 goes to stderr."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        return
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+
+
+def _write(text: str) -> None:
+    """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say_left_at_once() -> None:
-    os.write(2, _LEFT_AT_ONCE)
+    os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + _LEFT_AT_ONCE)
 
 
 def _cancel_running() -> None:
@@ -452,8 +479,12 @@ def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[R
         (part,) = report.databases
         change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
         identity = part.database.identity
-        question = f"Set {identity.table} in {identity.name} from {change}?"
-        return bool(typer.confirm(call.secrets.net(question), default=False, err=True))
+        call.tell(f"Set {identity.table} in {identity.name} from {change}? [y/N]: ")
+        try:
+            return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        except KeyboardInterrupt:
+            call.tell("\n")  # the terminal has put ^C after the question
+            raise
 
     return confirm
 
@@ -471,7 +502,8 @@ def _working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
         return
     from rich.console import Console
 
-    status = Console(stderr=True, no_color=not call.color).status(f"{doing} ...")
+    # Its file is named, because sys.stderr is another one while env.py runs.
+    status = Console(file=sys.stderr, no_color=not call.color).status(f"{doing} ...")
     with status:
         yield status.stop
 

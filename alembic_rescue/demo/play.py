@@ -81,7 +81,7 @@ def version_is_behind(stage: Stage) -> None:
     stage.run("alembic upgrade head", shows=f"-> {LATEST}")
     stage.run("alembic current", shows=f"{LATEST} (head)")
     kept = "SELECT count(*) FROM documents WHERE pg_typeof(id) = 'uuid'::regtype"
-    stage.check("the documents were kept", DATABASE, kept, 3)
+    stage.check("the documents were kept", DATABASE, kept, "3")
     stage.tell(
         "The documents written before are still there, with UUIDs for identifiers now. Read on in README.md, or with "
         "alembic-rescue --help. To try it out yourself: alembic-rescue demo --keep DIR"
@@ -100,9 +100,9 @@ def reset(stage: Stage) -> None:
 
 def _check_objects(stage: Stage) -> None:
     for table in ("tags", "document_reviews", "document_ai_suggestions"):
-        stage.check(f"there is a table {table}", DATABASE, f"SELECT to_regclass('{table}') IS NOT NULL", True)
+        stage.check(f"there is a table {table}", DATABASE, f"SELECT to_regclass('{table}') IS NOT NULL", "t")
     for enum in ("document_status", "review_decision", "suggestion_status"):
-        stage.check(f"there is a type {enum}", DATABASE, f"SELECT to_regtype('{enum}') IS NOT NULL", True)
+        stage.check(f"there is a type {enum}", DATABASE, f"SELECT to_regtype('{enum}') IS NOT NULL", "t")
 
 
 def _say_what_is_kept(stage: Stage) -> None:

@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
-
 from alembic_rescue.errors import DemoFailed, DemoFolderUnfit, DemoNotInstalled
 
 if sys.platform != "win32":
@@ -67,16 +64,16 @@ class Server:
 
     def url(self, database: str, role: str = ROLE) -> str:
         """For Alembic.  The driver is named: with SQLAlchemy 2.1 plain ``postgresql://`` means another one."""
+        (port,) = re.findall(r"^port = (\d+)", (self.data / "postgresql.conf").read_text("utf-8"), re.MULTILINE)
         if _WINDOWS:
-            (port,) = re.findall(r"^port = (\d+)", (self.data / "postgresql.conf").read_text("utf-8"), re.MULTILINE)
             return f"postgresql+psycopg2://{role}@127.0.0.1:{port}/{database}"
-        return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(self.home), safe='/')}"
+        return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(self.home), safe='/')}&port={port}"
 
     @property
     def running(self) -> bool:
         """Whether it runs; a file that a crash left behind does not count."""
         try:
-            self.execute("pg_ctl", "status")
+            self.execute("pg_ctl", "-D", str(self.data), "status")
         except DemoFailed:
             return False
         return True
@@ -84,22 +81,18 @@ class Server:
     def start(self) -> None:
         """Start it if it does not run; returns when it takes connections."""
         if not self.running:
-            self.execute("pg_ctl", "start", "-w", "-l", str(self.home / "server.log"))
+            self.execute("pg_ctl", "-D", str(self.data), "-l", str(self.home / "server.log"), "-w", "start")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it if it runs; ``immediate`` where the data is not needed any more."""
         if self.running:
-            self.execute("pg_ctl", "stop", "-w", "-m", mode)
+            self.execute("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
 
-    def run(self, database: str, *statements: str, role: str = ROLE) -> list[tuple[Any, ...]]:
-        """Run SQL, each statement for itself; return the rows of the last one."""
-        engine = create_engine(self.url(database, role), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        rows: list[tuple[Any, ...]] = []
-        with engine.connect() as connection:
-            for statement in statements:
-                result = connection.execute(text(statement))
-                rows = [tuple(row) for row in result] if result.returns_rows else []
-        return rows
+    def run(self, database: str, *statements: str, role: str = ROLE) -> str:
+        """Run SQL, each statement for itself; return what they select, as text."""
+        url = self.url(database, role).replace("+psycopg2", "")
+        commands = [part for statement in statements for part in ("-c", statement)]
+        return self.execute("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *commands, url).strip()
 
     def new_database(self, name: str, template: str = "template0") -> None:
         """Make a database, a copy of `template`, in the place of any of that name."""
@@ -110,8 +103,8 @@ class Server:
             role="postgres",
         )
 
-    def execute(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs to its end, whatever interrupts this one.
+    def execute(self, program: str, *arguments: str) -> str:
+        """Run one of PostgreSQL's programs to its end, whatever interrupts this one; return what it printed.
 
         Raises:
             DemoFailed: it ended with an error.
@@ -120,7 +113,7 @@ class Server:
         programs = _programs(copied / _PACKAGE if copied.exists() else _package())
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             process = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
-                [str(programs / program), *arguments, "-D", str(self.data)],
+                [str(programs / program), *arguments],
                 cwd=self.home,
                 env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
                 stdin=subprocess.DEVNULL,
@@ -133,9 +126,10 @@ class Server:
                 process.wait()
             finally:
                 process.wait()  # what it is starting could not be stopped before it is there
+            output.seek(0)
             if process.returncode:
-                output.seek(0)
                 raise DemoFailed(f"PostgreSQL's {program} ended with {process.returncode}", output.read())
+            return output.read()
 
 
 def create(home: Path) -> Server:
@@ -157,7 +151,7 @@ def create(home: Path) -> Server:
     if user := _unprivileged():
         os.chown(home, user["user"], user["group"])
         if not _unprivileged_can("sh", "-c", 'cd "$0"', str(home)):
-            server = Server(Path(tempfile.mkdtemp(prefix="alembic-rescue-server-")))
+            server = Server(Path(tempfile.mkdtemp(prefix="alembic-rescue-server-", dir="/tmp")))
             os.chown(server.home, user["user"], user["group"])
             home.rmdir()
             home.symlink_to(server.home)
@@ -165,7 +159,9 @@ def create(home: Path) -> Server:
             _copy(package, server.home / "programs")
             for path in (server.home / "programs", *(server.home / "programs").rglob("*")):
                 os.chown(path, user["user"], user["group"], follow_symlinks=False)
-    server.execute("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    server.execute(
+        "initdb", "-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+    )
     settings = _SETTINGS.format(
         addresses="127.0.0.1" if _WINDOWS else "",
         port=_free_port() if _WINDOWS else 5432,

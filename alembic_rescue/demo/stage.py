@@ -107,13 +107,13 @@ class Stage:
             wanted = "a failure" if fails else "success"
             raise DemoFailed(f"`{command}` ended with {status}; expected was {wanted}, and to read {shows!r}")
 
-    def check(self, fact: str, database: str, query: str, expected: object) -> None:
+    def check(self, fact: str, database: str, query: str, expected: str) -> None:
         """Hold a fact that was told against the database.
 
         Raises:
             DemoFailed: it is not so.
         """
-        if (found := self.server.run(database, query)[0][0]) != expected:
+        if (found := self.server.run(database, query)) != expected:
             raise DemoFailed(f"{fact}: {query} gives {found!r}, not {expected!r}")
 
 
