@@ -441,8 +441,10 @@ class RevisionCycle(Refusal):
     code = "revision-cycle"
 
     def __init__(self, revisions: Sequence[str]) -> None:
+        shown = 10  # Alembic tells all that a circle is among: that may be every revision there is
+        named = [*revisions[:shown], f"{len(revisions) - shown} more"] if len(revisions) > shown else revisions
         super().__init__(
-            f"the script files follow one another in a circle: {listed(revisions)}",
+            f"the script files follow one another in a circle, among {listed(named)}",
             "mend down_revision or depends_on in one of these files",
         )
 
@@ -516,7 +518,8 @@ class DatabaseChanged(Refusal):
     def __init__(self, planned: str, found: str) -> None:
         super().__init__(
             f"the plan was made for {planned}, but the connection now leads to {found}; nothing was written",
-            "find out why env.py opens another database (fail-over, DNS, settings), then plan again",
+            "find out why env.py opens another database from one run to the next (fail-over, DNS, settings), "
+            "then plan again",
         )
 
 
@@ -778,8 +781,8 @@ class NotVerified(RescueError):
         state = "and could not be read back" if found is None else f"but it stands at {rows(found)}"
         super().__init__(
             f"written, not verified: the version table should stand at {rows(expected)}, {state} ({why})",
-            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo, "
-            "or by hand: " + " ".join(restore),
+            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo"
+            + (f", or by hand: {' '.join(restore)}" if restore else ""),
         )
 
 
