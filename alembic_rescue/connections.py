@@ -45,6 +45,8 @@ class Hold:
         """Who held the lock, where a run ended in a lock timeout."""
         self.failures: list[BaseException] = []
         """What went wrong with connections and statements, the last one last: env.py may swallow it."""
+        self.writes_to: str | None = None
+        """The version table, once the first statement that changes it was let through."""
         self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
         """Stands in for the server's timeouts behind a pooler."""
         self._project = project

@@ -69,17 +69,20 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
     )
 
 
-def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...]) -> None:
+def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...] | None) -> None:
     """The last check, on the very connection that is about to write: it leads to `identity`, and finds `rows` there.
 
-    Reads through the driver's cursor, because it runs inside an event of SQLAlchemy.
+    Reads through the driver's cursor, because it runs inside an event of SQLAlchemy.  `rows` are None where the
+    version table is about to be made.
 
     Raises:
         DatabaseChanged, DatabaseMoved: it does not.
     """
     found_id = _server_id(connection, identity)
     if found_id != identity.server_id:
-        raise errors.DatabaseChanged(f"{identity.name} (server {identity.server_id})", f"server {found_id}")
+        raise errors.DatabaseChanged(f"{identity.name} (server id {identity.server_id})", f"server id {found_id}")
+    if rows is None:
+        return
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
     found = connections.fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
     if (now := tuple(sorted(str(row[0]) for row in found))) != rows:

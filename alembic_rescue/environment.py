@@ -24,8 +24,8 @@ from alembic_rescue.project import Project
 T = TypeVar("T")
 See = Callable[[MigrationContext, "tuple[str, ...]"], T]
 """What looks: it is given the context that env.py configured, and the rows of its version table."""
-BeforeWrite = Callable[[Connection], None]
-"""Called on the connection that is about to change the version table, before its first change; may refuse."""
+BeforeWrite = Callable[[Connection, bool], None]
+"""Called on the connection that is about to make (True) or to change (False) the version table; may refuse."""
 Tell = Callable[[str], None]
 """Takes a line that env.py or Alembic printed, without secrets."""
 
@@ -80,19 +80,26 @@ def stamp(
         RescueError: as :func:`look`, and what `before_write` raises, in which case nothing was written.
     """
     raised: list[BaseException] = []
-    checked: set[int] = set()
+    checked: list[Connection] = []
     hold = Hold(project, read_only=False)
-    writes = re.compile(rf"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\S*\b{re.escape(version_table)}\b", re.IGNORECASE)
+    writes = re.compile(
+        rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(version_table)}\b",
+        re.IGNORECASE,
+    )
 
     def before_cursor_execute(connection: Connection, _: object, statement: str, *__: object) -> None:
-        if writes.match(statement) and id(connection) not in checked:
-            try:
-                before_write(connection)
-            except BaseException as error:
-                raised.append(error)
-                raise
-            checked.add(id(connection))
-            hold.failures.clear()  # what env.py got over before the write
+        write = writes.match(statement)
+        if write is None or any(one is connection for one in checked):
+            return
+        try:
+            before_write(connection, bool(write["makes"]))
+        except BaseException as error:
+            raised.append(error)
+            raise
+        hold.failures.clear()  # what env.py got over before the write
+        hold.writes_to = version_table
+        if not write["makes"]:
+            checked.append(connection)
 
     def run() -> None:
         with listening((Engine, "before_cursor_execute", before_cursor_execute)):
@@ -148,6 +155,8 @@ def _explained(project: Project, error: BaseException, hold: Hold, printed: host
         explained = errors.LockTimeout("the version table", project.timeouts.lock)
     if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
         explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
+    if explained is None and isinstance(error, DBAPIError) and hold.writes_to:
+        explained = errors.WriteRefused(hold.writes_to, failures.one_line(error, hide))
     if explained is None and isinstance(error, DBAPIError) and failures.is_ours(error):
         explained = errors.ServerUnable(failures.one_line(error, hide))
     if explained is None:

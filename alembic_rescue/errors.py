@@ -744,6 +744,19 @@ class WriteWithoutEffect(DatabaseError):
             f"the server changed no row of {table}: {reason}; nothing was written",
             "a trigger, a rule or a row-level policy on the table stands in the way: see with psql, \\d " + table,
         )
+        self.reason = reason
+
+
+class WriteRefused(DatabaseError):
+    """The server refused the statement that changes the version table, for a reason without a code of its own."""
+
+    code = "write-refused"
+
+    def __init__(self, table: str, reason: str) -> None:
+        super().__init__(
+            f"the database refused to change {table}: {reason}",
+            "a trigger or a constraint on the table may stand in the way: see with psql, \\d " + table,
+        )
 
 
 class StatementTimeout(DatabaseError):

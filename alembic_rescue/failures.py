@@ -105,6 +105,9 @@ def _libpq_shortened(reason: str) -> str:
     """Without what the error around it says already: the address, except what a name was resolved to."""
     reason = re.sub(r"connection to server (?:at|on socket) \"[^\"]*\"(?:, port \d+)? failed: ", "", reason)
     reason = re.sub(r"connection to server at \"[^\"]*\" \(([^)]*)\), port \d+ failed: ", r"[\1] ", reason)
+    reason = reason.replace(
+        " This probably means the server terminated abnormally before or while processing the request.", ""
+    )
     return re.sub(r" Is the server running (?:on that host|locally) and accepting [^?]*\?", "", reason)
 
 

@@ -272,9 +272,10 @@ def _way_back(graph: RevisionMap, database: Database, receipt: Receipt, refusals
     now, before, after = set(database.current_heads), set(receipt.rows_before), set(receipt.rows_after)
     # A stamp that broke off between two statements leaves rows of both.
     broke_off = receipt.state is not ReceiptState.VERIFIED and now <= before | after
+    as_read_back = receipt.rows_found is not None and now == set(receipt.rows_found)
     if now == before:
         raise errors.NothingStamped(receipt.id, sorted(now))
-    if now != after and not broke_off:
+    if now != after and not broke_off and not as_read_back:
         raise errors.DatabaseMovedOn(receipt.rows_after, sorted(now))
     for row in receipt.rows_before:
         if not scripts.has(graph, row):

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue import databases, environment, errors, receipts, sessions
 from alembic_rescue.environment import Tell
 from alembic_rescue.errors import RescueError
-from alembic_rescue.model import Database, DatabaseReport, Outcome, Receipt, ReceiptState, Report, Stamp
+from alembic_rescue.model import Database, DatabaseReport, Identity, Outcome, Receipt, ReceiptState, Report, Stamp
 from alembic_rescue.project import Project
 
 
@@ -45,7 +45,7 @@ def carry_out(
             tables[0],
             undoes,
         )
-        return _write(project, planned, receipt, tell)
+        return _write(project, planned, receipt, tables[0], tell)
     except KeyboardInterrupt as interrupt:
         if receipt is None:
             raise errors.Interrupted("nothing was written") from interrupt
@@ -61,13 +61,17 @@ def _look_again(project: Project, part: DatabaseReport, context: MigrationContex
     lock.take(context.connection.engine, project.timeouts, planned.name)
     now = databases.look_at(context, context.get_current_heads(), project.secrets.hide)
     if now.identity.key != planned.key:
-        raise errors.DatabaseChanged(f"{planned.name} ({planned.table})", f"{now.identity.name} ({now.identity.table})")
+        raise errors.DatabaseChanged(_told(planned), _told(now.identity))
     if now.current_heads != part.database.current_heads:
         raise errors.DatabaseMoved(part.database.current_heads, now.current_heads)
     return sessions.qualified(context.dialect, planned.version_table, planned.schema)
 
 
-def _write(project: Project, planned: Report, receipt: Receipt, tell: Tell) -> Receipt:
+def _told(identity: Identity) -> str:
+    return f"{identity.name} (server id {identity.server_id}, {identity.table}, role {identity.role})"
+
+
+def _write(project: Project, planned: Report, receipt: Receipt, table: str, tell: Tell) -> Receipt:
     """Make the stamps, then let the rows that a new connection reads decide what came of it."""
     (part,) = planned.databases
     passed: list[Stamp] = []
@@ -75,19 +79,21 @@ def _write(project: Project, planned: Report, receipt: Receipt, tell: Tell) -> R
     try:
         for stamp_ in part.stamps:
 
-            def last_check(connection: Connection, stamp_: Stamp = stamp_) -> None:
-                databases.check_unmoved(connection, part.database.identity, stamp_.rows_before)
-                passed.append(stamp_)
+            def last_check(connection: Connection, makes_table: bool, stamp_: Stamp = stamp_) -> None:  # noqa: FBT001
+                rows = None if makes_table else stamp_.rows_before
+                databases.check_unmoved(connection, part.database.identity, rows)
+                if not makes_table:
+                    passed.append(stamp_)
 
             environment.stamp(
                 project, stamp_.revisions, part.database.identity.version_table, last_check, tell, purge=stamp_.purge
             )
     except (RescueError, KeyboardInterrupt) as error:
         failure = error
-    found, unread = _read_back(project, tell)
+    found, unread = _read_back(project, part.database.identity, tell)
     if found is not None and found.current_heads == receipt.rows_after and passed:
         return _completed(receipt, ReceiptState.VERIFIED, found.current_heads)
-    receipt = _completed(receipt, ReceiptState.FAILED, found.current_heads if found else None)
+    receipt = _completed(receipt, ReceiptState.FAILED, found.current_heads if found else None, table)
     raise _what_failed(planned, receipt, failure, found, unread, written=bool(passed)) from failure
 
 
@@ -102,6 +108,8 @@ def _what_failed(
 ) -> RescueError:
     """Nothing written: the failure itself.  Something written, or unknown: not verified."""
     (part,) = planned.databases
+    if isinstance(failure, errors.WriteWithoutEffect):
+        failure = errors.WriteWithoutEffect(part.database.identity.table, failure.reason)
     if isinstance(failure, errors.WriteWithoutEffect) and found and found.current_heads != receipt.rows_before:
         failure = errors.DatabaseMoved(receipt.rows_before, found.current_heads)  # between the last check and the write
         written = len(part.stamps) > 1
@@ -109,6 +117,8 @@ def _what_failed(
     if isinstance(failure, KeyboardInterrupt) and untouched:
         failure = errors.Interrupted("nothing was written")
     if isinstance(failure, RescueError) and untouched:
+        if "nothing was written" not in failure.message:
+            failure.message += "; nothing was written"
         if found is not None:
             failure.report = replace(
                 planned, outcome=Outcome.ERROR, databases=(replace(part, database=found),), receipt=receipt.path
@@ -123,16 +133,21 @@ def _what_failed(
     return error
 
 
-def _read_back(project: Project, tell: Tell) -> tuple[Database | None, RescueError | None]:
-    """What a new connection sees.  Never raises: that it could not be read is a result too."""
+def _read_back(project: Project, identity: Identity, tell: Tell) -> tuple[Database | None, RescueError | None]:
+    """What a new connection to the same database sees.  Never raises: that it could not be read is a result too."""
     try:
-        return databases.look(project, tell)[0], None
+        found = databases.look(project, tell)[0]
     except RescueError as error:
         return None, error
+    if found.identity.rows_key != identity.rows_key:
+        return None, errors.DatabaseChanged(_told(identity), _told(found.identity))
+    return found, None
 
 
-def _completed(receipt: Receipt, state: ReceiptState, found: Sequence[str] | None) -> Receipt:
+def _completed(receipt: Receipt, state: ReceiptState, found: Sequence[str] | None, table: str = "") -> Receipt:
     """The receipt with its outcome; where the disk refuses that now, the one as begun still leads back."""
+    if found is not None and state is ReceiptState.FAILED:
+        receipt = replace(receipt, sql=receipts.restoring_sql(table, receipt.rows_before, found))
     with suppress(OSError):
         return receipts.complete(receipt, state, found)
     return receipt
