@@ -30,8 +30,9 @@ _POSTGRESQL = """
            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask_id,
            (SELECT reset_val = 'on' FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only')
                AS set_read_only,
-           (SELECT nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.oid = to_regclass(:table)) AS found_in,
+           coalesce((SELECT nspname::text FROM pg_catalog.pg_class c
+                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = to_regclass(:table)), current_schema()::text) AS found_in,
            (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
              WHERE NOT has_table_privilege(to_regclass(:table), p)) AS denied,
            row_security_active(to_regclass(:table)::oid) AS row_security,

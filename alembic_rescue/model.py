@@ -93,7 +93,7 @@ class Identity:
     version_table_schema: str | None
     """As env.py configured it; None means wherever the search path leads."""
     version_table_found_in: str | None
-    """The schema in which the table was found; None where it does not exist, or the dialect has no schemas."""
+    """The schema in which the table was found, or would be made; None where the dialect has no schemas."""
 
     @property
     def name(self) -> str:

@@ -51,6 +51,8 @@ def test_pyproject_toml_alone_is_enough(project, database):
     ran = linear.rescue("stamp", "aaaa0002", "--yes", SHOP_URL=database.url)
     assert ran.status == 0, ran.stderr
     assert database.versions() == ["aaaa0002"]
+    assert linear.rescue("undo", "--yes", SHOP_URL=database.url).status == 0  # also where the stamp made the table
+    assert database.versions() == []
 
 
 def test_pyproject_toml_and_alembic_ini_work_together_as_in_alembic(project, database):
