@@ -17,6 +17,7 @@ class Printed:
 
     def __init__(self, hide: Callable[[str], str], tell: Callable[[str], None]) -> None:
         self._hide, self._tell = hide, tell
+        self._streams = sys.stdout, sys.stderr
         self._partial = ""
         self._last: list[str] = []
         raw: Any = _Raw(self._take)
@@ -32,7 +33,9 @@ class Printed:
         hidden = self._hide(line)
         if hidden.strip():
             self._last = [*self._last, hidden.strip()][-_KEPT_LINES:]
-        self._tell(hidden)
+        stdout, stderr = self._streams
+        with redirect_stdout(stdout), redirect_stderr(stderr):  # whoever is told may print it
+            self._tell(hidden)
 
     def tail(self) -> str:
         """The last lines, Alembic's own notices left out."""

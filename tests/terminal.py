@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import pty
 import re
@@ -76,7 +77,7 @@ class Terminal:
                 break
         return self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
 
-    @property
+    @functools.cached_property
     def stdout(self) -> str:
         """What came through the pipe, after the end."""
         assert self.process.stdout is not None

@@ -15,6 +15,8 @@ from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "yellow"}
 _SHOWN_PENDING = 5
+_WIDE_ENOUGH_FOR_RECEIPTS = 100
+"""Columns; in fewer a table of receipts would break its words."""
 _SHOWN_REVISIONS = 50
 """More rows than this help nobody at a terminal; the JSON has them all."""
 
@@ -132,9 +134,9 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
-    table = _table("Receipt", "Database", "Before", "After", "State", "Reason")
-    for receipt in found:
-        table.add_row(
+    names = ("Receipt", "Database", "Before", "After", "State", "Reason")
+    lines = [
+        (
             receipt.id,
             receipt.database.name,
             rows(receipt.rows_before),
@@ -142,7 +144,18 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
             receipt.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
             receipt.reason,
         )
-    page.table(table)
+        for receipt in found
+    ]
+    if width < _WIDE_ENOUGH_FOR_RECEIPTS:
+        for line in lines:
+            for name, value in zip(names, line, strict=True):
+                page.line(_fact(name, value))
+            page.line()
+    else:
+        table = _table(*names)
+        for line in lines:
+            table.add_row(*line)
+        page.table(table)
     page.line(f"In {folder}. To take one back: alembic-rescue undo RECEIPT")
     return page.text()
 
