@@ -20,6 +20,8 @@ import psutil
 import pytest
 
 from alembic_rescue.demo import server as servers
+from alembic_rescue.demo.stage import Stage
+from alembic_rescue.errors import DemoFailed
 from tests.conftest import BIN, INCIDENT, Ran, clean_environment
 from tests.terminal import CTRL_C, Terminal
 
@@ -144,6 +146,7 @@ def test_ctrl_c_leaves_nothing(machine, waits_for):
             time.sleep(0.01)  # while initdb is at work
         terminal.wait_for(waits_for)
         terminal.type(CTRL_C)
+        time.sleep(0.05)
         terminal.type(CTRL_C)  # an impatient person
         assert terminal.end() == 130
         assert "error[interrupted]: interrupted: nothing of the demo is left" in terminal.text
@@ -162,6 +165,19 @@ def test_sigterm_leaves_nothing(machine):
         process.communicate(timeout=30)
     assert process.returncode == 130
     assert machine.left() == []
+
+
+def test_a_step_must_end_and_show_as_it_was_said_to(tmp_path):
+    shutil.copytree(INCIDENT, tmp_path / "project")
+    said: list[str] = []
+    stage = Stage(tmp_path, said.append)
+    stage.run("alembic heads", shows="aae3309a2a8b (head)")
+    stage.run("alembic show nowhere", fails=True, shows="Can't locate revision", only="FAILED")
+    for shows, fails in (("bbbb", False), ("aae3309a2a8b", True)):
+        said.clear()
+        with pytest.raises(DemoFailed, match="`alembic heads` ended with 0"):
+            stage.run("alembic heads", shows=shows, fails=fails, only="nothing")
+        assert "aae3309a2a8b (head)" in "".join(said), "the whole output is shown"
 
 
 def with_another_project(machine: Machine, file: str, *changes: tuple[str, str]) -> Ran:
