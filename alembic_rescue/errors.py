@@ -676,6 +676,41 @@ class DatabaseMissing(DatabaseError):
         super().__init__(f"there is no database {database}: {reason}", help)
 
 
+class TooManyConnections(DatabaseError):
+    """The server has no connection left for this role or database."""
+
+    code = "too-many-connections"
+
+    def __init__(self, database: str, reason: str) -> None:
+        super().__init__(
+            f"{database} has no connection left: {reason}",
+            "a stuck deployment often holds them: scale its workers down, or end idle sessions as the owner, "
+            "and try again",
+        )
+
+
+class EncryptionFailed(DatabaseError):
+    """No encrypted connection came about where one was asked for."""
+
+    code = "encryption-failed"
+
+    def __init__(self, database: str, reason: str) -> None:
+        super().__init__(
+            f"no encrypted connection to {database}: {reason}",
+            "where --url names another host and no sslmode, alembic-rescue asks for sslmode=require. For a server "
+            "without encryption, on a network that you trust: --url '...?sslmode=disable'",
+        )
+
+
+class CannotConnect(DatabaseError):
+    """The connection failed for a reason that has no code of its own here."""
+
+    code = "cannot-connect"
+
+    def __init__(self, database: str, reason: str) -> None:
+        super().__init__(f"cannot connect to {database}: {reason}", HOSTED)
+
+
 class ConnectTimeout(DatabaseError):
     """No answer while connecting."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import alembic
 import sqlalchemy
 from alembic.util import CommandError
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from alembic_rescue import errors
@@ -31,21 +31,28 @@ _BY_CODE: dict[str, _Make] = {
     "28000": errors.LoginRefused,
     "3D000": errors.DatabaseMissing,
     "57P03": errors.ConnectionRefused,
-    "53300": errors.ConnectionRefused,
+    "53300": errors.TooManyConnections,
     "57P01": errors.ConnectionLost,
     "57P02": errors.ConnectionLost,
     "57014": lambda _, reason: errors.StatementTimeout(reason),
     "25006": errors.ReadOnlyServer,
 }
 _BY_WORDS: tuple[tuple[str, _Make], ...] = (
-    (r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf", errors.LoginRefused),
+    (
+        (
+            r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf"
+            r"|tenant or user not found"
+        ),
+        errors.LoginRefused,
+    ),
+    (r"too many (clients|connections)|remaining connection slots", errors.TooManyConnections),
     (r"database .* does not exist|unable to open database file", errors.DatabaseMissing),
     (r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo", errors.UnknownHost),
     (r"timeout expired|timed out", errors.ConnectTimeout),
     (
         (
             r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
-            r"|too many (clients|connections)|network is unreachable|no route to host"
+            r"|network is unreachable|no route to host|not currently accepting connections"
         ),
         errors.ConnectionRefused,
     ),
@@ -56,7 +63,7 @@ _BY_WORDS: tuple[tuple[str, _Make], ...] = (
         ),
         errors.ConnectionLost,
     ),
-    (r"server does not support ssl|ssl .*(required|error)|certificate", errors.LoginRefused),
+    (r"server does not support ssl|ssl .*(required|error)|certificate|insecure", errors.EncryptionFailed),
     (r"readonly database|read-only", errors.ReadOnlyServer),
     (r"database is locked", lambda _, __: errors.LockTimeout("the database", 0)),
 )
@@ -82,7 +89,8 @@ def of_database(
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
         code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-        reason = _libpq_shortened(one_line(original, hide))
+        whole = one_line(original, hide)
+        reason = _libpq_shortened(whole)
         if code == "55P03":
             return errors.LockTimeout(*lock)
         if code == "42501":
@@ -94,10 +102,12 @@ def of_database(
         of_network = isinstance(link, OSError) and link.filename is None
         if of_network or isinstance(link, DBAPIError) or _is_driver_error(original):
             for words, make in _BY_WORDS:
-                if re.search(words, reason, re.IGNORECASE):
+                if re.search(words, whole, re.IGNORECASE):
                     if make(database, reason).code == "lock-timeout":
                         return errors.LockTimeout(*lock)
                     return make(database, reason)
+        if isinstance(link, OperationalError) and link.statement is None:
+            return errors.CannotConnect(database, reason)
     return None
 
 

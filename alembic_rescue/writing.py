@@ -46,6 +46,10 @@ def carry_out(
             undoes,
         )
         return _write(project, planned, receipt, tables[0], tell)
+    except errors.DatabaseError as error:
+        if receipt is None:
+            error.message = _nothing_was_written(error.message)
+        raise
     except KeyboardInterrupt as interrupt:
         if receipt is None:
             raise errors.Interrupted("nothing was written") from interrupt
@@ -65,6 +69,10 @@ def _look_again(project: Project, part: DatabaseReport, context: MigrationContex
     if now.current_heads != part.database.current_heads:
         raise errors.DatabaseMoved(part.database.current_heads, now.current_heads)
     return sessions.qualified(context.dialect, planned.version_table, planned.schema)
+
+
+def _nothing_was_written(message: str) -> str:
+    return message if "nothing was written" in message else f"{message}; nothing was written"
 
 
 def _told(identity: Identity) -> str:
@@ -117,8 +125,7 @@ def _what_failed(
     if isinstance(failure, KeyboardInterrupt) and untouched:
         failure = errors.Interrupted("nothing was written")
     if isinstance(failure, RescueError) and untouched:
-        if "nothing was written" not in failure.message:
-            failure.message += "; nothing was written"
+        failure.message = _nothing_was_written(failure.message)
         if found is not None:
             failure.report = replace(
                 planned, outcome=Outcome.ERROR, databases=(replace(part, database=found),), receipt=receipt.path
