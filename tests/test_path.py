@@ -7,7 +7,8 @@ from alembic.script.revision import RevisionError, RevisionMap
 
 from alembic_rescue import Refusal
 from alembic_rescue import path as paths
-from tests.graphs import Node, revision_map
+from tests.conftest import ProjectCopy
+from tests.graphs import Node, revision_map, write_project
 
 INCIDENT = revision_map(
     Node("b354d12d1e7d"),
@@ -547,3 +548,169 @@ def test_a_label_that_two_revisions_bear_comes_in_alembics_own_words():
     graph = revision_map(Node("one", labels=("same",)), Node("two", labels=("same",)))
     with pytest.raises(RevisionError, match="Branch name 'same' in revision"):
         paths.check_graph(graph)
+
+
+# --- by the installed command: broken script directories ---------------------------------------------------------
+
+LINE = (Node("first"), Node("second", ("first",)), Node("third", ("second",)))
+
+
+@pytest.fixture
+def project_of(tmp_path):
+    """Make a real project of these revisions."""
+
+    def make(*nodes: Node, database=None) -> ProjectCopy:
+        write_project(tmp_path / "project", nodes, database.url if database else "sqlite:///never-opened.sqlite")
+        return ProjectCopy(tmp_path / "project", tmp_path / "state", database)
+
+    return make
+
+
+@pytest.mark.parametrize("command", [("diagnose",), ("plan", "third"), ("stamp", "third", "--yes"), ("undo", "--yes")])
+def test_two_files_with_one_id_are_both_named_by_every_command(project_of, command):
+    copied = project_of(*LINE)
+    (copied.root / "alembic" / "versions" / "copy_of_second.py").write_text(LINE[1].file)
+    ran = copied.rescue(*command)
+    assert ran.status == 3
+    assert ran.stdout == ""
+    assert ran.stderr == (
+        "error[duplicate-revision]: several script files bear the revision id second: "
+        "alembic/versions/copy_of_second.py and alembic/versions/second_.py\n"
+        "help: Alembic would use only one of them: give one a new id, or remove it\n"
+    )
+
+
+def test_two_files_with_one_id_are_both_named_though_the_second_closes_a_circle(project_of):
+    copied = project_of(*LINE)
+    (copied.root / "alembic" / "versions" / "zz_first.py").write_text(Node("first", ("third",)).file)
+    ran = copied.rescue("plan", "third")
+    assert ran.status == 3
+    assert "error[duplicate-revision]" in ran.stderr
+    assert "alembic/versions/first_.py and alembic/versions/zz_first.py" in ran.stderr
+
+
+def test_files_that_follow_one_another_in_a_circle_are_refused(project_of):
+    ran = project_of(Node("first", ("third",)), *LINE[1:]).rescue("plan", "third")
+    assert ran.status == 3
+    assert "error[revision-cycle]: the script files follow one another in a circle, among first, " in ran.stderr
+    assert "help: mend down_revision or depends_on in one of these files" in ran.stderr
+
+
+def test_a_file_that_follows_a_missing_one_is_refused(project_of):
+    ran = project_of(LINE[0], LINE[2]).rescue("plan", "third")
+    assert ran.status == 3
+    assert "error[missing-revision]: the script directory has a gap: Revision second referenced from " in ran.stderr
+    assert "third" in ran.stderr
+    assert "help: a file is missing (not checked out, not merged, not in the image): bring it back" in ran.stderr
+
+
+def test_a_label_that_two_files_bear_is_a_fault_of_the_configuration(project_of):
+    ran = project_of(Node("first", labels=("same",)), Node("other", labels=("same",))).rescue("plan", "first")
+    assert ran.status == 2
+    assert "error[bad-config]" in ran.stderr
+    assert "Branch name 'same' in revision" in ran.stderr
+
+
+def test_a_broken_script_directory_is_a_refusal_in_json_too(project_of):
+    answer = project_of(LINE[0], LINE[2]).rescue_json("plan", "third")
+    assert answer["outcome"] == "refused"
+    assert [refusal["code"] for refusal in answer["refusals"]] == ["missing-revision"]
+    assert answer["error"] is None
+
+
+# --- by the installed command: rows and targets ------------------------------------------------------------------
+
+
+def test_an_id_longer_than_the_version_column_is_refused_before_anything_is_written(project_of, any_database):
+    long = "a" * 33
+    both = project_of(Node("first"), Node("second", ("first",)), Node(long, ("first",)), database=any_database)
+    any_database.stand_at("first")
+    ran = both.rescue("stamp", "heads", "--yes")
+    assert ran.status == 3
+    assert f"error[revision-too-long]: the id {long} has 33 characters; the version column holds 32" in ran.stderr
+    assert "help: widen it first: ALTER TABLE ... ALTER COLUMN version_num TYPE VARCHAR(128)" in ran.stderr
+    assert any_database.versions() == ["first"]
+    assert both.receipts == []
+
+    any_database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
+    assert both.rescue("stamp", "heads", "--yes").status == 0
+    assert any_database.versions() == [long, "second"]
+
+
+def test_a_long_id_is_refused_where_the_version_table_has_yet_to_be_made(project_of, database):
+    ran = project_of(Node("a" * 33), database=database).rescue("stamp", "head", "--yes")
+    assert ran.status == 3
+    assert "error[revision-too-long]" in ran.stderr
+    assert database.run("SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+REFUSED_BY_COMMAND = {
+    "unknown-current": (["0123456789ab"], "third", "the database stands at 0123456789ab, which is not in the script"),
+    "overlapping-current": (["second", "first"], "third", "the version table holds second and also first, which"),
+    "ambiguous-revision": (["first"], "thi", "'thi' fits several revisions: third and thirst"),
+    "unknown-revision": (["first"], "fourth", "there is no revision 'fourth' in the script directory"),
+    "target-behind-current": (["third"], "second", "second is behind the database's current revision third"),
+    "target-beside-current": (
+        ["third"],
+        "thirst",
+        "thirst does not descend from the database's current revision third",
+    ),
+    "target-above-head": (["second"], "third+1", "'third+1' reaches above the last revision (third and thirst)"),
+    "several-heads": (["first"], "head", "'head' stands for several heads: "),
+    "ambiguous-relative": (["second"], "+1", "'+1' can be counted in several ways: "),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED_BY_COMMAND)
+def test_a_refusal_names_itself_ends_with_3_and_writes_nothing(project_of, database, code):
+    rows, target, told = REFUSED_BY_COMMAND[code]
+    forked = project_of(*LINE, Node("thirst", ("second",)), database=database)
+    database.stand_at(*rows)
+    ran = forked.rescue("stamp", "--yes", target)
+    assert ran.status == 3
+    assert f"error[{code}]: {told}" in ran.stderr
+    assert "\nhelp: " in ran.stderr
+    assert f"Refused: {code}. Nothing was written." in ran.stdout
+    assert database.versions() == sorted(rows)
+    assert forked.receipts == []
+
+
+@pytest.mark.parametrize("command", [("plan", ""), ("stamp", "", "--yes")])
+def test_an_unset_variable_for_a_target_means_no_revision(project_of, database, command):
+    ran = project_of(Node("only"), database=database).rescue(*command)
+    assert ran.status in (2, 3)
+    assert "error[" in ran.stderr
+    assert database.run("SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+def test_alembic_stamp_heads_deletes_a_row_that_this_tool_keeps(project_of, database):
+    nodes = [Node("left1"), Node("right1"), Node("right2", ("right1",))]
+    project = project_of(*nodes, database=database)
+    database.stand_at("left1", "right1")
+    assert project.alembic("upgrade", "heads").status == 0
+    assert database.versions() == ["left1", "right2"]
+
+    database.stand_at("left1", "right1")
+    assert project.alembic("stamp", "heads").status == 0
+    assert database.versions() in (["right2"], ["left1", "right2"]), "the first up to Alembic 1.20, until it is mended"
+
+    database.stand_at("left1", "right1")
+    stamped = project.rescue("stamp", "heads", "--yes")
+    assert stamped.status == 0, stamped.everything
+    assert database.versions() == ["left1", "right2"]
+
+
+def test_where_alembic_stumbles_at_a_redundant_dependency_the_rows_are_those_that_it_means(project_of, database):
+    # alembic upgrade ends with KeyError: 'left1' here: it deletes the row of a revision that has none any more.
+    project = project_of(
+        *(Node("left1"), Node("left2", ("left1",)), Node("right1")),
+        Node("merged", ("left2", "right1"), depends_on=("left1",)),
+        Node("after", ("merged",)),
+        database=database,
+    )
+    database.stand_at("left2", "right1")
+    stamped = project.rescue("stamp", "merged", "--yes")
+    assert stamped.status == 0, stamped.everything
+    assert database.versions() == ["merged"]
+    assert project.alembic("upgrade", "head").status == 0
+    assert database.versions() == ["after"]
