@@ -148,9 +148,8 @@ def _explained(project: Project, error: BaseException, hold: Hold, printed: host
     at = hold.attempted[-1] if hold.attempted else project.url
     database = urls.name_of(at) if at is not None else "the database"
     role = (at.username if at is not None else None) or "in use"
-    explained: errors.RescueError | None = failures.of_database(
-        error, database, role, ("the version table (or what env.py waits for)", project.timeouts.lock), hide
-    )
+    where = failures.At(database, role, ("the version table (or what env.py waits for)", project.timeouts.lock))
+    explained: errors.RescueError | None = failures.of_database(error, where, hide)
     if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
         explained = errors.LockTimeout("the version table", project.timeouts.lock)
     if hold.read_only and isinstance(explained, errors.ReadOnlyServer):

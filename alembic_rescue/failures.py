@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import alembic
@@ -23,19 +24,39 @@ from alembic_rescue.errors import RescueError
 
 Hide = Callable[[str], str]
 """Takes the secrets out of a text."""
-_Make = Callable[[str, str], RescueError]
-"""(database, reason) -> error."""
+
+
+@dataclass(frozen=True)
+class At:
+    """Where something went wrong."""
+
+    database: str
+    """For a sentence."""
+    role: str
+    lock: tuple[str, float]
+    """What a lock would be awaited on, and for how many seconds."""
+
+
+_Make = Callable[[At, str], RescueError]
+"""(where, reason) -> error."""
+
+
+def _named(error: Callable[[str, str], RescueError]) -> _Make:
+    return lambda at, reason: error(at.database, reason)
+
 
 _BY_CODE: dict[str, _Make] = {
-    "28P01": errors.LoginRefused,
-    "28000": errors.LoginRefused,
-    "3D000": errors.DatabaseMissing,
-    "57P03": errors.ConnectionRefused,
-    "53300": errors.TooManyConnections,
-    "57P01": errors.ConnectionLost,
-    "57P02": errors.ConnectionLost,
+    "28P01": _named(errors.LoginRefused),
+    "28000": _named(errors.LoginRefused),
+    "3D000": _named(errors.DatabaseMissing),
+    "57P03": _named(errors.ConnectionRefused),
+    "53300": _named(errors.TooManyConnections),
+    "57P01": _named(errors.ConnectionLost),
+    "57P02": _named(errors.ConnectionLost),
     "57014": lambda _, reason: errors.StatementTimeout(reason),
-    "25006": errors.ReadOnlyServer,
+    "25006": _named(errors.ReadOnlyServer),
+    "55P03": lambda at, _: errors.LockTimeout(*at.lock),
+    "42501": lambda at, reason: errors.PermissionDenied(at.role, reason),
 }
 _BY_WORDS: tuple[tuple[str, _Make], ...] = (
     (
@@ -43,29 +64,32 @@ _BY_WORDS: tuple[tuple[str, _Make], ...] = (
             r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf"
             r"|tenant or user not found"
         ),
-        errors.LoginRefused,
+        _named(errors.LoginRefused),
     ),
-    (r"too many (clients|connections)|remaining connection slots", errors.TooManyConnections),
-    (r"database .* does not exist|unable to open database file", errors.DatabaseMissing),
-    (r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo", errors.UnknownHost),
-    (r"timeout expired|timed out", errors.ConnectTimeout),
+    (r"too many (clients|connections)|remaining connection slots", _named(errors.TooManyConnections)),
+    (r"database .* does not exist|unable to open database file", _named(errors.DatabaseMissing)),
+    (
+        r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo",
+        _named(errors.UnknownHost),
+    ),
+    (r"timeout expired|timed out", _named(errors.ConnectTimeout)),
     (
         (
             r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
             r"|network is unreachable|no route to host|not currently accepting connections"
         ),
-        errors.ConnectionRefused,
+        _named(errors.ConnectionRefused),
     ),
     (
         (
             r"server closed the connection|connection .*closed|terminating connection|connection reset|broken pipe"
             r"|could not receive data|ssl connection has been closed"
         ),
-        errors.ConnectionLost,
+        _named(errors.ConnectionLost),
     ),
-    (r"server does not support ssl|ssl .*(required|error)|certificate|insecure", errors.EncryptionFailed),
-    (r"readonly database|read-only", errors.ReadOnlyServer),
-    (r"database is locked", lambda _, __: errors.LockTimeout("the database", 0)),
+    (r"server does not support ssl|ssl .*(required|error)|certificate|insecure", _named(errors.EncryptionFailed)),
+    (r"readonly database|read-only", _named(errors.ReadOnlyServer)),
+    (r"database is locked", lambda at, _: errors.LockTimeout(*at.lock)),
 )
 
 
@@ -79,36 +103,27 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
-def of_database(
-    error: BaseException, database: str, role: str, lock: tuple[str, float], hide: Hide
-) -> RescueError | None:
-    """The error of the database behind `error`, or None where the database is not the cause.
-
-    `lock` is what a lock would be awaited on, and for how many seconds.
-    """
+def of_database(error: BaseException, at: At, hide: Hide) -> RescueError | None:
+    """The error of the database behind `error`, or None where the database is not the cause."""
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
         code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-        whole = one_line(original, hide)
-        reason = _libpq_shortened(whole)
-        if code == "55P03":
-            return errors.LockTimeout(*lock)
-        if code == "42501":
-            return errors.PermissionDenied(role, reason)
-        if code in _BY_CODE:
-            return _BY_CODE[code](database, reason)
-        if isinstance(link, PoolTimeout):
-            return errors.ConnectTimeout(database, reason)
-        of_network = isinstance(link, OSError) and link.filename is None
-        if of_network or isinstance(link, DBAPIError) or _is_driver_error(original):
-            for words, make in _BY_WORDS:
-                if re.search(words, whole, re.IGNORECASE):
-                    if make(database, reason).code == "lock-timeout":
-                        return errors.LockTimeout(*lock)
-                    return make(database, reason)
-        if isinstance(link, OperationalError) and link.statement is None:
-            return errors.CannotConnect(database, reason)
+        reason = one_line(original, hide)
+        if make := _BY_CODE.get(str(code)) or _by_words(link, original, reason):
+            return make(at, _libpq_shortened(reason))
     return None
+
+
+def _by_words(link: BaseException, original: BaseException, reason: str) -> _Make | None:
+    if isinstance(link, PoolTimeout):
+        return _named(errors.ConnectTimeout)
+    of_network = isinstance(link, OSError) and link.filename is None
+    if of_network or isinstance(link, DBAPIError) or _is_driver_error(original):
+        for words, make in _BY_WORDS:
+            if re.search(words, reason, re.IGNORECASE):
+                return make
+    connecting = isinstance(link, OperationalError) and link.statement is None
+    return _named(errors.CannotConnect) if connecting else None
 
 
 def _libpq_shortened(reason: str) -> str:
