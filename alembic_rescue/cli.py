@@ -276,7 +276,7 @@ def stamp(
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
     if dry_run:
-        _plan(call, target, lock_timeout, None)
+        _plan(call, target, lock_timeout, None, (str(plan_file), sealed[1]) if sealed else None)
         return
     _terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     with _working(call, "Planning") as pause:
@@ -437,13 +437,21 @@ def _cancel_running() -> None:
         connections.cancel_running()
 
 
-def _plan(call: Call, revision: str, lock_timeout: float | None, out: Path | None) -> None:
+def _plan(
+    call: Call,
+    revision: str,
+    lock_timeout: float | None,
+    out: Path | None,
+    sealed: tuple[str, dict[str, Any]] | None = None,
+) -> None:
     from alembic_rescue import rescue, seal
     from alembic_rescue.model import Outcome
     from alembic_rescue.report import json as report_json
 
     with _working(call, "Planning"):
         report = rescue.plan(call.load(lock_timeout), revision, call.tell_env)
+    if sealed is not None:
+        seal.check(*sealed, report)
     if out is not None and report.outcome is not Outcome.REFUSED:
         content = {**report_json.document(report), "seal": seal.parts(report)}
         try:

@@ -122,8 +122,8 @@ def stamp(
         DatabaseError: see there; nothing written.
     """
     planned = replace(plan(project, target, tell), command="stamp")
-    if sealed is not None and (moved := seal.differences(sealed[1], seal.parts(planned))):
-        raise errors.PlanChanged(sealed[0], moved)
+    if sealed is not None:
+        seal.check(*sealed, planned)
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if planned.outcome is Outcome.NOTHING_TO_DO:
