@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 from alembic_rescue import Outcome, Refusal, Report, list_receipts, load, plan, stamp, undo
 from alembic_rescue import path as paths
 from tests.conftest import fresh_database
-from tests.graphs import Graph, graphs, write_project
+from tests.graphs import Graph, Node, graphs, write_project
 
 often = settings(max_examples=300, deadline=None, print_blob=True)
 on_files = settings(
@@ -33,7 +33,7 @@ on_files = settings(
     suppress_health_check=[HealthCheck.too_slow],
     phases=set(Phase) - {Phase.explain},  # which takes minutes
 )
-on_a_server = settings(on_files, max_examples=25)
+on_a_server = settings(on_files, max_examples=20)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -221,3 +221,11 @@ def test_a_target_off_the_path_is_refused_and_nothing_is_written(graph: Graph, d
         assert (rehearsal.folder / "database.sqlite").read_bytes() == file_before
         assert not rehearsal.receipts.exists()
         assert list_receipts(rehearsal.receipts) == []
+
+
+def test_a_head_that_is_not_upgraded_to_does_not_change_the_order() -> None:
+    trunk, left, right = Node("trunk"), Node("left", ("trunk",)), Node("right", ("trunk",))
+    graph = Graph((trunk, left, Node("left_head", ("left",)), right, Node("merged", ("left", "right"))))
+    with rehearsal_of(graph) as rehearsal:
+        planned = [revision.revision for revision in rehearsal.plan("merged").databases[0].revisions]
+        assert planned == rehearsal.upgrade("merged")
