@@ -115,6 +115,8 @@ class Statement:
     path: str = ""
     line: int | None = None
     """Of the migration's file."""
+    hypothetical: bool = False
+    """A guard of the migration holds it back on this database as it stands."""
 
 
 @dataclass(frozen=True)
