@@ -136,6 +136,8 @@ def _leaves(node: Node) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch fo
         yield enum_name(node, "boolop")
     elif kind == "SQLValueFunction":
         yield enum_name(node, "op")
+    elif kind == "ResTarget" and node.name:
+        yield "alias " + node.name
     elif kind == "NullTest":
         yield enum_name(node, "nulltesttype")
     elif kind == "BooleanTest":
