@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic_rescue.catalog.snapshot import Snapshot
 from alembic_rescue.comparison import find
 from alembic_rescue.ddl.reader import one_line
-from alembic_rescue.model_evidence import Alter, Cause, Create, Drop, Effect, Footprint, Key, Kind, Rename
+from alembic_rescue.model_evidence import Alter, Cause, Create, Drop, Effect, Footprint, Key, Kind, Rename, Statement
 
 _NO_NAMESPACE = frozenset([Kind.GRANT])
 _REPLACEABLE = frozenset([Kind.VIEW, Kind.FUNCTION, Kind.TRIGGER])
@@ -26,10 +26,10 @@ def _causes(footprints: Sequence[Footprint], world: _Virtual) -> Iterator[Cause]
         for statement in footprint.statements:
             if statement.hypothetical or statement.line is None:
                 continue
-            errors = [error for effect in statement.effects if (error := world.fails(effect, statement.sql))]
-            if errors:
+            failure = world.run(statement)
+            if failure:
                 handler = swallowing_handler(Path(statement.path), statement.line)
-                error, mend = errors[0]
+                error, mend = failure
                 yield Cause(
                     revision=statement.revision,
                     path=statement.path,
@@ -40,8 +40,6 @@ def _causes(footprints: Sequence[Footprint], world: _Virtual) -> Iterator[Cause]
                     handler_line=handler,
                     mend=mend if handler is None else f"{mend}, or `with op.get_bind().begin_nested():` inside the try",
                 )
-            for effect in statement.effects if not errors else ():
-                world.apply(effect)
 
 
 class _Virtual:
@@ -50,6 +48,16 @@ class _Virtual:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._changed: dict[Key, bool] = {}
+
+    def run(self, statement: Statement) -> tuple[str, str] | None:
+        """Why the statement must fail, and what would mend it; None where it runs, and then it has run."""
+        before = dict(self._changed)
+        for effect in statement.effects:
+            if failure := self.fails(effect, statement.sql):
+                self._changed = before
+                return failure
+            self.apply(effect)
+        return None
 
     def exists(self, key: Key) -> bool:
         if key in self._changed:

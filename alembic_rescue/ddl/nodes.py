@@ -38,7 +38,11 @@ _NAMES = {
     "decimal": "numeric",
 }
 """The server's internal name of a type to the one that ``format_type`` shows."""
-_OTHER_PATTERNS = {pb.AEXPR_BETWEEN: (">=", "<="), pb.AEXPR_NOT_BETWEEN: ("<", ">")}
+_BETWEEN = {
+    pb.AEXPR_BETWEEN: ("operator >=", "operator <=", "AND_EXPR"),
+    pb.AEXPR_NOT_BETWEEN: ("operator <", "operator >", "OR_EXPR"),
+}
+"""What the server makes of them."""
 _FULL_INTERVAL = 32767
 
 
@@ -131,7 +135,7 @@ def _leaves(node: Node) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch fo
     elif kind == "FuncCall":
         yield "function " + strings(node.funcname)[-1]
     elif kind == "A_Expr":
-        yield from ("operator " + op for op in _OTHER_PATTERNS.get(node.kind, strings(node.name)[-1:]))
+        yield from _BETWEEN.get(node.kind) or ("operator " + strings(node.name)[-1],)
     elif kind == "BoolExpr":
         yield enum_name(node, "boolop")
     elif kind == "SQLValueFunction":

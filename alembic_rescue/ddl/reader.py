@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -121,6 +122,11 @@ def is_query(sql: str, *, postgres: bool) -> bool:
 def calls_functions(sql: str) -> bool:
     """A query that calls functions, whose effect is the point where nobody reads the answer."""
     return any(leaf.startswith("function ") for raw in postgast.parse(sql).stmts for leaf in leaves(raw.stmt))
+
+
+def sets_search_path(sql: str) -> bool:
+    """It decides where unqualified names are looked up from then on."""
+    return bool(re.match(r"\s*SET\s+(?:LOCAL\s+|SESSION\s+)?search_path\b", sql, re.IGNORECASE))
 
 
 def split(sql: str) -> list[str]:

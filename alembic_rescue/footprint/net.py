@@ -130,6 +130,8 @@ class _State:
     def _rename(self, effect: Rename, statement: Statement) -> None:
         key = self._resolved(effect.key)
         to = replace(effect.to, kind=key.kind)
+        if key.kind is Kind.ENUM_LABEL:
+            self._relabel_defaults(key, to)
         if key.kind is Kind.ENUM_LABEL and self._relabel(key, to, statement):
             return
         dependents = list(self._dependents(key)) if key.kind in {Kind.TABLE, Kind.SCHEMA, Kind.ENUM} else []
@@ -161,6 +163,15 @@ class _State:
         labels = tuple(to.name if label == key.name else label for label in owner.facts["labels"])
         self.objects[enum] = owner.with_facts({"labels": labels}, statement)
         return True
+
+    def _relabel_defaults(self, key: Key, to: Key) -> None:
+        enum = Key(Kind.ENUM, key.schema, None, str(key.parent))
+        for other, expectation in list(self.objects.items()):
+            facts = expectation.facts
+            of_type = other.kind is Kind.COLUMN and facts.get("type") in _spellings(enum)
+            if of_type and facts.get("default") == {f"constant {key.name}"}:
+                facts = {**facts, "default": frozenset({f"constant {to.name}"})}
+                self.objects[other] = replace(expectation, facts=facts)
 
     def _resolved(self, key: Key) -> Key:
         """The key of the object that a statement means where it cannot name its kind or its arguments."""

@@ -27,7 +27,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue.ddl.reader import Reader, calls_functions, is_query, one_line, split
+from alembic_rescue.ddl.reader import Reader, calls_functions, is_query, one_line, sets_search_path, split
 from alembic_rescue.footprint.deadline import TimeIsUp, deadline
 from alembic_rescue.footprint.worlds import World, finding_nothing, inhabited, looks_at_catalog
 from alembic_rescue.model_evidence import Footprint, Opaque, Statement
@@ -201,6 +201,9 @@ class _Recorder:
         if not is_query(plain, postgres=self._postgres):
             self._record(plain)
             return True
+        if sets_search_path(plain):
+            self._reader.read(plain)
+            return None
         if self._executes_text:  # nobody reads the answer: it was sent for what it does
             if not self._postgres or calls_functions(plain):
                 self._append(plain, (Opaque(f"calls functions: {one_line(plain)}"),))
