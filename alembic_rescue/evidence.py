@@ -36,9 +36,9 @@ def judge(footprints: Sequence[Footprint], snapshot: Snapshot) -> tuple[Revision
     """
     nets = fold(footprints)
     known = _Assessed(snapshot)
-    stands_at = max(range(len(nets)), key=lambda n: (known.score(nets[n]), -n))
+    stands_at = max(range(len(nets)), key=lambda n: (*known.score(nets[n]), n))
     return tuple(
-        _judge_one(footprint, nets[max(stands_at, position)], known)
+        _judge_one(footprint, nets[max(stands_at, position)], nets[stands_at] if position > stands_at else None, known)
         for position, footprint in enumerate(footprints, start=1)
     )
 
@@ -70,27 +70,40 @@ class _Assessed:
     def holds(self, expectation: Expectation) -> bool:
         return self(expectation).presence is (Presence.PRESENT if expectation.present else Presence.ABSENT)
 
-    def score(self, net: Net) -> int:
+    def score(self, net: Net) -> tuple[int, int]:
         """How well a net effect explains the catalog: what holds and says something, less what does not hold."""
-        total = 0
+        met = unmet = 0
         for expectation in net.expectations.values():
             if self.holds(expectation):
-                total += 0 if expectation.vacuous else 1
+                met += not expectation.vacuous
             elif self(expectation).presence is not Presence.UNVERIFIABLE:
-                total -= 1
-        return total
+                unmet += 1
+        return met - unmet, -unmet
 
 
-def _judge_one(footprint: Footprint, net: Net, known: _Assessed) -> RevisionEvidence:
+def _judge_one(footprint: Footprint, net: Net, before: Net | None, known: _Assessed) -> RevisionEvidence:
+    """Args: before: where the database stands, for a revision beyond that."""
     revision = footprint.revision
     objects = [
-        _object(expectation, known, revision)
+        _object(_vacuous_beyond(before, expectation, revision), known, revision)
         for expectation in net.expectations.values()
         if revision in expectation.revisions
     ]
     objects += [_unverifiable(s, o.reason, known.snapshot) for s, o in net.opaque if s.revision == revision]
     objects = list(_each_statement_once(objects))
     return RevisionEvidence(revision, _verdict(objects), tuple(objects), net.cancelled.get(revision, ()))
+
+
+def _vacuous_beyond(before: Net | None, expectation: Expectation, revision: str) -> Expectation:
+    """Vacuous where it holds already as the database stands: the revision brings back what an earlier one takes away."""
+    stands = before.expectations.get(expectation.key) if before is not None else None
+    if stands is None or stands.present != expectation.present or not stands.created:
+        return expectation
+    facts = [f for f, made_by in expectation.origin.items() if made_by.revision == revision and f in expectation.facts]
+    if "name" in expectation.origin and expectation.origin["name"].revision == revision:
+        return expectation
+    same = all(expectation.facts[f] == stands.facts.get(f) for f in facts)
+    return replace(expectation, vacuous=True) if same else expectation
 
 
 def _verdict(objects: Sequence[ObjectEvidence]) -> Verdict:

@@ -105,9 +105,9 @@ class Opaque:
 Effect = Union[Create, Alter, Drop, Rename, Opaque]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
-    """One statement that a migration sends, with what it does."""
+    """One statement that a migration sends, with what it does.  Each is itself only: two alike are two."""
 
     revision: str
     sql: str
@@ -134,8 +134,12 @@ class Expectation:
     """The statements that made it so: run in order where nothing of it is there, they make it so again."""
     origin: Mapping[str, Statement] = field(default_factory=dict)
     """The statement that each fact comes from."""
+    born: Key | None = None
+    """Its key when it was created."""
     former: Key | None = None
     """The name that the last rename took away."""
+    renames: tuple[tuple[int, Key, Key], ...] = ()
+    """What it mentions and goes by another name since: after how many statements of `history`, from what, to what."""
     within: Statement | None = None
     """The statement that makes the table as well, for what comes and goes with it."""
 
@@ -143,6 +147,10 @@ class Expectation:
     def revisions(self) -> tuple[str, ...]:
         """Those that it comes from, in order."""
         return tuple(dict.fromkeys(statement.revision for statement in self.history))
+
+    def renames_after(self, count: int) -> list[tuple[Key, Key]]:
+        """Those that the first `count` statements of `history` do not know of."""
+        return [(old, new) for known, old, new in self.renames if known >= count]
 
     def with_facts(self, facts: Facts, statement: Statement) -> Expectation:
         """The same after a statement that changes these facts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import postgast
 from postgast import pg_query_pb2 as pb
@@ -11,9 +10,9 @@ from postgast.errors import PgQueryError
 
 from alembic_rescue.comparison import Assessment
 from alembic_rescue.ddl.nodes import Node, kind_of, unwrap
-from alembic_rescue.ddl.objects import fragment
+from alembic_rescue.ddl.rewrite import fragment, renamed
 from alembic_rescue.ddl.tables import generated_name
-from alembic_rescue.model_evidence import Expectation, Key, Kind, Presence
+from alembic_rescue.model_evidence import Expectation, Key, Kind, Presence, Statement
 
 _REPLACED = {
     Kind.INDEX: "INDEX",
@@ -28,10 +27,10 @@ _REPLACED_ON_TABLE = {Kind.TRIGGER: "TRIGGER", Kind.POLICY: "POLICY"}
 def sql_for(expectation: Expectation, assessment: Assessment, *, table_is_there: bool) -> str | None:
     """What to run; None where it holds already, or where the table's own statement brings it along."""
     if not expectation.present:
-        return _joined(expectation.history[-1:]) if assessment.presence is Presence.PRESENT else None
+        return _joined(expectation, len(expectation.history) - 1) if assessment.presence is Presence.PRESENT else None
     if assessment.presence is Presence.ABSENT:
         if assessment.former_is_there:
-            return _joined([expectation.origin["name"]])
+            return _text(expectation.origin["name"])
         return _creation(expectation, table_is_there=table_is_there)
     if assessment.presence is Presence.DIFFERENT:
         return _change(expectation, assessment)
@@ -56,15 +55,16 @@ def qualified(key: Key) -> str:
 
 def _creation(expectation: Expectation, *, table_is_there: bool) -> str | None:
     if expectation.within is None:
-        return _joined(expectation.history)
+        return _joined(expectation)
     if not table_is_there:
-        return _joined(expectation.history[1:])
+        return _joined(expectation, 1)
     definition = _definition(expectation)
     if definition is None:
         return None
     table = expectation.key.table
     assert table is not None, "what comes within a table has one"
-    return ";\n".join([f"ALTER TABLE {qualified(table)} {fragment(definition)}", *_texts(expectation.history[1:])])
+    added = fragment(definition, expectation.renames_after(1))
+    return ";\n".join([f"ALTER TABLE {qualified(table)} {added}", *_texts(expectation, 1)])
 
 
 def _change(expectation: Expectation, assessment: Assessment) -> str | None:
@@ -84,15 +84,15 @@ def _change(expectation: Expectation, assessment: Assessment) -> str | None:
         return f"{alter} DROP CONSTRAINT {quoted(found.name)};\n{added}" if added else None
     made_later = [expectation.origin[f] for f in assessment.mismatched if f in expectation.origin]
     if expectation.created and key.kind in _REPLACED and "comment" not in assessment.mismatched:
-        return f"DROP {_REPLACED[key.kind]} {qualified(found)};\n{_joined(expectation.history)}"
+        return f"DROP {_REPLACED[key.kind]} {qualified(found)};\n{_joined(expectation)}"
     if expectation.created and key.kind in _REPLACED_ON_TABLE:
         table = found.table
         assert table is not None, "triggers and policies stand on tables"
         drop = f"DROP {_REPLACED_ON_TABLE[key.kind]} {quoted(found.name)} ON {qualified(table)}"
-        return f"{drop};\n{_joined(expectation.history)}"
+        return f"{drop};\n{_joined(expectation)}"
     if key.kind is Kind.FUNCTION:
-        return f"DROP FUNCTION {qualified(found)};\n{_joined(expectation.history)}"
-    return _joined(list(dict.fromkeys(made_later)))
+        return f"DROP FUNCTION {qualified(found)};\n{_joined(expectation)}"
+    return ";\n".join(map(_text, dict.fromkeys(made_later))) or None
 
 
 def _column_changes(expectation: Expectation, mismatched: tuple[str, ...]) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _column_changes(expectation: Expectation, mismatched: tuple[str, ...]) -> It
     for fact in mismatched:
         made_by = expectation.origin.get(fact)
         if made_by is not None and expectation.history and made_by is not expectation.history[0]:
-            yield made_by.sql.rstrip(";")
+            yield renamed(_text(made_by), expectation.renames_after(expectation.history.index(made_by) + 1))
         elif fact == "type":
             shown = expectation.facts["type"]
             yield f"{alter} TYPE {shown} USING {quoted(key.name)}::{shown}"
@@ -113,7 +113,7 @@ def _column_changes(expectation: Expectation, mismatched: tuple[str, ...]) -> It
             value = _default_text(expectation)
             yield f"{alter} SET DEFAULT {value}" if value else f"{alter} DROP DEFAULT"
         elif made_by is not None and not expectation.created:
-            yield made_by.sql.rstrip(";")
+            yield _text(made_by)
 
 
 def _missing_labels(expectation: Expectation, assessment: Assessment) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _definition(expectation: Expectation) -> Node | None:
     """The column's or constraint's own part of the statement that made it."""
     if not expectation.history:
         return None
-    names = {expectation.key.name} | ({expectation.former.name} if expectation.former else set())
+    born = expectation.born or expectation.key
     try:
         statement = unwrap(postgast.parse(expectation.history[0].sql).stmts[0].stmt)
     except (PgQueryError, IndexError):
@@ -148,29 +148,29 @@ def _definition(expectation: Expectation) -> Node | None:
     elements = statement.table_elts if kind_of(statement) == "CreateStmt" else [
         getattr(unwrap(command), "def") for command in getattr(statement, "cmds", ())
     ]
-    table = expectation.key.parent or ""
     for element in map(unwrap, elements):
-        if expectation.key.kind is Kind.COLUMN and kind_of(element) == "ColumnDef" and element.colname in names:
+        if expectation.key.kind is Kind.COLUMN and kind_of(element) == "ColumnDef" and element.colname == born.name:
             return element
         if expectation.key.kind is Kind.CONSTRAINT:
             for constraint in (element, *map(unwrap, getattr(element, "constraints", ()))):
-                if kind_of(constraint) == "Constraint" and _is_meant(constraint, element, expectation, names, table):
+                if kind_of(constraint) == "Constraint" and _is_meant(constraint, element, expectation, born):
                     return _as_table_constraint(constraint, element)
     return None
 
 
-def _is_meant(constraint: Node, element: Node, expectation: Expectation, names: set[str], table: str) -> bool:
+def _is_meant(constraint: Node, element: Node, expectation: Expectation, born: Key) -> bool:
     if constraint.conname:
-        return constraint.conname in names
+        return bool(constraint.conname == born.name)
     kind = expectation.facts.get("constraint", "")
-    of = expectation.facts.get("columns", ())
+    was = {new.name: old.name for _, old, new in expectation.renames if old.kind is Kind.COLUMN}
+    of = tuple(was.get(c, c) for c in expectation.facts.get("columns", ()))
     kinds = {
         pb.CONSTR_PRIMARY: "primary-key",
         pb.CONSTR_UNIQUE: "unique",
         pb.CONSTR_CHECK: "check",
         pb.CONSTR_FOREIGN: "foreign-key",
     }
-    if kinds.get(constraint.contype) != kind or generated_name(table, of, kind) not in names:
+    if kinds.get(constraint.contype) != kind or generated_name(born.parent or "", of, kind) != born.name:
         return False
     keys = [unwrap(k).sval for k in (*constraint.keys, *constraint.fk_attrs)]
     return kind == "check" or tuple(keys or [getattr(element, "colname", "")]) == tuple(of)
@@ -188,12 +188,18 @@ def _as_table_constraint(constraint: Node, element: Node) -> Node:
     return copy
 
 
-def _joined(statements: Any) -> str | None:
-    return ";\n".join(_texts(statements)) or None
+def _joined(expectation: Expectation, start: int = 0) -> str | None:
+    return ";\n".join(_texts(expectation, start)) or None
 
 
-def _texts(statements: Any) -> list[str]:
-    return [statement.sql.rstrip().rstrip(";") for statement in statements if statement.sql]
+def _texts(expectation: Expectation, start: int) -> list[str]:
+    """The statements from `start` on, each with the names of today."""
+    history = list(enumerate(expectation.history))[start:]
+    return [renamed(_text(s), expectation.renames_after(i + 1)) for i, s in history if s.sql]
+
+
+def _text(statement: Statement) -> str:
+    return statement.sql.rstrip().rstrip(";")
 
 
 def _literal(text: str) -> str:

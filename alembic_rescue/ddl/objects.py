@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import postgast
 from postgast import pg_query_pb2 as pb
 
 from alembic_rescue.ddl.nodes import Node, enum_name, kind_of, leaves, schema_and_name, strings, type_text, unwrap
@@ -328,16 +327,3 @@ def _parts(node: Node) -> list[str]:
 def _named(kind: Kind, parts: list[str], resolve: Resolve) -> Key:
     schema, name = schema_and_name(parts)
     return Key(kind, resolve(schema), None, name)
-
-
-def fragment(definition: Node) -> str:
-    """A column's or constraint's definition as SQL text."""
-    statement = postgast.parse("ALTER TABLE t ADD COLUMN c int")
-    command = statement.stmts[0].stmt.alter_table_stmt.cmds[0].alter_table_cmd
-    target = getattr(command, "def")
-    if kind_of(definition) == "ColumnDef":
-        target.column_def.CopyFrom(definition)
-    else:
-        command.subtype = pb.AT_AddConstraint
-        target.constraint.CopyFrom(definition)
-    return postgast.deparse(statement).removeprefix("ALTER TABLE t ")

@@ -83,24 +83,28 @@ class _State:
             self._note_cancelled(before, statement)
         table = effect.key.table
         owner = self.objects.get(table) if table else None
+        facts, index = self._from_index(effect)
         self.objects[effect.key] = Expectation(
             key=effect.key,
             present=True,
-            facts=self._with_index_columns(effect),
+            facts=facts,
             created=True,
-            history=(statement,),
+            born=effect.key,
+            history=tuple(dict.fromkeys([*(index.history if index else ()), statement])),
+            renames=index.renames if index else (),
             origin=dict.fromkeys(effect.facts, statement),
             within=statement if owner is not None and owner.history[:1] == (statement,) else None,
         )
 
-    def _with_index_columns(self, effect: Create) -> Mapping[str, Any]:
-        """The facts; those of a constraint ``USING INDEX`` with the columns of that index, where it is known."""
+    def _from_index(self, effect: Create) -> tuple[Mapping[str, Any], Expectation | None]:
+        """The facts; a constraint ``USING INDEX`` takes that index over, where it is known, with its columns."""
         facts = effect.facts
-        if "constraint" in facts and "columns" not in facts:
-            index = self.objects.get(Key(Kind.INDEX, effect.key.schema, None, effect.key.name))
-            if index is not None and "columns" in index.facts:
-                return {**facts, "columns": index.facts["columns"]}
-        return facts
+        if "constraint" not in facts or "columns" in facts:
+            return facts, None
+        index = self.objects.pop(Key(Kind.INDEX, effect.key.schema, None, effect.key.name), None)
+        if index is None or "columns" not in index.facts:
+            return facts, None
+        return {**facts, "columns": index.facts["columns"]}, index
 
     def _alter(self, effect: Alter, statement: Statement) -> None:
         before = self.objects.get(effect.key)
@@ -141,7 +145,7 @@ class _State:
             facts = expectation.facts
             if moved.kind is Kind.INDEX and key.kind is Kind.TABLE:
                 facts = {**facts, "table": to.name}
-            self.objects[moved] = replace(expectation, key=moved, facts=facts, within=None)
+            self.objects[moved] = _mentioning(replace(expectation, key=moved, facts=facts), key, to)
         self.opaque = [(s, replace(o, table=to) if o.table == key else o) for s, o in self.opaque]
         before = self.objects.pop(key, None)
         if before is None or not before.present:
@@ -152,7 +156,7 @@ class _State:
         for other, expectation in list(self.objects.items()):
             renamed = _renamed_facts(expectation, key, to)
             if renamed is not expectation.facts:
-                self.objects[other] = replace(expectation, facts=renamed)
+                self.objects[other] = _mentioning(replace(expectation, facts=renamed), key, to)
 
     def _relabel(self, key: Key, to: Key, statement: Statement) -> bool:
         """Rename a label within the enum that the range created; False where it did not create it."""
@@ -196,6 +200,12 @@ class _State:
         for revision in expectation.revisions:
             if revision != statement.revision:
                 self.cancelled.setdefault(revision, []).append(statement.revision)
+
+
+def _mentioning(expectation: Expectation, old: Key, new: Key) -> Expectation:
+    """The same, with a note that its statements so far know the old name."""
+    note = (len(expectation.history), old, new)
+    return expectation if note in expectation.renames else replace(expectation, renames=(*expectation.renames, note))
 
 
 def _is_function(key: Key, named: Key) -> bool:
