@@ -1,0 +1,5 @@
+"""What the live database holds, in the same words in which a migration's effects are told."""
+
+from alembic_rescue.catalog.snapshot import Snapshot, read
+
+__all__ = ["Snapshot", "read"]
