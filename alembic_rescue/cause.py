@@ -10,6 +10,7 @@ from pathlib import Path
 from alembic_rescue.catalog.snapshot import Snapshot
 from alembic_rescue.comparison import find
 from alembic_rescue.ddl.reader import one_line
+from alembic_rescue.failures import shown
 from alembic_rescue.model_evidence import Alter, Cause, Create, Drop, Effect, Footprint, Key, Kind, Rename, Statement
 
 _NO_NAMESPACE = frozenset([Kind.GRANT])
@@ -32,7 +33,7 @@ def _causes(footprints: Sequence[Footprint], world: _Virtual) -> Iterator[Cause]
                 error, mend = failure
                 yield Cause(
                     revision=statement.revision,
-                    path=statement.path,
+                    path=shown(Path(statement.path)),
                     line=statement.line,
                     statement=one_line(statement.sql),
                     error=error,
@@ -131,4 +132,3 @@ def _hides(handler: ast.ExceptHandler) -> bool:
 def _is_savepoint(block: ast.With | ast.AsyncWith) -> bool:
     called = (node.func for item in block.items for node in ast.walk(item.context_expr) if isinstance(node, ast.Call))
     return any(isinstance(func, ast.Attribute) and func.attr in {"begin_nested", "autocommit_block"} for func in called)
-

@@ -210,7 +210,10 @@ def diagnose(
     ] = False,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Where each database stands, what is pending, who blocks, and the one thing to do. Writes nothing."""
+    """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
+
+    Writes nothing.
+    """
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
 

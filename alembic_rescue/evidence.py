@@ -8,7 +8,7 @@ from dataclasses import replace
 from alembic_rescue.catalog.snapshot import Snapshot
 from alembic_rescue.comparison import Assessment, assess
 from alembic_rescue.footprint.net import Net, fold
-from alembic_rescue.model import Action, Recommendation, Verdict
+from alembic_rescue.model import Action, Recommendation
 from alembic_rescue.model_evidence import (
     Cause,
     Expectation,
@@ -18,6 +18,7 @@ from alembic_rescue.model_evidence import (
     Presence,
     RevisionEvidence,
     Statement,
+    Verdict,
 )
 from alembic_rescue.remedy import sql_for
 
@@ -121,12 +122,18 @@ def _object(expectation: Expectation, known: _Assessed, revision: str) -> Object
         assessment = Assessment(Presence.PRESENT, None, assessment.found, assessment.actual)
     mine = [s for s in expectation.history if s.revision == revision]
     facts = {**(assessment.actual or {}), **expectation.facts}
-    kind = str(facts.get("constraint", "constraint")) if expectation.key.kind is Kind.CONSTRAINT else expectation.key.kind.value
+    kind = (
+        str(facts.get("constraint", "constraint"))
+        if expectation.key.kind is Kind.CONSTRAINT
+        else expectation.key.kind.value
+    )
     key = assessment.found or expectation.key
     table = expectation.key.table
     return ObjectEvidence(
         kind=kind,
-        name=str(key if key.schema or key.kind in {Kind.SCHEMA, Kind.EXTENSION} else replace(key, schema=known.snapshot.home)),
+        name=str(
+            key if key.schema or key.kind in {Kind.SCHEMA, Kind.EXTENSION} else replace(key, schema=known.snapshot.home)
+        ),
         expected="present" if expectation.present else "absent",
         presence=assessment.presence,
         detail=assessment.detail,
@@ -224,7 +231,9 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation
 
 def _nothing_to_prove(revisions: Sequence[RevisionEvidence]) -> Recommendation:
     names = _listed([e.revision for e in revisions])
-    return Recommendation(Action.STOP, None, f"nothing that {names} would leave behind can be checked: nothing is proved")
+    return Recommendation(
+        Action.STOP, None, f"nothing that {names} would leave behind can be checked: nothing is proved"
+    )
 
 
 def _cannot_tell(first: RevisionEvidence) -> Recommendation:

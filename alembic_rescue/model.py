@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from alembic_rescue.model_evidence import Cause, ObjectEvidence, Presence, Verdict
+
 
 class Outcome(str, Enum):
     """What became of a command."""
@@ -18,16 +20,6 @@ class Outcome(str, Enum):
     STAMPED = "stamped"
     UNDONE = "undone"
     ERROR = "error"
-
-
-class Verdict(str, Enum):
-    """Whether what a revision creates is there.  Only APPLIED means that it was proved."""
-
-    APPLIED = "applied"
-    PARTIAL = "partial"
-    NOT_APPLIED = "not-applied"
-    UNVERIFIABLE = "unverifiable"
-    EMPTY = "empty"
 
 
 class Action(str, Enum):
@@ -69,6 +61,15 @@ class Revision:
     content: str
     """``sha256:...`` of the file."""
     verdict: Verdict = Verdict.UNVERIFIABLE
+    objects: tuple[ObjectEvidence, ...] = ()
+    """What it would leave behind, each held against the catalog."""
+    accepted: bool = False
+    """A person named it, so that the stamp may mark it as applied although its verdict says no."""
+
+    @property
+    def missing(self) -> tuple[ObjectEvidence, ...]:
+        """What of it does not hold."""
+        return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ class DatabaseReport:
     refusals: tuple[Note, ...]
     findings: tuple[Note, ...]
     recommendation: Recommendation
+    causes: tuple[Cause, ...] = ()
+    """The statements of pending revisions that must fail on this database as it stands."""
 
 
 @dataclass(frozen=True)

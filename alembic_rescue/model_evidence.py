@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Union
 
-from alembic_rescue.model import Verdict
-
 Facts = Mapping[str, Any]
 """What is known of an object, by name: ``type``, ``nullable``, ``default``, ``columns``, ``labels``, ``unique`` ...
 Both sides, migration and catalog, use the same names, because both are read from DDL by :mod:`alembic_rescue.ddl`."""
+
+
+class Verdict(str, Enum):
+    """Whether what a revision creates is there.  Only APPLIED means that it was proved."""
+
+    APPLIED = "applied"
+    PARTIAL = "partial"
+    NOT_APPLIED = "not-applied"
+    UNVERIFIABLE = "unverifiable"
+    EMPTY = "empty"
 
 
 class Kind(str, Enum):

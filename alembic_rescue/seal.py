@@ -33,6 +33,7 @@ def parts(report: Report) -> dict[str, Any]:
                 "scripts": {revision.revision: revision.content for revision in part.revisions},
                 "checks": {
                     "verdicts": {revision.revision: revision.verdict.value for revision in part.revisions},
+                    "accepted": [revision.revision for revision in part.revisions if revision.accepted],
                     "refusals": [refusal.code for refusal in part.refusals],
                 },
             }

@@ -111,7 +111,9 @@ class Reader:
 def is_query(sql: str, *, postgres: bool) -> bool:
     """It only reads, or sets where names are looked up: it may reach the server (which is read-only all the same)."""
     if not postgres:
-        return sql.lstrip(" (\n\t").upper().startswith(("SELECT", "PRAGMA", "WITH", "EXPLAIN", "SHOW", "VALUES", "DESC"))
+        return (
+            sql.lstrip(" (\n\t").upper().startswith(("SELECT", "PRAGMA", "WITH", "EXPLAIN", "SHOW", "VALUES", "DESC"))
+        )
     try:
         statements = postgast.parse(sql).stmts
     except (PgQueryError, ValueError):
