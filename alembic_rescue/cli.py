@@ -373,14 +373,20 @@ def main() -> NoReturn:
     from alembic_rescue import interrupts
 
     _keep_stdout_for_the_answer()
-    try:
-        with interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED):
+    status: Any = errors.INTERRUPTED
+    with (
+        suppress(KeyboardInterrupt),  # while the failure is told
+        interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED),
+    ):
+        try:
             status = app(prog_name=COMMAND, standalone_mode=False)
-    except SystemExit as left:  # completion ends so, and typer where the reader of its help is gone
-        status = left.code
-    except BaseException as error:  # noqa: BLE001 - the last handler
-        status = _fail(error)
-    _write("")
+            if status == errors.INTERRUPTED:  # what typer makes of KeyboardInterrupt
+                status = _fail(errors.Interrupted("nothing was written"))
+        except SystemExit as left:  # completion ends so, and typer where the reader of its help is gone
+            status = left.code
+        except BaseException as error:  # noqa: BLE001 - the last handler
+            status = _fail(error)
+        _write("")
     sys.exit(status if isinstance(status, int) else errors.DONE)
 
 
@@ -388,12 +394,11 @@ def main() -> NoReturn:
 
 _CALLS = [Call()]
 """The call under way, for the last handler: the options' own where they could be read, else the defaults."""
+_ANSWERS: list[Any] = [sys.stdout]
+"""Where answers go, whatever sys.stdout is meanwhile."""
 
 _SHOW_CURSOR = b"\r\x1b[2K\x1b[?25h"
-_LEFT_AT_ONCE = (
-    b"\nerror[interrupted]: left at once; a statement that had reached the server was asked to be cancelled\n"
-    b"help: alembic-rescue diagnose shows how the database stands, alembic-rescue receipts what was begun\n"
-)
+_LEFT_AT_ONCE = "left at once; the server was asked to cancel what it was running"
 
 
 def _keep_stdout_for_the_answer() -> None:
@@ -404,7 +409,7 @@ def _keep_stdout_for_the_answer() -> None:
         return
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sys.stdout = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+    sys.stdout = _ANSWERS[0] = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
 
 
 def _write(text: str) -> None:
@@ -417,7 +422,15 @@ def _write(text: str) -> None:
 
 
 def _say_left_at_once() -> None:
-    os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + _LEFT_AT_ONCE)
+    """From the watching thread, while the main thread hangs: the streams' descriptors are all that can be used."""
+    told = errors.Interrupted(_LEFT_AT_ONCE)
+    if _CALLS[0].format is Format.JSON:
+        from alembic_rescue.report import json as report_json
+
+        os.write(_ANSWERS[0].fileno(), report_json.dumped(report_json.failure(_command_name(), told), str).encode())
+    else:
+        said = f"\nerror[{told.code}]: {told.message}\nhelp: {told.help}, alembic-rescue receipts what was begun\n"
+        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + said.encode())
 
 
 def _cancel_running() -> None:
@@ -482,8 +495,8 @@ def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[R
         (part,) = report.databases
         change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
         identity = part.database.identity
-        call.tell(f"Set {identity.table} in {identity.name} from {change}? [y/N]: ")
         try:
+            call.tell(f"Set {identity.table} in {identity.name} from {change}? [y/N]: ")
             return sys.stdin.readline().strip().lower() in {"y", "yes"}
         except KeyboardInterrupt:
             call.tell("\n")  # the terminal has put ^C after the question
@@ -521,12 +534,16 @@ def _answer_written(call: Call, report: Report) -> None:
     from alembic_rescue import receipts as kept
     from alembic_rescue.report import text
 
-    if call.format is Format.JSON:
-        _answer_json(call, report)
-    elif report.receipt is None:
-        call.answer(text.plan(report, **call.style(sys.stdout)))
-    else:
-        call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+    try:
+        if call.format is Format.JSON:
+            _answer_json(call, report)
+        elif report.receipt is None:
+            call.answer(text.plan(report, **call.style(sys.stdout)))
+        else:
+            call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+    except KeyboardInterrupt as interrupt:
+        done = f"after it was done and verified; receipt {report.receipt}" if report.receipt else "nothing was written"
+        raise errors.Interrupted(done) from interrupt
 
 
 def _settings_if_any(call: Call) -> dict[str, str]:
@@ -552,9 +569,7 @@ def _fail(error: BaseException) -> int:
     if call.format is Format.JSON or _asked_for_json(sys.argv):
         from alembic_rescue.report import json as report_json
 
-        names = [command.callback.__name__ for command in app.registered_commands if command.callback]
-        name = next((argument for argument in sys.argv[1:] if argument in names), "")
-        call.answer_json(report_json.failure(name, told))
+        call.answer_json(report_json.failure(_command_name(), told))
         return told.exit_status
     from alembic_rescue.report import text
 
@@ -562,6 +577,11 @@ def _fail(error: BaseException) -> int:
         call.answer(text.plan(told.report, **call.style(sys.stdout)))
     call.tell(text.failure(told, **call.style(sys.stderr)))
     return told.exit_status
+
+
+def _command_name() -> str:
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    return next((argument for argument in sys.argv[1:] if argument in names), "")
 
 
 def _asked_for_json(argv: list[str]) -> bool:

@@ -8,13 +8,19 @@ statement that does not end is cancelled from here instead of by the server's ow
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
 _POOLED = "alembic_rescue.pooled"
+_ASKING_SECONDS = 2
+_DESCRIPTORS = 4096
 
 
 def is_pooled(connection: Connection) -> bool:
@@ -75,11 +81,36 @@ class Watchdog:
 
 
 def cancel(raw: Any) -> None:
-    """Ask the server to cancel what the driver's connection `raw` is running; from any thread, and never raises."""
-    ask = getattr(raw, "cancel", None) or getattr(raw, "interrupt", None)
-    if ask is not None:
-        with suppress(Exception):  # it may be closed by now
+    """Ask the server to cancel what the driver's connection `raw` is running; from any thread, and never raises.
+
+    In a process of its own where there are such: psycopg2 keeps Python's one lock while it asks, so that every
+    thread of this process would stand still for as long as a network that is gone does not answer.
+    """
+    with suppress(Exception):  # it may be closed by now
+        if hasattr(raw, "interrupt"):  # SQLite, which is in this process
+            raw.interrupt()
+        elif hasattr(raw, "cancel"):
+            _apart(raw.cancel)
+
+
+def _apart(ask: Callable[[], None]) -> None:
+    if not hasattr(os, "fork"):
+        ask()
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_ASKING_SECONDS)  # should nobody be there any more to end it
+            os.closerange(0, _DESCRIPTORS)  # whoever reads our output is not to wait for this process
             ask()
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + _ASKING_SECONDS
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def raw_connection(dbapi_connection: Any) -> Any:

@@ -196,7 +196,7 @@ def _from_json(content: dict[str, Any], path: Path) -> Receipt:
             **content,
             **rows,
             "rows_found": None if found is None else tuple(found),
-            "created": datetime.fromisoformat(content["created"]),
+            "created": datetime.fromisoformat(content["created"]).astimezone(timezone.utc),
             "state": ReceiptState(content["state"]),
             "database": Identity(**content["database"]),
             "skipped": tuple(_revision(revision) for revision in content["skipped"]),

@@ -15,6 +15,9 @@ from alembic_rescue.environment import Tell
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, DatabaseReport, Identity, Outcome, Receipt, ReceiptState, Report, Stamp
 from alembic_rescue.project import Project
+from alembic_rescue.sessions import Timeouts
+
+_HURRIED = Timeouts(lock=0.5, statement=1, connect=1)
 
 
 def carry_out(
@@ -51,9 +54,8 @@ def carry_out(
             error.message = _nothing_was_written(error.message)
         raise
     except KeyboardInterrupt as interrupt:
-        if receipt is None:
-            raise errors.Interrupted("nothing was written") from interrupt
-        raise
+        done = f"the write had begun, receipt {receipt.path} leads back" if receipt else "nothing was written"
+        raise errors.Interrupted(done) from interrupt
     finally:
         lock.release()
 
@@ -98,7 +100,7 @@ def _write(project: Project, planned: Report, receipt: Receipt, table: str, tell
             )
     except (RescueError, KeyboardInterrupt) as error:
         failure = error
-    found, unread = _read_back(project, part.database.identity, tell)
+    found, unread = _read_back(project, part.database.identity, tell, hurry=isinstance(failure, KeyboardInterrupt))
     if found is not None and found.current_heads == receipt.rows_after and passed:
         return _completed(receipt, ReceiptState.VERIFIED, found.current_heads)
     receipt = _completed(receipt, ReceiptState.FAILED, found.current_heads if found else None, table)
@@ -140,12 +142,21 @@ def _what_failed(
     return error
 
 
-def _read_back(project: Project, identity: Identity, tell: Tell) -> tuple[Database | None, RescueError | None]:
-    """What a new connection to the same database sees.  Never raises: that it could not be read is a result too."""
+def _read_back(
+    project: Project, identity: Identity, tell: Tell, *, hurry: bool
+) -> tuple[Database | None, RescueError | None]:
+    """What a new connection to the same database sees.  Never raises: that it could not be read is a result too.
+
+    After a Ctrl-C, or on one that comes now, it looks in a `hurry`: somebody waits for the terminal.
+    """
     try:
-        found = databases.look(project, tell)[0]
+        found = databases.look(replace(project, timeouts=_HURRIED) if hurry else project, tell)[0]
     except RescueError as error:
         return None, error
+    except KeyboardInterrupt:
+        if hurry:
+            return None, errors.Interrupted("before it was read back")
+        return _read_back(project, identity, tell, hurry=True)
     if found.identity.rows_key != identity.rows_key:
         return None, errors.DatabaseChanged(_told(identity), _told(found.identity))
     return found, None

@@ -24,8 +24,8 @@ _DATA = (
         ('c2a9d7e4-51b8-4b7e-b1de-9e4c5d2a7f03', 'Draft', NULL)
     """,
 )
-_FAILURE = r"INFO |sqlalchemy\.exc|psycopg2\.errors|\[SQL"
-"""The lines of a traceback that say it all."""
+_FAILURE = r"INFO |sqlalchemy\.exc|\[SQL"
+"""The lines of a log and its traceback that say it all."""
 
 
 def incident(keep: Path | None, say: Callable[[str], object]) -> None:
