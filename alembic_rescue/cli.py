@@ -226,6 +226,18 @@ def diagnose(
     check: Annotated[
         bool, typer.Option("--check", envvar="ALEMBIC_RESCUE_CHECK", help="Exit with 3 when something needs a hand.")
     ] = False,
+    applied: Annotated[
+        bool,
+        typer.Option(
+            "--applied", envvar="ALEMBIC_RESCUE_APPLIED", help="Hold what is stamped against the catalog, instead."
+        ),
+    ] = False,
+    locate: Annotated[
+        bool,
+        typer.Option(
+            "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Tell which revision the schema is really at, instead."
+        ),
+    ] = False,
     no_replay: Annotated[
         bool,
         typer.Option(
@@ -245,7 +257,8 @@ def diagnose(
 
     call: Call = ctx.obj
     with _working(call, "Looking at the database"):
-        report = rescue.diagnose(call.load(lock_timeout), call.tell_env, replay=not no_replay)
+        look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
+        report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay)
     if call.format is Format.JSON:
         _answer_json(call, report)
     else:

@@ -187,6 +187,18 @@ class Stamp:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Where a schema really stands, whatever its version table says."""
+
+    revisions: tuple[str, ...]
+    """The furthest on each branch that is applied and below which nothing is missing; none where nothing is there."""
+    unproved: tuple[str, ...]
+    """Those at or below them that cannot be checked: by so much the answer is uncertain."""
+    following: tuple[str, ...]
+    """The revisions after them, in Alembic's order."""
+
+
+@dataclass(frozen=True)
 class DatabaseReport:
     """One database in a report: where it stands, and what a stamp to the target would do to it."""
 
@@ -202,6 +214,8 @@ class DatabaseReport:
     recommendation: Recommendation
     causes: tuple[Cause, ...] = ()
     """The statements of pending revisions that must fail on this database as it stands."""
+    located: Located | None = None
+    """Only of ``diagnose --locate``."""
 
 
 @dataclass(frozen=True)

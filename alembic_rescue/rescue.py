@@ -17,7 +17,7 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import databases, environment, errors, findings, gate, receipts, scripts, seal
+from alembic_rescue import databases, environment, errors, findings, gate, history, receipts, scripts, seal
 from alembic_rescue import path as paths
 from alembic_rescue.environment import Tell, silent
 from alembic_rescue.errors import Refusal
@@ -60,23 +60,45 @@ def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True) -> R
     parts = []
     for database, proof in _look(project, partial(_pending, graph), tell, replay=replay):
         refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
-        todo = _pending(graph, database)
         hindrances = _other_database(project, database)
         if unwritable := findings.hindrance(database):
             hindrances = (*hindrances, findings.note(unwritable))
-        parts.append(
-            DatabaseReport(
-                database=database,
-                revisions=_with_evidence(graph, todo, proof),
-                heads_after=database.current_heads,
-                stamps=(),
-                pending_after=todo,
-                refusals=refusals,
-                findings=(*findings.of(database), *findings.causes(proof.causes), *hindrances),
-                recommendation=_recommend((*refusals, *hindrances), proof),
-                causes=proof.causes,
-            )
-        )
+        told = (*findings.causes(proof.causes), *hindrances)
+        advice = _recommend((*refusals, *hindrances), proof)
+        parts.append(replace(_diagnosis(graph, database, proof, refusals, told, advice), causes=proof.causes))
+    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+
+
+def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+    """Hold the revisions at or below the current heads against the catalog: what was stamped but is not there.
+
+    Writes nothing.
+
+    Raises:
+        RescueError: as :func:`diagnose`.
+    """
+    graph = project.graph
+    parts = []
+    for database, proof in _look(project, partial(_applied, graph), tell, replay=replay):
+        refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+        missing = history.stamped_but_not_there(proof.revisions)
+        advice = history.recommend_for_applied(proof.revisions)
+        parts.append(_diagnosis(graph, database, proof, refusals, missing, advice))
+    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+
+
+def locate(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+    """Which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
+
+    Raises:
+        RescueError: as :func:`diagnose`.
+    """
+    graph = project.graph
+    parts = []
+    for database, proof in _look(project, lambda _: paths.pending(graph, ()), tell, replay=replay):
+        located = history.locate(graph, proof.revisions)
+        advice = history.recommend_for_located(graph, located, database.current_heads)
+        parts.append(replace(_diagnosis(graph, database, proof, (), (), advice), located=located))
     return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
 
 
@@ -227,11 +249,34 @@ def _look(
 
 def _pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What is pending; nothing where the rows cannot be explained."""
-    try:
-        paths.check_current(graph, database.current_heads)
-    except Refusal:
-        return ()
-    return paths.pending(graph, database.current_heads)
+    unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    return () if unexplained else paths.pending(graph, database.current_heads)
+
+
+def _applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+    """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
+    unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.current_heads))
+
+
+def _diagnosis(
+    graph: RevisionMap,
+    database: Database,
+    proof: Proof,
+    refusals: tuple[Note, ...],
+    told: tuple[Note, ...],
+    advice: Recommendation,
+) -> DatabaseReport:
+    return DatabaseReport(
+        database=database,
+        revisions=_with_evidence(graph, [evidence.revision for evidence in proof.revisions], proof),
+        heads_after=database.current_heads,
+        stamps=(),
+        pending_after=_pending(graph, database),
+        refusals=refusals,
+        findings=(*findings.of(database), *told),
+        recommendation=advice,
+    )
 
 
 def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:

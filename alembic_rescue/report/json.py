@@ -81,6 +81,7 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "revisions": [_revision(revision) for revision in part.revisions],
         "pending_after": list(part.pending_after),
         "blockers": [asdict(blocker) for blocker in database.blockers],
+        "located": part.located and asdict(part.located),
         "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
         "recommendation": {**asdict(part.recommendation), "action": part.recommendation.action.value},

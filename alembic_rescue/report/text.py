@@ -24,7 +24,9 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
         _where(page, report, part)
         if part.revisions:
             page.line()
-            page.line(f"Pending: {count(part.revisions)}, in Alembic's order", "bold")
+            title = "Pending" if part.revisions[0].revision in part.pending_after else "Applied, says the version table"
+            title = "All revisions" if part.located else title
+            page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
             evidence.revisions(page, part.revisions)
         _blockers(page, part.database.blockers)
         _notes(page, part.findings)
