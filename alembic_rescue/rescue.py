@@ -59,13 +59,9 @@ def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True) -> R
     graph = project.graph
     parts = []
     for database, proof in _look(project, partial(_pending, graph), tell, replay=replay):
-        refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
-        hindrances = _other_database(project, database)
-        if unwritable := findings.hindrance(database):
-            hindrances = (*hindrances, findings.note(unwritable))
-        told = (*findings.causes(proof.causes), *hindrances)
-        advice = _recommend((*refusals, *hindrances), proof)
-        parts.append(replace(_diagnosis(graph, database, proof, refusals, told, advice), causes=proof.causes))
+        advice = recommend(proof.revisions, proof.causes)
+        part = _diagnosis(project, database, proof, findings.causes(proof.causes), advice)
+        parts.append(replace(part, causes=proof.causes))
     return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
 
 
@@ -80,10 +76,8 @@ def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = Tr
     graph = project.graph
     parts = []
     for database, proof in _look(project, partial(_applied, graph), tell, replay=replay):
-        refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
         missing = history.stamped_but_not_there(proof.revisions)
-        advice = history.recommend_for_applied(proof.revisions)
-        parts.append(_diagnosis(graph, database, proof, refusals, missing, advice))
+        parts.append(_diagnosis(project, database, proof, missing, history.recommend_for_applied(proof.revisions)))
     return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
 
 
@@ -98,7 +92,9 @@ def locate(project: Project, tell: Tell = silent, *, replay: bool = True) -> Rep
     for database, proof in _look(project, lambda _: paths.pending(graph, ()), tell, replay=replay):
         located = history.locate(graph, proof.revisions)
         advice = history.recommend_for_located(graph, located, database.current_heads)
-        parts.append(replace(_diagnosis(graph, database, proof, (), (), advice), located=located))
+        part = _diagnosis(project, database, proof, (), advice)
+        # Rows that the scripts cannot explain are what it is asked for, not what stops it.
+        parts.append(replace(part, located=located, recommendation=advice))
     return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
 
 
@@ -260,13 +256,16 @@ def _applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
 
 
 def _diagnosis(
-    graph: RevisionMap,
-    database: Database,
-    proof: Proof,
-    refusals: tuple[Note, ...],
-    told: tuple[Note, ...],
-    advice: Recommendation,
+    project: Project, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
 ) -> DatabaseReport:
+    """The report of one database; `advice` holds unless something stands in the way of acting on it."""
+    graph = project.graph
+    refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    hindrances = _other_database(project, database)
+    if unwritable := findings.hindrance(database):
+        hindrances = (*hindrances, findings.note(unwritable))
+    if refusals or hindrances:
+        advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
     return DatabaseReport(
         database=database,
         revisions=_with_evidence(graph, [evidence.revision for evidence in proof.revisions], proof),
@@ -274,7 +273,7 @@ def _diagnosis(
         stamps=(),
         pending_after=_pending(graph, database),
         refusals=refusals,
-        findings=(*findings.of(database), *told),
+        findings=(*findings.of(database), *told, *hindrances),
         recommendation=advice,
     )
 
@@ -285,12 +284,6 @@ def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tupl
         replace(revision, verdict=evidence[revision.revision].verdict, objects=evidence[revision.revision].objects)
         for revision in scripts.revisions(graph, ids)
     )
-
-
-def _recommend(hindrances: Sequence[Note], proof: Proof) -> Recommendation:
-    if hindrances:
-        return Recommendation(Action.STOP, None, hindrances[0].message)
-    return recommend(proof.revisions, proof.causes)
 
 
 def _raise_if_not_writable(seen: Sequence[Database]) -> None:
@@ -319,9 +312,12 @@ def _plan_one(project: Project, database: Database, proof: Proof, target: str, a
         refusals = (*refusals, *(findings.note(refusal) for refusal in gate.refusals(skipped, accepted)))
     except Refusal as refusal:
         refusals = (*refusals, findings.note(refusal))
-    recommendation = _recommend(() if skipped else refusals, proof)
     if path and path.nothing_to_do and not refusals:
-        recommendation = Recommendation(Action.NOTHING, None, "the database stands there already")
+        advice = Recommendation(Action.NOTHING, None, "the database stands there already")
+    elif refusals and not skipped:
+        advice = Recommendation(Action.STOP, None, refusals[0].message)
+    else:
+        advice = recommend(proof.revisions, proof.causes)
     return DatabaseReport(
         database=database,
         revisions=skipped,
@@ -330,7 +326,7 @@ def _plan_one(project: Project, database: Database, proof: Proof, target: str, a
         pending_after=path.pending_after if path else (),
         refusals=refusals,
         findings=findings.of(database),
-        recommendation=recommendation,
+        recommendation=advice,
         causes=proof.causes,
     )
 
