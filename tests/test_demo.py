@@ -236,8 +236,8 @@ def test_as_json_stdout_is_one_document(machine):
 
 
 def test_keep_leaves_what_is_printed(machine):
-    kept = machine.root / "home" / "kept"
-    ran = machine.demo("--keep", "kept")
+    kept = machine.root / "home" / "it's kept"
+    ran = machine.demo("--keep", "it's kept")
     assert ran.status == 0, ran.everything
     assert machine.processes(), "the server runs"
     assert list((machine.root / "tmp").iterdir()) == []

@@ -45,7 +45,10 @@ def incident(keep: Path | None, say: Callable[[str], object]) -> None:
         )
         for act in ACTS:
             act(stage)
-        if keep is not None:
+        stage.tell("Read on in README.md, or with alembic-rescue --help.")
+        if keep is None:
+            stage.tell("To try it out yourself: alembic-rescue demo --keep DIR")
+        else:
             reset(stage)
             _say_what_is_kept(stage)
 
@@ -82,10 +85,7 @@ def version_is_behind(stage: Stage) -> None:
     stage.run("alembic current", shows=f"{LATEST} (head)")
     kept = "SELECT count(*) FROM documents WHERE pg_typeof(id) = 'uuid'::regtype"
     stage.check("the documents were kept", DATABASE, kept, "3")
-    stage.tell(
-        "The documents written before are still there, with UUIDs for identifiers now. Read on in README.md, or with "
-        "alembic-rescue --help. To try it out yourself: alembic-rescue demo --keep DIR"
-    )
+    stage.tell("The documents written before are still there, with UUIDs for identifiers now.")
 
 
 Act = Callable[[Stage], None]
@@ -103,6 +103,8 @@ def _check_objects(stage: Stage) -> None:
         stage.check(f"there is a table {table}", DATABASE, f"SELECT to_regclass('{table}') IS NOT NULL", "t")
     for enum in ("document_status", "review_decision", "suggestion_status"):
         stage.check(f"there is a type {enum}", DATABASE, f"SELECT to_regtype('{enum}') IS NOT NULL", "t")
+    columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'documents' AND column_name IN "
+    stage.check("both columns are there", DATABASE, columns + "('status', 'version')", "2")
 
 
 def _say_what_is_kept(stage: Stage) -> None:
