@@ -1,5 +1,6 @@
 """Why a run fails: the statement of a pending migration that must fail on the database as it stands.  Pure, but for
-reading the migration's file."""
+reading the migration's file.
+"""
 
 from __future__ import annotations
 
@@ -131,4 +132,3 @@ def _hides(handler: ast.ExceptHandler) -> bool:
 def _is_savepoint(block: ast.With | ast.AsyncWith) -> bool:
     called = (node.func for item in block.items for node in ast.walk(item.context_expr) if isinstance(node, ast.Call))
     return any(isinstance(func, ast.Attribute) and func.attr in {"begin_nested", "autocommit_block"} for func in called)
-

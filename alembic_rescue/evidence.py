@@ -37,10 +37,13 @@ def judge(footprints: Sequence[Footprint], snapshot: Snapshot) -> tuple[Revision
     nets = fold(footprints)
     known = _Assessed(snapshot)
     stands_at = max(range(len(nets)), key=lambda n: (*known.score(nets[n]), n))
-    return tuple(
-        _judge_one(footprint, nets[max(stands_at, position)], nets[stands_at] if position > stands_at else None, known)
-        for position, footprint in enumerate(footprints, start=1)
-    )
+    seen: set[str] = set()
+    judged = []
+    for position, footprint in enumerate(footprints, start=1):
+        before = nets[stands_at] if position > stands_at else None
+        evidence = _judge_one(footprint, nets[max(stands_at, position)], before, known)
+        judged.append(replace(evidence, objects=tuple(_each_statement_once(evidence.objects, seen))))
+    return tuple(judged)
 
 
 def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
@@ -89,8 +92,7 @@ def _judge_one(footprint: Footprint, net: Net, before: Net | None, known: _Asses
         for expectation in net.expectations.values()
         if revision in expectation.revisions
     ]
-    objects += [_unverifiable(s, o.reason, known.snapshot) for s, o in net.opaque if s.revision == revision]
-    objects = list(_each_statement_once(objects))
+    objects += [_unverifiable(s, o.reason) for s, o in net.opaque if s.revision == revision]
     return RevisionEvidence(revision, _verdict(objects), tuple(objects), net.cancelled.get(revision, ()))
 
 
@@ -121,12 +123,18 @@ def _object(expectation: Expectation, known: _Assessed, revision: str) -> Object
         assessment = Assessment(Presence.PRESENT, None, assessment.found, assessment.actual)
     mine = [s for s in expectation.history if s.revision == revision]
     facts = {**(assessment.actual or {}), **expectation.facts}
-    kind = str(facts.get("constraint", "constraint")) if expectation.key.kind is Kind.CONSTRAINT else expectation.key.kind.value
+    kind = (
+        str(facts.get("constraint", "constraint"))
+        if expectation.key.kind is Kind.CONSTRAINT
+        else expectation.key.kind.value
+    )
     key = assessment.found or expectation.key
     table = expectation.key.table
     return ObjectEvidence(
         kind=kind,
-        name=str(key if key.schema or key.kind in {Kind.SCHEMA, Kind.EXTENSION} else replace(key, schema=known.snapshot.home)),
+        name=str(
+            key if key.schema or key.kind in {Kind.SCHEMA, Kind.EXTENSION} else replace(key, schema=known.snapshot.home)
+        ),
         expected="present" if expectation.present else "absent",
         presence=assessment.presence,
         detail=assessment.detail,
@@ -148,8 +156,7 @@ def _answers_for(expectation: Expectation, assessment: Assessment, revision: str
     return True
 
 
-def _unverifiable(statement: Statement, reason: str, snapshot: Snapshot) -> ObjectEvidence:
-    del snapshot
+def _unverifiable(statement: Statement, reason: str) -> ObjectEvidence:
     return ObjectEvidence(
         kind="statement",
         name=" ".join(statement.sql.split())[:60] or statement.revision,
@@ -162,9 +169,8 @@ def _unverifiable(statement: Statement, reason: str, snapshot: Snapshot) -> Obje
     )
 
 
-def _each_statement_once(objects: Sequence[ObjectEvidence]) -> Iterator[ObjectEvidence]:
+def _each_statement_once(objects: Sequence[ObjectEvidence], seen: set[str]) -> Iterator[ObjectEvidence]:
     """Several objects may need one statement: the first of them carries it."""
-    seen: set[str] = set()
     for found in objects:
         if found.sql is not None and found.sql in seen:
             yield replace(found, sql=None)
@@ -203,7 +209,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
         )
     if proved:
         return _stamp(proved, revisions)
-    return Recommendation(Action.RERUN, None, _why_rerun(revisions, first, causes))
+    return Recommendation(Action.RERUN, None, _why_rerun(first, causes))
 
 
 def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation:
@@ -224,7 +230,9 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation
 
 def _nothing_to_prove(revisions: Sequence[RevisionEvidence]) -> Recommendation:
     names = _listed([e.revision for e in revisions])
-    return Recommendation(Action.STOP, None, f"nothing that {names} would leave behind can be checked: nothing is proved")
+    return Recommendation(
+        Action.STOP, None, f"nothing that {names} would leave behind can be checked: nothing is proved"
+    )
 
 
 def _cannot_tell(first: RevisionEvidence) -> Recommendation:
@@ -237,7 +245,7 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
     )
 
 
-def _why_rerun(revisions: Sequence[RevisionEvidence], first: RevisionEvidence, causes: Sequence[Cause]) -> str:
+def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
     there = "nothing of the pending revisions is there"
     if first.verdict is Verdict.PARTIAL:
         left = _listed([o.name for o in first.objects if o.met and not o.vacuous])
@@ -250,7 +258,6 @@ def _why_rerun(revisions: Sequence[RevisionEvidence], first: RevisionEvidence, c
         )
     if causes:
         return f"{there}: {causes[0].path}:{causes[0].line} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
-    del revisions
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
 
 

@@ -145,9 +145,11 @@ def _definition(expectation: Expectation) -> Node | None:
         statement = unwrap(postgast.parse(expectation.history[0].sql).stmts[0].stmt)
     except (PgQueryError, IndexError):
         return None
-    elements = statement.table_elts if kind_of(statement) == "CreateStmt" else [
-        getattr(unwrap(command), "def") for command in getattr(statement, "cmds", ())
-    ]
+    elements = (
+        statement.table_elts
+        if kind_of(statement) == "CreateStmt"
+        else [getattr(unwrap(command), "def") for command in getattr(statement, "cmds", ())]
+    )
     for element in map(unwrap, elements):
         if expectation.key.kind is Kind.COLUMN and kind_of(element) == "ColumnDef" and element.colname == born.name:
             return element

@@ -96,7 +96,9 @@ _POLICIES = """
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY (:schemas)
 """
-_EXTENSIONS = "SELECT extname::text AS name, obj_description(oid, 'pg_extension') AS comment FROM pg_catalog.pg_extension"
+_EXTENSIONS = (
+    "SELECT extname::text AS name, obj_description(oid, 'pg_extension') AS comment FROM pg_catalog.pg_extension"
+)
 _GRANTS = """
     SELECT n.nspname::text AS schema, c.relname::text AS table, lower(a.privilege_type) AS privilege,
            CASE WHEN a.grantee = 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END AS role
@@ -158,14 +160,17 @@ def _relation(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
 
 def _column(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
     value = expression(row["default"]) if row["default"] is not None else None
-    yield Key(Kind.COLUMN, row["schema"], row["table"], row["name"]), {
-        "type": type_from(row["type"]) or row["type"],
-        "nullable": not row["required"],
-        "default": None if row["generated"] else value,
-        "generated": value if row["generated"] else None,
-        "identity": row["identity"],
-        "comment": row["comment"],
-    }
+    yield (
+        Key(Kind.COLUMN, row["schema"], row["table"], row["name"]),
+        {
+            "type": type_from(row["type"]) or row["type"],
+            "nullable": not row["required"],
+            "default": None if row["generated"] else value,
+            "generated": value if row["generated"] else None,
+            "identity": row["identity"],
+            "comment": row["comment"],
+        },
+    )
 
 
 def _constraint(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
@@ -187,12 +192,15 @@ def _type(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
             yield Key(Kind.ENUM_LABEL, row["schema"], row["name"], label), {}
     elif row["kind"] == "d":
         checks = (_only(f"ALTER TABLE t ADD CONSTRAINT c {check}", Kind.CONSTRAINT) for check in row["checks"])
-        yield Key(Kind.DOMAIN, row["schema"], None, row["name"]), {
-            "type": type_from(row["base"]) or row["base"],
-            "nullable": not row["required"],
-            "checks": frozenset(check.get("expression", frozenset()) for check in checks),
-            **comment,
-        }
+        yield (
+            Key(Kind.DOMAIN, row["schema"], None, row["name"]),
+            {
+                "type": type_from(row["base"]) or row["base"],
+                "nullable": not row["required"],
+                "checks": frozenset(check.get("expression", frozenset()) for check in checks),
+                **comment,
+            },
+        )
     else:
         attributes = (attribute.partition(" ") for attribute in row["attributes"])
         shown = tuple((name, type_from(of) or of) for name, _, of in attributes)
@@ -202,12 +210,15 @@ def _type(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
 def _function(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
     inputs = ", ".join(type_from(i) or i for i in row["inputs"])
     returns = row["returns"]
-    yield Key(Kind.FUNCTION, row["schema"], None, f"{row['name']}({inputs})"), {
-        "body": " ".join((row["body"] or "").split()),
-        "language": row["language"],
-        "returns": (type_from(returns) or returns) if returns else None,
-        "comment": row["comment"],
-    }
+    yield (
+        Key(Kind.FUNCTION, row["schema"], None, f"{row['name']}({inputs})"),
+        {
+            "body": " ".join((row["body"] or "").split()),
+            "language": row["language"],
+            "returns": (type_from(returns) or returns) if returns else None,
+            "comment": row["comment"],
+        },
+    )
 
 
 def _trigger(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
@@ -217,13 +228,16 @@ def _trigger(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
 
 
 def _policy(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
-    yield Key(Kind.POLICY, row["schema"], row["table"], row["name"]), {
-        "command": row["command"],
-        "permissive": row["permissive"],
-        "using": expression(row["using"]) if row["using"] else None,
-        "check": expression(row["check"]) if row["check"] else None,
-        "comment": row["comment"],
-    }
+    yield (
+        Key(Kind.POLICY, row["schema"], row["table"], row["name"]),
+        {
+            "command": row["command"],
+            "permissive": row["permissive"],
+            "using": expression(row["using"]) if row["using"] else None,
+            "check": expression(row["check"]) if row["check"] else None,
+            "comment": row["comment"],
+        },
+    )
 
 
 def _grant(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:

@@ -74,7 +74,9 @@ def alter_enum(node: Node, resolve: Resolve) -> Iterator[Effect]:
     if node.old_val:
         yield renamed(Key(Kind.ENUM_LABEL, enum.schema, enum.name, node.old_val), node.new_val)
     else:
-        place = {"before" if not node.new_val_is_after else "after": node.new_val_neighbor} if node.new_val_neighbor else {}
+        place = (
+            {"before" if not node.new_val_is_after else "after": node.new_val_neighbor} if node.new_val_neighbor else {}
+        )
         yield Create(label, place, node.skip_if_new_val_exists)
 
 
@@ -245,10 +247,7 @@ def rename(node: Node, resolve: Resolve) -> Iterator[Effect]:
     """``ALTER ... RENAME``."""
     word = enum_name(node, "rename_type")
     kind = _KINDS.get(word)
-    if kind in {Kind.COLUMN, Kind.CONSTRAINT}:
-        table = relation(node.relation, resolve)
-        yield renamed(Key(kind, table.schema, table.name, node.subname), node.newname)
-    elif kind in {Kind.TRIGGER, Kind.POLICY}:
+    if kind in {Kind.COLUMN, Kind.CONSTRAINT} or kind in {Kind.TRIGGER, Kind.POLICY}:
         table = relation(node.relation, resolve)
         yield renamed(Key(kind, table.schema, table.name, node.subname), node.newname)
     elif kind is Kind.SCHEMA:
@@ -272,7 +271,11 @@ def set_schema(node: Node, resolve: Resolve) -> Iterator[Effect]:
     if kind is None or kind is Kind.EXTENSION:
         yield Opaque("moving this to another schema is not checked")
         return
-    key = relation(node.relation, resolve, kind) if node.HasField("relation") else _object(word, unwrap(node.object), resolve)
+    key = (
+        relation(node.relation, resolve, kind)
+        if node.HasField("relation")
+        else _object(word, unwrap(node.object), resolve)
+    )
     assert key is not None, "every kind has keys"
     yield Rename(key, Key(kind, resolve(node.newschema), None, key.name))
 

@@ -60,7 +60,9 @@ def create_table(node: Node, resolve: Resolve) -> Iterator[Effect]:
     partial = bool(node.inh_relations) or any(kind_of(unwrap(e)) == "TableLikeClause" for e in node.table_elts)
     yield Create(table, {"partial": True} if partial else {}, conditional)
     elements = [unwrap(element) for element in node.table_elts]
-    primary = {c for e in elements if kind_of(e) == "Constraint" and e.contype == pb.CONSTR_PRIMARY for c in strings(e.keys)}
+    primary = {
+        c for e in elements if kind_of(e) == "Constraint" and e.contype == pb.CONSTR_PRIMARY for c in strings(e.keys)
+    }
     for element in elements:
         if kind_of(element) == "ColumnDef":
             yield from _column(table, element, conditional=conditional, required=element.colname in primary)
@@ -101,7 +103,9 @@ def _command(table: Key, command: Node) -> Iterator[Effect]:  # noqa: C901, PLR0
         yield Alter(column, {"identity": definition.generated_when, "nullable": False})
     elif name == "AT_SetIdentity":
         yield from (
-            Alter(column, {"identity": _identity_word(e.arg)}) for e in map(unwrap, _list(definition)) if e.defname == "generated"
+            Alter(column, {"identity": _identity_word(e.arg)})
+            for e in map(unwrap, _list(definition))
+            if e.defname == "generated"
         )
     elif name == "AT_DropIdentity":
         yield Alter(column, {"identity": ""})
@@ -132,7 +136,13 @@ def relation(node: Node, resolve: Resolve, kind: Kind = Kind.TABLE) -> Key:
 def _column(table: Key, node: Node, *, conditional: bool, required: bool) -> Iterator[Effect]:
     key = Key(Kind.COLUMN, table.schema, table.name, node.colname)
     shown = type_text(node.type_name) if node.HasField("type_name") else None
-    facts: dict[str, Any] = {"type": shown, "nullable": not required, "default": None, "identity": "", "generated": None}
+    facts: dict[str, Any] = {
+        "type": shown,
+        "nullable": not required,
+        "default": None,
+        "identity": "",
+        "generated": None,
+    }
     if shown is None:
         facts = {}
     if shown in SERIAL:
@@ -174,7 +184,9 @@ def _constraint(table: Key, node: Node, *, conditional: bool, of_column: str | N
         facts.update(deferrable=node.deferrable, deferred=node.initdeferred)
     if kind == "check":
         facts["expression"] = leaves(node.raw_expr)
-        facts["columns"] = tuple(sorted(x.removeprefix("column ") for x in facts["expression"] if x.startswith("column ")))
+        facts["columns"] = tuple(
+            sorted(x.removeprefix("column ") for x in facts["expression"] if x.startswith("column "))
+        )
     elif kind == "foreign-key":
         facts["references"] = (node.pktable.schemaname or None, node.pktable.relname)
         if node.pk_attrs:

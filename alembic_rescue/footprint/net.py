@@ -151,7 +151,11 @@ class _State:
         if before is None or not before.present:
             before = Expectation(key, present=True)
         self.objects[to] = replace(
-            before, key=to, history=(*before.history, statement), former=key, origin={**before.origin, "name": statement}
+            before,
+            key=to,
+            history=(*before.history, statement),
+            former=key,
+            origin={**before.origin, "name": statement},
         )
         for other, expectation in list(self.objects.items()):
             renamed = _renamed_facts(expectation, key, to)
