@@ -27,16 +27,19 @@ _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _NOTHING_THERE = frozenset([Verdict.NOT_APPLIED, Verdict.EMPTY])
 
 
-def judge(footprints: Sequence[Footprint], snapshot: Snapshot) -> tuple[RevisionEvidence, ...]:
+def judge(footprints: Sequence[Footprint], snapshot: Snapshot, behind: int = 0) -> tuple[RevisionEvidence, ...]:
     """The verdict for each revision of a range, in its order.
 
     A database may stand anywhere in the range, and later revisions rename and drop what earlier ones made.  So the
     net effect of every prefix of the range is held against the catalog, and the prefix that explains it best is taken
     for where the database stands: what lies within is judged by that net effect, each later revision by its own.
+
+    Args:
+        behind: how many revisions at the front have run for certain.  What they made proves nothing for a later one.
     """
     nets = fold(footprints)
     known = _Assessed(snapshot)
-    stands_at = max(range(len(nets)), key=lambda n: (*known.score(nets[n]), n))
+    stands_at = max(range(behind, len(nets)), key=lambda n: (*known.score(nets[n]), n))
     seen: set[str] = set()
     judged = []
     for position, footprint in enumerate(footprints, start=1):
@@ -192,7 +195,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
     if first is None:
         return _stamp(proved, revisions) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
-    applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL}]
+    applied_beyond = [e.revision for e in beyond if e.verdict is Verdict.APPLIED or _is_half_there(e)]
     if first.verdict is Verdict.UNVERIFIABLE and not (proved and not applied_beyond):
         return _cannot_tell(first)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
@@ -201,7 +204,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
             None,
             f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is, at least in part",
         )
-    if first.verdict is Verdict.PARTIAL and not _left_over(first):
+    if _is_half_there(first):
         return Recommendation(
             Action.COMPLETE,
             first.revision,
@@ -261,10 +264,11 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
 
 
-def _left_over(evidence: RevisionEvidence) -> bool:
-    """Only what outlives its tables is there of it."""
-    there = [o for o in evidence.objects if o.met and not o.vacuous]
-    return all(o.kind in _OUTLIVES for o in there) and any(o.kind not in _OUTLIVES for o in evidence.missing)
+def _is_half_there(evidence: RevisionEvidence) -> bool:
+    """Partial, and by more than what outlives its tables, or was there from elsewhere."""
+    there = {o.kind for o in evidence.objects if o.met and not o.vacuous}
+    missing = {o.kind for o in evidence.missing}
+    return evidence.verdict is Verdict.PARTIAL and not (there <= _OUTLIVES and missing - _OUTLIVES)
 
 
 def _counted(evidence: RevisionEvidence) -> str:

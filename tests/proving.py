@@ -78,7 +78,7 @@ def proof(config: Config, revisions: Sequence[str] | None = None, **options: Any
     )
 
 
-ENV = '''\
+ENV = """\
 from alembic import context
 from sqlalchemy import engine_from_config, pool
 
@@ -87,15 +87,15 @@ with engine.connect() as connection:
     context.configure(connection=connection, transaction_per_migration={per_migration})
     with context.begin_transaction():
         context.run_migrations({arguments})
-'''
-HEADER = '''\
+"""
+HEADER = """\
 import sqlalchemy as sa
 from alembic import op
 
 revision = {revision!r}
 down_revision = {down!r}
 
-'''
+"""
 
 
 def written(root: Path, *bodies: str, arguments: str = "", per_migration: bool = False) -> Path:

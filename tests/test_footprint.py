@@ -70,7 +70,9 @@ def test_each_revision_has_a_time_limit(tmp_path, database, body) -> None:
 
 
 def test_prints_are_captured(tmp_path, database, capsys) -> None:
-    proof = proof_of(tmp_path, database, "def upgrade():\n    print('loud')\n    op.execute('CREATE TABLE x (id int)')\n")
+    proof = proof_of(
+        tmp_path, database, "def upgrade():\n    print('loud')\n    op.execute('CREATE TABLE x (id int)')\n"
+    )
     assert proof.revisions[0].verdict is Verdict.NOT_APPLIED
     assert capsys.readouterr().out == ""
 
@@ -134,7 +136,10 @@ def test_batch_with_recreate_needs_no_table_to_reflect(tmp_path, database) -> No
     """
     footprint = footprint_of(tmp_path, database, body)
     assert footprint.failure is None
-    assert [s.sql.split("(")[0].strip() for s in footprint.statements][:2] == ["CREATE TABLE t", "ALTER TABLE t ADD COLUMN a VARCHAR"]
+    assert [s.sql.split("(")[0].strip() for s in footprint.statements][:2] == [
+        "CREATE TABLE t",
+        "ALTER TABLE t ADD COLUMN a VARCHAR",
+    ]
 
 
 def test_an_operation_of_a_plugin_counts_for_what_it_sends(tmp_path, database) -> None:

@@ -29,7 +29,9 @@ def absent(net: Net) -> dict[str, Expectation]:
 
 
 def test_a_drop_cancels_a_create_and_says_so() -> None:
-    net = net_of(("CREATE TABLE t (a int)", "CREATE INDEX i ON t (a)"), ("INSERT INTO t VALUES (1)",), ("DROP TABLE t",))
+    net = net_of(
+        ("CREATE TABLE t (a int)", "CREATE INDEX i ON t (a)"), ("INSERT INTO t VALUES (1)",), ("DROP TABLE t",)
+    )
     assert present(net) == {}
     assert net.cancelled == {"r1": ("r3",)}
     assert net.opaque == ()  # the rows went with the table
@@ -37,7 +39,9 @@ def test_a_drop_cancels_a_create_and_says_so() -> None:
 
 
 def test_a_drop_of_what_was_there_before_is_an_expectation() -> None:
-    net = net_of(("DROP TABLE old", "ALTER TABLE t DROP COLUMN c", "DROP INDEX IF EXISTS i"),)
+    net = net_of(
+        ("DROP TABLE old", "ALTER TABLE t DROP COLUMN c", "DROP INDEX IF EXISTS i"),
+    )
     assert {name: e.vacuous for name, e in absent(net).items()} == {"old": False, "t.c": False, "i": True}
 
 
@@ -60,7 +64,9 @@ def test_a_rename_takes_everything_along() -> None:
 
 
 def test_the_last_type_counts_and_remembers_who_set_it() -> None:
-    net = net_of(("CREATE TABLE t (a int)",), ("ALTER TABLE t ALTER a TYPE bigint",), ("ALTER TABLE t ALTER a SET NOT NULL",))
+    net = net_of(
+        ("CREATE TABLE t (a int)",), ("ALTER TABLE t ALTER a TYPE bigint",), ("ALTER TABLE t ALTER a SET NOT NULL",)
+    )
     column = present(net)["t.a"]
     assert (column.facts["type"], column.facts["nullable"]) == ("bigint", False)
     assert (column.origin["type"].revision, column.origin["nullable"].revision) == ("r2", "r3")
@@ -80,7 +86,9 @@ def test_unnamed_constraints_go_by_the_name_that_the_server_gives() -> None:
 
 
 def test_enum_labels() -> None:
-    net = net_of(("CREATE TYPE e AS ENUM ('a', 'b')",), ("ALTER TYPE e RENAME VALUE 'a' TO 'c'", "ALTER TYPE e ADD VALUE 'd'"))
+    net = net_of(
+        ("CREATE TYPE e AS ENUM ('a', 'b')",), ("ALTER TYPE e RENAME VALUE 'a' TO 'c'", "ALTER TYPE e ADD VALUE 'd'")
+    )
     assert present(net)["e"].facts["labels"] == ("c", "b")
     assert "e.d" in present(net)
     assert set(absent(net_of(("CREATE TYPE e AS ENUM ('a')", "ALTER TYPE e ADD VALUE 'd'"), ("DROP TYPE e",)))) == {"e"}
@@ -93,8 +101,12 @@ STATEMENTS = st.one_of(
     st.builds("ALTER TABLE {} RENAME TO {}".format, NAMES, NAMES),
     st.builds("ALTER TABLE {} ADD COLUMN {} int".format, NAMES, NAMES),
     st.builds("ALTER TABLE {} DROP COLUMN {}".format, NAMES, st.sampled_from(["x", "y", "a", "b"])),
-    st.builds("ALTER TABLE {} RENAME COLUMN {} TO {}".format, NAMES, st.sampled_from(["x", "y", "a"]), st.sampled_from("xyz")),
-    st.builds("ALTER TABLE {} ALTER COLUMN x TYPE {}".format, NAMES, st.sampled_from(["bigint", "numeric(5, 1)", "text"])),
+    st.builds(
+        "ALTER TABLE {} RENAME COLUMN {} TO {}".format, NAMES, st.sampled_from(["x", "y", "a"]), st.sampled_from("xyz")
+    ),
+    st.builds(
+        "ALTER TABLE {} ALTER COLUMN x TYPE {}".format, NAMES, st.sampled_from(["bigint", "numeric(5, 1)", "text"])
+    ),
     st.builds("ALTER TABLE {} ALTER COLUMN x {} NOT NULL".format, NAMES, st.sampled_from(["SET", "DROP"])),
     st.builds("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE (x, y)".format, NAMES, st.sampled_from(["u", "v"])),
     st.builds("ALTER TABLE {} DROP CONSTRAINT {}".format, NAMES, st.sampled_from(["u", "v"])),
@@ -121,8 +133,14 @@ def test_random_sequences_equal_the_catalog_that_they_leave(scratch, statements)
 
     for expectation in net.expectations.values():
         made = assess(expectation, snapshot)
-        assert made.presence.value == ("present" if expectation.present else "absent"), (ran, str(expectation.key), made)
-    shown = {str(k) for k, e in net.expectations.items() if e.present and e.key.kind.value in {"table", "column", "index"}}
+        assert made.presence.value == ("present" if expectation.present else "absent"), (
+            ran,
+            str(expectation.key),
+            made,
+        )
+    shown = {
+        str(k) for k, e in net.expectations.items() if e.present and e.key.kind.value in {"table", "column", "index"}
+    }
     there = {str(k).removeprefix("public.") for k in snapshot.objects if k.kind.value in {"table", "column", "index"}}
     backing = {e.key.name for e in net.expectations.values() if e.key.kind.value == "constraint"}
     assert {n for n in there - shown if n.split(".")[-1] not in backing and not n.startswith("v.")} == set(), ran
