@@ -30,6 +30,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue.ddl.reader import Reader, calls_functions, is_query, one_line, sets_search_path, split
 from alembic_rescue.footprint.deadline import Deadline, TimeIsUp, deadline
+from alembic_rescue.footprint.rendering import with_parameters
 from alembic_rescue.footprint.worlds import World, finding_nothing, inhabited, looks_at_catalog
 from alembic_rescue.model_evidence import Footprint, Opaque, Statement
 
@@ -207,7 +208,7 @@ class _Recorder:
         """SQLAlchemy's hook: True means that the statement was dealt with, and the driver never sees it."""
         if _SAVEPOINT.match(sql):
             return None
-        plain = _plain(cursor, sql, parameters)
+        plain = with_parameters(cursor, sql, parameters)
         if not is_query(plain, postgres=self._postgres):
             self._record(plain)
             return True
@@ -289,18 +290,6 @@ def _rolled_back(connection: Connection) -> Iterator[None]:
         with suppress(Exception):  # the migration may have ended the transaction
             if nested is not None and nested.is_active:
                 nested.rollback()
-
-
-def _plain(cursor: Any, sql: str, parameters: Any) -> str:
-    """The statement as the server would get it, as far as the driver can tell."""
-    if isinstance(parameters, (list, tuple)) and parameters and isinstance(parameters[0], (dict, tuple, list)):
-        parameters = parameters[0]
-    mogrify = getattr(cursor, "mogrify", None)
-    if mogrify is not None and (parameters or "%%" in sql):
-        with suppress(Exception):  # whatever cannot be put into words stays a placeholder
-            rendered = mogrify(sql, parameters or {})
-            return rendered.decode() if isinstance(rendered, bytes) else str(rendered)
-    return sql
 
 
 def _absolute(path: str) -> str:
