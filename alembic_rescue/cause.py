@@ -1,5 +1,6 @@
 """Why a run fails: the statement of a pending migration that must fail on the database as it stands.  Pure, but for
-reading the migration's file."""
+reading the migration's file.
+"""
 
 from __future__ import annotations
 

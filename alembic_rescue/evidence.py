@@ -28,20 +28,26 @@ _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _NOTHING_THERE = frozenset([Verdict.NOT_APPLIED, Verdict.EMPTY])
 
 
-def judge(footprints: Sequence[Footprint], snapshot: Snapshot) -> tuple[RevisionEvidence, ...]:
+def judge(footprints: Sequence[Footprint], snapshot: Snapshot, behind: int = 0) -> tuple[RevisionEvidence, ...]:
     """The verdict for each revision of a range, in its order.
 
     A database may stand anywhere in the range, and later revisions rename and drop what earlier ones made.  So the
     net effect of every prefix of the range is held against the catalog, and the prefix that explains it best is taken
     for where the database stands: what lies within is judged by that net effect, each later revision by its own.
+
+    Args:
+        behind: how many revisions at the front have run for certain.  What they made proves nothing for a later one.
     """
     nets = fold(footprints)
     known = _Assessed(snapshot)
-    stands_at = max(range(len(nets)), key=lambda n: (*known.score(nets[n]), n))
-    return tuple(
-        _judge_one(footprint, nets[max(stands_at, position)], nets[stands_at] if position > stands_at else None, known)
-        for position, footprint in enumerate(footprints, start=1)
-    )
+    stands_at = max(range(behind, len(nets)), key=lambda n: (*known.score(nets[n]), n))
+    seen: set[str] = set()
+    judged = []
+    for position, footprint in enumerate(footprints, start=1):
+        before = nets[stands_at] if position > stands_at else None
+        evidence = _judge_one(footprint, nets[max(stands_at, position)], before, known)
+        judged.append(replace(evidence, objects=tuple(_each_statement_once(evidence.objects, seen))))
+    return tuple(judged)
 
 
 def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
@@ -90,8 +96,7 @@ def _judge_one(footprint: Footprint, net: Net, before: Net | None, known: _Asses
         for expectation in net.expectations.values()
         if revision in expectation.revisions
     ]
-    objects += [_unverifiable(s, o.reason, known.snapshot) for s, o in net.opaque if s.revision == revision]
-    objects = list(_each_statement_once(objects))
+    objects += [_unverifiable(s, o.reason) for s, o in net.opaque if s.revision == revision]
     return RevisionEvidence(revision, _verdict(objects), tuple(objects), net.cancelled.get(revision, ()))
 
 
@@ -155,8 +160,7 @@ def _answers_for(expectation: Expectation, assessment: Assessment, revision: str
     return True
 
 
-def _unverifiable(statement: Statement, reason: str, snapshot: Snapshot) -> ObjectEvidence:
-    del snapshot
+def _unverifiable(statement: Statement, reason: str) -> ObjectEvidence:
     return ObjectEvidence(
         kind="statement",
         name=" ".join(statement.sql.split())[:60] or statement.revision,
@@ -169,9 +173,8 @@ def _unverifiable(statement: Statement, reason: str, snapshot: Snapshot) -> Obje
     )
 
 
-def _each_statement_once(objects: Sequence[ObjectEvidence]) -> Iterator[ObjectEvidence]:
+def _each_statement_once(objects: Sequence[ObjectEvidence], seen: set[str]) -> Iterator[ObjectEvidence]:
     """Several objects may need one statement: the first of them carries it."""
-    seen: set[str] = set()
     for found in objects:
         if found.sql is not None and found.sql in seen:
             yield replace(found, sql=None)
@@ -193,7 +196,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
     if first is None:
         return _stamp(proved, revisions) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
-    applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL}]
+    applied_beyond = [e.revision for e in beyond if e.verdict is Verdict.APPLIED or _is_half_there(e)]
     if first.verdict is Verdict.UNVERIFIABLE and not (proved and not applied_beyond):
         return _cannot_tell(first)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
@@ -202,7 +205,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
             None,
             f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is, at least in part",
         )
-    if first.verdict is Verdict.PARTIAL and not _left_over(first):
+    if _is_half_there(first):
         return Recommendation(
             Action.COMPLETE,
             first.revision,
@@ -210,7 +213,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
         )
     if proved:
         return _stamp(proved, revisions)
-    return Recommendation(Action.RERUN, None, _why_rerun(revisions, first, causes))
+    return Recommendation(Action.RERUN, None, _why_rerun(first, causes))
 
 
 def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation:
@@ -246,7 +249,7 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
     )
 
 
-def _why_rerun(revisions: Sequence[RevisionEvidence], first: RevisionEvidence, causes: Sequence[Cause]) -> str:
+def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
     there = "nothing of the pending revisions is there"
     if first.verdict is Verdict.PARTIAL:
         left = _listed([o.name for o in first.objects if o.met and not o.vacuous])
@@ -259,14 +262,14 @@ def _why_rerun(revisions: Sequence[RevisionEvidence], first: RevisionEvidence, c
         )
     if causes:
         return f"{there}: {causes[0].path}:{causes[0].line} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
-    del revisions
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
 
 
-def _left_over(evidence: RevisionEvidence) -> bool:
-    """Only what outlives its tables is there of it."""
-    there = [o for o in evidence.objects if o.met and not o.vacuous]
-    return all(o.kind in _OUTLIVES for o in there) and any(o.kind not in _OUTLIVES for o in evidence.missing)
+def _is_half_there(evidence: RevisionEvidence) -> bool:
+    """Partial, and by more than what outlives its tables, or was there from elsewhere."""
+    there = {o.kind for o in evidence.objects if o.met and not o.vacuous}
+    missing = {o.kind for o in evidence.missing}
+    return evidence.verdict is Verdict.PARTIAL and not (there <= _OUTLIVES and missing - _OUTLIVES)
 
 
 def _counted(evidence: RevisionEvidence) -> str:

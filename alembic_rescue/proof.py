@@ -21,6 +21,7 @@ def prove(
     revisions: Sequence[str],
     kw: Mapping[str, Any] | None = None,
     *,
+    behind: Sequence[str] = (),
     seconds: float = 10.0,
     run_code: bool = True,
 ) -> Proof:
@@ -32,6 +33,8 @@ def prove(
         revisions: those of the range, in the order in which Alembic would run them.
         kw: what env.py gives to ``run_migrations(**kw)``.  None reads it from the frame of that call, which must then
             be on the stack: Alembic hands it to a step's function only, and writes the version table after that.
+        behind: the revisions that have run already, in order: what they made is then no proof for a later one, and
+            what a later one makes again must fail.  Optional: they are replayed too, and that takes its time.
         seconds: the time limit for the replay of each revision.
         run_code: False judges without running migration code: every revision is unverifiable.
     """
@@ -39,13 +42,13 @@ def prove(
     given = keyword_arguments() if kw is None else kw
     before = catalog.read(context.connection)
     if run_code:
-        footprints = replay(context, script, revisions, given, seconds, before.home)
+        footprints = replay(context, script, (*behind, *revisions), given, seconds, before.home)
     else:
-        footprints = tuple(_not_replayed(revision) for revision in revisions)
+        footprints = tuple(_not_replayed(revision) for revision in (*behind, *revisions))
     more = _schemas(footprints) - set(before.search_path)
     snapshot = catalog.read(context.connection, more) if more else before
-    judged = judge(footprints, snapshot)
-    return Proof(judged, furthest_proved(judged), causes(footprints, snapshot))
+    judged = judge(footprints, snapshot, len(behind))[len(behind) :]
+    return Proof(judged, furthest_proved(judged), causes(footprints[len(behind) :], snapshot))
 
 
 def _not_replayed(revision: str) -> Footprint:

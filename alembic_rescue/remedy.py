@@ -109,6 +109,10 @@ def _column_changes(expectation: Expectation, mismatched: tuple[str, ...]) -> It
             yield f"{alter} TYPE {shown} USING {quoted(key.name)}::{shown}"
         elif fact == "nullable":
             yield f"{alter} {'DROP' if expectation.facts['nullable'] else 'SET'} NOT NULL"
+        elif fact == "default" and expectation.facts["default"] == {"function nextval"}:
+            sequence = quoted(f"{table.name}_{key.name}_seq")
+            yield f"CREATE SEQUENCE {sequence} OWNED BY {qualified(table)}.{quoted(key.name)}"
+            yield f"{alter} SET DEFAULT nextval('{sequence}')"
         elif fact == "default":
             value = _default_text(expectation)
             yield f"{alter} SET DEFAULT {value}" if value else f"{alter} DROP DEFAULT"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,5 +73,39 @@ def chain(script: ScriptDirectory) -> list[str]:
 def proof(config: Config, revisions: Sequence[str] | None = None, **options: Any) -> Proof:
     """The evidence for these revisions, all of them by default."""
     return looking(
-        config, lambda context, script: prove(context, script, chain(script) if revisions is None else revisions, **options)
+        config,
+        lambda context, script: prove(context, script, chain(script) if revisions is None else revisions, **options),
     )
+
+
+ENV = """\
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+engine = engine_from_config(context.config.get_section(context.config.config_ini_section), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection, transaction_per_migration={per_migration})
+    with context.begin_transaction():
+        context.run_migrations({arguments})
+"""
+HEADER = """\
+import sqlalchemy as sa
+from alembic import op
+
+revision = {revision!r}
+down_revision = {down!r}
+
+"""
+
+
+def written(root: Path, *bodies: str, arguments: str = "", per_migration: bool = False) -> Path:
+    """A project whose migrations r1, r2, ... have these bodies, from line 7 on."""
+    versions = root / "alembic" / "versions"
+    versions.mkdir(parents=True)
+    (root / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/alembic\nsqlalchemy.url = unset\n")
+    (root / "alembic" / "env.py").write_text(ENV.format(arguments=arguments, per_migration=per_migration))
+    for number, body in enumerate(bodies, start=1):
+        down = f"r{number - 1}" if number > 1 else None
+        header = HEADER.format(revision=f"r{number}", down=down)
+        (versions / f"r{number}.py").write_text(header + textwrap.dedent(body).lstrip("\n"))
+    return root

@@ -11,7 +11,7 @@ from alembic_rescue.model_evidence import Create, Drop, Effect, Opaque
 
 _LITERAL = re.compile(r"^\s*(?:E?'((?:[^']|'')*)'|\$(\w*)\$(.*)\$\2\$)\s*$", re.DOTALL)
 _IGNORED = frozenset(
-    "PLpgSQL_stmt_return PLpgSQL_stmt_raise PLpgSQL_stmt_assign PLpgSQL_stmt_getdiag PLpgSQL_stmt_assert".split()
+    ["PLpgSQL_stmt_return", "PLpgSQL_stmt_raise", "PLpgSQL_stmt_assign", "PLpgSQL_stmt_getdiag", "PLpgSQL_stmt_assert"]
 )
 
 
@@ -43,7 +43,7 @@ def _walk(node: dict[str, Any], *, conditional: bool) -> Iterator[Found | Opaque
             for child in content.get("body", ()):  # the handlers run only where something failed
                 yield from _walk(child, conditional=conditional or "exceptions" in content)
         elif kind == "PLpgSQL_stmt_if":
-            yield from _if(content, conditional=conditional)
+            yield from _if(content)
         elif kind == "PLpgSQL_stmt_execsql":
             sql = _query(content["sqlstmt"])
             if not content.get("into"):
@@ -61,7 +61,7 @@ def _walk(node: dict[str, Any], *, conditional: bool) -> Iterator[Found | Opaque
                 yield Opaque(f"a DO block runs statements in a loop or case ({what}, line {content.get('lineno')})")
 
 
-def _if(content: dict[str, Any], *, conditional: bool) -> Iterator[Found | Opaque]:
+def _if(content: dict[str, Any]) -> Iterator[Found | Opaque]:
     condition = _query(content["cond"])
     bodies = [content.get("then_body", ()), content.get("else_body", ())]
     bodies += [part["PLpgSQL_if_elsif"].get("stmts", ()) for part in content.get("elsif_list", ())]
@@ -73,7 +73,6 @@ def _if(content: dict[str, Any], *, conditional: bool) -> Iterator[Found | Opaqu
             yield Opaque(f"a DO block decides at run time what it does: IF {_short(condition)}")
             return
         yield from found
-    del conditional
 
 
 def _dynamic(query: str, *, conditional: bool) -> Found | Opaque:

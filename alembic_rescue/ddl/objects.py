@@ -247,10 +247,7 @@ def rename(node: Node, resolve: Resolve) -> Iterator[Effect]:
     """``ALTER ... RENAME``."""
     word = enum_name(node, "rename_type")
     kind = _KINDS.get(word)
-    if kind in {Kind.COLUMN, Kind.CONSTRAINT}:
-        table = relation(node.relation, resolve)
-        yield renamed(Key(kind, table.schema, table.name, node.subname), node.newname)
-    elif kind in {Kind.TRIGGER, Kind.POLICY}:
+    if kind in {Kind.COLUMN, Kind.CONSTRAINT} or kind in {Kind.TRIGGER, Kind.POLICY}:
         table = relation(node.relation, resolve)
         yield renamed(Key(kind, table.schema, table.name, node.subname), node.newname)
     elif kind is Kind.SCHEMA:

@@ -39,9 +39,24 @@ _READERS: dict[str, Callable[[Node, tables.Resolve], Iterator[Effect]]] = {
     "grant_stmt": objects.grant,
 }
 _WITHOUT_TRACE = frozenset(
-    "variable_set_stmt variable_show_stmt transaction_stmt lock_stmt vacuum_stmt refresh_mat_view_stmt explain_stmt "
-    "reindex_stmt cluster_stmt check_point_stmt discard_stmt notify_stmt listen_stmt unlisten_stmt constraints_set_stmt "
-    "create_stats_stmt".split()
+    [
+        "variable_set_stmt",
+        "variable_show_stmt",
+        "transaction_stmt",
+        "lock_stmt",
+        "vacuum_stmt",
+        "refresh_mat_view_stmt",
+        "explain_stmt",
+        "reindex_stmt",
+        "cluster_stmt",
+        "check_point_stmt",
+        "discard_stmt",
+        "notify_stmt",
+        "listen_stmt",
+        "unlisten_stmt",
+        "constraints_set_stmt",
+        "create_stats_stmt",
+    ]
 )
 """Statements that leave nothing behind that a later migration could miss."""
 _DATA = frozenset(["insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt", "truncate_stmt"])

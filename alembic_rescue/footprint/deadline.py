@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+_GRACE = 0.5
+"""Seconds for a cancelled query to end by an error of the driver's, from which the connection recovers."""
 
 
 class TimeIsUp(BaseException):  # noqa: N818 - not an error of the code that it ends
     """Raised in the code that ran out of time; no ``except Exception`` of its own holds it."""
 
 
-@contextmanager
-def deadline(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
-    """Raise :class:`TimeIsUp` in the body once `seconds` are over.
+class Deadline:
+    """Whether the time is up."""
 
-    `cancel` is called first, from another thread, to end a query that the body waits for.  Python code is stopped at
-    its next instruction; a call into C that returns late (``time.sleep``) is stopped when it returns.
+    def __init__(self) -> None:
+        self.passed = False
+
+
+@contextmanager
+def deadline(seconds: float, cancel: Callable[[], object]) -> Iterator[Deadline]:
+    """End the body once `seconds` are over: by `cancel`, called from another thread, and by :class:`TimeIsUp`.
+
+    `cancel` ends a query that the body waits for.  Python code is stopped at its next instruction; a call into C that
+    returns late (``time.sleep``) is stopped when it returns.
     """
     runner = ctypes.c_ulong(threading.get_ident())
+    limit = Deadline()
     done = threading.Event()
     lock = threading.Lock()
+    raised = False
 
     def expire() -> None:
+        nonlocal raised
         if done.wait(seconds):
             return
-        with lock:  # the body may have ended meanwhile: then nothing may be raised any more
-            if done.is_set():
-                return
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(runner, ctypes.py_object(TimeIsUp))
+        limit.passed = True
         with suppress(Exception):  # any driver's error: it may be closed by now
             cancel()
+        if done.wait(_GRACE):
+            return
+        with lock:  # the body may have ended meanwhile: then nothing may be raised any more
+            if not done.is_set():
+                raised = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(runner, ctypes.py_object(TimeIsUp))
 
     watch = threading.Thread(target=expire, name="alembic-rescue-deadline", daemon=True)
-    started = time.monotonic()
     watch.start()
     try:
-        yield
+        yield limit
     finally:
         with lock:
             done.set()
-        watch.join()
-        if time.monotonic() - started >= seconds:  # set, but not delivered yet: it must not hit the caller
+        if raised:  # set, but perhaps not delivered yet: it must not hit the caller
             ctypes.pythonapi.PyThreadState_SetAsyncExc(runner, None)
+        watch.join()

@@ -13,6 +13,7 @@ import inspect
 import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from types import FrameType, MethodType, TracebackType
@@ -28,7 +29,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue.ddl.reader import Reader, calls_functions, is_query, one_line, sets_search_path, split
-from alembic_rescue.footprint.deadline import TimeIsUp, deadline
+from alembic_rescue.footprint.deadline import Deadline, TimeIsUp, deadline
+from alembic_rescue.footprint.rendering import with_parameters
 from alembic_rescue.footprint.worlds import World, finding_nothing, inhabited, looks_at_catalog
 from alembic_rescue.model_evidence import Footprint, Opaque, Statement
 
@@ -80,7 +82,7 @@ def _replay_one(
 ) -> Footprint:
     """The footprint in the live world, and what guards held back, found in the others."""
     found = script.get_revision(revision)
-    path = os.path.abspath(found.path)
+    path = _absolute(found.path)
     live = _Recorder(context, revision, path, home, World.LIVE)
     failure, line = live.run(found.module, kw, seconds)
     statements = list(live.statements)
@@ -124,26 +126,32 @@ class _Recorder:
 
     def run(self, module: Any, kw: Mapping[str, Any], seconds: float) -> tuple[str | None, int | None]:
         """Replay ``module.upgrade(**kw)``; why and where it could not be finished, or None and None."""
+        limit = Deadline()
+        too_long = f"it took longer than {seconds:g} seconds"
         try:
             with ExitStack() as around:
+                around.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")  # about the migration, not about the tool
                 around.enter_context(redirect_stdout(io.StringIO()))
                 around.enter_context(redirect_stderr(io.StringIO()))
                 around.enter_context(_rolled_back(self._connection))
                 around.enter_context(self._operations())
                 around.enter_context(self._caught())
                 around.enter_context(inhabited(self._connection, self._world))
-                with deadline(seconds, self._cancel):
+                with deadline(seconds, self._cancel) as limit:
                     module.upgrade(**kw)
         except KeyboardInterrupt:
             raise
         except TimeIsUp as error:
-            return f"it took longer than {seconds:g} seconds", _line_of(error.__traceback__, self._path)
+            return too_long, _line_of(error.__traceback__, self._path)
         except SystemExit as error:
             return f"it ends the program ({error.code})", _line_of(error.__traceback__, self._path)
         except BaseException as error:  # noqa: BLE001 - whatever a migration raises
+            if limit.passed:
+                return too_long, _line_of(error.__traceback__, self._path)
             words = one_line(str(error).split("\n", 1)[0])
             return f"it raises {type(error).__name__}: {words}", _line_of(error.__traceback__, self._path)
-        return None, None
+        return (too_long, None) if limit.passed else (None, None)
 
     def _cancel(self) -> None:
         raw = self._connection.connection
@@ -161,10 +169,13 @@ class _Recorder:
 
         def marking(operation: Any) -> Any:
             before, self._executes_text = self._executes_text, isinstance(operation, ExecuteSQLOp)
+            sent = len(self.statements)
             try:
                 return invoke(operation)
             finally:
                 self._executes_text = before
+                if len(self.statements) == sent and not _is_alembics(operation):
+                    self._append("", (Opaque(f"{type(operation).__name__} is a plugin's operation that sends nothing"),))
 
         op.invoke = marking
         from alembic import op as module  # noqa: PLC0415 - the proxy that migrations import
@@ -197,7 +208,7 @@ class _Recorder:
         """SQLAlchemy's hook: True means that the statement was dealt with, and the driver never sees it."""
         if _SAVEPOINT.match(sql):
             return None
-        plain = _plain(cursor, sql, parameters)
+        plain = with_parameters(cursor, sql, parameters)
         if not is_query(plain, postgres=self._postgres):
             self._record(plain)
             return True
@@ -225,12 +236,18 @@ class _Recorder:
         self.statements.append(Statement(self._revision, sql.strip(), effects, self._path, line, hypothetical))
 
 
+def _is_alembics(operation: object) -> bool:
+    return type(operation).__module__.startswith("alembic.")
+
+
 def _still(context: MigrationContext) -> MigrationContext:
     """A migration context on the same connection that begins and commits nothing."""
     return _StillContext(context.dialect, context.connection, dict(context.opts), context.environment_context)
 
 
 class _StillContext(MigrationContext):
+    """Everything else that a migration asks its context for is as it is."""
+
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
         for name in ("add_constraint", "drop_constraint"):  # SQLite's refuse what batch mode does by another way
@@ -239,7 +256,7 @@ class _StillContext(MigrationContext):
     def autocommit_block(self) -> Any:
         return nullcontext()
 
-    def begin_transaction(self, _per_migration: bool = False) -> Any:  # noqa: FBT001, FBT002, ARG002 - Alembic's own
+    def begin_transaction(self, _per_migration: bool = False) -> Any:  # noqa: FBT001, FBT002 - Alembic's own
         return nullcontext()
 
 
@@ -256,7 +273,7 @@ class _Batch(BatchOperationsImpl):
 
 @contextmanager
 def _batch_alter_table(op: Operations, table_name: str, schema: str | None = None, *_: Any, **__: Any) -> Iterator[Any]:
-    impl = _Batch(op, table_name, schema, "never", None, (), {}, (), {}, None, ())
+    impl: Any = _Batch(op, table_name, schema, "never", None, (), {}, (), {}, None, ())
     yield BatchOperations(op.migration_context, impl=impl)
     impl.flush()
 
@@ -271,25 +288,17 @@ def _rolled_back(connection: Connection) -> Iterator[None]:
         yield
     finally:
         with suppress(Exception):  # the migration may have ended the transaction
-            if nested is not None:
+            if nested is not None and nested.is_active:
                 nested.rollback()
 
 
-def _plain(cursor: Any, sql: str, parameters: Any) -> str:
-    """The statement as the server would get it, as far as the driver can tell."""
-    if isinstance(parameters, (list, tuple)) and parameters and isinstance(parameters[0], (dict, tuple, list)):
-        parameters = parameters[0]
-    mogrify = getattr(cursor, "mogrify", None)
-    if mogrify is not None and (parameters or "%%" in sql):
-        with suppress(Exception):  # whatever cannot be put into words stays a placeholder
-            rendered = mogrify(sql, parameters or {})
-            return rendered.decode() if isinstance(rendered, bytes) else str(rendered)
-    return sql
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - Path.resolve() follows links, and Python's file names do not
 
 
 def _line_of_stack(frame: FrameType | None, path: str) -> int | None:
     while frame is not None:
-        if os.path.abspath(frame.f_code.co_filename) == path:
+        if _absolute(frame.f_code.co_filename) == path:
             return frame.f_lineno
         frame = frame.f_back
     return None
@@ -298,7 +307,7 @@ def _line_of_stack(frame: FrameType | None, path: str) -> int | None:
 def _line_of(traceback: TracebackType | None, path: str) -> int | None:
     line = None
     while traceback is not None:
-        if os.path.abspath(traceback.tb_frame.f_code.co_filename) == path:
+        if _absolute(traceback.tb_frame.f_code.co_filename) == path:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return line

@@ -64,7 +64,7 @@ def inhabited(connection: Connection, world: World) -> Iterator[None]:
 
 
 def _blinded(base: type[Any], world: World) -> type[Any]:
-    empty_key = {"constrained_columns": [], "name": None}
+    empty_key: dict[str, Any] = {"constrained_columns": [], "name": None}
     methods: dict[str, Callable[..., Any]] = {name: lambda *_, **__: [] for name in _LISTS_OF_TABLE}
     methods["get_pk_constraint"] = lambda *_, **__: dict(empty_key)
     methods["get_table_comment"] = lambda *_, **__: {"text": None}
