@@ -321,11 +321,12 @@ def stamp(
     target = revision or (sealed[0] if sealed else None)
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
-    if dry_run:
-        _plan(call, target, lock_timeout, None, accept=accept or (), accept_missing=accept_missing or ())
-        return
     if sealed:
         accept, accept_missing = _accepted_in(sealed[1])
+    if dry_run:
+        sealed_in = (str(plan_file), sealed[1]) if sealed else None
+        _plan(call, target, lock_timeout, None, sealed_in, accept=accept or (), accept_missing=accept_missing or ())
+        return
     _terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     with _working(call, "Planning") as pause:
         project = call.load(lock_timeout)
@@ -492,6 +493,7 @@ def _plan(
     revision: str,
     lock_timeout: float | None,
     out: Path | None,
+    sealed: tuple[str, dict[str, Any]] | None = None,
     *,
     accept: Sequence[str],
     accept_missing: Sequence[str],
@@ -504,6 +506,8 @@ def _plan(
         report = rescue.plan(
             call.load(lock_timeout), revision, call.tell_env, accept=accept, accept_missing=accept_missing
         )
+    if sealed is not None:
+        seal.check(*sealed, report)
     if out is not None and report.outcome is not Outcome.REFUSED:
         content = {**report_json.document(report), "seal": seal.parts(report)}
         try:
@@ -574,8 +578,7 @@ def _answered(call: Call, question: str) -> str:
 
 def _accepted_in(sealed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What a sealed plan accepted, as ``--accept`` and ``--accept-missing``."""
-    checks = [database["checks"] for database in sealed["databases"]]
-    pairs = [(revision, check["verdicts"][revision]) for check in checks for revision in check["accepted"]]
+    pairs = [(revision, part["verdicts"][revision]) for part in sealed["databases"] for revision in part["accepted"]]
     unverifiable = [revision for revision, verdict in pairs if verdict == "unverifiable"]
     return unverifiable, [revision for revision, _ in pairs if revision not in unverifiable]
 

@@ -75,7 +75,7 @@ class Hold:
         self._project.secrets.add_public(at.username, at.host, at.database)
         for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
             cparams.setdefault(name, value)
-        self._asked_for = at.set(password=None)
+        self._asked_for = urls.without_password(at)
         self.attempted.append(self._asked_for)
         if dialect.name == "sqlite" and not _is_there(at):
             raise self._kept(
@@ -148,7 +148,7 @@ def listening(*listeners: tuple[Any, str, Any]) -> Iterator[None]:
 def opened_at(connection: Connection) -> URL:
     """The URL that `connection` was really opened with, passwords left out; the engine's where that is unknown."""
     recorded = connection.info.get(_OPENED_AT)
-    return recorded if isinstance(recorded, URL) else connection.engine.url.set(password=None)
+    return recorded if isinstance(recorded, URL) else urls.without_password(connection.engine.url)
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from alembic import command
@@ -65,47 +66,101 @@ def look(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
     return seen
 
 
+@dataclass
+class Tally:
+    """What became of the statements that change the rows of the version table."""
+
+    sent: int = 0
+    answered: int = 0
+    """By the server, with a number of rows or with an error."""
+    rows: int = 0
+    """Rows changed, as the server counted them."""
+
+    @property
+    def nothing_written(self) -> bool:
+        """Known for sure: each statement was refused, or changed no row."""
+        return self.rows == 0 and self.answered == self.sent
+
+
 def stamp(
     project: Project,
     revisions: tuple[str, ...],
     version_table: str,
     before_write: BeforeWrite,
+    tally: Tally,
     tell: Tell = silent,
     *,
     purge: bool = False,
 ) -> None:
-    """Call ``alembic.command.stamp`` so that each of its statements is a transaction of its own.
+    """Call ``alembic.command.stamp`` so that each of its statements is a transaction of its own; keep the `tally`.
 
     Raises:
         RescueError: as :func:`look`, and what `before_write` raises, in which case nothing was written.
     """
     raised: list[BaseException] = []
-    checked: list[Connection] = []
     hold = Hold(project, read_only=False)
-    writes = re.compile(
-        rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(version_table)}\b",
-        re.IGNORECASE,
-    )
-
-    def before_cursor_execute(connection: Connection, _: object, statement: str, *__: object) -> None:
-        write = writes.match(statement)
-        if write is None or any(one is connection for one in checked):
-            return
-        try:
-            before_write(connection, bool(write["makes"]))
-        except BaseException as error:
-            raised.append(error)
-            raise
-        hold.failures.clear()  # what env.py got over before the write
-        hold.writes_to = version_table
-        if not write["makes"]:
-            checked.append(connection)
+    writes = _Writes(version_table, before_write, hold, tally, raised)
 
     def run() -> None:
-        with listening((Engine, "before_cursor_execute", before_cursor_execute)):
+        with listening(*writes.listeners):
             command.stamp(project.config, list(revisions), purge=purge)
 
-    _run(project, hold, run, raised, tell, done=lambda: bool(checked) and not hold.failures)
+    _run(project, hold, run, raised, tell, done=lambda: bool(writes.checked) and not hold.failures)
+
+
+class _Writes:
+    """Sees the statements that change the version table: calls `before_write` first of all, then keeps the tally."""
+
+    def __init__(
+        self, table: str, before_write: BeforeWrite, hold: Hold, tally: Tally, raised: list[BaseException]
+    ) -> None:
+        self.checked: list[Connection] = []
+        self._table, self._before_write, self._hold, self._tally, self._raised = (
+            table,
+            before_write,
+            hold,
+            tally,
+            raised,
+        )
+        self._statement = re.compile(
+            rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(table)}\b",
+            re.IGNORECASE,
+        )
+        self.listeners = (
+            (Engine, "before_cursor_execute", self._before),
+            (Engine, "after_cursor_execute", self._after),
+            (Engine, "handle_error", self._refused),
+        )
+
+    def _changes_rows(self, statement: str | None) -> bool:
+        found = self._statement.match(statement or "")
+        return found is not None and not found["makes"]
+
+    def _before(self, connection: Connection, _: object, statement: str, *__: object) -> None:
+        if not self._statement.match(statement):
+            return
+        changes_rows = self._changes_rows(statement)
+        if not any(one is connection for one in self.checked):
+            try:
+                self._before_write(connection, not changes_rows)
+            except BaseException as error:
+                self._raised.append(error)
+                raise
+            self._hold.failures.clear()  # what env.py got over before the write
+            self._hold.writes_to = self._table
+            if changes_rows:
+                self.checked.append(connection)
+        self._tally.sent += changes_rows
+
+    def _after(self, _: Connection, cursor: Any, statement: str, *__: object) -> None:
+        if self._changes_rows(statement):
+            self._tally.answered += 1
+            self._tally.rows += abs(cursor.rowcount)  # -1 where the driver does not know
+
+    def _refused(self, failed: Any) -> None:
+        ours = isinstance(failed.original_exception, errors.RescueError)  # raised by _before
+        by_the_server = not failed.is_disconnect and not ours and isinstance(failed.original_exception, Exception)
+        self._tally.answered += by_the_server and self._changes_rows(failed.statement)
 
 
 def _run(

@@ -680,9 +680,10 @@ class NothingStamped(Refusal):
 
     code = "nothing-stamped"
 
-    def __init__(self, receipt: str, found: Sequence[str]) -> None:
+    def __init__(self, receipt: str, before: Sequence[str], found: Sequence[str]) -> None:
+        since = ", as before" if sorted(before) == sorted(found) else " now, where others set it"
         super().__init__(
-            f"the stamp of receipt {receipt} did not reach the database: it stands at {rows(found)}, as before",
+            f"the stamp of receipt {receipt} did not reach the database: it stands at {rows(found)}{since}",
             "there is nothing to undo",
         )
 

@@ -254,8 +254,10 @@ class ReceiptState(str, Enum):
     """On disk before the write.  Still so afterwards: the program ended in between, nothing is known."""
     VERIFIED = "verified"
     """A new connection read the expected rows."""
+    NOT_WRITTEN = "not-written"
+    """The write was refused or failed, and the database took none of it."""
     FAILED = "failed"
-    """The write was refused or failed; `rows_found` tells what was read back, if it could be."""
+    """Some of it was written, or may have been; `rows_found` tells what was read back, if it could be."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,12 @@ def complete(receipt: Receipt, state: ReceiptState, rows_found: Sequence[str] | 
     return completed
 
 
+def way_back(rows_before: Sequence[str], rows_after: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
+    """The rows to which an undo leads from `found`: those before, and what others put beside those of the stamp."""
+    beside = set(found) - {*rows_before, *rows_after} if set(rows_after) <= set(found) else set()
+    return tuple(sorted({*rows_before, *beside}))
+
+
 def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[str]) -> tuple[str, ...]:
     """The statements that put `rows_before` back where `rows_after` stand, for a person with psql."""
     gone, new = [r for r in rows_before if r not in rows_after], [r for r in rows_after if r not in rows_before]
@@ -156,7 +162,7 @@ def last_to_undo(folder: Path, database: Identity) -> Receipt | None:
     of_database = [r for r in listed(folder) if r.database.rows_key == database.rows_key]
     undone = {r.undoes for r in of_database if r.state is ReceiptState.VERIFIED}
     for receipt in reversed(of_database):
-        reached = receipt.state is not ReceiptState.FAILED or receipt.rows_found != receipt.rows_before
+        reached = receipt.state is not ReceiptState.NOT_WRITTEN and receipt.rows_found != receipt.rows_before
         if receipt.command == "stamp" and reached and receipt.id not in undone:
             return receipt
     return None

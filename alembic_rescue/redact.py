@@ -10,6 +10,7 @@ and left alone in what the tool itself wrote: a mask in the middle of a known se
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -114,5 +115,5 @@ def _spellings(character: str) -> list[str]:
     elif character in "'\"\\":
         spellings += [r"\\{1,2}" + re.escape(character), re.escape(character * 2)]
     elif not character.isascii() or not character.isprintable():
-        spellings += [re.escape(ascii(character)[1:-1]), re.escape(repr(character)[1:-1]), rf"\\u{ord(character):04x}"]
+        spellings += [re.escape(form(character)[1:-1]) for form in (ascii, repr, json.dumps)]
     return spellings

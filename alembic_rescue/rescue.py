@@ -170,8 +170,8 @@ def stamp(
     """
     planned = plan(project, target, tell, accept=accept, accept_missing=accept_missing)
     planned = replace(planned, command="stamp")
-    if sealed is not None and (moved := seal.differences(sealed[1], seal.parts(planned))):
-        raise errors.PlanChanged(sealed[0], moved)
+    if sealed is not None:
+        seal.check(*sealed, planned)
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if planned.outcome is Outcome.NOTHING_TO_DO:
@@ -378,19 +378,20 @@ def _way_back(graph: RevisionMap, database: Database, receipt: Receipt, refusals
     # A stamp that broke off between two statements leaves rows of both.
     broke_off = receipt.state is not ReceiptState.VERIFIED and now <= before | after
     as_read_back = receipt.rows_found is not None and now == set(receipt.rows_found)
-    if now == before:
-        raise errors.NothingStamped(receipt.id, sorted(now))
+    if now == before or receipt.state is ReceiptState.NOT_WRITTEN:
+        raise errors.NothingStamped(receipt.id, receipt.rows_before, sorted(now))
     if now != after and not broke_off and not as_read_back:
         raise errors.DatabaseMovedOn(receipt.rows_after, sorted(now))
-    for row in receipt.rows_before:
+    back = receipts.way_back(receipt.rows_before, receipt.rows_after, database.current_heads)
+    for row in back:
         if not scripts.has(graph, row):
             raise errors.UnknownRevision(row)
     return DatabaseReport(
         database=database,
         revisions=receipt.skipped,
-        heads_after=receipt.rows_before,
-        stamps=paths.find_stamps(graph, database.current_heads, receipt.rows_before),
-        pending_after=paths.pending(graph, receipt.rows_before),
+        heads_after=back,
+        stamps=paths.find_stamps(graph, database.current_heads, back),
+        pending_after=paths.pending(graph, back),
         refusals=refusals,
         findings=findings.of(database),
         recommendation=Recommendation(Action.NOTHING, None, "the rows of the receipt can be put back"),

@@ -81,6 +81,11 @@ def masked(url: URL) -> str:
     return shown.render_as_string(hide_password=True)
 
 
+def without_password(url: URL) -> URL:
+    """`url` with nothing in the password's place (``URL.set`` takes None for "as it is")."""
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+
+
 def host_of(url: URL) -> str | None:
     """The host that `url` names; None for a local socket."""
     host = url.host or url.query.get("host")

@@ -82,9 +82,9 @@ def _told(identity: Identity) -> str:
 
 
 def _write(project: Project, planned: Report, receipt: Receipt, table: str, tell: Tell) -> Receipt:
-    """Make the stamps, then let the rows that a new connection reads decide what came of it."""
+    """Make the stamps, then let the server's answers, and the rows that a new connection reads, decide."""
     (part,) = planned.databases
-    passed: list[Stamp] = []
+    tally = environment.Tally()
     failure: BaseException | None = None
     try:
         for stamp_ in part.stamps:
@@ -92,52 +92,50 @@ def _write(project: Project, planned: Report, receipt: Receipt, table: str, tell
             def last_check(connection: Connection, makes_table: bool, stamp_: Stamp = stamp_) -> None:  # noqa: FBT001
                 rows = None if makes_table else stamp_.rows_before
                 databases.check_unmoved(connection, part.database.identity, rows)
-                if not makes_table:
-                    passed.append(stamp_)
 
-            environment.stamp(
-                project, stamp_.revisions, part.database.identity.version_table, last_check, tell, purge=stamp_.purge
-            )
+            version_table = part.database.identity.version_table
+            environment.stamp(project, stamp_.revisions, version_table, last_check, tally, tell, purge=stamp_.purge)
     except (RescueError, KeyboardInterrupt) as error:
         failure = error
     found, unread = _read_back(project, part.database.identity, tell, hurry=isinstance(failure, KeyboardInterrupt))
-    if found is not None and found.current_heads == receipt.rows_after and passed:
-        return _completed(receipt, ReceiptState.VERIFIED, found.current_heads)
-    receipt = _completed(receipt, ReceiptState.FAILED, found.current_heads if found else None, table)
-    raise _what_failed(planned, receipt, failure, found, unread, written=bool(passed)) from failure
+    rows_found = found.current_heads if found else None
+    if failure is not None and (tally.nothing_written or rows_found == receipt.rows_before):
+        receipt = _completed(receipt, ReceiptState.NOT_WRITTEN, rows_found)
+        raise _not_written(planned, receipt, failure, found) from failure
+    if rows_found == receipt.rows_after:
+        return _completed(receipt, ReceiptState.VERIFIED, rows_found)
+    if rows_found is not None:
+        back = receipts.way_back(receipt.rows_before, receipt.rows_after, rows_found)
+        receipt = replace(receipt, sql=receipts.restoring_sql(table, back, rows_found))
+    receipt = _completed(receipt, ReceiptState.FAILED, rows_found)
+    raise _not_verified(planned, receipt, failure or unread) from failure
 
 
-def _what_failed(
-    planned: Report,
-    receipt: Receipt,
-    failure: BaseException | None,
-    found: Database | None,
-    unread: RescueError | None,
-    *,
-    written: bool,
-) -> RescueError:
-    """Nothing written: the failure itself.  Something written, or unknown: not verified."""
+def _not_written(planned: Report, receipt: Receipt, failure: BaseException, found: Database | None) -> RescueError:
+    """The failure itself, or that somebody else was quicker, between the last check and the write."""
     (part,) = planned.databases
     if isinstance(failure, errors.WriteWithoutEffect):
         failure = errors.WriteWithoutEffect(part.database.identity.table, failure.reason)
-    if isinstance(failure, errors.WriteWithoutEffect) and found and found.current_heads != receipt.rows_before:
-        failure = errors.DatabaseMoved(receipt.rows_before, found.current_heads)  # between the last check and the write
-        written = len(part.stamps) > 1
-    untouched = not written or (found is not None and found.current_heads == receipt.rows_before)
-    if isinstance(failure, KeyboardInterrupt) and untouched:
-        failure = errors.Interrupted("nothing was written")
-    if isinstance(failure, RescueError) and untouched:
-        failure.message = _nothing_was_written(failure.message)
-        if found is not None:
-            failure.report = replace(
-                planned, outcome=Outcome.ERROR, databases=(replace(part, database=found),), receipt=receipt.path
-            )
-        return failure
-    why = "interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or unread or "read back")
-    if found is not None and not set(found.current_heads) - set(receipt.rows_before) - set(receipt.rows_after):
+    told = failure if isinstance(failure, RescueError) else errors.Interrupted("nothing was written")
+    if found is not None and found.current_heads != receipt.rows_before and isinstance(told, errors.DatabaseError):
+        told = errors.DatabaseMoved(receipt.rows_before, found.current_heads)
+    told.message = _nothing_was_written(told.message)
+    if found is not None:
+        told.report = replace(
+            planned, outcome=Outcome.ERROR, databases=(replace(part, database=found),), receipt=receipt.path
+        )
+    return told
+
+
+def _not_verified(planned: Report, receipt: Receipt, failure: BaseException | None) -> RescueError:
+    """Something was written, or may have been, and the rows read back are others, or could not be read."""
+    found = receipt.rows_found
+    why = "interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "read back")
+    if found is not None and set(found) <= {*receipt.rows_before, *receipt.rows_after}:
         why += "; a mixture of the rows before and after: it broke off between two statements"
-    rows_found = found.current_heads if found is not None else None
-    error = errors.NotVerified(receipt.rows_after, rows_found, why, receipt.sql)
+    elif found is not None and set(receipt.rows_after) < set(found):
+        why += "; another session wrote beside it"
+    error = errors.NotVerified(receipt.rows_after, found, why, receipt.sql)
     error.report = replace(planned, outcome=Outcome.ERROR, receipt=receipt.path)
     return error
 
@@ -162,10 +160,9 @@ def _read_back(
     return found, None
 
 
-def _completed(receipt: Receipt, state: ReceiptState, found: Sequence[str] | None, table: str = "") -> Receipt:
+def _completed(receipt: Receipt, state: ReceiptState, found: Sequence[str] | None) -> Receipt:
     """The receipt with its outcome; where the disk refuses that now, the one as begun still leads back."""
-    if found is not None and state is ReceiptState.FAILED:
-        receipt = replace(receipt, sql=receipts.restoring_sql(table, receipt.rows_before, found))
+    receipt = replace(receipt, rows_found=None if found is None else tuple(found))
     with suppress(OSError):
         return receipts.complete(receipt, state, found)
     return receipt

@@ -64,7 +64,7 @@ def test_while_the_stamp_waits_for_a_lock(linear, number):
         assert "error[interrupted]: interrupted: nothing was written" in err
         assert "Traceback" not in out + err
         (receipt,) = linear.receipts
-        assert json.loads(receipt.read_text())["state"] == "failed"
+        assert json.loads(receipt.read_text())["state"] == "not-written"
         assert_nothing_left(database, blocker)
 
 

@@ -163,7 +163,7 @@ def test_a_stamp_that_did_not_get_its_lock_leaves_a_failed_receipt_that_undo_pas
         somebody.cursor().execute("SELECT * FROM alembic_version FOR UPDATE")
         assert linear.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "0.2").status == 4
     failed = content(linear.receipts[-1])
-    assert (failed["state"], failed["rows_found"]) == ("failed", ["aaaa0002"])
+    assert (failed["state"], failed["rows_found"]) == ("not-written", ["aaaa0002"])
     assert linear.rescue("undo", "--yes").status == 0
     assert linear.database.versions() == ["aaaa0001"]
 

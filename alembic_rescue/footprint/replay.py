@@ -175,7 +175,9 @@ class _Recorder:
             finally:
                 self._executes_text = before
                 if len(self.statements) == sent and not _is_alembics(operation):
-                    self._append("", (Opaque(f"{type(operation).__name__} is a plugin's operation that sends nothing"),))
+                    self._append(
+                        "", (Opaque(f"{type(operation).__name__} is a plugin's operation that sends nothing"),)
+                    )
 
         op.invoke = marking
         from alembic import op as module  # noqa: PLC0415 - the proxy that migrations import

@@ -1,7 +1,7 @@
 """tag documents
 
 Revision ID: 3a9e5c1d70f8
-Revises: d47310025be2
+Revises: e51b07d6c3f2
 Create Date: 2025-04-09 14:20:05.331284
 
 """
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 # revision identifiers, used by Alembic.
 revision = "3a9e5c1d70f8"
-down_revision = "d47310025be2"
+down_revision = "e51b07d6c3f2"
 branch_labels = None
 depends_on = None
 
