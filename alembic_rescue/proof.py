@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
@@ -12,7 +13,7 @@ from alembic_rescue import catalog
 from alembic_rescue.cause import causes
 from alembic_rescue.evidence import furthest_proved, judge
 from alembic_rescue.footprint import keyword_arguments, replay
-from alembic_rescue.model_evidence import Footprint, Opaque, Proof, Statement
+from alembic_rescue.model_evidence import Footprint, ObjectEvidence, Opaque, Proof, Statement
 
 
 def prove(
@@ -49,6 +50,26 @@ def prove(
     snapshot = catalog.read(context.connection, more) if more else before
     judged = judge(footprints, snapshot, len(behind))[len(behind) :]
     return Proof(judged, furthest_proved(judged), causes(footprints[len(behind) :], snapshot))
+
+
+def without_secrets(proof: Proof, hide: Callable[[str], str]) -> Proof:
+    """The proof with the passwords taken out of all text that comes from migrations."""
+
+    def told(found: ObjectEvidence) -> ObjectEvidence:
+        return replace(
+            found,
+            name=hide(found.name),
+            detail=found.detail and hide(found.detail),
+            sql=found.sql and hide(found.sql),
+        )
+
+    return replace(
+        proof,
+        revisions=tuple(replace(r, objects=tuple(told(o) for o in r.objects)) for r in proof.revisions),
+        causes=tuple(
+            replace(c, statement=hide(c.statement), error=hide(c.error), mend=hide(c.mend)) for c in proof.causes
+        ),
+    )
 
 
 def _not_replayed(revision: str) -> Footprint:

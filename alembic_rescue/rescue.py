@@ -38,7 +38,7 @@ from alembic_rescue.model import (
 )
 from alembic_rescue.model_evidence import Proof
 from alembic_rescue.project import Project
-from alembic_rescue.proof import prove
+from alembic_rescue.proof import prove, without_secrets
 from alembic_rescue.writing import carry_out
 
 Confirm = Callable[[Report], bool]
@@ -238,7 +238,8 @@ def _look(
 
     def see(context: MigrationContext, rows: tuple[str, ...]) -> tuple[Database, Proof]:
         database = databases.look_at(context, rows, project.secrets.hide)
-        return database, prove(context, project.script, choose(database), run_code=replay)
+        proof = prove(context, project.script, choose(database), run_code=replay)
+        return database, without_secrets(proof, project.secrets.hide)
 
     return environment.look(project, see, tell)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
-from alembic_rescue.errors import LockTimeout, RescueError, listed, rows
+from alembic_rescue.errors import LockTimeout, PlanRefused, RescueError, listed, rows
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
 from alembic_rescue.report import evidence
 from alembic_rescue.report.page import Page, columns, count
@@ -30,6 +30,8 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
             evidence.revisions(page, part.revisions)
         _blockers(page, part.database.blockers)
         _notes(page, part.findings)
+        if part.refusals:
+            page.line()
         _refusals(page, part.refusals)
         page.line()
         advice = part.recommendation
@@ -133,8 +135,8 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
 def failure(error: RescueError, *, width: int, color: bool) -> str:
     """``error[code]: message`` and ``help: the way on``, with who blocks where a lock was not had."""
     page = Page(width, color=color)
-    page.line(Text.assemble((f"error[{error.code}]", "bold red"), f": {error.message}"))
-    page.line(Text.assemble(("help", "bold cyan"), f": {error.help}"))
+    several = error.report.refusals if isinstance(error, PlanRefused) and error.report else ()
+    _refusals(page, several or (Note(error.code, error.message, error.help),))
     if isinstance(error, LockTimeout):
         _blockers(page, error.blockers)
     return page.text()
@@ -222,7 +224,6 @@ def _notes(page: Page, notes: Iterable[Note]) -> None:
 
 def _refusals(page: Page, notes: Iterable[Note]) -> None:
     for note in notes:
-        page.line()
         page.line(Text.assemble((f"error[{note.code}]", "bold red"), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
 
