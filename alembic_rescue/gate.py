@@ -57,4 +57,5 @@ def _named(found: ObjectEvidence) -> str:
 
 def _reason(found: ObjectEvidence) -> str:
     where = f"line {found.line}: " if found.line else ""
-    return f"{where}{found.detail}"
+    named = "" if found.kind == "statement" else f"{_named(found)}: "
+    return f"{where}{named}{found.detail}"

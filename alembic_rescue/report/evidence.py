@@ -62,7 +62,8 @@ def _unread(page: Page, revision: Revision) -> None:
     page.line()
     page.line(f"{revision.revision} does what the catalog cannot answer for:", "bold")
     for found in unread[:_SHOWN_OBJECTS]:
-        page.indented(f"{_line(found)}{found.detail}")
+        named = "" if found.kind == "statement" else f"{found.kind} {found.name}: "
+        page.indented(f"{_line(found)}{named}{found.detail}")
     if len(unread) > _SHOWN_OBJECTS:
         page.indented(f"and {len(unread) - _SHOWN_OBJECTS} more: alembic-rescue --format json lists them all")
 
