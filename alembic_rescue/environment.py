@@ -187,6 +187,7 @@ def _run(
     else:
         if not raised and not done():
             raised += hold.failures[-1:] or [errors.EnvNeverMigrates(failures.shown(project.env_path), printed.tail())]
+    printed.end()
     if not raised:
         return
     first = raised[0]  # what the tool itself raised comes first, whatever env.py made of it

@@ -37,12 +37,16 @@ class Printed:
         with redirect_stdout(stdout), redirect_stderr(stderr):  # whoever is told may print it
             self._tell(hidden)
 
-    def tail(self) -> str:
-        """The last lines, Alembic's own notices left out."""
+    def end(self) -> None:
+        """Hand on what was printed without a newline at its end."""
         if self._partial:
             self._line(self._partial)
             self._partial = ""
-        return " | ".join(line for line in self._last if "alembic.runtime" not in line)
+
+    def tail(self) -> str:
+        """The last lines, Alembic's own notices left out; hidden anew, as a secret may have become known since."""
+        self.end()
+        return self._hide(" | ".join(line for line in self._last if "alembic.runtime" not in line))
 
 
 class _Raw(io.RawIOBase):
