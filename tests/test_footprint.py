@@ -232,3 +232,53 @@ def test_on_sqlite(tmp_path) -> None:
         for position, evidence in enumerate(proof.revisions, start=1):
             wanted = {Verdict.APPLIED, Verdict.EMPTY} if position <= standing else {Verdict.NOT_APPLIED, Verdict.EMPTY}
             assert evidence.verdict in wanted, (standing, shown)
+
+
+ASYNC_ENV = """
+import asyncio
+
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+def go(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main():
+    engine = create_async_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(go)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
+def test_run_async(tmp_path, database) -> None:
+    pytest.importorskip("asyncpg")
+    body = """
+    async def go(connection):
+        await connection.execute(sa.text("CREATE TABLE by_async (id int)"))
+        await connection.execute(sa.text("SELECT 1"))
+
+
+    def upgrade():
+        op.run_async(go)
+        op.execute("CREATE TABLE later (id int)")
+    """
+    root = proving.written(tmp_path / "project", body)
+    (root / "alembic" / "env.py").write_text(ASYNC_ENV)
+    config = proving.config_for(root, database.url.replace("psycopg2", "asyncpg"))
+    footprint = proving.looking(
+        config, lambda context, script: replay(context, script, ["r1"], {}, 5.0, "public"), read_only_by_event=False
+    )[0]
+    assert footprint.failure is None
+    assert [(s.sql, s.line) for s in footprint.statements] == [
+        ("CREATE TABLE by_async (id int)", 8),
+        ("CREATE TABLE later (id int)", 14),
+    ]

@@ -211,6 +211,8 @@ class _Recorder:
         plain = with_parameters(cursor, sql, parameters)
         if not is_query(plain, postgres=self._postgres):
             self._record(plain)
+            if self._context.dialect.is_async:  # SQLAlchemy insists that an async driver is awaited
+                cursor.execute("SELECT NULL WHERE 1 = 0")
             return True
         if sets_search_path(plain):
             self._reader.read(plain)
@@ -231,7 +233,7 @@ class _Recorder:
             self._append(statement, self._reader.read(statement))
 
     def _append(self, sql: str, effects: tuple[Any, ...]) -> None:
-        line = _line_of_stack(inspect.currentframe(), self._path)
+        line = next((line for frame in _stacks(inspect.currentframe()) if (line := _line_of_stack(frame, self._path))), None)
         hypothetical = self._world is not World.LIVE
         self.statements.append(Statement(self._revision, sql.strip(), effects, self._path, line, hypothetical))
 
@@ -294,6 +296,18 @@ def _rolled_back(connection: Connection) -> Iterator[None]:
 
 def _absolute(path: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve() follows links, and Python's file names do not
+
+
+def _stacks(frame: FrameType | None) -> Iterator[FrameType | None]:
+    """This stack, and below it those of the greenlets that wait for it: an async driver is called from a new one."""
+    yield frame
+    with suppress(ImportError):
+        import greenlet  # noqa: PLC0415 - SQLAlchemy has it where there are async drivers
+
+        waiting = greenlet.getcurrent().parent
+        while waiting is not None:
+            yield waiting.gr_frame
+            waiting = waiting.parent
 
 
 def _line_of_stack(frame: FrameType | None, path: str) -> int | None:
