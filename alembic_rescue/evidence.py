@@ -23,6 +23,7 @@ from alembic_rescue.remedy import sql_for
 
 _OUTLIVES = frozenset(["enum", "enum-label", "domain", "type", "schema", "extension", "function", "sequence"])
 """Kinds that commonly stay behind when their tables go, or are there from elsewhere: alone they prove no run."""
+_SHOWN = 3
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _NOTHING_THERE = frozenset([Verdict.NOT_APPLIED, Verdict.EMPTY])
 
@@ -100,7 +101,7 @@ def _judge_one(footprint: Footprint, net: Net, before: Net | None, known: _Asses
 
 
 def _vacuous_beyond(before: Net | None, expectation: Expectation, revision: str) -> Expectation:
-    """Vacuous where it holds already as the database stands: the revision brings back what an earlier one takes away."""
+    """Vacuous where it holds already as the database stands: it brings back what an earlier one takes away."""
     stands = before.expectations.get(expectation.key) if before is not None else None
     if stands is None or stands.present != expectation.present or not stands.created:
         return expectation
@@ -202,7 +203,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
         return Recommendation(
             Action.STOP,
             None,
-            f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is, at least in part",
+            f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is",
         )
     if _is_half_there(first):
         return Recommendation(
@@ -244,7 +245,8 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
     return Recommendation(
         Action.STOP,
         None,
-        f"not provable: {first.revision} {told.detail}{where}. Look at the database, then accept {first.revision} by name",
+        f"not provable: {first.revision} {told.detail}{where}. Look at the database, then accept {first.revision} by "
+        "name",
     )
 
 
@@ -260,7 +262,8 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
             f"({swallowed.error}) without a SAVEPOINT. Mend it ({swallowed.mend}), then run alembic upgrade"
         )
     if causes:
-        return f"{there}: {causes[0].path}:{causes[0].line} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
+        where = f"{causes[0].path}:{causes[0].line}"
+        return f"{there}: {where} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
 
 
@@ -273,8 +276,8 @@ def _is_half_there(evidence: RevisionEvidence) -> bool:
 
 def _counted(evidence: RevisionEvidence) -> str:
     missing = evidence.missing
-    shown = _listed([f"{o.kind} {o.name}" for o in missing[:3]])
-    return f"{len(missing)} of {len(evidence.objects)} objects missing or different ({shown}{', ...' if len(missing) > 3 else ''})"  # noqa: PLR2004
+    shown = [f"{o.kind} {o.name}" for o in missing[:_SHOWN]] + (["..."] if len(missing) > _SHOWN else [])
+    return f"{len(missing)} of {len(evidence.objects)} objects missing or different ({_listed(shown)})"
 
 
 def _after(revisions: Sequence[RevisionEvidence], revision: str | None) -> Sequence[RevisionEvidence]:

@@ -40,7 +40,9 @@ def upgrade(config: Config, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-def looking(config: Config, see: Callable[[MigrationContext, ScriptDirectory], T], *, read_only_by_event: bool = True) -> T:
+def looking(
+    config: Config, see: Callable[[MigrationContext, ScriptDirectory], T], *, read_only_by_event: bool = True
+) -> T:
     """Run env.py and call `see` on the read-only session that it opens."""
     script = ScriptDirectory.from_config(config)
     seen: list[T] = []

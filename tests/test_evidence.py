@@ -153,18 +153,22 @@ def test_nothing_to_check_never_means_applied(tmp_path, database) -> None:
         ("try:\n        op.execute('CREATE TABLE t (a int)')\n    except Exception:\n        print('there')", True),
         ("try:\n        op.execute('CREATE TABLE t (a int)')\n    except Exception:\n        raise", False),
         (
-            "try:\n        with op.get_bind().begin_nested():\n            op.execute('CREATE TABLE t (a int)')\n"
-            "    except Exception:\n        pass",
+            (
+                "try:\n        with op.get_bind().begin_nested():\n            op.execute('CREATE TABLE t (a int)')\n"
+                "    except Exception:\n        pass"
+            ),
             False,
         ),
         (
-            "with op.get_bind().begin_nested():\n        try:\n            op.execute('CREATE TABLE t (a int)')\n"
-            "        except Exception:\n            pass",
+            (
+                "with op.get_bind().begin_nested():\n        try:\n            op.execute('CREATE TABLE t (a int)')\n"
+                "        except Exception:\n            pass"
+            ),
             True,
         ),
         ("op.execute('CREATE TABLE t (a int)')", False),
         (
-            "try:\n        pass\n    except Exception:\n        pass\n    else:\n        op.execute('CREATE TABLE t (a int)')",
+            "try:\n        pass\n    except Exception:\n        pass\n    else:\n        op.execute('CREATE TABLE t (a int)')",  # noqa: E501
             False,
         ),
     ],

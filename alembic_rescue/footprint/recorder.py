@@ -175,7 +175,9 @@ class _Recorder:
             finally:
                 self._executes_text = before
                 if len(self.statements) == sent and not _is_alembics(operation):
-                    self._append("", (Opaque(f"{type(operation).__name__} is a plugin's operation that sends nothing"),))
+                    self._append(
+                        "", (Opaque(f"{type(operation).__name__} is a plugin's operation that sends nothing"),)
+                    )
 
         op.invoke = marking
         from alembic import op as module  # noqa: PLC0415 - the proxy that migrations import
@@ -233,7 +235,9 @@ class _Recorder:
             self._append(statement, self._reader.read(statement))
 
     def _append(self, sql: str, effects: tuple[Any, ...]) -> None:
-        line = next((line for frame in _stacks(inspect.currentframe()) if (line := _line_of_stack(frame, self._path))), None)
+        line = next(
+            (line for frame in _stacks(inspect.currentframe()) if (line := _line_of_stack(frame, self._path))), None
+        )
         hypothetical = self._world is not World.LIVE
         self.statements.append(Statement(self._revision, sql.strip(), effects, self._path, line, hypothetical))
 
@@ -275,7 +279,7 @@ class _Batch(BatchOperationsImpl):
 
 @contextmanager
 def _batch_alter_table(op: Operations, table_name: str, schema: str | None = None, *_: Any, **__: Any) -> Iterator[Any]:
-    impl: Any = _Batch(op, table_name, schema, "never", None, (), {}, (), {}, None, ())
+    impl = _Batch(op, table_name, schema, "never", None, (), {}, (), {}, None, ())  # type: ignore[no-untyped-call]
     yield BatchOperations(op.migration_context, impl=impl)
     impl.flush()
 
