@@ -156,8 +156,8 @@ def _relation(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
         facts.update(start=row["start"], increment=row["increment"])
     elif row["definition"]:
         found = _only(f"CREATE VIEW v AS {row['definition']}", Kind.VIEW)
-        definition = found.get("definition", frozenset())
-        facts.update(definition=definition, tables=frozenset(x for x in definition if x.startswith("table ")))
+        facts["tables"] = frozenset(x for x in found.get("definition", ()) if x.startswith("table "))
+        facts.update(found)
     yield Key(kind, row["schema"], None, row["name"]), facts
 
 
@@ -211,7 +211,7 @@ def _type(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
 
 
 def _function(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
-    inputs = ", ".join(type_from(i) or i for i in row["inputs"])
+    inputs = ", ".join(type_from(i, modified=False) or i for i in row["inputs"])
     returns = row["returns"]
     yield (
         Key(Kind.FUNCTION, row["schema"], None, f"{row['name']}({inputs})"),

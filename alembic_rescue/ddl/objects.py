@@ -54,6 +54,8 @@ def create_index(node: Node, resolve: Resolve) -> Iterator[Effect]:
     }
     if node.nulls_not_distinct:
         facts["nulls_not_distinct"] = True
+    if not node.idxname:
+        facts["unnamed"] = True
     yield Create(Key(Kind.INDEX, table.schema, None, name), facts, node.if_not_exists)
 
 
@@ -162,7 +164,7 @@ def create_function(node: Node, resolve: Resolve) -> Iterator[Effect]:
     """``CREATE FUNCTION`` and ``CREATE PROCEDURE``."""
     schema, name = schema_and_name(strings(node.funcname))
     inputs = [
-        type_text(p.arg_type)
+        type_text(p.arg_type, modified=False)
         for p in map(unwrap, node.parameters)
         if enum_name(p, "mode") not in {"FUNC_PARAM_OUT", "FUNC_PARAM_TABLE"}
     ]
@@ -311,7 +313,7 @@ def _object(word: str, node: Node, resolve: Resolve) -> Key | None:
     if kind is Kind.FUNCTION:
         schema, name = schema_and_name(parts)
         if not node.args_unspecified:
-            name += f"({', '.join(type_text(unwrap(a)) for a in node.objargs)})"
+            name += f"({', '.join(type_text(unwrap(a), modified=False) for a in node.objargs)})"
         return Key(kind, resolve(schema), None, name)
     return _named(kind, parts, resolve)
 

@@ -231,6 +231,8 @@ def _depends(key: Key, facts: Mapping[str, Any], owner: Key) -> bool:  # noqa: C
         constrained = key.kind is Kind.CONSTRAINT and key.parent == owner.parent and key.schema == owner.schema
         if constrained:
             return owner.name in facts.get("columns", ())
+        if key.kind is Kind.CONSTRAINT and facts.get("references", (None, None))[1] == owner.parent:
+            return owner.name in facts.get("referenced_columns", (owner.name,))
         return _index_of(key, facts, str(owner.parent)) and any(_names(e, owner.name) for e in facts["columns"])
     if owner.kind in _TYPES:
         if key.kind is Kind.ENUM_LABEL:
