@@ -61,6 +61,22 @@ def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
     return proved
 
 
+def located(revisions: Sequence[RevisionEvidence]) -> tuple[str | None, tuple[str, ...]]:
+    """Which of these revisions, all from the base on, the schema is really at, and those before it that are no proof.
+
+    The last one that is applied with none before it that lacks anything; the second part tells how sure that is.
+    """
+    at, unproved, doubts = None, [], []
+    for evidence in revisions:
+        if evidence.verdict in {Verdict.PARTIAL, Verdict.NOT_APPLIED}:
+            break
+        if evidence.verdict is Verdict.UNVERIFIABLE:
+            doubts.append(evidence.revision)
+        if evidence.verdict is Verdict.APPLIED:
+            at, unproved = evidence.revision, list(doubts)
+    return at, tuple(unproved)
+
+
 class _Assessed:
     """Assessments, each made once: most expectations stay the same from one prefix to the next."""
 
@@ -197,7 +213,8 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
         return _stamp(proved, revisions) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict is Verdict.APPLIED or _is_half_there(e)]
-    if first.verdict is Verdict.UNVERIFIABLE and not (proved and not applied_beyond):
+    consistent = not applied_beyond and (proved or any(e.verdict is Verdict.NOT_APPLIED for e in beyond))
+    if first.verdict is Verdict.UNVERIFIABLE and not consistent:
         return _cannot_tell(first)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
         return Recommendation(
@@ -251,7 +268,7 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
 
 
 def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
-    there = "nothing of the pending revisions is there"
+    there = "nothing that can be checked of the pending revisions is there"
     if first.verdict is Verdict.PARTIAL:
         left = _listed([o.name for o in first.objects if o.met and not o.vacuous])
         there = f"of the pending revisions only {left} is there, which they did not make in a run that lasted"

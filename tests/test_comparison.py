@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case a word, many a line
 """What PostgreSQL makes of a statement is what was read from the statement: for the many ways to write things."""
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from tests.scratch import scratch_database  # noqa: F401 - a fixture
 
 BASE = [
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
-    "CREATE TABLE p (id serial PRIMARY KEY, name text, price numeric(10, 2), at timestamptz, day date, mood mood, "
-    "data jsonb, tags text[], active boolean, n int)",
+    "CREATE TABLE p (id serial PRIMARY KEY, name text, price numeric(10, 2), at timestamptz, day date, mood mood, data jsonb, tags text[], active boolean, n int)",
     "CREATE TABLE c (id bigint GENERATED ALWAYS AS IDENTITY, p_id int REFERENCES p, n int, label varchar(30))",
 ]
 TYPES = """
@@ -92,7 +92,7 @@ OTHERS = """
     ALTER TABLE p SET SCHEMA s|ALTER TYPE mood SET SCHEMA s|ALTER TABLE p OWNER TO CURRENT_USER|DROP TYPE mood CASCADE|DROP TABLE p CASCADE|ALTER TABLE p DROP COLUMN id CASCADE
     CREATE TRIGGER x AFTER INSERT OR UPDATE OF name ON p FOR EACH ROW WHEN (NEW.n > 0) EXECUTE FUNCTION suppress_redundant_updates_trigger()
     CREATE CONSTRAINT TRIGGER x AFTER DELETE ON p DEFERRABLE FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()
-"""  # noqa: E501
+"""
 
 
 def several(text: str) -> list[str]:

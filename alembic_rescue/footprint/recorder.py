@@ -13,6 +13,7 @@ import inspect
 import io
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
@@ -123,6 +124,7 @@ class _Recorder:
         self._reader = Reader(home)
         self._postgres = context.dialect.name == "postgresql"
         self._executes_text = False
+        self._thread = threading.get_ident()  # the hook is on all engines: other threads are none of its business
 
     def run(self, module: Any, kw: Mapping[str, Any], seconds: float) -> tuple[str | None, int | None]:
         """Replay ``module.upgrade(**kw)``; why and where it could not be finished, or None and None."""
@@ -208,7 +210,7 @@ class _Recorder:
 
     def _do_execute(self, cursor: Any, sql: str, parameters: Any, _context: Any) -> bool | None:
         """SQLAlchemy's hook: True means that the statement was dealt with, and the driver never sees it."""
-        if _SAVEPOINT.match(sql):
+        if _SAVEPOINT.match(sql) or threading.get_ident() != self._thread:
             return None
         plain = with_parameters(cursor, sql, parameters)
         if not is_query(plain, postgres=self._postgres):
