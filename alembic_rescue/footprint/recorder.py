@@ -9,6 +9,7 @@ further.  So there is one reader for all of it: :mod:`alembic_rescue.ddl`.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 import os
@@ -249,23 +250,15 @@ def _is_alembics(operation: object) -> bool:
 
 
 def _still(context: MigrationContext) -> MigrationContext:
-    """A migration context on the same connection that begins and commits nothing."""
-    return _StillContext(context.dialect, context.connection, dict(context.opts), context.environment_context)
-
-
-class _StillContext(MigrationContext):
-    """Everything else that a migration asks its context for is as it is."""
-
-    def __init__(self, *args: Any, **kw: Any) -> None:
-        super().__init__(*args, **kw)
-        for name in ("add_constraint", "drop_constraint"):  # SQLite's refuse what batch mode does by another way
-            setattr(self.impl, name, MethodType(getattr(DefaultImpl, name), self.impl))
-
-    def autocommit_block(self) -> Any:
-        return nullcontext()
-
-    def begin_transaction(self, _per_migration: bool = False) -> Any:  # noqa: FBT001, FBT002 - Alembic's own
-        return nullcontext()
+    """The same context, but for beginning and committing."""
+    still: Any = copy.copy(context)
+    still.impl = copy.copy(context.impl)
+    still.autocommit_block = nullcontext
+    still.begin_transaction = lambda *_, **__: nullcontext()
+    if context.dialect.name == "sqlite":  # its own refuse what batch mode does by copying the table
+        for name in ("add_constraint", "drop_constraint"):
+            setattr(still.impl, name, MethodType(getattr(DefaultImpl, name), still.impl))
+    return still  # type: ignore[no-any-return]
 
 
 class _Batch(BatchOperationsImpl):
