@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format readme bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,6 +25,9 @@ check: $(VENV)/dev  ## ruff, mypy --strict, import-linter
 format: $(VENV)/dev  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+readme: $(VENV)/dev  ## Write what the demo prints into README.md
+	$(BIN)/python -m tests.transcript
 
 bench: $(VENV)/dev  ## Time alembic-rescue beside alembic
 	$(BIN)/python benchmarks/beside_alembic.py

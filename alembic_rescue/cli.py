@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import version
@@ -60,7 +60,8 @@ class Call:
     url: str | None = None
     receipts: Path | None = None
     format: Format = Format.TEXT
-    color: bool = True
+    color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
+    """NO_COLOR counts whatever its value is, https://no-color.org."""
     debug: bool = False
     secrets: Secrets = field(default_factory=Secrets)
 
@@ -79,13 +80,19 @@ class Call:
 
     def answer(self, text: str) -> None:
         """Write the answer to stdout."""
-        sys.stdout.write(self.secrets.hide(text))
-        sys.stdout.flush()
+        _write(self.secrets.net(text))
+
+    def answer_json(self, content: Mapping[str, Any]) -> None:
+        """Write a document to stdout."""
+        from alembic_rescue.report import json as report_json
+
+        _write(report_json.dumped(content, self.secrets.net))
 
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
-        sys.stderr.write(self.secrets.hide(text))
-        sys.stderr.flush()
+        with suppress(BrokenPipeError):
+            sys.stderr.write(self.secrets.net(text))
+            sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
         """Pass on a line that env.py or Alembic printed, with ``--debug``."""
@@ -157,7 +164,7 @@ def options(
         Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="How the answer is written to stdout.")
     ] = Format.TEXT,
     no_color: Annotated[
-        bool, typer.Option("--no-color", envvar=["ALEMBIC_RESCUE_NO_COLOR", "NO_COLOR"], help="No colours.")
+        bool, typer.Option("--no-color", envvar="ALEMBIC_RESCUE_NO_COLOR", help="No colours. So does NO_COLOR.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="ALEMBIC_RESCUE_DEBUG", help="Show what env.py prints, and tracebacks.")
@@ -170,7 +177,8 @@ def options(
     del show_version
     secrets = Secrets()
     secrets.add_url(url or "")
-    ctx.obj = _CALLS[0] = Call(config, section, tuple(x or ()), url, receipts, format_, not no_color, debug, secrets)
+    color = not no_color and Call().color
+    ctx.obj = _CALLS[0] = Call(config, section, tuple(x or ()), url, receipts, format_, color, debug, secrets)
 
 
 Revision = Annotated[
@@ -268,7 +276,7 @@ def stamp(
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
     if dry_run:
-        _plan(call, target, lock_timeout, None)
+        _plan(call, target, lock_timeout, None, (str(plan_file), sealed[1]) if sealed else None)
         return
     _terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     with _working(call, "Planning") as pause:
@@ -325,7 +333,7 @@ def receipts(ctx: typer.Context) -> None:
     if call.format is Format.JSON:
         from alembic_rescue.report import json as report_json
 
-        call.answer(report_json.dumped(report_json.receipt_list(found)))
+        call.answer_json(report_json.receipt_list(found))
     else:
         from alembic_rescue.report import text
 
@@ -347,24 +355,35 @@ def demo(
 ) -> None:
     """Play the reference incident on a private embedded PostgreSQL, end to end."""
     from alembic_rescue.demo import play
+    from alembic_rescue.model import Outcome, Report
 
     call: Call = ctx.obj
-    play.incident(keep, call.answer)
+    if call.format is Format.JSON:
+        play.incident(keep, call.tell)
+        _answer_json(call, Report("demo", Outcome.READY, None, (), ()))
+    else:
+        play.incident(keep, call.answer)
 
 
 def main() -> NoReturn:
     """The entry point: run the command, and turn whatever is raised into its text (or JSON) and its exit status."""
     from alembic_rescue import interrupts
 
-    try:
-        with interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED):
+    _keep_stdout_for_the_answer()
+    status: Any = errors.INTERRUPTED
+    with (
+        suppress(KeyboardInterrupt),  # while the failure is told
+        interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED),
+    ):
+        try:
             status = app(prog_name=COMMAND, standalone_mode=False)
-    except BaseException as error:  # noqa: BLE001 - the last handler
-        status = _fail(error)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if status == errors.INTERRUPTED:  # what typer makes of KeyboardInterrupt
+                status = _fail(errors.Interrupted("nothing was written"))
+        except SystemExit as left:  # completion ends so, and typer where the reader of its help is gone
+            status = left.code
+        except BaseException as error:  # noqa: BLE001 - the last handler
+            status = _fail(error)
+        _write("")
     sys.exit(status if isinstance(status, int) else errors.DONE)
 
 
@@ -372,35 +391,71 @@ def main() -> NoReturn:
 
 _CALLS = [Call()]
 """The call under way, for the last handler: the options' own where they could be read, else the defaults."""
+_ANSWERS: list[Any] = [sys.stdout]
+"""Where answers go, whatever sys.stdout is meanwhile."""
 
-_LEFT_AT_ONCE = (
-    b"\nerror[interrupted]: left at once; a statement that had reached the server was asked to be cancelled\n"
-    b"help: alembic-rescue diagnose shows how the database stands, alembic-rescue receipts what was begun\n"
-)
+_SHOW_CURSOR = b"\r\x1b[2K\x1b[?25h"
+_LEFT_AT_ONCE = "left at once; the server was asked to cancel what it was running"
+
+
+def _keep_stdout_for_the_answer() -> None:
+    """Give stdout a descriptor of its own: what env.py, or a process that it starts, writes to 1 goes to stderr."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        return
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = _ANSWERS[0] = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+
+
+def _write(text: str) -> None:
+    """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say_left_at_once() -> None:
-    os.write(2, _LEFT_AT_ONCE)
+    """From the watching thread, while the main thread hangs: the streams' descriptors are all that can be used."""
+    told = errors.Interrupted(_LEFT_AT_ONCE)
+    if _CALLS[0].format is Format.JSON:
+        from alembic_rescue.report import json as report_json
+
+        os.write(_ANSWERS[0].fileno(), report_json.dumped(report_json.failure(_command_name(), told), str).encode())
+    else:
+        said = f"\nerror[{told.code}]: {told.message}\nhelp: {told.help}, alembic-rescue receipts what was begun\n"
+        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + said.encode())
 
 
 def _cancel_running() -> None:
     """On Ctrl-C, from the watching thread: only if a command came as far as opening connections."""
-    environment = sys.modules.get("alembic_rescue.environment")
-    if environment is not None:
-        environment.cancel_running()
+    connections = sys.modules.get("alembic_rescue.connections")
+    if connections is not None:
+        connections.cancel_running()
 
 
-def _plan(call: Call, revision: str, lock_timeout: float | None, out: Path | None) -> None:
+def _plan(
+    call: Call,
+    revision: str,
+    lock_timeout: float | None,
+    out: Path | None,
+    sealed: tuple[str, dict[str, Any]] | None = None,
+) -> None:
     from alembic_rescue import rescue, seal
     from alembic_rescue.model import Outcome
     from alembic_rescue.report import json as report_json
 
     with _working(call, "Planning"):
         report = rescue.plan(call.load(lock_timeout), revision, call.tell_env)
+    if sealed is not None:
+        seal.check(*sealed, report)
     if out is not None and report.outcome is not Outcome.REFUSED:
         content = {**report_json.document(report), "seal": seal.parts(report)}
         try:
-            out.write_text(report_json.dumped(content), "utf-8")
+            out.write_text(report_json.dumped(content, call.secrets.net), "utf-8")
         except OSError as error:
             raise errors.CannotWriteFile(str(out), error.strerror or str(error)) from error
     if report.outcome is Outcome.REFUSED:
@@ -445,8 +500,12 @@ def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[R
         (part,) = report.databases
         change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
         identity = part.database.identity
-        question = f"Set {identity.table} in {identity.name} from {change}?"
-        return bool(typer.confirm(call.secrets.hide(question), default=False, err=True))
+        try:
+            call.tell(f"Set {identity.table} in {identity.name} from {change}? [y/N]: ")
+            return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        except KeyboardInterrupt:
+            call.tell("\n")  # the terminal has put ^C after the question
+            raise
 
     return confirm
 
@@ -464,7 +523,8 @@ def _working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
         return
     from rich.console import Console
 
-    status = Console(stderr=True, no_color=not call.color).status(f"{doing} ...")
+    # Its file is named, because sys.stderr is another one while env.py runs.
+    status = Console(file=sys.stderr, no_color=not call.color).status(f"{doing} ...")
     with status:
         yield status.stop
 
@@ -472,19 +532,23 @@ def _working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
 def _answer_json(call: Call, report: Report) -> None:
     from alembic_rescue.report import json as report_json
 
-    call.answer(report_json.dumped(report_json.document(report)))
+    call.answer_json(report_json.document(report))
 
 
 def _answer_written(call: Call, report: Report) -> None:
     from alembic_rescue import receipts as kept
     from alembic_rescue.report import text
 
-    if call.format is Format.JSON:
-        _answer_json(call, report)
-    elif report.receipt is None:
-        call.answer(text.plan(report, **call.style(sys.stdout)))
-    else:
-        call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+    try:
+        if call.format is Format.JSON:
+            _answer_json(call, report)
+        elif report.receipt is None:
+            call.answer(text.plan(report, **call.style(sys.stdout)))
+        else:
+            call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+    except KeyboardInterrupt as interrupt:
+        done = f"after it was done and verified; receipt {report.receipt}" if report.receipt else "nothing was written"
+        raise errors.Interrupted(done) from interrupt
 
 
 def _settings_if_any(call: Call) -> dict[str, str]:
@@ -500,18 +564,17 @@ def _settings_if_any(call: Call) -> dict[str, str]:
 def _fail(error: BaseException) -> int:
     """Print an error as the format asks; return its exit status."""
     (call,) = _CALLS
-    told = _as_rescue_error(error)
-    told.message, told.help = call.secrets.hide(told.message), call.secrets.hide(told.help)
+    for argument in sys.argv[1:]:  # a URL among them may not have come as far as an option
+        call.secrets.add_url(argument)
+    told = _as_rescue_error(error, call.secrets.hide)
     if call.debug:
         import traceback
 
-        call.tell("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        call.tell(call.secrets.hide("".join(traceback.format_exception(type(error), error, error.__traceback__))))
     if call.format is Format.JSON or _asked_for_json(sys.argv):
         from alembic_rescue.report import json as report_json
 
-        names = [command.callback.__name__ for command in app.registered_commands if command.callback]
-        name = next((argument for argument in sys.argv[1:] if argument in names), "")
-        call.answer(report_json.dumped(report_json.failure(name, told)))
+        call.answer_json(report_json.failure(_command_name(), told))
         return told.exit_status
     from alembic_rescue.report import text
 
@@ -521,17 +584,29 @@ def _fail(error: BaseException) -> int:
     return told.exit_status
 
 
+def _command_name() -> str:
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    return next((argument for argument in sys.argv[1:] if argument in names), "")
+
+
 def _asked_for_json(argv: list[str]) -> bool:
     """For a command line that could not be parsed."""
     words = " ".join(argv)
-    return "--format json" in words or "--format=json" in words
+    from_variable = os.environ.get("ALEMBIC_RESCUE_FORMAT") == Format.JSON.value and "--format" not in words
+    return from_variable or "--format json" in words or "--format=json" in words
 
 
-def _as_rescue_error(error: BaseException) -> RescueError:
+def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> RescueError:
     if isinstance(error, RescueError):
         return error
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return errors.Interrupted("nothing was written")
     if hasattr(error, "format_message"):  # typer's usage errors, whichever click it brings along
-        return errors.BadUsage(str(error.format_message()))
-    return errors.InternalError(f"{type(error).__name__}: {error}")
+        before = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
+        if (option := getattr(error, "option_name", None)) in before:
+            return errors.BadUsage(
+                f"{option} stands after the command", f"it belongs before: {COMMAND} {option} ... COMMAND"
+            )
+        return errors.BadUsage(hide(str(error.format_message())))
+
+    return errors.InternalError(hide(f"{type(error).__name__}: {error}"))

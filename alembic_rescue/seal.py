@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from alembic_rescue.errors import PlanChanged
 from alembic_rescue.model import Report
 
 _NAMES = {
@@ -15,8 +16,9 @@ _NAMES = {
     "database": "the database",
     "current_heads": "the rows of the version table",
     "heads_after": "the rows that the stamp would leave",
-    "scripts": "the script files",
-    "checks": "the checks",
+    "scripts": "the script file of",
+    "verdicts": "the check of",
+    "refusals": "what is refused",
 }
 
 
@@ -31,10 +33,8 @@ def parts(report: Report) -> dict[str, Any]:
                 "current_heads": list(part.database.current_heads),
                 "heads_after": list(part.heads_after),
                 "scripts": {revision.revision: revision.content for revision in part.revisions},
-                "checks": {
-                    "verdicts": {revision.revision: revision.verdict.value for revision in part.revisions},
-                    "refusals": [refusal.code for refusal in part.refusals],
-                },
+                "verdicts": {revision.revision: revision.verdict.value for revision in part.revisions},
+                "refusals": [refusal.code for refusal in part.refusals],
             }
             for part in report.databases
         ],
@@ -47,25 +47,43 @@ def fingerprint(sealed: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def check(name: str, sealed: Mapping[str, Any], report: Report) -> None:
+    """Refuse a report that is not what was sealed.
+
+    Raises:
+        PlanChanged: something moved.
+    """
+    if moved := differences(sealed, parts(report)):
+        raise PlanChanged(name, moved)
+
+
 def differences(sealed: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What moved, in words; empty where nothing did."""
-    moved = [_told(key, sealed.get(key), now[key]) for key in ("target", "script_heads") if sealed.get(key) != now[key]]
+    moved = [told for key in ("target", "script_heads") for told in _told(key, sealed.get(key), now[key])]
     before, after = sealed.get("databases") or [], now["databases"]
     if len(before) != len(after):
         return [*moved, f"{len(before)} databases then, {len(after)} now"]
     for one, other in zip(before, after, strict=True):
-        moved += [_told(key, one.get(key), other[key]) for key in other if one.get(key) != other[key]]
+        moved += [told for key in other for told in _told(key, one.get(key), other[key])]
     return moved
 
 
-def _told(key: str, before: Any, after: Any) -> str:
-    if key == "scripts" and isinstance(before, dict):
-        names = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
-        return f"{_NAMES[key]} of {', '.join(names)} changed"
-    return f"{_NAMES[key]} changed from {_shown(before)} to {_shown(after)}"
+def _told(key: str, before: Any, after: Any) -> list[str]:
+    if before == after:
+        return []
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [f"{_NAMES[key]} changed from {_shown(before)} to {_shown(after)}"]
+    told = []
+    if key == "scripts" and set(before) != set(after):
+        told = [f"the revisions that the stamp skips changed from {_shown(list(before))} to {_shown(list(after))}"]
+    for revision in before:
+        if before[revision] != after.get(revision, before[revision]):
+            values = f" from {before[revision]} to {after[revision]}" if key == "verdicts" else ""
+            told.append(f"{_NAMES[key]} {revision} changed{values}")
+    return told
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(v) for v in value if v is not None) or "none"
-    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
+    return str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ def settings(dialect: str, timeouts: Timeouts, *, read_only: bool) -> tuple[str,
     if dialect == "postgresql":
         held: tuple[str, ...] = (
             f"SET lock_timeout = {round(timeouts.lock * 1000)}",
-            f"SET statement_timeout = {round(timeouts.statement * 1000)}",
+            f"SET statement_timeout = {round(max(timeouts.statement, timeouts.lock + 1) * 1000)}",
         )
         return (*held, "SET default_transaction_read_only = on") if read_only else held
     if dialect == "sqlite":
@@ -73,64 +73,92 @@ def qualified(dialect: Dialect, table: str, schema: str | None) -> str:
 
 
 _BLOCKERS = """
-    SELECT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type) AS application,
+    WITH here AS (
+        SELECT l.* FROM pg_catalog.pg_locks l
+         WHERE l.pid <> ALL (:own) AND l.pid <> pg_catalog.pg_backend_pid()
+           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+           AND (l.locktype IN ('relation', 'tuple') AND l.relation = to_regclass(:table)::oid
+                OR l.locktype = 'advisory')
+        UNION ALL  -- whoever waits for another's row waits for the end of that one's transaction
+        SELECT l.* FROM pg_catalog.pg_locks l WHERE l.locktype = 'transactionid' AND NOT l.granted
+           AND l.pid IN (SELECT pid FROM pg_catalog.pg_locks
+                          WHERE locktype = 'relation' AND relation = to_regclass(:table)::oid)
+           AND l.pid <> ALL (:own) AND l.pid <> pg_catalog.pg_backend_pid()
+    )
+    SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, '') AS application,
            coalesce(a.usename, '') AS role,
-           CASE WHEN a.client_addr IS NULL THEN 'local' ELSE host(a.client_addr) END AS client,
-           coalesce(a.state, 'unknown') AS state,
+           CASE WHEN a.client_addr IS NOT NULL THEN host(a.client_addr)
+                WHEN a.backend_start IS NOT NULL THEN 'local' ELSE '' END AS client,
+           coalesce(a.state, '') AS state,
            extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start))::float8
                AS age,
-           coalesce(a.query, '') AS query, l.locktype, l.mode, l.granted
-    FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-    WHERE l.pid <> pg_catalog.pg_backend_pid()
-      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-      AND (l.locktype = 'relation' AND l.relation = to_regclass(:table)::oid OR l.locktype = 'advisory')
-    ORDER BY age DESC, a.pid, l.mode
+           coalesce(a.query, '') AS query, l.locktype, l.mode, l.granted,
+           CASE WHEN l.granted THEN '{}' ELSE pg_catalog.pg_blocking_pids(l.pid) END AS awaited
+    FROM here l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+    ORDER BY age DESC NULLS LAST, l.pid, l.granted DESC, l.mode
 """
 _HINDERS_ROW_WRITES = frozenset(
-    ["RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock"]
-    + ["ExclusiveLock", "AccessExclusiveLock"]
+    ["ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"]
+    + ["RowShareLock", "RowExclusiveLock"]
 )
 """Table lock modes with which a session can keep an UPDATE waiting: those that conflict with ROW EXCLUSIVE
-(PostgreSQL's table 13.2), and ROW EXCLUSIVE itself, which a session holds whose uncommitted change has the row."""
+(PostgreSQL's table 13.2), and those that come with a lock on a row: ROW SHARE (``SELECT ... FOR UPDATE``) and
+ROW EXCLUSIVE itself (an uncommitted change)."""
 _QUERY_LENGTH = 120
+NOT_SHOWN = "not shown to this role"
+"""PostgreSQL shows what a session does only to its own role, to superusers and to ``pg_read_all_stats``."""
 
 
-def blockers(connection: Connection, table: str, hide: Callable[[str], str]) -> tuple[Blocker, ...]:
+def blockers(
+    connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int] = ()
+) -> tuple[Blocker, ...]:
     """Who holds or awaits a lock on `table` (as ``regclass`` reads it), or an advisory lock in its database.
 
-    Empty on dialects other than PostgreSQL.  What the role may not see is as the server words it.
+    Empty on dialects other than PostgreSQL.
+
+    Args:
+        connection: through which to ask.
+        table: the version table, quoted.
+        hide: takes the secrets out of another session's query.
+        own: the process ids of the tool's own sessions, which are no news.
     """
     if connection.dialect.name != "postgresql":
         return ()
     sessions: dict[int, list[dict[str, Any]]] = {}
-    for lock in query(connection, _BLOCKERS, table=table):
+    for lock in query(connection, _BLOCKERS, table=table, own=[0, *own]):
         sessions.setdefault(lock["pid"], []).append(lock)
     return tuple(_blocker(locks, table, hide) for locks in sessions.values())
 
 
 def _blocker(locks: list[dict[str, Any]], table: str, hide: Callable[[str], str]) -> Blocker:
     one = locks[0]
-    modes = [
-        ("advisory lock" if lock["locktype"] == "advisory" else lock["mode"])
-        + ("" if lock["granted"] else " (waiting)")
-        for lock in locks
-    ]
     hinders = any(lk["locktype"] == "relation" and lk["granted"] and lk["mode"] in _HINDERS_ROW_WRITES for lk in locks)
     shortened = " ".join(hide(one["query"]).split())
     if len(shortened) > _QUERY_LENGTH:
         shortened = shortened[: _QUERY_LENGTH - 3] + "..."
+    hidden = not one["state"]
     return Blocker(
         pid=one["pid"],
-        application=hide(one["application"]),
+        application=hide(one["application"]) or NOT_SHOWN,
         role=one["role"],
-        client=one["client"],
-        state=one["state"],
-        age_seconds=round(float(one["age"]), 1),
-        query=shortened,
-        locks=tuple(dict.fromkeys(modes)),
+        client=one["client"] or NOT_SHOWN,
+        state=one["state"] or NOT_SHOWN,
+        age_seconds=None if one["age"] is None else round(float(one["age"]), 1),
+        query="" if hidden else shortened,
+        locks=tuple(dict.fromkeys(_mode(lock) for lock in locks if lock["granted"] and lock["locktype"] != "tuple")),
+        awaits=tuple(dict.fromkeys(_mode(lock) + _held_by(lock) for lock in locks if not lock["granted"])),
         blocks=(table,) if hinders else (),
         end_command=f"SELECT pg_terminate_backend({one['pid']});",
     )
+
+
+def _mode(lock: Mapping[str, Any]) -> str:
+    kinds = {"advisory": "advisory lock", "transactionid": "a row", "tuple": "a row"}
+    return kinds.get(lock["locktype"], str(lock["mode"]))
+
+
+def _held_by(lock: Mapping[str, Any]) -> str:
+    return f" (after {', '.join(f'pid {pid}' for pid in sorted(set(lock['awaited'])))})" if lock["awaited"] else ""
 
 
 def own_engine(engine: Engine) -> Engine:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
@@ -37,16 +37,19 @@ def parse(text: str) -> URL:
     try:
         return make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise BadUrl("it is not of the form driver://user:password@host:port/database") from error
+        raise BadUrl("it does not have a URL's form") from error
 
 
 def with_installed_driver(url: URL, configured: str | None) -> URL:
     """`url` with the driver of the `configured` URL if both are of one kind, else one that is installed.
 
+    Raises:
+        BadUrl: SQLAlchemy has no such dialect.
+
     SQLAlchemy 2.1 changed the default driver of ``postgresql://`` from psycopg2 to psycopg.
     """
     if "+" in url.drivername:
-        return url
+        return _known(url)
     if configured:
         try:
             theirs = make_url(configured).drivername
@@ -56,6 +59,14 @@ def with_installed_driver(url: URL, configured: str | None) -> URL:
             url = url.set(drivername=theirs)
     if url.drivername == "postgresql" and _default_driver() != "psycopg2" and not importlib.util.find_spec("psycopg"):
         url = url.set(drivername="postgresql+psycopg2")
+    return _known(url)
+
+
+def _known(url: URL) -> URL:
+    try:
+        url.get_dialect()
+    except (NoSuchModuleError, ImportError) as error:
+        raise BadUrl(f"SQLAlchemy knows no database or driver {url.drivername}") from error
     return url
 
 
@@ -68,6 +79,11 @@ def masked(url: URL) -> str:
     """`url` for people: no password, no options (they may hold keys), ``***`` where a password was."""
     shown = url.set(query={k: v for k, v in url.query.items() if k in ("host", "port", "sslmode", "ssl")})
     return shown.render_as_string(hide_password=True)
+
+
+def without_password(url: URL) -> URL:
+    """`url` with nothing in the password's place (``URL.set`` takes None for "as it is")."""
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
 
 
 def host_of(url: URL) -> str | None:
@@ -100,8 +116,12 @@ def same_database(one: URL, other: URL) -> bool:
     if one.get_backend_name() == "sqlite":
         return _file(one) == _file(other)
     hosts = host_of(one), host_of(other)
-    same_host = hosts[0] == hosts[1] or (is_local(hosts[0]) and is_local(hosts[1]))
+    same_host = _canonical(hosts[0]) == _canonical(hosts[1]) or (is_local(hosts[0]) and is_local(hosts[1]))
     return same_host and port_of(one) == port_of(other) and one.database == other.database
+
+
+def _canonical(host: str | None) -> str | None:
+    return host and host.lower().rstrip(".")
 
 
 def _file(url: URL) -> Path | None:
@@ -114,6 +134,19 @@ def name_of(url: URL) -> str:
         return str(_file(url) or ":memory:")
     host = host_of(url)
     return f"{url.database} at {f'{host}:{port_of(url)}' if host else 'a local socket'}"
+
+
+def with_defaults(url: URL, environment: Mapping[str, str]) -> URL:
+    """`url` with what libpq takes from the environment, or from the role's name, where the URL is silent."""
+    if url.get_backend_name() != "postgresql":
+        return url
+    port = environment.get("PGPORT", "")
+    user = url.username or environment.get("PGUSER")
+    return url.set(
+        host=url.host or (None if url.query.get("host") else environment.get("PGHOST")),
+        port=url.port or (int(port) if port.isdigit() and not url.query.get("port") else None),
+        database=url.database or environment.get("PGDATABASE") or user,
+    )
 
 
 def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapping[str, Any]) -> URL:

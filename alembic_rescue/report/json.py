@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from enum import Enum
 from typing import Any
 
 from alembic_rescue import receipts
@@ -54,9 +55,19 @@ def receipt_list(found: Sequence[Receipt]) -> dict[str, Any]:
     return {**content, "receipts": [{**receipts.to_json(r), "path": str(r.path)} for r in found]}
 
 
-def dumped(content: Mapping[str, Any]) -> str:
-    """The document as text, with its closing newline."""
-    return json.dumps(content, indent=2, default=str) + "\n"
+def dumped(content: Mapping[str, Any], hide: Callable[[str], str]) -> str:
+    """The document as text, with its closing newline; `hide` is applied to its values, so that it stays JSON."""
+    return json.dumps(_hidden(content, hide), indent=2) + "\n"
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _hidden(one, hide) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(one, hide) for one in value]
+    if isinstance(value, Enum):
+        return value.value
+    return value if value is None or isinstance(value, (bool, int, float)) else hide(str(value))
 
 
 def _database(part: DatabaseReport) -> dict[str, Any]:

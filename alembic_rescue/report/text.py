@@ -15,6 +15,10 @@ from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "yellow"}
 _SHOWN_PENDING = 5
+_WIDE_ENOUGH_FOR_RECEIPTS = 100
+"""Columns; in fewer a table of receipts would break its words."""
+_SHOWN_REVISIONS = 50
+"""More rows than this help nobody at a terminal; the JSON has them all."""
 
 
 class _Page:
@@ -130,9 +134,9 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
-    table = _table("Receipt", "Database", "Before", "After", "State", "Reason")
-    for receipt in found:
-        table.add_row(
+    names = ("Receipt", "Database", "Before", "After", "State", "Reason")
+    lines = [
+        (
             receipt.id,
             receipt.database.name,
             rows(receipt.rows_before),
@@ -140,7 +144,18 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
             receipt.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
             receipt.reason,
         )
-    page.table(table)
+        for receipt in found
+    ]
+    if width < _WIDE_ENOUGH_FOR_RECEIPTS:
+        for line in lines:
+            for name, value in zip(names, line, strict=True):
+                page.line(_fact(name, value))
+            page.line()
+    else:
+        table = _table(*names)
+        for line in lines:
+            table.add_row(*line)
+        page.table(table)
     page.line(f"In {folder}. To take one back: alembic-rescue undo RECEIPT")
     return page.text()
 
@@ -217,11 +232,13 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _revisions(page: _Page, revisions: Iterable[Revision]) -> None:
+def _revisions(page: _Page, revisions: Sequence[Revision]) -> None:
     table = _table("", "Revision", "", "File")
-    for revision in revisions:
+    for revision in revisions[:_SHOWN_REVISIONS]:
         table.add_row("", revision.revision, Text(revision.doc), Text(revision.path, "dim"))
     page.table(table)
+    if len(revisions) > _SHOWN_REVISIONS:
+        page.indented(f"and {len(revisions) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
 
 
 def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
@@ -230,14 +247,17 @@ def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
     page.line()
     page.line("Sessions that hold or await locks here", "bold")
     for one in blockers:
-        age = f"{one.age_seconds:.0f} s"
+        age = "" if one.age_seconds is None else f", for {one.age_seconds:.0f} s"
         page.indented(
             Text.assemble(
                 (f"pid {one.pid}", "bold"),
-                f"  {one.state}, for {age}  {one.application}, role {one.role}, {one.client}",
+                f"  {one.state}{age}  {one.application}, role {one.role}, {one.client}",
             )
         )
-        page.indented(f"holds: {', '.join(one.locks)}", 4)
+        if one.locks:
+            page.indented(f"holds: {', '.join(one.locks)}", 4)
+        if one.awaits:
+            page.indented(f"awaits: {', '.join(one.awaits)}", 4)
         if one.query:
             page.indented(f"last query: {one.query}", 4)
         page.indented(f"to end it: {one.end_command}", 4)

@@ -1,0 +1,241 @@
+"""What is done to every connection that env.py opens, by SQLAlchemy's public events, for the time of one run.
+
+* ``do_connect``: timeouts, and ``--url`` laid over env.py's own address;
+* ``engine_connect``: the session's settings, through the driver's cursor (SQL through SQLAlchemy would begin a
+  transaction, and break ``engine.begin()``), and AUTOCOMMIT for the stamp;
+* ``handle_error``: on a lock timeout, who holds the lock;
+* ``checkin``: a connection that was touched is closed, and never goes back to the application's pool.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from alembic import context as alembic_context
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.pool import Pool
+
+from alembic_rescue import errors, poolers, sessions, urls
+from alembic_rescue.model import Blocker
+from alembic_rescue.project import Project
+
+_OPENED_AT = "alembic_rescue.opened_at"
+_AS_ASKED = "alembic_rescue.as_asked"
+_TOUCHED = "alembic_rescue.touched"
+_OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The drivers' own connections that a run opened and that may still be open."""
+
+
+class Hold:
+    """Takes hold of the connections of one run of env.py; `listeners` are to be active while it runs."""
+
+    def __init__(self, project: Project, *, read_only: bool) -> None:
+        self.read_only = read_only
+        """The server itself refuses writes on every session; otherwise they are in AUTOCOMMIT."""
+        self.attempted: list[URL] = []
+        """Where env.py connected to or tried to, without passwords, the last one last."""
+        self.blocking: list[Blocker] = []
+        """Who held the lock, where a run ended in a lock timeout."""
+        self.failures: list[BaseException] = []
+        """What went wrong with connections and statements, the last one last: env.py may swallow it."""
+        self.writes_to: str | None = None
+        """The version table, once the first statement that changes it was let through."""
+        self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
+        """Stands in for the server's timeouts behind a pooler."""
+        self._project = project
+        self._asked_for: URL | None = None
+        """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
+        self.listeners = (
+            *self.watchdog.listeners,
+            (Engine, "do_connect", self._do_connect),
+            (Pool, "connect", self._connect),
+            (Engine, "engine_connect", self._engine_connect),
+            (Engine, "handle_error", self._handle_error),
+            (Pool, "checkin", self._checkin),
+        )
+
+    def _do_connect(self, dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
+        chosen = self._project.url
+        if chosen is not None:
+            try:
+                at = urls.laid_over(chosen, dialect, cargs, cparams)
+            except errors.UrlNotHeeded as error:
+                raise self._kept(error) from None
+            urls.require_encryption(at, dialect.driver, cparams, os.environ)
+        else:
+            at = _address(dialect, cargs, cparams)
+        self._project.secrets.add(cparams.get("password"), cparams.get("passwd"))
+        self._project.secrets.add_public(at.username, at.host, at.database)
+        for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
+            cparams.setdefault(name, value)
+        self._asked_for = urls.without_password(at)
+        self.attempted.append(self._asked_for)
+        if dialect.name == "sqlite" and not _is_there(at):
+            raise self._kept(
+                errors.DatabaseMissing(
+                    urls.name_of(at),
+                    "there is no such file",
+                    "looking makes none. Check the URL: its path is relative to the working directory, "
+                    "and an absolute one has four slashes, sqlite:////srv/shop.db",
+                )
+            )
+
+    def _connect(self, dbapi_connection: Any, record: Any) -> None:
+        asked_for, self._asked_for = self._asked_for, None
+        record.info[_AS_ASKED] = asked_for is not None
+        if at := _told_by_driver(poolers.raw_connection(dbapi_connection), asked_for) or asked_for:
+            record.info[_OPENED_AT] = at
+        _remember(dbapi_connection)
+
+    def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
+        if self._project.url is not None and not connection.info.get(_AS_ASKED):
+            raise self._kept(
+                errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
+            )
+        connection.info[_TOUCHED] = True
+        _remember(connection.connection)  # it may have been in the application's pool before
+        if not poolers.is_pooled(connection):
+            dialect = connection.dialect.name
+            _set_up(connection, sessions.settings(dialect, self._project.timeouts, read_only=self.read_only))
+        elif self.read_only:
+            poolers.hold_read_only(connection)
+        if not self.read_only:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _handle_error(self, failed: Any) -> None:
+        original = failed.original_exception
+        if isinstance(original, Exception):
+            self.failures.append(failed.sqlalchemy_exception or original)
+        code = getattr(original, "pgcode", getattr(original, "sqlstate", None))
+        timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
+        if self.blocking or not timed_out:
+            return
+        table = "alembic_version"
+        with suppress(Exception):  # env.py may not have come as far as configure()
+            context = alembic_context.get_context()
+            table = sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
+        with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
+            self.blocking.extend(sessions.blockers(connection, table, self._project.secrets.hide, own_sessions()))
+
+    def _kept(self, error: errors.RescueError) -> errors.RescueError:
+        self.failures.append(error)
+        return error
+
+    def _checkin(self, dbapi_connection: Any, record: Any) -> None:
+        if dbapi_connection is not None and record.info.pop(_TOUCHED, False):
+            record.invalidate()
+
+
+@contextmanager
+def listening(*listeners: tuple[Any, str, Any]) -> Iterator[None]:
+    """Have the listeners (target, event, function) active in the block."""
+    for target, name, listener in listeners:
+        event.listen(target, name, listener)
+    try:
+        yield
+    finally:
+        for target, name, listener in listeners:
+            event.remove(target, name, listener)
+
+
+def opened_at(connection: Connection) -> URL:
+    """The URL that `connection` was really opened with, passwords left out; the engine's where that is unknown."""
+    recorded = connection.info.get(_OPENED_AT)
+    return recorded if isinstance(recorded, URL) else urls.without_password(connection.engine.url)
+
+
+def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """Run a SELECT through the driver's cursor, unseen by SQLAlchemy: for use inside its events."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql)
+        return [tuple(row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()
+
+
+def own_sessions() -> set[int]:
+    """The process ids of the sessions that a run opened, where the driver tells them."""
+    told: set[int] = set()
+    for raw in tuple(_OPEN):
+        with suppress(Exception):  # another driver, or closed by now
+            told.add(int(raw.info.backend_pid))
+    return told
+
+
+def _remember(dbapi_connection: Any) -> None:
+    with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
+        _OPEN.add(poolers.raw_connection(dbapi_connection))
+
+
+def cancel_running() -> None:
+    """Ask the server to cancel what the tool's connections are running (from another thread: on Ctrl-C)."""
+    for connection in tuple(_OPEN):  # the other thread may change it
+        poolers.cancel(connection)
+
+
+def _set_up(connection: Connection, statements: tuple[str, ...]) -> None:
+    if not statements:
+        return
+    raw = connection.connection
+    cursor = raw.cursor()
+    try:
+        for statement in statements:
+            cursor.execute(statement)
+    finally:
+        cursor.close()
+    raw.commit()  # a SET is undone by the rollback of the transaction that it was made in
+
+
+def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> URL:
+    """The URL that connect arguments stand for, without password."""
+    name = f"{dialect.name}+{dialect.driver}"
+    if dialect.name == "sqlite":
+        return URL.create(name, database=str(cargs[0]) if cargs else str(cparams.get("database", "")))
+    arguments = {**_from_dsn(cparams.get("dsn") or (cargs[0] if cargs else "")), **cparams}
+    host = str(arguments.get("host") or os.environ.get("PGHOST") or "")
+    port = str(arguments.get("port") or os.environ.get("PGPORT") or "")
+    return URL.create(
+        name,
+        username=arguments.get("user") or os.environ.get("PGUSER"),
+        host=None if host.startswith("/") else host or None,
+        port=int(port) if port.isdigit() else None,
+        database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
+        query={"host": host} if host.startswith("/") else {},
+    )
+
+
+def _told_by_driver(raw: Any, asked_for: URL | None) -> URL | None:
+    """Where libpq says that it connected to: it knows PGHOST, service files, and which of several hosts it took."""
+    info: Any = getattr(raw, "info", None)
+    if not (hasattr(info, "dsn_parameters") or hasattr(info, "get_parameters")):  # psycopg2, psycopg
+        return None
+    query: dict[str, Any] = dict(asked_for.query) if asked_for else {}
+    query.update(host=info.host, port=str(info.port))
+    if not info.host.startswith("/"):
+        del query["host"], query["port"]
+    return URL.create(
+        asked_for.drivername if asked_for else "postgresql",
+        username=info.user,
+        host=None if "host" in query else info.host,
+        port=None if "port" in query else info.port,
+        database=info.dbname,
+        query=query,
+    )
+
+
+def _from_dsn(dsn: object) -> dict[str, str]:
+    return dict(re.findall(r"(\w+)=(\S+)", dsn)) if isinstance(dsn, str) else {}
+
+
+def _is_there(url: URL) -> bool:
+    """SQLite makes the file that it does not find: looking must not."""
+    name = url.database or ""
+    return not name or name == ":memory:" or name.startswith("file:") or Path(name).exists()

@@ -1,0 +1,139 @@
+"""The reference incident, act by act."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from alembic_rescue.demo.stage import Stage, staged
+
+DATABASE = "documents"
+STUCK = "documents_stuck"
+"""A copy of the database as the first act found it, for trying things out."""
+LATEST = "aae3309a2a8b"
+
+_DATA = (
+    "INSERT INTO users (id, email) VALUES (1, 'ada@example.org'), (2, 'grace@example.org')",
+    """
+    INSERT INTO documents (id, title, owner_id) VALUES
+        ('6f1c1f0e-3b0f-4f4e-9a61-0d8a7a3f6a01', 'Minutes', 1),
+        ('0b8f3a52-7c55-4d0c-8a43-2f1f6f0c9b02', 'Contract', 2),
+        ('c2a9d7e4-51b8-4b7e-b1de-9e4c5d2a7f03', 'Draft', NULL)
+    """,
+)
+_FAILURE = r"INFO |sqlalchemy\.exc|\[SQL"
+"""The lines of a log and its traceback that say it all."""
+
+
+def incident(keep: Path | None, say: Callable[[str], object]) -> None:
+    """Play all acts.
+
+    Args:
+        keep: a folder to leave project and database in.
+        say: takes what is to be shown.
+
+    Raises:
+        RescueError: the demo cannot be played, or a step did not go as it should.
+    """
+    with staged(keep, say) as stage:
+        stage.tell(
+            f"PostgreSQL {stage.server.version} of the demo's own runs in {stage.folder}, "
+            "with the backend of the reference incident beside it."
+        )
+        for act in ACTS:
+            act(stage)
+        stage.tell("Read on in README.md, or with alembic-rescue --help.")
+        if keep is None:
+            stage.tell("To try it out yourself: alembic-rescue demo --keep DIR")
+        else:
+            reset(stage)
+            _say_what_is_kept(stage)
+
+
+def version_is_behind(stage: Stage) -> None:
+    """The objects are there, and only the version is behind: stamp."""
+    stage.open(DATABASE)
+    stage.tell(
+        "The incident's database stands at b354d12d1e7d, although the objects of the next two revisions are there. "
+        "To get there, these two are run for real, and then the version alone is set back."
+    )
+    stage.run("alembic upgrade 774225e563ca", shows="65e4b4ef883d -> 774225e563ca")
+    stage.server.run(DATABASE, *_DATA)
+    stage.run("alembic stamp b354d12d1e7d", shows="774225e563ca -> b354d12d1e7d")
+    stage.server.new_database(STUCK, template=DATABASE)
+
+    stage.tell("The deployment, stuck: 774225e563ca swallows an error, and then its version cannot be recorded.")
+    stage.run("alembic upgrade head", fails=True, shows="InFailedSqlTransaction", only=_FAILURE)
+
+    stage.tell("Where does the database stand?")
+    stage.run("alembic-rescue diagnose", shows="b354d12d1e7d")
+    stage.tell(
+        "So it says to look, for a stamp hides for ever what is not there. In this database they are there: "
+        "the tables tags, document_reviews and document_ai_suggestions, the three enum types, "
+        "and the columns documents.status and documents.version."
+    )
+    _check_objects(stage)
+    stage.tell("What would a stamp do?")
+    stage.run("alembic-rescue plan 774225e563ca", shows="Ready")
+    stage.tell("Do it. With --yes there is no question.")
+    stage.run("alembic-rescue stamp 774225e563ca --yes", shows="Stamped and verified")
+    stage.tell("The next deployment goes through.")
+    stage.run("alembic upgrade head", shows=f"-> {LATEST}")
+    stage.run("alembic current", shows=f"{LATEST} (head)")
+    kept = "SELECT count(*) FROM documents WHERE pg_typeof(id) = 'uuid'::regtype"
+    stage.check("the documents were kept", DATABASE, kept, "3")
+    stage.tell("The documents written before are still there, with UUIDs for identifiers now.")
+
+
+Act = Callable[[Stage], None]
+ACTS: Sequence[Act] = (version_is_behind,)
+"""Each begins with an empty database of its own."""
+
+
+def reset(stage: Stage) -> None:
+    """Put the first act's database back to where the deployment is stuck."""
+    stage.server.new_database(DATABASE, template=STUCK)
+
+
+def _check_objects(stage: Stage) -> None:
+    for table in ("tags", "document_reviews", "document_ai_suggestions"):
+        stage.check(f"there is a table {table}", DATABASE, f"SELECT to_regclass('{table}') IS NOT NULL", "t")
+    for enum in ("document_status", "review_decision", "suggestion_status"):
+        stage.check(f"there is a type {enum}", DATABASE, f"SELECT to_regtype('{enum}') IS NOT NULL", "t")
+    columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'documents' AND column_name IN "
+    stage.check("both columns are there", DATABASE, columns + "('status', 'version')", "2")
+
+
+def _say_what_is_kept(stage: Stage) -> None:
+    """The commands for trying things out, each on a line of its own to be copied; they work in this order."""
+    python, folder = shlex.quote(sys.executable), shlex.quote(str(stage.folder))
+    stage.tell("Kept, with the database stuck again and the server running. To try things out:")
+    stage.say(
+        f"""
+    cd {shlex.quote(str(stage.project))}{_path_of_the_commands()}
+    alembic upgrade head                  # fails
+    alembic-rescue diagnose
+    alembic-rescue plan 774225e563ca
+    alembic-rescue stamp 774225e563ca     # asks first
+    alembic-rescue undo                   # the way back, as long as no migration ran
+    alembic-rescue stamp 774225e563ca
+    alembic upgrade head                  # goes through
+
+    {python} -m alembic_rescue.demo reset {folder}     # stuck again
+    {python} -m alembic_rescue.demo stop {folder}      # the server
+    {python} -m alembic_rescue.demo start {folder}
+    {python} -m alembic_rescue.demo remove {folder}    # everything
+"""
+    )
+
+
+def _path_of_the_commands() -> str:
+    """The line that makes a shell find them, where it would not by itself."""
+    folder = Path(sys.executable).parent
+    known = shutil.which("alembic-rescue")
+    if known is not None and Path(known).parent == folder:
+        return ""
+    return f"\n    export PATH={shlex.quote(str(folder))}:$PATH"

@@ -1,0 +1,112 @@
+"""What a look at a database gives to think about, and the one thing to do about it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from alembic_rescue import errors, urls
+from alembic_rescue.errors import RescueError
+from alembic_rescue.model import Action, Database, Note, Recommendation, Revision
+
+
+def note(error: RescueError) -> Note:
+    """An error as a value."""
+    return Note(error.code, error.message, error.help)
+
+
+def of(database: Database) -> tuple[Note, ...]:
+    """What a person should know, though it refuses nothing."""
+    table = database.identity.table
+    found = []
+    if not database.version_table_exists:
+        found.append(
+            Note(
+                "version-table-missing",
+                f"there is no version table {table}: for Alembic nothing is applied (base)",
+                "if migrations did run here, this is the wrong database, schema or table name; "
+                "a stamp would mark every revision up to the target as applied",
+            )
+        )
+    elif not database.current_heads:
+        found.append(
+            Note(
+                "version-table-empty",
+                f"the version table {table} has no row: for Alembic nothing is applied (base)",
+                "if migrations did run here, the row was lost; "
+                "a stamp would mark every revision up to the target as applied",
+            )
+        )
+    if database.pooled:
+        found.append(
+            Note(
+                "behind-a-pooler",
+                f"a connection pooler stands between here and {database.identity.name}",
+                "no setting of its sessions is touched, each transaction is held read-only instead. Where there is a "
+                "direct address (often port 5432 instead of 6543), prefer it: --url",
+            )
+        )
+    found += [
+        Note(
+            "blocked",
+            f"session {blocker.pid} ({blocker.state}, {blocker.application}) holds a lock on {table}",
+            f"a stamp would wait for it and give up; to end that session: {blocker.end_command}",
+        )
+        for blocker in database.blockers
+        if blocker.blocks
+    ]
+    return tuple(found)
+
+
+def hindrance(database: Database) -> RescueError | None:
+    """What would keep any stamp from being written, whatever its target."""
+    identity = database.identity
+    if database.read_only:
+        return errors.ReadOnlyServer(identity.name, database.read_only)
+    if database.missing_privileges:
+        return errors.PermissionDenied(identity.role or "in use", errors.listed(database.missing_privileges))
+    return None
+
+
+def other_database(database: Database, environment: Mapping[str, str]) -> tuple[Note, ...]:
+    """The refusal where DATABASE_URL names another database than the one that env.py opened."""
+    named = environment.get("DATABASE_URL")
+    if not named:
+        return ()
+    try:
+        theirs = urls.with_defaults(urls.parse(named), environment)
+    except errors.BadUrl:
+        return ()
+    opened = urls.parse(database.identity.url)
+    if urls.same_database(theirs, opened):
+        return ()
+    return (note(errors.OtherDatabase("DATABASE_URL", urls.name_of(theirs), urls.name_of(opened))),)
+
+
+def unproved(skipped: Sequence[Revision]) -> tuple[Note, ...]:
+    """That nothing was checked of what a stamp would skip."""
+    if not skipped:
+        return ()
+    names = errors.listed(revision.revision for revision in skipped)
+    return (
+        Note(
+            "not-proved",
+            f"this version does not check that what {names} would create is there",
+            "stamping marks them as applied for ever: if their tables are not there, Alembic will never make them. "
+            "Look at the database first",
+        ),
+    )
+
+
+def recommend(hindrances: Sequence[Note], todo: Sequence[str]) -> Recommendation:
+    """The one thing to do with a database of which `todo` is pending."""
+    if hindrances:
+        return Recommendation(Action.STOP, None, hindrances[0].message)
+    if not todo:
+        return Recommendation(Action.NOTHING, None, "the database stands at the latest revision")
+    return Recommendation(
+        Action.STOP,
+        None,
+        f"{len(todo)} {'revision is' if len(todo) == 1 else 'revisions are'} pending, and this version does not check "
+        "whether what they create is there. Compare by hand: nothing there: mend the migration and run alembic "
+        "upgrade; all of it there: alembic-rescue plan REVISION, with the last revision that is there",
+    )

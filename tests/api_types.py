@@ -1,0 +1,38 @@
+"""How the Python API is used, for the type checker: `make check` reads this file, no test runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic_rescue import (
+    Outcome,
+    Project,
+    Receipt,
+    Refusal,
+    Report,
+    RescueError,
+    diagnose,
+    list_receipts,
+    load,
+    plan,
+    stamp,
+    undo,
+)
+
+
+def rescue(target: str, folder: Path) -> int:
+    """Every verb, with its types."""
+    project: Project = load("alembic.ini", url="postgresql://localhost/shop", lock_timeout=2)
+    report: Report = diagnose(project)
+    heads: tuple[str, ...] = report.databases[0].database.current_heads
+    try:
+        if plan(project, target).outcome is Outcome.READY:
+            stamp(project, target, confirm=lambda planned: bool(planned.databases), folder=folder, reason="stuck")
+    except Refusal as refusal:
+        code: str = refusal.code
+        return len(code)
+    except RescueError as error:
+        return error.exit_status
+    receipts: list[Receipt] = list_receipts(folder)
+    undo(project, receipts[-1].id, confirm=lambda _: True, folder=folder)
+    return len(heads)

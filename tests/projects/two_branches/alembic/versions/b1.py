@@ -1,0 +1,14 @@
+"""bbbb0001"""
+
+revision = "bbbb0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    pass
+
+
+def downgrade():
+    pass

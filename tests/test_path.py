@@ -1,0 +1,716 @@
+"""The path check: what a stamp would skip and leave, or which refusal; and the same by the installed command."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.script.revision import RevisionError, RevisionMap
+
+from alembic_rescue import Refusal
+from alembic_rescue import path as paths
+from tests.conftest import ProjectCopy
+from tests.graphs import Node, revision_map, write_project
+
+INCIDENT = revision_map(
+    Node("b354d12d1e7d"),
+    Node("65e4b4ef883d", ("b354d12d1e7d",)),
+    Node("774225e563ca", ("65e4b4ef883d",)),
+    Node("d47310025be2", ("774225e563ca",)),
+    Node("aae3309a2a8b", ("d47310025be2",)),
+)
+"""One line, and nothing else."""
+
+DIAMOND = revision_map(
+    Node("trunk"),
+    Node("left1", ("trunk",)),
+    Node("left2", ("left1",)),
+    Node("right1", ("trunk",)),
+    Node("right2", ("right1",)),
+    Node("merged", ("left2", "right2")),
+    Node("after", ("merged",)),
+)
+"""One base that branches, and comes together again."""
+
+BASES = revision_map(
+    Node("shop1", labels=("shop",)),
+    Node("shop2", ("shop1",)),
+    Node("shop3", ("shop2",)),
+    Node("plug1", labels=("plugin",)),
+    Node("plug2", ("plug1",)),
+)
+"""Two bases, each a labelled line of its own."""
+
+DEPENDENT = revision_map(
+    Node("shop1", labels=("shop",)),
+    Node("shop2", ("shop1",)),
+    Node("shop3", ("shop2",)),
+    Node("plug1", labels=("plugin",)),
+    Node("plug2", ("plug1",), depends_on=("shop2",)),
+    Node("plug3", ("plug2",)),
+)
+"""Two bases; a revision of the one needs one of the other."""
+
+
+def refusal_of(graph: RevisionMap, current: list[str], target: str) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        paths.find_path(graph, current, target)
+    assert refused.value.exit_status == 3
+    return refused.value
+
+
+# --- one line ----------------------------------------------------------------------------------------------------
+
+
+def test_the_incident_skips_two_revisions_and_leaves_two_pending():
+    path = paths.find_path(INCIDENT, ["b354d12d1e7d"], "774225e563ca")
+    assert path.targets == ("774225e563ca",)
+    assert path.skipped == ("65e4b4ef883d", "774225e563ca")
+    assert path.heads_after == ("774225e563ca",)
+    assert path.pending_after == ("d47310025be2", "aae3309a2a8b")
+    (stamp,) = path.stamps
+    assert (stamp.revisions, stamp.rows_before, stamp.rows_after) == (
+        ("774225e563ca",),
+        ("b354d12d1e7d",),
+        ("774225e563ca",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("774225e563ca", "774225e563ca"),
+        ("7742", "774225e563ca"),
+        ("77", "774225e563ca"),
+        ("head", "aae3309a2a8b"),
+        ("heads", "aae3309a2a8b"),
+        ("+1", "65e4b4ef883d"),
+        ("+2", "774225e563ca"),
+        ("65e4b4ef883d+1", "774225e563ca"),
+        ("65e4+1", "774225e563ca"),
+        ("d47310025be2-1", "774225e563ca"),
+        ("7742@head", "aae3309a2a8b"),
+    ],
+)
+def test_a_target_may_be_written_as_for_alembic(written, meant):
+    assert paths.find_path(INCIDENT, ["b354d12d1e7d"], written).targets == (meant,)
+
+
+def test_already_there_is_nothing_to_do():
+    path = paths.find_path(INCIDENT, ["774225e563ca"], "7742")
+    assert path.nothing_to_do
+    assert path.skipped == path.stamps == ()
+    assert path.heads_after == ("774225e563ca",)
+    assert path.pending_after == ("d47310025be2", "aae3309a2a8b")
+
+
+@pytest.mark.parametrize("target", ["head", "heads"])
+def test_at_the_latest_revision_there_is_nothing_to_do_and_nothing_pending(target):
+    path = paths.find_path(INCIDENT, ["aae3309a2a8b"], target)
+    assert path.nothing_to_do
+    assert path.pending_after == ()
+
+
+def test_an_empty_version_table_means_that_every_revision_up_to_the_target_is_skipped():
+    path = paths.find_path(INCIDENT, [], "774225e563ca")
+    assert path.skipped == ("b354d12d1e7d", "65e4b4ef883d", "774225e563ca")
+    assert path.stamps[0].rows_before == ()
+
+
+def test_from_an_empty_version_table_plus_one_is_the_first_revision():
+    assert paths.find_path(INCIDENT, [], "+1").skipped == ("b354d12d1e7d",)
+
+
+def test_base_is_where_an_empty_version_table_stands_already():
+    path = paths.find_path(INCIDENT, [], "base")
+    assert path.nothing_to_do
+    assert path.targets == path.heads_after == ()
+    assert len(path.pending_after) == 5
+
+
+# --- one line: refused -------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_target_is_refused():
+    refusal = refusal_of(INCIDENT, ["b354d12d1e7d"], "deadbeef")
+    assert refusal.code == "unknown-revision"
+    assert refusal.message == "there is no revision 'deadbeef' in the script directory"
+    assert "alembic history lists them" in refusal.help
+
+
+def test_an_unknown_target_of_few_characters_is_told_that_it_needs_more():
+    refusal = refusal_of(INCIDENT, ["b354d12d1e7d"], "xy")
+    assert refusal.code == "unknown-revision"
+    assert "at least four characters" in refusal.message
+
+
+def test_an_empty_target_is_refused_though_every_id_begins_with_it():
+    refusal = refusal_of(revision_map(Node("only")), [], "")
+    assert refusal.code == "unknown-revision"
+    assert refusal.message.endswith("in the script directory: it is empty")
+
+
+@pytest.mark.parametrize("target", ["head", "heads", "+1", "shop@head", "aaaa"])
+def test_where_there_are_no_revisions_at_all_every_target_is_unknown(target):
+    refusal = refusal_of(revision_map(), [], target)
+    assert refusal.code == "unknown-revision"
+    assert "there are no revisions at all" in refusal.message
+
+
+def test_a_partial_id_that_fits_several_is_refused_with_all_of_them():
+    graph = revision_map(Node("abcd11"), Node("abcd22", ("abcd11",)), Node("ffff00", ("abcd22",)))
+    refusal = refusal_of(graph, [], "abcd")
+    assert refusal.code == "ambiguous-revision"
+    assert refusal.message == "'abcd' fits several revisions: abcd11 and abcd22"
+    assert "more characters" in refusal.help
+
+
+def test_a_partial_id_that_also_begins_a_label_is_refused_with_both():
+    graph = revision_map(Node("plug1", labels=("plugin",)), Node("other", ("plug1",)))
+    refusal = refusal_of(graph, [], "plug")
+    assert refusal.code == "ambiguous-revision"
+    assert refusal.message == "'plug' fits several revisions: plug1 and plugin"
+
+
+def test_a_partial_id_on_a_branch_is_ambiguous_only_among_that_branch():
+    graph = revision_map(
+        Node("main1", labels=("main",)), Node("main22", ("main1",)), Node("main23", ("main22",)), Node("main24x")
+    )
+    refusal = refusal_of(graph, [], "main1@main2")
+    assert refusal.code == "ambiguous-revision"
+    assert refusal.message == "'main1@main2' fits several revisions: main22 and main23"
+
+
+@pytest.mark.parametrize("target", ["65e4b4ef883d", "65e4", "774225e563ca-1"])
+def test_a_target_behind_the_current_revision_is_refused(target):
+    refusal = refusal_of(INCIDENT, ["d47310025be2"], target)
+    assert refusal.code == "target-behind-current"
+    assert refusal.message == "65e4b4ef883d is behind the database's current revision d47310025be2"
+    assert "stamping backwards would make Alembic run 774225e563ca and 1 more again" in refusal.help
+    assert "alembic-rescue diagnose" in refusal.help
+
+
+def test_base_is_behind_every_current_revision():
+    refusal = refusal_of(INCIDENT, ["b354d12d1e7d"], "base")
+    assert refusal.code == "target-behind-current"
+    assert refusal.message == "base is behind the database's current revision b354d12d1e7d"
+    assert "run b354d12d1e7d again" in refusal.help
+
+
+def test_counting_down_from_the_current_revision_is_behind_it():
+    refusal = refusal_of(INCIDENT, ["d47310025be2"], "-1")
+    assert refusal.code == "target-behind-current"
+    assert refusal.message == "-1 is behind the database's current revision d47310025be2"
+
+
+@pytest.mark.parametrize(("current", "target"), [([], "-1"), ([], "+0"), (["d47310025be2"], "+0")])
+def test_counting_nowhere_is_no_revision(current, target):
+    refusal = refusal_of(INCIDENT, current, target)
+    assert refusal.code == "unknown-revision"
+    assert "it does not count upwards" in refusal.message
+
+
+@pytest.mark.parametrize("target", ["+3", "d47310025be2+2", "aae3+1"])
+def test_counting_further_than_the_scripts_reach_is_refused(target):
+    refusal = refusal_of(INCIDENT, ["774225e563ca"], target)
+    assert refusal.code == "target-above-head"
+    assert refusal.message == f"{target!r} reaches above the last revision (aae3309a2a8b)"
+    assert "count fewer" in refusal.help
+
+
+def test_counting_further_down_than_the_first_revision_is_no_revision():
+    refusal = refusal_of(INCIDENT, [], "65e4b4ef883d-2")
+    assert refusal.code == "unknown-revision"
+    assert "it counts below the first revision" in refusal.message
+
+
+def test_a_current_revision_that_the_scripts_do_not_know_is_refused():
+    refusal = refusal_of(INCIDENT, ["0123456789ab"], "head")
+    assert refusal.code == "unknown-current"
+    assert refusal.message == "the database stands at 0123456789ab, which is not in the script directory"
+    assert "check out the code that was deployed last" in refusal.help
+
+
+def test_a_row_is_known_by_its_full_id_only():
+    assert refusal_of(INCIDENT, ["b354"], "head").code == "unknown-current"
+    assert refusal_of(BASES, ["shop"], "shop3").code == "unknown-current"
+
+
+def test_rows_of_which_one_is_an_ancestor_of_another_are_refused():
+    refusal = refusal_of(INCIDENT, ["774225e563ca", "b354d12d1e7d"], "head")
+    assert refusal.code == "overlapping-current"
+    assert refusal.message == (
+        "the version table holds 774225e563ca and also b354d12d1e7d, which 774225e563ca builds on"
+    )
+    assert "the row b354d12d1e7d is superfluous" in refusal.help
+
+
+def test_rows_overlap_by_depends_on_as_well():
+    refusal = refusal_of(DEPENDENT, ["plug2", "shop1"], "plug3")
+    assert refusal.code == "overlapping-current"
+    assert "plug2 and also shop1" in refusal.message
+
+
+# --- branch points and merge points ------------------------------------------------------------------------------
+
+
+def test_past_a_branch_point_only_the_branch_of_the_target_is_skipped():
+    path = paths.find_path(DIAMOND, ["trunk"], "left2")
+    assert path.skipped == ("left1", "left2")
+    assert path.heads_after == ("left2",)
+    assert path.pending_after == ("right1", "right2", "merged", "after")
+
+
+def test_another_branch_is_beside_and_is_refused_though_alembic_would_begin_it():
+    refusal = refusal_of(DIAMOND, ["left1"], "right1")
+    assert refusal.code == "target-beside-current"
+    assert refusal.message == (
+        "right1 does not descend from the database's current revision left1: it is on another branch"
+    )
+    assert "alembic upgrade" in refusal.help
+
+
+def test_a_merge_point_takes_the_other_branch_along():
+    path = paths.find_path(DIAMOND, ["left1"], "merged")
+    assert set(path.skipped) == {"left2", "right1", "right2", "merged"}
+    assert path.skipped[-1] == "merged"
+    assert path.heads_after == ("merged",)
+
+
+def test_a_merge_point_takes_the_place_of_all_its_rows():
+    path = paths.find_path(DIAMOND, ["left2", "right1"], "merged")
+    assert path.skipped == ("right2", "merged")
+    assert path.heads_after == ("merged",)
+    assert [(stamp.revisions, stamp.purge) for stamp in path.stamps] == [(("merged",), False)]
+
+
+def test_one_of_two_rows_moves_and_the_other_stays():
+    path = paths.find_path(DIAMOND, ["left1", "right1"], "right2")
+    assert path.skipped == ("right2",)
+    assert path.heads_after == ("left1", "right2")
+
+
+def test_a_row_is_already_there_among_others():
+    assert paths.find_path(DIAMOND, ["left1", "right1"], "left1").nothing_to_do
+
+
+def test_behind_one_of_several_rows_that_row_is_named():
+    refusal = refusal_of(DIAMOND, ["left1", "right2"], "right1")
+    assert refusal.code == "target-behind-current"
+    assert refusal.message == "right1 is behind the database's current revision right2"
+
+
+def test_several_heads_where_one_was_asked_for_are_refused():
+    refusal = refusal_of(BASES, ["plug1", "shop1"], "head")
+    assert refusal.code == "several-heads"
+    assert refusal.message.startswith("'head' stands for several heads: ")
+    assert "plug2" in refusal.message
+    assert "shop3" in refusal.message
+    assert "BRANCH@head, or heads for all of them" in refusal.help
+
+
+def test_several_heads_of_one_branch_are_refused_as_well():
+    graph = revision_map(Node("fork", labels=("forked",)), Node("left", ("fork",)), Node("right", ("fork",)))
+    refusal = refusal_of(graph, ["fork"], "forked@head")
+    assert refusal.code == "several-heads"
+    assert refusal.message == "'forked@head' stands for several heads: left and right"
+
+
+def test_counting_up_from_several_rows_is_ambiguous():
+    refusal = refusal_of(BASES, ["plug1", "shop1"], "+1")
+    assert refusal.code == "ambiguous-relative"
+    assert refusal.message.startswith("'+1' can be counted in several ways: ")
+    assert "BRANCH@+N" in refusal.help
+
+
+def test_counting_up_past_a_branch_point_is_ambiguous():
+    assert refusal_of(DIAMOND, ["trunk"], "+1").code == "ambiguous-relative"
+    assert refusal_of(DIAMOND, ["trunk"], "trunk+1").code == "ambiguous-relative"
+
+
+# --- several bases, labels, dependencies -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("shop@head", "shop3"),
+        ("shop1@head", "shop3"),
+        ("shop@+1", "shop2"),
+        ("shop@shop3", "shop3"),
+        ("shop@heads", "shop3"),
+    ],
+)
+def test_a_label_or_a_revision_chooses_the_branch(written, meant):
+    path = paths.find_path(BASES, ["plug1", "shop1"], written)
+    assert path.targets == (meant,)
+    assert path.heads_after == ("plug1", meant)
+
+
+@pytest.mark.parametrize("target", ["nobody@head", "nobody@+1", "nobody@shop2"])
+def test_a_label_that_no_revision_bears_is_refused(target):
+    refusal = refusal_of(BASES, ["shop1"], target)
+    assert refusal.code == "unknown-revision"
+    assert "branch" in refusal.message
+    assert "'nobody'" in refusal.message
+
+
+def test_a_revision_that_is_not_on_the_branch_named_is_refused():
+    refusal = refusal_of(BASES, ["shop1"], "plugin@shop2")
+    assert refusal.code == "unknown-revision"
+    assert "shop2 is not a member of branch 'plugin'" in refusal.message
+
+
+def test_all_heads_move_each_row_to_the_head_of_its_own_branch():
+    path = paths.find_path(BASES, ["plug1", "shop1"], "heads")
+    assert path.targets == ("plug2", "shop3")
+    assert set(path.skipped) == {"plug2", "shop2", "shop3"}
+    assert path.heads_after == ("plug2", "shop3")
+    assert path.pending_after == ()
+
+
+def test_all_heads_keep_the_row_of_a_branch_that_is_at_its_head_already():
+    path = paths.find_path(BASES, ["plug2", "shop1"], "heads")
+    assert path.skipped == ("shop2", "shop3")
+    assert path.heads_after == ("plug2", "shop3")
+    assert [stamp.revisions for stamp in path.stamps] == [("shop3",)], "not heads: Alembic would delete plug2"
+
+
+def test_another_base_is_beside():
+    refusal = refusal_of(BASES, ["shop1"], "plug1")
+    assert refusal.code == "target-beside-current"
+    assert refusal_of(BASES, ["shop1"], "heads").code == "target-beside-current"
+
+
+def test_from_an_empty_version_table_any_base_may_be_stamped():
+    assert paths.find_path(BASES, [], "plugin@head").heads_after == ("plug2",)
+    assert paths.find_path(BASES, [], "heads").heads_after == ("plug2", "shop3")
+
+
+def test_what_the_target_depends_on_is_skipped_too_and_loses_its_row():
+    path = paths.find_path(DEPENDENT, ["plug1", "shop1"], "plug2")
+    assert path.skipped == ("shop2", "plug2")
+    assert path.heads_after == ("plug2",)
+    assert set(path.pending_after) == {"plug3", "shop3"}
+
+
+def test_a_branch_whose_row_was_taken_over_by_a_dependency_goes_on_from_there():
+    path = paths.find_path(DEPENDENT, ["plug2"], "shop3")
+    assert path.skipped == ("shop3",)
+    assert path.heads_after == ("plug2", "shop3")
+
+
+def test_a_branch_whose_row_was_taken_over_by_a_dependency_is_there_already():
+    assert paths.find_path(DEPENDENT, ["plug2"], "shop2").nothing_to_do
+    assert refusal_of(DEPENDENT, ["plug2"], "shop1").code == "target-behind-current"
+
+
+def test_a_dependency_alone_leads_on_from_the_current_revision():
+    path = paths.find_path(DEPENDENT, ["shop2"], "plug2")
+    assert path.skipped == ("plug1", "plug2")
+    assert path.heads_after == ("plug2",)
+
+
+def test_a_dependency_may_be_given_by_its_label():
+    graph = revision_map(
+        Node("shop1", labels=("shop",)), Node("shop2", ("shop1",)), Node("plug1", depends_on=("shop",))
+    )
+    path = paths.find_path(graph, ["shop1"], "plug1")
+    assert path.skipped == ("plug1",)
+    assert path.heads_after == ("plug1",)
+
+
+def test_several_dependencies_are_all_taken_along():
+    graph = revision_map(Node("one"), Node("two"), Node("both", depends_on=("one", "two")))
+    path = paths.find_path(graph, ["one"], "both")
+    assert path.skipped == ("two", "both")
+    assert path.heads_after == ("both",)
+
+
+def test_heads_that_build_on_one_another_are_refused_as_alembic_refuses_them():
+    graph = revision_map(
+        Node("fork", labels=("forked",)), Node("left", ("fork",)), Node("right", ("fork",), depends_on=("left",))
+    )
+    refusal = refusal_of(graph, ["fork"], "forked@heads")
+    assert refusal.code == "several-heads"
+    assert paths.find_path(graph, ["fork"], "heads").heads_after == ("right",)
+
+
+def test_pending_is_in_the_order_in_which_alembic_would_run_it():
+    pending = paths.pending(DIAMOND, ["left1"])
+    assert set(pending) == {"left2", "right1", "right2", "merged", "after"}
+    assert pending[-2:] == ("merged", "after")
+    assert pending.index("right1") < pending.index("right2")
+
+
+def test_the_way_back_from_a_merge_point_puts_each_row_back():
+    stamps = paths.find_stamps(DIAMOND, ["merged"], ["left2", "right1"])
+    assert stamps[0].rows_before == ("merged",)
+    assert stamps[-1].rows_after == ("left2", "right1")
+    assert not any(stamp.purge for stamp in stamps)
+
+
+@pytest.mark.parametrize(("current", "wanted"), [(["plug2", "shop3"], ["plug2"]), (["shop1"], [])])
+def test_where_a_row_has_to_go_all_are_made_anew(current, wanted):
+    graph = DEPENDENT
+    (stamp,) = paths.find_stamps(graph, current, wanted)
+    assert stamp.purge
+    assert stamp.revisions == tuple(wanted or ["base"])
+
+
+# --- the version column ------------------------------------------------------------------------------------------
+
+
+def test_an_id_longer_than_the_version_column_is_refused():
+    paths.check_length(["a" * 32], 32)
+    with pytest.raises(Refusal) as refused:
+        paths.check_length(["short", "a" * 33], 32)
+    assert refused.value.code == "revision-too-long"
+    assert refused.value.message == f"the id {'a' * 33} has 33 characters; the version column holds 32"
+    assert "TYPE VARCHAR(128)" in refused.value.help
+
+
+def test_the_column_proposed_is_long_enough_for_the_id():
+    with pytest.raises(Refusal) as refused:
+        paths.check_length(["a" * 200], 32)
+    assert "TYPE VARCHAR(200)" in refused.value.help
+
+
+def test_a_column_without_a_limit_holds_any_id():
+    paths.check_length(["a" * 1000], None)
+
+
+# --- broken graphs -----------------------------------------------------------------------------------------------
+
+
+def graph_refusal_of(*nodes: Node) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        paths.check_graph(revision_map(*nodes))
+    return refused.value
+
+
+def test_a_sound_graph_passes_and_says_nothing(recwarn):
+    paths.check_graph(revision_map(Node("one"), Node("two", ("one",))))
+    assert not recwarn.list
+
+
+def test_an_id_that_two_files_bear_is_refused_without_a_warning_of_alembics(recwarn):
+    refusal = graph_refusal_of(Node("one"), Node("two", ("one",)), Node("two", ("one",)))
+    assert refusal.code == "duplicate-revision"
+    assert refusal.message == "several script files bear the revision id two"
+    assert "Alembic would use only one of them" in refusal.help
+    assert not recwarn.list
+
+
+def test_an_id_that_two_files_bear_is_named_even_where_it_closes_a_circle():
+    assert graph_refusal_of(Node("one"), Node("two", ("one",)), Node("one", ("two",))).code == "duplicate-revision"
+
+
+def test_a_circle_is_refused():
+    refusal = graph_refusal_of(Node("base"), Node("one", ("base", "two")), Node("two", ("one",)))
+    assert refusal.code == "revision-cycle"
+    assert refusal.message == "the script files follow one another in a circle, among base, one and two"
+    assert "down_revision or depends_on" in refusal.help
+
+
+def test_of_a_circle_of_everything_not_everything_is_listed():
+    refusal = graph_refusal_of(*(Node(f"rev{n:02}", (f"rev{(n + 1) % 30:02}",)) for n in range(30)))
+    assert refusal.code == "revision-cycle"
+    assert refusal.message.endswith("rev08, rev09 and 20 more")
+
+
+def test_a_circle_by_depends_on_is_refused():
+    refusal = graph_refusal_of(
+        Node("one"), Node("two", ("one",), depends_on=("far2",)), Node("far1"), Node("far2", ("far1",), ("two",))
+    )
+    assert refusal.code == "revision-cycle"
+
+
+def test_a_revision_that_follows_itself_is_refused():
+    refusal = graph_refusal_of(Node("base"), Node("loop", ("loop",)))
+    assert refusal.code == "revision-cycle"
+    assert refusal.message == "the script files follow one another in a circle, among loop"
+
+
+def test_a_revision_that_follows_a_missing_one_is_refused():
+    refusal = graph_refusal_of(Node("one"), Node("two", ("gone",)))
+    assert refusal.code == "missing-revision"
+    assert refusal.message.startswith("the script directory has a gap: Revision gone referenced from ")
+    assert "a file is missing" in refusal.help
+
+
+@pytest.mark.parametrize("dependency", ["gone", "shop"], ids=["missing", "partial"])
+def test_a_dependency_must_be_a_full_id_or_a_label(dependency):
+    refusal = graph_refusal_of(Node("shop1"), Node("plug1", depends_on=(dependency,)))
+    assert refusal.code == "missing-revision"
+    assert f"'{dependency}' stands in a depends_on, and is neither a revision nor a label" in refusal.message
+
+
+def test_a_label_that_two_revisions_bear_comes_in_alembics_own_words():
+    graph = revision_map(Node("one", labels=("same",)), Node("two", labels=("same",)))
+    with pytest.raises(RevisionError, match="Branch name 'same' in revision"):
+        paths.check_graph(graph)
+
+
+# --- by the installed command: broken script directories ---------------------------------------------------------
+
+LINE = (Node("first"), Node("second", ("first",)), Node("third", ("second",)))
+
+
+@pytest.fixture
+def project_of(tmp_path):
+    """Make a real project of these revisions."""
+
+    def make(*nodes: Node, database=None) -> ProjectCopy:
+        write_project(tmp_path / "project", nodes, database.url if database else "sqlite:///never-opened.sqlite")
+        return ProjectCopy(tmp_path / "project", tmp_path / "state", database)
+
+    return make
+
+
+@pytest.mark.parametrize("command", [("diagnose",), ("plan", "third"), ("stamp", "third", "--yes"), ("undo", "--yes")])
+def test_two_files_with_one_id_are_both_named_by_every_command(project_of, command):
+    copied = project_of(*LINE)
+    (copied.root / "alembic" / "versions" / "copy_of_second.py").write_text(LINE[1].file)
+    ran = copied.rescue(*command)
+    assert ran.status == 3
+    assert ran.stdout == ""
+    assert ran.stderr == (
+        "error[duplicate-revision]: several script files bear the revision id second: "
+        "alembic/versions/copy_of_second.py and alembic/versions/second_.py\n"
+        "help: Alembic would use only one of them: give one a new id, or remove it\n"
+    )
+
+
+def test_two_files_with_one_id_are_both_named_though_the_second_closes_a_circle(project_of):
+    copied = project_of(*LINE)
+    (copied.root / "alembic" / "versions" / "zz_first.py").write_text(Node("first", ("third",)).file)
+    ran = copied.rescue("plan", "third")
+    assert ran.status == 3
+    assert "error[duplicate-revision]" in ran.stderr
+    assert "alembic/versions/first_.py and alembic/versions/zz_first.py" in ran.stderr
+
+
+def test_files_that_follow_one_another_in_a_circle_are_refused(project_of):
+    ran = project_of(Node("first", ("third",)), *LINE[1:]).rescue("plan", "third")
+    assert ran.status == 3
+    assert "error[revision-cycle]: the script files follow one another in a circle, among first, " in ran.stderr
+    assert "help: mend down_revision or depends_on in one of these files" in ran.stderr
+
+
+def test_a_file_that_follows_a_missing_one_is_refused(project_of):
+    ran = project_of(LINE[0], LINE[2]).rescue("plan", "third")
+    assert ran.status == 3
+    assert "error[missing-revision]: the script directory has a gap: Revision second referenced from " in ran.stderr
+    assert "third" in ran.stderr
+    assert "help: a file is missing (not checked out, not merged, not in the image): bring it back" in ran.stderr
+
+
+def test_a_label_that_two_files_bear_is_a_fault_of_the_configuration(project_of):
+    ran = project_of(Node("first", labels=("same",)), Node("other", labels=("same",))).rescue("plan", "first")
+    assert ran.status == 2
+    assert "error[bad-config]" in ran.stderr
+    assert "Branch name 'same' in revision" in ran.stderr
+
+
+def test_a_broken_script_directory_is_a_refusal_in_json_too(project_of):
+    answer = project_of(LINE[0], LINE[2]).rescue_json("plan", "third")
+    assert answer["outcome"] == "refused"
+    assert [refusal["code"] for refusal in answer["refusals"]] == ["missing-revision"]
+    assert answer["error"] is None
+
+
+# --- by the installed command: rows and targets ------------------------------------------------------------------
+
+
+def test_an_id_longer_than_the_version_column_is_refused_before_anything_is_written(project_of, any_database):
+    long = "a" * 33
+    both = project_of(Node("first"), Node("second", ("first",)), Node(long, ("first",)), database=any_database)
+    any_database.stand_at("first")
+    ran = both.rescue("stamp", "heads", "--yes")
+    assert ran.status == 3
+    assert f"error[revision-too-long]: the id {long} has 33 characters; the version column holds 32" in ran.stderr
+    assert "help: widen it first: ALTER TABLE ... ALTER COLUMN version_num TYPE VARCHAR(128)" in ran.stderr
+    assert any_database.versions() == ["first"]
+    assert both.receipts == []
+
+    any_database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
+    assert both.rescue("stamp", "heads", "--yes").status == 0
+    assert any_database.versions() == [long, "second"]
+
+
+def test_a_long_id_is_refused_where_the_version_table_has_yet_to_be_made(project_of, database):
+    ran = project_of(Node("a" * 33), database=database).rescue("stamp", "head", "--yes")
+    assert ran.status == 3
+    assert "error[revision-too-long]" in ran.stderr
+    assert database.run("SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+REFUSED_BY_COMMAND = {
+    "unknown-current": (["0123456789ab"], "third", "the database stands at 0123456789ab, which is not in the script"),
+    "overlapping-current": (["second", "first"], "third", "the version table holds second and also first, which"),
+    "ambiguous-revision": (["first"], "thi", "'thi' fits several revisions: third and thirst"),
+    "unknown-revision": (["first"], "fourth", "there is no revision 'fourth' in the script directory"),
+    "target-behind-current": (["third"], "second", "second is behind the database's current revision third"),
+    "target-beside-current": (
+        ["third"],
+        "thirst",
+        "thirst does not descend from the database's current revision third",
+    ),
+    "target-above-head": (["second"], "third+1", "'third+1' reaches above the last revision (third and thirst)"),
+    "several-heads": (["first"], "head", "'head' stands for several heads: "),
+    "ambiguous-relative": (["second"], "+1", "'+1' can be counted in several ways: "),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED_BY_COMMAND)
+def test_a_refusal_names_itself_ends_with_3_and_writes_nothing(project_of, database, code):
+    rows, target, told = REFUSED_BY_COMMAND[code]
+    forked = project_of(*LINE, Node("thirst", ("second",)), database=database)
+    database.stand_at(*rows)
+    ran = forked.rescue("stamp", "--yes", target)
+    assert ran.status == 3
+    assert f"error[{code}]: {told}" in ran.stderr
+    assert "\nhelp: " in ran.stderr
+    assert f"Refused: {code}. Nothing was written." in ran.stdout
+    assert database.versions() == sorted(rows)
+    assert forked.receipts == []
+
+
+@pytest.mark.parametrize("command", [("plan", ""), ("stamp", "", "--yes")])
+def test_an_unset_variable_for_a_target_means_no_revision(project_of, database, command):
+    ran = project_of(Node("only"), database=database).rescue(*command)
+    assert ran.status in (2, 3)
+    assert "error[" in ran.stderr
+    assert database.run("SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+def test_alembic_stamp_heads_deletes_a_row_that_this_tool_keeps(project_of, database):
+    nodes = [Node("left1"), Node("right1"), Node("right2", ("right1",))]
+    project = project_of(*nodes, database=database)
+    database.stand_at("left1", "right1")
+    assert project.alembic("upgrade", "heads").status == 0
+    assert database.versions() == ["left1", "right2"]
+
+    database.stand_at("left1", "right1")
+    assert project.alembic("stamp", "heads").status == 0
+    assert database.versions() in (["right2"], ["left1", "right2"]), "the first up to Alembic 1.20, until it is mended"
+
+    database.stand_at("left1", "right1")
+    stamped = project.rescue("stamp", "heads", "--yes")
+    assert stamped.status == 0, stamped.everything
+    assert database.versions() == ["left1", "right2"]
+
+
+def test_where_alembic_stumbles_at_a_redundant_dependency_the_rows_are_those_that_it_means(project_of, database):
+    # alembic upgrade ends with KeyError: 'left1' here: it deletes the row of a revision that has none any more.
+    project = project_of(
+        *(Node("left1"), Node("left2", ("left1",)), Node("right1")),
+        Node("merged", ("left2", "right1"), depends_on=("left1",)),
+        Node("after", ("merged",)),
+        database=database,
+    )
+    database.stand_at("left2", "right1")
+    stamped = project.rescue("stamp", "merged", "--yes")
+    assert stamped.status == 0, stamped.everything
+    assert database.versions() == ["merged"]
+    assert project.alembic("upgrade", "head").status == 0
+    assert database.versions() == ["after"]

@@ -1,0 +1,186 @@
+"""What the documents say, held against the program: a stranger types what stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+
+from alembic_rescue import cli, errors, load
+from alembic_rescue.project import SETTINGS
+from alembic_rescue.receipts import listed
+from alembic_rescue.sessions import Timeouts
+from tests import transcript
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLE = ROOT / "alembic.ini.example"
+PROGRAM = typer.main.get_command(cli.app)
+
+
+def code() -> str:
+    """All code in README: its blocks, and what stands between backticks."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```\w*\n.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", prose)])
+
+
+def command_lines() -> list[str]:
+    """Each call of the program that README shows."""
+    return sorted(
+        set(re.findall(r"^(?:\$ )?(alembic-rescue .*)", code(), re.MULTILINE)) - {"alembic-rescue [OPTIONS] COMMAND"}
+    )
+
+
+def parse(line: str) -> str:
+    """Parse a command line as the program would, without carrying it out; return the command's name."""
+    _, *arguments = [argument.strip("[]") for argument in shlex.split(line)]
+    partly = "--help" in arguments
+    arguments = [argument for argument in arguments if argument != "--help"]
+    if not partly or arguments:
+        at = next(i for i, argument in enumerate(arguments) if argument in PROGRAM.commands)
+        context = PROGRAM.make_context("alembic-rescue", arguments[: at + 1])
+        command = PROGRAM.commands[arguments[at]]
+        command.make_context(arguments[at], arguments[at + 1 :], parent=context, resilient_parsing=partly)
+        return arguments[at]
+    return ""
+
+
+def test_readme_shows_every_command():
+    assert {parse(line) for line in command_lines()} >= set(PROGRAM.commands)
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_each_command_line_in_readme_parses(line):
+    parse(line)
+
+
+def test_each_option_is_explained_and_no_other():
+    commands = [PROGRAM, *PROGRAM.commands.values()]
+    ours = {name for command in commands for option in command.params for name in option.opts if name[0] == "-"}
+    tables = "\n".join(line for line in README.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`(--?[a-z][a-z-]*)", tables)) == ours | {"-h", "--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code())) <= ours | {"--help"}
+
+
+def test_each_variable_is_one_of_an_option():
+    commands = [PROGRAM, *PROGRAM.commands.values()]
+    known = {name for command in commands for option in command.params for name in _as_list(option.envvar)}
+    assert set(re.findall(r"\bALEMBIC_[A-Z_]*[A-Z]\b", README)) <= known
+
+
+def _as_list(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def test_each_exit_status_is_told():
+    told = {int(status) for status in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    ours = {errors.DONE, errors.INTERNAL, errors.USAGE, errors.REFUSED, errors.DATABASE, errors.NOT_VERIFIED}
+    assert told == ours | {errors.INTERRUPTED}
+
+
+def test_each_code_of_an_error_exists():
+    codes = {error.code for error in _all_errors(errors.RescueError) if hasattr(error, "code")} | {"not-proved"}
+    assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
+    for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):
+        assert (first or second) in codes
+
+
+def _all_errors(kind: type[errors.RescueError]) -> list[type[errors.RescueError]]:
+    return [kind, *(error for child in kind.__subclasses__() for error in _all_errors(child))]
+
+
+def test_each_make_target_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"^(?:\$ )?make ([a-z]+)", code(), re.MULTILINE))
+    assert {"demo", "test", "check", "readme"} <= named <= targets
+
+
+def test_each_link_leads_somewhere():
+    headings = {
+        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target[1:] in headings if target.startswith("#") else (ROOT / target).exists(), target
+
+
+def test_the_transcript_is_what_the_demo_prints():
+    assert transcript.filled(README, transcript.played()) == README, "stale: make readme"
+
+
+def test_the_python_example_runs(project, database, monkeypatch, capsys):
+    incident = project("incident", database)
+    incident.alembic("upgrade", "774225e563ca")
+    incident.alembic("stamp", "b354d12d1e7d")
+    monkeypatch.chdir(incident.root)
+    (example,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    exec(example, {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{database.name} at 127.0.0.1:{database.server.port} ('b354d12d1e7d',) ('65e4b4ef883d',")
+    assert second.startswith("stamped receipts/")
+    assert database.versions() == ["774225e563ca"]
+    assert [receipt.reason for receipt in listed(incident.root / "receipts")] == ["stuck"]
+
+
+def test_the_json_that_readme_names_is_there(project, database):
+    incident = project("incident", database)
+    incident.alembic("upgrade", "b354d12d1e7d")
+    document = incident.rescue_json("plan", "774225e563ca")
+    (paragraph,) = re.findall(r"^`format` is 1:.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    whole, of_databases = paragraph.split("for each of `databases`")
+    values = {"ready", "refused", "nothing-to-do", "stamped", "undone", "code", "message", "help"}
+    assert set(re.findall(r"`([a-z_-]+)`", whole)) - values <= set(document)
+    assert set(re.findall(r"`([a-z_-]+)`", of_databases)) <= set(document["databases"][0])
+
+
+def test_the_example_configuration_works(project, database):
+    linear = project("linear", database)
+    shutil.copy(EXAMPLE, linear.root / "alembic.ini")
+    linear.set_url(database.url)
+    linear.alembic("upgrade", "aaaa0001")
+    planned = linear.rescue("plan", "aaaa0003")
+    assert planned.status == 0, planned.everything
+    assert "Ready" in planned.stdout
+
+    loaded = load(str(linear.root / "alembic.ini"))
+    assert set(loaded.settings) == set(SETTINGS)
+    assert loaded.timeouts == Timeouts()
+    assert loaded.settings["receipts"] == "~/.local/state/alembic-rescue"
+
+
+def test_the_example_configuration_takes_its_receipts_setting(project, database):
+    linear = project("linear", database)
+    example = EXAMPLE.read_text("utf-8").replace("~/.local/state/alembic-rescue", "%(here)s/kept")
+    (linear.root / "alembic.ini").write_text(example)
+    linear.set_url(database.url)
+    linear.alembic("upgrade", "aaaa0001")
+    stamped = linear.rescue("stamp", "aaaa0003", "--yes")
+    assert stamped.status == 0, stamped.everything
+    assert len(list((linear.root / "kept").glob("*.json"))) == 1
+    assert linear.receipts == []
+
+
+def test_the_example_configuration_explains_each_setting():
+    _, section = EXAMPLE.read_text("utf-8").split("\n[alembic_rescue]\n")
+    for setting in SETTINGS:
+        assert re.search(rf"(?:^# .*\n)+{setting} = ", section, re.MULTILINE), setting
+    assert "[tool.alembic_rescue]" in EXAMPLE.read_text("utf-8")
+
+
+def test_the_form_for_pyproject_works(project, monkeypatch):
+    linear = project("linear")
+    commented = re.findall(r"^#     (\[tool\..*|\w+ = \d+)$", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+    assert commented == ["[tool.alembic_rescue]", "lock_timeout = 5"]
+    (linear.root / "pyproject.toml").write_text("\n".join(commented).replace("5", "7"))
+    monkeypatch.chdir(linear.root)
+    assert load().timeouts.lock == 7
+
+
+def test_no_document_holds_a_secret():
+    for name in ("README.md", "CHANGELOG.md", "alembic.ini.example"):
+        text = (ROOT / name).read_text("utf-8")
+        assert not re.search(r"://\w+:[^@\s*]+@", text), name

@@ -1,0 +1,327 @@
+"""Sealed plans: carried out exactly as approved, or refused with what moved since."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from urllib.parse import quote
+
+import pytest
+
+from alembic_rescue import Report, load, plan, seal
+from tests import servers
+from tests.conftest import ProjectCopy, fresh_database
+
+
+@pytest.fixture
+def linear(project, database) -> ProjectCopy:
+    """Five revisions in a line, the database at the first."""
+    database.stand_at("aaaa0001")
+    return project("linear", database)
+
+
+@pytest.fixture
+def sealed(linear) -> ProjectCopy:
+    """The same, with a sealed plan for aaaa0003 in plan.json."""
+    ran = linear.rescue("plan", "aaaa0003", "--out", "plan.json")
+    assert ran.status == 0, ran.everything
+    return linear
+
+
+def refused(project: ProjectCopy, *arguments: str, status: int = 3) -> str:
+    """What ``stamp --plan plan.json`` says on stderr when it refuses, and that it wrote nothing."""
+    rows = project.database.versions()
+    ran = project.rescue(*arguments, "stamp", "--plan", "plan.json", "--yes")
+    assert ran.status == status, ran.everything
+    assert project.database.versions() == rows
+    assert project.receipts == []
+    return ran.stderr
+
+
+# --- carried out -------------------------------------------------------------------------------------------------
+
+
+def test_a_sealed_plan_is_carried_out_while_nothing_moved(sealed):
+    ran = sealed.rescue("stamp", "--plan", "plan.json", "--yes")
+    assert ran.status == 0, ran.everything
+    assert sealed.database.versions() == ["aaaa0003"]
+
+
+def test_the_plan_says_how_to_carry_it_out(linear):
+    ran = linear.rescue("plan", "aaaa0003", "--out", "plan.json")
+    assert ran.stdout.endswith(
+        "Sealed in plan.json. To carry out exactly this: alembic-rescue stamp --plan plan.json\n"
+    )
+
+
+def test_the_file_is_the_json_of_the_plan_and_its_seal(linear):
+    answer = linear.rescue_json("plan", "aaaa0003", "--out", "plan.json")
+    written = json.loads((linear.root / "plan.json").read_text())
+    assert written.pop("seal")["databases"][0]["current_heads"] == ["aaaa0001"]
+    assert written == answer
+    assert written["fingerprint"].startswith("sha256:")
+
+
+def test_the_file_holds_no_password(sealed):
+    assert servers.PASSWORD not in (sealed.root / "plan.json").read_text()
+    assert quote(servers.PASSWORD, safe="") not in (sealed.root / "plan.json").read_text()
+
+
+def test_a_relative_target_is_sealed_as_the_revision_that_it_meant(linear):
+    assert linear.rescue("plan", "+2", "--out", "plan.json").status == 0
+    assert linear.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
+    assert linear.database.versions() == ["aaaa0003"]
+
+
+def test_several_heads_can_be_sealed(project, database):
+    database.stand_at("5afe0000")
+    branches = project("labelled_branches", database)
+    assert branches.rescue("plan", "heads", "--out", "plan.json").status == 0
+    assert branches.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
+    assert database.versions() == ["0c33cc03", "1e55ee02"]
+
+
+def test_the_files_can_be_named_by_variables(linear):
+    assert linear.rescue("plan", "aaaa0003", ALEMBIC_RESCUE_OUT="plan.json").status == 0
+    assert linear.rescue("stamp", "--yes", ALEMBIC_RESCUE_PLAN="plan.json").status == 0
+    assert linear.database.versions() == ["aaaa0003"]
+
+
+def test_a_plan_that_finds_nothing_to_do_is_carried_out_by_doing_nothing(linear):
+    assert linear.rescue("plan", "aaaa0001", "--out", "plan.json").status == 0
+    ran = linear.rescue("stamp", "--plan", "plan.json", "--yes")
+    assert ran.status == 0
+    assert "Nothing to do" in ran.stdout
+    assert linear.receipts == []
+
+
+@contextlib.contextmanager
+def role_whose_password_is_its_name(database):
+    name = f"twin_{uuid.uuid4().hex[:8]}"
+    database.run(f"CREATE ROLE {name} LOGIN PASSWORD '{name}' IN ROLE {servers.ROLE}", role="postgres")
+    try:
+        yield f"postgresql+psycopg2://{name}:{name}@127.0.0.1:{database.server.port}/{database.name}"
+    finally:
+        database.run(f"DROP ROLE {name}", role="postgres")
+
+
+def test_a_password_that_is_also_the_name_of_the_role_does_not_break_the_seal(linear):
+    with role_whose_password_is_its_name(linear.database) as url:
+        assert linear.rescue("--url", url, "plan", "aaaa0003", "--out", "plan.json").status == 0
+        ran = linear.rescue("--url", url, "stamp", "--plan", "plan.json", "--yes")
+        assert ran.status == 0, ran.everything
+    assert linear.database.versions() == ["aaaa0003"]
+
+
+# --- refused: something moved ------------------------------------------------------------------------------------
+
+
+def test_refused_if_the_rows_moved(sealed):
+    sealed.database.stand_at("aaaa0002")
+    told = refused(sealed)
+    assert told.startswith("error[plan-changed]: plan.json was sealed for another state: ")
+    assert "the rows of the version table changed from aaaa0001 to aaaa0002" in told
+    assert "the revisions that the stamp skips changed from aaaa0002, aaaa0003 to aaaa0003" in told
+    assert "the script file" not in told, "no file changed"
+    assert "help: plan again, and have the new plan approved: alembic-rescue plan REVISION --out FILE" in told
+
+
+def test_refused_if_it_was_carried_out_already(sealed):
+    assert sealed.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
+    ran = sealed.rescue("stamp", "--plan", "plan.json", "--yes")
+    assert ran.status == 3
+    assert "the rows of the version table changed from aaaa0001 to aaaa0003" in ran.stderr
+    assert len(sealed.receipts) == 1
+
+
+def test_refused_if_the_database_moved_past_the_target(sealed):
+    sealed.database.stand_at("aaaa0005")
+    assert "the rows of the version table changed from aaaa0001 to aaaa0005" in refused(sealed)
+
+
+def test_refused_if_the_content_of_a_skipped_script_changed(sealed):
+    script = sealed.root / "alembic" / "versions" / "0002_step_2.py"
+    script.write_text(script.read_text().replace("pass", "return"))
+    told = refused(sealed)
+    assert told.startswith(
+        "error[plan-changed]: plan.json was sealed for another state: the script file of aaaa0002 changed\n"
+    )
+
+
+def test_not_refused_if_a_script_changed_that_is_not_skipped(sealed):
+    script = sealed.root / "alembic" / "versions" / "0005_step_5.py"
+    script.write_text(script.read_text().replace("pass", "return"))
+    assert sealed.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
+
+
+def test_refused_if_there_is_a_new_latest_revision(sealed):
+    versions = sealed.root / "alembic" / "versions"
+    latest = (versions / "0005_step_5.py").read_text()
+    (versions / "0006_step_6.py").write_text(latest.replace("aaaa0005", "aaaa0006").replace("aaaa0004", "aaaa0005"))
+    told = refused(sealed)
+    assert "state: the latest revisions of the scripts changed from aaaa0005 to aaaa0006\n" in told
+
+
+def test_refused_if_a_revision_was_put_in_between(sealed):
+    versions = sealed.root / "alembic" / "versions"
+    second, third = versions / "0002_step_2.py", versions / "0003_step_3.py"
+    between = second.read_text().replace("aaaa0002", "beef0002").replace("aaaa0001", "aaaa0002")
+    (versions / "0002_b.py").write_text(between)
+    third.write_text(third.read_text().replace("aaaa0002", "beef0002"))
+    told = refused(sealed)
+    assert (
+        "the revisions that the stamp skips changed from aaaa0002, aaaa0003 to aaaa0002, beef0002, aaaa0003; "
+        "the script file of aaaa0003 changed"
+    ) in told
+
+
+def test_refused_on_another_database(sealed):
+    with fresh_database(sealed.database.server) as other:
+        other.stand_at("aaaa0001")
+        told = refused(sealed, "--url", other.url)
+        assert "another state: the database changed from " in told
+        assert other.versions() == ["aaaa0001"]
+
+
+def test_refused_as_another_role(sealed):
+    with role_whose_password_is_its_name(sealed.database) as url:
+        assert "another state: the database changed from " in refused(sealed, "--url", url)
+
+
+def test_refused_for_another_revision_than_the_sealed_one(sealed):
+    ran = sealed.rescue("stamp", "aaaa0004", "--plan", "plan.json", "--yes")
+    assert ran.status == 3
+    assert "the target changed from aaaa0003 to aaaa0004" in ran.stderr
+    assert sealed.database.versions() == ["aaaa0001"]
+
+
+def test_a_dry_run_of_a_sealed_plan_tells_what_moved_as_well(sealed):
+    assert sealed.rescue("stamp", "--plan", "plan.json", "--dry-run").status == 0
+    sealed.database.stand_at("aaaa0002")
+    ran = sealed.rescue("stamp", "--plan", "plan.json", "--dry-run")
+    assert ran.status == 3
+    assert "error[plan-changed]" in ran.stderr
+
+
+def test_what_moved_is_told_in_json_too(sealed):
+    sealed.database.stand_at("aaaa0002")
+    answer = sealed.rescue_json("stamp", "--plan", "plan.json", "--yes")
+    assert answer["outcome"] == "refused"
+    assert [refusal["code"] for refusal in answer["refusals"]] == ["plan-changed"]
+
+
+# --- refused: no sealed plan -------------------------------------------------------------------------------------
+
+
+def test_a_plan_that_refuses_is_not_sealed(linear):
+    ran = linear.rescue("plan", "deadbeef", "--out", "plan.json")
+    assert ran.status == 3
+    assert not (linear.root / "plan.json").exists()
+
+
+def test_where_the_plan_cannot_be_written_that_is_an_error(linear):
+    ran = linear.rescue("plan", "aaaa0003", "--out", "alembic.ini/plan.json")
+    assert ran.status == 2
+    assert "error[cannot-write-file]: alembic.ini/plan.json cannot be written: Not a directory" in ran.stderr
+    assert "help: name another place; the database was not touched" in ran.stderr
+
+
+@pytest.mark.parametrize("part", ["current_heads", "heads_after", "scripts", "verdicts"])
+def test_a_seal_that_was_changed_is_no_sealed_plan(sealed, part):
+    content = json.loads((sealed.root / "plan.json").read_text())
+    content["seal"]["databases"][0][part] = []
+    (sealed.root / "plan.json").write_text(json.dumps(content))
+    told = refused(sealed, status=2)
+    assert told.startswith("error[bad-plan-file]: plan.json is not a sealed plan: it was changed after it was sealed\n")
+    assert "help: make one with: alembic-rescue plan REVISION --out FILE" in told
+
+
+def test_a_target_that_was_changed_outside_of_the_seal_changes_nothing(sealed):
+    content = json.loads((sealed.root / "plan.json").read_text())
+    content["target"] = {"revision": "aaaa0005", "revisions": ["aaaa0005"], "doc": None}
+    (sealed.root / "plan.json").write_text(json.dumps(content))
+    assert "the target changed from aaaa0003 to aaaa0005" in refused(sealed)
+
+
+NO_PLANS = {
+    "empty": "",
+    "text": "stamp aaaa0003, please",
+    "list": "[]",
+    "number": "7",
+    "another-document": '{"format": 1, "outcome": "ready"}',
+    "hollow": '{"seal": [], "fingerprint": "", "target": null}',
+}
+
+
+@pytest.mark.parametrize("kind", NO_PLANS)
+def test_a_file_that_is_no_plan_is_refused(linear, kind):
+    (linear.root / "plan.json").write_text(NO_PLANS[kind])
+    told = refused(linear, status=2)
+    assert "error[bad-plan-file]: plan.json is not a sealed plan: it does not have a plan's form" in told
+
+
+def test_a_plan_that_was_not_sealed_is_refused(linear):
+    (linear.root / "plan.json").write_text(linear.rescue("--format", "json", "plan", "aaaa0003").stdout)
+    assert "error[bad-plan-file]: plan.json is not a sealed plan" in refused(linear, status=2)
+
+
+def test_a_file_that_is_not_there_is_refused(linear):
+    told = refused(linear, status=2)
+    assert "error[bad-plan-file]: plan.json is not a sealed plan: No such file or directory" in told
+
+
+# --- the fingerprint ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def planned(linear, monkeypatch):
+    """Plan in this process."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    def plan_(target: str) -> Report:
+        return plan(load(str(linear.root / "alembic.ini")), target)
+
+    return plan_
+
+
+def test_the_fingerprint_is_the_same_from_run_to_run(linear, planned):
+    fingerprint = planned("aaaa0003").fingerprint
+    assert linear.rescue_json("plan", "aaaa0003")["fingerprint"] == fingerprint
+    assert linear.rescue_json("plan", "aaaa0003", PYTHONHASHSEED="7")["fingerprint"] == fingerprint
+
+
+def test_the_fingerprint_depends_on_what_is_meant_not_on_how_it_is_written(planned):
+    assert planned("aaaa0003").fingerprint == planned("+2").fingerprint
+    assert planned("aaaa0003").fingerprint != planned("aaaa0004").fingerprint
+
+
+def test_the_fingerprint_does_not_depend_on_who_else_is_there(linear, planned):
+    alone = planned("aaaa0003").fingerprint
+    with linear.database.session() as somebody:
+        somebody.cursor().execute("LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE")
+        report = planned("aaaa0003")
+        assert report.databases[0].database.blockers
+        assert report.fingerprint == alone
+
+
+def test_the_fingerprint_survives_the_way_through_a_file(planned):
+    report = planned("aaaa0003")
+    assert seal.fingerprint(json.loads(json.dumps(seal.parts(report)))) == report.fingerprint
+    assert seal.differences(json.loads(json.dumps(seal.parts(report))), seal.parts(report)) == []
+
+
+def test_a_check_that_comes_out_otherwise_is_told_by_its_revision():
+    then = {"databases": [{"scripts": {"one": "a"}, "verdicts": {"one": "applied"}, "refusals": []}]}
+    now = {"databases": [{"scripts": {"one": "a"}, "verdicts": {"one": "partial"}, "refusals": ["revision-partial"]}]}
+    same = {"target": ["one"], "script_heads": ["two"]}
+    assert seal.differences({**same, **then}, {**same, **now}) == [
+        "the check of one changed from applied to partial",
+        "what is refused changed from none to revision-partial",
+    ]
+
+
+def test_another_number_of_databases_is_told():
+    assert seal.differences(
+        {"target": None, "script_heads": [], "databases": [{}]}, {"target": None, "script_heads": [], "databases": []}
+    ) == ["1 databases then, 0 now"]
