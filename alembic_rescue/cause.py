@@ -1,5 +1,6 @@
-"""Why a run fails: the statement of a pending migration that must fail on the database as it stands.  Pure, but for
-reading the migration's file.
+"""Why a run fails: the statement of a pending migration that must fail on the database as it stands.
+
+Pure, but for reading the migration's file.
 """
 
 from __future__ import annotations
@@ -86,11 +87,24 @@ class _Virtual:
     def apply(self, effect: Effect) -> None:
         if isinstance(effect, (Create, Alter)):
             self._changed[effect.key] = True
+            self._changed.update(dict.fromkeys(_brought_along(effect), True))
         elif isinstance(effect, Drop):
             self._changed[effect.key] = False
         elif isinstance(effect, Rename):
             self._changed[effect.key] = False
             self._changed[effect.to] = True
+
+
+def _brought_along(effect: Create | Alter) -> Iterator[Key]:
+    """What the server makes along with an object."""
+    key = effect.key
+    if key.kind is Kind.ENUM:
+        for label in effect.facts.get("labels", ()):
+            yield Key(Kind.ENUM_LABEL, key.schema, key.name, label)
+    elif key.kind is Kind.COLUMN:  # serial and identity
+        yield Key(Kind.SEQUENCE, key.schema, None, f"{key.parent}_{key.name}_seq")
+    elif key.kind is Kind.CONSTRAINT:
+        yield Key(Kind.INDEX, key.schema, None, key.name)
 
 
 def _mend_create(key: Key) -> str:

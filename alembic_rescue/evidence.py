@@ -24,6 +24,7 @@ from alembic_rescue.remedy import sql_for
 
 _OUTLIVES = frozenset(["enum", "enum-label", "domain", "type", "schema", "extension", "function", "sequence"])
 """Kinds that commonly stay behind when their tables go, or are there from elsewhere: alone they prove no run."""
+_SHOWN = 3
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _NOTHING_THERE = frozenset([Verdict.NOT_APPLIED, Verdict.EMPTY])
 
@@ -59,6 +60,22 @@ def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
         if evidence.verdict is Verdict.APPLIED:
             proved = evidence.revision
     return proved
+
+
+def located(revisions: Sequence[RevisionEvidence]) -> tuple[str | None, tuple[str, ...]]:
+    """Which of these revisions, all from the base on, the schema is really at, and those before it that are no proof.
+
+    The last one that is applied with none before it that lacks anything; the second part tells how sure that is.
+    """
+    at, unproved, doubts = None, [], []
+    for evidence in revisions:
+        if evidence.verdict in {Verdict.PARTIAL, Verdict.NOT_APPLIED}:
+            break
+        if evidence.verdict is Verdict.UNVERIFIABLE:
+            doubts.append(evidence.revision)
+        if evidence.verdict is Verdict.APPLIED:
+            at, unproved = evidence.revision, list(doubts)
+    return at, tuple(unproved)
 
 
 class _Assessed:
@@ -101,7 +118,7 @@ def _judge_one(footprint: Footprint, net: Net, before: Net | None, known: _Asses
 
 
 def _vacuous_beyond(before: Net | None, expectation: Expectation, revision: str) -> Expectation:
-    """Vacuous where it holds already as the database stands: the revision brings back what an earlier one takes away."""
+    """Vacuous where it holds already as the database stands: it brings back what an earlier one takes away."""
     stands = before.expectations.get(expectation.key) if before is not None else None
     if stands is None or stands.present != expectation.present or not stands.created:
         return expectation
@@ -197,13 +214,14 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
         return _stamp(proved, revisions) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict is Verdict.APPLIED or _is_half_there(e)]
-    if first.verdict is Verdict.UNVERIFIABLE and not (proved and not applied_beyond):
+    consistent = not applied_beyond and (proved or any(e.verdict is Verdict.NOT_APPLIED for e in beyond))
+    if first.verdict is Verdict.UNVERIFIABLE and not consistent:
         return _cannot_tell(first)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
         return Recommendation(
             Action.STOP,
             None,
-            f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is, at least in part",
+            f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is",
         )
     if _is_half_there(first):
         return Recommendation(
@@ -245,12 +263,13 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
     return Recommendation(
         Action.STOP,
         None,
-        f"not provable: {first.revision} {told.detail}{where}. Look at the database, then accept {first.revision} by name",
+        f"not provable: {first.revision} {told.detail}{where}. Look at the database, then accept {first.revision} by "
+        "name",
     )
 
 
 def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
-    there = "nothing of the pending revisions is there"
+    there = "nothing that can be checked of the pending revisions is there"
     if first.verdict is Verdict.PARTIAL:
         left = _listed([o.name for o in first.objects if o.met and not o.vacuous])
         there = f"of the pending revisions only {left} is there, which they did not make in a run that lasted"
@@ -261,7 +280,8 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
             f"({swallowed.error}) without a SAVEPOINT. Mend it ({swallowed.mend}), then run alembic upgrade"
         )
     if causes:
-        return f"{there}: {causes[0].path}:{causes[0].line} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
+        where = f"{causes[0].path}:{causes[0].line}"
+        return f"{there}: {where} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
 
 
@@ -274,8 +294,8 @@ def _is_half_there(evidence: RevisionEvidence) -> bool:
 
 def _counted(evidence: RevisionEvidence) -> str:
     missing = evidence.missing
-    shown = _listed([f"{o.kind} {o.name}" for o in missing[:3]])
-    return f"{len(missing)} of {len(evidence.objects)} objects missing or different ({shown}{', ...' if len(missing) > 3 else ''})"  # noqa: PLR2004
+    shown = [f"{o.kind} {o.name}" for o in missing[:_SHOWN]] + (["..."] if len(missing) > _SHOWN else [])
+    return f"{len(missing)} of {len(evidence.objects)} objects missing or different ({_listed(shown)})"
 
 
 def _after(revisions: Sequence[RevisionEvidence], revision: str | None) -> Sequence[RevisionEvidence]:

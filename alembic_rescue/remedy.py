@@ -1,4 +1,4 @@
-"""The SQL that would make an expectation hold: the recorded statement itself, or the part of it that is missing.  Pure."""
+"""The SQL that would make an expectation hold: the recorded statement, or the part of it that is missing.  Pure."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _literal(text: str) -> str:
 
 def _is_keyword(name: str) -> bool:
     try:
-        postgast.parse(f"SELECT 1 AS {name} FROM {name}")
+        postgast.parse(f"CREATE TABLE {name} ({name} int)")
     except PgQueryError:
         return True
     return False

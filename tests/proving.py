@@ -40,7 +40,9 @@ def upgrade(config: Config, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-def looking(config: Config, see: Callable[[MigrationContext, ScriptDirectory], T]) -> T:
+def looking(
+    config: Config, see: Callable[[MigrationContext, ScriptDirectory], T], *, read_only_by_event: bool = True
+) -> T:
     """Run env.py and call `see` on the read-only session that it opens."""
     script = ScriptDirectory.from_config(config)
     seen: list[T] = []
@@ -56,12 +58,14 @@ def looking(config: Config, see: Callable[[MigrationContext, ScriptDirectory], T
         cursor.close()
         dbapi_connection.commit()
 
-    event.listen(Engine, "connect", read_only)
+    if read_only_by_event:
+        event.listen(Engine, "connect", read_only)
     try:
         with EnvironmentContext(config, script, fn=fn, dont_mutate=True):
             script.run_env()
     finally:
-        event.remove(Engine, "connect", read_only)
+        if read_only_by_event:
+            event.remove(Engine, "connect", read_only)
     return seen[0]
 
 

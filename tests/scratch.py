@@ -15,8 +15,8 @@ from tests.servers import Server
 Scratch = Callable[[list[str]], tuple[list[str], catalog.Snapshot]]
 
 
-@pytest.fixture(scope="module")
-def scratch(server: Server) -> Iterator[Scratch]:
+@pytest.fixture(scope="module", name="scratch")
+def scratch_database(server: Server) -> Iterator[Scratch]:
     """Run statements, and return those that ran with the catalog that they left."""
     with fresh_database(server) as database:
         engine = create_engine(database.url)

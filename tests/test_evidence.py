@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue import catalog
 from alembic_rescue.catalog import postgresql
-from alembic_rescue.evidence import recommend
+from alembic_rescue.evidence import located, recommend
 from alembic_rescue.model import Action, Recommendation, Verdict
 from tests import proving
 from tests.conftest import Database
@@ -153,18 +153,22 @@ def test_nothing_to_check_never_means_applied(tmp_path, database) -> None:
         ("try:\n        op.execute('CREATE TABLE t (a int)')\n    except Exception:\n        print('there')", True),
         ("try:\n        op.execute('CREATE TABLE t (a int)')\n    except Exception:\n        raise", False),
         (
-            "try:\n        with op.get_bind().begin_nested():\n            op.execute('CREATE TABLE t (a int)')\n"
-            "    except Exception:\n        pass",
+            (
+                "try:\n        with op.get_bind().begin_nested():\n            op.execute('CREATE TABLE t (a int)')\n"
+                "    except Exception:\n        pass"
+            ),
             False,
         ),
         (
-            "with op.get_bind().begin_nested():\n        try:\n            op.execute('CREATE TABLE t (a int)')\n"
-            "        except Exception:\n            pass",
+            (
+                "with op.get_bind().begin_nested():\n        try:\n            op.execute('CREATE TABLE t (a int)')\n"
+                "        except Exception:\n            pass"
+            ),
             True,
         ),
         ("op.execute('CREATE TABLE t (a int)')", False),
         (
-            "try:\n        pass\n    except Exception:\n        pass\n    else:\n        op.execute('CREATE TABLE t (a int)')",
+            "try:\n        pass\n    except Exception:\n        pass\n    else:\n        op.execute('CREATE TABLE t (a int)')",  # noqa: E501
             False,
         ),
     ],
@@ -228,3 +232,22 @@ def test_the_number_of_queries_is_constant(database, count) -> None:
     engine.dispose()
     assert len(snapshot.objects) > count * 5
     assert len(queries) == postgresql.QUERIES
+
+
+UPDATES = "def upgrade():\n    op.execute('UPDATE pg_class SET relname = relname')\n"
+
+
+def test_data_changes_among_the_rest(tmp_path, database) -> None:
+    makes = [f"def upgrade():\n    op.execute('CREATE TABLE t{n} (x int)')\n" for n in range(3)]
+    config = project(tmp_path, database, UPDATES, makes[0], UPDATES, makes[1], makes[2])
+    everything = [f"r{n}" for n in range(1, 6)]
+    assert judged(config, everything)[1].action is Action.RERUN  # nothing speaks for it, and nothing is there
+    database.run("CREATE TABLE t0 (x int); CREATE TABLE t1 (x int)")
+    verdicts, advice, _ = judged(config, everything)
+    assert verdicts == ["unverifiable", "applied", "unverifiable", "applied", "not-applied"]
+    assert (advice.action, "r1" in advice.reason) == (Action.STOP, True)  # accept r1 by name, then r3
+    assert located(proving.proof(config).revisions) == ("r4", ("r1", "r3"))
+    _, advice, _ = judged(config, everything[1:])
+    assert (advice.action, "r3" in advice.reason) == (Action.STOP, True)
+    _, advice, _ = judged(config, everything[3:])
+    assert (advice.action, advice.revision) == (Action.STAMP, "r4")

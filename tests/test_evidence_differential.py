@@ -51,7 +51,7 @@ def test_each_revision_of_the_corpus(any_database: Database, capsys: pytest.Capt
             assert found.presence is not Presence.UNVERIFIABLE or DATA.search(found.detail or ""), found
     verdicts = Counter(evidence.verdict.value for evidence in proof.revisions)
     with capsys.disabled():
-        print(
+        print(  # noqa: T201 - the counts are what the test is for
             f"\n{len(revisions)} revisions at {len(revisions) + 1} positions: true {counts['true']}, "
             f"unverifiable {counts['unverifiable']}, false {len(wrong)}; at the head: {dict(verdicts)}, "
             f"objects unverifiable: {unverifiable['statement']} of {sum(unverifiable.values())}"
@@ -123,20 +123,26 @@ DAMAGE = [
     ("ALTER TABLE users DROP CONSTRAINT uq_users_email", "c001", "public.users.uq_users_email"),
     ("ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user", "c008", "public.memberships.fk_memberships_user"),
     (
-        "ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user, ADD CONSTRAINT fk_memberships_user FOREIGN KEY"
-        " (user_id) REFERENCES users (id) ON DELETE CASCADE ON UPDATE CASCADE",
+        (
+            "ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user, ADD CONSTRAINT fk_memberships_user FOREIGN KEY"  # noqa: E501
+            " (user_id) REFERENCES users (id) ON DELETE CASCADE ON UPDATE CASCADE"
+        ),
         "c008",
         "public.memberships.fk_memberships_user",
     ),
     (
-        "ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user, ADD CONSTRAINT fk_memberships_user FOREIGN KEY"
-        " (user_id) REFERENCES users (id) ON DELETE SET NULL ON UPDATE CASCADE NOT VALID",
+        (
+            "ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user, ADD CONSTRAINT fk_memberships_user FOREIGN KEY"  # noqa: E501
+            " (user_id) REFERENCES users (id) ON DELETE SET NULL ON UPDATE CASCADE NOT VALID"
+        ),
         "c008",
         "public.memberships.fk_memberships_user",
     ),
     (
-        "ALTER TABLE orders DROP CONSTRAINT ck_orders_total_positive, ADD CONSTRAINT ck_orders_total_positive"
-        " CHECK (total >= 5)",
+        (
+            "ALTER TABLE orders DROP CONSTRAINT ck_orders_total_positive, ADD CONSTRAINT ck_orders_total_positive"
+            " CHECK (total >= 5)"
+        ),
         "c002",
         "public.orders.ck_orders_total_positive",
     ),

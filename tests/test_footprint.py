@@ -56,8 +56,10 @@ def test_what_cannot_be_read_says_where_and_why(tmp_path, database, body, line, 
     [
         "def upgrade():\n    while True:\n        pass\n",
         "def upgrade():\n    op.get_bind().execute(sa.text('SELECT pg_sleep(60)'))\n",
-        "def upgrade():\n    try:\n        op.get_bind().execute(sa.text('SELECT pg_sleep(60)'))\n    except Exception:\n"
-        "        while True:\n            pass\n",
+        (
+            "def upgrade():\n    try:\n        op.get_bind().execute(sa.text('SELECT pg_sleep(60)'))\n    except Exception:\n"  # noqa: E501
+            "        while True:\n            pass\n"
+        ),
     ],
     ids=["loop", "query", "both"],
 )
@@ -84,7 +86,7 @@ def test_keyword_arguments_of_env_reach_the_migration(tmp_path, database) -> Non
     assert keyword_arguments() == {}
 
 
-def test_nothing_is_changed_and_op_is_given_back(tmp_path, database) -> None:
+def test_nothing_is_changed_and_op_is_given_back(database) -> None:
     bodies = [p.read_text() for p in sorted((proving.PROJECTS / "corpus" / "alembic" / "versions").glob("*.py"))]
     assert len(bodies) >= 60
     config = proving.config_for(proving.PROJECTS / "corpus", database.url)
@@ -178,16 +180,22 @@ def test_an_operation_of_a_plugin_counts_for_what_it_sends(tmp_path, database) -
 
 
 GUARDED = [
-    "if not sa.inspect(bind).has_table('t'):\n        op.create_table('t', sa.Column('id', sa.Integer), sa.Column('a', sa.String(5)))",
-    "if 'a' not in [c['name'] for c in sa.inspect(bind).get_columns('base')]:\n"
-    "        op.add_column('base', sa.Column('a', sa.String(5)))",
-    "if sa.inspect(bind).has_table('base') and not any(c['name'] == 'a' for c in sa.inspect(bind).get_columns('base')):\n"
-    "        op.add_column('base', sa.Column('a', sa.String(5)))",
-    "if not bind.execute(sa.text(\"SELECT to_regclass('t')\")).scalar():\n        op.execute('CREATE TABLE t (a varchar(5))')",
+    "if not sa.inspect(bind).has_table('t'):\n        op.create_table('t', sa.Column('id', sa.Integer), sa.Column('a', sa.String(5)))",  # noqa: E501
+    (
+        "if 'a' not in [c['name'] for c in sa.inspect(bind).get_columns('base')]:\n"
+        "        op.add_column('base', sa.Column('a', sa.String(5)))"
+    ),
+    (
+        "if sa.inspect(bind).has_table('base') and not any(c['name'] == 'a' for c in sa.inspect(bind).get_columns('base')):\n"  # noqa: E501
+        "        op.add_column('base', sa.Column('a', sa.String(5)))"
+    ),
+    "if not bind.execute(sa.text(\"SELECT to_regclass('t')\")).scalar():\n        op.execute('CREATE TABLE t (a varchar(5))')",  # noqa: E501
     "if not bind.dialect.has_table(bind, 't'):\n        op.execute('CREATE TABLE t (a varchar(5))')",
-    "exists = bind.execute(sa.text(\"SELECT EXISTS (SELECT 1 FROM pg_tables WHERE tablename = :t)\"), {'t': 't'}).scalar()\n"
-    "    if not exists:\n        op.execute('CREATE TABLE t (a varchar(5))')",
-    "if 'ix' not in {i['name'] for i in sa.inspect(bind).get_indexes('base')}:\n        op.create_index('ix', 'base', ['id'])",
+    (
+        "exists = bind.execute(sa.text(\"SELECT EXISTS (SELECT 1 FROM pg_tables WHERE tablename = :t)\"), {'t': 't'}).scalar()\n"  # noqa: E501
+        "    if not exists:\n        op.execute('CREATE TABLE t (a varchar(5))')"
+    ),
+    "if 'ix' not in {i['name'] for i in sa.inspect(bind).get_indexes('base')}:\n        op.create_index('ix', 'base', ['id'])",  # noqa: E501
     "sa.Enum('x', 'y', name='e').create(bind, checkfirst=True)",
 ]
 
@@ -215,11 +223,15 @@ def test_no_replay_judges_without_running_code(tmp_path, database) -> None:
 
 def test_on_sqlite(tmp_path) -> None:
     bodies = (
-        "def upgrade():\n    op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.String(5)),"
-        " sa.Column('at', sa.DateTime), sa.Column('e', sa.Enum('x', 'y', name='e')))\n    op.create_index('ix', 't', ['a'])\n",
-        "def upgrade():\n    with op.batch_alter_table('t') as batch:\n        batch.alter_column('a', nullable=False)\n"
-        "        batch.create_unique_constraint('uq_a', ['a'])\n",
-        "def upgrade():\n    op.add_column('t', sa.Column('b', sa.Boolean, server_default=sa.text('0'), nullable=False))\n",
+        (
+            "def upgrade():\n    op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.String(5)),"  # noqa: E501
+            " sa.Column('at', sa.DateTime), sa.Column('e', sa.Enum('x', 'y', name='e')))\n    op.create_index('ix', 't', ['a'])\n"  # noqa: E501
+        ),
+        (
+            "def upgrade():\n    with op.batch_alter_table('t') as batch:\n        batch.alter_column('a', nullable=False)\n"  # noqa: E501
+            "        batch.create_unique_constraint('uq_a', ['a'])\n"
+        ),
+        "def upgrade():\n    op.add_column('t', sa.Column('b', sa.Boolean, server_default=sa.text('0'), nullable=False))\n",  # noqa: E501
         "def upgrade():\n    with op.batch_alter_table('t') as batch:\n        batch.drop_column('at')\n",
     )
     root = proving.written(tmp_path / "project", *bodies)
@@ -232,3 +244,53 @@ def test_on_sqlite(tmp_path) -> None:
         for position, evidence in enumerate(proof.revisions, start=1):
             wanted = {Verdict.APPLIED, Verdict.EMPTY} if position <= standing else {Verdict.NOT_APPLIED, Verdict.EMPTY}
             assert evidence.verdict in wanted, (standing, shown)
+
+
+ASYNC_ENV = """
+import asyncio
+
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+def go(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main():
+    engine = create_async_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(go)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
+def test_run_async(tmp_path, database) -> None:
+    pytest.importorskip("asyncpg")
+    body = """
+    async def go(connection):
+        await connection.execute(sa.text("CREATE TABLE by_async (id int)"))
+        await connection.execute(sa.text("SELECT 1"))
+
+
+    def upgrade():
+        op.run_async(go)
+        op.execute("CREATE TABLE later (id int)")
+    """
+    root = proving.written(tmp_path / "project", body)
+    (root / "alembic" / "env.py").write_text(ASYNC_ENV)
+    config = proving.config_for(root, database.url.replace("psycopg2", "asyncpg"))
+    footprint = proving.looking(
+        config, lambda context, script: replay(context, script, ["r1"], {}, 5.0, "public"), read_only_by_event=False
+    )[0]
+    assert footprint.failure is None
+    assert [(s.sql, s.line) for s in footprint.statements] == [
+        ("CREATE TABLE by_async (id int)", 8),
+        ("CREATE TABLE later (id int)", 14),
+    ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from alembic_rescue.ddl import Reader
 from alembic_rescue.footprint.net import Net, fold
 from alembic_rescue.model_evidence import Expectation, Footprint, Statement
-from tests.scratch import scratch  # noqa: F401 - a fixture
+from tests.scratch import scratch_database  # noqa: F401 - a fixture
 
 
 def footprint(revision: str, *sql: str) -> Footprint:

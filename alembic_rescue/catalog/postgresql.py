@@ -22,8 +22,8 @@ _SCHEMAS = """
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
 _RELATIONS = """
-    SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, c.relrowsecurity AS row_security,
-           c.relforcerowsecurity AS force_row_security, r.rolname::text AS owner,
+    SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+           c.relrowsecurity AS row_security, c.relforcerowsecurity AS force_row_security, r.rolname::text AS owner,
            obj_description(c.oid, 'pg_class') AS comment,
            CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END AS definition,
            s.seqstart AS start, s.seqincrement AS increment
@@ -60,7 +60,8 @@ _TYPES = """
     SELECT n.nspname::text AS schema, t.typname::text AS name, t.typtype::text AS kind, t.typnotnull AS required,
            CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END AS base,
            obj_description(t.oid, 'pg_type') AS comment,
-           ARRAY(SELECT enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY enumsortorder) AS labels,
+           ARRAY(SELECT enumlabel::text FROM pg_catalog.pg_enum e
+                 WHERE e.enumtypid = t.oid ORDER BY enumsortorder) AS labels,
            ARRAY(SELECT pg_get_constraintdef(o.oid) FROM pg_catalog.pg_constraint o
                  WHERE o.contypid = t.oid AND o.contype = 'c') AS checks,
            ARRAY(SELECT a.attname::text || ' ' || format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a
@@ -71,7 +72,8 @@ _TYPES = """
 """
 _FUNCTIONS = """
     SELECT n.nspname::text AS schema, p.proname::text AS name, p.prosrc AS body, l.lanname::text AS language,
-           ARRAY(SELECT format_type(x, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS u(x, i) ORDER BY i) AS inputs,
+           ARRAY(SELECT format_type(x, NULL)
+                 FROM unnest(p.proargtypes) WITH ORDINALITY AS u(x, i) ORDER BY i) AS inputs,
            pg_get_function_result(p.oid) AS returns, obj_description(p.oid, 'pg_proc') AS comment
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
          JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -80,8 +82,9 @@ _FUNCTIONS = """
           WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 _TRIGGERS = """
-    SELECT n.nspname::text AS schema, c.relname::text AS table, t.tgname::text AS name, pg_get_triggerdef(t.oid) AS definition,
-           t.tgenabled <> 'D' AS enabled, obj_description(t.oid, 'pg_trigger') AS comment
+    SELECT n.nspname::text AS schema, c.relname::text AS table, t.tgname::text AS name,
+           pg_get_triggerdef(t.oid) AS definition, t.tgenabled <> 'D' AS enabled,
+           obj_description(t.oid, 'pg_trigger') AS comment
     FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY (:schemas) AND NOT t.tgisinternal
@@ -96,9 +99,9 @@ _POLICIES = """
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY (:schemas)
 """
-_EXTENSIONS = (
-    "SELECT extname::text AS name, obj_description(oid, 'pg_extension') AS comment FROM pg_catalog.pg_extension"
-)
+_EXTENSIONS = """
+    SELECT extname::text AS name, obj_description(oid, 'pg_extension') AS comment FROM pg_catalog.pg_extension
+"""
 _GRANTS = """
     SELECT n.nspname::text AS schema, c.relname::text AS table, lower(a.privilege_type) AS privilege,
            CASE WHEN a.grantee = 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END AS role
@@ -153,8 +156,8 @@ def _relation(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
         facts.update(start=row["start"], increment=row["increment"])
     elif row["definition"]:
         found = _only(f"CREATE VIEW v AS {row['definition']}", Kind.VIEW)
-        definition = found.get("definition", frozenset())
-        facts.update(definition=definition, tables=frozenset(x for x in definition if x.startswith("table ")))
+        facts["tables"] = frozenset(x for x in found.get("definition", ()) if x.startswith("table "))
+        facts.update(found)
     yield Key(kind, row["schema"], None, row["name"]), facts
 
 
@@ -208,7 +211,7 @@ def _type(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
 
 
 def _function(row: dict[str, Any]) -> Iterator[tuple[Key, Facts]]:
-    inputs = ", ".join(type_from(i) or i for i in row["inputs"])
+    inputs = ", ".join(type_from(i, modified=False) or i for i in row["inputs"])
     returns = row["returns"]
     yield (
         Key(Kind.FUNCTION, row["schema"], None, f"{row['name']}({inputs})"),

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy.engine import Connection
-
-from alembic_rescue.catalog import other, postgresql
 from alembic_rescue.model_evidence import Facts, Key, Kind
 
 
@@ -52,16 +49,3 @@ class Snapshot:
             return
         for schema in (key.schema,) if key.schema else self.search_path:
             yield replace(key, schema=schema)
-
-
-def read(connection: Connection, schemas: frozenset[str] = frozenset()) -> Snapshot:
-    """Read the catalog in a constant number of queries.
-
-    Args:
-        schemas: those to read besides the ones on the session's search path.
-    """
-    if connection.dialect.name == "postgresql":
-        path, objects = postgresql.read(connection, schemas)
-        return Snapshot("postgresql", path, objects, {})
-    objects, unread = other.read(connection)
-    return Snapshot(connection.dialect.name, (None,), objects, unread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -44,6 +45,8 @@ _BETWEEN = {
 }
 """What the server makes of them."""
 _FULL_INTERVAL = 32767
+_MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d) 00:00:00(?:[+-]\d\d(?::\d\d)?)?$")
+"""What the server makes of a day where it wants a point in time; the offset is the session's."""
 
 
 def unwrap(node: Node) -> Node:
@@ -77,11 +80,11 @@ def columns(nodes: Iterable[Node]) -> tuple[str, ...]:
     return tuple(strings(nodes))
 
 
-def type_text(node: Node) -> str:
-    """A TypeName as the server's ``format_type`` would show it."""
+def type_text(node: Node, *, modified: bool = True) -> str:
+    """A TypeName as the server's ``format_type`` would show it; a function's arguments keep no modifiers."""
     parts = [part for part in strings(node.names) if part != "pg_catalog"]
     base = _NAMES.get(parts[0], parts[0]) if len(parts) == 1 else ".".join(parts)
-    mods = [_constant(unwrap(mod)) for mod in node.typmods]
+    mods = [_constant(unwrap(mod)) for mod in node.typmods] if modified else []
     if base == "interval" and mods:
         mods = [m for m in mods if m != str(_FULL_INTERVAL)]
     if base == "numeric" and len(mods) == 1:
@@ -92,13 +95,13 @@ def type_text(node: Node) -> str:
     return base + ("[]" if node.array_bounds else "")
 
 
-def type_from(text: str) -> str | None:
+def type_from(text: str, *, modified: bool = True) -> str | None:
     """A type's text, from whatever dialect or catalog, as :func:`type_text` puts it; None where it is no type."""
     try:
         statement = postgast.parse(f"CREATE TABLE t (c {text})").stmts[0].stmt
     except PgQueryError:
         return None
-    return type_text(unwrap(unwrap(statement).table_elts[0]).type_name)
+    return type_text(unwrap(unwrap(statement).table_elts[0]).type_name, modified=modified)
 
 
 def leaves(node: Node) -> frozenset[str]:
@@ -169,5 +172,4 @@ def _constant(node: Node) -> str:
         return str(value.ival)
     if which == "boolval":
         return "true" if value.boolval else "false"
-    text = str(getattr(value, which))
-    return text.removesuffix(" 00:00:00").removesuffix("+00")
+    return _MIDNIGHT.sub(r"\1", str(getattr(value, which)))

@@ -42,19 +42,32 @@ def create_index(node: Node, resolve: Resolve) -> Iterator[Effect]:
     table = relation(node.relation, resolve)
     members = [unwrap(param) for param in node.index_params]
     elements = tuple(_index_element(member) for member in members)
-    name = node.idxname or "_".join([table.name, *(m.name or m.indexcolname or "expr" for m in members), "idx"])[:63]
+    included = [unwrap(param).name for param in node.index_including_params]
+    name = node.idxname or "_".join([table.name, *map(_name_in_index, members), *included, "idx"])[:63]
     facts: dict[str, Any] = {
         "table": table.name,
         "columns": elements,
         "unique": node.unique,
         "method": node.access_method or "btree",
         "where": leaves(node.where_clause) if node.HasField("where_clause") else None,
-        "include": tuple(unwrap(param).name for param in node.index_including_params),
+        "include": tuple(included),
         "valid": True,
     }
     if node.nulls_not_distinct:
         facts["nulls_not_distinct"] = True
+    if not node.idxname:
+        facts["unnamed"] = True
     yield Create(Key(Kind.INDEX, table.schema, None, name), facts, node.if_not_exists)
+
+
+def _name_in_index(element: Node) -> str:
+    """What an element is called in the name that PostgreSQL gives to an index without one."""
+    if element.name:
+        return str(element.name)
+    computed = unwrap(element.expr)
+    if kind_of(computed) == "FuncCall":
+        return strings(computed.funcname)[-1]
+    return {"CoalesceExpr": "coalesce", "CaseExpr": "case"}.get(kind_of(computed), "expr")
 
 
 def _index_element(element: Node) -> str:
@@ -162,7 +175,7 @@ def create_function(node: Node, resolve: Resolve) -> Iterator[Effect]:
     """``CREATE FUNCTION`` and ``CREATE PROCEDURE``."""
     schema, name = schema_and_name(strings(node.funcname))
     inputs = [
-        type_text(p.arg_type)
+        type_text(p.arg_type, modified=False)
         for p in map(unwrap, node.parameters)
         if enum_name(p, "mode") not in {"FUNC_PARAM_OUT", "FUNC_PARAM_TABLE"}
     ]
@@ -311,7 +324,7 @@ def _object(word: str, node: Node, resolve: Resolve) -> Key | None:
     if kind is Kind.FUNCTION:
         schema, name = schema_and_name(parts)
         if not node.args_unspecified:
-            name += f"({', '.join(type_text(unwrap(a)) for a in node.objargs)})"
+            name += f"({', '.join(type_text(unwrap(a), modified=False) for a in node.objargs)})"
         return Key(kind, resolve(schema), None, name)
     return _named(kind, parts, resolve)
 

@@ -135,39 +135,36 @@ def relation(node: Node, resolve: Resolve, kind: Kind = Kind.TABLE) -> Key:
 
 def _column(table: Key, node: Node, *, conditional: bool, required: bool) -> Iterator[Effect]:
     key = Key(Kind.COLUMN, table.schema, table.name, node.colname)
-    shown = type_text(node.type_name) if node.HasField("type_name") else None
-    facts: dict[str, Any] = {
-        "type": shown,
-        "nullable": not required,
-        "default": None,
-        "identity": "",
-        "generated": None,
-    }
-    if shown is None:
-        facts = {}
-    if shown in SERIAL:
-        facts.update(type=SERIAL[shown], nullable=False, default=frozenset({"function nextval"}))
-    constraints = []
-    for wrapped in node.constraints:
-        constraint = unwrap(wrapped)
-        if constraint.contype == pb.CONSTR_NOTNULL:
-            facts["nullable"] = False
-        elif constraint.contype == pb.CONSTR_NULL:
-            facts["nullable"] = True
-        elif constraint.contype == pb.CONSTR_DEFAULT:
-            found = leaves(constraint.raw_expr)
-            facts["default"] = None if found == {"constant NULL"} else found
-        elif constraint.contype == pb.CONSTR_IDENTITY:
-            facts.update(identity=constraint.generated_when, nullable=False)
-        elif constraint.contype == pb.CONSTR_GENERATED:
-            facts["generated"] = leaves(constraint.raw_expr)
-        elif constraint.contype in _CONSTRAINTS:
-            if constraint.contype == pb.CONSTR_PRIMARY:
-                facts["nullable"] = False
-            constraints.append(constraint)
+    facts: dict[str, Any] = {}
+    if node.HasField("type_name"):  # a column of a typed table or a partition has none
+        shown = type_text(node.type_name)
+        facts = {"type": shown, "nullable": not required, "default": None, "identity": "", "generated": None}
+        if shown in SERIAL:
+            facts.update(type=SERIAL[shown], nullable=False, default=frozenset({"function nextval"}))
+    constraints = [unwrap(constraint) for constraint in node.constraints]
+    for constraint in constraints:
+        facts.update(_column_facts(constraint))
     yield Create(key, facts, conditional)
     for constraint in constraints:
-        yield from _constraint(table, constraint, conditional=conditional, of_column=node.colname)
+        if constraint.contype in _CONSTRAINTS:
+            yield from _constraint(table, constraint, conditional=conditional, of_column=node.colname)
+
+
+def _column_facts(constraint: Node) -> dict[str, Any]:
+    """What a column's constraint says of the column itself."""
+    kind = constraint.contype
+    if kind in {pb.CONSTR_NOTNULL, pb.CONSTR_PRIMARY}:
+        return {"nullable": False}
+    if kind == pb.CONSTR_NULL:
+        return {"nullable": True}
+    if kind == pb.CONSTR_DEFAULT:
+        found = leaves(constraint.raw_expr)
+        return {"default": None if found == {"constant NULL"} else found}
+    if kind == pb.CONSTR_IDENTITY:
+        return {"identity": constraint.generated_when, "nullable": False}
+    if kind == pb.CONSTR_GENERATED:
+        return {"generated": leaves(constraint.raw_expr)}
+    return {}
 
 
 def _constraint(table: Key, node: Node, *, conditional: bool, of_column: str | None = None) -> Iterator[Effect]:
@@ -176,39 +173,41 @@ def _constraint(table: Key, node: Node, *, conditional: bool, of_column: str | N
         return
     if node.contype not in _CONSTRAINTS:
         return
-    kind = _CONSTRAINTS[node.contype]
-    facts: dict[str, Any] = {"constraint": kind, "validated": not node.skip_validation}
-    keys = columns(node.fk_attrs) if kind == "foreign-key" else columns(node.keys)
-    facts["columns"] = keys or ((of_column,) if of_column else ())
-    if node.deferrable or kind == "foreign-key":
-        facts.update(deferrable=node.deferrable, deferred=node.initdeferred)
-    if kind == "check":
-        facts["expression"] = leaves(node.raw_expr)
-        facts["columns"] = tuple(
-            sorted(x.removeprefix("column ") for x in facts["expression"] if x.startswith("column "))
-        )
-    elif kind == "foreign-key":
-        facts["references"] = (node.pktable.schemaname or None, node.pktable.relname)
-        if node.pk_attrs:
-            facts["referenced_columns"] = columns(node.pk_attrs)
-        facts.update(on_update=_ACTIONS[node.fk_upd_action], on_delete=_ACTIONS[node.fk_del_action])
-    elif kind == "exclude":
-        facts["columns"] = ()
-    if kind == "unique" and node.nulls_not_distinct:
-        facts["nulls_not_distinct"] = True
+    facts = _constraint_facts(node, of_column)
+    kind = facts["constraint"]
     name = node.conname or generated_name(table.name, facts["columns"], kind)
-    if not node.conname:
-        facts["unnamed"] = True
     key = Key(Kind.CONSTRAINT, table.schema, table.name, name)
     if node.indexname:  # USING INDEX: the index becomes the constraint's, under its name
         del facts["columns"]
-        index = Key(Kind.INDEX, table.schema, None, node.indexname)
         if node.indexname != name:
+            index = Key(Kind.INDEX, table.schema, None, node.indexname)
             yield Rename(index, Key(Kind.INDEX, table.schema, None, name))
     yield Create(key, facts, conditional)
     if kind == "primary-key" and of_column is None and not conditional:
         for column in facts.get("columns", ()):
             yield Alter(Key(Kind.COLUMN, table.schema, table.name, column), {"nullable": False})
+
+
+def _constraint_facts(node: Node, of_column: str | None) -> dict[str, Any]:
+    kind = _CONSTRAINTS[node.contype]
+    facts: dict[str, Any] = {"constraint": kind, "validated": not node.skip_validation}
+    if not node.conname:
+        facts["unnamed"] = True
+    keys = columns(node.fk_attrs) if kind == "foreign-key" else columns(node.keys)
+    facts["columns"] = keys or ((of_column,) if of_column and kind != "exclude" else ())
+    if node.deferrable or kind == "foreign-key":
+        facts.update(deferrable=node.deferrable, deferred=node.initdeferred)
+    if kind == "check":
+        found = facts["expression"] = leaves(node.raw_expr)
+        facts["columns"] = tuple(sorted(x.removeprefix("column ") for x in found if x.startswith("column ")))
+    elif kind == "foreign-key":
+        facts["references"] = (node.pktable.schemaname or None, node.pktable.relname)
+        if node.pk_attrs:
+            facts["referenced_columns"] = columns(node.pk_attrs)
+        facts.update(on_update=_ACTIONS[node.fk_upd_action], on_delete=_ACTIONS[node.fk_del_action])
+    if node.nulls_not_distinct:
+        facts["nulls_not_distinct"] = True
+    return facts
 
 
 def generated_name(table: str, of: tuple[str, ...], kind: str) -> str:

@@ -11,7 +11,7 @@ _GRACE = 0.5
 """Seconds for a cancelled query to end by an error of the driver's, from which the connection recovers."""
 
 
-class TimeIsUp(BaseException):  # noqa: N818 - not an error of the code that it ends
+class TimeIsUp(BaseException):
     """Raised in the code that ran out of time; no ``except Exception`` of its own holds it."""
 
 

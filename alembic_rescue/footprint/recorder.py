@@ -9,10 +9,12 @@ further.  So there is one reader for all of it: :mod:`alembic_rescue.ddl`.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
@@ -123,6 +125,7 @@ class _Recorder:
         self._reader = Reader(home)
         self._postgres = context.dialect.name == "postgresql"
         self._executes_text = False
+        self._thread = threading.get_ident()  # the hook is on all engines: other threads are none of its business
 
     def run(self, module: Any, kw: Mapping[str, Any], seconds: float) -> tuple[str | None, int | None]:
         """Replay ``module.upgrade(**kw)``; why and where it could not be finished, or None and None."""
@@ -208,11 +211,13 @@ class _Recorder:
 
     def _do_execute(self, cursor: Any, sql: str, parameters: Any, _context: Any) -> bool | None:
         """SQLAlchemy's hook: True means that the statement was dealt with, and the driver never sees it."""
-        if _SAVEPOINT.match(sql):
+        if _SAVEPOINT.match(sql) or threading.get_ident() != self._thread:
             return None
         plain = with_parameters(cursor, sql, parameters)
         if not is_query(plain, postgres=self._postgres):
             self._record(plain)
+            if self._context.dialect.is_async:  # SQLAlchemy insists that an async driver is awaited
+                cursor.execute("SELECT NULL WHERE 1 = 0")
             return True
         if sets_search_path(plain):
             self._reader.read(plain)
@@ -233,7 +238,9 @@ class _Recorder:
             self._append(statement, self._reader.read(statement))
 
     def _append(self, sql: str, effects: tuple[Any, ...]) -> None:
-        line = _line_of_stack(inspect.currentframe(), self._path)
+        line = next(
+            (line for frame in _stacks(inspect.currentframe()) if (line := _line_of_stack(frame, self._path))), None
+        )
         hypothetical = self._world is not World.LIVE
         self.statements.append(Statement(self._revision, sql.strip(), effects, self._path, line, hypothetical))
 
@@ -243,23 +250,15 @@ def _is_alembics(operation: object) -> bool:
 
 
 def _still(context: MigrationContext) -> MigrationContext:
-    """A migration context on the same connection that begins and commits nothing."""
-    return _StillContext(context.dialect, context.connection, dict(context.opts), context.environment_context)
-
-
-class _StillContext(MigrationContext):
-    """Everything else that a migration asks its context for is as it is."""
-
-    def __init__(self, *args: Any, **kw: Any) -> None:
-        super().__init__(*args, **kw)
-        for name in ("add_constraint", "drop_constraint"):  # SQLite's refuse what batch mode does by another way
-            setattr(self.impl, name, MethodType(getattr(DefaultImpl, name), self.impl))
-
-    def autocommit_block(self) -> Any:
-        return nullcontext()
-
-    def begin_transaction(self, _per_migration: bool = False) -> Any:  # noqa: FBT001, FBT002 - Alembic's own
-        return nullcontext()
+    """The same context, but for beginning and committing."""
+    still: Any = copy.copy(context)
+    still.impl = copy.copy(context.impl)
+    still.autocommit_block = nullcontext
+    still.begin_transaction = lambda *_, **__: nullcontext()
+    if context.dialect.name == "sqlite":  # its own refuse what batch mode does by copying the table
+        for name in ("add_constraint", "drop_constraint"):
+            setattr(still.impl, name, MethodType(getattr(DefaultImpl, name), still.impl))
+    return still  # type: ignore[no-any-return]
 
 
 class _Batch(BatchOperationsImpl):
@@ -275,7 +274,7 @@ class _Batch(BatchOperationsImpl):
 
 @contextmanager
 def _batch_alter_table(op: Operations, table_name: str, schema: str | None = None, *_: Any, **__: Any) -> Iterator[Any]:
-    impl: Any = _Batch(op, table_name, schema, "never", None, (), {}, (), {}, None, ())
+    impl = _Batch(op, table_name, schema, "never", None, (), {}, (), {}, None, ())  # type: ignore[no-untyped-call]
     yield BatchOperations(op.migration_context, impl=impl)
     impl.flush()
 
@@ -296,6 +295,18 @@ def _rolled_back(connection: Connection) -> Iterator[None]:
 
 def _absolute(path: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve() follows links, and Python's file names do not
+
+
+def _stacks(frame: FrameType | None) -> Iterator[FrameType | None]:
+    """This stack, and below it those of the greenlets that wait for it: an async driver is called from a new one."""
+    yield frame
+    with suppress(ImportError):
+        import greenlet  # noqa: PLC0415 - SQLAlchemy has it where there are async drivers
+
+        waiting = greenlet.getcurrent().parent
+        while waiting is not None:
+            yield waiting.gr_frame
+            waiting = waiting.parent
 
 
 def _line_of_stack(frame: FrameType | None, path: str) -> int | None:
