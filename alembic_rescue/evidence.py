@@ -62,22 +62,6 @@ def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
     return proved
 
 
-def located(revisions: Sequence[RevisionEvidence]) -> tuple[str | None, tuple[str, ...]]:
-    """Which of these revisions, all from the base on, the schema is really at, and those before it that are no proof.
-
-    The last one that is applied with none before it that lacks anything; the second part tells how sure that is.
-    """
-    at, unproved, doubts = None, [], []
-    for evidence in revisions:
-        if evidence.verdict in {Verdict.PARTIAL, Verdict.NOT_APPLIED}:
-            break
-        if evidence.verdict is Verdict.UNVERIFIABLE:
-            doubts.append(evidence.revision)
-        if evidence.verdict is Verdict.APPLIED:
-            at, unproved = evidence.revision, list(doubts)
-    return at, tuple(unproved)
-
-
 class _Assessed:
     """Assessments, each made once: most expectations stay the same from one prefix to the next."""
 

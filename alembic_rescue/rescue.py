@@ -238,7 +238,9 @@ def _look(
 
     def see(context: MigrationContext, rows: tuple[str, ...]) -> tuple[Database, Proof]:
         database = databases.look_at(context, rows, project.secrets.hide)
-        proof = prove(context, project.script, choose(database), run_code=replay)
+        todo = choose(database)
+        behind = [revision for revision in _applied(project.graph, database) if revision not in todo]
+        proof = prove(context, project.script, todo, behind=behind if todo else (), run_code=replay)
         return database, without_secrets(proof, project.secrets.hide)
 
     return environment.look(project, see, tell)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue import catalog
 from alembic_rescue.catalog import postgresql
-from alembic_rescue.evidence import located, recommend
+from alembic_rescue.evidence import recommend
+from alembic_rescue.history import locate
 from alembic_rescue.model import Action, Recommendation, Verdict
 from tests import proving
 from tests.conftest import Database
@@ -246,7 +248,8 @@ def test_data_changes_among_the_rest(tmp_path, database) -> None:
     verdicts, advice, _ = judged(config, everything)
     assert verdicts == ["unverifiable", "applied", "unverifiable", "applied", "not-applied"]
     assert (advice.action, "r1" in advice.reason) == (Action.STOP, True)  # accept r1 by name, then r3
-    assert located(proving.proof(config).revisions) == ("r4", ("r1", "r3"))
+    found = locate(ScriptDirectory.from_config(config).revision_map, proving.proof(config).revisions)
+    assert (found.revisions, found.unproved) == (("r4",), ("r1", "r3"))
     _, advice, _ = judged(config, everything[1:])
     assert (advice.action, "r3" in advice.reason) == (Action.STOP, True)
     _, advice, _ = judged(config, everything[3:])
