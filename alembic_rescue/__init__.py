@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         Report,
         Revision,
         Target,
-        Verdict,
     )
+    from alembic_rescue.model_evidence import Cause, ObjectEvidence, Presence, Verdict
     from alembic_rescue.project import Project, load
     from alembic_rescue.receipts import default_folder
     from alembic_rescue.receipts import listed as list_receipts
@@ -40,13 +40,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Blocker",
+    "Cause",
     "Database",
     "DatabaseError",
     "DatabaseReport",
     "Identity",
     "NotVerified",
     "Note",
+    "ObjectEvidence",
     "Outcome",
+    "Presence",
     "Project",
     "Receipt",
     "Recommendation",
@@ -67,6 +70,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "model_evidence": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "project": ("Project", "load"),
     "receipts": ("default_folder",),

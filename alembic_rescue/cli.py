@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -190,6 +190,24 @@ Reason = Annotated[
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", envvar="ALEMBIC_RESCUE_YES", help="Do not ask. Needed without a terminal.")
 ]
+Accept = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--accept",
+        metavar="REVISION",
+        envvar="ALEMBIC_RESCUE_ACCEPT",
+        help="Vouch for a skipped revision whose doing cannot be checked; repeatable.",
+    ),
+]
+AcceptMissing = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--accept-missing",
+        metavar="REVISION",
+        envvar="ALEMBIC_RESCUE_ACCEPT_MISSING",
+        help="Do without what is missing of a skipped revision: Alembic will never make it; repeatable.",
+    ),
+]
 LockTimeout = Annotated[
     Optional[float],
     typer.Option(
@@ -208,15 +226,39 @@ def diagnose(
     check: Annotated[
         bool, typer.Option("--check", envvar="ALEMBIC_RESCUE_CHECK", help="Exit with 3 when something needs a hand.")
     ] = False,
+    applied: Annotated[
+        bool,
+        typer.Option(
+            "--applied", envvar="ALEMBIC_RESCUE_APPLIED", help="Hold what is stamped against the catalog, instead."
+        ),
+    ] = False,
+    locate: Annotated[
+        bool,
+        typer.Option(
+            "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Tell which revision the schema is really at, instead."
+        ),
+    ] = False,
+    no_replay: Annotated[
+        bool,
+        typer.Option(
+            "--no-replay",
+            envvar="ALEMBIC_RESCUE_NO_REPLAY",
+            help="Run no migration code, not even where it cannot change anything; then nothing is proved.",
+        ),
+    ] = False,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Where each database stands, what is pending, who blocks, and the one thing to do. Writes nothing."""
+    """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
+
+    Writes nothing.
+    """
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
 
     call: Call = ctx.obj
     with _working(call, "Looking at the database"):
-        report = rescue.diagnose(call.load(lock_timeout), call.tell_env)
+        look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
+        report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay)
     if call.format is Format.JSON:
         _answer_json(call, report)
     else:
@@ -237,10 +279,12 @@ def plan(
             "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Seal the plan into FILE, for stamp --plan."
         ),
     ] = None,
+    accept: Accept = None,
+    accept_missing: AcceptMissing = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Show everything that stamp would check and do. Writes nothing."""
-    _plan(ctx.obj, revision, lock_timeout, out)
+    _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or ())
 
 
 @app.command()
@@ -264,6 +308,8 @@ def stamp(
             help="A sealed plan: refuse if anything moved since.",
         ),
     ] = None,
+    accept: Accept = None,
+    accept_missing: AcceptMissing = None,
     reason: Reason = "",
     lock_timeout: LockTimeout = None,
 ) -> None:
@@ -275,8 +321,11 @@ def stamp(
     target = revision or (sealed[0] if sealed else None)
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
+    if sealed:
+        accept, accept_missing = _accepted_in(sealed[1])
     if dry_run:
-        _plan(call, target, lock_timeout, None, (str(plan_file), sealed[1]) if sealed else None)
+        sealed_in = (str(plan_file), sealed[1]) if sealed else None
+        _plan(call, target, lock_timeout, None, sealed_in, accept=accept or (), accept_missing=accept_missing or ())
         return
     _terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     with _working(call, "Planning") as pause:
@@ -287,6 +336,8 @@ def stamp(
             confirm=_confirm(call, pause, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
+            accept=accept or (),
+            accept_missing=accept_missing or (),
             sealed=(str(plan_file), sealed[1]) if sealed else None,
             tell=call.tell_env,
         )
@@ -443,13 +494,18 @@ def _plan(
     lock_timeout: float | None,
     out: Path | None,
     sealed: tuple[str, dict[str, Any]] | None = None,
+    *,
+    accept: Sequence[str],
+    accept_missing: Sequence[str],
 ) -> None:
     from alembic_rescue import rescue, seal
     from alembic_rescue.model import Outcome
     from alembic_rescue.report import json as report_json
 
     with _working(call, "Planning"):
-        report = rescue.plan(call.load(lock_timeout), revision, call.tell_env)
+        report = rescue.plan(
+            call.load(lock_timeout), revision, call.tell_env, accept=accept, accept_missing=accept_missing
+        )
     if sealed is not None:
         seal.check(*sealed, report)
     if out is not None and report.outcome is not Outcome.REFUSED:
@@ -500,14 +556,31 @@ def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[R
         (part,) = report.databases
         change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
         identity = part.database.identity
-        try:
-            call.tell(f"Set {identity.table} in {identity.name} from {change}? [y/N]: ")
-            return sys.stdin.readline().strip().lower() in {"y", "yes"}
-        except KeyboardInterrupt:
-            call.tell("\n")  # the terminal has put ^C after the question
-            raise
+        question = f"Set {identity.table} in {identity.name} from {change}?"
+        if _answered(call, f"{question} [y/N]: ").lower() not in {"y", "yes"}:
+            return False
+        lost = [revision.revision for revision in part.revisions if revision.accepted and revision.missing]
+        named = "What is missing of {} will never be made. Type its id to do without it: "
+        return all(_answered(call, named.format(revision)) == revision for revision in lost)
 
     return confirm
+
+
+def _answered(call: Call, question: str) -> str:
+    """What is typed at a question on stderr."""
+    call.tell(question)
+    try:
+        return sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        call.tell("\n")  # the terminal has put ^C after the question
+        raise
+
+
+def _accepted_in(sealed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What a sealed plan accepted, as ``--accept`` and ``--accept-missing``."""
+    pairs = [(revision, part["verdicts"][revision]) for part in sealed["databases"] for revision in part["accepted"]]
+    unverifiable = [revision for revision, verdict in pairs if verdict == "unverifiable"]
+    return unverifiable, [revision for revision, _ in pairs if revision not in unverifiable]
 
 
 def _terminal_or_yes(command: str, *, yes: bool) -> None:

@@ -22,6 +22,17 @@ NOT_VERIFIED = 5
 INTERRUPTED = 130
 
 
+def _first(items: Sequence[str], verb: str = " is") -> str:
+    """The first few of many, for a sentence."""
+    shown = 3
+    named = ", ".join(items[:shown]) + f" and {len(items) - shown} more" if len(items) > shown else listed(items)
+    return named + (verb if len(items) == 1 else " are" if verb else "")
+
+
+def _them(items: Sequence[str]) -> str:
+    return "it" if len(items) == 1 else "them"
+
+
 def listed(items: Iterable[str]) -> str:
     """Join ids for a sentence: ``a``, ``a and b``, ``a, b and c``."""
     *front, last = list(items) or ["nothing"]
@@ -470,6 +481,56 @@ class RevisionTooLong(Refusal):
         super().__init__(
             f"the id {revision} has {len(revision)} characters; the version column holds {limit}",
             f"widen it first: ALTER TABLE ... ALTER COLUMN version_num TYPE VARCHAR({max(128, len(revision))})",
+        )
+
+
+class RevisionNotApplied(Refusal):
+    """Nothing of a revision that the stamp would skip is there."""
+
+    code = "revision-not-applied"
+
+    def __init__(self, revision: str, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"{revision} is not applied: {_first(missing)} not there as it leaves {_them(missing)}",
+            "a stamp would lose it for ever: mend the migration and run alembic upgrade, which makes it. "
+            f"If it is not wanted: --accept-missing {revision}",
+        )
+
+
+class RevisionPartial(Refusal):
+    """A revision that the stamp would skip is only half there."""
+
+    code = "revision-partial"
+
+    def __init__(self, revision: str, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"{revision} is half there: {_first(missing)} not there as it leaves {_them(missing)}",
+            "complete it first: the statements are in the plan, under the revision. "
+            f"If what is missing is not wanted: --accept-missing {revision}",
+        )
+
+
+class RevisionUnverifiable(Refusal):
+    """What a revision does that the stamp would skip cannot be checked."""
+
+    code = "revision-unverifiable"
+
+    def __init__(self, revision: str, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"{revision} cannot be proved: {_first(reasons, '')}",
+            f"look at the database; if you know that it is done there: --accept {revision} --reason TEXT",
+        )
+
+
+class AcceptedNotSkipped(Refusal):
+    """``--accept`` or ``--accept-missing`` names a revision that the stamp does not skip, or that needs none."""
+
+    code = "accepted-not-skipped"
+
+    def __init__(self, named: str, skipped: Sequence[str]) -> None:
+        super().__init__(
+            f"{named} is accepted, but the stamp does not skip it (it skips {listed(skipped)})",
+            "name only revisions that the plan refuses",
         )
 
 

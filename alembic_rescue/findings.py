@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from alembic_rescue import errors, urls
 from alembic_rescue.errors import RescueError
-from alembic_rescue.model import Action, Database, Note, Recommendation, Revision
+from alembic_rescue.model import Database, Note
+from alembic_rescue.model_evidence import Cause
 
 
 def note(error: RescueError) -> Note:
@@ -82,31 +83,19 @@ def other_database(database: Database, environment: Mapping[str, str]) -> tuple[
     return (note(errors.OtherDatabase("DATABASE_URL", urls.name_of(theirs), urls.name_of(opened))),)
 
 
-def unproved(skipped: Sequence[Revision]) -> tuple[Note, ...]:
-    """That nothing was checked of what a stamp would skip."""
-    if not skipped:
-        return ()
-    names = errors.listed(revision.revision for revision in skipped)
-    return (
-        Note(
-            "not-proved",
-            f"this version does not check that what {names} would create is there",
-            "stamping marks them as applied for ever: if their tables are not there, Alembic will never make them. "
-            "Look at the database first",
-        ),
-    )
+def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
+    """The statements of pending revisions that must fail on this database, those that nobody would hear of first."""
+    return tuple(_cause(cause) for cause in sorted(found, key=lambda cause: not cause.swallowed))
 
 
-def recommend(hindrances: Sequence[Note], todo: Sequence[str]) -> Recommendation:
-    """The one thing to do with a database of which `todo` is pending."""
-    if hindrances:
-        return Recommendation(Action.STOP, None, hindrances[0].message)
-    if not todo:
-        return Recommendation(Action.NOTHING, None, "the database stands at the latest revision")
-    return Recommendation(
-        Action.STOP,
-        None,
-        f"{len(todo)} {'revision is' if len(todo) == 1 else 'revisions are'} pending, and this version does not check "
-        "whether what they create is there. Compare by hand: nothing there: mend the migration and run alembic "
-        "upgrade; all of it there: alembic-rescue plan REVISION, with the last revision that is there",
+def _cause(cause: Cause) -> Note:
+    place = f"{cause.path}:{cause.line}"
+    fails = f"{place}: {cause.statement} must fail here: {cause.error}"
+    if not cause.swallowed:
+        return Note("will-fail", fails, f"mend {cause.revision}: {cause.mend}")
+    return Note(
+        "swallowed-error",
+        f"{fails}, and the except at line {cause.handler_line} hides it without a SAVEPOINT: the transaction is "
+        "aborted from there on, and the whole run is rolled back with it",
+        f"mend {cause.revision}: {cause.mend}",
     )

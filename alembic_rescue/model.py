@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from alembic_rescue.model_evidence import Cause, ObjectEvidence, Presence, Verdict
+
 
 class Outcome(str, Enum):
     """What became of a command."""
@@ -18,16 +20,6 @@ class Outcome(str, Enum):
     STAMPED = "stamped"
     UNDONE = "undone"
     ERROR = "error"
-
-
-class Verdict(str, Enum):
-    """Whether what a revision creates is there.  Only APPLIED means that it was proved."""
-
-    APPLIED = "applied"
-    PARTIAL = "partial"
-    NOT_APPLIED = "not-applied"
-    UNVERIFIABLE = "unverifiable"
-    EMPTY = "empty"
 
 
 class Action(str, Enum):
@@ -69,6 +61,15 @@ class Revision:
     content: str
     """``sha256:...`` of the file."""
     verdict: Verdict = Verdict.UNVERIFIABLE
+    objects: tuple[ObjectEvidence, ...] = ()
+    """What it would leave behind, each held against the catalog."""
+    accepted: bool = False
+    """A person named it, so that the stamp may mark it as applied although its verdict says no."""
+
+    @property
+    def missing(self) -> tuple[ObjectEvidence, ...]:
+        """What of it does not hold."""
+        return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,18 @@ class Stamp:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Where a schema really stands, whatever its version table says."""
+
+    revisions: tuple[str, ...]
+    """The furthest on each branch that is applied and below which nothing is missing; none where nothing is there."""
+    unproved: tuple[str, ...]
+    """Those at or below them that cannot be checked: by so much the answer is uncertain."""
+    following: tuple[str, ...]
+    """The revisions after them, in Alembic's order."""
+
+
+@dataclass(frozen=True)
 class DatabaseReport:
     """One database in a report: where it stands, and what a stamp to the target would do to it."""
 
@@ -199,6 +212,10 @@ class DatabaseReport:
     refusals: tuple[Note, ...]
     findings: tuple[Note, ...]
     recommendation: Recommendation
+    causes: tuple[Cause, ...] = ()
+    """The statements of pending revisions that must fail on this database as it stands."""
+    located: Located | None = None
+    """Only of ``diagnose --locate``."""
 
 
 @dataclass(frozen=True)

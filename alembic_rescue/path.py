@@ -94,7 +94,7 @@ def check_current(graph: RevisionMap, current: Collection[str]) -> None:
         if _find(graph, row) is None:
             raise errors.UnknownCurrent(row)
     for descendant in sorted(current):
-        for ancestor in sorted((_up_to(graph, [descendant]) & set(current)) - {descendant}):
+        for ancestor in sorted((up_to(graph, [descendant]) & set(current)) - {descendant}):
             raise errors.OverlappingCurrent(ancestor, descendant)
 
 
@@ -109,7 +109,7 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
     """
     check_current(graph, current)
     targets = _resolve(graph, tuple(sorted(current)), target)
-    applied = _up_to(graph, current)
+    applied = up_to(graph, current)
     if not targets and current:  # base
         raise errors.TargetBehindCurrent("base", errors.listed(sorted(current)), in_order(graph, applied))
     try:
@@ -138,7 +138,7 @@ def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection
     rows = tuple(sorted(current))
     known = all(_find(graph, row) for row in rows)
     for revision in in_order(graph, set(wanted) - set(current)) if known else ():
-        after = {r for r in rows if r not in _up_to(graph, [revision]) and revision not in _up_to(graph, [r])}
+        after = {r for r in rows if r not in up_to(graph, [revision]) and revision not in up_to(graph, [r])}
         stamps.append(Stamp((revision,), rows, tuple(sorted(after | {revision}))))
         rows = stamps[-1].rows_after
     if rows != tuple(sorted(wanted)):
@@ -192,10 +192,10 @@ def _check_on_path(graph: RevisionMap, current: Collection[str], applied: set[st
     """Let through where a branch stands already, and what follows from there."""
     tips = _tips(graph, applied)
     if target in applied - tips:
-        row = next(r for r in sorted(current) if target in _up_to(graph, [r]))
-        rerun = in_order(graph, _up_to(graph, [row]) - _up_to(graph, [target]))
+        row = next(r for r in sorted(current) if target in up_to(graph, [r]))
+        rerun = in_order(graph, up_to(graph, [row]) - up_to(graph, [target]))
         raise errors.TargetBehindCurrent(target, row, rerun)
-    if current and not _up_to(graph, [target]) & tips:
+    if current and not up_to(graph, [target]) & tips:
         raise errors.TargetBesideCurrent(target, sorted(current))
 
 
@@ -257,7 +257,7 @@ def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str,
         raise errors.UnknownRevision(target, "it counts below the first revision") from fell_off
 
 
-def _up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
+def up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
     """`revisions` and everything that they build on, by ``down_revision`` and by ``depends_on``."""
     seen: set[str] = set()
     todo = list(revisions)

@@ -20,7 +20,8 @@ from typing import Any
 import platformdirs
 
 from alembic_rescue import errors
-from alembic_rescue.model import Identity, Receipt, ReceiptState, Revision, Verdict
+from alembic_rescue.model import Identity, Receipt, ReceiptState, Revision
+from alembic_rescue.model_evidence import ObjectEvidence, Presence, Verdict
 
 FORMAT = 1
 _SUFFIX = ".json"
@@ -66,7 +67,7 @@ def begin(
         rows_before=tuple(rows_before),
         rows_after=tuple(rows_after),
         rows_found=None,
-        skipped=tuple(skipped),
+        skipped=tuple(replace(revision, objects=revision.missing) for revision in skipped),
         sql=restoring_sql(table, rows_before, rows_after),
         undoes=undoes,
         tool_version=version("alembic-rescue"),
@@ -204,10 +205,15 @@ def _from_json(content: dict[str, Any], path: Path) -> Receipt:
             "created": datetime.fromisoformat(content["created"]).astimezone(timezone.utc),
             "state": ReceiptState(content["state"]),
             "database": Identity(**content["database"]),
-            "skipped": tuple(Revision(**{**r, "verdict": Verdict(r["verdict"])}) for r in content["skipped"]),
+            "skipped": tuple(_revision(revision) for revision in content["skipped"]),
             "path": path,
         }
     )
+
+
+def _revision(content: dict[str, Any]) -> Revision:
+    objects = tuple(ObjectEvidence(**{**o, "presence": Presence(o["presence"])}) for o in content["objects"])
+    return Revision(**{**content, "verdict": Verdict(content["verdict"]), "objects": objects})
 
 
 def _literal(value: str) -> str:

@@ -14,12 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alembic.runtime.migration import MigrationContext
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import databases, errors, findings, receipts, scripts, seal
+from alembic_rescue import databases, environment, errors, findings, gate, history, receipts, scripts, seal
 from alembic_rescue import path as paths
 from alembic_rescue.environment import Tell, silent
 from alembic_rescue.errors import Refusal
+from alembic_rescue.evidence import recommend
+from alembic_rescue.gate import Acceptance
 from alembic_rescue.model import (
     Action,
     Database,
@@ -30,49 +33,85 @@ from alembic_rescue.model import (
     ReceiptState,
     Recommendation,
     Report,
+    Revision,
     Target,
 )
+from alembic_rescue.model_evidence import Proof
 from alembic_rescue.project import Project
+from alembic_rescue.proof import prove, without_secrets
 from alembic_rescue.writing import carry_out
 
 Confirm = Callable[[Report], bool]
 """Shown the plan before anything is written; only True goes on."""
 
 
-def diagnose(project: Project, tell: Tell = silent) -> Report:
-    """Where each database stands, what is pending, who blocks, and the one thing to do.  Writes nothing.
+def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+    """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
+
+    Writes nothing.
+
+    Args:
+        replay: False judges without running migration code: every revision is unverifiable.
 
     Raises:
         RescueError: the scripts, env.py or the database cannot be read.
     """
     graph = project.graph
     parts = []
-    for database in databases.look(project, tell):
-        refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
-        todo = () if refusals else paths.pending(graph, database.current_heads)
-        hindrances = _other_database(project, database)
-        if unwritable := findings.hindrance(database):
-            hindrances = (*hindrances, findings.note(unwritable))
-        parts.append(
-            DatabaseReport(
-                database=database,
-                revisions=scripts.revisions(graph, todo),
-                heads_after=database.current_heads,
-                stamps=(),
-                pending_after=todo,
-                refusals=refusals,
-                findings=(*findings.of(database), *hindrances),
-                recommendation=findings.recommend((*refusals, *hindrances), todo),
-            )
-        )
+    for database, proof in _look(project, partial(_pending, graph), tell, replay=replay):
+        advice = recommend(proof.revisions, proof.causes)
+        part = _diagnosis(project, database, proof, findings.causes(proof.causes), advice)
+        parts.append(replace(part, causes=proof.causes))
     return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
 
 
-def plan(project: Project, target: str, tell: Tell = silent) -> Report:
+def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+    """Hold the revisions at or below the current heads against the catalog: what was stamped but is not there.
+
+    Writes nothing.
+
+    Raises:
+        RescueError: as :func:`diagnose`.
+    """
+    graph = project.graph
+    parts = []
+    for database, proof in _look(project, partial(_applied, graph), tell, replay=replay):
+        missing = history.stamped_but_not_there(proof.revisions)
+        parts.append(_diagnosis(project, database, proof, missing, history.recommend_for_applied(proof.revisions)))
+    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+
+
+def locate(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+    """Which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
+
+    Raises:
+        RescueError: as :func:`diagnose`.
+    """
+    graph = project.graph
+    parts = []
+    for database, proof in _look(project, lambda _: paths.pending(graph, ()), tell, replay=replay):
+        located = history.locate(graph, proof.revisions)
+        advice = history.recommend_for_located(graph, located, database.current_heads)
+        part = _diagnosis(project, database, proof, (), advice)
+        # Rows that the scripts cannot explain are what it is asked for, not what stops it.
+        parts.append(replace(part, located=located, recommendation=advice))
+    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+
+
+def plan(
+    project: Project,
+    target: str,
+    tell: Tell = silent,
+    *,
+    accept: Sequence[str] = (),
+    accept_missing: Sequence[str] = (),
+) -> Report:
     """Everything that :func:`stamp` would check and do.  Writes nothing.
 
     Args:
         target: a revision, as ``alembic upgrade`` takes it: full or partial id, ``head``, ``+1``, ``branch@head``.
+        accept: skipped revisions whose doing cannot be checked and for which a person vouches; ids or partial ids.
+        accept_missing: skipped revisions of which something is missing, and a person does without it.
 
     Returns:
         A report whose outcome is READY, NOTHING_TO_DO or REFUSED; in the last case it holds every refusal.
@@ -82,8 +121,13 @@ def plan(project: Project, target: str, tell: Tell = silent) -> Report:
             because the database takes no writes from this role.
     """
     graph = project.graph
-    seen = databases.look(project, tell)
-    parts = [_plan_one(project, graph, database, target) for database in seen]
+    accepted = Acceptance(
+        frozenset(scripts.resolved(graph, name) for name in accept),
+        frozenset(scripts.resolved(graph, name) for name in accept_missing),
+    )
+    looked = _look(project, partial(_pending, graph), tell)
+    seen = [database for database, _ in looked]
+    parts = [_plan_one(project, database, proof, target, accepted) for database, proof in looked]
     if len(parts) > 1:
         several = findings.note(errors.SeveralDatabases([database.identity.name for database in seen]))
         parts = [replace(part, refusals=(*part.refusals, several)) for part in parts]
@@ -100,6 +144,8 @@ def stamp(
     confirm: Confirm,
     folder: Path,
     reason: str = "",
+    accept: Sequence[str] = (),
+    accept_missing: Sequence[str] = (),
     sealed: tuple[str, Mapping[str, Any]] | None = None,
     tell: Tell = silent,
 ) -> Report:
@@ -109,6 +155,7 @@ def stamp(
         confirm: is shown the plan, and decides.
         folder: where receipts are kept.
         reason: why, for the receipt.
+        accept, accept_missing: see :func:`plan`; kept in the receipt.
         sealed: a plan's name and its sealed parts (see :mod:`alembic_rescue.seal`); refuses if anything moved.
 
     Returns:
@@ -121,7 +168,8 @@ def stamp(
         NotVerified: written, but what was read back is not what was expected.
         DatabaseError: see there; nothing written.
     """
-    planned = replace(plan(project, target, tell), command="stamp")
+    planned = plan(project, target, tell, accept=accept, accept_missing=accept_missing)
+    planned = replace(planned, command="stamp")
     if sealed is not None:
         seal.check(*sealed, planned)
     if planned.outcome is Outcome.REFUSED:
@@ -183,6 +231,64 @@ def undo(
 # --- looking -----------------------------------------------------------------------------------------------------
 
 
+def _look(
+    project: Project, choose: Callable[[Database], Sequence[str]], tell: Tell, *, replay: bool = True
+) -> list[tuple[Database, Proof]]:
+    """Look at each database, and hold the revisions that `choose` names for it against its catalog."""
+
+    def see(context: MigrationContext, rows: tuple[str, ...]) -> tuple[Database, Proof]:
+        database = databases.look_at(context, rows, project.secrets.hide)
+        todo = choose(database)
+        behind = [revision for revision in _applied(project.graph, database) if revision not in todo]
+        proof = prove(context, project.script, todo, behind=behind if todo else (), run_code=replay)
+        return database, without_secrets(proof, project.secrets.hide)
+
+    return environment.look(project, see, tell)
+
+
+def _pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+    """What is pending; nothing where the rows cannot be explained."""
+    unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    return () if unexplained else paths.pending(graph, database.current_heads)
+
+
+def _applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+    """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
+    unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.current_heads))
+
+
+def _diagnosis(
+    project: Project, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
+) -> DatabaseReport:
+    """The report of one database; `advice` holds unless something stands in the way of acting on it."""
+    graph = project.graph
+    refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    hindrances = _other_database(project, database)
+    if unwritable := findings.hindrance(database):
+        hindrances = (*hindrances, findings.note(unwritable))
+    if refusals or hindrances:
+        advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
+    return DatabaseReport(
+        database=database,
+        revisions=_with_evidence(graph, [evidence.revision for evidence in proof.revisions], proof),
+        heads_after=database.current_heads,
+        stamps=(),
+        pending_after=_pending(graph, database),
+        refusals=refusals,
+        findings=(*findings.of(database), *told, *hindrances),
+        recommendation=advice,
+    )
+
+
+def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:
+    evidence = {found.revision: found for found in proof.revisions}
+    return tuple(
+        replace(revision, verdict=evidence[revision.revision].verdict, objects=evidence[revision.revision].objects)
+        for revision in scripts.revisions(graph, ids)
+    )
+
+
 def _raise_if_not_writable(seen: Sequence[Database]) -> None:
     for database in seen:
         if error := findings.hindrance(database):
@@ -197,23 +303,24 @@ def _other_database(project: Project, database: Database) -> tuple[Note, ...]:
 # --- planning ----------------------------------------------------------------------------------------------------
 
 
-def _plan_one(project: Project, graph: RevisionMap, database: Database, target: str) -> DatabaseReport:
+def _plan_one(project: Project, database: Database, proof: Proof, target: str, accepted: Acceptance) -> DatabaseReport:
+    graph = project.graph
     refusals: tuple[Note, ...] = _other_database(project, database)
-    path = None
+    path: paths.Path | None = None
+    skipped: tuple[Revision, ...] = ()
     try:
         path = paths.find_path(graph, database.current_heads, target)
         paths.check_length(path.heads_after, database.id_limit)
+        skipped = gate.judged(_with_evidence(graph, path.skipped, proof), accepted)
+        refusals = (*refusals, *(findings.note(refusal) for refusal in gate.refusals(skipped, accepted)))
     except Refusal as refusal:
         refusals = (*refusals, findings.note(refusal))
-    skipped = scripts.revisions(graph, path.skipped) if path else ()
-    if refusals or path is None:
-        recommendation = Recommendation(Action.STOP, None, refusals[0].message)
-    elif path.nothing_to_do:
-        recommendation = Recommendation(Action.NOTHING, None, "the database stands there already")
+    if path and path.nothing_to_do and not refusals:
+        advice = Recommendation(Action.NOTHING, None, "the database stands there already")
+    elif refusals and not skipped:
+        advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:
-        recommendation = Recommendation(
-            Action.STOP, path.targets[-1], "not proved: stamp only if you know that what is skipped is there"
-        )
+        advice = recommend(proof.revisions, proof.causes)
     return DatabaseReport(
         database=database,
         revisions=skipped,
@@ -221,8 +328,9 @@ def _plan_one(project: Project, graph: RevisionMap, database: Database, target: 
         stamps=path.stamps if path else (),
         pending_after=path.pending_after if path else (),
         refusals=refusals,
-        findings=(*findings.of(database), *findings.unproved(skipped)),
-        recommendation=recommendation,
+        findings=findings.of(database),
+        recommendation=advice,
+        causes=proof.causes,
     )
 
 

@@ -12,7 +12,7 @@ from alembic.script.revision import RevisionError, RevisionMap
 from alembic.util import coerce_resource_to_filename
 
 from alembic_rescue import path as paths
-from alembic_rescue.errors import DuplicateRevision
+from alembic_rescue.errors import AmbiguousRevision, DuplicateRevision, UnknownRevision
 from alembic_rescue.failures import shown
 from alembic_rescue.model import Revision
 
@@ -45,6 +45,22 @@ def has(revision_map: RevisionMap, revision: str) -> bool:
     except RevisionError:
         return False
     return found is not None and found.revision == revision
+
+
+def resolved(revision_map: RevisionMap, name: str) -> str:
+    """The full id of one revision, given by its id or by the beginning of it.
+
+    Raises:
+        UnknownRevision, AmbiguousRevision: it is none, or fits several.
+    """
+    fitting = [r.revision for r in revision_map.iterate_revisions("heads", "base") if r.revision.startswith(name)]
+    if has(revision_map, name):
+        return name
+    if len(fitting) > 1:
+        raise AmbiguousRevision(name, sorted(fitting))
+    if not fitting:
+        raise UnknownRevision(name)
+    return fitting[0]
 
 
 def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, ...]:

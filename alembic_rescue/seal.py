@@ -18,6 +18,7 @@ _NAMES = {
     "heads_after": "the rows that the stamp would leave",
     "scripts": "the script file of",
     "verdicts": "the check of",
+    "accepted": "what was accepted",
     "refusals": "what is refused",
 }
 
@@ -34,6 +35,7 @@ def parts(report: Report) -> dict[str, Any]:
                 "heads_after": list(part.heads_after),
                 "scripts": {revision.revision: revision.content for revision in part.revisions},
                 "verdicts": {revision.revision: revision.verdict.value for revision in part.revisions},
+                "accepted": [revision.revision for revision in part.revisions if revision.accepted],
                 "refusals": [refusal.code for refusal in part.refusals],
             }
             for part in report.databases

@@ -34,7 +34,17 @@ COMMANDS = [
     "alembic-rescue stamp 774225e563ca --yes",
     "alembic upgrade head",
     "alembic current",
+    "alembic upgrade b354d12d1e7d",
+    "alembic upgrade head",
+    "alembic-rescue diagnose",
+    "alembic-rescue stamp 774225e563ca --yes",
+    "alembic upgrade head",
 ]
+
+(_SCRIPT,) = (INCIDENT / "alembic" / "versions").glob("774225e563ca_*.py")
+_LINE = next(n for n, line in enumerate(_SCRIPT.read_text("utf-8").splitlines(), 1) if "CREATE TYPE" in line)
+SWALLOWED = f"{_SCRIPT.relative_to(INCIDENT).as_posix()}:{_LINE}"
+"""The line that hides a failure, as diagnose points at it."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +116,21 @@ def machine() -> Iterator[Machine]:
     shutil.rmtree(root)
 
 
-def shown_after(output: str, command: str, *, occurrence: int = 0) -> str:
-    """What is shown between one command and the next."""
-    parts = re.split(r"^\$ (.*)\n", output, flags=re.MULTILINE)
-    found = [shown for name, shown in zip(parts[1::2], parts[2::2], strict=True) if name == command]
-    return found[occurrence]
+def outputs(act: str, command: str) -> list[str]:
+    """What each run of the command shows."""
+    parts = re.split(r"^\$ (.*)\n", act, flags=re.MULTILINE)
+    return [shown for name, shown in zip(parts[1::2], parts[2::2], strict=True) if name == command]
+
+
+def verdicts(shown: str) -> dict[str, str]:
+    """The evidence for each revision of a table."""
+    found = re.findall(r"^ *(applied|partial|not-applied|unverifiable|empty) .*? ([0-9a-f]{12}) ", shown, re.MULTILINE)
+    return {revision: verdict for verdict, revision in found}
+
+
+def one_line(shown: str) -> str:
+    """Without the ends of lines, at which the width of the terminal breaks them."""
+    return " ".join(shown.split())
 
 
 def test_it_plays_the_incident_and_leaves_nothing(machine):
@@ -118,23 +138,75 @@ def test_it_plays_the_incident_and_leaves_nothing(machine):
     assert ran.status == 0, ran.everything
     assert ran.stderr == ""
     assert re.findall(r"^\$ (.*)$", ran.stdout, re.MULTILINE) == COMMANDS
-
-    failure = shown_after(ran.stdout, "alembic upgrade head")
-    assert "(psycopg2.errors.InFailedSqlTransaction) current transaction is aborted" in failure
-    assert "[SQL: UPDATE alembic_version SET version_num='774225e563ca'" in failure
-    assert "InFailedSqlTransaction" not in ran.stdout.replace(failure, "")
-
-    assert "at b354d12d1e7d" in shown_after(ran.stdout, "alembic-rescue diagnose")
-    assert "b354d12d1e7d -> 774225e563ca" in shown_after(ran.stdout, "alembic-rescue plan 774225e563ca")
-    assert "Stamped and verified" in shown_after(ran.stdout, "alembic-rescue stamp 774225e563ca --yes")
-    went_on = shown_after(ran.stdout, "alembic upgrade head", occurrence=1)
-    assert "774225e563ca -> d47310025be2" in went_on
-    assert "-> aae3309a2a8b" in went_on
-    assert "aae3309a2a8b (head)" in shown_after(ran.stdout, "alembic current")
+    assert ran.stdout.count("InFailedSqlTransaction") == 2
+    for act in re.split("^# Second act", ran.stdout, flags=re.MULTILINE):
+        (failed,) = [shown for shown in outputs(act, "alembic upgrade head") if "InFailedSqlTransaction" in shown]
+        assert "(psycopg2.errors.InFailedSqlTransaction) current transaction is aborted" in failed
+        assert "[SQL: UPDATE alembic_version SET version_num='774225e563ca'" in failed
 
     assert machine.left() == []
     for foreign in ("s3cret", "production.invalid", "Warning"):
         assert foreign not in ran.stdout
+
+    first, second = re.split("^# Second act", ran.stdout, flags=re.MULTILINE)
+    _is_rescued(first)
+    _is_not_trapped(second)
+
+
+def _is_rescued(act: str) -> None:
+    """The objects are there and only the version is behind: the stamp is recommended, made, and helps."""
+    (diagnosis,) = outputs(act, "alembic-rescue diagnose")
+    assert "at b354d12d1e7d" in diagnosis
+    assert {"65e4b4ef883d": "applied", "774225e563ca": "applied", "d47310025be2": "not-applied"}.items() <= (
+        verdicts(diagnosis).items()
+    )
+    assert "Recommendation: stamp 774225e563ca" in one_line(diagnosis)
+    assert SWALLOWED in one_line(diagnosis)
+    assert "b354d12d1e7d -> 774225e563ca" in outputs(act, "alembic-rescue plan 774225e563ca")[0]
+    assert "Stamped and verified" in outputs(act, "alembic-rescue stamp 774225e563ca --yes")[0]
+    _, went_on = outputs(act, "alembic upgrade head")
+    assert "774225e563ca -> d47310025be2" in went_on
+    assert "-> aae3309a2a8b" in went_on
+    assert "aae3309a2a8b (head)" in outputs(act, "alembic current")[0]
+
+
+def _is_not_trapped(act: str) -> None:
+    """Nothing is there: the stamp is refused, the named line is mended, and the whole run goes through."""
+    (diagnosis,) = outputs(act, "alembic-rescue diagnose")
+    assert verdicts(diagnosis)["65e4b4ef883d"] == "not-applied"
+    assert "Recommendation: rerun" in one_line(diagnosis)
+    assert "the whole run was rolled back" in one_line(diagnosis)
+    assert SWALLOWED in one_line(diagnosis)
+    (refused,) = outputs(act, "alembic-rescue stamp 774225e563ca --yes")
+    assert "error[revision-not-applied]: 65e4b4ef883d" in refused
+    assert "Nothing was written." in refused
+    assert "Stamped" not in refused
+    assert re.findall(r"^[-+] +\w.*", act, re.MULTILINE) == [
+        "-    try:",
+        "-        op.execute(\"CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejected')\")",
+        "-    except Exception:",
+        "-        pass  # already exists",
+        '+    suggestion_status = postgresql.ENUM("pending", "accepted", "rejected", name="suggestion_status")',
+        "+    suggestion_status.create(op.get_bind(), checkfirst=True)",
+    ]
+    _, went_on = outputs(act, "alembic upgrade head")
+    assert "b354d12d1e7d -> 65e4b4ef883d" in went_on
+    assert "-> aae3309a2a8b" in went_on
+
+
+def test_what_the_closing_words_say_of_a_bare_stamp(project, database):
+    incident = project("incident", database)
+    incident.alembic("upgrade", "b354d12d1e7d")
+    database.run("CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejected')")
+    assert "InFailedSqlTransaction" in incident.alembic("upgrade", "head").stderr
+
+    assert incident.alembic("stamp", "774225e563ca").status == 0
+    stuck = incident.alembic("upgrade", "head")
+    assert stuck.status == 1
+    assert "774225e563ca -> d47310025be2" in stuck.stderr
+    assert 'relation "document_reviews" does not exist' in stuck.stderr
+    made = "SELECT tablename FROM pg_tables WHERE tablename IN ('tags', 'document_reviews', 'document_ai_suggestions')"
+    assert database.run(made) == []
 
 
 @pytest.mark.parametrize("waits_for", ["", "$ alembic upgrade 774225e563ca", "$ alembic-rescue diagnose"])
@@ -172,11 +244,11 @@ def test_a_step_must_end_and_show_as_it_was_said_to(tmp_path):
     said: list[str] = []
     stage = Stage(tmp_path, said.append)
     stage.run("alembic heads", shows="aae3309a2a8b (head)")
-    stage.run("alembic show nowhere", fails=True, shows="Can't locate revision", only="FAILED")
-    for shows, fails in (("bbbb", False), ("aae3309a2a8b", True)):
+    stage.run("alembic show nowhere", ends=255, shows="Can't locate revision", only="FAILED")
+    for shows, ends in (("bbbb", 0), ("aae3309a2a8b", 3)):
         said.clear()
         with pytest.raises(DemoFailed, match="`alembic heads` ended with 0"):
-            stage.run("alembic heads", shows=shows, fails=fails, only="nothing")
+            stage.run("alembic heads", shows=shows, ends=ends, only="nothing")
         assert "aae3309a2a8b (head)" in "".join(said), "the whole output is shown"
 
 

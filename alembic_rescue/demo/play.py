@@ -27,6 +27,18 @@ _DATA = (
 _FAILURE = r"INFO |sqlalchemy\.exc|\[SQL"
 """The lines of a log and its traceback that say it all."""
 
+_SWALLOWING = "alembic/versions/774225e563ca_add_document_ai_suggestions_and_version.py"
+_SWALLOWED = """\
+    try:
+        op.execute("CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejected')")
+    except Exception:
+        pass  # already exists
+"""
+_MENDED = """\
+    suggestion_status = postgresql.ENUM("pending", "accepted", "rejected", name="suggestion_status")
+    suggestion_status.create(op.get_bind(), checkfirst=True)
+"""
+
 
 def incident(keep: Path | None, say: Callable[[str], object]) -> None:
     """Play all acts.
@@ -49,7 +61,7 @@ def incident(keep: Path | None, say: Callable[[str], object]) -> None:
         if keep is None:
             stage.tell("To try it out yourself: alembic-rescue demo --keep DIR")
         else:
-            reset(stage)
+            stage.open(DATABASE, template=STUCK)
             _say_what_is_kept(stage)
 
 
@@ -66,30 +78,60 @@ def version_is_behind(stage: Stage) -> None:
     stage.server.new_database(STUCK, template=DATABASE)
 
     stage.tell("The deployment, stuck: 774225e563ca swallows an error, and then its version cannot be recorded.")
-    stage.run("alembic upgrade head", fails=True, shows="InFailedSqlTransaction", only=_FAILURE)
+    stage.run("alembic upgrade head", ends=1, shows="InFailedSqlTransaction", only=_FAILURE)
 
-    stage.tell("Where does the database stand?")
-    stage.run("alembic-rescue diagnose", shows="b354d12d1e7d")
+    stage.tell("Where does the database stand, and what of the pending revisions is there?")
+    stage.run("alembic-rescue diagnose", shows="Recommendation: stamp 774225e563ca")
     stage.tell(
-        "So it says to look, for a stamp hides for ever what is not there. In this database they are there: "
-        "the tables tags, document_reviews and document_ai_suggestions, the three enum types, "
-        "and the columns documents.status and documents.version."
+        "Each object of the two revisions was looked up in the database, and all are there. "
+        "The line that fails is named, too. What would the stamp do?"
     )
-    _check_objects(stage)
-    stage.tell("What would a stamp do?")
+    _check_objects(stage, there=True)
     stage.run("alembic-rescue plan 774225e563ca", shows="Ready")
     stage.tell("Do it. With --yes there is no question.")
     stage.run("alembic-rescue stamp 774225e563ca --yes", shows="Stamped and verified")
     stage.tell("The next deployment goes through.")
     stage.run("alembic upgrade head", shows=f"-> {LATEST}")
     stage.run("alembic current", shows=f"{LATEST} (head)")
-    kept = "SELECT count(*) FROM documents WHERE pg_typeof(id) = 'uuid'::regtype"
-    stage.check("the documents were kept", DATABASE, kept, "3")
+    _check_documents(stage)
     stage.tell("The documents written before are still there, with UUIDs for identifiers now.")
 
 
+def nothing_is_there(stage: Stage) -> None:
+    """The trap: the log is the same, but the failed run took everything back with it.  Mend and rerun."""
+    stage.open(DATABASE)
+    stage.tell(
+        "Second act, the trap. A fresh database at b354d12d1e7d, in which nothing of the next two revisions is there "
+        "but the type suggestion_status, left over from an earlier attempt."
+    )
+    stage.run("alembic upgrade b354d12d1e7d", shows="-> b354d12d1e7d")
+    stage.server.run(DATABASE, *_DATA, "CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejected')")
+
+    stage.tell("The deployment, stuck. The log reads as in the first act, word for word.")
+    stage.run("alembic upgrade head", ends=1, shows="InFailedSqlTransaction", only=_FAILURE)
+    _check_objects(stage, there=False)
+    stage.tell("But all pending migrations ran in one transaction, and all of it was rolled back, 65e4b4ef883d too.")
+    stage.run("alembic-rescue diagnose", shows="Recommendation: rerun")
+
+    stage.tell("Whoever stamps all the same, because it helped the last time, is held back.")
+    stage.run("alembic-rescue stamp 774225e563ca --yes", ends=3, shows="error[revision-not-applied]: 65e4b4ef883d")
+    stage.check("nothing was stamped", DATABASE, "SELECT version_num FROM alembic_version", "b354d12d1e7d")
+
+    stage.tell("So do what diagnose says: mend the line that it names, look before creating.")
+    stage.edit(_SWALLOWING, _SWALLOWED, _MENDED)
+    stage.tell("And run it again.")
+    stage.run("alembic upgrade head", shows=f"-> {LATEST}")
+    _check_objects(stage, there=True)
+    _check_documents(stage)
+    stage.tell(
+        "Everything is there, and nothing was lost. A bare `alembic stamp 774225e563ca` would have ended with exit "
+        "status 0, too. But Alembic never runs what is stamped: tags, document_reviews and document_ai_suggestions "
+        "would never have been made, and the next deployment would have been stuck at d47310025be2, which alters them."
+    )
+
+
 Act = Callable[[Stage], None]
-ACTS: Sequence[Act] = (version_is_behind,)
+ACTS: Sequence[Act] = (version_is_behind, nothing_is_there)
 """Each begins with an empty database of its own."""
 
 
@@ -98,13 +140,24 @@ def reset(stage: Stage) -> None:
     stage.server.new_database(DATABASE, template=STUCK)
 
 
-def _check_objects(stage: Stage) -> None:
-    for table in ("tags", "document_reviews", "document_ai_suggestions"):
-        stage.check(f"there is a table {table}", DATABASE, f"SELECT to_regclass('{table}') IS NOT NULL", "t")
-    for enum in ("document_status", "review_decision", "suggestion_status"):
-        stage.check(f"there is a type {enum}", DATABASE, f"SELECT to_regtype('{enum}') IS NOT NULL", "t")
-    columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'documents' AND column_name IN "
-    stage.check("both columns are there", DATABASE, columns + "('status', 'version')", "2")
+def _check_objects(stage: Stage, *, there: bool) -> None:
+    """Hold what was told of the two revisions against the database; in either act the type suggestion_status exists."""
+    tables = "SELECT count(*) FROM pg_tables WHERE tablename IN ('tags', 'document_reviews', 'document_ai_suggestions')"
+    enums = "SELECT count(*) FROM pg_type WHERE typname IN ('document_status', 'review_decision')"
+    columns = (
+        "SELECT count(*) FROM information_schema.columns "
+        "WHERE table_name = 'documents' AND column_name IN ('status', 'version')"
+    )
+    are = "are there" if there else "were rolled back"
+    stage.check(f"the tables {are}", DATABASE, tables, "3" if there else "0")
+    stage.check(f"the enum types {are}", DATABASE, enums, "2" if there else "0")
+    stage.check(f"the columns {are}", DATABASE, columns, "2" if there else "0")
+    stage.check("suggestion_status is there", DATABASE, "SELECT to_regtype('suggestion_status') IS NOT NULL", "t")
+
+
+def _check_documents(stage: Stage) -> None:
+    kept = "SELECT count(*) FROM documents WHERE pg_typeof(id) = 'uuid'::regtype"
+    stage.check("the documents were kept", DATABASE, kept, "3")
 
 
 def _say_what_is_kept(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shutil
@@ -47,9 +48,9 @@ class Stage:
         """The root of the backend's repository."""
         return self.folder / "project"
 
-    def open(self, database: str) -> None:
-        """Make an empty database, and set the project up for it: a fresh copy, nothing left of an earlier act."""
-        self.server.new_database(database)
+    def open(self, database: str, template: str = "template0") -> None:
+        """Make a database, and set the project up for it: a fresh copy, nothing left of an earlier act."""
+        self.server.new_database(database, template)
         if self.project.exists():
             shutil.rmtree(self.project)
         shutil.copytree(PROJECT, self.project, ignore=shutil.ignore_patterns("__pycache__"))
@@ -64,13 +65,13 @@ class Stage:
         comment = textwrap.fill(words, width, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
         self.say(f"\n{comment}\n")
 
-    def run(self, command: str, *, shows: str, fails: bool = False, only: str = "") -> None:
+    def run(self, command: str, *, shows: str, ends: int = 0, only: str = "") -> None:
         """Run a command in the project's root, as a process of its own, and show it with its output.
 
         Args:
             command: as it would be typed.
             shows: what its output must hold.
-            fails: whether it must fail; else it must not.
+            ends: the exit status that it must end with.
             only: a regular expression for the beginnings of the lines to show; by default all are.
 
         Raises:
@@ -101,11 +102,24 @@ class Stage:
             raise
         finally:
             status = process.wait()
-        if (status != 0) is not fails or shows not in output:
+        if status != ends or shows not in output:
             if only:
                 self.say(output)
-            wanted = "a failure" if fails else "success"
-            raise DemoFailed(f"`{command}` ended with {status}; expected was {wanted}, and to read {shows!r}")
+            raise DemoFailed(f"`{command}` ended with {status}; expected was {ends}, and to read {shows!r}")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change a file of the project, and show the change as a diff.
+
+        Raises:
+            DemoFailed: it does not hold `old`, once.
+        """
+        before = (self.project / file).read_text("utf-8")
+        if before.count(old) != 1:
+            raise DemoFailed(f"{file} does not hold once what is to be changed: {old!r}")
+        after = before.replace(old, new)
+        (self.project / file).write_text(after, "utf-8")
+        lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), file, file, n=0)
+        self.say("\n" + "".join(lines))
 
     def check(self, fact: str, database: str, query: str, expected: str) -> None:
         """Hold a fact that was told against the database.

@@ -81,10 +81,16 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "revisions": [_revision(revision) for revision in part.revisions],
         "pending_after": list(part.pending_after),
         "blockers": [asdict(blocker) for blocker in database.blockers],
+        "located": part.located and asdict(part.located),
+        "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
         "recommendation": {**asdict(part.recommendation), "action": part.recommendation.action.value},
     }
 
 
 def _revision(revision: Revision) -> dict[str, Any]:
-    return {**asdict(revision), "verdict": revision.verdict.value, "accepted": False, "objects": []}
+    return {
+        **asdict(revision),
+        "verdict": revision.verdict.value,
+        "objects": [{**asdict(found), "presence": found.presence.value} for found in revision.objects],
+    }

@@ -2,64 +2,36 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from alembic_rescue.errors import LockTimeout, RescueError, listed, rows
-from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report, Revision
+from alembic_rescue.errors import LockTimeout, PlanRefused, RescueError, listed, rows
+from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
+from alembic_rescue.report import evidence
+from alembic_rescue.report.page import Page, columns, count
 
-_ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "yellow"}
+_ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
 _SHOWN_PENDING = 5
 _WIDE_ENOUGH_FOR_RECEIPTS = 100
 """Columns; in fewer a table of receipts would break its words."""
-_SHOWN_REVISIONS = 50
-"""More rows than this help nobody at a terminal; the JSON has them all."""
-
-
-class _Page:
-    """Collects what a report prints; the only place that knows the printing library's console."""
-
-    def __init__(self, width: int, *, color: bool) -> None:
-        self._out = io.StringIO()
-        self._console = Console(
-            file=self._out,
-            width=width,
-            color_system="standard" if color else None,
-            force_terminal=color,
-            highlight=False,
-            soft_wrap=False,
-            legacy_windows=False,
-        )
-
-    def line(self, text: str | Text = "", style: str = "") -> None:
-        self._console.print(Text(text, style=style) if isinstance(text, str) else text, overflow="fold")
-
-    def indented(self, text: str | Text, by: int = 2) -> None:
-        self._console.print(Padding(Text(text) if isinstance(text, str) else text, (0, 0, 0, by)), overflow="fold")
-
-    def table(self, table: Table) -> None:
-        self._console.print(table)
-
-    def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self._out.getvalue().split("\n"))
 
 
 def diagnosis(report: Report, *, width: int, color: bool) -> str:
     """The text of ``diagnose``."""
-    page = _Page(width, color=color)
+    page = Page(width, color=color)
     for part in report.databases:
         _where(page, report, part)
         if part.revisions:
             page.line()
-            page.line(f"Pending: {_count(part.revisions)}, in Alembic's order", "bold")
-            _revisions(page, part.revisions)
+            title = "Pending" if part.revisions[0].revision in part.pending_after else "Applied, says the version table"
+            title = "All revisions" if part.located else title
+            page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
+            evidence.revisions(page, part.revisions)
         _blockers(page, part.database.blockers)
         _notes(page, part.findings)
+        if part.refusals:
+            page.line()
         _refusals(page, part.refusals)
         page.line()
         advice = part.recommendation
@@ -78,15 +50,15 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
 
 def plan(report: Report, *, width: int, color: bool) -> str:
     """The text of ``plan``, also shown before ``stamp`` and ``undo`` ask."""
-    page = _Page(width, color=color)
+    page = Page(width, color=color)
     for part in report.databases:
         _where(page, report, part)
         if report.target is not None:
             page.line(_fact("Target", _target(report)))
         if part.revisions and report.command != "undo":
             page.line()
-            page.line(f"Skipped: {_count(part.revisions)}, marked as applied without being run", "bold")
-            _revisions(page, part.revisions)
+            page.line(f"Skipped: {count(part.revisions)}, marked as applied without being run", "bold")
+            evidence.revisions(page, part.revisions)
         if part.stamps:
             page.line()
             page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
@@ -100,7 +72,7 @@ def plan(report: Report, *, width: int, color: bool) -> str:
 
 def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
     """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
-    page = _Page(width, color=color)
+    page = Page(width, color=color)
     (part,) = report.databases
     identity = part.database.identity
     undone = report.outcome is Outcome.UNDONE
@@ -130,7 +102,7 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
 
 def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bool) -> str:
     """The text of ``receipts``."""
-    page = _Page(width, color=color)
+    page = Page(width, color=color)
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
@@ -152,7 +124,7 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
                 page.line(_fact(name, value))
             page.line()
     else:
-        table = _table(*names)
+        table = columns(*names)
         for line in lines:
             table.add_row(*line)
         page.table(table)
@@ -162,9 +134,9 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
 
 def failure(error: RescueError, *, width: int, color: bool) -> str:
     """``error[code]: message`` and ``help: the way on``, with who blocks where a lock was not had."""
-    page = _Page(width, color=color)
-    page.line(Text.assemble((f"error[{error.code}]", "bold red"), f": {error.message}"))
-    page.line(Text.assemble(("help", "bold cyan"), f": {error.help}"))
+    page = Page(width, color=color)
+    several = error.report.refusals if isinstance(error, PlanRefused) and error.report else ()
+    _refusals(page, several or (Note(error.code, error.message, error.help),))
     if isinstance(error, LockTimeout):
         _blockers(page, error.blockers)
     return page.text()
@@ -173,7 +145,7 @@ def failure(error: RescueError, *, width: int, color: bool) -> str:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def _where(page: _Page, report: Report, part: DatabaseReport) -> None:
+def _where(page: Page, report: Report, part: DatabaseReport) -> None:
     identity = part.database.identity
     page.line(_fact("Database", identity.name, style="bold"))
     page.line(_fact("URL", identity.url))
@@ -209,39 +181,19 @@ def _target(report: Report) -> str:
     return f"{named}{asked}" + (f"  {target.doc}" if target.doc else "")
 
 
-def _count(revisions: Sequence[object]) -> str:
-    return f"{len(revisions)} revision{'s' if len(revisions) != 1 else ''}"
-
-
 def _pending(revisions: Sequence[str]) -> str:
     if not revisions:
         return "no revision is pending"
     more = f" and {len(revisions) - _SHOWN_PENDING} more" if len(revisions) > _SHOWN_PENDING else ""
     named = ", ".join(revisions[:_SHOWN_PENDING]) if more else listed(revisions)
-    return f"{_count(revisions)} pending: {named}{more}"
+    return f"{count(revisions)} pending: {named}{more}"
 
 
 def _all_heads(report: Report) -> str:
     return "head" if len(report.script_heads) == 1 else "heads"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _revisions(page: _Page, revisions: Sequence[Revision]) -> None:
-    table = _table("", "Revision", "", "File")
-    for revision in revisions[:_SHOWN_REVISIONS]:
-        table.add_row("", revision.revision, Text(revision.doc), Text(revision.path, "dim"))
-    page.table(table)
-    if len(revisions) > _SHOWN_REVISIONS:
-        page.indented(f"and {len(revisions) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
-
-
-def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
+def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
     if not blockers:
         return
     page.line()
@@ -263,16 +215,15 @@ def _blockers(page: _Page, blockers: Sequence[Blocker]) -> None:
         page.indented(f"to end it: {one.end_command}", 4)
 
 
-def _notes(page: _Page, notes: Iterable[Note]) -> None:
+def _notes(page: Page, notes: Iterable[Note]) -> None:
     for note in notes:
         page.line()
         page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
 
 
-def _refusals(page: _Page, notes: Iterable[Note]) -> None:
+def _refusals(page: Page, notes: Iterable[Note]) -> None:
     for note in notes:
-        page.line()
         page.line(Text.assemble((f"error[{note.code}]", "bold red"), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
 

@@ -1,0 +1,61 @@
+"""The gate: a stamp marks as applied only what is proved, or what a person accepted by name.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from alembic_rescue import errors
+from alembic_rescue.errors import Refusal
+from alembic_rescue.model import Revision
+from alembic_rescue.model_evidence import ObjectEvidence, Presence, Verdict
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The revisions that a person named, by full id.  There is none that accepts everything."""
+
+    unverifiable: frozenset[str] = frozenset()
+    """``--accept``: what it does cannot be checked, and the person vouches for it."""
+    missing: frozenset[str] = frozenset()
+    """``--accept-missing``: something of it is not there, and the person does without it."""
+
+
+def judged(skipped: Sequence[Revision], accepted: Acceptance) -> tuple[Revision, ...]:
+    """The revisions, with those marked that the acceptance covers.  Each kind covers its own verdicts only."""
+    return tuple(replace(revision, accepted=_is_accepted(revision, accepted)) for revision in skipped)
+
+
+def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refusal]:
+    """One refusal for each revision that is neither proved nor accepted, and for each acceptance in vain."""
+    ids = [revision.revision for revision in skipped]
+    for named in sorted((accepted.unverifiable | accepted.missing) - set(ids)):
+        yield errors.AcceptedNotSkipped(named, ids)
+    for revision in judged(skipped, accepted):
+        if revision.accepted:
+            continue
+        if revision.verdict is Verdict.NOT_APPLIED:
+            yield errors.RevisionNotApplied(revision.revision, [_named(o) for o in revision.missing])
+        elif revision.verdict is Verdict.PARTIAL:
+            yield errors.RevisionPartial(revision.revision, [_named(o) for o in revision.missing])
+        elif revision.verdict is Verdict.UNVERIFIABLE:
+            unread = [o for o in revision.objects if o.presence is Presence.UNVERIFIABLE]
+            yield errors.RevisionUnverifiable(revision.revision, [_reason(o) for o in unread])
+
+
+def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
+    if revision.verdict is Verdict.UNVERIFIABLE:
+        return revision.revision in accepted.unverifiable
+    if revision.verdict in {Verdict.PARTIAL, Verdict.NOT_APPLIED}:
+        return revision.revision in accepted.missing
+    return False
+
+
+def _named(found: ObjectEvidence) -> str:
+    return f"{found.kind} {found.name}"
+
+
+def _reason(found: ObjectEvidence) -> str:
+    where = f"line {found.line}: " if found.line else ""
+    named = "" if found.kind == "statement" else f"{_named(found)}: "
+    return f"{where}{named}{found.detail}"

@@ -1,0 +1,91 @@
+"""Evidence for what is behind: what was stamped but is not there, and where a schema really stands.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import path as paths
+from alembic_rescue.errors import listed, rows
+from alembic_rescue.model import Action, Located, Note, Recommendation
+from alembic_rescue.model_evidence import RevisionEvidence, Verdict
+
+_ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
+
+
+def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
+    """A finding for each revision at or below the current heads of which something is missing."""
+    return tuple(
+        Note(
+            "stamped-but-not-there",
+            f"{evidence.revision} counts as applied, but {evidence.verdict.value}: "
+            f"{listed(f'{o.kind} {o.name}' for o in evidence.missing[:3])}"
+            + (f" and {len(evidence.missing) - 3} more" if len(evidence.missing) > 3 else "")  # noqa: PLR2004
+            + " not there as it leaves it",
+            "Alembic will never make it by itself: run the statements shown for it, or restore it from where it was",
+        )
+        for evidence in applied
+        if evidence.verdict in _ABSENT
+    )
+
+
+def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation:
+    """What to do about the revisions that count as applied."""
+    absent = [evidence.revision for evidence in applied if evidence.verdict in _ABSENT]
+    if absent:
+        return Recommendation(
+            Action.COMPLETE, absent[0], f"of {listed(absent)} something is missing, although the version says applied"
+        )
+    unread = sum(evidence.verdict is Verdict.UNVERIFIABLE for evidence in applied)
+    cannot = f"; {unread} of them cannot be checked" if unread else ""
+    return Recommendation(
+        Action.NOTHING, None, f"nothing is missing of the {len(applied)} revisions that count as applied{cannot}"
+    )
+
+
+def locate(graph: RevisionMap, every: Sequence[RevisionEvidence]) -> Located:
+    """Which revisions the schema stands at: the furthest on each branch below which nothing is missing.
+
+    Args:
+        every: the evidence for all revisions of `graph`, in Alembic's order.
+    """
+    verdicts = {evidence.revision: evidence.verdict for evidence in every}
+    sound: list[str] = []
+    for revision, verdict in verdicts.items():
+        below = paths.up_to(graph, [revision])
+        if verdict is Verdict.APPLIED and not any(verdicts[r] in _ABSENT for r in below):
+            sound.append(revision)
+    at = tuple(sorted(r for r in sound if not any(r in paths.up_to(graph, [s]) for s in sound if s != r)))
+    below = paths.up_to(graph, at)
+    return Located(
+        revisions=at,
+        unproved=tuple(r for r in verdicts if r in below and verdicts[r] is Verdict.UNVERIFIABLE),
+        following=tuple(r for r in verdicts if r not in below),
+    )
+
+
+def recommend_for_located(graph: RevisionMap, located: Located, current: Collection[str]) -> Recommendation:
+    """What to do about where the schema stands, in the light of what the version table says."""
+    if not located.revisions:
+        return Recommendation(
+            Action.STOP, None, "no revision can be shown to be there: an empty schema, or not one of these scripts"
+        )
+    found = rows(located.revisions)
+    sure = "proved" if not located.unproved else f"proved but for {listed(located.unproved)}, which cannot be checked"
+    stands = f"the schema stands at {found} ({sure})"
+    if set(current) == set(located.revisions):
+        return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
+    if set(current) <= paths.up_to(graph, located.revisions):
+        one = located.revisions[0] if len(located.revisions) == 1 else "heads"
+        return Recommendation(
+            Action.STAMP,
+            one,
+            f"{stands}; the version table says {rows(sorted(current))}: see alembic-rescue plan {one}",
+        )
+    return Recommendation(
+        Action.STOP,
+        None,
+        f"{stands}, but the version table says {rows(sorted(current))}, of which something is missing: "
+        "see alembic-rescue diagnose --applied",
+    )

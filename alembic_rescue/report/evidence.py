@@ -1,0 +1,77 @@
+"""The evidence for a person: a line for each revision, and below what is missing, with the SQL that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from alembic_rescue.model import Revision
+from alembic_rescue.model_evidence import ObjectEvidence, Presence, Verdict
+from alembic_rescue.report.page import Page, columns
+
+_SHOWN_REVISIONS = 50
+"""More rows than this help nobody at a terminal; the JSON has them all."""
+_SHOWN_OBJECTS = 10
+_STYLE = {
+    Verdict.APPLIED: "green",
+    Verdict.PARTIAL: "bold yellow",
+    Verdict.NOT_APPLIED: "red",
+    Verdict.UNVERIFIABLE: "yellow",
+    Verdict.EMPTY: "dim",
+}
+
+
+def revisions(page: Page, shown: Sequence[Revision]) -> None:
+    """The table, and the details of what is neither applied nor wholly absent."""
+    table = columns("", "Evidence", "There", "Revision", "", "File")
+    for revision in shown[:_SHOWN_REVISIONS]:
+        verdict = Text(revision.verdict.value + (" (accepted)" if revision.accepted else ""), _STYLE[revision.verdict])
+        doc, path = Text(revision.doc), Text(revision.path, "dim")
+        table.add_row("", verdict, _there(revision), revision.revision, doc, path)
+    page.table(table)
+    if len(shown) > _SHOWN_REVISIONS:
+        page.indented(f"and {len(shown) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
+    for revision in shown[:_SHOWN_REVISIONS]:
+        if revision.verdict is Verdict.PARTIAL:
+            _missing(page, revision)
+        if revision.verdict in {Verdict.PARTIAL, Verdict.UNVERIFIABLE}:
+            _unread(page, revision)
+
+
+def _there(revision: Revision) -> str:
+    """``3 of 7``: how many of the objects that can be checked are as they should be."""
+    checked = [found for found in revision.objects if found.presence is not Presence.UNVERIFIABLE]
+    return f"{sum(found.met for found in checked)} of {len(checked)}" if checked else "-"
+
+
+def _missing(page: Page, revision: Revision) -> None:
+    page.line()
+    page.line(f"{revision.revision} is half there. What is missing or different, and what makes it so:", "bold")
+    for found in revision.missing:
+        page.indented(_told(found))
+        if found.sql:
+            for line in found.sql.rstrip().splitlines():
+                page.indented(Text(line, "cyan"), 4)
+
+
+def _unread(page: Page, revision: Revision) -> None:
+    unread = [found for found in revision.objects if found.presence is Presence.UNVERIFIABLE]
+    if not unread:
+        return
+    page.line()
+    page.line(f"{revision.revision} does what the catalog cannot answer for:", "bold")
+    for found in unread[:_SHOWN_OBJECTS]:
+        named = "" if found.kind == "statement" else f"{found.kind} {found.name}: "
+        page.indented(f"{_line(found)}{named}{found.detail}")
+    if len(unread) > _SHOWN_OBJECTS:
+        page.indented(f"and {len(unread) - _SHOWN_OBJECTS} more: alembic-rescue --format json lists them all")
+
+
+def _told(found: ObjectEvidence) -> str:
+    detail = f" ({found.detail})" if found.detail else ""
+    return f"{_line(found)}{found.kind} {found.name}: expected {found.expected}, is {found.presence.value}{detail}"
+
+
+def _line(found: ObjectEvidence) -> str:
+    return f"line {found.line}: " if found.line else ""

@@ -1,0 +1,8 @@
+"""Noop"""
+
+revision = "c049"
+down_revision = "c048"
+
+
+def upgrade():
+    pass
