@@ -143,6 +143,7 @@ def test_the_version_table_and_schema_of_env_py_are_read_stamped_and_put_back(pr
 
     plan = planned(linear, revision="aaaa0003")["databases"][0]
     assert (plan["version_table"], plan["version_table_schema"]) == ("shop versions", "ops")
+    assert plan["version_table_found_in"] == "ops"
     assert plan["current_heads"] == ["aaaa0001"]
 
     stamped = linear.rescue("stamp", "aaaa0003", "--yes")

@@ -301,6 +301,7 @@ def test_a_database_that_changes_before_the_write_is_refused(project, chosen, wa
     assert "nothing was written" in ran.stderr
     assert "env.py opens another database from one run to the next" in ran.stderr
     assert chosen.versions() == ["aaaa0001"]
+    assert len(linear.receipts) == (run == WRITE)  # none where it came no further than the second look
 
 
 def test_no_version_table_is_made_in_a_database_that_comes_under_way(project, chosen, server):
