@@ -209,7 +209,9 @@ def test_what_the_closing_words_say_of_a_bare_stamp(project, database):
     assert database.run(made) == []
 
 
-@pytest.mark.parametrize("waits_for", ["", "$ alembic upgrade 774225e563ca", "$ alembic-rescue diagnose"])
+@pytest.mark.parametrize(
+    "waits_for", ["", "$ alembic upgrade 774225e563ca", "$ alembic-rescue diagnose", "# Second act"]
+)
 def test_ctrl_c_leaves_nothing(machine, waits_for):
     command = [str(BIN / "alembic-rescue"), "demo"]
     terminal = Terminal(command, str(machine.root / "home"), machine.environment, 100, piped=False)
@@ -315,7 +317,8 @@ def test_keep_leaves_what_is_printed(machine):
     assert machine.processes(), "the server runs"
     assert list((machine.root / "tmp").iterdir()) == []
 
-    printed = [line.split("#")[0].strip() for line in ran.stdout.splitlines() if line.startswith("    ")]
+    _, told = ran.stdout.split("To try things out:")
+    printed = [line.split("#")[0].strip() for line in told.splitlines() if line.startswith("    ")]
     enter, commands = [c for c in printed if c.startswith(("cd", "export"))], [c for c in printed if c[:1] in "a/"]
     assert len(commands) == 11, printed
 

@@ -6,11 +6,21 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
-_IN_SHORT = ("alembic upgrade head", "alembic-rescue stamp 774225e563ca --yes")
+_RESCUED = {
+    "alembic upgrade head": "",
+    "alembic-rescue diagnose": "",
+    "alembic-rescue stamp 774225e563ca --yes": "Nothing was written yet.",
+}
+_TRAPPED = {
+    "alembic-rescue diagnose": "warning",
+    "alembic-rescue stamp 774225e563ca --yes": "Refused: ",
+}
+"""The commands of an act that README shows, and how the first line begins that it shows of their output."""
+_SECOND_ACT = "# Second act"
 _VOLATILE = (
     (r"alembic-rescue-demo-\w{8}", "alembic-rescue-demo-5tuck4u2"),
     (r"\bid \d{19}/\d+", "id 7479120093714325518/16385"),
@@ -30,20 +40,31 @@ def played() -> str:
     return printed.strip()
 
 
-def short(transcript: str) -> str:
-    """The failure, the stamp and the way on, without the words between them."""
-    steps = re.findall(r"^\$ (.*)\n((?:(?!# |\$ ).*\n?)*)", transcript, re.MULTILINE)
-    return "\n\n".join(f"$ {command}\n{shown.strip()}" for command, shown in steps if command in _IN_SHORT)
+def rescued(transcript: str) -> str:
+    """The first act: the failure, the diagnosis, the stamp and the way on."""
+    return _steps(transcript.split(_SECOND_ACT)[0], _RESCUED)
 
 
-def whole(transcript: str) -> str:
-    """All of it."""
-    return transcript
+def trapped(transcript: str) -> str:
+    """The second act: the advice, and the refusal."""
+    return _steps(transcript.split(_SECOND_ACT)[1], _TRAPPED)
+
+
+def _steps(act: str, wanted: Mapping[str, str]) -> str:
+    steps = re.findall(r"^\$ (.*)\n((?:(?!# |\$ ).*\n?)*)", act, re.MULTILINE)
+    return "\n\n".join(f"$ {name}\n{_from(wanted[name], shown.strip())}" for name, shown in steps if name in wanted)
+
+
+def _from(beginning: str, shown: str) -> str:
+    """What is shown from the line on that begins so; dots stand for the lines before it."""
+    at = re.search(f"^{re.escape(beginning)}", shown, re.MULTILINE)
+    assert at is not None, f"no line begins with {beginning!r}"
+    return ("...\n" if at.start() else "") + shown[at.start() :]
 
 
 def filled(readme: str, transcript: str) -> str:
     """`readme` with each block between its markers made anew."""
-    makers: dict[str, Callable[[str], str]] = {"short": short, "whole": whole}
+    makers: dict[str, Callable[[str], str]] = {"short": rescued, "trap": trapped}
     for name, make in makers.items():
         block = re.compile(rf"(<!-- demo, {name}: [^\n]*\n```console\n).*?(^```$)", re.DOTALL | re.MULTILINE)
         readme, found = block.subn(lambda m, make=make: f"{m[1]}{make(transcript)}\n{m[2]}", readme)

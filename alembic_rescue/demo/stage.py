@@ -28,7 +28,7 @@ _FOREIGN = ("PG", "DATABASE_URL", "ALEMBIC_", "SQLALCHEMY_", "FORCE_COLOR")
 """Beginnings of environment variables that could lead a command to a config or a database of the user's own."""
 _NARRATION = 100
 _WIDEST = 132
-"""Columns; the file names of the longest table fit."""
+"""Columns; in more a person finds the next line no more."""
 
 
 @dataclass(frozen=True)
