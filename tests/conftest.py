@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import json
 import os
@@ -19,6 +20,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql as pgsql
 
+import alembic_rescue
 from tests import servers
 
 VERSIONS = (16, 18)
@@ -36,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controlling process; the workers find them through the environment."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
+    compileall.compile_dir(Path(alembic_rescue.__file__).parent, quiet=1)
     for version in VERSIONS:
         server = servers.create(version)
         _STARTED.append(server)
