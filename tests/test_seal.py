@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import uuid
 from urllib.parse import quote
 
@@ -11,7 +12,14 @@ import pytest
 
 from alembic_rescue import Report, load, plan, seal
 from tests import servers
-from tests.conftest import ProjectCopy, fresh_database
+from tests.conftest import PROJECTS, ProjectCopy, fresh_database
+
+
+@pytest.fixture(scope="module")
+def database(server):
+    """One for all these tests: each says itself where it stands."""
+    with fresh_database(server) as database:
+        yield database
 
 
 @pytest.fixture
@@ -21,11 +29,23 @@ def linear(project, database) -> ProjectCopy:
     return project("linear", database)
 
 
-@pytest.fixture
-def sealed(linear) -> ProjectCopy:
-    """The same, with a sealed plan for aaaa0003 in plan.json."""
+@pytest.fixture(scope="module")
+def plan_for_aaaa0003(database, tmp_path_factory) -> str:
+    """The content of a sealed plan, made once: a plan names no place, only contents."""
+    folder = tmp_path_factory.mktemp("planned")
+    shutil.copytree(PROJECTS / "linear", folder / "linear")
+    linear = ProjectCopy(folder / "linear", folder / "state", database)
+    linear.set_url(database.url)
+    database.stand_at("aaaa0001")
     ran = linear.rescue("plan", "aaaa0003", "--out", "plan.json")
     assert ran.status == 0, ran.everything
+    return (linear.root / "plan.json").read_text()
+
+
+@pytest.fixture
+def sealed(plan_for_aaaa0003, linear) -> ProjectCopy:
+    """Five revisions in a line, the database at the first, and a sealed plan for the third in plan.json."""
+    (linear.root / "plan.json").write_text(plan_for_aaaa0003)
     return linear
 
 
