@@ -78,7 +78,7 @@ def _default_driver() -> str:
 def masked(url: URL) -> str:
     """`url` for people: no password, no options (they may hold keys), ``***`` where a password was."""
     shown = url.set(query={k: v for k, v in url.query.items() if k in ("host", "port", "sslmode", "ssl")})
-    return shown.render_as_string(hide_password=True)
+    return shown.render_as_string(hide_password=True).replace("%2F", "/")  # a socket's path stays readable
 
 
 def without_password(url: URL) -> URL:

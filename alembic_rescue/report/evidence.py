@@ -13,6 +13,8 @@ from alembic_rescue.report.page import Page, columns
 _SHOWN_REVISIONS = 50
 """More rows than this help nobody at a terminal; the JSON has them all."""
 _SHOWN_OBJECTS = 10
+_WIDE_ENOUGH_FOR_FILES = 160
+"""Columns; in fewer a table would break the files' names."""
 _STYLE = {
     Verdict.APPLIED: "green",
     Verdict.PARTIAL: "bold yellow",
@@ -24,11 +26,14 @@ _STYLE = {
 
 def revisions(page: Page, shown: Sequence[Revision]) -> None:
     """The table, and the details of what is neither applied nor wholly absent."""
-    table = columns("", "Evidence", "There", "Revision", "", "File")
+    table = columns("", "Evidence", "There", "Revision", "")
+    with_files = page.width >= _WIDE_ENOUGH_FOR_FILES
+    if with_files:
+        table.add_column("File", overflow="fold")
     for revision in shown[:_SHOWN_REVISIONS]:
         verdict = Text(revision.verdict.value + (" (accepted)" if revision.accepted else ""), _STYLE[revision.verdict])
-        doc, path = Text(revision.doc), Text(revision.path, "dim")
-        table.add_row("", verdict, _there(revision), revision.revision, doc, path)
+        row: list[str | Text] = ["", verdict, _there(revision), revision.revision, Text(revision.doc)]
+        table.add_row(*row, *([Text(revision.path, "dim")] if with_files else []))
     page.table(table)
     if len(shown) > _SHOWN_REVISIONS:
         page.indented(f"and {len(shown) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
@@ -48,6 +53,7 @@ def _there(revision: Revision) -> str:
 def _missing(page: Page, revision: Revision) -> None:
     page.line()
     page.line(f"{revision.revision} is half there. What is missing or different, and what makes it so:", "bold")
+    page.indented(Text(revision.path, "dim"))
     for found in revision.missing:
         page.indented(_told(found))
         if found.sql:
@@ -61,6 +67,7 @@ def _unread(page: Page, revision: Revision) -> None:
         return
     page.line()
     page.line(f"{revision.revision} does what the catalog cannot answer for:", "bold")
+    page.indented(Text(revision.path, "dim"))
     for found in unread[:_SHOWN_OBJECTS]:
         named = "" if found.kind == "statement" else f"{found.kind} {found.name}: "
         page.indented(f"{_line(found)}{named}{found.detail}")
@@ -69,8 +76,9 @@ def _unread(page: Page, revision: Revision) -> None:
 
 
 def _told(found: ObjectEvidence) -> str:
-    detail = f" ({found.detail})" if found.detail else ""
-    return f"{_line(found)}{found.kind} {found.name}: expected {found.expected}, is {found.presence.value}{detail}"
+    if found.presence is Presence.DIFFERENT:
+        return f"{_line(found)}{found.kind} {found.name} is different: {found.detail}"
+    return f"{_line(found)}{found.kind} {found.name} is {found.presence.value}, and should be {found.expected}"
 
 
 def _line(found: ObjectEvidence) -> str:

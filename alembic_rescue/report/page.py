@@ -15,6 +15,7 @@ class Page:
     """Collects what a report prints, for a width."""
 
     def __init__(self, width: int, *, color: bool) -> None:
+        self.width = width
         self._out = io.StringIO()
         self._console = Console(
             file=self._out,

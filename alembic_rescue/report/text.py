@@ -42,7 +42,7 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
                     advice.action.value + (f" {advice.revision}" if advice.revision else ""),
                     _ACTION_STYLE.get(advice.action, "bold"),
                 ),
-                f". {advice.reason}.",
+                f": {advice.reason}.",
             )
         )
     return page.text()
@@ -73,6 +73,7 @@ def plan(report: Report, *, width: int, color: bool) -> str:
 def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
     """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
     page = Page(width, color=color)
+    page.line()
     (part,) = report.databases
     identity = part.database.identity
     undone = report.outcome is Outcome.UNDONE
@@ -89,7 +90,7 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
     elif part.pending_after:
         page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
-        page.indented(f"   Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.")
+        page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
     else:
         page.indented("1. Redeploy. Nothing is pending: the database stands at the latest revision.")
     if not undone:
