@@ -402,6 +402,49 @@ def test_a_catalog_that_is_not_postgresqls(stuck, database):
     )
 
 
+# --- what the plan refuses ---------------------------------------------------------------------------------------
+
+
+def test_an_env_py_that_visits_several_schemas_is_not_stamped(stuck, database):
+    write_env(
+        stuck,
+        body="""
+for tenant in ("blue", "green"):
+    with engine.connect() as connection:
+        context.configure(connection=connection, version_table_schema=tenant)
+        with context.begin_transaction():
+            context.run_migrations()
+""",
+    )
+    database.run("CREATE SCHEMA blue")
+    database.run("CREATE SCHEMA green")
+    ran = stuck.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 3
+    assert "error[several-databases]: env.py visits 2 databases or schemas: " in ran.stderr
+    assert "restrict env.py to one" in ran.stderr
+    assert {note["code"] for note in stuck.rescue_json("plan", "aaaa0003")["refusals"]} == {"several-databases"}
+    assert rows(database) == [("aaaa0001",)]
+
+
+def test_a_revision_that_cannot_be_proved_and_an_acceptance_of_another(stuck, database):
+    (stuck.root / "alembic" / "versions" / "0002_step_2.py").write_text(
+        '"""step 2"""\nfrom alembic import op\nrevision, down_revision = "aaaa0002", "aaaa0001"\n'
+        "def upgrade():\n    op.execute(\"UPDATE orders SET state = 'new'\")\n"
+    )
+    told(
+        stuck, "stamp", "aaaa0003", "--yes",
+        code="revision-unverifiable", status=3, says=["aaaa0002 cannot be proved", "changes data"],
+        helps=["--accept aaaa0002 --reason TEXT"],
+    )  # fmt: skip
+    told(
+        stuck, "stamp", "aaaa0003", "--yes", "--accept", "aaaa0005", "--reason", "seen",
+        code="accepted-not-skipped", status=3,
+        says=["aaaa0005 is accepted, but the stamp does not skip it (it skips aaaa0002 and aaaa0003)"],
+        helps=["name only revisions that the plan refuses"],
+    )  # fmt: skip
+    assert rows(database) == [("aaaa0001",)]
+
+
 # --- while writing -----------------------------------------------------------------------------------------------
 
 
