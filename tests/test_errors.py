@@ -437,7 +437,7 @@ def test_a_revision_that_cannot_be_proved_and_an_acceptance_of_another(stuck, da
         helps=["--accept aaaa0002 --reason TEXT"],
     )  # fmt: skip
     told(
-        stuck, "stamp", "aaaa0003", "--yes", "--accept", "aaaa0005", "--reason", "seen",
+        stuck, "stamp", "aaaa0003", "--yes", "--accept", "aaaa0002", "--accept", "aaaa0005", "--reason", "seen",
         code="accepted-not-skipped", status=3,
         says=["aaaa0005 is accepted, but the stamp does not skip it (it skips aaaa0002 and aaaa0003)"],
         helps=["name only revisions that the plan refuses"],
