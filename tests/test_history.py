@@ -1,0 +1,76 @@
+"""What is behind: ``diagnose --applied`` and ``diagnose --locate``, by the installed command."""
+
+from __future__ import annotations
+
+import pytest
+
+ORDERS, MARKED, INVOICES = "0aa10001", "0bb20002", "0cc30003"
+
+
+@pytest.fixture
+def orders(project, any_database):
+    """Three revisions, applied."""
+    orders = project("orders", any_database)
+    assert orders.alembic("upgrade", "head").status == 0
+    return orders
+
+
+def _advice(document):
+    advice = document["databases"][0]["recommendation"]
+    return advice["action"], advice["revision"]
+
+
+def test_nothing_is_missing_of_what_counts_as_applied(orders):
+    document = orders.rescue_json("diagnose", "--applied")
+    assert _advice(document) == ("nothing", None)
+    assert [found["verdict"] for found in document["databases"][0]["revisions"]] == [
+        "applied",
+        "unverifiable",
+        "applied",
+    ]
+    assert orders.rescue("diagnose", "--applied", "--check").status == 0
+
+
+def test_a_column_that_was_stamped_but_is_not_there_is_named_with_its_sql(orders, any_database):
+    any_database.run("ALTER TABLE orders DROP COLUMN state")
+    ran = orders.rescue("diagnose", "--applied", "--check")
+    assert ran.status == 3
+    assert f"warning[stamped-but-not-there]: {ORDERS} counts as applied, but partial: column public.orders.state" in (
+        ran.stdout
+    )
+    assert "ALTER TABLE orders ADD COLUMN state" in ran.stdout
+    assert f"Recommendation: complete {ORDERS}" in ran.stdout
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+def test_a_lost_version_is_found_again(orders, any_database, lost):
+    any_database.run(lost)
+    document = orders.rescue_json("diagnose", "--locate")
+    assert _advice(document) == ("stamp", INVOICES)
+    assert document["databases"][0]["located"] == {
+        "revisions": [INVOICES],
+        "unproved": [MARKED],
+        "following": [],
+    }
+    text = orders.rescue("diagnose", "--locate").stdout
+    assert f"the schema stands at {INVOICES} (proved but for {MARKED}, which cannot be checked)" in text
+
+
+def test_a_version_ahead_of_its_schema_is_told(orders, any_database):
+    any_database.run("DROP TABLE invoices")
+    document = orders.rescue_json("diagnose", "--locate")
+    assert _advice(document) == ("stop", None)
+    assert document["databases"][0]["located"]["revisions"] == [ORDERS]
+    assert document["databases"][0]["located"]["following"] == [MARKED, INVOICES]
+
+
+def test_a_version_that_the_scripts_do_not_know_does_not_hide_where_the_schema_stands(orders, any_database):
+    any_database.run("UPDATE alembic_version SET version_num = 'ffff0000'")
+    document = orders.rescue_json("diagnose", "--locate")
+    assert document["databases"][0]["located"]["revisions"] == [INVOICES]
+
+
+def test_an_empty_schema_stands_nowhere(project, any_database):
+    document = project("orders", any_database).rescue_json("diagnose", "--locate")
+    assert _advice(document) == ("stop", None)
+    assert document["databases"][0]["located"]["revisions"] == []
