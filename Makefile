@@ -5,16 +5,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test check format readme bench clean
+.PHONY: help demo test test-slow check format readme bench clean
 
 help:  ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 demo: $(VENV)/demo  ## Play the reference incident on a private PostgreSQL
 	@$(BIN)/alembic-rescue demo
 
 test: $(VENV)/dev  ## Run the tests, against private PostgreSQL servers
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/dev  ## Run the tests that take long: the evidence over its whole corpus, random schemas
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
 check: $(VENV)/dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .

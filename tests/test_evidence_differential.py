@@ -22,6 +22,8 @@ from tests import proving
 from tests.conftest import Database, fresh_database
 from tests.servers import ROLE, Server
 
+pytestmark = pytest.mark.slow
+
 BELOW = {Verdict.APPLIED, Verdict.UNVERIFIABLE, Verdict.EMPTY}
 ABOVE = {Verdict.NOT_APPLIED, Verdict.UNVERIFIABLE, Verdict.EMPTY}
 DATA = re.compile(r"changes data|loop or case|fills the table")

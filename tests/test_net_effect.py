@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,6 +124,7 @@ STATEMENTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STATEMENTS, min_size=3, max_size=25))
 def test_random_sequences_equal_the_catalog_that_they_leave(scratch, statements) -> None:
