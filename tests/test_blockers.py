@@ -114,8 +114,10 @@ def test_access_exclusive_keeps_even_the_look_waiting_and_is_shown(linear):
         assert_lives(other)
 
 
-def test_who_waits_behind_the_blocker_is_shown_with_whom_it_awaits(linear):
-    database = linear.database
+def test_who_waits_behind_the_blocker_is_shown_with_whom_it_awaits(project, any_database):
+    database = any_database
+    database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
+    linear = project("linear", database)
     with blocked_by(database, ROW_CHANGED, application="billing") as other, database.session() as deployment:
         stuck = threading.Thread(target=_runs, args=(deployment, "UPDATE alembic_version SET version_num = 'aaaa0002'"))
         stuck.start()
