@@ -27,7 +27,10 @@ def _verdicts(document):
 def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, database):
     refused = orders.rescue("stamp", "head", "--yes")
     assert refused.status == 3
-    assert f"error[revision-unverifiable]: {MARKED} cannot be proved: line 12: changes data: UPDATE orders" in refused.stderr
+    assert (
+        f"error[revision-unverifiable]: {MARKED} cannot be proved: line 12: changes data: UPDATE orders"
+        in refused.stderr
+    )
     assert f"--accept {MARKED} --reason TEXT" in refused.stderr
     assert database.versions() == []
 
