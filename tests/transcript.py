@@ -42,7 +42,7 @@ def played() -> str:
 
 def rescued(transcript: str) -> str:
     """The first act: the failure, the diagnosis, the stamp and the way on."""
-    return _steps(transcript.split(_SECOND_ACT)[0], _RESCUED)
+    return _steps(transcript.split(_SECOND_ACT, maxsplit=1)[0], _RESCUED)
 
 
 def trapped(transcript: str) -> str:
