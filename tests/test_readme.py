@@ -11,6 +11,8 @@ import pytest
 import typer
 
 from alembic_rescue import cli, errors, load
+from alembic_rescue.model import Action
+from alembic_rescue.model_evidence import Verdict
 from alembic_rescue.project import SETTINGS
 from alembic_rescue.receipts import listed
 from alembic_rescue.sessions import Timeouts
@@ -93,6 +95,12 @@ def test_each_code_of_an_error_exists():
 
 def _all_errors(kind: type[errors.RescueError]) -> list[type[errors.RescueError]]:
     return [kind, *(error for child in kind.__subclasses__() for error in _all_errors(child))]
+
+
+def test_each_verdict_and_each_recommendation_is_explained():
+    for column, known in (("evidence", Verdict), ("recommendation", Action)):
+        (table,) = re.findall(rf"^ *\| {column} \|.*\n(?: *\|.*\n)+", README, re.MULTILINE)
+        assert set(re.findall(r"^ *\| `([a-z-]+)` \|", table, re.MULTILINE)) == {one.value for one in known}
 
 
 def test_each_make_target_exists():
