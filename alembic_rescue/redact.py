@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import unquote
@@ -22,12 +23,13 @@ _URL_PASSWORD = re.compile(r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/?#'\"]*:)(?P<se
 _NAMED = re.compile(
     r"(?P<before>\b(?:(?:\w+[.-]|\w*_)?(?:password|passwd|passphrase|secret|token|api_?key|access_?key|secret_?key)"
     r"|pass|passfile|pwd|pgpassword|sslpassword)['\"]?\s*[=:]\s*)"
-    r"(?P<secret>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|[^\s,;&)'\"]+)",
+    r"(?P<secret>\*{3}|'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|[^\s,;&)'\"]+)",
     re.IGNORECASE,
 )
 _SQL_PASSWORD = re.compile(
     r"(?P<before>\b(?:password|identified\s+by)\s+(?:e|u&)?)"
-    r"(?P<secret>'(?:[^'\\]|\\.|'')*'?|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z))",
+    r"(?P<secret>(?P<quotes>'{2,})[^']+(?:(?P=quotes)|\Z)|'(?:[^'\\]|\\.|'')*'?"  # in a string in a string, too
+    r"|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z))",
     re.IGNORECASE | re.DOTALL,
 )
 _WHOLE_URL = re.compile(r"\s*[a-zA-Z][\w+.-]*://[^:/@]*:(?P<secret>.*)@", re.DOTALL)
@@ -35,14 +37,21 @@ _SECRET_NAME = re.compile(r"passw|passphrase|secret|token|api_?key|access_?key",
 _NAME_OF_FILE = re.compile(r"_(file|path|dir)$", re.IGNORECASE)
 _SHORTEST = 3
 """A known secret shorter than this is left to the shapes: masking every ``a`` would hide the message instead."""
+_SHORTEST_CUT = 5
+"""The beginning of a known secret that is found where a text was cut off."""
+_NEVER_ENCODED = frozenset(string.ascii_letters + string.digits)
+_LONGEST_ENCODED = 200
+"""A longer secret is a token or a key: it is found as it is."""
 _UNMISTAKABLE = 8
 """From this length on, a secret that is more than letters or more than digits is no ordinary word."""
 
 
 def hide(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` with every known secret, and everything in the place of a password, replaced by ``***``."""
-    for pattern in _patterns(frozenset(secrets)):
+    known = frozenset(secrets)
+    for pattern in _patterns(known):
         text = pattern.sub(MASK, text)
+    text = "...".join(_without_cut(piece, known) for piece in text.split("..."))
     text = _URL_PASSWORD.sub(rf"\g<before>{MASK}\g<after>", text)
     text = _SQL_PASSWORD.sub(rf"\g<before>'{MASK}'", text)
     return _NAMED.sub(rf"\g<before>{MASK}", text)
@@ -99,21 +108,34 @@ def _patterns(secrets: frozenset[str]) -> tuple[re.Pattern[str], ...]:
     return tuple(_pattern(secret) for secret in sorted(plain, key=lambda secret: (-len(secret), secret)))
 
 
+def _without_cut(text: str, secrets: Iterable[str]) -> str:
+    """Hide a secret whose beginning is all that is left of it, because the text was shortened."""
+    for secret in sorted(s for s in secrets if not is_ordinary(s)):
+        for length in range(min(len(secret) - 1, len(text)), _SHORTEST_CUT - 1, -1):
+            if text.endswith(secret[:length]):
+                return text[:-length] + MASK
+    return text
+
+
 def _pattern(secret: str) -> re.Pattern[str]:
-    written = "".join(f"(?:{'|'.join(_spellings(character))})" for character in secret)
+    if len(secret) > _LONGEST_ENCODED:
+        return re.compile(re.escape(secret))
+    written = "".join(
+        character if character in _NEVER_ENCODED else f"(?:{'|'.join(_spellings(character))})" for character in secret
+    )
     return re.compile(rf"(?<![A-Za-z0-9]){written}(?![A-Za-z0-9])" if is_ordinary(secret) else written)
 
 
 def _spellings(character: str) -> list[str]:
     """The ways to write one character: percent-encoded, once or again; doubled for an ini file; escaped for a repr."""
     encoded = "".join(f"%(?:25|%)*(?i:{byte:02x})" for byte in character.encode("utf-8", "surrogatepass"))
-    spellings = [encoded, re.escape(character)]
+    spellings = [encoded, re.escape(character)]  # the longest first: the first that fits is taken
     if character == "%":
-        spellings.append("%%")
+        spellings[1:1] = ["%%"]
     elif character == " ":
-        spellings.append(r"\+")
+        spellings[1:1] = [r"\+"]
     elif character in "'\"\\":
-        spellings += [r"\\{1,2}" + re.escape(character), re.escape(character * 2)]
+        spellings[1:1] = [r"\\{1,2}" + re.escape(character), re.escape(character * 2)]
     elif not character.isascii() or not character.isprintable():
-        spellings += [re.escape(form(character)[1:-1]) for form in (ascii, repr, json.dumps)]
+        spellings[1:1] = [re.escape(form(character)[1:-1]) for form in (json.dumps, ascii, repr)]
     return spellings

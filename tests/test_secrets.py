@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psutil
 import psycopg2
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
@@ -273,6 +273,29 @@ def test_nothing_of_it_in_a_fault_of_the_tool(stuck):
     assert "Traceback" in quiet(stuck, "plan", "head", status=1)
 
 
+def test_nothing_of_what_a_migration_holds_in_a_passwords_place(stuck):
+    (stuck.root / "alembic" / "versions" / "0002_step_2.py").write_text(
+        f"""
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision = "aaaa0002", "aaaa0001"
+def upgrade():
+    op.execute("ALTER ROLE shop PASSWORD 'n0b0dys-bus1ness'")
+    op.execute("DO $$ BEGIN EXECUTE ' ALTER ROLE shop PASSWORD ''n0b0dys-bus1ness'' '; END $$")
+    op.execute("UPDATE settings SET value = {PASSWORD.replace("%", "%%")!r} WHERE name = 'the same as of the database'")
+    op.create_table("feeds", sa.Column("url", sa.Text, server_default="postgres://feed:n0b0dys-bus1ness@feed/feed"))
+"""
+    )
+    said = quiet_in_both(stuck, "plan", "aaaa0003", status=3)
+    ran = stuck.rescue("stamp", "aaaa0003", "--yes", "--accept", "aaaa0002", "--accept-missing", "aaaa0002",
+                       "--reason", "seen")  # fmt: skip
+    assert ran.status == 0, ran.everything
+    assert "ALTER ROLE shop PASSWORD '***'" in said
+    for text in (said, ran.everything, stuck.receipts[0].read_text()):
+        assert "n0b0dys" not in text
+        assert CORE not in text
+
+
 def test_the_password_in_another_sessions_query_is_masked(stuck, database):
     statement = "ALTER ROLE rescue_app WITH ENCRYPTED PASSWORD 'n0b0dys-bus1ness'"
     url = make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -309,8 +332,9 @@ def test_a_password_that_is_an_ordinary_word_leaves_the_sentences_and_the_json_w
 
 # --- the masking itself ------------------------------------------------------------------------------------------
 
-passwords = st.text(min_size=3, max_size=30).filter(lambda text: "*" not in text)
-"""Of any characters at all; shorter ones are left to the shapes, and a mask cannot be told from its like."""
+calmly = settings(deadline=None)  # on a busy machine
+passwords = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*"), min_size=3, max_size=30)
+"""Of any characters that can be seen; shorter ones are left to the shapes, and a mask cannot be told from its like."""
 TEXTS = (
     "cannot open postgresql+asyncpg://shop:{}@db.example.org:5432/shop?sslmode=require !",
     "[parameters: {}]",
@@ -336,7 +360,8 @@ def written(password: str) -> dict[str, str]:
     }
 
 
-@given(passwords.filter(lambda text: text.isprintable()), st.sampled_from(TEXTS))
+@calmly
+@given(passwords, st.sampled_from(TEXTS))
 @example(PASSWORD, TEXTS[0])
 @example("pässwörd 'with' \"quotes\" \\ and % + @", TEXTS[1])
 def test_a_known_password_is_gone_however_it_is_written(password, text):
@@ -344,11 +369,11 @@ def test_a_known_password_is_gone_however_it_is_written(password, text):
     secrets = redact.Secrets()
     secrets.add(password)
     for how, form in written(password).items():
-        assume(redact.hide(text.format("")) == text.format(""))
         hidden = secrets.hide(text.format(form))
         assert hidden == text.format("***"), how
 
 
+@calmly
 @given(
     st.text(string.ascii_letters + string.digits + string.punctuation, min_size=1, max_size=30).filter(
         lambda text: not set(text) & set("'\"")
@@ -381,6 +406,7 @@ def test_a_password_that_nobody_knew_is_gone_from_a_url(password, scheme, user):
         ("ALTER ROLE shop PASSWORD $x$hunter2$x$", "ALTER ROLE shop PASSWORD '***'"),
         ("ALTER ROLE shop PASSWORD 'hunter2 and the rest was cut o", "ALTER ROLE shop PASSWORD '***'"),
         ("ALTER ROLE shop PASSWORD $$hunter2 and the rest was cut o", "ALTER ROLE shop PASSWORD '***'"),
+        ("EXECUTE 'ALTER ROLE shop PASSWORD ''hunter2'' LOGIN'", "EXECUTE 'ALTER ROLE shop PASSWORD '***' LOGIN'"),
         ("CREATE USER MAPPING FOR shop SERVER s OPTIONS (user 'shop', password 'hunter2')",
          "CREATE USER MAPPING FOR shop SERVER s OPTIONS (user 'shop', password '***')"),
         ("CREATE USER 'shop'@'%' IDENTIFIED BY 'hunter2'", "CREATE USER 'shop'@'%' IDENTIFIED BY '***'"),
@@ -388,6 +414,15 @@ def test_a_password_that_nobody_knew_is_gone_from_a_url(password, scheme, user):
 )  # fmt: skip
 def test_what_looks_like_a_password_is_masked(text, hidden):
     assert redact.hide(text) == hidden
+
+
+@calmly
+@given(passwords, st.integers(), st.sampled_from(["", "..."]))
+def test_the_beginning_of_a_known_password_is_gone_where_a_text_was_cut_off(word, where, mark):
+    password = word.replace(".", "-") + "/7aZ-x9"
+    length = 5 + where % (len(password) - 5)
+    hidden = redact.hide(f"last query: SET x = <{password[:length]}{mark}", [password])
+    assert hidden == f"last query: SET x = <***{mark}"
 
 
 @pytest.mark.parametrize(
@@ -408,6 +443,7 @@ def test_what_holds_no_secret_is_left_as_it_is(text):
     assert redact.hide(text, ["another-s3cret"]) == text
 
 
+@calmly
 @given(st.text(string.ascii_letters + string.digits + " .,()/-_<>!?#%&+*\n\t"))
 def test_any_text_without_the_shape_of_a_secret_is_left_as_it_is(text):
     assert redact.hide(text, ["another-s3cret"]) == text
@@ -416,15 +452,17 @@ def test_any_text_without_the_shape_of_a_secret_is_left_as_it_is(text):
 FRAGMENTS = ["postgres://", "shop", ":", "@", "password", "=", "'", '"', " ", "PASSWORD ", "$$", "\\", "%40", "hunter2"]
 
 
+@calmly
 @given(st.lists(st.sampled_from(FRAGMENTS)), st.lists(passwords, max_size=3))
 def test_masking_twice_is_masking_once(fragments, known):
     once = redact.hide("".join(fragments), known)
     assert redact.hide(once, known) == once
 
 
+@calmly
 @given(passwords)
-def test_what_is_told_of_a_run_never_holds_an_unmistakable_secret(password):
-    assume(not redact.is_ordinary(password))
+def test_what_is_told_of_a_run_never_holds_an_unmistakable_secret(word):
+    password = f"{word}/7aZ-x9"
     secrets = redact.Secrets()
     secrets.add_url(f"postgresql://shop:{quote(password, safe='')}@db.example.org/shop")
     assert password not in secrets.net(f"told <{password}>")
