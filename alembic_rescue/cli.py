@@ -257,6 +257,8 @@ def diagnose(
 
     call: Call = ctx.obj
     with _working(call, "Looking at the database"):
+        if applied and locate:
+            raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
         look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
         report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay)
     if call.format is Format.JSON:

@@ -22,11 +22,14 @@ NOT_VERIFIED = 5
 INTERRUPTED = 130
 
 
-def _first(items: Sequence[str], verb: str = " is") -> str:
-    """The first few of many, for a sentence."""
-    shown = 3
-    named = ", ".join(items[:shown]) + f" and {len(items) - shown} more" if len(items) > shown else listed(items)
-    return named + (verb if len(items) == 1 else " are" if verb else "")
+def some(items: Iterable[str], *, verb: bool = True) -> str:
+    """The first few of many, for a sentence: ``a, b, c and 4 more are``."""
+    named = list(items)
+    shown = ", ".join(named[:_SOME]) + f" and {len(named) - _SOME} more" if len(named) > _SOME else listed(named)
+    return f"{shown} {'is' if len(named) == 1 else 'are'}" if verb else shown
+
+
+_SOME = 3
 
 
 def _them(items: Sequence[str]) -> str:
@@ -491,9 +494,9 @@ class RevisionNotApplied(Refusal):
 
     def __init__(self, revision: str, missing: Sequence[str]) -> None:
         super().__init__(
-            f"{revision} is not applied: {_first(missing)} not there as it leaves {_them(missing)}",
-            "a stamp would lose it for ever: mend the migration and run alembic upgrade, which makes it. "
-            f"If it is not wanted: --accept-missing {revision}",
+            f"{revision} is not applied: {some(missing)} not there as it leaves {_them(missing)}",
+            "do not stamp it: what is missing would be lost for ever. Mend the migration and run alembic upgrade, "
+            f"which makes it. Only if it is not wanted at all: --accept-missing {revision}",
         )
 
 
@@ -504,9 +507,9 @@ class RevisionPartial(Refusal):
 
     def __init__(self, revision: str, missing: Sequence[str]) -> None:
         super().__init__(
-            f"{revision} is half there: {_first(missing)} not there as it leaves {_them(missing)}",
+            f"{revision} is half there: {some(missing)} not there as it leaves {_them(missing)}",
             "complete it first: the statements are in the plan, under the revision. "
-            f"If what is missing is not wanted: --accept-missing {revision}",
+            f"Only if what is missing is not wanted at all: --accept-missing {revision}",
         )
 
 
@@ -517,13 +520,13 @@ class RevisionUnverifiable(Refusal):
 
     def __init__(self, revision: str, reasons: Sequence[str]) -> None:
         super().__init__(
-            f"{revision} cannot be proved: {_first(reasons, '')}",
+            f"{revision} cannot be proved: {some(reasons, verb=False)}",
             f"look at the database; if you know that it is done there: --accept {revision} --reason TEXT",
         )
 
 
 class AcceptedNotSkipped(Refusal):
-    """``--accept`` or ``--accept-missing`` names a revision that the stamp does not skip, or that needs none."""
+    """``--accept`` or ``--accept-missing`` names a revision that the stamp does not skip."""
 
     code = "accepted-not-skipped"
 

@@ -115,8 +115,11 @@ def _vacuous_beyond(before: Net | None, expectation: Expectation, revision: str)
 
 def _verdict(objects: Sequence[ObjectEvidence]) -> Verdict:
     proves = any(o.met and not o.vacuous for o in objects)
-    if any(not o.met and o.presence is not Presence.UNVERIFIABLE for o in objects):
-        return Verdict.PARTIAL if proves else Verdict.NOT_APPLIED
+    missing = {o.kind for o in objects if not o.met and o.presence is not Presence.UNVERIFIABLE}
+    if missing:
+        there = {o.kind for o in objects if o.met and not o.vacuous}
+        left_over = there <= _OUTLIVES and bool(missing - _OUTLIVES)
+        return Verdict.PARTIAL if proves and not left_over else Verdict.NOT_APPLIED
     if any(o.presence is Presence.UNVERIFIABLE for o in objects):
         return Verdict.UNVERIFIABLE
     return Verdict.APPLIED if proves else Verdict.EMPTY
@@ -197,7 +200,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
     if first is None:
         return _stamp(proved, revisions) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
-    applied_beyond = [e.revision for e in beyond if e.verdict is Verdict.APPLIED or _is_half_there(e)]
+    applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL}]
     consistent = not applied_beyond and (proved or any(e.verdict is Verdict.NOT_APPLIED for e in beyond))
     if first.verdict is Verdict.UNVERIFIABLE and not consistent:
         return _cannot_tell(first)
@@ -207,7 +210,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
             None,
             f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is",
         )
-    if _is_half_there(first):
+    if first.verdict is Verdict.PARTIAL:
         return Recommendation(
             Action.COMPLETE,
             first.revision,
@@ -254,9 +257,8 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
 
 def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
     there = "nothing that can be checked of the pending revisions is there"
-    if first.verdict is Verdict.PARTIAL:
-        left = _listed([o.name for o in first.objects if o.met and not o.vacuous])
-        there = f"of the pending revisions only {left} is there, which they did not make in a run that lasted"
+    if left := [o.name for o in first.objects if o.met and not o.vacuous]:
+        there = f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
     swallowed = next((c for c in causes if c.swallowed), None)
     if swallowed:
         return (
@@ -267,13 +269,6 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
         where = f"{causes[0].path}:{causes[0].line}"
         return f"{there}: {where} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
-
-
-def _is_half_there(evidence: RevisionEvidence) -> bool:
-    """Partial, and by more than what outlives its tables, or was there from elsewhere."""
-    there = {o.kind for o in evidence.objects if o.met and not o.vacuous}
-    missing = {o.kind for o in evidence.missing}
-    return evidence.verdict is Verdict.PARTIAL and not (there <= _OUTLIVES and missing - _OUTLIVES)
 
 
 def _counted(evidence: RevisionEvidence) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from alembic.script.revision import RevisionMap
 
+from alembic_rescue import errors
 from alembic_rescue import path as paths
 from alembic_rescue.errors import listed, rows
 from alembic_rescue.model import Action, Located, Note, Recommendation
@@ -19,10 +20,8 @@ def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ..
     return tuple(
         Note(
             "stamped-but-not-there",
-            f"{evidence.revision} counts as applied, but {evidence.verdict.value}: "
-            f"{listed(f'{o.kind} {o.name}' for o in evidence.missing[:3])}"
-            + (f" and {len(evidence.missing) - 3} more" if len(evidence.missing) > 3 else "")  # noqa: PLR2004
-            + " not there as it leaves it",
+            f"{evidence.revision} counts as applied, but its "
+            f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
             "Alembic will never make it by itself: run the statements shown for it, or restore it from where it was",
         )
         for evidence in applied
@@ -36,6 +35,10 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     if absent:
         return Recommendation(
             Action.COMPLETE, absent[0], f"of {listed(absent)} something is missing, although the version says applied"
+        )
+    if applied and not any(evidence.verdict is Verdict.APPLIED for evidence in applied):
+        return Recommendation(
+            Action.STOP, None, "nothing of what counts as applied could be checked: nothing is proved"
         )
     unread = sum(evidence.verdict is Verdict.UNVERIFIABLE for evidence in applied)
     cannot = f"; {unread} of them cannot be checked" if unread else ""

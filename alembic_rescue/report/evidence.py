@@ -24,8 +24,9 @@ _STYLE = {
 }
 
 
-def revisions(page: Page, shown: Sequence[Revision]) -> None:
-    """The table, and the details of what is neither applied nor wholly absent."""
+def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -> None:
+    """The table, and the details of what is half there; of what was stamped, also of what is wholly absent."""
+    in_detail = {Verdict.PARTIAL, Verdict.NOT_APPLIED} if stamped else {Verdict.PARTIAL}
     table = columns("", "Evidence", "There", "Revision", "")
     with_files = page.width >= _WIDE_ENOUGH_FOR_FILES
     if with_files:
@@ -38,7 +39,7 @@ def revisions(page: Page, shown: Sequence[Revision]) -> None:
     if len(shown) > _SHOWN_REVISIONS:
         page.indented(f"and {len(shown) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
     for revision in shown[:_SHOWN_REVISIONS]:
-        if revision.verdict is Verdict.PARTIAL:
+        if revision.verdict in in_detail:
             _missing(page, revision)
         if revision.verdict in {Verdict.PARTIAL, Verdict.UNVERIFIABLE}:
             _unread(page, revision)
@@ -52,7 +53,7 @@ def _there(revision: Revision) -> str:
 
 def _missing(page: Page, revision: Revision) -> None:
     page.line()
-    page.line(f"{revision.revision} is half there. What is missing or different, and what makes it so:", "bold")
+    page.line(f"{revision.revision} lacks something. What is missing or different, and what makes it so:", "bold")
     page.indented(Text(revision.path, "dim"))
     for found in revision.missing:
         page.indented(_told(found))

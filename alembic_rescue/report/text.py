@@ -24,10 +24,10 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
         _where(page, report, part)
         if part.revisions:
             page.line()
-            title = "Pending" if part.revisions[0].revision in part.pending_after else "Applied, says the version table"
-            title = "All revisions" if part.located else title
+            stamped = part.located is None and part.revisions[0].revision not in part.pending_after
+            title = "All" if part.located else "Applied, says the version table" if stamped else "Pending"
             page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
-            evidence.revisions(page, part.revisions)
+            evidence.revisions(page, part.revisions, stamped=stamped)
         _blockers(page, part.database.blockers)
         _notes(page, part.findings)
         if part.refusals:
