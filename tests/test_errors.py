@@ -564,7 +564,7 @@ def test_a_server_that_stops_during_the_write(stuck_privately):
     linear, database = stuck_privately
     remove = before_update(database, "PERFORM pg_sleep(30); RETURN NEW;")
     stamping = linear.started("stamp", "aaaa0003", "--yes", "--lock-timeout", "20")
-    until(lambda: any("UPDATE" in session["query"] for session in others(database)), "the stamp is writing")
+    until(lambda: any(session["query"].startswith("UPDATE") for session in others(database)), "the stamp is writing")
     database.server.stop()
     _, stderr = stamping.communicate(timeout=60)
     database.server.start()

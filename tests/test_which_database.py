@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -112,7 +113,7 @@ def test_where_the_driver_went_is_shown_whatever_led_it_there(project, chosen):
               first="from psycopg2 import connect")  # fmt: skip
     database = linear.rescue_json("plan", "aaaa0003")["databases"][0]
     assert (database["host"], database["port"]) == (None, chosen.server.port)
-    assert f"host={chosen.server.pgdata}".replace("/", "%2F") in database["url"]
+    assert f"host={chosen.server.pgdata}" in unquote(database["url"])
     assert (database["database"], database["role"]) == (chosen.name, "postgres")
 
 
@@ -194,7 +195,8 @@ def test_a_database_url_that_names_another_database_is_refused(project, chosen, 
 
     diagnosed = linear.rescue("diagnose", DATABASE_URL=watched.url)
     assert f"[other-database]: {fact}" in diagnosed.stdout
-    assert f"Recommendation: stop. {fact}" in diagnosed.stdout
+    (advice,) = (line for line in diagnosed.stdout.splitlines() if line.startswith("Recommendation: stop"))
+    assert fact in advice
 
     as_told = linear.rescue("--url", chosen.url, "plan", "aaaa0003", DATABASE_URL=watched.url)
     assert as_told.status == 0, as_told.stderr
