@@ -84,8 +84,10 @@ def other_database(database: Database, environment: Mapping[str, str]) -> tuple[
 
 
 def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
-    """The statements of pending revisions that must fail on this database, those that nobody would hear of first."""
-    return tuple(_cause(cause) for cause in sorted(found, key=lambda cause: not cause.swallowed))
+    """The statements that must fail here: all that nobody would hear of, and the first other one, which ends a run."""
+    swallowed = [cause for cause in found if cause.swallowed]
+    told = [cause for cause in found if not cause.swallowed][:1]
+    return tuple(_cause(cause) for cause in swallowed + told)
 
 
 def _cause(cause: Cause) -> Note:
