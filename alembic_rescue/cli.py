@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 
 from alembic_rescue import errors
+from alembic_rescue.call import (
+    ANSWERS,
+    COMMAND,
+    Call,
+    Format,
+    answer_report,
+    answer_written,
+    confirming,
+    keep_stdout_for_the_answer,
+    terminal_or_yes,
+    working,
+    write,
+)
 from alembic_rescue.errors import RescueError
 from alembic_rescue.redact import Secrets
-
-if TYPE_CHECKING:
-    from alembic_rescue.model import Report
-    from alembic_rescue.project import Project
-
-COMMAND = "alembic-rescue"
-_UNWRAPPED = 10_000
-"""Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
 
 app = typer.Typer(
     name=COMMAND,
@@ -41,69 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Format(str, Enum):
-    """How the answer is written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-@dataclass(frozen=True)
-class Call:
-    """The options before the command: which project, and how to answer."""
-
-    config: str | None = None
-    section: str = "alembic"
-    x: tuple[str, ...] = ()
-    url: str | None = None
-    receipts: Path | None = None
-    format: Format = Format.TEXT
-    color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
-    """NO_COLOR counts whatever its value is, https://no-color.org."""
-    debug: bool = False
-    secrets: Secrets = field(default_factory=Secrets)
-
-    def load(self, lock_timeout: float | None = None) -> Project:
-        """The project that the options name."""
-        from alembic_rescue import project
-
-        return project.load(self.config, self.section, self.x, self.url, lock_timeout, self.secrets)
-
-    def receipt_folder(self, settings: dict[str, str]) -> Path:
-        """``--receipts``, else the project's setting, else the user's own folder."""
-        from alembic_rescue import receipts
-
-        chosen = self.receipts or settings.get("receipts")
-        return Path(chosen).expanduser().absolute() if chosen else receipts.default_folder()
-
-    def answer(self, text: str) -> None:
-        """Write the answer to stdout."""
-        _write(self.secrets.net(text))
-
-    def answer_json(self, content: Mapping[str, Any]) -> None:
-        """Write a document to stdout."""
-        from alembic_rescue.report import json as report_json
-
-        _write(report_json.dumped(content, self.secrets.net))
-
-    def tell(self, text: str) -> None:
-        """Write anything else to stderr."""
-        with suppress(BrokenPipeError):
-            sys.stderr.write(self.secrets.net(text))
-            sys.stderr.flush()
-
-    def tell_env(self, line: str) -> None:
-        """Pass on a line that env.py or Alembic printed, with ``--debug``."""
-        if self.debug:
-            self.tell(f"env.py| {line}\n")
-
-    def style(self, stream: Any) -> dict[str, Any]:
-        """Width and colour of the text for a stream."""
-        terminal = stream.isatty()
-        width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
-        return {"width": width, "color": self.color and terminal}
 
 
 def _version(wanted: bool) -> None:
@@ -256,13 +195,13 @@ def diagnose(
     from alembic_rescue.model import Action
 
     call: Call = ctx.obj
-    with _working(call, "Looking at the database"):
+    with working(call, "Looking at the database"):
         if applied and locate:
             raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
         look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
         report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay)
     if call.format is Format.JSON:
-        _answer_json(call, report)
+        answer_report(call, report)
     else:
         from alembic_rescue.report import text
 
@@ -329,13 +268,13 @@ def stamp(
         sealed_in = (str(plan_file), sealed[1]) if sealed else None
         _plan(call, target, lock_timeout, None, sealed_in, accept=accept or (), accept_missing=accept_missing or ())
         return
-    _terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
-    with _working(call, "Planning") as pause:
+    terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
+    with working(call, "Planning") as pause:
         project = call.load(lock_timeout)
         report = rescue.stamp(
             project,
             target,
-            confirm=_confirm(call, pause, yes=yes),
+            confirm=confirming(call, pause, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             accept=accept or (),
@@ -343,7 +282,7 @@ def stamp(
             sealed=(str(plan_file), sealed[1]) if sealed else None,
             tell=call.tell_env,
         )
-    _answer_written(call, report)
+    answer_written(call, report)
 
 
 @app.command()
@@ -361,18 +300,18 @@ def undo(
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
-    _terminal_or_yes(f"{COMMAND} undo", yes=yes)
-    with _working(call, "Looking at the database") as pause:
+    terminal_or_yes(f"{COMMAND} undo", yes=yes)
+    with working(call, "Looking at the database") as pause:
         project = call.load(lock_timeout)
         report = rescue.undo(
             project,
             receipt,
-            confirm=_confirm(call, pause, yes=yes),
+            confirm=confirming(call, pause, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             tell=call.tell_env,
         )
-    _answer_written(call, report)
+    answer_written(call, report)
 
 
 @app.command()
@@ -413,7 +352,7 @@ def demo(
     call: Call = ctx.obj
     if call.format is Format.JSON:
         play.incident(keep, call.tell)
-        _answer_json(call, Report("demo", Outcome.READY, None, (), ()))
+        answer_report(call, Report("demo", Outcome.READY, None, (), ()))
     else:
         play.incident(keep, call.answer)
 
@@ -422,7 +361,7 @@ def main() -> NoReturn:
     """The entry point: run the command, and turn whatever is raised into its text (or JSON) and its exit status."""
     from alembic_rescue import interrupts
 
-    _keep_stdout_for_the_answer()
+    keep_stdout_for_the_answer()
     status: Any = errors.INTERRUPTED
     with (
         suppress(KeyboardInterrupt),  # while the failure is told
@@ -436,7 +375,7 @@ def main() -> NoReturn:
             status = left.code
         except BaseException as error:  # noqa: BLE001 - the last handler
             status = _fail(error)
-        _write("")
+        write("")
     sys.exit(status if isinstance(status, int) else errors.DONE)
 
 
@@ -444,31 +383,8 @@ def main() -> NoReturn:
 
 _CALLS = [Call()]
 """The call under way, for the last handler: the options' own where they could be read, else the defaults."""
-_ANSWERS: list[Any] = [sys.stdout]
-"""Where answers go, whatever sys.stdout is meanwhile."""
-
 _SHOW_CURSOR = b"\r\x1b[2K\x1b[?25h"
 _LEFT_AT_ONCE = "left at once; the server was asked to cancel what it was running"
-
-
-def _keep_stdout_for_the_answer() -> None:
-    """Give stdout a descriptor of its own: what env.py, or a process that it starts, writes to 1 goes to stderr."""
-    if sys.stdout is None or sys.stderr is None:  # closed by the caller
-        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-        return
-    answers = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sys.stdout = _ANSWERS[0] = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
-
-
-def _write(text: str) -> None:
-    """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say_left_at_once() -> None:
@@ -477,7 +393,7 @@ def _say_left_at_once() -> None:
     if _CALLS[0].format is Format.JSON:
         from alembic_rescue.report import json as report_json
 
-        os.write(_ANSWERS[0].fileno(), report_json.dumped(report_json.failure(_command_name(), told), str).encode())
+        os.write(ANSWERS[0].fileno(), report_json.dumped(report_json.failure(_command_name(), told), str).encode())
     else:
         said = f"\nerror[{told.code}]: {told.message}\nhelp: {told.help}, alembic-rescue receipts what was begun\n"
         os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + said.encode())
@@ -504,7 +420,7 @@ def _plan(
     from alembic_rescue.model import Outcome
     from alembic_rescue.report import json as report_json
 
-    with _working(call, "Planning"):
+    with working(call, "Planning"):
         report = rescue.plan(
             call.load(lock_timeout), revision, call.tell_env, accept=accept, accept_missing=accept_missing
         )
@@ -519,7 +435,7 @@ def _plan(
     if report.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(report)
     if call.format is Format.JSON:
-        _answer_json(call, report)
+        answer_report(call, report)
         return
     from alembic_rescue.report import text
 
@@ -545,85 +461,11 @@ def _sealed_plan(file: Path) -> tuple[str, dict[str, Any]]:
     return asked, parts
 
 
-def _confirm(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:
-    """Show the plan on stderr, and ask there."""
-
-    def confirm(report: Report) -> bool:
-        from alembic_rescue.report import text
-
-        pause()
-        call.tell(text.plan(report, **call.style(sys.stderr)))
-        if yes:
-            return True
-        (part,) = report.databases
-        change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
-        identity = part.database.identity
-        question = f"Set {identity.table} in {identity.name} from {change}?"
-        if _answered(call, f"{question} [y/N]: ").lower() not in {"y", "yes"}:
-            return False
-        lost = [revision.revision for revision in part.revisions if revision.accepted and revision.missing]
-        named = "What is missing of {} will never be made. Type its id to do without it: "
-        return all(_answered(call, named.format(revision)) == revision for revision in lost)
-
-    return confirm
-
-
-def _answered(call: Call, question: str) -> str:
-    """What is typed at a question on stderr."""
-    call.tell(question)
-    try:
-        return sys.stdin.readline().strip()
-    except KeyboardInterrupt:
-        call.tell("\n")  # the terminal has put ^C after the question
-        raise
-
-
 def _accepted_in(sealed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What a sealed plan accepted, as ``--accept`` and ``--accept-missing``."""
     pairs = [(revision, part["verdicts"][revision]) for part in sealed["databases"] for revision in part["accepted"]]
     unverifiable = [revision for revision, verdict in pairs if verdict == "unverifiable"]
     return unverifiable, [revision for revision, _ in pairs if revision not in unverifiable]
-
-
-def _terminal_or_yes(command: str, *, yes: bool) -> None:
-    if not yes and not sys.stdin.isatty():
-        raise errors.NoTerminal(command)
-
-
-@contextmanager
-def _working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
-    """Show on a terminal's stderr that work is going on, for its time; yields what ends it early."""
-    if not sys.stderr.isatty() or call.debug:
-        yield lambda: None
-        return
-    from rich.console import Console
-
-    # Its file is named, because sys.stderr is another one while env.py runs.
-    status = Console(file=sys.stderr, no_color=not call.color).status(f"{doing} ...")
-    with status:
-        yield status.stop
-
-
-def _answer_json(call: Call, report: Report) -> None:
-    from alembic_rescue.report import json as report_json
-
-    call.answer_json(report_json.document(report))
-
-
-def _answer_written(call: Call, report: Report) -> None:
-    from alembic_rescue import receipts as kept
-    from alembic_rescue.report import text
-
-    try:
-        if call.format is Format.JSON:
-            _answer_json(call, report)
-        elif report.receipt is None:
-            call.answer(text.plan(report, **call.style(sys.stdout)))
-        else:
-            call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
-    except KeyboardInterrupt as interrupt:
-        done = f"after it was done and verified; receipt {report.receipt}" if report.receipt else "nothing was written"
-        raise errors.Interrupted(done) from interrupt
 
 
 def _settings_if_any(call: Call) -> dict[str, str]:

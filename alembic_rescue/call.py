@@ -1,0 +1,191 @@
+"""One call of the command: its options before the command's name, how it answers, and how it asks.
+
+stdout carries the answer; everything else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic_rescue import errors
+from alembic_rescue.redact import Secrets
+
+if TYPE_CHECKING:
+    from alembic_rescue.model import Report
+    from alembic_rescue.project import Project
+
+COMMAND = "alembic-rescue"
+_UNWRAPPED = 10_000
+"""Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
+
+
+ANSWERS: list[Any] = [sys.stdout]
+"""Where answers go, whatever sys.stdout is meanwhile."""
+
+
+class Format(str, Enum):
+    """How the answer is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Call:
+    """The options before the command: which project, and how to answer."""
+
+    config: str | None = None
+    section: str = "alembic"
+    x: tuple[str, ...] = ()
+    url: str | None = None
+    receipts: Path | None = None
+    format: Format = Format.TEXT
+    color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
+    """NO_COLOR counts whatever its value is, https://no-color.org."""
+    debug: bool = False
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def load(self, lock_timeout: float | None = None) -> Project:
+        """The project that the options name."""
+        from alembic_rescue import project
+
+        return project.load(self.config, self.section, self.x, self.url, lock_timeout, self.secrets)
+
+    def receipt_folder(self, settings: dict[str, str]) -> Path:
+        """``--receipts``, else the project's setting, else the user's own folder."""
+        from alembic_rescue import receipts
+
+        chosen = self.receipts or settings.get("receipts")
+        return Path(chosen).expanduser().absolute() if chosen else receipts.default_folder()
+
+    def answer(self, text: str) -> None:
+        """Write the answer to stdout."""
+        write(self.secrets.net(text))
+
+    def answer_json(self, content: Mapping[str, Any]) -> None:
+        """Write a document to stdout."""
+        from alembic_rescue.report import json as report_json
+
+        write(report_json.dumped(content, self.secrets.net))
+
+    def tell(self, text: str) -> None:
+        """Write anything else to stderr."""
+        with suppress(BrokenPipeError):
+            sys.stderr.write(self.secrets.net(text))
+            sys.stderr.flush()
+
+    def tell_env(self, line: str) -> None:
+        """Pass on a line that env.py or Alembic printed, with ``--debug``."""
+        if self.debug:
+            self.tell(f"env.py| {line}\n")
+
+    def style(self, stream: Any) -> dict[str, Any]:
+        """Width and colour of the text for a stream."""
+        terminal = stream.isatty()
+        width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
+        return {"width": width, "color": self.color and terminal}
+
+
+def keep_stdout_for_the_answer() -> None:
+    """Give stdout a descriptor of its own: what env.py, or a process that it starts, writes to 1 goes to stderr."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        return
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = ANSWERS[0] = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+
+
+def write(text: str) -> None:
+    """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def confirming(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:
+    """Show the plan on stderr, and ask there."""
+
+    def confirm(report: Report) -> bool:
+        from alembic_rescue.report import text
+
+        pause()
+        call.tell(text.plan(report, **call.style(sys.stderr)))
+        if yes:
+            return True
+        (part,) = report.databases
+        change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
+        identity = part.database.identity
+        question = f"Set {identity.table} in {identity.name} from {change}?"
+        if _answered(call, f"{question} [y/N]: ").lower() not in {"y", "yes"}:
+            return False
+        lost = [revision.revision for revision in part.revisions if revision.accepted and revision.missing]
+        named = "What is missing of {} will never be made. Type its id to do without it: "
+        return all(_answered(call, named.format(revision)) == revision for revision in lost)
+
+    return confirm
+
+
+def _answered(call: Call, question: str) -> str:
+    """What is typed at a question on stderr."""
+    call.tell(question)
+    try:
+        return sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        call.tell("\n")  # the terminal has put ^C after the question
+        raise
+
+
+def terminal_or_yes(command: str, *, yes: bool) -> None:
+    """Refuse a command that would have to ask where nobody can answer."""
+    if not yes and not sys.stdin.isatty():
+        raise errors.NoTerminal(command)
+
+
+@contextmanager
+def working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
+    """Show on a terminal's stderr that work is going on, for its time; yields what ends it early."""
+    if not sys.stderr.isatty() or call.debug:
+        yield lambda: None
+        return
+    from rich.console import Console
+
+    # Its file is named, because sys.stderr is another one while env.py runs.
+    status = Console(file=sys.stderr, no_color=not call.color).status(f"{doing} ...")
+    with status:
+        yield status.stop
+
+
+def answer_report(call: Call, report: Report) -> None:
+    """Write a report to stdout, as JSON."""
+    from alembic_rescue.report import json as report_json
+
+    call.answer_json(report_json.document(report))
+
+
+def answer_written(call: Call, report: Report) -> None:
+    """Write to stdout what a stamp or an undo came to."""
+    from alembic_rescue import receipts as kept
+    from alembic_rescue.report import text
+
+    try:
+        if call.format is Format.JSON:
+            answer_report(call, report)
+        elif report.receipt is None:
+            call.answer(text.plan(report, **call.style(sys.stdout)))
+        else:
+            call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+    except KeyboardInterrupt as interrupt:
+        done = f"after it was done and verified; receipt {report.receipt}" if report.receipt else "nothing was written"
+        raise errors.Interrupted(done) from interrupt
