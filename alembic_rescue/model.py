@@ -63,6 +63,8 @@ class Revision:
     verdict: Verdict = Verdict.UNVERIFIABLE
     objects: tuple[ObjectEvidence, ...] = ()
     """What it would leave behind, each held against the catalog."""
+    cancelled_by: tuple[str, ...] = ()
+    """Later revisions that take back or replace something of it, so that this is not looked for."""
     accepted: bool = False
     """A person named it, so that the stamp may mark it as applied although its verdict says no."""
 
@@ -240,6 +242,8 @@ class Report:
     fingerprint: str | None = None
     """Over everything that a sealed plan stands for; see :mod:`alembic_rescue.seal`."""
     receipt: Path | None = None
+    reason: str = ""
+    """Why, as given with ``--reason``."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:

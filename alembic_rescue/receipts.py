@@ -213,7 +213,14 @@ def _from_json(content: dict[str, Any], path: Path) -> Receipt:
 
 def _revision(content: dict[str, Any]) -> Revision:
     objects = tuple(ObjectEvidence(**{**o, "presence": Presence(o["presence"])}) for o in content["objects"])
-    return Revision(**{**content, "verdict": Verdict(content["verdict"]), "objects": objects})
+    return Revision(
+        **{
+            **content,
+            "verdict": Verdict(content["verdict"]),
+            "objects": objects,
+            "cancelled_by": tuple(content["cancelled_by"]),
+        }
+    )
 
 
 def _literal(value: str) -> str:

@@ -169,7 +169,7 @@ def stamp(
         DatabaseError: see there; nothing written.
     """
     planned = plan(project, target, tell, accept=accept, accept_missing=accept_missing)
-    planned = replace(planned, command="stamp")
+    planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
     if sealed is not None:
         seal.check(*sealed, planned)
     if planned.outcome is Outcome.REFUSED:
@@ -284,8 +284,9 @@ def _diagnosis(
 def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:
     evidence = {found.revision: found for found in proof.revisions}
     return tuple(
-        replace(revision, verdict=evidence[revision.revision].verdict, objects=evidence[revision.revision].objects)
+        replace(revision, verdict=found.verdict, objects=found.objects, cancelled_by=found.cancelled_by)
         for revision in scripts.revisions(graph, ids)
+        for found in [evidence[revision.revision]]
     )
 
 

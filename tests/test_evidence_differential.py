@@ -33,6 +33,7 @@ def test_each_revision_of_the_corpus(any_database: Database, capsys: pytest.Capt
     config = proving.config_for(proving.PROJECTS / "corpus", any_database.url)
     revisions = proving.chain(ScriptDirectory.from_config(config))
     counts: Counter[str] = Counter()
+    objects: Counter[str] = Counter()
     unverifiable: Counter[str] = Counter()
     wrong = []
     for standing in range(len(revisions) + 1):
@@ -49,14 +50,16 @@ def test_each_revision_of_the_corpus(any_database: Database, capsys: pytest.Capt
         assert not wrong, wrong
     for evidence in proof.revisions:
         for found in evidence.objects:
-            unverifiable[found.kind if found.presence is Presence.UNVERIFIABLE else "-"] += 1
+            objects[found.kind] += 1
+            unverifiable[found.kind] += found.presence is Presence.UNVERIFIABLE
             assert found.presence is not Presence.UNVERIFIABLE or DATA.search(found.detail or ""), found
     verdicts = Counter(evidence.verdict.value for evidence in proof.revisions)
     with capsys.disabled():
         print(  # noqa: T201 - the counts are what the test is for
             f"\n{len(revisions)} revisions at {len(revisions) + 1} positions: true {counts['true']}, "
             f"unverifiable {counts['unverifiable']}, false {len(wrong)}; at the head: {dict(verdicts)}, "
-            f"objects unverifiable: {unverifiable['statement']} of {sum(unverifiable.values())}"
+            "unverifiable by kind: "
+            + ", ".join(f"{kind} {unverifiable[kind]}/{n}" for kind, n in sorted(objects.items()))
         )
 
 

@@ -43,6 +43,26 @@ def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, 
     assert receipt["reason"] == "orders were marked by hand"
 
 
+def test_the_json_of_a_stamp_has_what_was_accepted_and_why(orders):
+    document = orders.rescue_json("stamp", "head", "--yes", "--accept", MARKED, "--reason", "marked by hand")
+    assert document["outcome"] == "stamped"
+    assert document["reason"] == "marked by hand"
+    assert (MARKED, "unverifiable", True) in _verdicts(document)
+
+
+def test_a_revision_that_a_later_one_takes_back_says_so(orders):
+    (orders.root / "alembic" / "versions" / "0004_no_invoices.py").write_text(
+        '"""no invoices"""\n\nfrom alembic import op\n\nrevision = "0dd40004"\ndown_revision = "0cc30003"\n\n\n'
+        'def upgrade():\n    op.drop_table("invoices")\n'
+    )
+    assert orders.alembic("stamp", INVOICES).status == 0
+    assert orders.alembic("upgrade", "head").status == 0
+    orders.database.run("DELETE FROM alembic_version")
+    (found,) = [r for r in orders.rescue_json("diagnose")["databases"][0]["revisions"] if r["revision"] == INVOICES]
+    assert (found["verdict"], found["cancelled_by"]) == ("empty", ["0dd40004"])
+    assert "empty (taken back by 0dd40004)" in orders.rescue("diagnose").stdout
+
+
 def test_what_is_missing_needs_the_other_flag(orders, database):
     database.run("DROP INDEX ix_invoices_order_id")
     accepted = ["--accept", MARKED]

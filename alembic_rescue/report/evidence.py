@@ -32,7 +32,7 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
     if with_files:
         table.add_column("File", overflow="fold")
     for revision in shown[:_SHOWN_REVISIONS]:
-        verdict = Text(revision.verdict.value + (" (accepted)" if revision.accepted else ""), _STYLE[revision.verdict])
+        verdict = Text(revision.verdict.value + _remark(revision), _STYLE[revision.verdict])
         row: list[str | Text] = ["", verdict, _there(revision), revision.revision, Text(revision.doc)]
         table.add_row(*row, *([Text(revision.path, "dim")] if with_files else []))
     page.table(table)
@@ -43,6 +43,14 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
             _missing(page, revision)
         if revision.verdict in {Verdict.PARTIAL, Verdict.UNVERIFIABLE}:
             _unread(page, revision)
+
+
+def _remark(revision: Revision) -> str:
+    if revision.accepted:
+        return " (accepted)"
+    if revision.verdict is Verdict.EMPTY and revision.cancelled_by:
+        return f" (taken back by {', '.join(revision.cancelled_by)})"
+    return ""
 
 
 def _there(revision: Revision) -> str:

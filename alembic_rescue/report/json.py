@@ -28,6 +28,7 @@ def document(report: Report) -> dict[str, Any]:
         "script_heads": list(report.script_heads),
         "databases": [_database(part) for part in report.databases],
         "fingerprint": report.fingerprint,
+        "reason": report.reason,
         "receipt": str(report.receipt) if report.receipt else None,
         "error": None,
     }
