@@ -50,12 +50,16 @@ class Pooler:
                 return
             client_id = client.getpeername()[1]
             client.sendall(self._take(startup).greeting_for(client_id, give_back=self._idle[startup]))
-            while (message := _message(client))[:1] != b"X":
-                backend = self._running.get(client_id) or self._take(startup)
-                self._running[client_id] = backend
-                if backend.run(message, client) == b"I":
-                    del self._running[client_id]
-                    self._idle[startup].append(backend)
+            try:
+                while (message := _message(client))[:1] != b"X":
+                    backend = self._running.get(client_id) or self._take(startup)
+                    self._running[client_id] = backend
+                    if backend.run(message, client) == b"I":
+                        del self._running[client_id]
+                        self._idle[startup].append(backend)
+            finally:
+                if (left_open := self._running.pop(client_id, None)) is not None:
+                    left_open.socket.close()  # the client went within a transaction
 
     def _greet(self, client: socket.socket) -> bytes | None:
         """Up to the startup message; None after a cancel request, which is passed on."""

@@ -289,6 +289,7 @@ def test_a_migration_that_fails_fails_the_demo_and_shows_why(machine):
     assert machine.left() == []
 
 
+@pytest.mark.slow
 def test_a_fact_that_does_not_hold_fails_the_demo(machine):
     ran = with_another_project(machine, "aae3309a2a8b", ("UPDATE documents SET owner_id", "DELETE FROM documents --"))
     assert ran.status == 1
@@ -310,6 +311,7 @@ def test_as_json_stdout_is_one_document(machine):
     assert (ran.status, document["command"], document["error"]["code"]) == (2, "demo", "demo-folder")
 
 
+@pytest.mark.slow
 def test_keep_leaves_what_is_printed(machine):
     kept = machine.root / "home" / "it's kept"
     ran = machine.demo("--keep", "it's kept")

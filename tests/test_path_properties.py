@@ -198,6 +198,7 @@ def test_a_stamp_leaves_the_rows_that_an_upgrade_leaves_and_undo_takes_it_back(
         _hold_against_alembic(rehearsal, graph, data)
 
 
+@pytest.mark.slow
 @on_a_server
 @given(graph=graphs(max_size=6), data=st.data())
 def test_the_same_on_postgresql(server_url: str, graph: Graph, data: st.DataObject) -> None:

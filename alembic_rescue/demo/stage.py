@@ -206,6 +206,8 @@ def _one_interruption() -> Iterator[None]:
             handler(number, frame)
         raise KeyboardInterrupt
 
+    # Whoever is woken by signals would count the second one, and end the program before everything is cleaned up.
+    woken = signal.set_wakeup_fd(-1)
     for number in before:
         signal.signal(number, interrupt)
     try:
@@ -213,6 +215,7 @@ def _one_interruption() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
 
 
 def _environment() -> dict[str, str]:
