@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Database,
         DatabaseReport,
         Identity,
+        Located,
         Note,
         Outcome,
         Receipt,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from alembic_rescue.project import Project, load
     from alembic_rescue.receipts import default_folder
     from alembic_rescue.receipts import listed as list_receipts
-    from alembic_rescue.rescue import diagnose, plan, stamp, undo
+    from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo
 
 __all__ = [
     "Blocker",
@@ -45,6 +46,7 @@ __all__ = [
     "DatabaseError",
     "DatabaseReport",
     "Identity",
+    "Located",
     "NotVerified",
     "Note",
     "ObjectEvidence",
@@ -62,8 +64,10 @@ __all__ = [
     "Verdict",
     "default_folder",
     "diagnose",
+    "diagnose_applied",
     "list_receipts",
     "load",
+    "locate",
     "plan",
     "stamp",
     "undo",
@@ -74,7 +78,7 @@ _HOMES = {
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "project": ("Project", "load"),
     "receipts": ("default_folder",),
-    "rescue": ("diagnose", "plan", "stamp", "undo"),
+    "rescue": ("diagnose", "diagnose_applied", "locate", "plan", "stamp", "undo"),
 }
 
 

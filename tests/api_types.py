@@ -12,8 +12,10 @@ from alembic_rescue import (
     Report,
     RescueError,
     diagnose,
+    diagnose_applied,
     list_receipts,
     load,
+    locate,
     plan,
     stamp,
     undo,
@@ -24,6 +26,8 @@ def rescue(target: str, folder: Path) -> int:
     """Every verb, with its types."""
     project: Project = load("alembic.ini", url="postgresql://localhost/shop", lock_timeout=2)
     report: Report = diagnose(project)
+    lacking: Report = diagnose_applied(project, replay=False)
+    stands_at = locate(project).databases[0].located
     heads: tuple[str, ...] = report.databases[0].database.current_heads
     try:
         if plan(project, target).outcome is Outcome.READY:
@@ -35,4 +39,4 @@ def rescue(target: str, folder: Path) -> int:
         return error.exit_status
     receipts: list[Receipt] = list_receipts(folder)
     undo(project, receipts[-1].id, confirm=lambda _: True, folder=folder)
-    return len(heads)
+    return len(heads) + len(lacking.databases) + len(stands_at.revisions if stands_at else ())
