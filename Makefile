@@ -16,7 +16,7 @@ demo: $(VENV)/demo  ## Play the reference incident on a private PostgreSQL
 test: $(VENV)/dev  ## Run the tests, against private PostgreSQL servers
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
 
-test-slow: $(VENV)/dev  ## Run the tests that take long: the evidence over its whole corpus, random schemas, the demo kept
+test-slow: $(VENV)/dev  ## Run the tests that take long: the evidence over its whole corpus, random graphs and schemas, the demo broken off
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
 check: $(VENV)/dev  ## ruff, mypy --strict, import-linter

@@ -374,7 +374,10 @@ def main() -> NoReturn:
         except SystemExit as left:  # completion ends so, and typer where the reader of its help is gone
             status = left.code
         except BaseException as error:  # noqa: BLE001 - the last handler
-            status = _fail(error)
+            try:
+                status = _fail(error)
+            except KeyboardInterrupt:  # an impatient person shall read it all the same
+                status = _fail(error)
         write("")
     sys.exit(status if isinstance(status, int) else errors.DONE)
 

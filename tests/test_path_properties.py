@@ -26,6 +26,8 @@ from alembic_rescue import path as paths
 from tests.conftest import fresh_database
 from tests.graphs import Graph, Node, graphs, write_project
 
+pytestmark = pytest.mark.slow
+
 often = settings(max_examples=300, deadline=None, print_blob=True)
 on_files = settings(
     often,
@@ -198,7 +200,6 @@ def test_a_stamp_leaves_the_rows_that_an_upgrade_leaves_and_undo_takes_it_back(
         _hold_against_alembic(rehearsal, graph, data)
 
 
-@pytest.mark.slow
 @on_a_server
 @given(graph=graphs(max_size=6), data=st.data())
 def test_the_same_on_postgresql(server_url: str, graph: Graph, data: st.DataObject) -> None:
