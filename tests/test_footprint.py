@@ -272,7 +272,6 @@ asyncio.run(main())
 
 
 def test_run_async(tmp_path, database) -> None:
-    pytest.importorskip("asyncpg")
     body = """
     async def go(connection):
         await connection.execute(sa.text("CREATE TABLE by_async (id int)"))
