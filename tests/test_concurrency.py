@@ -13,6 +13,8 @@ from tests.conftest import ProjectCopy
 from tests.terminal import at_a_terminal
 from tests.watching import VERSION_TABLE, ServerLog, blocked_by, others, until, waiting_for_a_lock
 
+pytestmark = pytest.mark.slow
+
 RESCUE_LOCK = 0x616C656D_62696372
 
 

@@ -117,6 +117,7 @@ def test_each_link_leads_somewhere():
         assert target[1:] in headings if target.startswith("#") else (ROOT / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_transcript_is_what_the_demo_prints():
     assert transcript.filled(README, transcript.played()) == README, "stale: make readme"
 
