@@ -54,15 +54,18 @@ def locate(graph: RevisionMap, every: Sequence[RevisionEvidence]) -> Located:
         every: the evidence for all revisions of `graph`, in Alembic's order.
     """
     verdicts = {evidence.revision: evidence.verdict for evidence in every}
-    sound: list[str] = []
+    lacking: set[str] = set()  # something is missing of it, or below it
     for revision, verdict in verdicts.items():
-        below = paths.up_to(graph, [revision])
-        if verdict is Verdict.APPLIED and not any(verdicts[r] in _ABSENT for r in below):
-            sound.append(revision)
-    at = tuple(sorted(r for r in sound if not any(r in paths.up_to(graph, [s]) for s in sound if s != r)))
-    below = paths.up_to(graph, at)
+        if verdict in _ABSENT or paths.follows(graph, revision) & lacking:
+            lacking.add(revision)
+    at: list[str] = []
+    below: set[str] = set()
+    for revision, verdict in reversed(verdicts.items()):
+        if revision not in below and verdict is Verdict.APPLIED and revision not in lacking:
+            at.append(revision)
+            below |= paths.up_to(graph, [revision])
     return Located(
-        revisions=at,
+        revisions=tuple(sorted(at)),
         unproved=tuple(r for r in verdicts if r in below and verdicts[r] is Verdict.UNVERIFIABLE),
         following=tuple(r for r in verdicts if r not in below),
     )

@@ -257,6 +257,11 @@ def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str,
         raise errors.UnknownRevision(target, "it counts below the first revision") from fell_off
 
 
+def follows(graph: RevisionMap, revision_id: str) -> set[str]:
+    """The revisions that one directly follows, by ``down_revision`` and by ``depends_on``."""
+    return _follows(graph, _get(graph, revision_id))
+
+
 def up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
     """`revisions` and everything that they build on, by ``down_revision`` and by ``depends_on``."""
     seen: set[str] = set()

@@ -239,7 +239,8 @@ def _look(
     def see(context: MigrationContext, rows: tuple[str, ...]) -> tuple[Database, Proof]:
         database = databases.look_at(context, rows, project.secrets.hide)
         todo = choose(database)
-        behind = [revision for revision in _applied(project.graph, database) if revision not in todo]
+        ahead = set(todo)
+        behind = [revision for revision in _applied(project.graph, database) if revision not in ahead]
         proof = prove(context, project.script, todo, behind=behind if todo else (), run_code=replay)
         return database, without_secrets(proof, project.secrets.hide)
 
