@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test test-slow check format readme bench clean
+.PHONY: help demo test test-slow test-compatibility compatibility check format readme bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -14,10 +14,16 @@ demo: $(VENV)/demo  ## Play the reference incident on a private PostgreSQL
 	@$(BIN)/alembic-rescue demo
 
 test: $(VENV)/dev  ## Run the tests, against private PostgreSQL servers
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility' $(ARGS)
 
 test-slow: $(VENV)/dev  ## Run the tests that take long: the evidence over its whole corpus, random graphs and schemas, the demo broken off
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+test-compatibility: $(VENV)/dev  ## Run the tests that stand behind docs/compatibility.md: every style of env.py
+	$(BIN)/python -m pytest -n $(WORKERS) -m compatibility $(ARGS)
+
+compatibility: $(VENV)/dev  ## Write what these tests measure into docs/compatibility.md
+	$(BIN)/python -m tests.compatibility -n $(WORKERS) $(ARGS)
 
 check: $(VENV)/dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .

@@ -193,7 +193,8 @@ class ProjectCopy:
     database: Database | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
-    def _run(self, command: Sequence[str], **more: str) -> Ran:
+    def run(self, command: Sequence[str], **more: str) -> Ran:
+        """Run a program."""
         done = subprocess.run(
             command,
             cwd=self.root,
@@ -208,7 +209,7 @@ class ProjectCopy:
 
     def rescue(self, *arguments: str, **environment: str) -> Ran:
         """Run the installed command as a process."""
-        return self._run([str(BIN / "alembic-rescue"), *arguments], **environment)
+        return self.run([str(BIN / "alembic-rescue"), *arguments], **environment)
 
     def rescue_json(self, *arguments: str, **environment: str) -> dict[str, Any]:
         """Run it with ``--format json`` and return the document."""
@@ -216,7 +217,7 @@ class ProjectCopy:
 
     def alembic(self, *arguments: str, **environment: str) -> Ran:
         """Run Alembic's own command."""
-        return self._run([str(BIN / "alembic"), *arguments], **environment)
+        return self.run([str(BIN / "alembic"), *arguments], **environment)
 
     def started(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start the installed command and return at once."""

@@ -1,0 +1,172 @@
+"""A style of env.py: a fixture project, and the stage on which it is planned, stamped and undone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+
+from tests import servers
+from tests.conftest import BIN, PROJECTS, Database, ProjectCopy, Ran, fresh_database
+from tests.watching import ServerLog, others, until
+
+_EXAMPLE = re.compile(r"(postgresql(?:\+\w+)?|postgres)://shop@db\.example/(\w+)")
+"""How the fixture projects write the address of the database of that name."""
+_CHANGE = r"(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:\S+\.)?\"?{}\"?\s"
+_OPENS = re.compile(r"(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE)
+_CLOSES = re.compile(r"(COMMIT|ROLLBACK(?!\s+TO)|END|ABORT)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Style:
+    """A row of the table of styles."""
+
+    does: str
+    """What this env.py does, for a reader who looks for his own."""
+    project: str
+    """The folder in tests/projects/styles."""
+    tables: tuple[tuple[str, str], ...] = (("shop", "alembic_version"),)
+    """(database, version table) that are to be stamped.  The first database is the one that is cloned and watched."""
+    untouched: tuple[tuple[str, str], ...] = ()
+    """Those that env.py visits too, and that stay where they are."""
+    before: tuple[str, ...] = ("c0de0001",)
+    target: str = "c0de0002"
+    after: tuple[str, ...] = ("c0de0002",)
+    prepare: str = ""
+    """SQL that the superuser runs in each database first."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Addresses are written as in the projects."""
+    options: tuple[str, ...] = ()
+    """Those of ``alembic`` and of ``alembic-rescue`` alike."""
+    rescue: tuple[str, ...] = ()
+    """More options of ``alembic-rescue``."""
+    program: tuple[str, ...] = ("alembic",)
+    """What the project itself calls with ``upgrade heads`` and ``current``."""
+    finding: str = ""
+    """The code of the warning that the plan has."""
+    refused: str = ""
+    """The code with which plan and stamp end instead."""
+    why: str = ""
+    """Why it is refused, or what else a reader should know."""
+
+
+class Stage:
+    """A copy of the project and its databases: all objects are there, the version table is behind."""
+
+    def __init__(self, style: Style, server: servers.Server, folder: Path, around: ExitStack) -> None:
+        self._style = style
+        names = dict.fromkeys(name for name, _ in (*style.tables, *style.untouched))
+        self.databases = {name: around.enter_context(fresh_database(server)) for name in names}
+        self.watched = around.enter_context(fresh_database(server))
+        """A clone of the first, made when all is ready."""
+        root = folder / style.project
+        shutil.copytree(PROJECTS / "styles" / style.project, root, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in root.rglob("*"):
+            if path.suffix in {".ini", ".toml", ".py", ".cfg", ".env"}:
+                text = path.read_text("utf-8")
+                path.write_text(self._addressed(text, configuration=path.suffix in {".ini", ".toml"}), "utf-8")
+        variables = {name: self._addressed(value) for name, value in style.environment.items()}
+        self.copy = ProjectCopy(root, folder / "state", environment=variables)
+        self._set_up()
+
+    def _addressed(self, text: str, *, configuration: bool = False) -> str:
+        """`text` with the real addresses; a % is written %% in a configuration."""
+
+        def real(found: re.Match[str]) -> str:
+            database = self.watched if found[2] == "watched" else self.databases[found[2]]
+            url = database.url.replace("postgresql+psycopg2", found[1])
+            return url.replace("%", "%%") if configuration else url
+
+        return _EXAMPLE.sub(real, text)
+
+    def _set_up(self) -> None:
+        style = self._style
+        for database in self.databases.values():
+            if style.prepare:
+                database.run(style.prepare, role="postgres")
+        tables = (*style.tables, *style.untouched)
+        if style.refused:
+            for name, _ in tables:
+                self.databases[name].stand_at(*style.before)
+        else:
+            upgraded = self.program("upgrade", "heads")
+            assert self.rows(*tables) == {table: sorted(style.after) for table in tables}, upgraded.everything
+        for name, table in tables:
+            values = ", ".join(f"('{row}')" for row in style.before)
+            self.databases[name].run(f"DELETE FROM {table}; INSERT INTO {table} VALUES {values}")
+        self._clone(next(iter(self.databases.values())))
+
+    def _clone(self, database: Database) -> None:
+        until(lambda: not others(database), "nobody is in the database")
+        with closing(psycopg2.connect(database.server.admin_dsn)) as admin, admin.cursor() as cursor:
+            admin.autocommit = True
+            cursor.execute(f"DROP DATABASE {self.watched.name}")
+            cursor.execute(f"CREATE DATABASE {self.watched.name} TEMPLATE {database.name} OWNER {servers.ROLE}")
+
+    def rescue(self, *arguments: str) -> Ran:
+        """Run ``alembic-rescue`` with this style's options, and have the answer as JSON; no secret is in it."""
+        style = self._style
+        ran = self.copy.rescue("--format", "json", *style.options, *style.rescue, *arguments)
+        for secret in (servers.PASSWORD, quote(servers.PASSWORD, safe="")):
+            assert secret not in ran.everything
+        return ran
+
+    def program(self, *arguments: str) -> Ran:
+        """Run what the project itself runs, ``alembic`` most often."""
+        name, *more = self._style.program
+        found = [sys.executable] if name == "python" else [str(BIN / name)]
+        return self.copy.run([*found, *more, *self._style.options, *arguments])
+
+    def current(self) -> set[str]:
+        """The revisions that the project's own ``current`` shows."""
+        words = set(self.program("current").stdout.split())
+        return words & {*self._style.before, *self._style.after}
+
+    def rows(self, *tables: tuple[str, str]) -> dict[tuple[str, str], list[str]]:
+        """What is in these version tables."""
+        return {(name, table): self.databases[name].versions(table) for name, table in tables}
+
+    def files(self) -> dict[str, str]:
+        """What each file of the project holds, as a hash."""
+        return {
+            str(path.relative_to(self.copy.root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.copy.root.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    def logs(self) -> Logs:
+        """The servers' logs of all its databases, from now on."""
+        return Logs({name: ServerLog(database) for name, database in self.databases.items()}, self._style)
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What the server logged of each database."""
+
+    of: Mapping[str, ServerLog]
+    style: Style
+
+    def changes(self) -> list[str]:
+        """The statements that changed version tables.
+
+        Raises:
+            AssertionError: one of them stands between a BEGIN and its end.
+        """
+        found: list[str] = []
+        for name, table in dict.fromkeys((name, table.rpartition(".")[2]) for name, table in self.style.tables):
+            for statements in self.of[name].sessions.values():
+                block = False
+                for statement in statements:
+                    block = (block or bool(_OPENS.match(statement))) and not _CLOSES.match(statement)
+                    if re.match(_CHANGE.format(re.escape(table)), statement, re.IGNORECASE):
+                        assert not block, statements
+                        found.append(statement)
+        return found
