@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test test-slow test-compatibility compatibility check format readme bench clean
+.PHONY: help demo mariadb test test-slow test-compatibility compatibility check format readme bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,7 +13,11 @@ help:  ## Show the targets
 demo: $(VENV)/demo  ## Play the reference incident on a private PostgreSQL
 	@$(BIN)/alembic-rescue demo
 
-test: $(VENV)/dev  ## Run the tests, against private PostgreSQL servers
+mariadb:  ## Install Debian's MariaDB server, where it is missing: the tests start it on a private socket
+	@PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null || { root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$root apt-get update && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y mariadb-server; }
+
+test: $(VENV)/dev  ## Run the tests, against private servers: PostgreSQL, and MariaDB where it is installed
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility' $(ARGS)
 
 test-slow: $(VENV)/dev  ## Run the tests that take long: the evidence over its whole corpus, random graphs and schemas, the demo broken off

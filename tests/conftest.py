@@ -1,4 +1,4 @@
-"""One private PostgreSQL 18 and one 16 for the whole run, shared by all workers; a database for each test."""
+"""Private servers for the whole run, shared by all workers: PostgreSQL 18 and 16, and MariaDB; a database each test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 from psycopg2 import sql as pgsql
 
 import alembic_rescue
-from tests import servers
+from tests import mariadb, servers
 
 VERSIONS = (16, 18)
 PROJECTS = Path(__file__).parent / "projects"
@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
     compileall.compile_dir(Path(alembic_rescue.__file__).parent, quiet=1)
+    mariadb.prepare()
     for version in VERSIONS:
         server = servers.create(version)
         _STARTED.append(server)
@@ -52,9 +53,31 @@ def pytest_configure(config: pytest.Config) -> None:
             )
 
 
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not _STARTED:
+        return
     while _STARTED:
         _STARTED.pop().remove()
+    mariadb.remove()
+    if not mariadb.installed():  # here, because these must be the run's last lines
+        config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> mariadb.Server:
+    """The run's MariaDB.  Where the machine has none its tests are skipped, and the run's last line says so."""
+    if not mariadb.installed():
+        if os.environ.get(mariadb.REQUIRED):
+            pytest.fail(mariadb.MISSING)
+        pytest.skip(mariadb.MISSING)
+    return mariadb.shared()
+
+
+@pytest.fixture
+def maria(mariadb_server: mariadb.Server) -> Iterator[mariadb.MariaDatabase]:
+    """An empty database on MariaDB."""
+    with mariadb.fresh_database(mariadb_server) as database:
+        yield database
 
 
 def _server(version: int) -> servers.Server:
