@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import py_compile
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +50,8 @@ class Style:
     """Those of ``alembic`` and of ``alembic-rescue`` alike."""
     rescue: tuple[str, ...] = ()
     """More options of ``alembic-rescue``."""
+    make_ready: Callable[[ProjectCopy], None] = lambda _: None
+    """What is done to the copy of the project first."""
     program: tuple[str, ...] = ("alembic",)
     """What the project itself calls with ``upgrade heads`` and ``current``."""
     finding: str = ""
@@ -56,6 +60,21 @@ class Style:
     """The code with which plan and stamp end instead."""
     why: str = ""
     """Why it is refused, or what else a reader should know."""
+
+
+def compiled(project: ProjectCopy) -> None:
+    """Leave bytecode only, as who ships no source does."""
+    for source in sorted((project.root / "alembic").rglob("*.py")):
+        py_compile.compile(str(source), cfile=str(source.with_suffix(".pyc")), doraise=True)
+        source.unlink()
+
+
+def installed(project: ProjectCopy) -> None:
+    """Put the packages in site-packages/ where Python finds them, outside the project."""
+    folder = project.root.parent / "site-packages"
+    shutil.move(project.root / "site-packages", folder)
+    found_first = [str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    project.environment["PYTHONPATH"] = os.pathsep.join(filter(None, found_first))
 
 
 class Stage:
@@ -75,6 +94,7 @@ class Stage:
                 path.write_text(self._addressed(text, configuration=path.suffix in {".ini", ".toml"}), "utf-8")
         variables = {name: self._addressed(value) for name, value in style.environment.items()}
         self.copy = ProjectCopy(root, folder / "state", environment=variables)
+        style.make_ready(self.copy)
         self._set_up()
 
     def _addressed(self, text: str, *, configuration: bool = False) -> str:

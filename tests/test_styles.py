@@ -6,9 +6,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests import compatibility
-from tests.styles import Stage, Style
+from tests import compatibility, servers
+from tests.styles import Stage, Style, compiled, installed
 from tests.watching import everything
+
+
+def _schemas(*names):
+    return "; ".join(f"CREATE SCHEMA {name} AUTHORIZATION {servers.ROLE}" for name in names)
+
 
 STYLES = (
     Style("is the one that `alembic init` makes", "stock"),
@@ -17,6 +22,33 @@ STYLES = (
         "url_from_environment",
         environment={"SHOP_DATABASE": "postgresql+psycopg2://shop@db.example/shop"},
     ),
+    Style("gives `upgrade()` arguments: `run_migrations(prefix=..., settings=...)`", "keyword_arguments"),
+    Style(
+        "takes the tenant from `-x tenant=...`",
+        "tenant_by_x",
+        tables=(("shop", "acme.alembic_version"),),
+        prepare=_schemas("acme", "globex"),
+        options=("-x", "tenant=acme"),
+    ),
+    Style(
+        "is one of two in one database, each with a section and a version table of its own (`-n billing`)",
+        "two_sections",
+        tables=(("shop", "alembic_version_billing"),),
+        options=("-n", "billing"),
+    ),
+    Style(
+        "has labelled branches in several `version_locations`, one depending on another",
+        "version_locations",
+        before=("b1110001", "c0de0001"),
+        target="billing@head",
+        after=("b1110002",),
+    ),
+    Style(
+        "is in an installed package, the ini says `script_location = package:folder`",
+        "in_a_package",
+        make_ready=installed,
+    ),
+    Style("is shipped as `.pyc` only, and so are the revisions (`sourceless`)", "sourceless", make_ready=compiled),
 )
 TABLE = compatibility.Table(
     "styles", ("Your env.py ...", "plan", "stamp", "undo", "example"), tuple(style.does for style in STYLES)
