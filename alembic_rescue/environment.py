@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from alembic_rescue import errors, failures, host, urls
 from alembic_rescue.connections import Hold, listening
 from alembic_rescue.project import Project
+from alembic_rescue.two_phase import in_one_phase
 
 T = TypeVar("T")
 See = Callable[[MigrationContext, "tuple[str, ...]"], T]
@@ -181,6 +182,7 @@ def _run(
         with ExitStack() as around:
             around.enter_context(host.kept_as_it_was(printed))
             around.enter_context(listening(*hold.listeners))
+            around.enter_context(in_one_phase())
             run()
     except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
         raised.append(error)

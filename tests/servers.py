@@ -25,6 +25,7 @@ _OPTIONS = " ".join(
         "fsync=off",
         "full_page_writes=off",
         "max_connections=200",
+        "max_prepared_transactions=20",
         "log_statement=all",
         "log_line_prefix='%p %d %a|'",
         "password_encryption=scram-sha-256",

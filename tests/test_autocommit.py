@@ -149,6 +149,16 @@ def test_a_call_leaves_no_listener_on_the_applications_engine(application):
             assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "off"
 
 
+def test_a_call_leaves_the_applications_engine_its_two_phase_transactions(application):
+    env, engine = application
+    alembic_rescue.diagnose(alembic_rescue.load())
+    with engine.connect() as connection:
+        transaction = connection.begin_twophase()
+        transaction.prepare()
+        assert env.database.run("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()") == [(1,)]
+        transaction.rollback()
+
+
 @pytest.mark.usefixtures("application")
 def test_a_tell_that_raises_does_not_leave_the_streams_taken():
     def tell(line: str) -> None:
