@@ -48,8 +48,8 @@ class Style:
     """Addresses are written as in the projects."""
     options: tuple[str, ...] = ()
     """Those of ``alembic`` and of ``alembic-rescue`` alike."""
-    rescue: tuple[str, ...] = ()
-    """More options of ``alembic-rescue``."""
+    rescue: tuple[str, ...] = ("alembic-rescue",)
+    """The tool, with more options of its own."""
     make_ready: Callable[[ProjectCopy], None] = lambda _: None
     """What is done to the copy of the project first."""
     program: tuple[str, ...] = ("alembic",)
@@ -89,7 +89,7 @@ class Stage:
         root = folder / style.project
         shutil.copytree(PROJECTS / "styles" / style.project, root, ignore=shutil.ignore_patterns("__pycache__"))
         for path in root.rglob("*"):
-            if path.suffix in {".ini", ".toml", ".py", ".cfg", ".env"}:
+            if path.suffix in {".ini", ".toml", ".py"} or path.name == ".env":
                 text = path.read_text("utf-8")
                 path.write_text(self._addressed(text, configuration=path.suffix in {".ini", ".toml"}), "utf-8")
         variables = {name: self._addressed(value) for name, value in style.environment.items()}
@@ -134,16 +134,18 @@ class Stage:
     def rescue(self, *arguments: str) -> Ran:
         """Run ``alembic-rescue`` with this style's options, and have the answer as JSON; no secret is in it."""
         style = self._style
-        ran = self.copy.rescue("--format", "json", *style.options, *style.rescue, *arguments)
+        ran = self._run(style.rescue, "--format", "json", *style.options, *arguments)
         for secret in (servers.PASSWORD, quote(servers.PASSWORD, safe="")):
             assert secret not in ran.everything
         return ran
 
     def program(self, *arguments: str) -> Ran:
         """Run what the project itself runs, ``alembic`` most often."""
-        name, *more = self._style.program
-        found = [sys.executable] if name == "python" else [str(BIN / name)]
-        return self.copy.run([*found, *more, *self._style.options, *arguments])
+        return self._run(self._style.program, *self._style.options, *arguments)
+
+    def _run(self, program: tuple[str, ...], *arguments: str) -> Ran:
+        name, *more = program
+        return self.copy.run([sys.executable if name == "python" else str(BIN / name), *more, *arguments])
 
     def current(self) -> set[str]:
         """The revisions that the project's own ``current`` shows."""

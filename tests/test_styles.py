@@ -15,13 +15,76 @@ def _schemas(*names):
     return "; ".join(f"CREATE SCHEMA {name} AUTHORIZATION {servers.ROLE}" for name in names)
 
 
-STYLES = (
+_OWNER = f"""
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'shop_owner') THEN CREATE ROLE shop_owner; END IF;
+END $$;
+GRANT shop_owner TO {servers.ROLE};
+GRANT ALL ON SCHEMA public TO shop_owner
+"""
+_IN_RETAIL = (("shop", "retail.alembic_version"),)
+_SHOP = {"SHOP_DATABASE": "postgresql+psycopg2://shop@db.example/shop"}
+_MANAGE = ("python", "manage.py")
+
+ENV_PY = (
     Style("is the one that `alembic init` makes", "stock"),
+    Style("is the one of `alembic init -t pyproject`", "pyproject"),
+    Style("has its configuration in `pyproject.toml` alone", "pyproject_only", environment=_SHOP),
     Style(
-        "makes its own engine, from a URL in the environment",
-        "url_from_environment",
-        environment={"SHOP_DATABASE": "postgresql+psycopg2://shop@db.example/shop"},
+        "stands in a folder of its own, and its `alembic.ini` in another (`-c`)",
+        "config_in_folder",
+        options=("-c", "config/alembic.ini"),
     ),
+    Style("has an `alembic.ini` with relative paths", "relative_paths"),
+    # --- asynchronous
+    Style("is the one of `alembic init -t async`, with asyncpg", "async_asyncpg"),
+    Style("is the one of `alembic init -t async`, with psycopg (`postgresql+psycopg_async`)", "async_psycopg"),
+    Style("is the one of `alembic init -t async`, with psycopg (`postgresql+psycopg`)", "async_psycopg_one_name"),
+    Style("runs its coroutine in a thread", "async_in_thread"),
+    Style("is run inside an event loop", "in_event_loop", rescue=("python", "deploy.py")),
+    # --- where the database comes from
+    Style("makes its own engine, from a URL in the environment", "url_from_environment", environment=_SHOP),
+    Style("takes the URL from the application's settings", "url_from_settings"),
+    Style("sets `sqlalchemy.url` itself (with a `%` in the password)", "url_set_in_config", environment=_SHOP),
+    Style("opens the driver's connection itself (`creator=`)", "engine_with_creator"),
+    Style("prints the URL with its password, and logs all SQL", "prints_url"),
+    # --- the application's
+    Style("imports the application's engine, with a pool in use", "application_engine"),
+    Style("imports the application's asynchronous engine", "application_async_engine"),
+    Style("takes the connection of an ORM session", "application_session"),
+    # --- how it connects
+    Style("has an engine with its own isolation level", "engine_with_isolation_level"),
+    Style("has an engine with `execution_options`", "engine_with_execution_options"),
+    Style("sets the connection to AUTOCOMMIT itself", "connection_with_isolation_level"),
+    Style(
+        "translates schemas (`schema_translate_map`)",
+        "schema_translate_map",
+        prepare=_schemas("retail"),
+        tables=_IN_RETAIL,
+    ),
+    Style("uses `engine.begin()`", "engine_begin"),
+    # --- attributes
+    Style('takes `attributes["connection"]` if it is there', "attributes_optional"),
+    # --- SQL before configure()
+    Style("sets the search path first", "sets_search_path", prepare=_schemas("retail"), tables=_IN_RETAIL),
+    Style("sets a role first", "sets_role", prepare=_OWNER),
+    Style("holds an advisory lock of the session", "advisory_lock"),
+    Style("holds an advisory lock of the transaction", "advisory_lock_of_transaction"),
+    Style("swallows the error of a query of its own", "swallowed_query"),
+    # --- what it configures
+    Style("uses `transaction_per_migration`", "transaction_per_migration"),
+    Style("says `transactional_ddl=False`", "no_transactional_ddl"),
+    Style("has a version table of another name", "version_table", tables=(("shop", "shop_version"),)),
+    Style("has its version table in a schema", "version_table_schema", prepare=_schemas("retail"), tables=_IN_RETAIL),
+    Style("has a version table without a primary key", "version_table_no_pk"),
+    Style("writes a history in `on_version_apply`", "version_history"),
+    # --- what else it does
+    Style("disables logging, and all loggers that there are", "disables_loggers"),
+    Style("swallows all errors", "swallows_errors"),
+    Style("exits before it migrates", "exits_before", refused="env-exited"),
+    Style("never migrates", "never_migrates", refused="env-never-migrates"),
+)
+PROJECTS = (
     Style("gives `upgrade()` arguments: `run_migrations(prefix=..., settings=...)`", "keyword_arguments"),
     Style(
         "takes the tenant from `-x tenant=...`",
@@ -50,6 +113,7 @@ STYLES = (
     ),
     Style("is shipped as `.pyc` only, and so are the revisions (`sourceless`)", "sourceless", make_ready=compiled),
 )
+STYLES = (*ENV_PY, *PROJECTS)
 TABLE = compatibility.Table(
     "styles", ("Your env.py ...", "plan", "stamp", "undo", "example"), tuple(style.does for style in STYLES)
 )

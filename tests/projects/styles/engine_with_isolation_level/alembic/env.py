@@ -1,0 +1,9 @@
+from alembic import context
+from sqlalchemy import create_engine
+
+engine = create_engine("postgresql+psycopg2://shop@db.example/shop", isolation_level="SERIALIZABLE")
+
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()

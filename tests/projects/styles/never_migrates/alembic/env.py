@@ -1,0 +1,11 @@
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+config = context.config
+engine = engine_from_config(
+    config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool
+)
+
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    # context.run_migrations() is called by the application when it starts

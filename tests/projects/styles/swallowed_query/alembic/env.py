@@ -1,0 +1,17 @@
+from alembic import context
+from sqlalchemy import engine_from_config, pool, text
+from sqlalchemy.exc import ProgrammingError
+
+config = context.config
+engine = engine_from_config(
+    config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool
+)
+
+with engine.connect() as connection:
+    try:
+        connection.execute(text("SELECT feature FROM settings"))
+    except ProgrammingError:
+        connection.rollback()
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
