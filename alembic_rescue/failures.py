@@ -174,6 +174,8 @@ def _reason(error: BaseException, hide: Hide) -> str:
 
 
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
+_INSTALLED = frozenset(["site-packages", "dist-packages"])
+"""Below the project's root, these hold other people's code: its virtual environment."""
 _DRIVERS = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000", "pymysql", "MySQLdb", "aiomysql", "aiosqlite"])
 
 
@@ -207,15 +209,21 @@ def is_ours(error: BaseException) -> bool:
 
 def place_of(error: BaseException, env_path: Path) -> str:
     """``file:line`` of the project's own code nearest to where `error` was raised."""
-    root = env_path.resolve().parent.parent
+    root = _root(env_path.resolve().parent)
     found = shown(env_path)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(Path(error.filename))}:{error.lineno}"
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
-        if path.is_file() and root in path.resolve().parents and "site-packages" not in path.parts:
+        below = path.resolve().relative_to(root) if root in path.resolve().parents else None
+        if below is not None and path.is_file() and not _INSTALLED & set(below.parts):
             found = f"{shown(path)}:{frame.lineno}"
     return found
+
+
+def _root(scripts: Path) -> Path:
+    """The folder of the project whose `scripts` these are; in an installed package they may be the package itself."""
+    return scripts if scripts.parent.name in _INSTALLED else scripts.parent
 
 
 def shown(path: Path) -> str:

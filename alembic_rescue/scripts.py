@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import runpy
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -78,8 +78,16 @@ def _revision(revision_map: RevisionMap, revision: str) -> Revision:
 def _files_with(script: ScriptDirectory, revision: str) -> list[str]:
     """The files that bear an id; Alembic's map keeps only the last one that it read, or cannot be made at all."""
     places = script.version_locations or [str(Path(script.dir) / "versions")]
-    folders = {Path(coerce_resource_to_filename(place)) for place in places}
-    pattern = "**/*.py" if getattr(script, "recursive_version_locations", False) else "*.py"
-    assigned = re.compile(rf"^revision\b[^=]*=\s*['\"]{re.escape(revision)}['\"]", re.MULTILINE)
-    files = {file.resolve() for folder in folders for file in folder.glob(pattern)}
-    return sorted(shown(file) for file in files if assigned.search(file.read_text("utf-8", errors="replace")))
+    folders = {Path(coerce_resource_to_filename(place)).resolve() for place in places}
+    anywhere = "**/" if getattr(script, "recursive_version_locations", False) else ""
+    endings = ("*.py", "*.pyc") if script.sourceless else ("*.py",)
+    files = {file for folder in folders for ending in endings for file in folder.glob(f"{anywhere}{ending}")}
+    return sorted(shown(file) for file in files if _id_in(file) == revision)
+
+
+def _id_in(file: Path) -> object:
+    """The id that a script file bears; it is run to be told, as Alembic runs it, because it may be bytecode."""
+    try:
+        return runpy.run_path(str(file)).get("revision")
+    except Exception:  # noqa: BLE001 - a revision file is Python, and may raise anything
+        return None
