@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from alembic_rescue import comparison_mysql
 from alembic_rescue.catalog.snapshot import Snapshot
+from alembic_rescue.comparison_mysql import CANNOT_TELL, Answer
+from alembic_rescue.ddl import MYSQL
 from alembic_rescue.model_evidence import Expectation, Facts, Key, Kind, Presence
 
 _NOT_COMPARED = frozenset(["unnamed", "partial", "before", "after"])
@@ -55,7 +58,12 @@ def assess(expectation: Expectation, snapshot: Snapshot) -> Assessment:
     if found is None:
         return _absent(expectation, snapshot)
     actual = found[1]
-    mismatched = tuple(f for f in expectation.facts if not _same(f, expectation.facts, actual))
+    same = {fact: _same(fact, expectation.facts, actual, snapshot.dialect) for fact in expectation.facts}
+    mismatched = tuple(fact for fact, answer in same.items() if answer is False)
+    unsure = [fact for fact, answer in same.items() if answer is CANNOT_TELL]
+    if unsure and not mismatched:
+        told = "; ".join(_difference(f, expectation.facts[f], actual.get(f)) for f in unsure)
+        return Assessment(Presence.UNVERIFIABLE, f"it cannot be compared: {told}", found[0], actual)
     if not mismatched:
         return Assessment(Presence.PRESENT, None, found[0], actual)
     details = [_difference(f, expectation.facts[f], actual.get(f)) for f in mismatched]
@@ -73,7 +81,7 @@ def find(snapshot: Snapshot, key: Key, facts: Facts) -> tuple[Key, Facts] | None
     if facts.get("unnamed"):
         table = key.table or Key(Kind.TABLE, key.schema, None, facts["table"])
         for other, actual in snapshot.on(table, key.kind):
-            if all(_same(fact, facts, actual) for fact in facts):
+            if all(_same(fact, facts, actual, snapshot.dialect) is not False for fact in facts):
                 return other, actual
     return None
 
@@ -110,11 +118,11 @@ def _shown(value: Any) -> str:
     return "none" if value in (None, "") else str(value)
 
 
-def _same(fact: str, facts: Facts, actual: Facts) -> bool:
+def _same(fact: str, facts: Facts, actual: Facts, dialect: str) -> Answer:
     if fact in _NOT_COMPARED or facts[fact] == actual.get(fact):
         return True
-    compare = _COMPARED.get(fact)
-    return compare is not None and compare(facts[fact], actual.get(fact), facts, actual)
+    compare = (comparison_mysql.COMPARED if dialect in MYSQL else _COMPARED).get(fact)
+    return compare(facts[fact], actual.get(fact), facts, actual) if compare is not None else False
 
 
 def _type(expected: Any, actual: Any, *_: Any) -> bool:
@@ -209,7 +217,7 @@ def _number(expected: Any, *_: Any) -> bool:
     return expected is None
 
 
-_COMPARED: Mapping[str, Callable[[Any, Any, Facts, Facts], bool]] = {
+_COMPARED: Mapping[str, Callable[[Any, Any, Facts, Facts], Answer]] = {
     "type": _type,
     "default": _default,
     "references": _references,

@@ -127,9 +127,12 @@ def _verdict(objects: Sequence[ObjectEvidence]) -> Verdict:
 
 def _object(expectation: Expectation, known: _Assessed, revision: str) -> ObjectEvidence:
     assessment = known(expectation)
-    if not known.holds(expectation) and not _answers_for(expectation, assessment, revision):
-        assessment = Assessment(Presence.PRESENT, None, assessment.found, assessment.actual)
     mine = [s for s in expectation.history if s.revision == revision]
+    if not known.holds(expectation) and not _answers_for(expectation, assessment, revision):
+        if assessment.former_is_there:  # that shows what was done before the rename, and nothing of what came after
+            renamed = expectation.history.index(expectation.origin["name"])
+            expectation = replace(expectation, vacuous=expectation.history.index(mine[0]) > renamed)
+        assessment = Assessment(Presence.PRESENT, None, assessment.found, assessment.actual)
     facts = {**(assessment.actual or {}), **expectation.facts}
     kind = (
         str(facts.get("constraint", "constraint"))
@@ -149,7 +152,10 @@ def _object(expectation: Expectation, known: _Assessed, revision: str) -> Object
         path=mine[0].path,
         line=mine[0].line,
         sql=sql_for(
-            expectation, assessment, table_is_there=table is not None and known.snapshot.find(table) is not None
+            expectation,
+            assessment,
+            known.snapshot.dialect,
+            table_is_there=table is not None and known.snapshot.find(table) is not None,
         ),
         vacuous=expectation.vacuous,
     )

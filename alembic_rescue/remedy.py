@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import postgast
 from postgast import pg_query_pb2 as pb
 from postgast.errors import PgQueryError
 
+from alembic_rescue import remedy_mysql
 from alembic_rescue.comparison import Assessment
+from alembic_rescue.ddl import MYSQL
 from alembic_rescue.ddl.nodes import Node, kind_of, unwrap
 from alembic_rescue.ddl.rewrite import fragment, renamed
 from alembic_rescue.ddl.tables import generated_name
@@ -21,11 +24,25 @@ _REPLACED = {
     Kind.SEQUENCE: "SEQUENCE",
     Kind.DOMAIN: "DOMAIN",
 }
+_SQLITE_TAKES = re.compile(
+    r"\s*(?:ALTER\s+TABLE\s+\S+\s+(?:ADD\s+COLUMN(?!.*\b(?:UNIQUE|PRIMARY\s+KEY)\b)|RENAME|DROP\s+COLUMN)|CREATE|DROP)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What SQLite can do without copying the table."""
 _REPLACED_ON_TABLE = {Kind.TRIGGER: "TRIGGER", Kind.POLICY: "POLICY"}
 
 
-def sql_for(expectation: Expectation, assessment: Assessment, *, table_is_there: bool) -> str | None:
-    """What to run; None where it holds already, or where the table's own statement brings it along."""
+def sql_for(expectation: Expectation, assessment: Assessment, dialect: str, *, table_is_there: bool) -> str | None:
+    """What to run; None where it holds already, where the table's own statement brings it along, or none can be had."""
+    if dialect in MYSQL:
+        return remedy_mysql.sql_for(expectation, assessment, table_is_there=table_is_there)
+    found = _sql_for(expectation, assessment, table_is_there=table_is_there)
+    if found is not None and dialect == "sqlite" and not all(map(_SQLITE_TAKES.match, found.split(";\n"))):
+        return None
+    return found
+
+
+def _sql_for(expectation: Expectation, assessment: Assessment, *, table_is_there: bool) -> str | None:
     if not expectation.present:
         return _joined(expectation, len(expectation.history) - 1) if assessment.presence is Presence.PRESENT else None
     if assessment.presence is Presence.ABSENT:

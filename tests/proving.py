@@ -20,6 +20,11 @@ from alembic_rescue.model_evidence import Proof
 from alembic_rescue.proof import prove
 
 T = TypeVar("T")
+READ_ONLY = {
+    "psycopg2": "SET default_transaction_read_only = on",
+    "sqlite3": "PRAGMA query_only = ON",
+    "pymysql": "SET SESSION TRANSACTION READ ONLY",
+}
 PROJECTS = Path(__file__).parent / "projects"
 
 
@@ -53,8 +58,7 @@ def looking(
 
     def read_only(dbapi_connection: Any, _: Any) -> None:
         cursor = dbapi_connection.cursor()
-        postgres = "psycopg2" in type(dbapi_connection).__module__
-        cursor.execute("SET default_transaction_read_only = on" if postgres else "PRAGMA query_only = ON")
+        cursor.execute(READ_ONLY[type(dbapi_connection).__module__.split(".")[0]])
         cursor.close()
         dbapi_connection.commit()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from alembic_rescue.catalog import other, postgresql
+from alembic_rescue.catalog import mysql, other, postgresql
 from alembic_rescue.catalog.snapshot import Snapshot
+from alembic_rescue.ddl import MYSQL
 
 
 def read(connection: Connection, schemas: frozenset[str] = frozenset()) -> Snapshot:
-    """Read the catalog in a constant number of queries.
+    """Read the catalog: PostgreSQL's in a constant number of queries, others with one or more for each table.
 
     Args:
         schemas: those to read besides the ones on the session's search path.
@@ -17,5 +18,8 @@ def read(connection: Connection, schemas: frozenset[str] = frozenset()) -> Snaps
     if connection.dialect.name == "postgresql":
         path, objects = postgresql.read(connection, schemas)
         return Snapshot("postgresql", path, objects, {})
+    if connection.dialect.name in MYSQL:
+        home, found, unreadable = mysql.read(connection, schemas)
+        return Snapshot(connection.dialect.name, (home,), found, unreadable)
     objects, unread = other.read(connection)
     return Snapshot(connection.dialect.name, (None,), objects, unread)

@@ -11,6 +11,7 @@ from postgast.errors import PgQueryError
 
 from alembic_rescue.ddl import blocks, objects, tables
 from alembic_rescue.ddl.nodes import Node, leaves, strings, unwrap
+from alembic_rescue.ddl.words import one_line
 from alembic_rescue.model_evidence import Effect, Opaque
 
 _READERS: dict[str, Callable[[Node, tables.Resolve], Iterator[Effect]]] = {
@@ -60,7 +61,10 @@ _WITHOUT_TRACE = frozenset(
 )
 """Statements that leave nothing behind that a later migration could miss."""
 _DATA = frozenset(["insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt", "truncate_stmt"])
-_FIRST_WORDS = 60
+
+_QUERY = re.compile(r"[\s(]*(SELECT|PRAGMA|WITH|EXPLAIN|SHOW|VALUES|DESC|DESCRIBE)\b", re.IGNORECASE)
+_WITH = re.compile(r"[\s(]*WITH\b", re.IGNORECASE)
+_CHANGES = re.compile(r"\)\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 
 
 class Reader:
@@ -81,6 +85,11 @@ class Reader:
         for raw in parsed.stmts:
             effects += self._statement(raw.stmt, _text_of(sql, raw))
         return tuple(effects)
+
+    @staticmethod
+    def split(sql: str) -> list[str]:
+        """The single statements; the text as it is where the grammar rejects it."""
+        return split(sql)
 
     def _resolve(self, schema: str | None) -> str | None:
         if schema is None:
@@ -126,9 +135,7 @@ class Reader:
 def is_query(sql: str, *, postgres: bool) -> bool:
     """It only reads, or sets where names are looked up: it may reach the server (which is read-only all the same)."""
     if not postgres:
-        return (
-            sql.lstrip(" (\n\t").upper().startswith(("SELECT", "PRAGMA", "WITH", "EXPLAIN", "SHOW", "VALUES", "DESC"))
-        )
+        return bool(_QUERY.match(sql)) and not (_WITH.match(sql) and _CHANGES.search(sql))
     try:
         statements = postgast.parse(sql).stmts
     except (PgQueryError, ValueError):
@@ -152,12 +159,6 @@ def split(sql: str) -> list[str]:
         return [_text_of(sql, raw) for raw in postgast.parse(sql).stmts]
     except (PgQueryError, ValueError):
         return [sql]
-
-
-def one_line(sql: str) -> str:
-    """The statement's first words, for a sentence."""
-    words = " ".join(sql.split())
-    return words if len(words) <= _FIRST_WORDS else words[: _FIRST_WORDS - 3] + "..."
 
 
 def _only_reads(node: Any) -> bool:

@@ -6,6 +6,7 @@ everything on it, a change of type replaces the type.  Each expectation remember
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,7 @@ from alembic_rescue.model_evidence import (
 )
 
 _TYPES = frozenset([Kind.ENUM, Kind.DOMAIN, Kind.TYPE])
+_NUMBERED = re.compile(r"(?:constraint|.*_(?:(?P<foreign>ibfk)|chk))_(?P<number>[1-9]\d*)")
 _VIEWS = frozenset([Kind.VIEW, Kind.MATERIALIZED_VIEW])
 
 
@@ -116,7 +118,7 @@ class _State:
 
     def _drop(self, effect: Drop, statement: Statement) -> None:
         key = self._resolved(effect.key)
-        before = self.objects.pop(key, None)
+        before = self.objects.pop(self._numbered(key) or key, None)
         for dependent in list(self._dependents(key)):
             self._note_cancelled(self.objects.pop(dependent), statement)
         if key.kind is Kind.TABLE:
@@ -194,6 +196,22 @@ class _State:
             same = (replace(key, kind=kind) for kind in (*_VIEWS, Kind.SEQUENCE))
             return next((k for k in same if k in self.objects), key)
         return key
+
+    def _numbered(self, key: Key) -> Key | None:
+        """The constraint without a name that MySQL or MariaDB called so: they number those of a kind on a table."""
+        found = _NUMBERED.fullmatch(key.name) if key.kind is Kind.CONSTRAINT and key not in self.objects else None
+        if found is None:
+            return None
+        kind = "foreign-key" if found["foreign"] else "check"
+        unnamed = [
+            other
+            for other, expectation in self.objects.items()
+            if (other.kind, other.schema, other.parent) == (key.kind, key.schema, key.parent)
+            and expectation.facts.get("unnamed")
+            and expectation.facts.get("constraint") == kind
+        ]
+        number = int(found["number"])
+        return unnamed[number - 1] if number <= len(unnamed) else None
 
     def _dependents(self, owner: Key) -> Iterator[Key]:
         for key, expectation in self.objects.items():

@@ -30,10 +30,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue.ddl.reader import Reader, calls_functions, is_query, one_line, sets_search_path, split
+from alembic_rescue.ddl import reader_for
+from alembic_rescue.ddl.reader import calls_functions, is_query, one_line, sets_search_path
 from alembic_rescue.footprint.deadline import Deadline, TimeIsUp, deadline
 from alembic_rescue.footprint.rendering import with_parameters
-from alembic_rescue.footprint.worlds import World, finding_nothing, inhabited, looks_at_catalog
+from alembic_rescue.footprint.worlds import World, finding_nothing, inhabited, looks_at_catalog, no_row
 from alembic_rescue.model_evidence import Footprint, Opaque, Statement
 
 _SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|RELEASE\s+SAVEPOINT|ROLLBACK\s+TO)\b", re.IGNORECASE)
@@ -122,7 +123,7 @@ class _Recorder:
         self._context = context
         self._connection: Connection = context.connection
         self._revision, self._path, self._world = revision, path, world
-        self._reader = Reader(home)
+        self._reader = reader_for(context.dialect.name, home)
         self._postgres = context.dialect.name == "postgresql"
         self._executes_text = False
         self._thread = threading.get_ident()  # the hook is on all engines: other threads are none of its business
@@ -217,7 +218,7 @@ class _Recorder:
         if not is_query(plain, postgres=self._postgres):
             self._record(plain)
             if self._context.dialect.is_async:  # SQLAlchemy insists that an async driver is awaited
-                cursor.execute("SELECT NULL WHERE 1 = 0")
+                cursor.execute(no_row(self._context.dialect.name))
             return True
         if sets_search_path(plain):
             self._reader.read(plain)
@@ -229,12 +230,12 @@ class _Recorder:
         if looks_at_catalog(plain):
             self.looked = True
             if self._world is World.EMPTY:
-                cursor.execute(finding_nothing(plain, postgres=self._postgres))
+                cursor.execute(finding_nothing(plain, self._context.dialect.name))
                 return True
         return None
 
     def _record(self, sql: str) -> None:
-        for statement in split(sql):
+        for statement in self._reader.split(sql):
             self._append(statement, self._reader.read(statement))
 
     def _append(self, sql: str, effects: tuple[Any, ...]) -> None:

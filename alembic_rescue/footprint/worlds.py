@@ -16,7 +16,13 @@ from typing import Any
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.reflection import Inspector
 
-_CATALOG = re.compile(r"\bpg_\w+|information_schema|\bto_reg\w+|sqlite_(?:master|schema)|^\s*PRAGMA", re.IGNORECASE)
+from alembic_rescue.ddl import MYSQL
+
+_CATALOG = re.compile(
+    r"\bpg_\w+|information_schema|\bto_reg\w+|sqlite_(?:master|schema)|^\s*(?:PRAGMA|DESC|DESCRIBE)\b"
+    r"|^\s*SHOW\s+(?:FULL\s+|EXTENDED\s+)*(?:TABLES?|COLUMNS|FIELDS|INDEX|INDEXES|KEYS|CREATE)\b",
+    re.IGNORECASE,
+)
 _LISTS_OF_TABLE = (
     "get_columns",
     "get_indexes",
@@ -40,10 +46,15 @@ def looks_at_catalog(sql: str) -> bool:
     return bool(_CATALOG.search(sql))
 
 
-def finding_nothing(sql: str, *, postgres: bool) -> str:
+def no_row(dialect: str) -> str:
+    """A query that finds no row."""
+    return "SELECT NULL FROM DUAL WHERE 1 = 0" if dialect in MYSQL else "SELECT NULL WHERE 1 = 0"
+
+
+def finding_nothing(sql: str, dialect: str) -> str:
     """The query, such that it finds no row."""
-    if not postgres:
-        return "SELECT NULL WHERE 1 = 0"
+    if dialect != "postgresql":
+        return no_row(dialect)
     return f"SELECT * FROM ({sql.strip().rstrip(';')}) AS q WHERE false"  # noqa: S608 - the migration's own query
 
 
