@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,7 +19,7 @@ from alembic_rescue import errors
 from alembic_rescue.redact import Secrets
 
 if TYPE_CHECKING:
-    from alembic_rescue.model import Report
+    from alembic_rescue.model import DatabaseReport, Report
     from alembic_rescue.project import Project
 
 COMMAND = "alembic-rescue"
@@ -124,17 +124,26 @@ def confirming(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[
         call.tell(text.plan(report, **call.style(sys.stderr)))
         if yes:
             return True
-        (part,) = report.databases
-        change = f"{errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
-        identity = part.database.identity
-        question = f"Set {identity.table} in {identity.name} from {change}?"
-        if _answered(call, f"{question} [y/N]: ").lower() not in {"y", "yes"}:
+        written = [part for part in report.databases if part.stamps]
+        if _answered(call, f"{_question(written)} [y/N]: ").lower() not in {"y", "yes"}:
             return False
-        lost = [revision.revision for revision in part.revisions if revision.accepted and revision.missing]
+        skipped = [revision for part in written for revision in part.revisions]
+        lost = dict.fromkeys(one.revision for one in skipped if one.accepted and one.missing)
         named = "What is missing of {} will never be made. Type its id to do without it: "
         return all(_answered(call, named.format(revision)) == revision for revision in lost)
 
     return confirm
+
+
+def _question(parts: Sequence[DatabaseReport]) -> str:
+    changes = [
+        f"{part.database.identity.sentence} from {errors.rows(part.database.current_heads)} -> "
+        f"{errors.rows(part.heads_after)}"
+        for part in parts
+    ]
+    if len(changes) == 1:
+        return f"Set {changes[0]}?"
+    return "\n".join(["Set", *(f"  {change}" for change in changes), f"all {len(changes)} of them?"])
 
 
 def _answered(call: Call, question: str) -> str:

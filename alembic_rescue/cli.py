@@ -147,6 +147,15 @@ AcceptMissing = Annotated[
         help="Do without what is missing of a skipped revision: Alembic will never make it; repeatable.",
     ),
 ]
+Only = Annotated[
+    Optional[str],
+    typer.Option(
+        "--only",
+        metavar="NAME",
+        envvar="ALEMBIC_RESCUE_ONLY",
+        help="The one database, where env.py visits several: by its name, schema, version table, or a part of its URL.",
+    ),
+]
 LockTimeout = Annotated[
     Optional[float],
     typer.Option(
@@ -185,6 +194,7 @@ def diagnose(
             help="Run no migration code, not even where it cannot change anything; then nothing is proved.",
         ),
     ] = False,
+    only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
@@ -199,7 +209,7 @@ def diagnose(
         if applied and locate:
             raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
         look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
-        report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay)
+        report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay, only=only)
     if call.format is Format.JSON:
         answer_report(call, report)
     else:
@@ -222,10 +232,11 @@ def plan(
     ] = None,
     accept: Accept = None,
     accept_missing: AcceptMissing = None,
+    only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Show everything that stamp would check and do. Writes nothing."""
-    _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or ())
+    _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or (), only=only)
 
 
 @app.command()
@@ -252,6 +263,7 @@ def stamp(
     accept: Accept = None,
     accept_missing: AcceptMissing = None,
     reason: Reason = "",
+    only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Plan, confirm, stamp, verify on a new connection, and leave a receipt."""
@@ -264,9 +276,11 @@ def stamp(
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
     if sealed:
         accept, accept_missing = _accepted_in(sealed[1])
+        only = only or sealed[1].get("only")
     if dry_run:
         sealed_in = (str(plan_file), sealed[1]) if sealed else None
-        _plan(call, target, lock_timeout, None, sealed_in, accept=accept or (), accept_missing=accept_missing or ())
+        accepted = {"accept": accept or (), "accept_missing": accept_missing or ()}
+        _plan(call, target, lock_timeout, None, sealed_in, **accepted, only=only)
         return
     terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     with working(call, "Planning") as pause:
@@ -279,6 +293,7 @@ def stamp(
             reason=reason,
             accept=accept or (),
             accept_missing=accept_missing or (),
+            only=only,
             sealed=(str(plan_file), sealed[1]) if sealed else None,
             tell=call.tell_env,
         )
@@ -294,6 +309,7 @@ def undo(
     ] = None,
     yes: Yes = False,
     reason: Reason = "",
+    only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Put back the rows of a receipt, if the database still stands where its stamp left it."""
@@ -309,6 +325,7 @@ def undo(
             confirm=confirming(call, pause, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
+            only=only,
             tell=call.tell_env,
         )
     answer_written(call, report)
@@ -418,6 +435,7 @@ def _plan(
     *,
     accept: Sequence[str],
     accept_missing: Sequence[str],
+    only: str | None,
 ) -> None:
     from alembic_rescue import rescue, seal
     from alembic_rescue.model import Outcome
@@ -425,7 +443,7 @@ def _plan(
 
     with working(call, "Planning"):
         report = rescue.plan(
-            call.load(lock_timeout), revision, call.tell_env, accept=accept, accept_missing=accept_missing
+            call.load(lock_timeout), revision, call.tell_env, accept=accept, accept_missing=accept_missing, only=only
         )
     if sealed is not None:
         seal.check(*sealed, report)

@@ -11,7 +11,7 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import URL, Connection
 
 from alembic_rescue import connections, environment, errors, poolers, urls
 from alembic_rescue.environment import Tell
@@ -38,7 +38,13 @@ _POSTGRESQL = """
            row_security_active(to_regclass(:table)::oid) AS row_security,
            has_schema_privilege(coalesce(:schema, current_schema()), 'CREATE') AS may_create
 """
-_DATABASE_OID = "SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()"
+_FOUND = """
+    SELECT (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()),
+           coalesce((SELECT nspname::text FROM pg_catalog.pg_class c
+                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = to_regclass({table})), current_schema()::text)
+"""
+_MAY_ASK_ID = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
 _SYSTEM_ID = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
 
@@ -67,7 +73,19 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
         blockers=blockers(connection, table, hide, connections.own_sessions()),
         pooled=poolers.is_pooled(connection),
+        called=tuple(value for value in environment.keyword_arguments().values() if isinstance(value, str)),
     )
+
+
+def rows_key(connection: Connection, table: str, schema: str | None) -> tuple[str, str]:
+    """The :attr:`Identity.rows_key` of a version table, read through the driver's cursor, within SQLAlchemy's events.
+
+    Args:
+        table, schema: as env.py configured them.
+    """
+    server_id, found_in = _server_id(connection, qualified(connection.dialect, table, schema))
+    home = schema or found_in
+    return (server_id, f"{home}.{table}" if home else table)
 
 
 def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...] | None) -> None:
@@ -79,9 +97,9 @@ def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, .
     Raises:
         DatabaseChanged, DatabaseMoved: it does not.
     """
-    found_id = _server_id(connection, identity)
-    if found_id != identity.server_id:
-        raise errors.DatabaseChanged(f"{identity.name} (server id {identity.server_id})", f"server id {found_id}")
+    found_key = rows_key(connection, identity.version_table, identity.version_table_schema)
+    if found_key != identity.rows_key:
+        raise errors.DatabaseChanged(_told(identity.name, identity.rows_key), _told("another one", found_key))
     if rows is None:
         return
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
@@ -90,13 +108,27 @@ def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, .
         raise errors.DatabaseMoved(rows, now)
 
 
-def _server_id(connection: Connection, identity: Identity) -> str:
+def _told(name: str, key: tuple[str, str]) -> str:
+    server_id, table = key
+    return f"{name} (server id {server_id}, {table})"
+
+
+def _server_id(connection: Connection, table: str) -> tuple[str, str | None]:
+    """The server id, and the schema in which `table`, quoted, is found or would be made."""
     if connection.dialect.name == "postgresql":
-        system = "-" if identity.server_id.startswith("-") else connections.fetch(connection, _SYSTEM_ID)[0][0]
-        return f"{system}/{connections.fetch(connection, _DATABASE_OID)[0][0]}"
+        literal = "'" + table.replace("'", "''") + "'"
+        oid, found_in = connections.fetch(connection, _FOUND.format(table=literal))[0]
+        may_ask = connections.fetch(connection, _MAY_ASK_ID)[0][0]
+        system = connections.fetch(connection, _SYSTEM_ID)[0][0] if may_ask else "-"
+        return f"{system}/{oid}", found_in
     if connection.dialect.name == "sqlite":
-        return _file_id(connections.fetch(connection, "PRAGMA database_list")[0][2])
-    return identity.server_id
+        return _file_id(connections.fetch(connection, "PRAGMA database_list")[0][2]), None
+    return _address(connections.opened_at(connection)), None
+
+
+def _address(url: URL) -> str:
+    """What tells a database apart where its server has no id."""
+    return f"{urls.host_of(url) or 'local'}:{urls.port_of(url) or ''}/{url.database}"
 
 
 def _file_id(file: str) -> str:
@@ -118,7 +150,7 @@ def _facts(connection: Connection, context: MigrationContext, table: str) -> Map
     version_info = connection.dialect.server_version_info or ()
     url = connections.opened_at(connection)
     return {
-        "server_id": f"{urls.host_of(url) or 'local'}:{urls.port_of(url) or ''}/{url.database}",
+        "server_id": _address(url),
         "version": ".".join(str(part) for part in version_info),
         "database": url.database or "",
         "role": url.username,

@@ -6,10 +6,11 @@ env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connectio
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from alembic import command
@@ -67,11 +68,30 @@ def look(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
     return seen
 
 
-@dataclass
-class Tally:
-    """What became of the statements that change the rows of the version table."""
+def keyword_arguments() -> dict[str, Any]:
+    """The ``**kw`` of the ``run_migrations(**kw)`` of env.py's, from within what sees its visit.
 
+    Read from that call's frame: Alembic hands them to a step's ``migration_fn`` only, after which it would write the
+    version table.  Empty outside of such a call.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is MigrationContext.run_migrations.__code__:
+            return dict(frame.f_locals["kw"])
+        frame = frame.f_back
+    return {}
+
+
+@dataclass
+class Visit:
+    """One visit of env.py to a database that is to be written: what is asked before, and what became of it."""
+
+    version_table: str
+    before_write: BeforeWrite
+    checked: list[Connection] = field(default_factory=list)
+    """The connections on which `before_write` said yes to a change of rows."""
     sent: int = 0
+    """Statements that change the rows of the version table."""
     answered: int = 0
     """By the server, with a number of rows or with an error."""
     rows: int = 0
@@ -83,85 +103,137 @@ class Tally:
         return self.rows == 0 and self.answered == self.sent
 
 
+Choose = Callable[[MigrationContext], "Visit | None"]
+"""Given the context that env.py configured, at each of its ``run_migrations()``; None passes the visit over."""
+
+
 def stamp(
-    project: Project,
-    revisions: tuple[str, ...],
-    version_table: str,
-    before_write: BeforeWrite,
-    tally: Tally,
-    tell: Tell = silent,
-    *,
-    purge: bool = False,
+    project: Project, revisions: tuple[str, ...], choose: Choose, tell: Tell = silent, *, purge: bool = False
 ) -> None:
-    """Call ``alembic.command.stamp`` so that each of its statements is a transaction of its own; keep the `tally`.
+    """Call ``alembic.command.stamp`` for the visits that `choose` says, each statement a transaction of its own.
+
+    What became of each is kept in its :class:`Visit`.  After one that failed, all later ones are passed over.
 
     Raises:
-        RescueError: as :func:`look`, and what `before_write` raises, in which case nothing was written.
+        RescueError: as :func:`look`, and what `choose` and `before_write` raise, in which case nothing was written
+            there.
     """
     raised: list[BaseException] = []
     hold = Hold(project, read_only=False)
-    writes = _Writes(version_table, before_write, hold, tally, raised)
+    writes = _Writes(choose, hold, raised)
 
     def run() -> None:
-        with listening(*writes.listeners):
+        with writes.passing_over(), listening(*writes.listeners):
             command.stamp(project.config, list(revisions), purge=purge)
 
-    _run(project, hold, run, raised, tell, done=lambda: bool(writes.checked) and not hold.failures)
+    _run(project, hold, run, raised, tell, done=lambda: writes.done and not hold.failures)
 
 
 class _Writes:
-    """Sees the statements that change the version table: calls `before_write` first of all, then keeps the tally."""
+    """Lets through the visits that are chosen, and sees their statements: `before_write` first, then the tally."""
 
-    def __init__(
-        self, table: str, before_write: BeforeWrite, hold: Hold, tally: Tally, raised: list[BaseException]
-    ) -> None:
-        self.checked: list[Connection] = []
-        self._table, self._before_write, self._hold, self._tally, self._raised = (
-            table,
-            before_write,
-            hold,
-            tally,
-            raised,
-        )
-        self._statement = re.compile(
-            rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(table)}\b",
-            re.IGNORECASE,
-        )
+    def __init__(self, choose: Choose, hold: Hold, raised: list[BaseException]) -> None:
+        self._choose, self._hold, self._raised = choose, hold, raised
+        self._visits: list[Visit] = []
+        self.visit: Visit | None = None
+        """The one under way."""
+        self._statement = re.compile("")
+        self.failed = False
         self.listeners = (
             (Engine, "before_cursor_execute", self._before),
             (Engine, "after_cursor_execute", self._after),
             (Engine, "handle_error", self._refused),
         )
 
+    @property
+    def done(self) -> bool:
+        """Whether there were visits, and each came as far as writing."""
+        return bool(self._visits) and all(visit.checked for visit in self._visits)
+
+    @contextmanager
+    def passing_over(self) -> Iterator[None]:
+        """Put `choose` before each ``MigrationContext.run_migrations()``.
+
+        ``command.stamp`` has no way to leave out one of the databases that env.py visits; this method, public and
+        unchanged from Alembic 1.9 to 1.20, is what every env.py calls.
+        """
+        original, writes = MigrationContext.run_migrations, self
+
+        def run_migrations(self: MigrationContext, **kw: Any) -> None:
+            visit = writes.chosen(self)
+            if visit is None:
+                return
+            try:
+                original(self, **kw)
+            except BaseException:
+                writes.failed = True
+                raise
+            finally:
+                writes.visit = None
+
+        MigrationContext.run_migrations = run_migrations  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            MigrationContext.run_migrations = original  # type: ignore[method-assign]
+
+    def chosen(self, context: MigrationContext) -> Visit | None:
+        """What `choose` says of a visit that begins; all are passed over once one has failed."""
+        if self.failed:  # env.py may swallow it and go on to the next database
+            return None
+        try:
+            self.visit = self._choose(context)
+        except BaseException as error:
+            self.failed = True
+            self._raised.append(error)
+            raise
+        if self.visit is not None:
+            self._visits.append(self.visit)
+            self._statement = _changing(self.visit.version_table)
+        return self.visit
+
+    def _match(self, statement: str | None) -> re.Match[str] | None:
+        return self._statement.match(statement or "") if self.visit else None
+
     def _changes_rows(self, statement: str | None) -> bool:
-        found = self._statement.match(statement or "")
+        found = self._match(statement)
         return found is not None and not found["makes"]
 
     def _before(self, connection: Connection, _: object, statement: str, *__: object) -> None:
-        if not self._statement.match(statement):
+        visit = self.visit
+        if visit is None or not self._match(statement):
             return
         changes_rows = self._changes_rows(statement)
-        if not any(one is connection for one in self.checked):
+        if not any(one is connection for one in visit.checked):
             try:
-                self._before_write(connection, not changes_rows)
+                visit.before_write(connection, not changes_rows)
             except BaseException as error:
                 self._raised.append(error)
                 raise
             self._hold.failures.clear()  # what env.py got over before the write
-            self._hold.writes_to = self._table
+            self._hold.writes_to = visit.version_table
             if changes_rows:
-                self.checked.append(connection)
-        self._tally.sent += changes_rows
+                visit.checked.append(connection)
+        visit.sent += changes_rows
 
     def _after(self, _: Connection, cursor: Any, statement: str, *__: object) -> None:
-        if self._changes_rows(statement):
-            self._tally.answered += 1
-            self._tally.rows += abs(cursor.rowcount)  # -1 where the driver does not know
+        if self.visit and self._changes_rows(statement):
+            self.visit.answered += 1
+            self.visit.rows += abs(cursor.rowcount)  # -1 where the driver does not know
 
     def _refused(self, failed: Any) -> None:
         ours = isinstance(failed.original_exception, errors.RescueError)  # raised by _before
         by_the_server = not failed.is_disconnect and not ours and isinstance(failed.original_exception, Exception)
-        self._tally.answered += by_the_server and self._changes_rows(failed.statement)
+        if self.visit:
+            self.visit.answered += by_the_server and self._changes_rows(failed.statement)
+
+
+def _changing(table: str) -> re.Pattern[str]:
+    """Matches the statements that change the rows of the version table, or make it."""
+    return re.compile(
+        rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(table)}\b",
+        re.IGNORECASE,
+    )
 
 
 def _run(

@@ -549,15 +549,39 @@ class OtherDatabase(Refusal):
         )
 
 
-class SeveralDatabases(Refusal):
-    """env.py visits more than one database."""
+class SeveralDatabases(UsageError):
+    """``--url`` names one database where env.py opens several."""
 
     code = "several-databases"
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, twice: str) -> None:
         super().__init__(
-            f"env.py visits {len(names)} databases or schemas: {listed(names)}",
-            "this version writes to one at a time: restrict env.py to one (its own -x arguments)",
+            f"env.py opens several databases, and --url leads each of them to the same rows, {twice}",
+            "leave --url away, and name one of env.py's own databases with --only",
+        )
+
+
+class NoSuchDatabase(UsageError):
+    """``--only`` fits none of the databases that env.py visits."""
+
+    code = "no-such-database"
+
+    def __init__(self, only: str, visited: Sequence[str]) -> None:
+        super().__init__(
+            f"--only {only} fits none of the databases that env.py visits: {listed(visited)}",
+            "name one of them by its database, schema, version table, or a part of its URL",
+        )
+
+
+class AmbiguousDatabase(UsageError):
+    """``--only`` fits several of the databases that env.py visits."""
+
+    code = "ambiguous-database"
+
+    def __init__(self, only: str, fitting: Sequence[str]) -> None:
+        super().__init__(
+            f"--only {only} fits {len(fitting)} of the databases that env.py visits: {listed(fitting)}",
+            "name the one by its database, schema, version table (schema.table), or more of its URL",
         )
 
 
@@ -896,6 +920,25 @@ class NotVerified(RescueError):
             f"written, not verified: the version table should stand at {rows(expected)}, {state} ({why})",
             "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo"
             + (f", or by hand: {' '.join(restore)}" if restore else ""),
+        )
+
+
+class HalfWritten(RescueError):
+    """Of several databases some were written, and others were not."""
+
+    code = "half-written"
+    exit_status = NOT_VERIFIED
+
+    def __init__(
+        self, written: Sequence[str], unwritten: Sequence[str], unsure: Sequence[str], why: str, way_back: str
+    ) -> None:
+        told = [f"written and verified: {listed(written)}"] if written else []
+        told += [f"written, not verified: {listed(unsure)}"] if unsure else []
+        told += [f"not written: {listed(unwritten)}"] if unwritten else []
+        super().__init__(
+            f"it broke off half-way ({why}); {'; '.join(told)}",
+            "mend the cause and run the same command again: what is written has nothing more to do. "
+            f"Or take back exactly what was written: {way_back}",
         )
 
 

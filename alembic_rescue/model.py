@@ -121,6 +121,11 @@ class Identity:
         return self.version_table_schema or self.version_table_found_in
 
     @property
+    def sentence(self) -> str:
+        """The version table and where it is: ``public.alembic_version in shop at db.example.org:5432``."""
+        return f"{self.table} in {self.name}"
+
+    @property
     def rows_key(self) -> tuple[str, str]:
         """Equal for two looks at the same rows, whoever looked."""
         return (self.server_id, self.table)
@@ -173,6 +178,8 @@ class Database:
     blockers: tuple[Blocker, ...]
     pooled: bool
     """Whether a connection pooler stands between; see :mod:`alembic_rescue.poolers`."""
+    called: tuple[str, ...] = ()
+    """What env.py calls it: the texts among its ``run_migrations(**kw)``, as the multidb template's engine name."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +251,10 @@ class Report:
     receipt: Path | None = None
     reason: str = ""
     """Why, as given with ``--reason``."""
+    only: str | None = None
+    """The one database that was asked for with ``--only``, where env.py visits several."""
+    left_out: tuple[Identity, ...] = ()
+    """What env.py visits besides, and this leaves as it is."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:
@@ -252,16 +263,37 @@ class Report:
 
 
 class ReceiptState(str, Enum):
-    """How far the write of a receipt came."""
+    """How far the write of a receipt came, the best first."""
 
-    BEGUN = "begun"
-    """On disk before the write.  Still so afterwards: the program ended in between, nothing is known."""
     VERIFIED = "verified"
     """A new connection read the expected rows."""
     NOT_WRITTEN = "not-written"
     """The write was refused or failed, and the database took none of it."""
+    BEGUN = "begun"
+    """On disk before the write.  Still so afterwards: the program ended in between, nothing is known."""
     FAILED = "failed"
     """Some of it was written, or may have been; `rows_found` tells what was read back, if it could be."""
+
+
+@dataclass(frozen=True)
+class ReceiptPart:
+    """One version table in a receipt: which, what was, what is, and the way back."""
+
+    database: Identity
+    state: ReceiptState
+    rows_before: tuple[str, ...]
+    rows_after: tuple[str, ...]
+    """The rows expected, worked out beforehand."""
+    rows_found: tuple[str, ...] | None
+    """The rows read back; None until then."""
+    skipped: tuple[Revision, ...]
+    sql: tuple[str, ...]
+    """The statements that put `rows_before` back by hand."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the write may have reached the database."""
+        return self.state is not ReceiptState.NOT_WRITTEN and self.rows_found != self.rows_before
 
 
 @dataclass(frozen=True)
@@ -273,21 +305,18 @@ class Receipt:
     """``stamp`` or ``undo``."""
     created: datetime
     """UTC."""
-    state: ReceiptState
-    database: Identity
     target: str
     reason: str
-    rows_before: tuple[str, ...]
-    rows_after: tuple[str, ...]
-    """The rows expected, worked out beforehand."""
-    rows_found: tuple[str, ...] | None
-    """The rows read back; None until then."""
-    skipped: tuple[Revision, ...]
-    sql: tuple[str, ...]
-    """The statements that put `rows_before` back by hand."""
+    parts: tuple[ReceiptPart, ...]
+    """At least one, in the order in which they are written."""
     undoes: str | None
     """The id of the receipt that this undo takes back."""
     tool_version: str
     alembic_version: str
     path: Path
     """The file that it stands in."""
+
+    @property
+    def state(self) -> ReceiptState:
+        """How far the write came: the least good of its parts."""
+        return max((part.state for part in self.parts), key=list(ReceiptState).index)

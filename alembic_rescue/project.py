@@ -40,12 +40,10 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class Project:
-    """A loaded project.  Having one means that its configuration could be read and its scripts form a sound graph."""
+    """A loaded project.  Having one means that its configuration could be read."""
 
     config: Config
     script: ScriptDirectory
-    graph: RevisionMap
-    """Of that directory, read once and checked: no duplicate ids, no circle, no gap."""
     url: URL | None
     """What ``--url`` says; it wins over whatever env.py does."""
     source: str
@@ -54,6 +52,29 @@ class Project:
     """Of the section ``[alembic_rescue]``."""
     timeouts: Timeouts
     secrets: Secrets = field(repr=False)
+    _read: list[RevisionMap | errors.RescueError] = field(default_factory=list, repr=False)
+    """What reading the script directory came to; Alembic tells of duplicates only the first time."""
+
+    @property
+    def graph(self) -> RevisionMap:
+        """Of the script directory, read once and checked: no duplicate ids, no circle, no gap.
+
+        Ask for it from within a run of env.py or after one: env.py may set ``context.script.version_locations``, and
+        what Alembic then reads is what counts.
+
+        Raises:
+            DuplicateRevision, RevisionCycle, MissingRevision: the script files contradict one another.
+            BadConfig, ModuleMissing: one of them cannot be read.
+        """
+        if not self._read:
+            try:
+                self._read.append(_graph(self.script, self.secrets.hide))
+            except errors.RescueError as error:
+                self._read.append(error)
+        (read,) = self._read
+        if isinstance(read, errors.RescueError):
+            raise read
+        return read
 
     @property
     def env_path(self) -> Path:
@@ -81,7 +102,6 @@ def load(
 
     Raises:
         NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
-        DuplicateRevision, RevisionCycle, MissingRevision: the script files contradict one another.
     """
     secrets = secrets or Secrets()
     secrets.add(os.environ.get("PGPASSWORD"))
@@ -110,7 +130,7 @@ def load(
         rendered = chosen.render_as_string(hide_password=False)
         config.set_section_option(section, "sqlalchemy.url", rendered.replace("%", "%%"))
     script = _script(config, source, section, secrets.hide)
-    return Project(config, script, _graph(script, secrets.hide), chosen, source, settings, timeouts, secrets)
+    return Project(config, script, chosen, source, settings, timeouts, secrets)
 
 
 def _files(config_file: str | None) -> tuple[Path, Path]:

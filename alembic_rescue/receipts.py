@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -20,10 +21,10 @@ from typing import Any
 import platformdirs
 
 from alembic_rescue import errors
-from alembic_rescue.model import Identity, Receipt, ReceiptState, Revision
+from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.model_evidence import ObjectEvidence, Presence, Verdict
 
-FORMAT = 1
+FORMAT = 2
 _SUFFIX = ".json"
 
 
@@ -37,19 +38,12 @@ def default_folder() -> Path:
 def begin(
     folder: Path,
     command: str,
-    database: Identity,
     target: str,
     reason: str,
-    rows_before: Sequence[str],
-    rows_after: Sequence[str],
-    skipped: Sequence[Revision],
-    table: str,
+    parts: Sequence[ReceiptPart],
     undoes: str | None = None,
 ) -> Receipt:
     """Put a new receipt on disk and return it.
-
-    Args:
-        table: the version table as SQL, quoted, for the statements that go back by hand.
 
     Raises:
         ReceiptNotWritten: the disk refuses it; then nothing may be stamped.
@@ -60,15 +54,9 @@ def begin(
         id=receipt_id,
         command=command,
         created=created,
-        state=ReceiptState.BEGUN,
-        database=database,
         target=target,
         reason=reason,
-        rows_before=tuple(rows_before),
-        rows_after=tuple(rows_after),
-        rows_found=None,
-        skipped=tuple(replace(revision, objects=revision.missing) for revision in skipped),
-        sql=restoring_sql(table, rows_before, rows_after),
+        parts=tuple(parts),
         undoes=undoes,
         tool_version=version("alembic-rescue"),
         alembic_version=version("alembic"),
@@ -82,14 +70,33 @@ def begin(
     return receipt
 
 
-def complete(receipt: Receipt, state: ReceiptState, rows_found: Sequence[str] | None) -> Receipt:
-    """Return `receipt` with its outcome, on disk as well.
+def part(
+    database: Identity, rows_before: Sequence[str], rows_after: Sequence[str], skipped: Sequence[Revision], table: str
+) -> ReceiptPart:
+    """A part for :func:`begin`.
 
-    Raises:
-        OSError: the disk refuses it now; the receipt as begun still stands, and still leads back.
+    Args:
+        table: the version table as SQL, quoted, for the statements that go back by hand.
     """
-    completed = replace(receipt, state=state, rows_found=None if rows_found is None else tuple(rows_found))
-    _write(completed)
+    return ReceiptPart(
+        database=database,
+        state=ReceiptState.BEGUN,
+        rows_before=tuple(rows_before),
+        rows_after=tuple(rows_after),
+        rows_found=None,
+        skipped=tuple(replace(revision, objects=revision.missing) for revision in skipped),
+        sql=restoring_sql(table, rows_before, rows_after),
+    )
+
+
+def complete(receipt: Receipt, parts: Sequence[ReceiptPart]) -> Receipt:
+    """Return `receipt` with the outcome of its parts, on disk as well.
+
+    Where the disk refuses that now, the receipt as begun still stands there, and still leads back.
+    """
+    completed = replace(receipt, parts=tuple(parts))
+    with suppress(OSError):
+        _write(completed)
     return completed
 
 
@@ -149,28 +156,32 @@ def find(folder: Path, named: str) -> Receipt:
     return matching[0]
 
 
-def undone_by(folder: Path, receipt: Receipt) -> Receipt | None:
-    """The receipt of the undo that took `receipt` back, if one did."""
-    for later in listed(folder):
-        if later.undoes == receipt.id and later.state is ReceiptState.VERIFIED:
-            return later
-    return None
+def undone_by(folder: Path, receipt: Receipt) -> dict[tuple[str, str], Receipt]:
+    """By :attr:`Identity.rows_key`: the undo that took that part of `receipt` back."""
+    return {
+        part.database.rows_key: later
+        for later in listed(folder)
+        if later.undoes == receipt.id
+        for part in later.parts
+        if part.state is ReceiptState.VERIFIED
+    }
 
 
-def last_to_undo(folder: Path, database: Identity) -> Receipt | None:
-    """The newest stamp of `database` that may have reached it and was not undone."""
-    of_database = [r for r in listed(folder) if r.database.rows_key == database.rows_key]
-    undone = {r.undoes for r in of_database if r.state is ReceiptState.VERIFIED}
-    for receipt in reversed(of_database):
-        reached = receipt.state is not ReceiptState.NOT_WRITTEN and receipt.rows_found != receipt.rows_before
-        if receipt.command == "stamp" and reached and receipt.id not in undone:
+def last_to_undo(folder: Path, databases: Iterable[Identity]) -> Receipt | None:
+    """The newest stamp that may have reached one of `databases` and was not undone there."""
+    wanted = {database.rows_key for database in databases}
+    for receipt in reversed(listed(folder)):
+        if receipt.command != "stamp":
+            continue
+        open_ = {part.database.rows_key for part in receipt.parts if part.reached} & wanted
+        if open_ - undone_by(folder, receipt).keys():
             return receipt
     return None
 
 
 def to_json(receipt: Receipt) -> dict[str, Any]:
     """The receipt as it stands in its file."""
-    content = {"format": FORMAT, **asdict(receipt)}
+    content = {"format": FORMAT, **asdict(receipt), "state": receipt.state}
     content["created"] = receipt.created.isoformat()
     del content["path"]
     return content
@@ -195,18 +206,27 @@ def _write(receipt: Receipt) -> None:
 def _from_json(content: dict[str, Any], path: Path) -> Receipt:
     if content.pop("format") != FORMAT:
         raise ValueError("another format")
-    rows = {key: tuple(content[key]) for key in ("rows_before", "rows_after", "sql")}
-    found = content["rows_found"]
+    del content["state"]
     return Receipt(
         **{
             **content,
-            **rows,
-            "rows_found": None if found is None else tuple(found),
             "created": datetime.fromisoformat(content["created"]).astimezone(timezone.utc),
+            "parts": tuple(_part(part) for part in content["parts"]),
+            "path": path,
+        }
+    )
+
+
+def _part(content: dict[str, Any]) -> ReceiptPart:
+    found = content["rows_found"]
+    return ReceiptPart(
+        **{
+            **content,
+            **{key: tuple(content[key]) for key in ("rows_before", "rows_after", "sql")},
+            "rows_found": None if found is None else tuple(found),
             "state": ReceiptState(content["state"]),
             "database": Identity(**content["database"]),
             "skipped": tuple(_revision(revision) for revision in content["skipped"]),
-            "path": path,
         }
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import databases, environment, errors, findings, gate, history, receipts, scripts, seal
+from alembic_rescue import databases, environment, errors, findings, gate, history, receipts, scripts, seal, selection
 from alembic_rescue import path as paths
 from alembic_rescue.environment import Tell, silent
 from alembic_rescue.errors import Refusal
@@ -27,9 +27,11 @@ from alembic_rescue.model import (
     Action,
     Database,
     DatabaseReport,
+    Identity,
     Note,
     Outcome,
     Receipt,
+    ReceiptPart,
     ReceiptState,
     Recommendation,
     Report,
@@ -45,27 +47,28 @@ Confirm = Callable[[Report], bool]
 """Shown the plan before anything is written; only True goes on."""
 
 
-def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True, only: str | None = None) -> Report:
     """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
 
     Writes nothing.
 
     Args:
         replay: False judges without running migration code: every revision is unverifiable.
+        only: the one database that is meant, where env.py visits several: see :mod:`alembic_rescue.selection`.
 
     Raises:
         RescueError: the scripts, env.py or the database cannot be read.
     """
-    graph = project.graph
     parts = []
-    for database, proof in _look(project, partial(_pending, graph), tell, replay=replay):
+    looked, left_out = _look(project, _pending, tell, replay=replay, only=only)
+    for database, proof in looked:
         advice = recommend(proof.revisions, proof.causes)
         part = _diagnosis(project, database, proof, findings.causes(proof.causes), advice)
         parts.append(replace(part, causes=proof.causes))
-    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+    return _diagnosed(project, parts, only, left_out)
 
 
-def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = True, only: str | None = None) -> Report:
     """Hold the revisions at or below the current heads against the catalog: what was stamped but is not there.
 
     Writes nothing.
@@ -73,29 +76,30 @@ def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = Tr
     Raises:
         RescueError: as :func:`diagnose`.
     """
-    graph = project.graph
     parts = []
-    for database, proof in _look(project, partial(_applied, graph), tell, replay=replay):
+    looked, left_out = _look(project, _applied, tell, replay=replay, only=only)
+    for database, proof in looked:
         missing = history.stamped_but_not_there(proof.revisions)
         parts.append(_diagnosis(project, database, proof, missing, history.recommend_for_applied(proof.revisions)))
-    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+    return _diagnosed(project, parts, only, left_out)
 
 
-def locate(project: Project, tell: Tell = silent, *, replay: bool = True) -> Report:
+def locate(project: Project, tell: Tell = silent, *, replay: bool = True, only: str | None = None) -> Report:
     """Which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
 
     Raises:
         RescueError: as :func:`diagnose`.
     """
-    graph = project.graph
     parts = []
-    for database, proof in _look(project, lambda _: paths.pending(graph, ()), tell, replay=replay):
+    looked, left_out = _look(project, _all, tell, replay=replay, only=only)
+    for database, proof in looked:
+        graph = project.graph
         located = history.locate(graph, proof.revisions)
         advice = history.recommend_for_located(graph, located, database.current_heads)
         part = _diagnosis(project, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.
         parts.append(replace(part, located=located, recommendation=advice))
-    return Report("diagnose", Outcome.READY, None, scripts.heads(graph), tuple(parts))
+    return _diagnosed(project, parts, only, left_out)
 
 
 def plan(
@@ -105,6 +109,7 @@ def plan(
     *,
     accept: Sequence[str] = (),
     accept_missing: Sequence[str] = (),
+    only: str | None = None,
 ) -> Report:
     """Everything that :func:`stamp` would check and do.  Writes nothing.
 
@@ -112,6 +117,7 @@ def plan(
         target: a revision, as ``alembic upgrade`` takes it: full or partial id, ``head``, ``+1``, ``branch@head``.
         accept: skipped revisions whose doing cannot be checked and for which a person vouches; ids or partial ids.
         accept_missing: skipped revisions of which something is missing, and a person does without it.
+        only: see :func:`diagnose`; the others are left as they are.
 
     Returns:
         A report whose outcome is READY, NOTHING_TO_DO or REFUSED; in the last case it holds every refusal.
@@ -120,20 +126,18 @@ def plan(
         RescueError: nothing could be planned, because the scripts, env.py or the database cannot be read, or
             because the database takes no writes from this role.
     """
+    looked, left_out = _look(project, _pending, tell, only=only)
     graph = project.graph
     accepted = Acceptance(
         frozenset(scripts.resolved(graph, name) for name in accept),
         frozenset(scripts.resolved(graph, name) for name in accept_missing),
     )
-    looked = _look(project, partial(_pending, graph), tell)
-    seen = [database for database, _ in looked]
-    parts = [_plan_one(project, database, proof, target, accepted) for database, proof in looked]
-    if len(parts) > 1:
-        several = findings.note(errors.SeveralDatabases([database.identity.name for database in seen]))
-        parts = [replace(part, refusals=(*part.refusals, several)) for part in parts]
-    report = Report("plan", _outcome(parts), _target(graph, target, parts), scripts.heads(graph), tuple(parts))
+    parts = _told_apart([_plan_one(project, database, proof, target, accepted) for database, proof in looked])
+    target_ = _target(graph, target, parts)
+    heads = scripts.heads(graph)
+    report = Report("plan", _outcome(parts), target_, heads, tuple(parts), only=only, left_out=left_out)
     if report.outcome is Outcome.READY:
-        _raise_if_not_writable(seen)
+        _raise_if_not_writable(parts)
     return replace(report, fingerprint=seal.fingerprint(seal.parts(report)))
 
 
@@ -146,6 +150,7 @@ def stamp(
     reason: str = "",
     accept: Sequence[str] = (),
     accept_missing: Sequence[str] = (),
+    only: str | None = None,
     sealed: tuple[str, Mapping[str, Any]] | None = None,
     tell: Tell = silent,
 ) -> Report:
@@ -155,7 +160,7 @@ def stamp(
         confirm: is shown the plan, and decides.
         folder: where receipts are kept.
         reason: why, for the receipt.
-        accept, accept_missing: see :func:`plan`; kept in the receipt.
+        accept, accept_missing, only: see :func:`plan`; what was accepted is kept in the receipt.
         sealed: a plan's name and its sealed parts (see :mod:`alembic_rescue.seal`); refuses if anything moved.
 
     Returns:
@@ -166,9 +171,10 @@ def stamp(
         PlanChanged, NotConfirmed, RescueUnderWay, DatabaseMoved, DatabaseChanged: refused later, nothing written.
         ReceiptNotWritten: the receipt cannot be put on disk, nothing written.
         NotVerified: written, but what was read back is not what was expected.
+        HalfWritten: of several databases, some were written; the receipt tells which.
         DatabaseError: see there; nothing written.
     """
-    planned = plan(project, target, tell, accept=accept, accept_missing=accept_missing)
+    planned = plan(project, target, tell, accept=accept, accept_missing=accept_missing, only=only)
     planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
     if sealed is not None:
         seal.check(*sealed, planned)
@@ -178,10 +184,8 @@ def stamp(
         return planned
     if not confirm(planned):
         raise errors.NotConfirmed
-    (part,) = planned.databases
     receipt = carry_out(project, planned, folder, reason=reason, target=target, undoes=None, tell=tell)
-    after = replace(part, database=replace(part.database, current_heads=receipt.rows_after))
-    return replace(planned, outcome=Outcome.STAMPED, databases=(after,), receipt=receipt.path)
+    return _done(planned, Outcome.STAMPED, receipt)
 
 
 def undo(
@@ -191,60 +195,114 @@ def undo(
     confirm: Confirm,
     folder: Path,
     reason: str = "",
+    only: str | None = None,
     tell: Tell = silent,
 ) -> Report:
-    """Put back the rows of the last receipt of this database, or of the one that is `named`.
+    """Put back the rows of the last receipt of what env.py visits, or of the one that is `named`.
+
+    Exactly what the receipt's stamp wrote is taken back, of the databases that `only` leaves.
 
     Returns:
         A report whose outcome is UNDONE.
 
     Raises:
         NoReceipt, BadReceipt, ReceiptIsUndo, ReceiptSpent, ReceiptOfOtherDatabase: there is none to undo.
-        DatabaseMovedOn, NothingStamped: the database does not stand where the receipt left it.
+        DatabaseMovedOn, NothingStamped: a database does not stand where the receipt left it.
         RescueError: as :func:`stamp`.
     """
-    graph = project.graph
-    seen = databases.look(project, tell)
-    if len(seen) > 1:
-        raise errors.SeveralDatabases([database.identity.name for database in seen])
-    (database,) = seen
-    receipt = _receipt_to_undo(folder, named, database)
-    refusals = _other_database(project, database)
-    planned = Report(
-        "undo",
-        Outcome.REFUSED if refusals else Outcome.READY,
-        None,
-        scripts.heads(graph),
-        (_way_back(graph, database, receipt, refusals),),
-        receipt=receipt.path,
-    )
-    if refusals:
+    visited = databases.look(project, tell)
+    seen = _chosen(project, visited, only)
+    receipt = _receipt_to_undo(folder, named, seen)
+    parts = []
+    for database, part in _to_undo(folder, receipt, seen, only):
+        refusals = _other_database(project, database)
+        try:
+            parts.append(_way_back(project.graph, database, receipt, part, refusals))
+        except Refusal as refusal:
+            raise selection.naming(database, refusal) if len(receipt.parts) > 1 else refusal from None
+    if not any(part.stamps for part in parts):
+        one = receipt.parts[0]
+        raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
+    outcome = Outcome.REFUSED if any(part.refusals for part in parts) else Outcome.READY
+    left_out = _left_out(visited, [part.database for part in parts])
+    heads = scripts.heads(project.graph)
+    planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
+    if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
-    _raise_if_not_writable(seen)
+    _raise_if_not_writable(parts)
     if not confirm(planned):
         raise errors.NotConfirmed
     done = carry_out(project, planned, folder, reason=reason, target=receipt.target, undoes=receipt.id, tell=tell)
-    after = replace(planned.databases[0], database=replace(database, current_heads=done.rows_after))
-    return replace(planned, outcome=Outcome.UNDONE, databases=(after,), receipt=done.path)
+    return _done(planned, Outcome.UNDONE, done)
+
+
+def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
+    """The report of what was planned, with the databases as the receipt says that they are now."""
+    now = {part.database.rows_key: part.rows_after for part in receipt.parts}
+    after = (
+        replace(part, database=replace(part.database, current_heads=now[part.database.identity.rows_key]))
+        if part.database.identity.rows_key in now
+        else part
+        for part in planned.databases
+    )
+    return replace(planned, outcome=outcome, databases=tuple(after), receipt=receipt.path)
 
 
 # --- looking -----------------------------------------------------------------------------------------------------
 
 
 def _look(
-    project: Project, choose: Callable[[Database], Sequence[str]], tell: Tell, *, replay: bool = True
-) -> list[tuple[Database, Proof]]:
-    """Look at each database, and hold the revisions that `choose` names for it against its catalog."""
+    project: Project,
+    choose: Callable[[RevisionMap, Database], Sequence[str]],
+    tell: Tell,
+    *,
+    only: str | None,
+    replay: bool = True,
+) -> tuple[list[tuple[Database, Proof]], tuple[Identity, ...]]:
+    """Look at each database that is meant, and hold the revisions that `choose` names for it against its catalog.
+
+    Returns:
+        Those, each once, in the order in which env.py visits them first; and what it visits besides.
+    """
 
     def see(context: MigrationContext, rows: tuple[str, ...]) -> tuple[Database, Proof]:
         database = databases.look_at(context, rows, project.secrets.hide)
-        todo = choose(database)
+        if not selection.may_mean(only, database):
+            return database, Proof((), None, ())
+        todo = choose(project.graph, database)
         ahead = set(todo)
         behind = [revision for revision in _applied(project.graph, database) if revision not in ahead]
         proof = prove(context, project.script, todo, behind=behind if todo else (), run_code=replay)
         return database, without_secrets(proof, project.secrets.hide)
 
-    return environment.look(project, see, tell)
+    looked = environment.look(project, see, tell)
+    visited = [database for database, _ in looked]
+    proofs = {database.identity.rows_key: proof for database, proof in reversed(looked)}
+    chosen = _chosen(project, visited, only)
+    return [(one, proofs[one.identity.rows_key]) for one in chosen], _left_out(visited, chosen)
+
+
+def _chosen(project: Project, visited: Sequence[Database], only: str | None) -> list[Database]:
+    """The databases that are meant, each once.
+
+    Raises:
+        SeveralDatabases, NoSuchDatabase, AmbiguousDatabase: see there.
+    """
+    first: dict[tuple[str, str], Database] = {}
+    for database in visited:
+        if project.url is not None and database.identity.rows_key in first:
+            raise errors.SeveralDatabases(database.identity.sentence)
+        first.setdefault(database.identity.rows_key, database)
+    return selection.chosen(list(first.values()), only)
+
+
+def _left_out(visited: Sequence[Database], chosen: Sequence[Database]) -> tuple[Identity, ...]:
+    keys = {database.identity.rows_key for database in chosen}
+    return tuple(database.identity for database in visited if database.identity.rows_key not in keys)
+
+
+def _all(graph: RevisionMap, _: Database) -> tuple[str, ...]:
+    return paths.pending(graph, ())
 
 
 def _pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
@@ -257,6 +315,28 @@ def _applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
     unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
     return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.current_heads))
+
+
+def _diagnosed(
+    project: Project, parts: Sequence[DatabaseReport], only: str | None, left_out: tuple[Identity, ...]
+) -> Report:
+    told, heads = tuple(_told_apart(parts)), scripts.heads(project.graph)
+    return Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=left_out)
+
+
+def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
+    """Where there are several databases, each refusal names its own."""
+    if len(parts) == 1:
+        return list(parts)
+    return [
+        replace(
+            part,
+            refusals=tuple(
+                replace(note, message=f"{selection.told(part.database)}: {note.message}") for note in part.refusals
+            ),
+        )
+        for part in parts
+    ]
 
 
 def _diagnosis(
@@ -291,9 +371,9 @@ def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tupl
     )
 
 
-def _raise_if_not_writable(seen: Sequence[Database]) -> None:
-    for database in seen:
-        if error := findings.hindrance(database):
+def _raise_if_not_writable(parts: Sequence[DatabaseReport]) -> None:
+    for part in parts:
+        if part.stamps and (error := findings.hindrance(part.database)):
             raise error
 
 
@@ -362,40 +442,59 @@ def _refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:
 # --- going back --------------------------------------------------------------------------------------------------
 
 
-def _receipt_to_undo(folder: Path, named: str | None, database: Database) -> Receipt:
-    if named is not None:
-        receipt = receipts.find(folder, named)
-        if receipt.command == "undo":
-            raise errors.ReceiptIsUndo(receipt.id)
-        if receipt.database.rows_key != database.identity.rows_key:
-            raise errors.ReceiptOfOtherDatabase(receipt.id, receipt.database.name, database.identity.name)
-        if by := receipts.undone_by(folder, receipt):
-            raise errors.ReceiptSpent(receipt.id, by.id)
-        return receipt
-    found = receipts.last_to_undo(folder, database.identity)
-    if found is None:
-        raise errors.NoReceipt(f"of a stamp of {database.identity.name} that could be undone", str(folder))
-    return found
+def _receipt_to_undo(folder: Path, named: str | None, seen: Sequence[Database]) -> Receipt:
+    identities = [database.identity for database in seen]
+    if named is None:
+        found = receipts.last_to_undo(folder, identities)
+        if found is None:
+            names = errors.listed(dict.fromkeys(identity.name for identity in identities))
+            raise errors.NoReceipt(f"of a stamp of {names} that could be undone", str(folder))
+        return found
+    receipt = receipts.find(folder, named)
+    if receipt.command == "undo":
+        raise errors.ReceiptIsUndo(receipt.id)
+    return receipt
 
 
-def _way_back(graph: RevisionMap, database: Database, receipt: Receipt, refusals: tuple[Note, ...]) -> DatabaseReport:
-    now, before, after = set(database.current_heads), set(receipt.rows_before), set(receipt.rows_after)
+def _to_undo(
+    folder: Path, receipt: Receipt, seen: Sequence[Database], only: str | None
+) -> list[tuple[Database, ReceiptPart]]:
+    """What the receipt's stamp wrote and nobody took back yet, each with its database as it is now."""
+    here = {database.identity.rows_key: database for database in seen}
+    undone = receipts.undone_by(folder, receipt)
+    if all(part.database.rows_key in undone for part in receipt.parts if part.reached) and undone:
+        raise errors.ReceiptSpent(receipt.id, next(iter(undone.values())).id)
+    missing = [part.database.name for part in receipt.parts if part.database.rows_key not in here]
+    if len(missing) == len(receipt.parts) or (missing and only is None):
+        raise errors.ReceiptOfOtherDatabase(receipt.id, missing[0], errors.listed(d.identity.name for d in seen))
+    parts = [part for part in receipt.parts if part.database.rows_key in here.keys() - undone.keys()]
+    reached = [part for part in parts if part.reached]
+    return [(here[part.database.rows_key], part) for part in reached or parts]
+
+
+def _way_back(
+    graph: RevisionMap, database: Database, receipt: Receipt, part: ReceiptPart, refusals: tuple[Note, ...]
+) -> DatabaseReport:
+    now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
     # A stamp that broke off between two statements leaves rows of both.
-    broke_off = receipt.state is not ReceiptState.VERIFIED and now <= before | after
-    as_read_back = receipt.rows_found is not None and now == set(receipt.rows_found)
-    if now == before or receipt.state is ReceiptState.NOT_WRITTEN:
-        raise errors.NothingStamped(receipt.id, receipt.rows_before, sorted(now))
-    if now != after and not broke_off and not as_read_back:
-        raise errors.DatabaseMovedOn(receipt.rows_after, sorted(now))
-    back = receipts.way_back(receipt.rows_before, receipt.rows_after, database.current_heads)
+    broke_off = part.state is not ReceiptState.VERIFIED and now <= before | after
+    as_read_back = part.rows_found is not None and now == set(part.rows_found)
+    untouched = now == before or part.state is ReceiptState.NOT_WRITTEN
+    if untouched and len(receipt.parts) == 1:
+        raise errors.NothingStamped(receipt.id, part.rows_before, sorted(now))
+    if not untouched and now != after and not broke_off and not as_read_back:
+        raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
+    back = database.current_heads
+    if not untouched:
+        back = receipts.way_back(part.rows_before, part.rows_after, database.current_heads)
     for row in back:
         if not scripts.has(graph, row):
             raise errors.UnknownRevision(row)
     return DatabaseReport(
         database=database,
-        revisions=receipt.skipped,
+        revisions=part.skipped,
         heads_after=back,
-        stamps=paths.find_stamps(graph, database.current_heads, back),
+        stamps=paths.find_stamps(graph, database.current_heads, back) if not untouched else (),
         pending_after=paths.pending(graph, back),
         refusals=refusals,
         findings=findings.of(database),

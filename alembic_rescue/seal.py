@@ -27,6 +27,7 @@ def parts(report: Report) -> dict[str, Any]:
     """What a plan stands for, by parts, as JSON values."""
     return {
         "target": list(report.target.revisions) if report.target else None,
+        "only": report.only,
         "script_heads": list(report.script_heads),
         "databases": [
             {

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from alembic_rescue import catalog
-from alembic_rescue.footprint import keyword_arguments, replay
+from alembic_rescue.environment import keyword_arguments
+from alembic_rescue.footprint import replay
 from alembic_rescue.model import Verdict
 from alembic_rescue.model_evidence import Footprint, Presence, Proof
 from tests import proving

@@ -38,7 +38,7 @@ def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, 
     assert stamped.status == 0, stamped.stderr
     assert database.versions() == [INVOICES]
     receipt = json.loads(orders.receipts[-1].read_text())
-    kept = {found["revision"]: (found["verdict"], found["accepted"]) for found in receipt["skipped"]}
+    kept = {found["revision"]: (found["verdict"], found["accepted"]) for found in receipt["parts"][0]["skipped"]}
     assert kept == {ORDERS: ("applied", False), MARKED: ("unverifiable", True), INVOICES: ("applied", False)}
     assert receipt["reason"] == "orders were marked by hand"
 
@@ -81,7 +81,8 @@ def test_what_is_missing_needs_the_other_flag(orders, database):
         (INVOICES, "partial", True),
     ]
     assert orders.rescue("stamp", "head", "--yes", *accepted, "--accept-missing", INVOICES).status == 0
-    (kept,) = [r for r in json.loads(orders.receipts[-1].read_text())["skipped"] if r["revision"] == INVOICES]
+    (part,) = json.loads(orders.receipts[-1].read_text())["parts"]
+    (kept,) = [revision for revision in part["skipped"] if revision["revision"] == INVOICES]
     assert [found["name"] for found in kept["objects"]] == ["public.ix_invoices_order_id"]
 
 

@@ -101,7 +101,7 @@ def test_a_stamp_names_its_receipt_and_where_the_database_stands(linear):
     assert stamped["databases"][0]["current_heads"] == ["aaaa0005"]
     listed = linear.rescue_json("receipts")["receipts"]
     assert [receipt["path"] for receipt in listed] == [stamped["receipt"]]
-    assert listed[0]["rows_before"] == ["aaaa0001"]
+    assert listed[0]["parts"][0]["rows_before"] == ["aaaa0001"]
 
 
 def test_a_refusal_has_its_words_and_what_was_known(linear):

@@ -68,20 +68,21 @@ def test_a_receipt_tells_what_was_what_is_and_how_to_go_back(linear):
     assert ran.status == 0, ran.everything
     (file,) = linear.receipts
     kept = content(file)
-    assert kept["format"] == 1
+    assert kept["format"] == 2
     assert kept["id"] == file.stem
     assert kept["command"] == "stamp"
     assert kept["state"] == "verified"
     assert kept["target"] == "aaaa0003"
     assert kept["reason"] == "stuck since the deployment of Friday"
-    assert (kept["rows_before"], kept["rows_after"], kept["rows_found"]) == (["aaaa0001"], ["aaaa0003"], ["aaaa0003"])
-    assert [revision["revision"] for revision in kept["skipped"]] == ["aaaa0002", "aaaa0003"]
-    assert all(revision["content"].startswith("sha256:") for revision in kept["skipped"])
-    assert kept["database"]["database"] == linear.database.name
-    assert kept["database"]["version_table"] == "alembic_version"
+    (part,) = kept["parts"]
+    assert (part["rows_before"], part["rows_after"], part["rows_found"]) == (["aaaa0001"], ["aaaa0003"], ["aaaa0003"])
+    assert [revision["revision"] for revision in part["skipped"]] == ["aaaa0002", "aaaa0003"]
+    assert all(revision["content"].startswith("sha256:") for revision in part["skipped"])
+    assert part["database"]["database"] == linear.database.name
+    assert part["database"]["version_table"] == "alembic_version"
     assert kept["undoes"] is None
     assert str(file) in ran.stdout
-    assert kept["sql"][0] in ran.stdout
+    assert part["sql"][0] in ran.stdout
 
 
 def test_only_the_user_can_read_a_receipt_whatever_the_umask(linear):
@@ -113,15 +114,17 @@ def test_the_receipt_is_on_disk_before_the_write_and_completed_after_it(linear):
     with held_up(linear) as (process, release):
         (file,) = linear.receipts
         begun = content(file)
-        assert (begun["state"], begun["rows_found"]) == ("begun", None)
-        assert begun["sql"] == [
+        (part,) = begun["parts"]
+        assert (begun["state"], part["state"], part["rows_found"]) == ("begun", "begun", None)
+        assert part["sql"] == [
             "UPDATE public.alembic_version SET version_num = 'aaaa0001' WHERE version_num = 'aaaa0003';"
         ]
         assert linear.database.versions() == ["aaaa0001"]
         release()
         _, told = process.communicate(timeout=30)
         assert process.returncode == 0, told
-        assert content(file) == {**begun, "state": "verified", "rows_found": ["aaaa0003"]}
+        completed = {**part, "state": "verified", "rows_found": ["aaaa0003"]}
+        assert content(file) == {**begun, "state": "verified", "parts": [completed]}
         assert [path.name for path in file.parent.iterdir()] == [file.name], "no other file is left"
 
 
@@ -170,7 +173,7 @@ def test_a_stamp_that_did_not_get_its_lock_leaves_a_receipt_that_says_so_and_tha
         somebody.cursor().execute("SELECT * FROM alembic_version FOR UPDATE")
         assert linear.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "0.2").status == 4
     kept = content(linear.receipts[-1])
-    assert (kept["state"], kept["rows_found"]) == ("not-written", ["aaaa0002"])
+    assert (kept["state"], kept["parts"][0]["rows_found"]) == ("not-written", ["aaaa0002"])
     assert linear.rescue("undo", "--yes").status == 0
     assert linear.database.versions() == ["aaaa0001"]
 
@@ -234,11 +237,11 @@ def test_the_sql_of_a_receipt_puts_the_rows_back_as_it_stands(project, database,
     name, rows, target = BY_HAND[case]
     database.stand_at(*rows)
     receipt = stamped(project(name, database), target)
-    assert database.versions() == list(receipt.rows_after) != rows
+    assert database.versions() == list(receipt.parts[0].rows_after) != rows
     with contextlib.closing(psycopg2.connect(database.dsn)) as connection:
         connection.autocommit = True  # as psql: the statements themselves say where a transaction begins
         with connection.cursor() as cursor:
-            for statement in receipt.sql:
+            for statement in receipt.parts[0].sql:
                 cursor.execute(statement)
     assert database.versions() == rows
 
@@ -252,17 +255,18 @@ def test_undo_puts_the_rows_back_and_its_own_sql_takes_that_back(project, databa
     undo = undone(copied)
     assert database.versions() == rows
     assert undo.undoes == receipt.id
-    assert (undo.rows_before, undo.rows_after) == (receipt.rows_after, receipt.rows_before)
-    database.run("; ".join(statement.rstrip(";") for statement in undo.sql))
-    assert database.versions() == list(receipt.rows_after)
+    there, back = receipt.parts[0], undo.parts[0]
+    assert (back.rows_before, back.rows_after) == (there.rows_after, there.rows_before)
+    database.run("; ".join(statement.rstrip(";") for statement in back.sql))
+    assert database.versions() == list(there.rows_after)
 
 
 def test_several_statements_by_hand_are_one_transaction(project, database):
     database.stand_at("aaaa0001", "bbbb0001")
-    receipt = stamped(project("two_branches", database), "cccc0001")
-    assert receipt.sql[0] == "BEGIN;"
-    assert receipt.sql[-1] == "COMMIT;"
-    assert len(receipt.sql) == 5
+    (part,) = stamped(project("two_branches", database), "cccc0001").parts
+    assert part.sql[0] == "BEGIN;"
+    assert part.sql[-1] == "COMMIT;"
+    assert len(part.sql) == 5
 
 
 # --- the list ----------------------------------------------------------------------------------------------------
@@ -316,8 +320,11 @@ def test_files_that_are_no_receipts_are_passed_over(linear):
     (folder / "list.json").write_text("[1, 2]")
     (folder / "number.json").write_text("7")
     (folder / "other.json").write_text('{"format": 1, "name": "something else"}')
-    (folder / "newer.json").write_text(json.dumps({**kept, "format": 2}))
-    (folder / "less.json").write_text(json.dumps({key: value for key, value in kept.items() if key != "rows_before"}))
+    (folder / "newer.json").write_text(json.dumps({**kept, "format": 3}))
+    (folder / "less.json").write_text(json.dumps({key: value for key, value in kept.items() if key != "parts"}))
+    (part,) = kept["parts"]
+    del part["rows_before"]
+    (folder / "lesser.json").write_text(json.dumps({**kept, "parts": [part]}))
     (folder / "undated.json").write_text(json.dumps({**kept, "created": "yesterday"}))
     (folder / "binary.json").write_bytes(b"\xff\xfe\x00")
     (folder / "folder.json").mkdir()
@@ -491,7 +498,7 @@ def test_once_migrations_ran_a_stamp_is_not_undone(linear):
 
 def test_what_was_put_back_by_hand_is_not_put_back_again(linear):
     receipt = stamped(linear, "aaaa0003")
-    linear.database.run(receipt.sql[0])
+    linear.database.run(receipt.parts[0].sql[0])
     told = refused(linear, "undo", "--yes")
     assert f"error[nothing-stamped]: the stamp of receipt {receipt.id} did not reach the database" in told
     assert "it stands at aaaa0001, as before" in told

@@ -90,7 +90,7 @@ def test_which_database_it_is_stands_in_plan_question_receipt_and_json(project, 
             assert line in terminal.text
         terminal.type("y\n")
         assert terminal.end() == 0
-    assert identity.items() <= json.loads(linear.receipts[0].read_text())["database"].items()
+    assert identity.items() <= json.loads(linear.receipts[0].read_text())["parts"][0]["database"].items()
 
 
 def test_where_the_driver_went_is_shown_whatever_led_it_there(project, chosen):

@@ -53,26 +53,12 @@ def replay(
 
     Args:
         context: as env.py configured it; its session must be read-only.
-        kw: what env.py gives to ``run_migrations(**kw)``; see :func:`keyword_arguments`.
+        kw: what env.py gives to ``run_migrations(**kw)``; see :func:`alembic_rescue.environment.keyword_arguments`.
         seconds: the time limit for each revision.
         home: the schema in which the session creates.
     """
     still = _still(context)
     return tuple(_replay_one(still, script, revision, kw, seconds, home) for revision in revisions)
-
-
-def keyword_arguments() -> dict[str, Any]:
-    """The ``**kw`` of the ``run_migrations(**kw)`` that called the ``fn`` of the environment, from within that `fn`.
-
-    Read from that call's frame: Alembic hands them to a step's ``migration_fn`` only, after which it would write the
-    version table.  Empty outside of such a call.
-    """
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code is MigrationContext.run_migrations.__code__:
-            return dict(frame.f_locals["kw"])
-        frame = frame.f_back
-    return {}
 
 
 def _replay_one(

@@ -27,6 +27,8 @@ def document(report: Report) -> dict[str, Any]:
         "target": target and {"revision": one or target.asked, "revisions": list(target.revisions), "doc": target.doc},
         "script_heads": list(report.script_heads),
         "databases": [_database(part) for part in report.databases],
+        "only": report.only,
+        "left_out": [asdict(identity) for identity in report.left_out],
         "fingerprint": report.fingerprint,
         "reason": report.reason,
         "receipt": str(report.receipt) if report.receipt else None,
@@ -75,6 +77,7 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
     database, identity = part.database, part.database.identity
     return {
         **asdict(identity),
+        "called": list(database.called),
         "version_table_exists": database.version_table_exists,
         "current_heads": list(database.current_heads),
         "heads_after": list(part.heads_after),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
-from alembic_rescue.errors import LockTimeout, PlanRefused, RescueError, listed, rows
+from alembic_rescue.errors import LockTimeout, PlanRefused, RescueError, listed, rows, some
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
 from alembic_rescue.report import evidence
 from alembic_rescue.report.page import Page, columns, count
@@ -20,7 +20,8 @@ _WIDE_ENOUGH_FOR_RECEIPTS = 100
 def diagnosis(report: Report, *, width: int, color: bool) -> str:
     """The text of ``diagnose``."""
     page = Page(width, color=color)
-    for part in report.databases:
+    for number, part in enumerate(report.databases):
+        _rule(page, report, number)
         _where(page, report, part)
         if part.revisions:
             page.line()
@@ -45,13 +46,15 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
                 f": {advice.reason}.",
             )
         )
+    _left_out(page, report)
     return page.text()
 
 
 def plan(report: Report, *, width: int, color: bool) -> str:
     """The text of ``plan``, also shown before ``stamp`` and ``undo`` ask."""
     page = Page(width, color=color)
-    for part in report.databases:
+    for number, part in enumerate(report.databases):
+        _rule(page, report, number)
         _where(page, report, part)
         if report.target is not None:
             page.line(_fact("Target", _target(report)))
@@ -63,8 +66,11 @@ def plan(report: Report, *, width: int, color: bool) -> str:
             page.line()
             page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
             page.line(_fact("Then", _pending(part.pending_after)))
+        elif len(report.databases) > 1 and not part.refusals:
+            page.line(_fact("Change", "none, it stands there already"))
         _blockers(page, part.database.blockers)
         _notes(page, part.findings)
+    _left_out(page, report)
     page.line()
     page.line(_closing(report))
     return page.text()
@@ -74,30 +80,36 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
     """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
     page = Page(width, color=color)
     page.line()
-    (part,) = report.databases
-    identity = part.database.identity
     undone = report.outcome is Outcome.UNDONE
-    page.line(
-        Text.assemble(
-            ("Undone" if undone else "Stamped", "bold green"),
-            f" and verified on a new connection: {identity.table} in {identity.name} stands at "
-            f"{rows(part.heads_after)} (before: {rows(receipt.rows_before)}).",
+    after = {part.database.identity.rows_key: part for part in report.databases}
+    written = [(part, after[part.database.rows_key]) for part in receipt.parts]
+    for kept, part in written:
+        page.line(
+            Text.assemble(
+                ("Undone" if undone else "Stamped", "bold green"),
+                f" and verified on a new connection: {kept.database.sentence} stands at "
+                f"{rows(part.heads_after)} (before: {rows(kept.rows_before)}).",
+            )
         )
-    )
     page.line()
     page.line("What to do next", "bold")
+    pending = {part.pending_after: part for _, part in written}
     if undone:
-        page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
-    elif part.pending_after:
+        for part in pending.values():
+            page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
+    elif any(pending):
         page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
-        page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
+        for part in pending.values():
+            page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
     else:
         page.indented("1. Redeploy. Nothing is pending: the database stands at the latest revision.")
     if not undone:
         page.indented("2. To take it back, as long as no migration ran since: alembic-rescue undo")
     page.line()
     page.line(_fact("Receipt", str(receipt.path)))
-    page.line(_fact("By hand", " ".join(receipt.sql)))
+    for kept, _ in written:
+        place = f"in {kept.database.name}: " if len(written) > 1 else ""
+        page.line(_fact("By hand", place + " ".join(kept.sql)))
     return page.text()
 
 
@@ -111,13 +123,14 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
     lines = [
         (
             receipt.id,
-            receipt.database.name,
-            rows(receipt.rows_before),
-            rows(receipt.rows_after),
-            receipt.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
+            part.database.sentence if len(receipt.parts) > 1 else part.database.name,
+            rows(part.rows_before),
+            rows(part.rows_after),
+            part.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
             receipt.reason,
         )
         for receipt in found
+        for part in receipt.parts
     ]
     if width < _WIDE_ENOUGH_FOR_RECEIPTS:
         for line in lines:
@@ -146,9 +159,30 @@ def failure(error: RescueError, *, width: int, color: bool) -> str:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
+def _left_out(page: Page, report: Report) -> None:
+    if report.left_out:
+        page.line()
+        others = "another one" if len(report.left_out) == 1 else f"{len(report.left_out)} others"
+        page.line(
+            _fact(
+                "Left out",
+                f"{others} that env.py visits: {some((one.sentence for one in report.left_out), verb=False)}",
+            )
+        )
+
+
+def _rule(page: Page, report: Report, number: int) -> None:
+    """Between two databases, where there are several."""
+    if len(report.databases) > 1:
+        if number:
+            page.line()
+        page.line(f"{number + 1} of {len(report.databases)}", "dim")
+
+
 def _where(page: Page, report: Report, part: DatabaseReport) -> None:
     identity = part.database.identity
-    page.line(_fact("Database", identity.name, style="bold"))
+    called = f" ({listed(part.database.called)})" if part.database.called else ""
+    page.line(_fact("Database", identity.name + called, style="bold"))
     page.line(_fact("URL", identity.url))
     page.line(_fact("Server", _server(identity)))
     page.line(_fact("Version", f"{identity.table}: {_current(part)}"))
@@ -238,8 +272,9 @@ def _closing(report: Report) -> Text:
             return Text.assemble(("Nothing to do", "bold green"), ": the database stands there already.")
         case _ if report.command == "plan":
             asked = report.target.asked if report.target else ""
+            only = f" --only {report.only}" if report.only else ""
             return Text.assemble(
-                ("Ready", "bold green"), f". Nothing was written. To do it: alembic-rescue stamp {asked}"
+                ("Ready", "bold green"), f". Nothing was written. To do it: alembic-rescue stamp {asked}{only}"
             )
         case _:
             return Text("Nothing was written yet.")

@@ -1,0 +1,53 @@
+"""Which of the databases that env.py visits are meant: all, or the one that ``--only`` names.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alembic_rescue import errors
+from alembic_rescue.errors import RescueError
+from alembic_rescue.model import Database
+
+
+def chosen(visited: Sequence[Database], only: str | None) -> list[Database]:
+    """Those of `visited` that `only` means, in their order: all where it is None, otherwise one.
+
+    A name counts before a part of a URL: ``shop`` is the database of that name, although the URL of ``shop_archive``
+    has it too.
+
+    Raises:
+        NoSuchDatabase, AmbiguousDatabase: it fits none, or several.
+    """
+    if only is None:
+        return list(visited)
+    named = [database for database in visited if only in names(database)]
+    fitting = named or [database for database in visited if only in database.identity.url]
+    if not fitting:
+        raise errors.NoSuchDatabase(only, [told(database) for database in visited])
+    if len(fitting) > 1:
+        raise errors.AmbiguousDatabase(only, [told(database) for database in fitting])
+    return fitting
+
+
+def may_mean(only: str | None, database: Database) -> bool:
+    """Whether `only` can come to mean this one, whatever else env.py visits."""
+    return only is None or only in names(database) or only in database.identity.url
+
+
+def names(database: Database) -> set[str]:
+    """What a person may call it: the database's name, the schema's, the version table's, and what env.py calls it."""
+    identity = database.identity
+    known = {identity.database, identity.schema, identity.version_table, identity.table, *database.called}
+    return {name for name in known if name}
+
+
+def naming(database: Database, error: RescueError) -> RescueError:
+    """The error, told of which database it is."""
+    error.message = f"{told(database)}: {error.message}"
+    return error
+
+
+def told(database: Database) -> str:
+    """It and no other one, in a sentence: ``tenant_a.alembic_version in shop at db.example.org:5432``."""
+    called = f" ({', '.join(database.called)})" if database.called else ""
+    return f"{database.identity.sentence}{called}"

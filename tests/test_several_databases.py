@@ -1,0 +1,283 @@
+"""Several databases or schemas in one env.py: one plan, all or nothing, and what broke off half-way is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from psycopg2 import errors as pg
+
+from tests import servers
+from tests.conftest import Database, ProjectCopy
+from tests.writing import write_env
+
+TENANTS = ("blue", "green", "red")
+ROLE = servers.ROLE
+
+
+@pytest.fixture
+def tenants(project: Callable[..., ProjectCopy], database: Database) -> ProjectCopy:
+    """The chain of five in three schemas of one database, each with the tables of aaaa0003, stamped aaaa0001."""
+    copied = project("linear", database)
+    write_env(
+        copied,
+        body=f"""
+for tenant in {TENANTS!r}:
+    with engine.connect() as connection:
+        connection.execute(text(f"SET search_path TO {{tenant}}"))
+        connection.commit()
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+""",
+    )
+    for tenant in TENANTS:
+        database.run(f"CREATE SCHEMA {tenant}")
+    assert copied.alembic("upgrade", "aaaa0003").status == 0
+    for tenant in TENANTS:
+        database.run(f"UPDATE {tenant}.alembic_version SET version_num = 'aaaa0001'")
+    return copied
+
+
+def rows(project: ProjectCopy) -> dict[str, list[str]]:
+    """Where each tenant stands."""
+    return {tenant: project.database.versions(f"{tenant}.alembic_version") for tenant in TENANTS}
+
+
+def at(blue: str, green: str, red: str) -> dict[str, list[str]]:
+    return {"blue": [blue], "green": [green], "red": [red]}
+
+
+# --- one plan ----------------------------------------------------------------------------------------------------
+
+
+def test_one_plan_has_a_part_for_each_and_one_stamp_and_undo_do_them_all(tenants):
+    planned = tenants.rescue_json("plan", "aaaa0003")
+    assert planned["outcome"] == "ready"
+    assert [part["version_table_found_in"] for part in planned["databases"]] == list(TENANTS)
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 0, ran.everything
+    assert "1 of 3" in ran.stderr
+    assert "3 of 3" in ran.stderr
+    name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
+    for tenant in TENANTS:
+        told = f"{tenant}.alembic_version in {name} stands at aaaa0003 (before: aaaa0001)"
+        assert f"Stamped and verified on a new connection: {told}" in ran.stdout
+        assert f"UPDATE {tenant}.alembic_version SET version_num = 'aaaa0001'" in ran.stdout
+    assert rows(tenants) == at("aaaa0003", "aaaa0003", "aaaa0003")
+    (receipt,) = tenants.receipts
+    assert [part["state"] for part in json.loads(receipt.read_text())["parts"]] == ["verified"] * 3
+    assert tenants.alembic("current").stdout.count("aaaa0003") == 3
+
+    assert tenants.rescue("undo", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+    again = tenants.rescue("undo", "--yes")
+    assert again.status == 3
+    assert "error[no-receipt]: no receipt of a stamp of" in again.stderr
+
+
+def test_each_goes_from_where_it_stands_and_who_stands_there_already_is_left(tenants):
+    tenants.database.run("UPDATE green.alembic_version SET version_num = 'aaaa0003'")
+    tenants.database.run("UPDATE red.alembic_version SET version_num = 'aaaa0002'")
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 0, ran.everything
+    assert "Change   none, it stands there already" in ran.stderr
+    (receipt,) = tenants.receipts
+    parts = json.loads(receipt.read_text())["parts"]
+    assert [(part["database"]["version_table_found_in"], part["rows_before"]) for part in parts] == [
+        ("blue", ["aaaa0001"]),
+        ("red", ["aaaa0002"]),
+    ]
+    assert tenants.rescue("undo", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0003", "aaaa0002")
+
+
+def test_where_one_is_not_ready_none_is_stamped_and_the_refusal_names_it(tenants):
+    parcels = 'from alembic import op\nimport sqlalchemy as sa\nrevision, down_revision = "aaaa0003", "aaaa0002"\n'
+    parcels += 'def upgrade():\n    op.create_table("parcels", sa.Column("id", sa.Integer, primary_key=True))\n'
+    (tenants.root / "alembic" / "versions" / "0003_step_3.py").write_text(parcels)
+    for tenant in ("blue", "red"):
+        tenants.database.run(f"CREATE TABLE {tenant}.parcels (id serial PRIMARY KEY)")
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 3
+    assert "error[revision-not-applied]: green.alembic_version in" in ran.stderr
+    assert "blue.alembic_version in" not in ran.stderr.split("error[")[-1]
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+    assert tenants.receipts == []
+
+
+def test_where_all_stand_there_already_there_is_nothing_to_do(tenants):
+    assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
+    again = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert again.status == 0
+    assert "Nothing to do" in again.stdout
+    assert len(tenants.receipts) == 1
+
+
+# --- one of them -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("only", ["green", "green.alembic_version"])
+def test_only_restricts_to_one_and_leaves_the_rows_of_the_others(tenants, only):
+    planned = tenants.rescue("plan", "aaaa0003", "--only", only)
+    assert planned.status == 0
+    assert f"alembic-rescue stamp aaaa0003 --only {only}" in planned.stdout
+    assert tenants.rescue("stamp", "aaaa0003", "--only", only, "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0003", "aaaa0001")
+    assert len(tenants.rescue_json("diagnose", "--only", only)["databases"]) == 1
+    assert tenants.rescue("undo", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+
+def test_only_takes_a_part_of_the_url_where_it_is_no_name(tenants):
+    with_one = tenants.rescue_json("plan", "aaaa0003", "--only", f":{tenants.database.server.port}/")
+    assert with_one["error"]["code"] == "ambiguous-database"
+    write_env(tenants, connected='connection.execute(text("SET search_path TO red"))\nconnection.commit()')
+    with_one = tenants.rescue_json("plan", "aaaa0003", "--only", f":{tenants.database.server.port}/")
+    assert [part["version_table_found_in"] for part in with_one["databases"]] == ["red"]
+
+
+def test_only_must_fit_one(tenants):
+    none = tenants.rescue("plan", "aaaa0003", "--only", "yellow")
+    assert none.status == 2
+    assert "error[no-such-database]: --only yellow fits none of the databases that env.py visits: " in none.stderr
+    assert "blue.alembic_version in" in none.stderr
+    assert "help: name one of them by its database, schema, version table, or a part of its URL" in none.stderr
+    several = tenants.rescue("stamp", "aaaa0003", "--only", "alembic_version", "--yes")
+    assert several.status == 2
+    assert "error[ambiguous-database]: --only alembic_version fits 3 of the databases that env.py visits" in (
+        several.stderr
+    )
+    assert "help: name the one by its database, schema, version table (schema.table), or more of its URL" in (
+        several.stderr
+    )
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+
+def test_only_is_kept_in_a_sealed_plan(tenants):
+    assert tenants.rescue("plan", "aaaa0003", "--only", "red", "--out", "plan.json").status == 0
+    ran = tenants.rescue("stamp", "--plan", "plan.json", "--yes")
+    assert ran.status == 0, ran.everything
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0003")
+
+
+def test_one_of_several_can_be_undone_alone_and_the_rest_after_it(tenants):
+    assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
+    assert tenants.rescue("undo", "--only", "blue", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0003", "aaaa0003")
+    assert tenants.rescue("undo", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+
+def test_where_one_moved_on_nothing_is_undone_but_the_others_can_be(tenants):
+    assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
+    tenants.database.run("UPDATE red.alembic_version SET version_num = 'aaaa0004'")
+    ran = tenants.rescue("undo", "--yes")
+    assert ran.status == 3
+    assert "error[database-moved-on]: red.alembic_version in" in ran.stderr
+    assert rows(tenants) == at("aaaa0003", "aaaa0003", "aaaa0004")
+    assert tenants.rescue("undo", "--only", "green", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0004")
+
+
+def test_url_cannot_stand_for_several_databases(project, database):
+    copied = project("linear", database)
+    write_env(
+        copied,
+        body="""
+for name in ("one", "two"):
+    with create_engine(f"postgresql+psycopg2://nobody@127.0.0.1:1/{name}").connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+""",
+    )
+    database.stand_at("aaaa0001")
+    ran = copied.rescue("--url", database.url, "plan", "aaaa0002")
+    assert ran.status == 2
+    assert (
+        "error[several-databases]: env.py opens several databases, and --url leads each of them to the same rows"
+        in (ran.stderr)
+    )
+    assert "help: leave --url away, and name one of env.py's own databases with --only" in ran.stderr
+
+
+# --- half-way ----------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_half_way_says_which_are_stamped_and_undo_takes_back_exactly_those(tenants):
+    """A trigger of green's refuses the write: blue is stamped by then, and red is not come to."""
+    tenants.database.run(
+        "CREATE FUNCTION green.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$; "
+        "CREATE TRIGGER refuse BEFORE UPDATE ON green.alembic_version FOR EACH ROW EXECUTE FUNCTION green.refuse()"
+    )
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 5
+    assert "error[half-written]: it broke off half-way (" in ran.stderr
+    assert "not today" in ran.stderr
+    name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
+    assert f"written and verified: blue.alembic_version in {name}; " in ran.stderr
+    assert f"not written: green.alembic_version in {name} and red.alembic_version in {name}" in ran.stderr
+    assert "help: mend the cause and run the same command again" in ran.stderr
+    (receipt,) = tenants.receipts
+    assert f"take back exactly what was written: alembic-rescue undo {receipt.stem}" in ran.stderr
+    assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0001")
+    states = [part["state"] for part in json.loads(receipt.read_text())["parts"]]
+    assert states == ["verified", "not-written", "not-written"]
+
+    assert tenants.rescue("undo", receipt.stem, "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+
+def test_after_a_failure_half_way_the_same_command_goes_on(tenants):
+    with tenants.database.session() as somebody:
+        somebody.cursor().execute("SELECT * FROM green.alembic_version FOR UPDATE")
+        ran = tenants.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "0.3")
+    assert ran.status == 5
+    assert "error[half-written]" in ran.stderr
+    assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0001")
+    assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0003", "aaaa0003", "aaaa0003")
+
+
+def test_an_env_py_that_swallows_the_failure_of_one_is_not_let_on_to_the_next(tenants):
+    env = tenants.root / "alembic" / "env.py"
+    lines = env.read_text().split("for tenant in")
+    body = "".join(f"    {line}\n" for line in ("for tenant in" + lines[1]).splitlines()[1:])
+    loop = ("for tenant in" + lines[1]).splitlines()[0]
+    env.write_text(f"{lines[0]}{loop}\n    try:\n{body}    except Exception as error:\n        print(error)\n")
+    with tenants.database.session() as somebody:
+        somebody.cursor().execute("SELECT * FROM green.alembic_version FOR UPDATE")
+        ran = tenants.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "0.3")
+    assert ran.status == 5
+    assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0001")
+
+
+def test_one_that_takes_no_writes_is_known_before_the_first_is_written(tenants):
+    tenants.database.run(f"REVOKE UPDATE ON red.alembic_version FROM {ROLE}")
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 4
+    assert "error[permission-denied]" in ran.stderr
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+    with pytest.raises(pg.InsufficientPrivilege):
+        tenants.database.run("UPDATE red.alembic_version SET version_num = 'aaaa0003'")
+
+
+def test_env_py_must_visit_at_the_stamp_what_it_visited_for_the_plan(tenants):
+    env = tenants.root / "alembic" / "env.py"
+    text = env.read_text()
+    env.write_text(
+        text.replace(
+            "for tenant in ('blue', 'green', 'red'):",
+            "import pathlib\nrun = pathlib.Path('run')\n"
+            "run.write_text((run.read_text() if run.exists() else '') + '.')\n"
+            "for tenant in ('blue', 'green', 'red')[: 3 if len(run.read_text()) < 2 else 2]:",
+        )
+    )
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 3
+    assert "error[database-changed]" in ran.stderr
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
