@@ -39,6 +39,8 @@ class Style:
     """(database, version table) that are to be stamped.  The first database is the one that is cloned and watched."""
     untouched: tuple[tuple[str, str], ...] = ()
     """Those that env.py visits too, and that stay where they are."""
+    only: str = ""
+    """What ``--only`` names."""
     before: tuple[str, ...] = ("c0de0001",)
     target: str = "c0de0002"
     after: tuple[str, ...] = ("c0de0002",)
@@ -60,6 +62,11 @@ class Style:
     """The code with which plan and stamp end instead."""
     why: str = ""
     """Why it is refused, or what else a reader should know."""
+
+    @property
+    def restriction(self) -> tuple[str, ...]:
+        """The options of ``plan`` and ``stamp``."""
+        return ("--only", self.only) if self.only else ()
 
 
 def compiled(project: ProjectCopy) -> None:

@@ -25,6 +25,7 @@ GRANT ALL ON SCHEMA public TO shop_owner
 _IN_RETAIL = (("shop", "retail.alembic_version"),)
 _SHOP = {"SHOP_DATABASE": "postgresql+psycopg2://shop@db.example/shop"}
 _MANAGE = ("python", "manage.py")
+_SHOP_AND_LEDGER = (("shop", "alembic_version"), ("ledger", "alembic_version"))
 
 ENV_PY = (
     Style("is the one that `alembic init` makes", "stock"),
@@ -112,6 +113,40 @@ PROJECTS = (
         make_ready=installed,
     ),
     Style("is shipped as `.pyc` only, and so are the revisions (`sourceless`)", "sourceless", make_ready=compiled),
+    Style(
+        "says itself where the revisions are (`context.script.version_locations`)",
+        "locations_in_env",
+        before=("b1110001", "c0de0001"),
+        target="heads",
+        after=("b1110002",),
+    ),
+    # --- several databases
+    Style("is the one of `alembic init -t multidb`", "multidb", tables=_SHOP_AND_LEDGER),
+    Style(
+        "is the one of `alembic init -t multidb`, and only one of its databases is meant (`--only engine2`)",
+        "multidb",
+        tables=_SHOP_AND_LEDGER[1:],
+        untouched=_SHOP_AND_LEDGER[:1],
+        only="engine2",
+    ),
+    Style("has `USE_TWOPHASE = True` (no transaction is prepared)", "multidb_twophase", tables=_SHOP_AND_LEDGER),
+    Style(
+        "sets the search path to each tenant's schema in turn",
+        "tenants_by_search_path",
+        tables=(("shop", "acme.alembic_version"), ("shop", "globex.alembic_version")),
+        prepare=_schemas("acme", "globex"),
+    ),
+    Style(
+        "translates schemas for each tenant in turn (`version_table_schema`)",
+        "tenants_by_translation",
+        tables=(("shop", "tenant_a.alembic_version"), ("shop", "tenant_b.alembic_version")),
+        prepare=_schemas("tenant_a", "tenant_b"),
+    ),
+    Style(
+        "configures twice, with another version table in the same database",
+        "two_version_tables",
+        tables=(("shop", "alembic_version_live"), ("shop", "alembic_version_archive")),
+    ),
 )
 STYLES = (*ENV_PY, *PROJECTS)
 TABLE = compatibility.Table(
@@ -120,7 +155,7 @@ TABLE = compatibility.Table(
 
 
 @pytest.mark.compatibility
-@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.project)
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: f"{style.project}{style.only and '-only'}")
 def test_it_is_planned_stamped_and_undone_and_nothing_else_is_touched(style, server, tmp_path):
     with ExitStack() as around:
         stage = Stage(style, server, tmp_path, around)
@@ -135,14 +170,14 @@ def _rescued(stage, style):
     behind, stamped = ({table: sorted(rows) for table in style.tables} for rows in (style.before, style.after))
     left_alone = stage.rows(*style.untouched)
 
-    planned = stage.rescue("plan", style.target)
+    planned = stage.rescue("plan", style.target, *style.restriction)
     assert (planned.status, planned.json["outcome"]) == (0, "ready"), planned.everything
     findings = {finding["code"] for part in planned.json["databases"] for finding in part["findings"]}
     assert findings == ({style.finding} if style.finding else set())
     assert stage.rows(*style.tables) == behind
 
     log = stage.logs()
-    done = stage.rescue("stamp", style.target, "--yes")
+    done = stage.rescue("stamp", style.target, "--yes", *style.restriction)
     assert (done.status, done.json["outcome"]) == (0, "stamped"), done.everything
     assert stage.rows(*style.tables) == stamped
     changes = log.changes()

@@ -1,0 +1,37 @@
+"""customers and invoices"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "c0de0001"
+down_revision = None
+
+
+def upgrade(engine_name: str) -> None:
+    """Upgrade schema."""
+    globals()["upgrade_%s" % engine_name]()
+
+
+def downgrade(engine_name: str) -> None:
+    """Downgrade schema."""
+    globals()["downgrade_%s" % engine_name]()
+
+
+def upgrade_engine1() -> None:
+    """Upgrade engine1 schema."""
+    op.create_table("customers", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(40)))
+
+
+def downgrade_engine1() -> None:
+    """Downgrade engine1 schema."""
+    op.drop_table("customers")
+
+
+def upgrade_engine2() -> None:
+    """Upgrade engine2 schema."""
+    op.create_table("invoices", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(40)))
+
+
+def downgrade_engine2() -> None:
+    """Downgrade engine2 schema."""
+    op.drop_table("invoices")
