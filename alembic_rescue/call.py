@@ -136,14 +136,11 @@ def confirming(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[
 
 
 def _question(parts: Sequence[DatabaseReport]) -> str:
-    changes = [
-        f"{part.database.identity.sentence} from {errors.rows(part.database.current_heads)} -> "
-        f"{errors.rows(part.heads_after)}"
-        for part in parts
-    ]
-    if len(changes) == 1:
-        return f"Set {changes[0]}?"
-    return "\n".join(["Set", *(f"  {change}" for change in changes), f"all {len(changes)} of them?"])
+    tables: dict[str, list[str]] = {}
+    for part in parts:
+        change = f"from {errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
+        tables.setdefault(change, []).append(part.database.identity.sentence)
+    return "\n".join(f"Set {errors.some(named, verb=False)} {change}?" for change, named in tables.items())
 
 
 def _answered(call: Call, question: str) -> str:

@@ -60,12 +60,13 @@ def test_one_plan_has_a_part_for_each_and_one_stamp_and_undo_do_them_all(tenants
 
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 0, ran.everything
-    assert "1 of 3" in ran.stderr
-    assert "3 of 3" in ran.stderr
     name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
+    blue, green, red = (f"{tenant}.alembic_version" for tenant in TENANTS)
+    assert "3 of 3, all alike\n" in ran.stderr
+    assert f"Version  {blue}, {green} and {red}: at aaaa0001" in ran.stderr
+    tables = f"{blue} in {name}, {green} in {name} and {red} in {name}"
+    assert f"Stamped and verified on a new connection: {tables} stand at aaaa0003 (before: aaaa0001)" in ran.stdout
     for tenant in TENANTS:
-        told = f"{tenant}.alembic_version in {name} stands at aaaa0003 (before: aaaa0001)"
-        assert f"Stamped and verified on a new connection: {told}" in ran.stdout
         assert f"UPDATE {tenant}.alembic_version SET version_num = 'aaaa0001'" in ran.stdout
     assert rows(tenants) == at("aaaa0003", "aaaa0003", "aaaa0003")
     (receipt,) = tenants.receipts
@@ -84,7 +85,11 @@ def test_each_goes_from_where_it_stands_and_who_stands_there_already_is_left(ten
     tenants.database.run("UPDATE red.alembic_version SET version_num = 'aaaa0002'")
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 0, ran.everything
+    assert ran.stderr.count("1 of 3\n") == 3
     assert "Change   none, it stands there already" in ran.stderr
+    for change in ("blue.alembic_version in {} stands at aaaa0003 (before: aaaa0001)", "(before: aaaa0002)"):
+        name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
+        assert change.format(name) in ran.stdout
     (receipt,) = tenants.receipts
     parts = json.loads(receipt.read_text())["parts"]
     assert [(part["database"]["version_table_found_in"], part["rows_before"]) for part in parts] == [
@@ -115,6 +120,20 @@ def test_where_all_stand_there_already_there_is_nothing_to_do(tenants):
     assert again.status == 0
     assert "Nothing to do" in again.stdout
     assert len(tenants.receipts) == 1
+
+
+def test_of_many_refusals_of_one_kind_a_few_are_shown_and_the_json_has_all(tenants):
+    many = [f"tenant_{number}" for number in range(7)]
+    env = tenants.root / "alembic" / "env.py"
+    env.write_text(env.read_text().replace(str(TENANTS), str(tuple(many))))
+    for tenant in many:
+        tenants.database.run(f"CREATE SCHEMA {tenant}; CREATE TABLE {tenant}.alembic_version (version_num text)")
+        tenants.database.run(f"INSERT INTO {tenant}.alembic_version VALUES ('aaaa0005')")
+    ran = tenants.rescue("stamp", "aaaa0003", "--yes")
+    assert ran.status == 3
+    assert ran.stderr.count("error[target-behind-current]") == 5
+    assert "and 2 more of target-behind-current: --format json lists them all" in ran.stderr
+    assert len(tenants.rescue_json("plan", "aaaa0003")["refusals"]) == 7
 
 
 # --- one of them -------------------------------------------------------------------------------------------------

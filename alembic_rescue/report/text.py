@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.text import Text
 
@@ -13,6 +13,8 @@ from alembic_rescue.report.page import Page, columns, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
 _SHOWN_PENDING = 5
+_SHOWN_ALIKE = 5
+"""Refusals that differ only in the database's name; the rest is counted."""
 _WIDE_ENOUGH_FOR_RECEIPTS = 100
 """Columns; in fewer a table of receipts would break its words."""
 
@@ -20,32 +22,7 @@ _WIDE_ENOUGH_FOR_RECEIPTS = 100
 def diagnosis(report: Report, *, width: int, color: bool) -> str:
     """The text of ``diagnose``."""
     page = Page(width, color=color)
-    for number, part in enumerate(report.databases):
-        _rule(page, report, number)
-        _where(page, report, part)
-        if part.revisions:
-            page.line()
-            stamped = part.located is None and part.revisions[0].revision not in part.pending_after
-            title = "All" if part.located else "Applied, says the version table" if stamped else "Pending"
-            page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
-            evidence.revisions(page, part.revisions, stamped=stamped)
-        _blockers(page, part.database.blockers)
-        _notes(page, part.findings)
-        if part.refusals:
-            page.line()
-        _refusals(page, part.refusals)
-        page.line()
-        advice = part.recommendation
-        page.line(
-            Text.assemble(
-                ("Recommendation: ", "bold"),
-                (
-                    advice.action.value + (f" {advice.revision}" if advice.revision else ""),
-                    _ACTION_STYLE.get(advice.action, "bold"),
-                ),
-                f": {advice.reason}.",
-            )
-        )
+    _sections(page, report, _diagnosed)
     _left_out(page, report)
     return page.text()
 
@@ -53,23 +30,7 @@ def diagnosis(report: Report, *, width: int, color: bool) -> str:
 def plan(report: Report, *, width: int, color: bool) -> str:
     """The text of ``plan``, also shown before ``stamp`` and ``undo`` ask."""
     page = Page(width, color=color)
-    for number, part in enumerate(report.databases):
-        _rule(page, report, number)
-        _where(page, report, part)
-        if report.target is not None:
-            page.line(_fact("Target", _target(report)))
-        if part.revisions and report.command != "undo":
-            page.line()
-            page.line(f"Skipped: {count(part.revisions)}, marked as applied without being run", "bold")
-            evidence.revisions(page, part.revisions)
-        if part.stamps:
-            page.line()
-            page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
-            page.line(_fact("Then", _pending(part.pending_after)))
-        elif len(report.databases) > 1 and not part.refusals:
-            page.line(_fact("Change", "none, it stands there already"))
-        _blockers(page, part.database.blockers)
-        _notes(page, part.findings)
+    _sections(page, report, _planned)
     _left_out(page, report)
     page.line()
     page.line(_closing(report))
@@ -83,14 +44,14 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
     undone = report.outcome is Outcome.UNDONE
     after = {part.database.identity.rows_key: part for part in report.databases}
     written = [(part, after[part.database.rows_key]) for part in receipt.parts]
+    stands: dict[str, list[str]] = {}
     for kept, part in written:
-        page.line(
-            Text.assemble(
-                ("Undone" if undone else "Stamped", "bold green"),
-                f" and verified on a new connection: {kept.database.sentence} stands at "
-                f"{rows(part.heads_after)} (before: {rows(kept.rows_before)}).",
-            )
-        )
+        change = f"at {rows(part.heads_after)} (before: {rows(kept.rows_before)})"
+        stands.setdefault(change, []).append(kept.database.sentence)
+    for change, tables in stands.items():
+        done = ("Undone" if undone else "Stamped", "bold green")
+        now = f"{some(tables, verb=False)} stand{'s' if len(tables) == 1 else ''} {change}."
+        page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     page.line()
     page.line("What to do next", "bold")
     pending = {part.pending_after: part for _, part in written}
@@ -171,21 +132,77 @@ def _left_out(page: Page, report: Report) -> None:
         )
 
 
-def _rule(page: Page, report: Report, number: int) -> None:
-    """Between two databases, where there are several."""
-    if len(report.databases) > 1:
-        if number:
-            page.line()
-        page.line(f"{number + 1} of {len(report.databases)}", "dim")
+def _sections(page: Page, report: Report, body: Callable[[Page, Report, DatabaseReport], None]) -> None:
+    """A section for each database, and one for all of which the same is to be told: what differs shall stand out."""
+    alike: dict[str, list[DatabaseReport]] = {}
+    for part in report.databases:
+        aside = Page(page.width, color=False)
+        body(aside, report, part)
+        alike.setdefault(f"{part.database.current_heads} {aside.text()}", []).append(part)
+    for number, parts in enumerate(alike.values()):
+        if len(report.databases) > 1:
+            if number:
+                page.line()
+            page.line(f"{len(parts)} of {len(report.databases)}{', all alike' if len(parts) > 1 else ''}", "dim")
+        _where(page, report, parts)
+        body(page, report, parts[0])
 
 
-def _where(page: Page, report: Report, part: DatabaseReport) -> None:
-    identity = part.database.identity
-    called = f" ({listed(part.database.called)})" if part.database.called else ""
-    page.line(_fact("Database", identity.name + called, style="bold"))
-    page.line(_fact("URL", identity.url))
-    page.line(_fact("Server", _server(identity)))
-    page.line(_fact("Version", f"{identity.table}: {_current(part)}"))
+def _diagnosed(page: Page, _: Report, part: DatabaseReport) -> None:
+    if part.revisions:
+        page.line()
+        stamped = part.located is None and part.revisions[0].revision not in part.pending_after
+        title = "All" if part.located else "Applied, says the version table" if stamped else "Pending"
+        page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
+        evidence.revisions(page, part.revisions, stamped=stamped)
+    _blockers(page, part.database.blockers)
+    _notes(page, part.findings)
+    if part.refusals:
+        page.line()
+    _refusals(page, part.refusals)
+    page.line()
+    advice = part.recommendation
+    page.line(
+        Text.assemble(
+            ("Recommendation: ", "bold"),
+            (
+                advice.action.value + (f" {advice.revision}" if advice.revision else ""),
+                _ACTION_STYLE.get(advice.action, "bold"),
+            ),
+            f": {advice.reason}.",
+        )
+    )
+
+
+def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
+    if report.target is not None:
+        page.line(_fact("Target", _target(report)))
+    if part.revisions and report.command != "undo":
+        page.line()
+        page.line(f"Skipped: {count(part.revisions)}, marked as applied without being run", "bold")
+        evidence.revisions(page, part.revisions)
+    if part.stamps:
+        page.line()
+        page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
+        page.line(_fact("Then", _pending(part.pending_after)))
+    elif len(report.databases) > 1 and not part.refusals:
+        page.line(_fact("Change", "none, it stands there already"))
+    _blockers(page, part.database.blockers)
+    _notes(page, part.findings)
+
+
+def _where(page: Page, report: Report, parts: Sequence[DatabaseReport]) -> None:
+    """Which databases, of which the same is told below."""
+    identities = [part.database.identity for part in parts]
+    called = list(dict.fromkeys(name for part in parts for name in part.database.called))
+    named = listed(dict.fromkeys(identity.name for identity in identities))
+    page.line(_fact("Database", f"{named} ({listed(called)})" if called else named, style="bold"))
+    for url in dict.fromkeys(identity.url for identity in identities):
+        page.line(_fact("URL", url))
+    for server in dict.fromkeys(_server(identity) for identity in identities):
+        page.line(_fact("Server", server))
+    tables = listed(dict.fromkeys(identity.table for identity in identities))
+    page.line(_fact("Version", f"{tables}: {_current(parts[0])}"))
     page.line(_fact("Scripts", f"latest {rows(report.script_heads)}"))
 
 
@@ -258,9 +275,17 @@ def _notes(page: Page, notes: Iterable[Note]) -> None:
 
 
 def _refusals(page: Page, notes: Iterable[Note]) -> None:
+    told: dict[tuple[str, str], int] = {}
     for note in notes:
+        kind = (note.code, note.help)
+        told[kind] = told.get(kind, 0) + 1
+        if told[kind] > _SHOWN_ALIKE:
+            continue
         page.line(Text.assemble((f"error[{note.code}]", "bold red"), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+    for (code, _), number in told.items():
+        if number > _SHOWN_ALIKE:
+            page.line(f"and {number - _SHOWN_ALIKE} more of {code}: --format json lists them all")
 
 
 def _closing(report: Report) -> Text:
