@@ -22,7 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import errors, poolers, sessions, urls
+from alembic_rescue import errors, mysql, poolers, sessions, urls
 from alembic_rescue.model import Blocker
 from alembic_rescue.project import Project
 
@@ -102,8 +102,7 @@ class Hold:
         connection.info[_TOUCHED] = True
         _remember(connection.connection)  # it may have been in the application's pool before
         if not poolers.is_pooled(connection):
-            dialect = connection.dialect.name
-            _set_up(connection, sessions.settings(dialect, self._project.timeouts, read_only=self.read_only))
+            _set_up(connection, sessions.settings(connection.dialect, self._project.timeouts, read_only=self.read_only))
         elif self.read_only:
             poolers.hold_read_only(connection)
         if not self.read_only:
@@ -199,6 +198,8 @@ def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> 
     name = f"{dialect.name}+{dialect.driver}"
     if dialect.name == "sqlite":
         return URL.create(name, database=str(cargs[0]) if cargs else str(cparams.get("database", "")))
+    if dialect.name in mysql.DIALECTS:
+        return mysql.address(name, cparams)
     arguments = {**_from_dsn(cparams.get("dsn") or (cargs[0] if cargs else "")), **cparams}
     host = str(arguments.get("host") or os.environ.get("PGHOST") or "")
     port = str(arguments.get("port") or os.environ.get("PGPORT") or "")

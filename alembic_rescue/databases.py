@@ -6,6 +6,7 @@ Everything is read through the connection and the context that env.py configured
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Connection
 
-from alembic_rescue import connections, environment, errors, poolers, urls
+from alembic_rescue import connections, environment, errors, mysql, poolers, urls
 from alembic_rescue.environment import Tell
 from alembic_rescue.model import Database, Identity
 from alembic_rescue.project import Project
@@ -121,6 +122,8 @@ def _server_id(connection: Connection, table: str) -> tuple[str, str | None]:
         may_ask = connections.fetch(connection, _MAY_ASK_ID)[0][0]
         system = connections.fetch(connection, _SYSTEM_ID)[0][0] if may_ask else "-"
         return f"{system}/{oid}", found_in
+    if connection.dialect.name in mysql.DIALECTS:
+        return mysql.server_id(partial(connections.fetch, connection)), None
     if connection.dialect.name == "sqlite":
         return _file_id(connections.fetch(connection, "PRAGMA database_list")[0][2]), None
     return _address(connections.opened_at(connection)), None
@@ -147,6 +150,8 @@ def _facts(connection: Connection, context: MigrationContext, table: str) -> Map
         file = query(connection, "PRAGMA database_list")[0]["file"]
         version = query(connection, "SELECT sqlite_version() AS version")[0]["version"]
         return {"server_id": _file_id(file), "version": version, "database": file or ":memory:"}
+    if connection.dialect.name in mysql.DIALECTS:
+        return mysql.facts(partial(connections.fetch, connection))
     version_info = connection.dialect.server_version_info or ()
     url = connections.opened_at(connection)
     return {
@@ -195,6 +200,8 @@ def _enforced(connection: Connection, length: int | None) -> int | None:
 def _read_only(facts: Mapping[str, Any]) -> str | None:
     if facts.get("in_recovery"):
         return "it is a replica in recovery"
+    if facts.get("refuses_writes"):
+        return str(facts["refuses_writes"])
     if facts.get("set_read_only"):
         return "default_transaction_read_only is on for this role or database"
     return None

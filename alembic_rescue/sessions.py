@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import DBAPIError
 
+from alembic_rescue import mysql
 from alembic_rescue.errors import RescueUnderWay
 from alembic_rescue.model import Blocker
 
@@ -47,15 +49,19 @@ def connect_arguments(driver: str, timeouts: Timeouts) -> Mapping[str, int]:
     return {name: max(1, round(timeouts.connect))} if name else {}
 
 
-def settings(dialect: str, timeouts: Timeouts, *, read_only: bool) -> tuple[str, ...]:
+def settings(dialect: Dialect, timeouts: Timeouts, *, read_only: bool) -> tuple[str, ...]:
     """The statements that set up a session; none for a dialect that has no such settings."""
-    if dialect == "postgresql":
+    statement = max(timeouts.statement, timeouts.lock + 1)
+    if dialect.name in mysql.DIALECTS:
+        is_mariadb = bool(getattr(dialect, "is_mariadb", False))
+        return mysql.settings(timeouts.lock, statement, read_only=read_only, is_mariadb=is_mariadb)
+    if dialect.name == "postgresql":
         held: tuple[str, ...] = (
             f"SET lock_timeout = {round(timeouts.lock * 1000)}",
-            f"SET statement_timeout = {round(max(timeouts.statement, timeouts.lock + 1) * 1000)}",
+            f"SET statement_timeout = {round(statement * 1000)}",
         )
         return (*held, "SET default_transaction_read_only = on") if read_only else held
-    if dialect == "sqlite":
+    if dialect.name == "sqlite":
         held = (f"PRAGMA busy_timeout = {round(timeouts.lock * 1000)}",)
         return (*held, "PRAGMA query_only = ON") if read_only else held
     return ()
@@ -114,7 +120,7 @@ def blockers(
 ) -> tuple[Blocker, ...]:
     """Who holds or awaits a lock on `table` (as ``regclass`` reads it), or an advisory lock in its database.
 
-    Empty on dialects other than PostgreSQL.
+    Empty on SQLite, and on MySQL and MariaDB for a role without the privilege PROCESS.
 
     Args:
         connection: through which to ask.
@@ -122,6 +128,8 @@ def blockers(
         hide: takes the secrets out of another session's query.
         own: the process ids of the tool's own sessions, which are no news.
     """
+    if connection.dialect.name in mysql.DIALECTS:
+        return _mysql_blockers(connection, hide, own)
     if connection.dialect.name != "postgresql":
         return ()
     sessions: dict[int, list[dict[str, Any]]] = {}
@@ -130,12 +138,39 @@ def blockers(
     return tuple(_blocker(locks, table, hide) for locks in sessions.values())
 
 
+def _mysql_blockers(connection: Connection, hide: Callable[[str], str], own: Collection[int]) -> tuple[Blocker, ...]:
+    """The open transactions that hold locks in this database; that one is on the version table cannot be told."""
+    try:
+        found = query(connection, mysql.BLOCKERS)
+    except DBAPIError:  # not permitted
+        return ()
+    return tuple(
+        Blocker(
+            pid=one["pid"],
+            application=NOT_SHOWN,
+            role=one["role"],
+            client=str(one["client"]) or NOT_SHOWN,
+            state=f"{one['command']}, transaction {one['state']}".lower(),
+            age_seconds=None if one["age"] is None else float(one["age"]),
+            query=_shortened(one["query"], hide),
+            locks=("in an open transaction",),
+            awaits=(),
+            blocks=(),
+            end_command=f"KILL {one['pid']};",
+        )
+        for one in found
+        if one["pid"] not in own
+    )
+
+
+def _shortened(sql: str, hide: Callable[[str], str]) -> str:
+    words = " ".join(hide(sql).split())
+    return words if len(words) <= _QUERY_LENGTH else words[: _QUERY_LENGTH - 3] + "..."
+
+
 def _blocker(locks: list[dict[str, Any]], table: str, hide: Callable[[str], str]) -> Blocker:
     one = locks[0]
     hinders = any(lk["locktype"] == "relation" and lk["granted"] and lk["mode"] in _HINDERS_ROW_WRITES for lk in locks)
-    shortened = " ".join(hide(one["query"]).split())
-    if len(shortened) > _QUERY_LENGTH:
-        shortened = shortened[: _QUERY_LENGTH - 3] + "..."
     hidden = not one["state"]
     return Blocker(
         pid=one["pid"],
@@ -144,7 +179,7 @@ def _blocker(locks: list[dict[str, Any]], table: str, hide: Callable[[str], str]
         client=one["client"] or NOT_SHOWN,
         state=one["state"] or NOT_SHOWN,
         age_seconds=None if one["age"] is None else round(float(one["age"]), 1),
-        query="" if hidden else shortened,
+        query="" if hidden else _shortened(one["query"], hide),
         locks=tuple(dict.fromkeys(_mode(lock) for lock in locks if lock["granted"] and lock["locktype"] != "tuple")),
         awaits=tuple(dict.fromkeys(_mode(lock) + _held_by(lock) for lock in locks if not lock["granted"])),
         blocks=(table,) if hinders else (),
@@ -189,7 +224,7 @@ class RescueLock:
         self._held.detach()  # closing it then ends the session, whatever kind of pool this is
         cursor = self._held.cursor()
         cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
-        for statement in settings("postgresql", timeouts, read_only=False):
+        for statement in settings(engine.dialect, timeouts, read_only=False):
             cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
         cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
         cursor.execute(f"SELECT pg_try_advisory_xact_lock({RESCUE_LOCK})")

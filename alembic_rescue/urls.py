@@ -77,7 +77,9 @@ def _default_driver() -> str:
 
 def masked(url: URL) -> str:
     """`url` for people: no password, no options (they may hold keys), ``***`` where a password was."""
-    shown = url.set(query={k: v for k, v in url.query.items() if k in ("host", "port", "sslmode", "ssl")})
+    shown = url.set(
+        query={k: v for k, v in url.query.items() if k in ("host", "port", "sslmode", "ssl", "unix_socket")}
+    )
     return shown.render_as_string(hide_password=True).replace("%2F", "/")  # a socket's path stays readable
 
 
@@ -88,6 +90,8 @@ def without_password(url: URL) -> URL:
 
 def host_of(url: URL) -> str | None:
     """The host that `url` names; None for a local socket."""
+    if url.query.get("unix_socket"):
+        return None
     host = url.host or url.query.get("host")
     host = host[0] if isinstance(host, tuple) else host
     return None if not host or host.startswith("/") else str(host)

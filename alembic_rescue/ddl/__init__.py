@@ -11,9 +11,7 @@ from typing import Protocol
 from alembic_rescue.ddl.mysql import MySQLReader
 from alembic_rescue.ddl.reader import Reader, is_query, one_line, split
 from alembic_rescue.model_evidence import Effect
-
-MYSQL = frozenset(["mysql", "mariadb"])
-"""SQLAlchemy's names of the dialects that speak as MySQL does."""
+from alembic_rescue.mysql import DIALECTS as MYSQL
 
 
 class Reads(Protocol):
