@@ -82,16 +82,31 @@ def recommend_for_located(graph: RevisionMap, located: Located, current: Collect
     stands = f"the schema stands at {found} ({sure})"
     if set(current) == set(located.revisions):
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
+    says = f"{stands}; the version table says {rows(sorted(current))}"
     if set(current) <= paths.up_to(graph, located.revisions):
-        one = located.revisions[0] if len(located.revisions) == 1 else "heads"
-        return Recommendation(
-            Action.STAMP,
-            one,
-            f"{stands}; the version table says {rows(sorted(current))}: see alembic-rescue plan {one}",
-        )
+        targets = _targets(graph, located, current)
+        if not targets:
+            by_hand = f"alembic stamp {' '.join(located.revisions)}"
+            return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; by hand: {by_hand}")
+        plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
+        return Recommendation(Action.STAMP, targets[0], f"{says}: see {plans}")
     return Recommendation(
         Action.STOP,
         None,
         f"{stands}, but the version table says {rows(sorted(current))}, of which something is missing: "
         "see alembic-rescue diagnose --applied",
     )
+
+
+def _targets(graph: RevisionMap, located: Located, current: Collection[str]) -> list[str]:
+    """The stamps that lead from `current` to where the schema stands, one after the other; none where none do."""
+    if len(located.revisions) > 1 and set(located.revisions) == set(graph.heads):
+        return ["heads"]
+    targets = [revision for revision in located.revisions if revision not in current]
+    stands = tuple(sorted(current))
+    for target in targets:
+        try:
+            stands = paths.find_path(graph, stands, target).heads_after
+        except errors.Refusal:  # a branch of its own, of which nothing stands in the version table
+            return []
+    return targets if set(stands) == set(located.revisions) else []

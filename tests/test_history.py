@@ -74,3 +74,37 @@ def test_an_empty_schema_stands_nowhere(project, any_database):
     document = project("orders", any_database).rescue_json("diagnose", "--locate")
     assert _advice(document) == ("stop", None)
     assert document["databases"][0]["located"]["revisions"] == []
+
+
+@pytest.fixture
+def branches(project, database):
+    """Two branches with a table for each revision; the database is at the first of one and the second of the other."""
+    copied = project("two_branches", database)
+    of_branches = {"a1": ("aaaa0001", None), "b1": ("bbbb0001", None), "b2": ("bbbb0002", "bbbb0001")}
+    for name, (revision, before) in of_branches.items():
+        (copied.root / "alembic" / "versions" / f"{name}.py").write_text(
+            "from alembic import op\nimport sqlalchemy as sa\n"
+            f"revision, down_revision = {revision!r}, {before!r}\n\n\n"
+            f"def upgrade():\n    op.create_table({name!r}, sa.Column('id', sa.Integer, primary_key=True))\n"
+        )
+    assert copied.alembic("upgrade", "aaaa0001").status == 0
+    assert copied.alembic("upgrade", "bbbb0002").status == 0
+    return copied
+
+
+def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database):
+    database.run("UPDATE alembic_version SET version_num = 'bbbb0001' WHERE version_num = 'bbbb0002'")
+    text = branches.rescue("diagnose", "--locate").stdout
+    assert "Recommendation: stamp bbbb0002: the schema stands at aaaa0001 and bbbb0002" in text
+    assert "see alembic-rescue plan bbbb0002." in text
+    assert branches.rescue("stamp", "bbbb0002", "--yes").status == 0
+    assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)
+
+
+def test_where_no_forward_stamp_leads_to_both_branches_it_says_so_and_what_does(branches, database):
+    database.run("DELETE FROM alembic_version")
+    text = branches.rescue("diagnose", "--locate").stdout
+    assert "Recommendation: stop: the schema stands at aaaa0001 and bbbb0002" in text
+    assert "no forward stamp leads there; by hand: alembic stamp aaaa0001 bbbb0002." in text
+    assert branches.alembic("stamp", "aaaa0001", "bbbb0002").status == 0
+    assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)
