@@ -19,12 +19,12 @@ _NO_NAMESPACE = frozenset([Kind.GRANT])
 _REPLACEABLE = frozenset([Kind.VIEW, Kind.FUNCTION, Kind.TRIGGER])
 
 
-def causes(footprints: Sequence[Footprint], snapshot: Snapshot) -> tuple[Cause, ...]:
+def causes(footprints: Sequence[Footprint], snapshot: Snapshot, *, transactional: bool = True) -> tuple[Cause, ...]:
     """The statements of the pending revisions that must fail, in order: what they create exists, or the reverse."""
-    return tuple(_causes(footprints, _Virtual(snapshot)))
+    return tuple(_causes(footprints, _Virtual(snapshot), transactional=transactional))
 
 
-def _causes(footprints: Sequence[Footprint], world: _Virtual) -> Iterator[Cause]:
+def _causes(footprints: Sequence[Footprint], world: _Virtual, *, transactional: bool) -> Iterator[Cause]:
     for footprint in footprints:
         for statement in footprint.statements:
             if statement.hypothetical or statement.line is None:
@@ -33,6 +33,7 @@ def _causes(footprints: Sequence[Footprint], world: _Virtual) -> Iterator[Cause]
             if failure:
                 handler = swallowing_handler(Path(statement.path), statement.line)
                 error, mend = failure
+                savepoint = handler is not None and transactional
                 yield Cause(
                     revision=statement.revision,
                     path=shown(Path(statement.path)),
@@ -41,7 +42,8 @@ def _causes(footprints: Sequence[Footprint], world: _Virtual) -> Iterator[Cause]
                     error=error,
                     swallowed=handler is not None,
                     handler_line=handler,
-                    mend=mend if handler is None else f"{mend}, or `with op.get_bind().begin_nested():` inside the try",
+                    mend=f"{mend}, or `with op.get_bind().begin_nested():` inside the try" if savepoint else mend,
+                    aborts=transactional,
                 )
 
 
@@ -105,6 +107,7 @@ def _brought_along(effect: Create | Alter) -> Iterator[Key]:
         yield Key(Kind.SEQUENCE, key.schema, None, f"{key.parent}_{key.name}_seq")
     elif key.kind is Kind.CONSTRAINT:
         yield Key(Kind.INDEX, key.schema, None, key.name)
+        yield Key(Kind.INDEX, key.schema, key.parent, key.name)  # as MySQL does for a foreign key
 
 
 def _mend_create(key: Key) -> str:

@@ -196,7 +196,9 @@ def _each_statement_once(objects: Sequence[ObjectEvidence], seen: set[str]) -> I
 # --- what to do --------------------------------------------------------------------------------------------------
 
 
-def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = ()) -> Recommendation:
+def recommend(
+    revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (), *, transactional: bool = True
+) -> Recommendation:
     """The one thing to do with a database on which these revisions are pending, and why."""
     if not revisions:
         return Recommendation(Action.NOTHING, None, "the database stands at the latest revision")
@@ -224,7 +226,7 @@ def recommend(revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (
         )
     if proved:
         return _stamp(proved, revisions)
-    return Recommendation(Action.RERUN, None, _why_rerun(first, causes))
+    return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional))
 
 
 def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation:
@@ -261,12 +263,12 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
     )
 
 
-def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
+def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactional: bool) -> str:
     there = "nothing that can be checked of the pending revisions is there"
     if left := [o.name for o in first.objects if o.met and not o.vacuous]:
         there = f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
     swallowed = next((c for c in causes if c.swallowed), None)
-    if swallowed:
+    if swallowed and transactional:
         return (
             f"{there}: the whole run was rolled back, because {swallowed.path}:{swallowed.line} hides a failure "
             f"({swallowed.error}) without a SAVEPOINT. Mend it ({swallowed.mend}), then run alembic upgrade"
@@ -274,6 +276,8 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause]) -> str:
     if causes:
         where = f"{causes[0].path}:{causes[0].line}"
         return f"{there}: {where} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
+    if not transactional:  # what had run before the failure would have stayed
+        return f"{there}: the run did not come so far. Mend what failed, then run alembic upgrade"
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alembic_rescue import errors, urls
+from alembic_rescue import errors, mysql, urls
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, Note
-from alembic_rescue.model_evidence import Cause
+from alembic_rescue.model_evidence import Cause, Proof, Verdict
+
+_NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
+"""The dialects that are known here, as people write them."""
 
 
 def note(error: RescueError) -> Note:
@@ -58,6 +61,52 @@ def of(database: Database) -> tuple[Note, ...]:
     return tuple(found)
 
 
+def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
+    """What this dialect cannot do, where that matters for the revisions in question."""
+    dialect, name = database.identity.dialect, _name(database)
+    found = []
+    if dialect not in _NAMES:
+        found.append(
+            Note(
+                "not-held-read-only",
+                f"a session on {name} is not held read-only here, nor to timeouts: what env.py writes is written",
+                "look as a role that may only read: --url",
+            )
+        )
+    unsettled = [r.revision for r in proof.revisions if r.verdict not in {Verdict.APPLIED, Verdict.EMPTY}]
+    if unsettled and not proof.transactional:
+        each = "commits each DDL statement" if dialect in mysql.DIALECTS else "runs each statement by itself here"
+        found.append(
+            Note(
+                "no-transactional-ddl",
+                f"{name} {each}: a migration that failed half-way has left what it made",
+                "what a revision lacks is added by hand, and then it is stamped: run again, it fails on what is there",
+            )
+        )
+    return tuple(found)
+
+
+def _name(database: Database) -> str:
+    identity = database.identity
+    if "MariaDB" in identity.server_version:  # SQLAlchemy's dialect for it may be MySQL's
+        return "MariaDB"
+    return _NAMES.get(identity.dialect, identity.dialect)
+
+
+def of_stamp(database: Database) -> tuple[Note, ...]:
+    """What a stamp has to do without on this dialect."""
+    dialect = database.identity.dialect
+    if dialect == "postgresql" or dialect in mysql.DIALECTS:
+        return ()
+    return (
+        Note(
+            "no-rescue-lock",
+            f"{_name(database)} has no lock that keeps a second rescue out",
+            "each row is changed only from the value that it was planned with; let nobody else write meanwhile",
+        ),
+    )
+
+
 def hindrance(database: Database) -> RescueError | None:
     """What would keep any stamp from being written, whatever its target."""
     identity = database.identity
@@ -95,6 +144,12 @@ def _cause(cause: Cause) -> Note:
     fails = f"{place}: {cause.statement} must fail here: {cause.error}"
     if not cause.swallowed:
         return Note("will-fail", fails, f"mend {cause.revision}: {cause.mend}")
+    if not cause.aborts:
+        return Note(
+            "swallowed-error",
+            f"{fails}, and the except at line {cause.handler_line} hides it: the version moves on over it",
+            f"mend {cause.revision}: {cause.mend}",
+        )
     return Note(
         "swallowed-error",
         f"{fails}, and the except at line {cause.handler_line} hides it without a SAVEPOINT: the transaction is "

@@ -246,6 +246,8 @@ class Cause:
     handler_line: int | None
     """Of the ``except``."""
     mend: str
+    aborts: bool = True
+    """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
 
 
 @dataclass(frozen=True)
@@ -256,3 +258,5 @@ class Proof:
     proved: str | None
     """The furthest revision up to which everything is proved; None where nothing is."""
     causes: tuple[Cause, ...] = ()
+    transactional: bool = True
+    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""

@@ -50,7 +50,9 @@ def prove(
     more = _schemas(footprints) - set(before.search_path)
     snapshot = catalog.read(context.connection, more) if more else before
     judged = judge(footprints, snapshot, len(behind))[len(behind) :]
-    return Proof(judged, furthest_proved(judged), causes(footprints[len(behind) :], snapshot))
+    transactional = bool(context.impl.transactional_ddl)
+    found = causes(footprints[len(behind) :], snapshot, transactional=transactional)
+    return Proof(judged, furthest_proved(judged), found, transactional)
 
 
 def without_secrets(proof: Proof, hide: Callable[[str], str]) -> Proof:

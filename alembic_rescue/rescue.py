@@ -62,8 +62,9 @@ def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True, only
     parts = []
     looked, left_out = _look(project, _pending, tell, replay=replay, only=only)
     for database, proof in looked:
-        advice = recommend(proof.revisions, proof.causes)
-        part = _diagnosis(project, database, proof, findings.causes(proof.causes), advice)
+        advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+        told = (*findings.limits(database, proof), *findings.causes(proof.causes))
+        part = _diagnosis(project, database, proof, told, advice)
         parts.append(replace(part, causes=proof.causes))
     return _diagnosed(project, parts, only, left_out)
 
@@ -402,7 +403,7 @@ def _plan_one(project: Project, database: Database, proof: Proof, target: str, a
     elif refusals and not skipped:
         advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:
-        advice = recommend(proof.revisions, proof.causes)
+        advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
     return DatabaseReport(
         database=database,
         revisions=skipped,
@@ -410,7 +411,7 @@ def _plan_one(project: Project, database: Database, proof: Proof, target: str, a
         stamps=path.stamps if path else (),
         pending_after=path.pending_after if path else (),
         refusals=refusals,
-        findings=findings.of(database),
+        findings=(*findings.of(database), *findings.limits(database, proof), *findings.of_stamp(database)),
         recommendation=advice,
         causes=proof.causes,
     )

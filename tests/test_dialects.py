@@ -1,0 +1,154 @@
+"""MariaDB and SQLite, which commit each statement of a migration: what that leaves behind, and how it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import proving
+from tests.conftest import ProjectCopy
+from tests.mariadb import MariaDatabase
+
+USERS = """
+    def upgrade():
+        op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("email", sa.String(80)))
+    """
+SWALLOWS = """
+    def upgrade():
+        try:
+            op.add_column("users", sa.Column("email", sa.String(80)))
+            op.create_table("marks", sa.Column("id", sa.Integer, primary_key=True), sa.Column("word", sa.String(9)))
+            op.create_index("ix_users_email", "users", ["email"])
+        except Exception:
+            pass
+    """
+LATER = """
+    def upgrade():
+        op.create_table("later", sa.Column("id", sa.Integer, primary_key=True))
+    """
+BREAKS_OFF = """
+    def upgrade():
+        op.create_table("marks", sa.Column("id", sa.Integer, primary_key=True))
+        op.add_column("users", sa.Column("color", sa.String(9), server_default="red"))
+        op.create_table("later", sa.Column("id", sa.Integer, primary_key=True))  # is there already
+        op.create_table("colors", sa.Column("id", sa.Integer, primary_key=True))
+        op.create_index("ix_users_color", "users", ["color"])
+    """
+
+
+@dataclass
+class SqliteFile:
+    """As far as these tests need it, what `MariaDatabase` is."""
+
+    path: Path
+
+    @property
+    def url(self):
+        return f"sqlite:///{self.path}"
+
+    def run(self, *statements):
+        with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+            found = [connection.execute(statement).fetchall() for statement in statements]
+        return found[-1] if found else []
+
+    def versions(self):
+        return [row[0] for row in self.run("SELECT version_num FROM alembic_version")]
+
+
+@pytest.fixture(params=["mariadb", "sqlite"])
+def either(request, tmp_path):
+    """An empty database on each of the two."""
+    return request.getfixturevalue("maria") if request.param == "mariadb" else SqliteFile(tmp_path / "shop.db")
+
+
+@pytest.fixture
+def shop(either, tmp_path):
+    """Make a project of these migrations, at the first of them."""
+
+    def make(*bodies):
+        made = ProjectCopy(proving.written(tmp_path / "project", *bodies), tmp_path / "state", either)
+        made.set_url(either.url)
+        assert made.alembic("upgrade", "r1").status == 0
+        return made
+
+    return make
+
+
+def _name(database):
+    return "MariaDB" if isinstance(database, MariaDatabase) else "SQLite"
+
+
+def _shown(document):
+    return [o["sql"] for part in document["databases"] for r in part["revisions"] for o in r["objects"] if o["sql"]]
+
+
+def test_a_swallowed_error_lets_the_version_move_on_over_what_is_missing_and_applied_shows_it(shop, either):
+    project = shop(USERS, SWALLOWS, LATER)
+    before = project.rescue("diagnose").stdout
+    assert re.search(r"warning\[swallowed-error\]: \S+r2.py:\d+: ALTER TABLE users ADD COLUMN email", before)
+    assert "hides it: the version moves on over it" in " ".join(before.split())
+    assert "SAVEPOINT" not in before
+    assert "rolled back" not in before
+
+    assert project.alembic("upgrade", "head").status == 0
+    assert either.versions() == ["r3"]
+    assert "nothing" in project.rescue("diagnose").stdout
+
+    looked = project.rescue_json("diagnose", "--applied")
+    (part,) = looked["databases"]
+    (finding,) = [f for f in part["findings"] if f["code"] == "stamped-but-not-there"]
+    assert finding["message"].startswith("r2 counts as applied, but its table ")
+    missing = {
+        o["name"].rpartition(".")[2] for r in part["revisions"] for o in r["objects"] if o["presence"] == "absent"
+    }
+    assert {"marks", "ix_users_email"} <= missing
+    assert (part["recommendation"]["action"], part["recommendation"]["revision"]) == ("complete", "r2")
+
+    either.run(*(statement for shown in _shown(looked) for statement in shown.split(";\n")))
+    (part,) = project.rescue_json("diagnose", "--applied")["databases"]
+    assert part["recommendation"]["action"] == "nothing", part["recommendation"]
+
+
+def test_a_migration_that_broke_off_half_way_is_completed_and_stamped(shop, either):
+    project = shop(USERS, BREAKS_OFF)
+    either.run("CREATE TABLE later (id INTEGER PRIMARY KEY)")
+    assert project.alembic("upgrade", "head").status != 0
+    assert either.versions() == ["r1"]
+
+    looked = project.rescue_json("diagnose")
+    (part,) = looked["databases"]
+    each = "commits each DDL statement" if _name(either) == "MariaDB" else "runs each statement by itself here"
+    assert {
+        "code": "no-transactional-ddl",
+        "message": f"{_name(either)} {each}: a migration that failed half-way has left what it made",
+        "help": "what a revision lacks is added by hand, and then it is stamped: run again, it fails on what is there",
+    } in part["findings"]
+    assert part["recommendation"]["action"] == "complete"
+    assert project.rescue("stamp", "head", "--yes").status == 3
+
+    either.run(*(statement for shown in _shown(looked) for statement in shown.split(";\n")))
+    assert project.rescue_json("stamp", "head", "--yes")["outcome"] == "stamped"
+    assert either.versions() == ["r2"]
+    assert project.rescue_json("undo", "--yes")["outcome"] == "undone"
+    assert either.versions() == ["r1"]
+
+
+def test_where_nothing_is_there_nobody_is_told_of_a_rollback(shop):
+    (part,) = shop(USERS, LATER).rescue_json("diagnose")["databases"]
+    assert part["recommendation"]["action"] == "rerun"
+    assert "the run did not come so far. Mend what failed, then run alembic upgrade" in part["recommendation"]["reason"]
+
+
+def test_that_a_second_rescue_is_not_kept_out_is_told_where_it_matters(shop, either):
+    project = shop(USERS, LATER)
+    either.run("CREATE TABLE later (id INTEGER NOT NULL, PRIMARY KEY (id))")
+    told = [f for part in project.rescue_json("plan", "head")["databases"] for f in part["findings"]]
+    looked = [f for part in project.rescue_json("diagnose")["databases"] for f in part["findings"]]
+    of_lock = [f["message"] for f in told if f["code"] == "no-rescue-lock"]
+    assert of_lock == ([] if _name(either) == "MariaDB" else ["SQLite has no lock that keeps a second rescue out"])
+    assert "no-rescue-lock" not in [f["code"] for f in looked]
