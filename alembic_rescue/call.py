@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +42,10 @@ class Format(str, Enum):
 class Call:
     """The options before the command: which project, and how to answer."""
 
-    config: str | None = None
-    section: str = "alembic"
+    config: tuple[str, ...] = ()
+    config_from: str | None = None
+    app: str | None = None
+    section: str | None = None
     x: tuple[str, ...] = ()
     url: str | None = None
     receipts: Path | None = None
@@ -53,11 +55,65 @@ class Call:
     debug: bool = False
     secrets: Secrets = field(default_factory=Secrets)
 
-    def load(self, lock_timeout: float | None = None) -> Project:
+    def of_project(
+        self, typed: Collection[str], config: tuple[str, ...], config_from: str | None, app: str | None
+    ) -> Call:
+        """This call with what names its project: what is `typed` wins over what variables say.
+
+        FLASK_APP, which may be there for other reasons, counts only where a project is looked for without a name.
+        """
+        if "config_from" in typed and len(typed) > 1:
+            raise errors.BadUsage("--config-from stands in place of -c and of --app: give one of them")
+        if config_from and not {"config", "app"} & set(typed):
+            return replace(self, config_from=config_from)
+        named = "app" in typed
+        return replace(self, config=config if "config" in typed or not named else (), app=app if named else None)
+
+    def project(self, lock_timeout: float | None = None) -> Project:
         """The project that the options name."""
         from alembic_rescue import project
 
-        return project.load(self.config, self.section, self.x, self.url, lock_timeout, self.secrets)
+        return project.load(
+            self.config,
+            self.section,
+            self.x,
+            self.url,
+            lock_timeout,
+            self.secrets,
+            config_from=self.config_from,
+            app=self.app,
+            tell=self.tell_env,
+        )
+
+    def load(self, lock_timeout: float | None = None, *, yes: bool = False) -> Project:
+        """The project that the options name; or the only one further down, if the person at the terminal says so.
+
+        Args:
+            lock_timeout: in seconds.
+            yes: nobody wants to be asked.
+        """
+        try:
+            with working(self, "Loading the project"):
+                return self.project(lock_timeout)
+        except errors.FlaskAppNeeded as needed:
+            raise needed.told(_words_typed()) from None
+        except errors.NoConfig as missing:
+            told = missing.told(_words_typed())
+        if yes or self.format is Format.JSON or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise told
+        return self._further_down(told).project(lock_timeout)
+
+    def _further_down(self, missing: errors.NoConfig) -> Call:
+        if len(missing.found) != 1 or missing.found[0].app:
+            raise missing
+        (one,) = missing.found
+        within = f", from within {one.folder}" if one.folder else ""
+        self.tell(f"There is {missing.message.partition(': ')[0]}. ")
+        if _answered(self, f"Use {one.file}{within}? [y/N]: ").lower() not in {"y", "yes"}:
+            raise missing
+        if one.folder:
+            os.chdir(one.folder)
+        return replace(self, config=(str(Path(one.file).relative_to(one.folder or ".")),))
 
     def receipt_folder(self, settings: dict[str, str]) -> Path:
         """``--receipts``, else the project's setting, else the user's own folder."""
@@ -112,6 +168,17 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _words_typed() -> list[str]:
+    """What was typed after the program's name, without ``-c``."""
+    words: list[str] = []
+    left_out = False
+    for word in sys.argv[1:]:
+        if not (left_out or word in {"-c", "--config"} or word.startswith(("--config=", "-c="))):
+            words.append(word)
+        left_out = word in {"-c", "--config"}
+    return words
 
 
 def confirming(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:

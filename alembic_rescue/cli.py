@@ -55,25 +55,45 @@ def _version(wanted: bool) -> None:
 def options(
     ctx: typer.Context,
     config: Annotated[
-        Optional[str],
+        Optional[list[Path]],
         typer.Option(
             "-c",
             "--config",
             metavar="FILE",
             envvar="ALEMBIC_CONFIG",
-            help="alembic.ini or pyproject.toml, as for alembic.",
+            help="alembic.ini or pyproject.toml, as for alembic; twice for one of each.",
+        ),
+    ] = None,
+    config_from: Annotated[
+        Optional[str],
+        typer.Option(
+            "--config-from",
+            metavar="PACKAGE.MODULE:CALLABLE",
+            envvar="ALEMBIC_RESCUE_CONFIG_FROM",
+            help="In place of a file: what returns the alembic Config that your code makes.",
+        ),
+    ] = None,
+    app: Annotated[
+        Optional[str],
+        typer.Option(
+            "--app",
+            metavar="NAME",
+            envvar="FLASK_APP",
+            help="The application whose Flask-Migrate it is, as for flask. FLASK_APP counts where there is no "
+            "other configuration.",
         ),
     ] = None,
     section: Annotated[
-        str,
+        Optional[str],
         typer.Option(
             "-n",
             "--name",
             metavar="SECTION",
             envvar="ALEMBIC_RESCUE_NAME",
             help="Section of the ini file, as for alembic.",
+            show_default="alembic",
         ),
-    ] = "alembic",
+    ] = None,
     x: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -116,8 +136,19 @@ def options(
     del show_version
     secrets = Secrets()
     secrets.add_url(url or "")
-    color = not no_color and Call().color
-    ctx.obj = _CALLS[0] = Call(config, section, tuple(x or ()), url, receipts, format_, color, debug, secrets)
+    call = Call(
+        section=section,
+        x=tuple(x or ()),
+        url=url,
+        receipts=receipts.expanduser().absolute() if receipts else None,
+        format=format_,
+        color=not no_color and Call().color,
+        debug=debug,
+        secrets=secrets,
+    )
+    _CALLS[0] = call
+    typed = {name for name in ("config", "config_from", "app") if _is_typed(ctx, name)}
+    ctx.obj = _CALLS[0] = call.of_project(typed, tuple(map(str, config or ())), config_from, app)
 
 
 Revision = Annotated[
@@ -205,11 +236,12 @@ def diagnose(
     from alembic_rescue.model import Action
 
     call: Call = ctx.obj
+    if applied and locate:
+        raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
+    look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
+    project = call.load(lock_timeout)
     with working(call, "Looking at the database"):
-        if applied and locate:
-            raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
-        look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
-        report = look(call.load(lock_timeout), call.tell_env, replay=not no_replay, only=only)
+        report = look(project, call.tell_env, replay=not no_replay, only=only)
     if call.format is Format.JSON:
         answer_report(call, report)
     else:
@@ -283,8 +315,8 @@ def stamp(
         _plan(call, target, lock_timeout, None, sealed_in, **accepted, only=only)
         return
     terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
+    project = call.load(lock_timeout, yes=yes)
     with working(call, "Planning") as pause:
-        project = call.load(lock_timeout)
         report = rescue.stamp(
             project,
             target,
@@ -317,8 +349,9 @@ def undo(
 
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} undo", yes=yes)
+    receipt = os.path.abspath(receipt) if receipt and Path(receipt).is_file() else receipt  # noqa: PTH100 - as typed
+    project = call.load(lock_timeout, yes=yes)
     with working(call, "Looking at the database") as pause:
-        project = call.load(lock_timeout)
         report = rescue.undo(
             project,
             receipt,
@@ -441,16 +474,16 @@ def _plan(
     from alembic_rescue.model import Outcome
     from alembic_rescue.report import json as report_json
 
+    out_file = out.absolute() if out else None  # the project may be in another folder
+    project = call.load(lock_timeout)
     with working(call, "Planning"):
-        report = rescue.plan(
-            call.load(lock_timeout), revision, call.tell_env, accept=accept, accept_missing=accept_missing, only=only
-        )
+        report = rescue.plan(project, revision, call.tell_env, accept=accept, accept_missing=accept_missing, only=only)
     if sealed is not None:
         seal.check(*sealed, report)
-    if out is not None and report.outcome is not Outcome.REFUSED:
+    if out_file is not None and report.outcome is not Outcome.REFUSED:
         content = {**report_json.document(report), "seal": seal.parts(report)}
         try:
-            out.write_text(report_json.dumped(content, call.secrets.net), "utf-8")
+            out_file.write_text(report_json.dumped(content, call.secrets.net), "utf-8")
         except OSError as error:
             raise errors.CannotWriteFile(str(out), error.strerror or str(error)) from error
     if report.outcome is Outcome.REFUSED:
@@ -492,11 +525,17 @@ def _accepted_in(sealed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 def _settings_if_any(call: Call) -> dict[str, str]:
     """The project's settings where there is a project; receipts can be listed without one."""
     try:
-        return call.load().settings
+        return call.project().settings
     except RescueError:
-        if call.config is not None:
+        if call.config or call.config_from or call.app:
             raise
         return {}
+
+
+def _is_typed(ctx: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, rather than in a variable."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _fail(error: BaseException) -> int:

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alembic import context as alembic_context
 from sqlalchemy import event
@@ -24,7 +24,8 @@ from sqlalchemy.pool import Pool
 
 from alembic_rescue import errors, mysql, poolers, sessions, urls
 from alembic_rescue.model import Blocker
-from alembic_rescue.project import Project
+from alembic_rescue.redact import Secrets
+from alembic_rescue.sessions import Timeouts
 
 _OPENED_AT = "alembic_rescue.opened_at"
 _AS_ASKED = "alembic_rescue.as_asked"
@@ -33,10 +34,26 @@ _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """The drivers' own connections that a run opened and that may still be open."""
 
 
+class Terms(Protocol):
+    """What a run is held to; a Project says it, and whoever makes one."""
+
+    @property
+    def url(self) -> URL | None:
+        """What ``--url`` says."""
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """On every session."""
+
+    @property
+    def secrets(self) -> Secrets:
+        """Where passwords that come up are remembered."""
+
+
 class Hold:
     """Takes hold of the connections of one run of env.py; `listeners` are to be active while it runs."""
 
-    def __init__(self, project: Project, *, read_only: bool) -> None:
+    def __init__(self, project: Terms, *, read_only: bool) -> None:
         self.read_only = read_only
         """The server itself refuses writes on every session; otherwise they are in AUTOCOMMIT."""
         self.attempted: list[URL] = []
@@ -100,6 +117,9 @@ class Hold:
                 errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
             )
         connection.info[_TOUCHED] = True
+        connection.connection.invalidate(
+            soft=True
+        )  # nor does the pool hand it out again if it comes back after the run
         _remember(connection.connection)  # it may have been in the application's pool before
         if not poolers.is_pooled(connection):
             _set_up(connection, sessions.settings(connection.dialect, self._project.timeouts, read_only=self.read_only))

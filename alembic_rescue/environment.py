@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue import errors, failures, host, urls
+from alembic_rescue.configs import connections_of_its_own
 from alembic_rescue.connections import Hold, listening
 from alembic_rescue.project import Project
 from alembic_rescue.two_phase import in_one_phase
@@ -255,6 +256,8 @@ def _run(
             around.enter_context(host.kept_as_it_was(printed))
             around.enter_context(listening(*hold.listeners))
             around.enter_context(in_one_phase())
+            around.enter_context(project.around())
+            around.enter_context(connections_of_its_own(project.config))
             run()
     except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
         raised.append(error)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from alembic_rescue.below import Found
     from alembic_rescue.model import Blocker, Report
 
 DONE = 0
@@ -79,14 +80,116 @@ class NoConfig(UsageError):
 
     code = "no-config"
 
-    def __init__(self, looked_for: str, found_below: Sequence[str]) -> None:
-        if len(found_below) == 1:
-            way_on = f"there is one further down: alembic-rescue -c {found_below[0]} ..."
-        elif found_below:
-            way_on = f"there are some further down, choose one with -c: {', '.join(found_below)}"
+    def __init__(self, looked_for: str, found: Sequence[Found] = (), words: Sequence[str] = ("diagnose",)) -> None:
+        commands = [one.command(words) for one in found]
+        if len(found) == 1:
+            way_on = f"there is {found[0].file}: {commands[0]}"
+        elif found:
+            way_on = f"there are others, choose one: {'; '.join(commands)}"
         else:
-            way_on = "run it from the root of the backend's repository, or name the file: -c path/to/alembic.ini"
+            way_on = (
+                "run it from the root of the backend's repository, or name the file: -c path/to/alembic.ini; "
+                "a Config that is made in code: --config-from package.module:callable"
+            )
         super().__init__(f"no Alembic configuration here: {looked_for} does not exist", way_on)
+        self.found = tuple(found)
+        self._looked_for = looked_for
+
+    def told(self, words: Sequence[str]) -> NoConfig:
+        """The same with the commands that go on with `words`: what was typed, without ``-c``."""
+        return NoConfig(self._looked_for, self.found, words)
+
+
+class BadConfigFrom(UsageError):
+    """What ``--config-from`` names cannot be used."""
+
+    code = "bad-config-from"
+
+    def __init__(
+        self, name: str, reason: str, help: str = "its form is package.module:callable, and it returns a Config"
+    ) -> None:
+        super().__init__(f"--config-from {name} cannot be used: {reason}", help)
+
+
+class SetupFailed(UsageError):
+    """The project's own code that makes the configuration, or the application, raised."""
+
+    code = "setup-failed"
+
+    def __init__(self, what: str, place: str, reason: str, printed: str = "") -> None:
+        super().__init__(
+            f"{what} failed at {place}: {reason}",
+            "it is called before env.py, with the environment that alembic-rescue has; "
+            "see the whole traceback with: alembic-rescue --debug ..."
+            + (f"; it printed: {printed}" if printed else ""),
+        )
+
+
+class SetupWrites(UsageError):
+    """The project's own code that makes the configuration, or the application, tried to write to the database."""
+
+    code = "setup-writes"
+
+    def __init__(self, what: str, place: str, reason: str) -> None:
+        super().__init__(
+            f"{what} writes to the database while it is set up, at {place}: {reason}",
+            "looking is done on a read-only session: what it creates here would pass for what the migrations created. "
+            "Make that conditional on what is already there, or on a variable of the environment",
+        )
+
+
+class FlaskNotInstalled(UsageError):
+    """A Flask application is named, and Flask is not there."""
+
+    code = "flask-not-installed"
+
+    def __init__(self, app: str) -> None:
+        super().__init__(
+            f"Flask is not installed here, and the application {app} is to be loaded with it",
+            "install alembic-rescue in the application's own environment, where flask is, not apart from it (pipx)",
+        )
+
+
+class NoFlaskApp(UsageError):
+    """Flask does not find the application."""
+
+    code = "no-flask-app"
+
+    def __init__(self, app: str, reason: str) -> None:
+        super().__init__(
+            f"Flask cannot load the application {app}: {reason}",
+            "--app and FLASK_APP are what they are to `flask`: module, module:app or module:factory, seen from the "
+            "folder in which `flask db` is run; try `flask db current`",
+        )
+
+
+class NoFlaskMigrate(UsageError):
+    """The application has no Flask-Migrate."""
+
+    code = "no-flask-migrate"
+
+    def __init__(self, app: str) -> None:
+        super().__init__(
+            f"the Flask application {app} has no Flask-Migrate: there is no Migrate(app, db) in it",
+            "name the application that has it with --app, or the configuration of Alembic itself with -c FILE",
+        )
+
+
+class FlaskAppNeeded(UsageError):
+    """The configuration is Flask-Migrate's, and no application is named."""
+
+    code = "flask-app-needed"
+
+    def __init__(self, found: Found, words: Sequence[str] = ("diagnose",)) -> None:
+        super().__init__(
+            f"{found.file} is Flask-Migrate's, which works only with its application",
+            f"name the application as for `flask`, with --app or FLASK_APP: {found.command(words)}",
+        )
+        self._found = found
+
+    def told(self, words: Sequence[str]) -> FlaskAppNeeded:
+        """The same with the command that goes on with `words`: what was typed, without ``-c``."""
+        return FlaskAppNeeded(self._found, words)
 
 
 class BadConfig(UsageError):
@@ -164,13 +267,13 @@ class EnvExited(UsageError):
 
 
 class EnvVariableMissing(UsageError):
-    """env.py reads an environment variable that is not set."""
+    """env.py, or the code that makes the configuration, reads an environment variable that is not set."""
 
     code = "env-variable-missing"
 
-    def __init__(self, name: str, place: str) -> None:
+    def __init__(self, name: str, place: str, what: str = "env.py") -> None:
         super().__init__(
-            f"env.py needs the environment variable {name}, which is not set (at {place})",
+            f"{what} needs the environment variable {name}, which is not set (at {place})",
             f"set it as the deployment does: {name}=... alembic-rescue ...",
         )
 
@@ -205,9 +308,9 @@ class DriverMissing(UsageError):
 
     code = "driver-missing"
 
-    def __init__(self, module: str, place: str) -> None:
+    def __init__(self, module: str, place: str, what: str = "env.py") -> None:
         super().__init__(
-            f"the Python package {module} is not installed, and env.py needs it (at {place})",
+            f"the Python package {module} is not installed, and {what} needs it (at {place})",
             "install it where alembic-rescue runs, that is in the backend's own environment"
             + (
                 "; with SQLAlchemy 2.1 a plain postgresql:// URL means psycopg: "
@@ -229,6 +332,7 @@ class ModuleMissing(UsageError):
             "alembic-rescue runs the project's own code: install it in the backend's own environment, beside alembic, "
             "not apart from it (pipx); for a module of the application: run it where alembic is run",
         )
+        self.module = module
 
 
 class NoTerminal(UsageError):

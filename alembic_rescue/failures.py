@@ -150,15 +150,26 @@ def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> Re
         return errors.EnvExited(hide(str(error.code)), place, printed)
     if isinstance(error, CommandError) and "expected to match one row" in str(error):
         return errors.WriteWithoutEffect("the version table", one_line(error, hide))
-    return _of_something_missing(error, place, hide) or errors.EnvFailed(_reason(error, hide), place, printed)
+    return of_something_missing(error, place, hide) or errors.EnvFailed(_reason(error, hide), place, printed)
 
 
-def _of_something_missing(error: BaseException, place: str, hide: Hide) -> RescueError | None:
+def of_setup(error: BaseException, what: str, printed: str, hide: Hide) -> RescueError:
+    """The error of the project's own code that makes its configuration; `what` names it for people."""
+    place = place_of_setup(error)
+    if isinstance(error, SystemExit):
+        return errors.SetupFailed(what, place, f"it ended the program (sys.exit: {hide(str(error.code))})", printed)
+    return of_something_missing(error, place, hide, what) or errors.SetupFailed(
+        what, place, _reason(error, hide), printed
+    )
+
+
+def of_something_missing(error: BaseException, place: str, hide: Hide, what: str = "env.py") -> RescueError | None:
+    """A variable, a driver or a module that `what` needs and that is not there, where that is behind `error`."""
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
-            return errors.EnvVariableMissing(hide(str(link.args[0])), place)
+            return errors.EnvVariableMissing(hide(str(link.args[0])), place, what)
         if isinstance(link, ModuleNotFoundError) and link.name in _DRIVERS:
-            return errors.DriverMissing(str(link.name), place)
+            return errors.DriverMissing(str(link.name), place, what)
         if isinstance(link, ModuleNotFoundError):
             return errors.ModuleMissing(str(link.name), place)
     return None
@@ -209,8 +220,12 @@ def is_ours(error: BaseException) -> bool:
 
 def place_of(error: BaseException, env_path: Path) -> str:
     """``file:line`` of the project's own code nearest to where `error` was raised."""
-    root = _root(env_path.resolve().parent)
-    found = shown(env_path)
+    return place_in(error, _root(env_path.resolve().parent), shown(env_path))
+
+
+def place_in(error: BaseException, root: Path, otherwise: str) -> str:
+    """``file:line`` of the code below `root`, installed packages aside, nearest to where `error` was raised."""
+    found = otherwise
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(Path(error.filename))}:{error.lineno}"
     for frame in traceback.extract_tb(error.__traceback__):
@@ -224,6 +239,13 @@ def place_of(error: BaseException, env_path: Path) -> str:
 def _root(scripts: Path) -> Path:
     """The folder of the project whose `scripts` these are; in an installed package they may be the package itself."""
     return scripts if scripts.parent.name in _INSTALLED else scripts.parent
+
+
+def place_of_setup(error: BaseException) -> str:
+    """``file:line`` of the code below the working directory nearest to where `error` was raised, else the last one."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != Path(__file__).parent]
+    last = f"{shown(Path(frames[-1].filename))}:{frames[-1].lineno}" if frames else "its call"
+    return place_in(error, Path.cwd(), last)
 
 
 def shown(path: Path) -> str:

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from configparser import InterpolationError
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from alembic.config import CommandLine, Config
+from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionMap
 from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
-from alembic_rescue import errors, scripts, urls
-from alembic_rescue.failures import Hide, one_line, place_of, shown
+from alembic_rescue import below, configs, errors, flask_app, host, scripts, urls
+from alembic_rescue.configs import Source
+from alembic_rescue.failures import Hide, one_line, place_of
+from alembic_rescue.guarded import Guard
 from alembic_rescue.redact import Secrets
 from alembic_rescue.sessions import Timeouts
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-NAMES = ("alembic.ini", "pyproject.toml")
 SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")
 """What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
-_SKIPPED_FOLDERS = frozenset(["node_modules", "site-packages", "__pycache__", "venv", "env", "dist", "build"])
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 0.001, 2_000_000
 _SENSIBLE = f"from {_SHORTEST_TIMEOUT} to {_LONGEST_TIMEOUT} seconds"
-_DEPTH = 4
-"""How many folders down other configurations are looked for, to name them in the error."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +37,13 @@ class Project:
     url: URL | None
     """What ``--url`` says; it wins over whatever env.py does."""
     source: str
-    """The configuration file, for people."""
+    """Where the configuration comes from, for people."""
     settings: dict[str, str]
     """Of the section ``[alembic_rescue]``."""
     timeouts: Timeouts
     secrets: Secrets = field(repr=False)
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Makes the context within which the project's code is to run, such as a Flask application's."""
     _read: list[RevisionMap | errors.RescueError] = field(default_factory=list, repr=False)
     """What reading the script directory came to; Alembic tells of duplicates only the first time."""
 
@@ -67,8 +59,12 @@ class Project:
             BadConfig, ModuleMissing: one of them cannot be read.
         """
         if not self._read:
+            printed = host.Printed(
+                self.secrets.hide, lambda _: None
+            )  # as in the replay, what migrations print is dropped
             try:
-                self._read.append(_graph(self.script, self.secrets.hide))
+                with host.kept_as_it_was(printed), self.around():
+                    self._read.append(_graph(self.script, self.secrets.hide))
             except errors.RescueError as error:
                 self._read.append(error)
         (read,) = self._read
@@ -83,110 +79,107 @@ class Project:
 
 
 def load(
-    config_file: str | None = None,
-    section: str = "alembic",
+    config_file: str | Sequence[str] | None = None,
+    section: str | None = None,
     x: Sequence[str] = (),
     url: str | None = None,
     lock_timeout: float | None = None,
     secrets: Secrets | None = None,
+    *,
+    config: Config | None = None,
+    config_from: str | None = None,
+    app: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Project:
-    """Load the project of the working directory, or the one of `config_file`.
+    """Load the project of the working directory, or the one that is named.
 
     Args:
-        config_file: as ``alembic -c``; an ini file or a ``pyproject.toml``.
+        config_file: as ``alembic -c``; an ini file, a ``pyproject.toml``, or one of each.
         section: as ``alembic -n``.
         x: as ``alembic -x``, for env.py.
         url: the database to use, whatever env.py says.
         lock_timeout: in seconds; None takes the project's setting, or 5.
         secrets: where the passwords that come up are remembered, to be kept out of all text.
+        config: a Config made in code, in place of files.  It is copied, so that it stays as it is.
+        config_from: ``package.module:callable``, which returns such a Config.
+        app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` beside it names the folder
+            of the migrations, where that is not the application's own.
+        tell: takes each line that the project's code prints meanwhile, without secrets.
 
     Raises:
         NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
+        BadConfigFrom, FlaskAppNeeded, FlaskNotInstalled, NoFlaskApp, NoFlaskMigrate: see there.
+        SetupFailed, SetupWrites: the project's own code that makes the configuration failed.
     """
+    if sum(given is not None for given in (config, config_from, config_file or app)) > 1:
+        raise errors.BadUsage("give files (or an application), or a callable, or a Config: one of them")
+    named = (config_file,) if isinstance(config_file, str) else tuple(config_file or ())
     secrets = secrets or Secrets()
     secrets.add(os.environ.get("PGPASSWORD"))
     secrets.add_environment(os.environ)
     secrets.add_url(url or "")
-    ini, toml = _files(config_file)
-    source = shown(Path(config_file) if config_file else ini if ini.is_file() else toml)
+    chosen = urls.parse(url) if url else None
+    printed = host.Printed(secrets.hide, tell)
+    guard = Guard(chosen, Timeouts(), secrets, printed)
     try:
-        config = _config(config_file, ini, toml, section, x)
+        with host.kept_as_it_was(printed):
+            if config is not None:
+                source = configs.of_config(config, section, x)
+            elif config_from is not None:
+                source = configs.of_callable(config_from, section, x, guard)
+            else:
+                source = _found(configs.files(named), app, section, x, guard)
+            return _of(source, chosen, lock_timeout, secrets)
+    finally:
+        printed.end()
+
+
+def _found(files: configs.Files, app: str | None, section: str | None, x: Sequence[str], guard: Guard) -> Source:
+    """The Config of the files, or of the Flask application that they belong to."""
+    exist, flasks = files.exist, files.ini.is_file() and below.is_flask_migrates(files.ini)
+    if app is None and exist and not flasks:
+        with _readable(files.shown, guard.secrets.hide):
+            return configs.of_files(files, section, x)
+    if app := app or flask_app.named():
+        return flask_app.source(app, str(files.ini.parent) if files.named else None, section, x, guard)
+    here = Path.cwd()
+    if not exist:
+        raise errors.NoConfig(f"alembic.ini (or a pyproject.toml with [tool.alembic]) in {here}", below.find(here))
+    home = here if files.named else here.parent
+    raise errors.FlaskAppNeeded(below.Found(files.shown, None if files.named else "..", below.app_in(home)))
+
+
+def _of(source: Source, url: URL | None, lock_timeout: float | None, secrets: Secrets) -> Project:
+    config = source.config
+    section = config.config_ini_section
+    with _readable(source.name, secrets.hide):
         configured = config.get_section(section) or {}
-        settings = _settings(config, toml)
-        timeouts = _timeouts(source, settings, lock_timeout)
+        settings = _settings(config, source.toml)
+        timeouts = _timeouts(source.name, settings, lock_timeout)
+    for value in configured.values():
+        secrets.add_url(value)
+    chosen = urls.with_installed_driver(url, configured.get("sqlalchemy.url")) if url is not None else None
+    if chosen is not None:
+        secrets.add(chosen.password)
+        rendered = chosen.render_as_string(hide_password=False)
+        config.set_section_option(section, "sqlalchemy.url", rendered.replace("%", "%%"))
+    script = _script(config, source.name, section, secrets.hide)
+    return Project(config, script, chosen, source.name, settings, timeouts, secrets, source.around)
+
+
+@contextmanager
+def _readable(source: str, hide: Hide) -> Iterator[None]:
+    """Whatever is raised in the block: the configuration is off."""
+    try:
+        yield
     except errors.RescueError:
         raise
     except InterpolationError as error:  # its message has the rest of the value, which may be half a password
         raise errors.BadConfig(
             source, f"{error.option} in [{error.section}] has a % that must be written %%, or names no setting"
         ) from None
-    except Exception as error:  # configparser, tomllib, Alembic: whatever they raise, the file is off
-        raise errors.BadConfig(source, one_line(error, secrets.hide)) from error
-    for value in configured.values():
-        secrets.add_url(value)
-    chosen = urls.with_installed_driver(urls.parse(url), configured.get("sqlalchemy.url")) if url else None
-    if chosen is not None:
-        secrets.add(chosen.password)
-        rendered = chosen.render_as_string(hide_password=False)
-        config.set_section_option(section, "sqlalchemy.url", rendered.replace("%", "%%"))
-    script = _script(config, source, section, secrets.hide)
-    return Project(config, script, chosen, source, settings, timeouts, secrets)
-
-
-def _files(config_file: str | None) -> tuple[Path, Path]:
-    """The ini file and the toml file, as ``alembic -c`` takes them: either may be missing, and both may count."""
-    ini, toml = (Path(name) for name in NAMES)
-    if config_file is None:
-        if not ini.is_file() and "alembic" not in _tools(toml):
-            raise errors.NoConfig(
-                f"alembic.ini (or a pyproject.toml with [tool.alembic]) in {Path.cwd()}", find_below(Path.cwd())
-            )
-        return ini, toml
-    named = Path(config_file)
-    if not named.is_file():
-        raise errors.NoConfig(str(named), find_below(Path.cwd()))
-    return (ini, named) if named.name == NAMES[1] else (named, toml)
-
-
-def _tools(toml: Path) -> dict[str, Any]:
-    """The table ``[tool]`` of a pyproject.toml; empty where there is no such file."""
-    try:
-        return dict(tomllib.loads(toml.read_text("utf-8")).get("tool", {})) if toml.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise errors.BadConfig(shown(toml), f"it cannot be read: {error}") from error
-
-
-def find_below(root: Path) -> list[str]:
-    """The Alembic configurations in the folders below `root`, the nearest first, relative to it."""
-    found: list[Path] = []
-    for folder, subfolders, files in os.walk(root):
-        here = Path(folder)
-        depth = len(here.relative_to(root).parts)
-        subfolders[:] = sorted(f for f in subfolders if f not in _SKIPPED_FOLDERS and not f.startswith("."))
-        if depth >= _DEPTH:
-            subfolders[:] = []
-        if NAMES[0] in files:
-            found.append(here / NAMES[0])
-        with suppress(errors.BadConfig):
-            if NAMES[1] in files and "alembic" in _tools(here / NAMES[1]):
-                found.append(here / NAMES[1])
-    return [str(p.relative_to(root)) for p in sorted(found, key=lambda p: (len(p.parts), p))]
-
-
-def _config(config_file: str | None, ini: Path, toml: Path, section: str, x: Sequence[str]) -> Config:
-    """The Config that ``alembic -c ... -n ... -x ... current`` makes, its parsed command line included."""
-    arguments = ["-n", section, *(part for value in x for part in ("-x", value)), "current"]
-    if config_file:
-        arguments = ["-c", config_file, *arguments]
-    options = CommandLine(prog="alembic").parser.parse_args(arguments)
-    more: dict[str, Any] = {}
-    if "toml_file" in inspect.signature(Config).parameters:  # Alembic 1.16 and later
-        more = {"toml_file": str(toml)}
-    elif not ini.is_file():
-        raise errors.BadConfig(shown(toml), "this version of Alembic does not read pyproject.toml")
-    config = Config(str(ini), ini_section=section, cmd_opts=options, **more)
-    config.file_config  # noqa: B018 - reads the file
-    return config
+    except Exception as error:  # configparser, tomllib, Alembic: whatever they raise
+        raise errors.BadConfig(source, one_line(error, hide)) from error
 
 
 def _script(config: Config, source: str, section: str, hide: Hide) -> ScriptDirectory:
@@ -214,7 +207,7 @@ def _graph(script: ScriptDirectory, hide: Hide) -> RevisionMap:
 
 def _settings(config: Config, toml: Path) -> dict[str, str]:
     here = str(toml.absolute().parent)
-    found = {k: str(v).replace("%(here)s", here) for k, v in _tools(toml).get("alembic_rescue", {}).items()}
+    found = {k: str(v).replace("%(here)s", here) for k, v in configs.tools(toml).get("alembic_rescue", {}).items()}
     section = config.get_section("alembic_rescue") or {}
     defaults = config.file_config.defaults()
     found.update({k: v for k, v in section.items() if k in SETTINGS or k not in defaults})

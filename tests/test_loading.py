@@ -297,12 +297,15 @@ def test_without_a_configuration_the_ones_further_down_are_named(project, tmp_pa
         f"error[no-config]: no Alembic configuration here: alembic.ini (or a pyproject.toml with [tool.alembic]) in "
         f"{linear.root} does not exist" in one.stderr
     )
-    assert "help: there is one further down: alembic-rescue -c backend/alembic.ini ..." in one.stderr
+    assert "help: there is backend/alembic.ini: alembic-rescue -c backend/alembic.ini diagnose" in one.stderr
 
     (ini.parent / "worker").mkdir()
     (ini.parent / "worker" / "pyproject.toml").write_text("[tool.alembic]\nscript_location = 'x'\n")
     several = linear.rescue("diagnose")
-    assert "choose one with -c: backend/alembic.ini, backend/worker/pyproject.toml" in several.stderr
+    assert (
+        "help: there are others, choose one: alembic-rescue -c backend/alembic.ini diagnose; "
+        "alembic-rescue -c backend/worker/pyproject.toml diagnose" in several.stderr
+    )
 
     shutil.rmtree(ini.parent)
     none = linear.rescue("--format", "json", "plan", "head").json
@@ -314,7 +317,7 @@ def test_a_named_configuration_that_does_not_exist_is_told(project):
     ran = project("linear").rescue("-c", "prod.ini", "diagnose")
     assert ran.status == 2
     assert "error[no-config]: no Alembic configuration here: prod.ini does not exist" in ran.stderr
-    assert "alembic-rescue -c alembic.ini ..." in ran.stderr
+    assert "alembic-rescue -c alembic.ini diagnose" in ran.stderr
 
 
 def test_a_lock_timeout_on_the_command_line_that_means_no_timeout_is_refused(project):

@@ -1,0 +1,58 @@
+"""Calling the project's own code that makes its configuration, held to what env.py is held to.
+
+An application that is set up prints, logs, fails, and may reach for its database.  What it prints does not come out as
+an answer, the server holds its sessions read-only, and what it fails with is told in the tool's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.engine import URL
+
+from alembic_rescue import errors, failures, urls
+from alembic_rescue.connections import Hold, listening
+from alembic_rescue.host import Printed
+from alembic_rescue.redact import Secrets
+from alembic_rescue.sessions import Timeouts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What the project's code is held to before there is a Project."""
+
+    url: URL | None
+    """What ``--url`` says."""
+    timeouts: Timeouts
+    secrets: Secrets
+    printed: Printed
+    """What is printed meanwhile."""
+
+    def call(self, what: str, make: Callable[[], T]) -> T:
+        """Call `make`, which is `what` for people.
+
+        Raises:
+            SetupFailed, SetupWrites, EnvVariableMissing, ModuleMissing, DriverMissing, DatabaseError: it failed.
+        """
+        hold = Hold(self, read_only=True)
+        try:
+            with listening(*hold.listeners):
+                return make()
+        except (errors.RescueError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit too: an application may end the program
+            raise self._explained(what, error, hold) from error
+
+    def _explained(self, what: str, error: BaseException, hold: Hold) -> errors.RescueError:
+        hide = self.secrets.hide
+        at = hold.attempted[-1] if hold.attempted else None
+        role = (at.username if at is not None else None) or "in use"
+        where = failures.At(urls.name_of(at) if at is not None else "the database", role, (what, self.timeouts.lock))
+        of_database = failures.of_database(error, where, hide) if hold.attempted else None
+        if isinstance(of_database, errors.ReadOnlyServer):
+            return errors.SetupWrites(what, failures.place_of_setup(error), failures.one_line(error, hide))
+        return of_database or failures.of_setup(error, what, self.printed.tail(), hide)
