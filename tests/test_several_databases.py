@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +12,7 @@ from psycopg2 import errors as pg
 
 from tests import servers
 from tests.conftest import Database, ProjectCopy
+from tests.watching import until, waiting_for_a_lock
 from tests.writing import write_env
 
 TENANTS = ("blue", "green", "red")
@@ -301,3 +304,45 @@ def test_env_py_must_visit_at_the_stamp_what_it_visited_for_the_plan(tenants, pl
     assert "error[database-changed]: the plan was made for" in ran.stderr
     assert (tenants.root / "run").read_text() == "..", "refused on the second look"
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+
+@contextlib.contextmanager
+def green_held_up(tenants: ProjectCopy):
+    """A stamp that has written blue and waits for green's row, which somebody has."""
+    with tenants.database.session() as somebody:
+        somebody.cursor().execute("SELECT * FROM green.alembic_version FOR UPDATE")
+        running = tenants.started("stamp", "aaaa0003", "--yes", "--lock-timeout", "30")
+        try:
+            until(lambda: waiting_for_a_lock(tenants.database), "the stamp waits for green")
+            assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0001")
+            yield running
+        finally:
+            running.kill()
+            running.wait()
+
+
+def test_a_ctrl_c_half_way_says_what_was_done(tenants):
+    with green_held_up(tenants) as running:
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=20)
+    assert running.returncode == 5
+    assert (
+        "error[half-written]: it broke off half-way (interrupted); written and verified: blue.alembic_version in"
+        in (told)
+    )
+    assert tenants.rescue("undo", "--yes").status == 0
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+
+
+def test_a_stamp_that_was_killed_half_way_is_undone_exactly(tenants):
+    with green_held_up(tenants) as running:
+        running.kill()
+        (waiting,) = waiting_for_a_lock(tenants.database)
+        tenants.database.run(f"SELECT pg_terminate_backend({waiting['pid']}, 5000)", role="postgres")
+    states = [part["state"] for part in json.loads(tenants.receipts[0].read_text())["parts"]]
+    assert states == ["begun", "begun", "begun"]
+    undone = tenants.rescue("undo", "--yes")
+    assert undone.status == 0, undone.everything
+    assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
+    assert "blue.alembic_version" in undone.stdout
+    assert "green.alembic_version" not in undone.stdout, "it was never written"
