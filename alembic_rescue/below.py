@@ -131,5 +131,6 @@ def _imported(env: Path) -> set[str]:
         nodes = list(ast.walk(ast.parse(env.read_text("utf-8"))))
         plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
         others = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
-        return {name.split(".")[0] for name in [*plain, *others]}
+        known = {"alembic", *sys.stdlib_module_names}  # a folder named alembic holds the scripts
+        return {name.split(".")[0] for name in [*plain, *others]} - known
     return set()
