@@ -58,6 +58,8 @@ class Hold:
         """The server itself refuses writes on every session; otherwise they are in AUTOCOMMIT."""
         self.attempted: list[URL] = []
         """Where env.py connected to or tried to, without passwords, the last one last."""
+        self.failed_at: URL | None = None
+        """Where the last failure was, if on an open connection."""
         self.blocking: list[Blocker] = []
         """Who held the lock, where a run ended in a lock timeout."""
         self.failures: list[BaseException] = []
@@ -132,6 +134,7 @@ class Hold:
         original = failed.original_exception
         if isinstance(original, Exception):
             self.failures.append(failed.sqlalchemy_exception or original)
+            self.failed_at = None if failed.connection is None else opened_at(failed.connection)
         code = getattr(original, "pgcode", getattr(original, "sqlstate", None))
         timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
         if self.blocking or not timed_out:

@@ -271,20 +271,21 @@ def _run(
     if isinstance(first, (errors.RescueError, KeyboardInterrupt)):
         raise first
     explained = _explained(project, first, hold, printed)
-    if isinstance(explained, errors.LockTimeout):
-        explained.blockers = tuple(hold.blocking)
+    explained.blockers = tuple(hold.blocking)
     raise explained from first
 
 
 def _explained(project: Project, error: BaseException, hold: Hold, printed: host.Printed) -> errors.RescueError:
     hide = project.secrets.hide
-    at = hold.attempted[-1] if hold.attempted else project.url
+    at = hold.failed_at or (hold.attempted[-1] if hold.attempted else project.url)
     database = urls.name_of(at) if at is not None else "the database"
     role = (at.username if at is not None else None) or "in use"
-    where = failures.At(database, role, ("the version table (or what env.py waits for)", project.timeouts.lock))
+    where = failures.At(
+        database, role, (f"the version table in {database} (or what env.py waits for)", project.timeouts.lock)
+    )
     explained: errors.RescueError | None = failures.of_database(error, where, hide)
     if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
-        explained = errors.LockTimeout("the version table", project.timeouts.lock)
+        explained = errors.LockTimeout(f"the version table in {database}", project.timeouts.lock)
     if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
         explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
     if explained is None and isinstance(error, DBAPIError) and hold.writes_to:

@@ -7,7 +7,7 @@ words by every command, in the text and in the JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class RescueError(Exception):
     exit_status: ClassVar[int] = INTERNAL
     report: Report | None = None
     """What was known when it was raised, to be shown with it."""
+    blockers: tuple[Blocker, ...] = ()
+    """Who held the lock, where one was not had."""
 
     def __init__(self, message: str, help: str) -> None:
         super().__init__(message)
@@ -956,10 +958,9 @@ class LockTimeout(DatabaseError):
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(
-            f"{what} is locked by another session; gave up after {seconds:g} s, nothing was written",
+            f"{what} is locked by another session; gave up after {seconds:g} s",
             "see who holds it (below, or with alembic-rescue diagnose), end that session, and try again",
         )
-        self.blockers: tuple[Blocker, ...] = ()
 
 
 class WriteWithoutEffect(DatabaseError):
@@ -1028,19 +1029,16 @@ class NotVerified(RescueError):
 
 
 class HalfWritten(RescueError):
-    """Of several databases some were written, and others were not."""
+    """Of several databases some were written, and others were not, or it is not known."""
 
     code = "half-written"
     exit_status = NOT_VERIFIED
 
-    def __init__(
-        self, written: Sequence[str], unwritten: Sequence[str], unsure: Sequence[str], why: str, way_back: str
-    ) -> None:
-        told = [f"written and verified: {listed(written)}"] if written else []
-        told += [f"written, not verified: {listed(unsure)}"] if unsure else []
-        told += [f"not written: {listed(unwritten)}"] if unwritten else []
+    def __init__(self, databases: Mapping[str, Sequence[str]], why: str, way_back: str) -> None:
+        """`databases` are those of which the key is told; `why` is the failure."""
+        told = "; ".join(f"{what}: {listed(which)}" for what, which in databases.items() if which)
         super().__init__(
-            f"it broke off half-way ({why}); {'; '.join(told)}",
+            f"it broke off half-way ({why}); {told}",
             "mend the cause and run the same command again: what is written has nothing more to do. "
             f"Or take back exactly what was written: {way_back}",
         )

@@ -29,6 +29,7 @@ from alembic_rescue.sessions import Timeouts
 Key = tuple[str, str]
 """An :attr:`Identity.rows_key`: which rows of which database."""
 
+_NOTHING = "; nothing was written"
 _HURRIED = Timeouts(lock=0.5, statement=1, connect=1)
 
 
@@ -125,7 +126,7 @@ class _Again:
 
 
 def _nothing_was_written(message: str) -> str:
-    return message if "nothing was written" in message else f"{message}; nothing was written"
+    return message if "nothing was written" in message else message + _NOTHING
 
 
 def _told(identity: Identity) -> str:
@@ -167,7 +168,8 @@ def _write(project: Project, planned: Report, receipt: Receipt, tables: Mapping[
         raise _not_written(planned, receipt, failure, found) from failure
     if len(parts) == 1:
         raise _not_verified(planned, receipt, failure or unread) from failure
-    raise _half_written(planned, receipt, failure or unread) from failure
+    answered = {key for key, made in visits.items() if all(visit.answered == visit.sent for visit in made)}
+    raise _half_written(planned, receipt, failure or unread, answered) from failure
 
 
 Turn = tuple[DatabaseReport, Stamp]
@@ -267,21 +269,30 @@ def _not_verified(planned: Report, receipt: Receipt, failure: BaseException | No
     return error
 
 
-def _half_written(planned: Report, receipt: Receipt, failure: BaseException | None) -> RescueError:
-    """Of several databases, some were written as they should, and others were not."""
+def _half_written(planned: Report, receipt: Receipt, failure: BaseException | None, answered: set[Key]) -> RescueError:
+    """Of several databases, some were written as they should, and others were not.
 
-    def of(*states: ReceiptState) -> list[str]:
-        return [part.database.sentence for part in receipt.parts if part.state in states]
-
+    Args:
+        answered: those whose server has answered every statement that was sent to it.
+    """
+    told: dict[str, list[str]] = {
+        "written and verified": [],
+        "written, but not as planned": [],
+        "written, not read back": [],
+        "not written": [],
+        "not known": [],
+    }
+    for part in receipt.parts:
+        told[_became(part, answered)].append(part.database.sentence)
     failed = next((part for part in receipt.parts if part.state is ReceiptState.FAILED), receipt.parts[0])
     way_back = f"undo {receipt.id}" if receipt.command == "stamp" else "stamp REVISION, with its checks"
     error = errors.HalfWritten(
-        of(ReceiptState.VERIFIED),
-        of(ReceiptState.NOT_WRITTEN),
-        of(ReceiptState.FAILED),
+        told,
         _why(failed, failure),
         f"alembic-rescue {way_back}",
     )
+    if isinstance(failure, RescueError):
+        error.blockers = failure.blockers
     found = {part.database.rows_key: part.rows_found for part in receipt.parts if part.rows_found is not None}
     parts = (
         replace(p, database=replace(p.database, current_heads=found.get(p.database.identity.rows_key, ())))
@@ -293,9 +304,21 @@ def _half_written(planned: Report, receipt: Receipt, failure: BaseException | No
     return error
 
 
+def _became(part: ReceiptPart, answered: set[Key]) -> str:
+    if part.state is ReceiptState.VERIFIED:
+        return "written and verified"
+    if part.state is ReceiptState.NOT_WRITTEN:
+        return "not written"
+    if part.rows_found is not None:
+        return "written, but not as planned"
+    return "written, not read back" if part.database.rows_key in answered else "not known"
+
+
 def _why(part: ReceiptPart, failure: BaseException | None) -> str:
     found = part.rows_found
-    why = "interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "read back")
+    why = (
+        "interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "read back").removesuffix(_NOTHING)
+    )
     if found is None or part.state is not ReceiptState.FAILED:
         return why
     if set(found) <= {*part.rows_before, *part.rows_after}:

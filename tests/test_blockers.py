@@ -86,7 +86,7 @@ def test_the_text_of_a_stamp_that_gave_up_shows_the_blocker_and_exits_with_4(lin
         stamped = linear.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "0.5")
         assert stamped.status == 4
         error = stamped.stderr[stamped.stderr.index("error[lock-timeout]") :]
-        assert "gave up after 0.5 s, nothing was written" in error
+        assert "gave up after 0.5 s; nothing was written" in error
         assert f"pid {other.info.backend_pid}  idle in transaction" in error
         assert "alembic-rescue" not in re.sub(r"alembic-rescue (diagnose|plan)", "", error), "its own lock is no news"
         assert_lives(other)

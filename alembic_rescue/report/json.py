@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from alembic_rescue import receipts
-from alembic_rescue.errors import LockTimeout, Refusal, RescueError
+from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
 
 FORMAT = 1
@@ -41,7 +41,7 @@ def failure(command: str, error: RescueError) -> dict[str, Any]:
     base = Report(command, Outcome.ERROR, None, (), ())
     content = document(error.report or base)
     note = asdict(Note(error.code, error.message, error.help))
-    if isinstance(error, LockTimeout):
+    if isinstance(error, (LockTimeout, HalfWritten)):
         note["blockers"] = [asdict(blocker) for blocker in error.blockers]
     if isinstance(error, Refusal):
         content["outcome"] = Outcome.REFUSED.value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rich.text import Text
 
-from alembic_rescue.errors import LockTimeout, PlanRefused, RescueError, listed, rows, some
+from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
 from alembic_rescue.report import evidence
 from alembic_rescue.report.page import Page, columns, count
@@ -58,12 +58,17 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
     if undone:
         for part in pending.values():
             page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
+    elif report.left_out:
+        others = some((one.sentence for one in report.left_out), verb=False)
+        page.indented("1. Before you redeploy, look at what was left out: alembic-rescue diagnose")
+        page.indented(f"What is pending in {others} will run.", 5)
     elif any(pending):
         page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
         for part in pending.values():
             page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
     else:
-        page.indented("1. Redeploy. Nothing is pending: the database stands at the latest revision.")
+        who = "each database stands" if len(written) > 1 else "the database stands"
+        page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
     if not undone:
         page.indented("2. To take it back, as long as no migration ran since: alembic-rescue undo")
     page.line()
@@ -112,8 +117,7 @@ def failure(error: RescueError, *, width: int, color: bool) -> str:
     page = Page(width, color=color)
     several = error.report.refusals if isinstance(error, PlanRefused) and error.report else ()
     _refusals(page, several or (Note(error.code, error.message, error.help),))
-    if isinstance(error, LockTimeout):
-        _blockers(page, error.blockers)
+    _blockers(page, error.blockers)
     return page.text()
 
 
