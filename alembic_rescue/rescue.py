@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic.runtime.migration import MigrationContext
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import databases, environment, errors, findings, gate, history, receipts, scripts, seal, selection
+from alembic_rescue import databases, errors, findings, gate, history, looking, scripts, seal, selection, undoing
 from alembic_rescue import path as paths
 from alembic_rescue.environment import Tell, silent
 from alembic_rescue.errors import Refusal
@@ -31,8 +30,6 @@ from alembic_rescue.model import (
     Note,
     Outcome,
     Receipt,
-    ReceiptPart,
-    ReceiptState,
     Recommendation,
     Report,
     Revision,
@@ -40,7 +37,6 @@ from alembic_rescue.model import (
 )
 from alembic_rescue.model_evidence import Proof
 from alembic_rescue.project import Project
-from alembic_rescue.proof import prove, without_secrets
 from alembic_rescue.writing import carry_out
 
 Confirm = Callable[[Report], bool]
@@ -60,7 +56,7 @@ def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True, only
         RescueError: the scripts, env.py or the database cannot be read.
     """
     parts = []
-    looked, left_out = _look(project, _pending, tell, replay=replay, only=only)
+    looked, left_out = looking.look(project, looking.pending, tell, replay=replay, only=only)
     for database, proof in looked:
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
@@ -78,7 +74,7 @@ def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = Tr
         RescueError: as :func:`diagnose`.
     """
     parts = []
-    looked, left_out = _look(project, _applied, tell, replay=replay, only=only)
+    looked, left_out = looking.look(project, looking.applied, tell, replay=replay, only=only)
     for database, proof in looked:
         missing = history.stamped_but_not_there(proof.revisions)
         parts.append(_diagnosis(project, database, proof, missing, history.recommend_for_applied(proof.revisions)))
@@ -92,7 +88,7 @@ def locate(project: Project, tell: Tell = silent, *, replay: bool = True, only: 
         RescueError: as :func:`diagnose`.
     """
     parts = []
-    looked, left_out = _look(project, _all, tell, replay=replay, only=only)
+    looked, left_out = looking.look(project, looking.every, tell, replay=replay, only=only)
     for database, proof in looked:
         graph = project.graph
         located = history.locate(graph, proof.revisions)
@@ -127,7 +123,7 @@ def plan(
         RescueError: nothing could be planned, because the scripts, env.py or the database cannot be read, or
             because the database takes no writes from this role.
     """
-    looked, left_out = _look(project, _pending, tell, only=only)
+    looked, left_out = looking.look(project, looking.pending, tell, only=only)
     graph = project.graph
     accepted = Acceptance(
         frozenset(scripts.resolved(graph, name) for name in accept),
@@ -212,20 +208,20 @@ def undo(
         RescueError: as :func:`stamp`.
     """
     visited = databases.look(project, tell)
-    seen = _chosen(project, visited, only)
-    receipt = _receipt_to_undo(folder, named, seen)
+    seen = looking.chosen(project, visited, only)
+    receipt = undoing.receipt_to_undo(folder, named, seen)
     parts = []
-    for database, part in _to_undo(folder, receipt, seen, only):
+    for database, part in undoing.to_undo(folder, receipt, seen, only):
         refusals = _other_database(project, database)
         try:
-            parts.append(_way_back(project.graph, database, receipt, part, refusals))
+            parts.append(undoing.way_back(project.graph, database, receipt, part, refusals))
         except Refusal as refusal:
             raise selection.naming(database, refusal) if len(receipt.parts) > 1 else refusal from None
     if not any(part.stamps for part in parts):
         one = receipt.parts[0]
         raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
     outcome = Outcome.REFUSED if any(part.refusals for part in parts) else Outcome.READY
-    left_out = _left_out(visited, [part.database for part in parts])
+    left_out = looking.left_out(visited, [part.database for part in parts])
     heads = scripts.heads(project.graph)
     planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
     if outcome is Outcome.REFUSED:
@@ -249,73 +245,7 @@ def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
     return replace(planned, outcome=outcome, databases=tuple(after), receipt=receipt.path)
 
 
-# --- looking -----------------------------------------------------------------------------------------------------
-
-
-def _look(
-    project: Project,
-    choose: Callable[[RevisionMap, Database], Sequence[str]],
-    tell: Tell,
-    *,
-    only: str | None,
-    replay: bool = True,
-) -> tuple[list[tuple[Database, Proof]], tuple[Identity, ...]]:
-    """Look at each database that is meant, and hold the revisions that `choose` names for it against its catalog.
-
-    Returns:
-        Those, each once, in the order in which env.py visits them first; and what it visits besides.
-    """
-
-    def see(context: MigrationContext, rows: tuple[str, ...]) -> tuple[Database, Proof]:
-        database = databases.look_at(context, rows, project.secrets.hide)
-        if not selection.may_mean(only, database):
-            return database, Proof((), None, ())
-        todo = choose(project.graph, database)
-        ahead = set(todo)
-        behind = [revision for revision in _applied(project.graph, database) if revision not in ahead]
-        proof = prove(context, project.script, todo, behind=behind if todo else (), run_code=replay)
-        return database, without_secrets(proof, project.secrets.hide)
-
-    looked = environment.look(project, see, tell)
-    visited = [database for database, _ in looked]
-    proofs = {database.identity.rows_key: proof for database, proof in reversed(looked)}
-    chosen = _chosen(project, visited, only)
-    return [(one, proofs[one.identity.rows_key]) for one in chosen], _left_out(visited, chosen)
-
-
-def _chosen(project: Project, visited: Sequence[Database], only: str | None) -> list[Database]:
-    """The databases that are meant, each once.
-
-    Raises:
-        SeveralDatabases, NoSuchDatabase, AmbiguousDatabase: see there.
-    """
-    first: dict[tuple[str, str], Database] = {}
-    for database in visited:
-        if project.url is not None and database.identity.rows_key in first:
-            raise errors.SeveralDatabases(database.identity.sentence)
-        first.setdefault(database.identity.rows_key, database)
-    return selection.chosen(list(first.values()), only)
-
-
-def _left_out(visited: Sequence[Database], chosen: Sequence[Database]) -> tuple[Identity, ...]:
-    keys = {database.identity.rows_key for database in chosen}
-    return tuple(database.identity for database in visited if database.identity.rows_key not in keys)
-
-
-def _all(graph: RevisionMap, _: Database) -> tuple[str, ...]:
-    return paths.pending(graph, ())
-
-
-def _pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
-    """What is pending; nothing where the rows cannot be explained."""
-    unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
-    return () if unexplained else paths.pending(graph, database.current_heads)
-
-
-def _applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
-    """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
-    unexplained = _refusal_of(partial(paths.check_current, graph, database.current_heads))
-    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.current_heads))
+# --- diagnosing ---------------------------------------------------------------------------------------------------
 
 
 def _diagnosed(
@@ -345,7 +275,7 @@ def _diagnosis(
 ) -> DatabaseReport:
     """The report of one database; `advice` holds unless something stands in the way of acting on it."""
     graph = project.graph
-    refusals = _refusal_of(partial(paths.check_current, graph, database.current_heads))
+    refusals = looking.refusal_of(partial(paths.check_current, graph, database.current_heads))
     hindrances = _other_database(project, database)
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
@@ -356,7 +286,7 @@ def _diagnosis(
         revisions=_with_evidence(graph, [evidence.revision for evidence in proof.revisions], proof),
         heads_after=database.current_heads,
         stamps=(),
-        pending_after=_pending(graph, database),
+        pending_after=looking.pending(graph, database),
         refusals=refusals,
         findings=(*findings.of(database), *told, *hindrances),
         recommendation=advice,
@@ -430,74 +360,3 @@ def _target(graph: RevisionMap, asked: str, parts: Sequence[DatabaseReport]) -> 
             found = paths.find_path(graph, part.database.current_heads, asked).targets
             return Target(asked, found, scripts.revisions(graph, found)[0].doc if len(found) == 1 else None)
     return None
-
-
-def _refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:
-    try:
-        check()
-    except Refusal as refusal:
-        return (findings.note(refusal),)
-    return ()
-
-
-# --- going back --------------------------------------------------------------------------------------------------
-
-
-def _receipt_to_undo(folder: Path, named: str | None, seen: Sequence[Database]) -> Receipt:
-    identities = [database.identity for database in seen]
-    if named is None:
-        found = receipts.last_to_undo(folder, identities)
-        if found is None:
-            names = errors.listed(dict.fromkeys(identity.name for identity in identities))
-            raise errors.NoReceipt(f"of a stamp of {names} that could be undone", str(folder))
-        return found
-    receipt = receipts.find(folder, named)
-    if receipt.command == "undo":
-        raise errors.ReceiptIsUndo(receipt.id)
-    return receipt
-
-
-def _to_undo(
-    folder: Path, receipt: Receipt, seen: Sequence[Database], only: str | None
-) -> list[tuple[Database, ReceiptPart]]:
-    """What the receipt's stamp wrote and nobody took back yet, each with its database as it is now."""
-    here = {database.identity.rows_key: database for database in seen}
-    undone = receipts.undone_by(folder, receipt)
-    if all(part.database.rows_key in undone for part in receipt.parts if part.reached) and undone:
-        raise errors.ReceiptSpent(receipt.id, next(iter(undone.values())).id)
-    missing = [part.database.name for part in receipt.parts if part.database.rows_key not in here]
-    if len(missing) == len(receipt.parts) or (missing and only is None):
-        raise errors.ReceiptOfOtherDatabase(receipt.id, missing[0], errors.listed(d.identity.name for d in seen))
-    parts = [part for part in receipt.parts if part.database.rows_key in here.keys() - undone.keys()]
-    reached = [part for part in parts if part.reached]
-    return [(here[part.database.rows_key], part) for part in reached or parts]
-
-
-def _way_back(
-    graph: RevisionMap, database: Database, receipt: Receipt, part: ReceiptPart, refusals: tuple[Note, ...]
-) -> DatabaseReport:
-    now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
-    # A stamp that broke off between two statements leaves rows of both.
-    broke_off = part.state is not ReceiptState.VERIFIED and now <= before | after
-    as_read_back = part.rows_found is not None and now == set(part.rows_found)
-    untouched = now == before or part.state is ReceiptState.NOT_WRITTEN
-    if untouched and len(receipt.parts) == 1:
-        raise errors.NothingStamped(receipt.id, part.rows_before, sorted(now))
-    if not untouched and now != after and not broke_off and not as_read_back:
-        raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
-    back = database.current_heads
-    if not untouched:
-        back = receipts.way_back(part.rows_before, part.rows_after, database.current_heads)
-    for row in back:
-        if not scripts.has(graph, row):
-            raise errors.UnknownRevision(row)
-    return DatabaseReport(
-        database=database,
-        revisions=part.skipped,
-        heads_after=back,
-        stamps=paths.find_stamps(graph, database.current_heads, back) if not untouched else (),
-        pending_after=paths.pending(graph, back),
-        refusals=refusals,
-        findings=findings.of(database),
-        recommendation=Recommendation(Action.NOTHING, None, "the rows of the receipt can be put back"),
-    )

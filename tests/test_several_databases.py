@@ -190,6 +190,9 @@ def test_one_of_several_can_be_undone_alone_and_the_rest_after_it(tenants):
     assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
     assert tenants.rescue("undo", "--only", "blue", "--yes").status == 0
     assert rows(tenants) == at("aaaa0001", "aaaa0003", "aaaa0003")
+    again = tenants.rescue("undo", tenants.receipts[0].stem, "--only", "blue", "--yes")
+    assert again.status == 3
+    assert "error[receipt-spent]" in again.stderr
     assert tenants.rescue("undo", "--yes").status == 0
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
 
