@@ -120,6 +120,23 @@ PROJECTS = (
         target="heads",
         after=("b1110002",),
     ),
+    Style(
+        "takes more than a URL from a `Config` that the application makes in code (`--config-from`)",
+        "config_in_code",
+        tables=(("shop", "shop_version"),),
+        before=("b1110001", "c0de0001"),
+        target="billing@head",
+        after=("b1110002",),
+        environment=_SHOP,
+        program=_MANAGE,
+        rescue=("alembic-rescue", "--config-from", "shop.migrating:alembic_config"),
+    ),
+    Style(
+        "is the one of `flask db init` (`FLASK_APP`)",
+        "flask_migrate",
+        environment={"FLASK_APP": "shop", **_SHOP},
+        program=("flask", "db"),
+    ),
     # --- several databases
     Style("is the one of `alembic init -t multidb`", "multidb", tables=_SHOP_AND_LEDGER),
     Style(
@@ -128,6 +145,14 @@ PROJECTS = (
         tables=_SHOP_AND_LEDGER[1:],
         untouched=_SHOP_AND_LEDGER[:1],
         only="engine2",
+    ),
+    Style(
+        "is the one of `flask db init --multidb` (`--app`)",
+        "flask_migrate_multidb",
+        tables=_SHOP_AND_LEDGER,
+        environment={"LEDGER_DATABASE": "postgresql+psycopg2://shop@db.example/ledger", **_SHOP},
+        program=("flask", "--app", "shop", "db"),
+        rescue=("alembic-rescue", "--app", "shop"),
     ),
     Style("has `USE_TWOPHASE = True` (no transaction is prepared)", "multidb_twophase", tables=_SHOP_AND_LEDGER),
     Style(
