@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alembic.config import Config
+
 from alembic_rescue import (
     Outcome,
     Project,
@@ -25,7 +27,8 @@ from alembic_rescue import (
 def rescue(target: str, folder: Path) -> int:
     """Every verb, with its types."""
     project: Project = load("alembic.ini", url="postgresql://localhost/shop", lock_timeout=2)
-    report: Report = diagnose(project)
+    made_in_code = [load(config=Config()), load(config_from="shop.migrating:config"), load(app="shop:create_app")]
+    report: Report = diagnose(made_in_code[0] if target == "head" else project)
     lacking: Report = diagnose_applied(project, replay=False)
     stands_at = locate(project).databases[0].located
     heads: tuple[str, ...] = report.databases[0].database.current_heads

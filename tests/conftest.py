@@ -202,7 +202,16 @@ class Ran:
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment without what names databases, and with a state folder of the test's own."""
-    dropped = ("PG", "DATABASE_URL", "ALEMBIC_CONFIG", "ALEMBIC_RESCUE_", "NO_COLOR", "COLUMNS", "FORCE_COLOR")
+    dropped = (
+        "PG",
+        "DATABASE_URL",
+        "ALEMBIC_CONFIG",
+        "ALEMBIC_RESCUE_",
+        "FLASK_",
+        "NO_COLOR",
+        "COLUMNS",
+        "FORCE_COLOR",
+    )
     kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     return {**kept, "XDG_STATE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
