@@ -19,7 +19,7 @@ from alembic_rescue.comparison_mysql import CANNOT_TELL, Answer
 from alembic_rescue.ddl import MYSQL
 from alembic_rescue.model_evidence import Expectation, Facts, Key, Kind, Presence
 
-_NOT_COMPARED = frozenset(["unnamed", "partial", "before", "after"])
+_NOT_COMPARED = frozenset(["unnamed", "including", "partial", "before", "after"])
 _TRUE = frozenset(["true", "t", "1", "yes", "on"])
 _TEXTS = ("character", "text", "citext", "name")
 _NUMBERS = ("integer", "bigint", "smallint", "numeric", "real", "double precision")

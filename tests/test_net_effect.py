@@ -86,6 +86,24 @@ def test_unnamed_constraints_go_by_the_name_that_the_server_gives() -> None:
     assert set(present(net)) == {"t", "t.a", "t.b", "t.t_a_b_key"}
 
 
+@pytest.mark.parametrize(
+    ("columns", "made"),
+    [
+        ("a int PRIMARY KEY UNIQUE", {"t.t_pkey"}),
+        ("a int, b int, UNIQUE (a, b), PRIMARY KEY (a, b)", {"t.t_pkey"}),
+        ("a int, b int, UNIQUE (b, a), PRIMARY KEY (a, b)", {"t.t_pkey", "t.t_b_a_key"}),
+        ("a int UNIQUE, UNIQUE (a)", {"t.t_a_key"}),
+        ("a int PRIMARY KEY, CONSTRAINT u UNIQUE (a)", {"t.u"}),
+        ("a int CONSTRAINT one UNIQUE, CONSTRAINT two UNIQUE (a)", {"t.one"}),
+        ("a int PRIMARY KEY, CONSTRAINT u UNIQUE (a) DEFERRABLE", {"t.t_pkey", "t.u"}),
+    ],
+)
+def test_a_table_has_one_index_for_constraints_that_ask_for_the_same(columns, made) -> None:
+    assert {
+        name for name in present(net_of((f"CREATE TABLE t ({columns})",))) if name not in {"t", "t.a", "t.b"}
+    } == made
+
+
 def test_enum_labels() -> None:
     net = net_of(
         ("CREATE TYPE e AS ENUM ('a', 'b')",), ("ALTER TYPE e RENAME VALUE 'a' TO 'c'", "ALTER TYPE e ADD VALUE 'd'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from postgast import pg_query_pb2 as pb
@@ -29,6 +30,7 @@ _CONSTRAINTS = {
     pb.CONSTR_EXCLUSION: "exclude",
 }
 _ACTIONS = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default", "": "no action"}
+_SAME_INDEX = ("columns", "including", "deferrable", "deferred", "nulls_not_distinct")
 _SUFFIXES = {"primary-key": "pkey", "unique": "key", "check": "check", "foreign-key": "fkey", "exclude": "excl"}
 _IDENTIFIER = 63
 _HARMLESS = {
@@ -55,7 +57,10 @@ Resolve = Callable[["str | None"], "str | None"]
 
 def create_table(node: Node, resolve: Resolve) -> Iterator[Effect]:
     """``CREATE TABLE``: the table, its columns, its constraints."""
-    table = relation(node.relation, resolve)
+    yield from _indexed_once(list(_created(relation(node.relation, resolve), node)))
+
+
+def _created(table: Key, node: Node) -> Iterator[Effect]:
     conditional = node.if_not_exists
     partial = bool(node.inh_relations) or any(kind_of(unwrap(e)) == "TableLikeClause" for e in node.table_elts)
     yield Create(table, {"partial": True} if partial else {}, conditional)
@@ -68,6 +73,24 @@ def create_table(node: Node, resolve: Resolve) -> Iterator[Effect]:
             yield from _column(table, element, conditional=conditional, required=element.colname in primary)
         elif kind_of(element) == "Constraint":
             yield from _constraint(table, element, conditional=conditional)
+
+
+def _indexed_once(effects: list[Effect]) -> list[Effect]:
+    """The effects without the UNIQUE constraints that PostgreSQL leaves out.
+
+    Of those of one CREATE TABLE that ask for the same index it makes one, the primary key before any other, and gives
+    it the first name that was written for it.
+    """
+    unique = [e for e in effects if isinstance(e, Create) and e.facts.get("constraint") in {"primary-key", "unique"}]
+    alike: dict[tuple[Any, ...], list[Create]] = {}
+    for one in sorted(unique, key=lambda e: e.facts["constraint"] != "primary-key"):
+        alike.setdefault(tuple(one.facts.get(name) for name in _SAME_INDEX), []).append(one)
+    left_out = {id(one) for _, *others in alike.values() for one in others}
+    made = {
+        id(same[0]): replace(same[0], key=next((e.key for e in same if not e.facts.get("unnamed")), same[0].key))
+        for same in alike.values()
+    }
+    return [made.get(id(effect), effect) for effect in effects if id(effect) not in left_out]
 
 
 def alter_table(node: Node, resolve: Resolve) -> Iterator[Effect]:
@@ -205,6 +228,8 @@ def _constraint_facts(node: Node, of_column: str | None) -> dict[str, Any]:
         if node.pk_attrs:
             facts["referenced_columns"] = columns(node.pk_attrs)
         facts.update(on_update=_ACTIONS[node.fk_upd_action], on_delete=_ACTIONS[node.fk_del_action])
+    if node.including:
+        facts["including"] = tuple(strings(node.including))
     if node.nulls_not_distinct:
         facts["nulls_not_distinct"] = True
     return facts
