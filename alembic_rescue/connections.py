@@ -22,7 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import errors, mysql, poolers, sessions, urls
+from alembic_rescue import drivers, errors, mysql, poolers, sessions, urls
 from alembic_rescue.model import Blocker
 from alembic_rescue.redact import Secrets
 from alembic_rescue.sessions import Timeouts
@@ -85,7 +85,7 @@ class Hold:
         if chosen is not None:
             try:
                 at = urls.laid_over(chosen, dialect, cargs, cparams)
-            except errors.UrlNotHeeded as error:
+            except errors.UsageError as error:
                 raise self._kept(error) from None
             urls.require_encryption(at, dialect.driver, cparams, os.environ)
         else:
@@ -111,6 +111,7 @@ class Hold:
         record.info[_AS_ASKED] = asked_for is not None
         if at := _told_by_driver(poolers.raw_connection(dbapi_connection), asked_for) or asked_for:
             record.info[_OPENED_AT] = at
+        drivers.made(poolers.raw_connection(dbapi_connection))
         _remember(dbapi_connection)
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
@@ -135,7 +136,10 @@ class Hold:
         if isinstance(original, Exception):
             self.failures.append(failed.sqlalchemy_exception or original)
             self.failed_at = None if failed.connection is None else opened_at(failed.connection)
-        code = getattr(original, "pgcode", getattr(original, "sqlstate", None))
+        else:  # Ctrl-C: some drivers leave the statement running, which might yet write
+            with suppress(Exception):
+                poolers.cancel(poolers.raw_connection(failed.connection.connection))
+        code = drivers.error_code(original)
         timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
         if self.blocking or not timed_out:
             return
@@ -185,11 +189,11 @@ def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
 
 def own_sessions() -> set[int]:
     """The process ids of the sessions that a run opened, where the driver tells them."""
-    told: set[int] = set()
+    told: set[int | None] = set()
     for raw in tuple(_OPEN):
-        with suppress(Exception):  # another driver, or closed by now
-            told.add(int(raw.info.backend_pid))
-    return told
+        with suppress(Exception):  # closed by now
+            told.add(drivers.server_process(raw))
+    return {pid for pid in told if pid is not None}
 
 
 def _remember(dbapi_connection: Any) -> None:
@@ -224,16 +228,25 @@ def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> 
     if dialect.name in mysql.DIALECTS:
         return mysql.address(name, cparams)
     arguments = {**_from_dsn(cparams.get("dsn") or (cargs[0] if cargs else "")), **cparams}
-    host = str(arguments.get("host") or os.environ.get("PGHOST") or "")
-    port = str(arguments.get("port") or os.environ.get("PGPORT") or "")
+    if socket := re.fullmatch(r"(.*)/\.s\.PGSQL\.(\d+)", str(arguments.get("unix_sock"))):
+        arguments["host"], arguments["port"] = socket.groups()
+    environment = {} if dialect.driver == "pg8000" else os.environ  # it reads none of libpq's variables
+    host = _listed(arguments.get("host") or environment.get("PGHOST"))
+    port = _listed(arguments.get("port") or environment.get("PGPORT"))
+    by_socket = host.startswith("/")
     return URL.create(
         name,
-        username=arguments.get("user") or os.environ.get("PGUSER"),
-        host=None if host.startswith("/") else host or None,
-        port=int(port) if port.isdigit() else None,
+        username=arguments.get("user") or environment.get("PGUSER"),
+        host=None if by_socket else host or None,
+        port=int(port) if port.isdigit() and not by_socket else None,
         database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
-        query={"host": host} if host.startswith("/") else {},
+        query={"host": host, **({"port": port} if port else {})} if by_socket else {},
     )
+
+
+def _listed(value: Any) -> str:
+    """One host or port; or several, as libpq writes them (asyncpg takes a list)."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value or "")
 
 
 def _told_by_driver(raw: Any, asked_for: URL | None) -> URL | None:

@@ -310,17 +310,18 @@ class DriverMissing(UsageError):
 
     code = "driver-missing"
 
-    def __init__(self, module: str, place: str, what: str = "env.py") -> None:
-        super().__init__(
-            f"the Python package {module} is not installed, and {what} needs it (at {place})",
-            "install it where alembic-rescue runs, that is in the backend's own environment"
-            + (
-                "; with SQLAlchemy 2.1 a plain postgresql:// URL means psycopg: "
-                "for psycopg2 write postgresql+psycopg2://, here with --url"
-                if module == "psycopg"
-                else ""
-            ),
-        )
+    def __init__(
+        self, module: str, place: str, what: str = "env.py", plain_means: tuple[str, str, str] | None = None
+    ) -> None:
+        """`plain_means`: which SQLAlchemy takes a plain postgresql:// for `module`, and the driver that is there."""
+        way_on = "install it where alembic-rescue runs, that is in the backend's own environment"
+        if plain_means:
+            version, installed, package = plain_means
+            way_on = (
+                f"SQLAlchemy {version} takes a plain postgresql:// for {module}: write postgresql+{installed}:// "
+                f"(here: --url), or install {package}, in the backend's own environment"
+            )
+        super().__init__(f"the Python package {module} is not installed, and {what} needs it (at {place})", way_on)
 
 
 class ModuleMissing(UsageError):

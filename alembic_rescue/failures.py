@@ -19,7 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from alembic_rescue import errors
+from alembic_rescue import drivers, errors, urls
 from alembic_rescue.errors import RescueError
 
 Hide = Callable[[str], str]
@@ -53,6 +53,8 @@ _BY_CODE: dict[str, _Make] = {
     "53300": _named(errors.TooManyConnections),
     "57P01": _named(errors.ConnectionLost),
     "57P02": _named(errors.ConnectionLost),
+    "08003": _named(errors.ConnectionLost),
+    "08006": _named(errors.ConnectionLost),
     "57014": lambda _, reason: errors.StatementTimeout(reason),
     "25006": _named(errors.ReadOnlyServer),
     "55P03": lambda at, _: errors.LockTimeout(*at.lock),
@@ -77,17 +79,21 @@ _BY_WORDS: tuple[tuple[str, _Make], ...] = (
         (
             r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
             r"|network is unreachable|no route to host|not currently accepting connections"
+            r"|connect call failed|^no such file or directory$"
         ),
         _named(errors.ConnectionRefused),
     ),
     (
         (
             r"server closed the connection|connection .*closed|terminating connection|connection reset|broken pipe"
-            r"|could not receive data|ssl connection has been closed"
+            r"|could not receive data|ssl connection has been closed|network error"
         ),
         _named(errors.ConnectionLost),
     ),
-    (r"server does not support ssl|ssl .*(required|error)|certificate|insecure", _named(errors.EncryptionFailed)),
+    (
+        r"server does not support ssl|ssl .*(required|error)|certificate|insecure|(rejected|refuses) ssl",
+        _named(errors.EncryptionFailed),
+    ),
     (r"readonly database|read-only", _named(errors.ReadOnlyServer)),
     (r"database is locked", lambda at, _: errors.LockTimeout(*at.lock)),
 )
@@ -107,7 +113,7 @@ def of_database(error: BaseException, at: At, hide: Hide) -> RescueError | None:
     """The error of the database behind `error`, or None where the database is not the cause."""
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
-        code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+        code = drivers.error_code(original)
         reason = one_line(original, hide)
         if make := _BY_CODE.get(str(code)) or _by_words(link, original, reason):
             return make(at, _libpq_shortened(reason))
@@ -117,17 +123,18 @@ def of_database(error: BaseException, at: At, hide: Hide) -> RescueError | None:
 def _by_words(link: BaseException, original: BaseException, reason: str) -> _Make | None:
     if isinstance(link, PoolTimeout):
         return _named(errors.ConnectTimeout)
-    of_network = isinstance(link, OSError) and link.filename is None
-    if of_network or isinstance(link, DBAPIError) or _is_driver_error(original):
+    if _is_of_network(link) or isinstance(link, DBAPIError) or _is_driver_error(original):
         for words, make in _BY_WORDS:
             if re.search(words, reason, re.IGNORECASE):
                 return make
-    connecting = isinstance(link, OperationalError) and link.statement is None
+    connecting = isinstance(link, OperationalError) or drivers.ends_session(original)
+    connecting = connecting and getattr(link, "statement", None) is None
     return _named(errors.CannotConnect) if connecting else None
 
 
 def _libpq_shortened(reason: str) -> str:
     """Without what the error around it says already: the address, except what a name was resolved to."""
+    reason = re.sub(r"^connection failed: |\[Errno -?\d+\] |\bFATAL:\s+", "", reason)
     reason = re.sub(r"connection to server (?:at|on socket) \"[^\"]*\"(?:, port \d+)? failed: ", "", reason)
     reason = re.sub(r"connection to server at \"[^\"]*\" \(([^)]*)\), port \d+ failed: ", r"[\1] ", reason)
     reason = reason.replace(
@@ -137,8 +144,16 @@ def _libpq_shortened(reason: str) -> str:
 
 
 def _is_driver_error(error: BaseException) -> bool:
-    """PEP 249: every driver has its own hierarchy below a class of that name."""
-    return any(base.__name__ == "OperationalError" for base in type(error).__mro__)
+    """PEP 249: every driver has its own hierarchy below classes of these names."""
+    return any(base.__name__ in {"OperationalError", "InterfaceError"} for base in type(error).__mro__)
+
+
+def _is_of_network(error: BaseException) -> bool:
+    """Some drivers leave what goes wrong while connecting as it is.  Of env.py's own errors it tells nothing."""
+    if not isinstance(error, OSError) and type(error).__name__ != "TimeoutError":  # asyncio has its own in Python 3.10
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).parent.name in drivers.PACKAGES for frame in frames)
 
 
 def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
@@ -168,8 +183,8 @@ def of_something_missing(error: BaseException, place: str, hide: Hide, what: str
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
             return errors.EnvVariableMissing(hide(str(link.args[0])), place, what)
-        if isinstance(link, ModuleNotFoundError) and link.name in _DRIVERS:
-            return errors.DriverMissing(str(link.name), place, what)
+        if isinstance(link, ModuleNotFoundError) and link.name in drivers.PACKAGES:
+            return errors.DriverMissing(str(link.name), place, what, urls.plain_means(str(link.name)))
         if isinstance(link, ModuleNotFoundError):
             return errors.ModuleMissing(str(link.name), place)
     return None
@@ -187,7 +202,6 @@ def _reason(error: BaseException, hide: Hide) -> str:
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 """Below the project's root, these hold other people's code: its virtual environment."""
-_DRIVERS = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000", "pymysql", "MySQLdb", "aiomysql", "aiosqlite"])
 
 
 def _raised_by_environ(error: BaseException) -> bool:
@@ -213,7 +227,7 @@ def is_ours(error: BaseException) -> bool:
         folders = Path(frame.filename).parents
         if folders[0] == Path(__file__).parent:
             return True
-        if not _LIBRARIES & set(folders) and folders[0].name not in _DRIVERS:
+        if not _LIBRARIES & set(folders) and folders[0].name not in drivers.PACKAGES:
             return False
     return False
 
@@ -258,8 +272,8 @@ def shown(path: Path) -> str:
 
 def one_line(error: BaseException, hide: Hide) -> str:
     """The message of `error`, on one line, without SQLAlchemy's statement and link, and without secrets."""
-    text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    lines = [line.strip() for line in text.splitlines()]
+    text = drivers.error_text(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
     kept = [
         line for line in lines if line and not line.startswith(("[SQL:", "(Background on this error", "LINE ", "^"))
     ]

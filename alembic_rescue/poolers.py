@@ -18,6 +18,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
+from alembic_rescue import drivers
+
 _POOLED = "alembic_rescue.pooled"
 _ASKING_SECONDS = 2
 _DESCRIPTORS = 4096
@@ -32,7 +34,7 @@ def is_pooled(connection: Connection) -> bool:
     if connection.dialect.name != "postgresql":
         return False
     if _POOLED not in connection.info:
-        named = _named_process(connection.connection)
+        named = drivers.server_process(raw_connection(connection.connection))
         connection.info[_POOLED] = named is not None and named != _answering_process(connection)
     return bool(connection.info[_POOLED])
 
@@ -91,6 +93,8 @@ def cancel(raw: Any) -> None:
             raw.interrupt()
         elif hasattr(raw, "cancel"):
             _apart(raw.cancel)
+        else:
+            drivers.request_cancel(raw, _ASKING_SECONDS)
 
 
 def _apart(ask: Callable[[], None]) -> None:
@@ -116,14 +120,6 @@ def _apart(ask: Callable[[], None]) -> None:
 def raw_connection(dbapi_connection: Any) -> Any:
     """The driver's own connection; SQLAlchemy wraps it for its pool, and again for an asynchronous driver."""
     return getattr(dbapi_connection, "driver_connection", dbapi_connection)
-
-
-def _named_process(dbapi_connection: Any) -> int | None:
-    raw = raw_connection(dbapi_connection)
-    if hasattr(raw, "get_server_pid"):  # asyncpg
-        return int(raw.get_server_pid())
-    pid = getattr(getattr(raw, "info", None), "backend_pid", None)  # psycopg2, psycopg
-    return int(pid) if pid is not None else None
 
 
 def _answering_process(connection: Connection) -> int:

@@ -11,8 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import mysql
-from alembic_rescue.errors import RescueUnderWay
+from alembic_rescue import drivers, mysql
+from alembic_rescue.errors import ConnectTimeout, RescueUnderWay
+from alembic_rescue.held import HeldOpen
 from alembic_rescue.model import Blocker
 
 if TYPE_CHECKING:
@@ -21,17 +22,6 @@ if TYPE_CHECKING:
 RESCUE_LOCK = 0x616C656D_62696372
 """Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
 database.  Held means: an alembic-rescue is between its last look and its verification there."""
-
-_CONNECT_TIMEOUT = {
-    "psycopg2": "connect_timeout",
-    "psycopg": "connect_timeout",
-    "psycopg_async": "connect_timeout",
-    "asyncpg": "timeout",
-    "pg8000": "timeout",
-    "pymysql": "connect_timeout",
-    "mysqldb": "connect_timeout",
-}
-"""The connect argument, in seconds, by SQLAlchemy's name of the driver."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Timeouts:
 
 def connect_arguments(driver: str, timeouts: Timeouts) -> Mapping[str, int]:
     """What to add to the connect arguments where env.py set nothing itself."""
-    name = _CONNECT_TIMEOUT.get(driver)
+    name = drivers.CONNECT_TIMEOUT.get(driver)
     return {name: max(1, round(timeouts.connect))} if name else {}
 
 
@@ -210,7 +200,7 @@ class RescueLock:
     """
 
     def __init__(self) -> None:
-        self._held: PoolProxiedConnection | None = None
+        self._let_go: Callable[[], None] | None = None
 
     def take(self, engine: Engine, timeouts: Timeouts, database: str) -> None:
         """Take the lock, with the credentials of `engine` but outside its pool (which may have no room).
@@ -218,24 +208,40 @@ class RescueLock:
         Raises:
             RescueUnderWay: another one holds it.
         """
-        if engine.dialect.name != "postgresql" or engine.dialect.is_async or self._held:
+        if engine.dialect.name != "postgresql" or self._let_go:
             return
-        self._held = engine.pool.recreate().connect()
-        self._held.detach()  # closing it then ends the session, whatever kind of pool this is
-        cursor = self._held.cursor()
-        cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
-        for statement in settings(engine.dialect, timeouts, read_only=False):
-            cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
-        cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
-        cursor.execute(f"SELECT pg_try_advisory_xact_lock({RESCUE_LOCK})")
-        row = cursor.fetchone()
-        if not (row and row[0]):
+        take = self._take_awaiting if engine.dialect.is_async else self._take
+        if not take(engine, timeouts, database):
             self.release()
             raise RescueUnderWay(database)
 
+    def _take(self, engine: Engine, timeouts: Timeouts, _database: str) -> bool:
+        held = engine.pool.recreate().connect()
+        self._let_go = held.invalidate  # ends the session, whatever kind of pool this is, and rolls nothing back
+        return _lock(held, engine.dialect, timeouts)
+
+    def _take_awaiting(self, engine: Engine, timeouts: Timeouts, database: str) -> bool:
+        held = HeldOpen(own_engine(engine), lambda connection: _lock(connection.connection, engine.dialect, timeouts))
+        self._let_go = held.release
+        if not held.came_about(timeouts.connect + timeouts.statement):
+            raise ConnectTimeout(database, "the connection for the lock against a second rescue did not come about")
+        return held.outcome()
+
     def release(self) -> None:
         """Let go; never raises, because a lost connection has let go already."""
-        held, self._held = self._held, None
-        if held is not None:
+        let_go, self._let_go = self._let_go, None
+        if let_go is not None:
             with suppress(Exception):  # any driver's error: the server ends the lock with the session
-                held.close()
+                let_go()
+
+
+def _lock(connection: PoolProxiedConnection, dialect: Dialect, timeouts: Timeouts) -> bool:
+    """Begin a transaction, and take the lock for its time; False where another has it."""
+    cursor = connection.cursor()
+    cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
+    for statement in settings(dialect, timeouts, read_only=False):
+        cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
+    cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
+    cursor.execute(f"SELECT pg_try_advisory_xact_lock({RESCUE_LOCK})")
+    row = cursor.fetchone()
+    return bool(row and row[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,17 @@ import sqlalchemy
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from alembic_rescue import drivers
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 
 _ADDRESS = frozenset(
-    ["dsn", "service", "host", "hostaddr", "port", "unix_socket", "database", "dbname", "db"]
+    ["dsn", "service", "host", "hostaddr", "port", "unix_socket", "unix_sock", "database", "dbname", "db"]
     + ["user", "username", "password", "passwd", "passfile"]
 )
 """Connect arguments by which the drivers are told where to go and as whom: these ``--url`` replaces, all others
 that env.py gives (search path, time zone, certificates) stay."""
-
-_SSL_ARGUMENT = {"psycopg2": "sslmode", "psycopg": "sslmode", "psycopg_async": "sslmode", "asyncpg": "ssl"}
 
 
 def parse(text: str) -> URL:
@@ -41,25 +41,43 @@ def parse(text: str) -> URL:
 
 
 def with_installed_driver(url: URL, configured: str | None) -> URL:
-    """`url` with the driver of the `configured` URL if both are of one kind, else one that is installed.
+    """`url` with a driver that env.py can use: the `configured` one where `url` names none, or one of another kind.
 
     Raises:
         BadUrl: SQLAlchemy has no such dialect.
-
-    SQLAlchemy 2.1 changed the default driver of ``postgresql://`` from psycopg2 to psycopg.
     """
-    if "+" in url.drivername:
-        return _known(url)
-    if configured:
-        try:
-            theirs = make_url(configured).drivername
-        except ArgumentError:
-            theirs = ""
-        if theirs.split("+")[0] == url.drivername:
-            url = url.set(drivername=theirs)
-    if url.drivername == "postgresql" and _default_driver() != "psycopg2" and not importlib.util.find_spec("psycopg"):
-        url = url.set(drivername="postgresql+psycopg2")
+    theirs = _dialect(configured)
+    if theirs is not None and theirs[0].get_backend_name() == url.get_backend_name():
+        ours = _known(url).get_dialect() if "+" in url.drivername else None
+        if ours is None or getattr(ours, "is_async", False) != getattr(theirs[1], "is_async", False):
+            url = url.set(drivername=theirs[0].drivername)
+    if url.drivername == "postgresql" and not _is_installed(_default_driver()):
+        url = url.set(drivername=f"postgresql+{_installed_driver()}")
     return _known(url)
+
+
+def plain_means(missing: str) -> tuple[str, str, str] | None:
+    """Where `missing` is what a plain ``postgresql://`` means: in which SQLAlchemy; what is there; what to install."""
+    if missing != _default_driver():
+        return None
+    version = ".".join(sqlalchemy.__version__.split(".")[:2])
+    return version, _installed_driver(), {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}[missing]
+
+
+def _dialect(configured: str | None) -> tuple[URL, type[Dialect]] | None:
+    """The `configured` URL and its dialect; None where there is none, or one that SQLAlchemy does not know."""
+    with suppress(ArgumentError, ValueError, NoSuchModuleError, ImportError):
+        theirs = make_url(configured or "")
+        return theirs, theirs.get_dialect()
+    return None
+
+
+def _installed_driver() -> str:
+    return next(filter(_is_installed, ("psycopg2", "psycopg", "pg8000", "asyncpg")), _default_driver())
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def _known(url: URL) -> URL:
@@ -71,6 +89,7 @@ def _known(url: URL) -> URL:
 
 
 def _default_driver() -> str:
+    """What a plain ``postgresql://`` means: psycopg2, and psycopg from SQLAlchemy 2.1 on."""
     major, minor = (int(part) for part in sqlalchemy.__version__.split(".")[:2])
     return "psycopg" if (major, minor) >= (2, 1) else "psycopg2"
 
@@ -168,7 +187,7 @@ def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapp
     kept = {k: v for k, v in cparams.items() if k not in _ADDRESS}
     cargs[:] = list(new_args)
     cparams.clear()
-    cparams.update({**kept, **new_params})
+    cparams.update(drivers.in_words_of(dialect.driver, {**kept, **new_params}))
     return url
 
 
@@ -176,6 +195,6 @@ def require_encryption(
     url: URL, driver: str, cparams: MutableMapping[str, Any], environment: Mapping[str, str]
 ) -> None:
     """Ask for an encrypted connection where `url` leads to another host and nothing says how."""
-    argument = _SSL_ARGUMENT.get(driver)
+    argument, value = drivers.ENCRYPTED.get(driver, ("", None))
     if argument and not is_local(host_of(url)) and argument not in cparams and "PGSSLMODE" not in environment:
-        cparams[argument] = "require"
+        cparams[argument] = value

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "compatibility.md"
-MODULES = ("tests.test_styles",)
+MODULES = ("tests.test_styles", "tests.test_drivers")
 """Those whose tests measure a row each."""
 _RESULTS = "COMPATIBILITY_RESULTS"
 """Names the file that measured rows are added to, instead of being held to the document."""

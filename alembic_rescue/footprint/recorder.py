@@ -30,6 +30,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
+from alembic_rescue import poolers
 from alembic_rescue.ddl import reader_for
 from alembic_rescue.ddl.reader import calls_functions, is_query, one_line, sets_search_path
 from alembic_rescue.footprint.deadline import Deadline, TimeIsUp, deadline
@@ -144,11 +145,7 @@ class _Recorder:
         return (too_long, None) if limit.passed else (None, None)
 
     def _cancel(self) -> None:
-        raw = self._connection.connection
-        driver = getattr(raw, "driver_connection", raw)
-        cancel = getattr(driver, "cancel", None) or getattr(driver, "interrupt", None)
-        if cancel is not None:
-            cancel()
+        poolers.cancel(poolers.raw_connection(self._connection.connection))
 
     @contextmanager
     def _operations(self) -> Iterator[None]:

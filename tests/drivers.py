@@ -1,0 +1,55 @@
+"""The table of databases and drivers in docs/compatibility.md, and env.py for each way of connecting."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+from tests import compatibility, servers
+from tests.conftest import PROJECTS, Database, ProjectCopy
+
+POSTGRESQL = {
+    "PostgreSQL, psycopg2": "postgresql+psycopg2",
+    "PostgreSQL, psycopg": "postgresql+psycopg",
+    "PostgreSQL, pg8000": "postgresql+pg8000",
+    "PostgreSQL, asyncpg": "postgresql+asyncpg",
+    "PostgreSQL, psycopg, asynchronous": "postgresql+psycopg_async",
+    "PostgreSQL, psycopg, asynchronous by `create_async_engine`": "postgresql+psycopg",
+}
+"""SQLAlchemy's name of the driver, by the row of the table."""
+TABLE = compatibility.Table(
+    "drivers",
+    (
+        "Database and driver",
+        "plan",
+        "stamp",
+        "undo",
+        "looking is held read-only",
+        "a lock is given up in time, its holder named",
+        "a second rescue is refused",
+        "Ctrl-C cancels",
+    ),
+    tuple(POSTGRESQL),
+)
+IDS = ("psycopg2", "psycopg", "pg8000", "asyncpg", "psycopg_async", "psycopg-create_async_engine")
+
+
+def url_of(database: Database, drivername: str, **parts: object) -> str:
+    """Its URL for that driver, as the tests' role, with some of its parts replaced."""
+    known: dict[str, object] = {"password": servers.PASSWORD, "port": database.server.port, "name": database.name}
+    known |= {"role": servers.ROLE, "host": "127.0.0.1", "query": ""}
+    given = {**known, **parts}
+    given["password"] = quote(str(given["password"]), safe="")
+    return f"{drivername}://" + "{role}:{password}@{host}:{port}/{name}{query}".format(**given)
+
+
+def project_for(row: str, folder: Path, database: Database) -> ProjectCopy:
+    """A project whose env.py is Alembic's own template for that way of connecting."""
+    drivername = POSTGRESQL[row]
+    style = "async_asyncpg" if "asynchronous" in row or drivername.endswith("asyncpg") else "stock"
+    root = folder / "shop"
+    shutil.copytree(PROJECTS / "styles" / style, root, ignore=shutil.ignore_patterns("__pycache__"))
+    made = ProjectCopy(root, folder / "state", database)
+    made.set_url(url_of(database, drivername))
+    return made
