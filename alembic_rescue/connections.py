@@ -60,6 +60,8 @@ class Hold:
         """Where env.py connected to or tried to, without passwords, the last one last."""
         self.failed_at: URL | None = None
         """Where the last failure was, if on an open connection."""
+        self.connections = 0
+        """How often a connection was asked for, of the server or of a pool."""
         self.blocking: list[Blocker] = []
         """Who held the lock, where a run ended in a lock timeout."""
         self.failures: list[BaseException] = []
@@ -81,6 +83,7 @@ class Hold:
         )
 
     def _do_connect(self, dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
+        self.connections += 1
         chosen = self._project.url
         if chosen is not None:
             try:
@@ -115,6 +118,7 @@ class Hold:
         _remember(dbapi_connection)
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
+        self.connections += 1
         if self._project.url is not None and not connection.info.get(_AS_ASKED):
             raise self._kept(
                 errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")

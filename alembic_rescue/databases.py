@@ -37,7 +37,8 @@ _POSTGRESQL = """
            (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
              WHERE NOT has_table_privilege(to_regclass(:table), p)) AS denied,
            row_security_active(to_regclass(:table)::oid) AS row_security,
-           has_schema_privilege(coalesce(:schema, current_schema()), 'CREATE') AS may_create
+           has_schema_privilege(to_regnamespace(quote_ident(coalesce(:schema, current_schema())))::oid, 'CREATE')
+               AS may_create
 """
 _FOUND = """
     SELECT (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()),

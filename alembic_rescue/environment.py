@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,29 +17,29 @@ from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import errors, failures, host, urls
-from alembic_rescue.configs import connections_of_its_own
-from alembic_rescue.connections import Hold, listening
+from alembic_rescue import errors, host
+from alembic_rescue.connections import listening
 from alembic_rescue.project import Project
-from alembic_rescue.two_phase import in_one_phase
+from alembic_rescue.running import Remark, Run
 
 T = TypeVar("T")
 See = Callable[[MigrationContext, "tuple[str, ...]"], T]
 """What looks: it is given the context that env.py configured, and the rows of its version table."""
 BeforeWrite = Callable[[Connection, bool], None]
 """Called on the connection that is about to make (True) or to change (False) the version table; may refuse."""
-Tell = Callable[[str], None]
-"""Takes a line that env.py or Alembic printed, without secrets."""
+Tell = host.Tell
 
 
 def silent(_: str) -> None:
     """The Tell that tells nobody."""
 
 
-def look(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
+def look(project: Project, see: See[T], tell: Tell = silent, remarks: list[Remark] | None = None) -> list[T]:
     """Run env.py and call `see` once for each database or tenant that it visits.  The server holds it read-only.
+
+    Args:
+        remarks: is added to: what is to be said about env.py itself.
 
     Returns:
         What `see` returned, in env.py's order; at least one.
@@ -50,22 +50,20 @@ def look(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
             env.py does with it.
     """
     seen: list[T] = []
-    raised: list[BaseException] = []
-    hold = Hold(project, read_only=True)
+    run = Run(project, tell, read_only=True)
 
     def fn(rows: tuple[str, ...], context: MigrationContext) -> list[Any]:
-        try:
+        with run.visit():
             seen.append(see(context, rows))
-        except BaseException as error:
-            raised.append(error)
-            raise
         return []
 
-    def run() -> None:
+    def call() -> None:
         with EnvironmentContext(project.config, project.script, fn=fn, dont_mutate=True):
             project.script.run_env()
 
-    _run(project, hold, run, raised, tell, done=lambda: bool(seen))
+    run(call, done=lambda: bool(seen))
+    if remarks is not None:
+        remarks += run.remarks
     return seen
 
 
@@ -119,22 +117,21 @@ def stamp(
         RescueError: as :func:`look`, and what `choose` and `before_write` raise, in which case nothing was written
             there.
     """
-    raised: list[BaseException] = []
-    hold = Hold(project, read_only=False)
-    writes = _Writes(choose, hold, raised)
+    run = Run(project, tell, read_only=False)
+    writes = _Writes(choose, run)
 
-    def run() -> None:
+    def call() -> None:
         with writes.passing_over(), listening(*writes.listeners):
             command.stamp(project.config, list(revisions), purge=purge)
 
-    _run(project, hold, run, raised, tell, done=lambda: writes.done and not hold.failures)
+    run(call, done=lambda: writes.done and not run.hold.failures)
 
 
 class _Writes:
     """Lets through the visits that are chosen, and sees their statements: `before_write` first, then the tally."""
 
-    def __init__(self, choose: Choose, hold: Hold, raised: list[BaseException]) -> None:
-        self._choose, self._hold, self._raised = choose, hold, raised
+    def __init__(self, choose: Choose, run: Run) -> None:
+        self._choose, self.run = choose, run
         self._visits: list[Visit] = []
         self.visit: Visit | None = None
         """The one under way."""
@@ -165,7 +162,8 @@ class _Writes:
             if visit is None:
                 return
             try:
-                original(self, **kw)
+                with writes.run.visit():
+                    original(self, **kw)
             except BaseException:
                 writes.failed = True
                 raise
@@ -186,7 +184,7 @@ class _Writes:
             self.visit = self._choose(context)
         except BaseException as error:
             self.failed = True
-            self._raised.append(error)
+            self.run.raised.append(error)
             raise
         if self.visit is not None:
             self._visits.append(self.visit)
@@ -206,13 +204,9 @@ class _Writes:
             return
         changes_rows = self._changes_rows(statement)
         if not any(one is connection for one in visit.checked):
-            try:
-                visit.before_write(connection, not changes_rows)
-            except BaseException as error:
-                self._raised.append(error)
-                raise
-            self._hold.failures.clear()  # what env.py got over before the write
-            self._hold.writes_to = visit.version_table
+            visit.before_write(connection, not changes_rows)
+            self.run.hold.failures.clear()  # what env.py got over before the write
+            self.run.hold.writes_to = visit.version_table
             if changes_rows:
                 visit.checked.append(connection)
         visit.sent += changes_rows
@@ -235,63 +229,3 @@ def _changing(table: str) -> re.Pattern[str]:
         rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(table)}\b",
         re.IGNORECASE,
     )
-
-
-def _run(
-    project: Project,
-    hold: Hold,
-    run: Callable[[], None],
-    raised: list[BaseException],
-    tell: Tell,
-    *,
-    done: Callable[[], bool],
-) -> None:
-    """Call `run`, which runs env.py, and raise what it came to: `raised` is what the tool's own part raised in it.
-
-    Where nothing comes out of env.py and the work is not `done`, it swallowed an error, or never came to it.
-    """
-    printed = host.Printed(project.secrets.hide, tell)
-    try:
-        with ExitStack() as around:
-            around.enter_context(host.kept_as_it_was(printed))
-            around.enter_context(listening(*hold.listeners))
-            around.enter_context(in_one_phase())
-            around.enter_context(project.around())
-            around.enter_context(connections_of_its_own(project.config))
-            run()
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
-        raised.append(error)
-    else:
-        if not raised and not done():
-            raised += hold.failures[-1:] or [errors.EnvNeverMigrates(failures.shown(project.env_path), printed.tail())]
-    printed.end()
-    if not raised:
-        return
-    first = raised[0]  # what the tool itself raised comes first, whatever env.py made of it
-    if isinstance(first, (errors.RescueError, KeyboardInterrupt)):
-        raise first
-    explained = _explained(project, first, hold, printed)
-    explained.blockers = tuple(hold.blocking)
-    raise explained from first
-
-
-def _explained(project: Project, error: BaseException, hold: Hold, printed: host.Printed) -> errors.RescueError:
-    hide = project.secrets.hide
-    at = hold.failed_at or (hold.attempted[-1] if hold.attempted else project.url)
-    database = urls.name_of(at) if at is not None else "the database"
-    role = (at.username if at is not None else None) or "in use"
-    where = failures.At(
-        database, role, (f"the version table in {database} (or what env.py waits for)", project.timeouts.lock)
-    )
-    explained: errors.RescueError | None = failures.of_database(error, where, hide)
-    if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
-        explained = errors.LockTimeout(f"the version table in {database}", project.timeouts.lock)
-    if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
-        explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
-    if explained is None and isinstance(error, DBAPIError) and hold.writes_to:
-        explained = errors.WriteRefused(hold.writes_to, failures.one_line(error, hide))
-    if explained is None and isinstance(error, DBAPIError) and failures.is_ours(error):
-        explained = errors.ServerUnable(failures.one_line(error, hide))
-    if explained is None:
-        explained = failures.of_env(error, project.env_path, printed.tail(), hide)
-    return explained

@@ -300,8 +300,21 @@ class EnvWrites(UsageError):
 
     def __init__(self, reason: str, place: str) -> None:
         super().__init__(
-            f"env.py writes to the database before its migrations run, at {place}: {reason}",
+            f"env.py writes to the database outside of its migrations, at {place}: {reason}",
             "looking is done on a read-only session; make that statement conditional on what is already there",
+        )
+
+
+class ConnectionExpected(UsageError):
+    """env.py takes its connection from the application, and nothing says where that would go."""
+
+    code = "connection-expected"
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f'env.py takes its connection from the application (config.attributes["connection"]), and {source} has no '
+            "sqlalchemy.url that could stand for it",
+            "name the database: --url or ALEMBIC_RESCUE_URL",
         )
 
 

@@ -21,7 +21,7 @@ def note(error: RescueError) -> Note:
 def of(database: Database) -> tuple[Note, ...]:
     """What a person should know, though it refuses nothing."""
     table = database.identity.table
-    found = []
+    found = list(database.remarks)
     if not database.version_table_exists:
         found.append(
             Note(

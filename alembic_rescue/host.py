@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+"""Takes a line that env.py or Alembic printed, without secrets."""
 
 _KEPT_LINES = 3
 
@@ -15,7 +21,7 @@ _KEPT_LINES = 3
 class Printed:
     """What env.py printed: handed on line by line without secrets, the last lines kept."""
 
-    def __init__(self, hide: Callable[[str], str], tell: Callable[[str], None]) -> None:
+    def __init__(self, hide: Callable[[str], str], tell: Tell) -> None:
         self._hide, self._tell = hide, tell
         self._streams = sys.stdout, sys.stderr
         self._partial = ""
@@ -79,6 +85,7 @@ def kept_as_it_was(printed: Printed) -> Iterator[None]:
 def _logging_kept() -> Iterator[None]:
     """Undo what env.py's ``fileConfig`` does: it disables all loggers, makes new ones, and closes all handlers."""
     before = {logger: _state(logger) for logger in _loggers()}
+    disabled = logging.root.manager.disable
     known: list[Any] = getattr(logging, "_handlerList", [])  # the only way to have a handler not closed
     hidden = known[:]
     known.clear()
@@ -86,6 +93,7 @@ def _logging_kept() -> Iterator[None]:
         yield
     finally:
         known[:0] = hidden
+        logging.disable(disabled)
         for logger in _loggers():
             _set(logger, *before.get(logger, (logging.NOTSET, [], True, False)))
 
@@ -103,3 +111,19 @@ def _set(logger: logging.Logger, level: int, handlers: list[logging.Handler], pr
     logger.setLevel(level)
     logger.handlers[:] = handlers
     logger.propagate, logger.disabled = propagate, disabled
+
+
+def outside_of_event_loops(call: Callable[[], T]) -> T:
+    """Call it; in a thread of its own if an event loop runs in this one, because env.py may start another."""
+    if not _in_event_loop():
+        return call()
+    with ThreadPoolExecutor(1, "alembic-rescue") as thread:
+        return thread.submit(contextvars.copy_context().run, call).result()
+
+
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # to import it takes long, and where nobody has, no loop runs
+    try:
+        return asyncio is not None and bool(asyncio.get_running_loop())
+    except RuntimeError:
+        return False

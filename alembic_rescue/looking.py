@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from alembic.runtime.migration import MigrationContext
@@ -16,6 +17,7 @@ from alembic_rescue.model import Database, Identity, Note
 from alembic_rescue.model_evidence import Proof
 from alembic_rescue.project import Project
 from alembic_rescue.proof import prove, without_secrets
+from alembic_rescue.running import Remark
 
 
 def look(
@@ -42,7 +44,11 @@ def look(
         proof = prove(context, project.script, todo, behind=behind if todo else (), run_code=replay)
         return database, without_secrets(proof, project.secrets.hide)
 
-    looked = environment.look(project, see, tell)
+    remarks: list[Remark] = []
+    looked = [
+        (replace(database, remarks=tuple(one.note for one in remarks if one.visit in {None, number})), proof)
+        for number, (database, proof) in enumerate(environment.look(project, see, tell, remarks))
+    ]
     visited = [database for database, _ in looked]
     proofs = {database.identity.rows_key: proof for database, proof in reversed(looked)}
     meant = chosen(project, visited, only)

@@ -180,6 +180,8 @@ class Database:
     """Whether a connection pooler stands between; see :mod:`alembic_rescue.poolers`."""
     called: tuple[str, ...] = ()
     """What env.py calls it: the texts among its ``run_migrations(**kw)``, as the multidb template's engine name."""
+    remarks: tuple[Note, ...] = ()
+    """What is to be said about env.py itself."""
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class Stage:
         return self._run(self._style.program, *self._style.options, *arguments)
 
     def _run(self, program: tuple[str, ...], *arguments: str) -> Ran:
-        name, *more = program
+        name, *more = (self._addressed(part) for part in program)
         return self.copy.run([sys.executable if name == "python" else str(BIN / name), *more, *arguments])
 
     def current(self) -> set[str]:

@@ -26,6 +26,8 @@ _IN_RETAIL = (("shop", "retail.alembic_version"),)
 _SHOP = {"SHOP_DATABASE": "postgresql+psycopg2://shop@db.example/shop"}
 _MANAGE = ("python", "manage.py")
 _SHOP_AND_LEDGER = (("shop", "alembic_version"), ("ledger", "alembic_version"))
+_WITH_URL = ("alembic-rescue", "--url", "postgresql://shop@db.example/shop")
+_HANDED_OVER = "connection-handed-over"
 
 ENV_PY = (
     Style("is the one that `alembic init` makes", "stock"),
@@ -43,6 +45,7 @@ ENV_PY = (
     Style("is the one of `alembic init -t async`, with psycopg (`postgresql+psycopg`)", "async_psycopg_one_name"),
     Style("runs its coroutine in a thread", "async_in_thread"),
     Style("is run inside an event loop", "in_event_loop", rescue=("python", "deploy.py")),
+    Style("is asynchronous, and is run inside an event loop", "in_event_loop_async", rescue=("python", "deploy.py")),
     # --- where the database comes from
     Style("makes its own engine, from a URL in the environment", "url_from_environment", environment=_SHOP),
     Style("takes the URL from the application's settings", "url_from_settings"),
@@ -66,9 +69,39 @@ ENV_PY = (
     Style("uses `engine.begin()`", "engine_begin"),
     # --- attributes
     Style('takes `attributes["connection"]` if it is there', "attributes_optional"),
+    Style('requires `attributes["connection"]`', "attributes_connection", program=_MANAGE, finding=_HANDED_OVER),
+    Style(
+        'requires `attributes["connection"]`, and no URL is configured (`--url`)',
+        "attributes_connection_no_url",
+        program=_MANAGE,
+        rescue=_WITH_URL,
+    ),
+    Style(
+        'takes the engine from `attributes["connection"]`', "attributes_engine", program=_MANAGE, finding=_HANDED_OVER
+    ),
+    Style(
+        'uses `.engine` of `attributes["connection"]`',
+        "attributes_engine_of_connection",
+        program=_MANAGE,
+        finding=_HANDED_OVER,
+    ),
+    Style(
+        'raises where `attributes.get("connection")` is None (`--url`)',
+        "attributes_required",
+        program=_MANAGE,
+        rescue=_WITH_URL,
+    ),
+    Style(
+        'raises where `attributes.get("connection")` is no `Engine` (`--url`)',
+        "attributes_engine_checked",
+        program=_MANAGE,
+        rescue=_WITH_URL,
+    ),
     # --- SQL before configure()
     Style("sets the search path first", "sets_search_path", prepare=_schemas("retail"), tables=_IN_RETAIL),
     Style("sets a role first", "sets_role", prepare=_OWNER),
+    Style("creates its schema first, if it is not there", "creates_schema", tables=_IN_RETAIL),
+    Style("creates an extension first, if it is not there", "creates_extension"),
     Style("holds an advisory lock of the session", "advisory_lock"),
     Style("holds an advisory lock of the transaction", "advisory_lock_of_transaction"),
     Style("swallows the error of a query of its own", "swallowed_query"),
@@ -82,6 +115,8 @@ ENV_PY = (
     # --- what else it does
     Style("disables logging, and all loggers that there are", "disables_loggers"),
     Style("swallows all errors", "swallows_errors"),
+    Style("raises after it has migrated", "raises_after", finding="env-failed-after"),
+    Style("exits after it has migrated", "exits_after", finding="env-failed-after"),
     Style("exits before it migrates", "exits_before", refused="env-exited"),
     Style("never migrates", "never_migrates", refused="env-never-migrates"),
 )

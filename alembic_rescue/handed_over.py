@@ -1,0 +1,141 @@
+"""env.py files that take their connection from the application: ``config.attributes["connection"]``.
+
+Alembic's cookbook has the application put an open connection there.  Most env.py files open one of their own where
+there is none, so none is given: they know better where to go.  Those that cannot do without are run once more, with
+a connection to ``--url`` or to the configured ``sqlalchemy.url``, which is opened within the run and held as any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from alembic_rescue import errors, urls
+from alembic_rescue.failures import chain
+from alembic_rescue.model import Note
+from alembic_rescue.project import Project
+
+KEY = "connection"
+
+
+class Given(Enum):
+    """What stands under the key; they are tried in this order."""
+
+    NOTHING = auto()
+    CONNECTION = auto()
+    ENGINE = auto()
+
+
+class Attributes(dict[str, Any]):
+    """``config.attributes`` for one run of env.py."""
+
+    asked = False
+    """env.py looked for a connection, and there was none."""
+
+    def __missing__(self, key: str) -> Any:
+        self._note(key)
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        self._note(key)
+        return super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As that of any dict."""
+        self._note(key)
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As that of any dict."""
+        self._note(key)
+        return super().pop(key, *default)
+
+    def _note(self, key: object) -> None:
+        self.asked = self.asked or (key == KEY and not super().__contains__(key))
+
+
+@contextmanager
+def giving(project: Project, given: Given) -> Iterator[Attributes]:
+    """While in the block, env.py finds `given` in ``config.attributes``.
+
+    Raises:
+        ConnectionExpected: there is no URL to open it with.
+    """
+    own = project.config.attributes
+    attributes = Attributes(own)
+    with ExitStack() as opened:
+        if given is not Given.NOTHING:
+            engine = create_engine(_url(project), poolclass=NullPool)
+            opened.callback(engine.dispose)
+            attributes[KEY] = engine if given is Given.ENGINE else opened.enter_context(engine.connect())
+        vars(project.config)["attributes"] = attributes
+        opened.callback(vars(project.config).__setitem__, "attributes", own)
+        yield attributes
+
+
+_OF_NONE = re.compile(
+    r"'NoneType' object has no attribute '(connect|begin|engine|dialect|execute|execution_options|run_sync|__enter__)'"
+    r"|'NoneType' object does not support the context manager protocol"
+    r"|Connection, url, or dialect_name is required"  # MigrationContext.configure()
+)
+
+
+def is_missed(project: Project, error: BaseException) -> bool:
+    """Whether `error` came from there being no connection, in an env.py that asked for one and opened none.
+
+    A KeyError, and a None used as a connection, are clear.  Anything else may as well be a setting that is missing,
+    and then the configured URL may be a wrong one: only ``--url`` leaves no doubt.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return False
+    if project.url is not None:
+        return True
+    return any(
+        (isinstance(link, KeyError) and link.args == (KEY,)) or _OF_NONE.search(str(link)) for link in chain(error)
+    )
+
+
+def is_of_wrong_kind(error: BaseException) -> bool:
+    """Whether `error` may come from there being a Connection where an Engine should be."""
+    ours = isinstance(error, errors.RescueError) and not isinstance(error, errors.EnvNeverMigrates)
+    with_the_database = any(isinstance(link, DBAPIError) for link in chain(error))
+    return not (ours or with_the_database or isinstance(error, KeyboardInterrupt))
+
+
+def hint() -> str:
+    """What to add to the help where env.py asked for a connection, and failed for a reason that is not clear."""
+    return (
+        '; it looked for config.attributes["connection"]: where the application hands that over, '
+        "name its database with --url or ALEMBIC_RESCUE_URL"
+    )
+
+
+def note(project: Project) -> Note | None:
+    """That the connection leads to the configured URL; None with ``--url``, which is the user's own word."""
+    if project.url is not None:
+        return None
+    return Note(
+        "connection-handed-over",
+        "env.py takes its connection from the application; it was given one to the sqlalchemy.url of the configuration",
+        "if the application goes to another database, name it: --url or ALEMBIC_RESCUE_URL",
+    )
+
+
+def _url(project: Project) -> URL:
+    """``--url``, else ``sqlalchemy.url``, with a driver that works without an event loop."""
+    configured = project.config.get_section(project.config.config_ini_section) or {}
+    try:
+        url = project.url or urls.parse(configured.get("sqlalchemy.url") or "")
+        if url.get_dialect().is_async:
+            url = urls.with_installed_driver(url.set(drivername=url.get_backend_name()), None)
+    except (errors.BadUrl, ArgumentError, NoSuchModuleError):  # none, or the template's driver://
+        raise errors.ConnectionExpected(project.source) from None
+    return url

@@ -1,0 +1,170 @@
+"""One run of env.py, for whatever purpose: guarded on all sides, and its failures told in the tool's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.exc import DBAPIError
+
+from alembic_rescue import errors, failures, handed_over, host, urls
+from alembic_rescue.configs import connections_of_its_own
+from alembic_rescue.connections import Hold, listening
+from alembic_rescue.handed_over import Given
+from alembic_rescue.left_out import LeftOut
+from alembic_rescue.model import Note
+from alembic_rescue.project import Project
+from alembic_rescue.two_phase import in_one_phase
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about env.py that a person should know, though nothing is refused for it."""
+
+    note: Note
+    visit: int | None
+    """Which of its visits it is about, from 0 on; None for all."""
+
+
+class Run:
+    """A run of env.py.
+
+    Args:
+        read_only: whether it only looks.
+    """
+
+    def __init__(self, project: Project, tell: host.Tell, *, read_only: bool) -> None:
+        self.hold = Hold(project, read_only=read_only)
+        self.raised: list[BaseException] = []
+        """By the tool's own part, within env.py, which may have swallowed it."""
+        self.visits = 0
+        """How often env.py came to run its migrations."""
+        self.remarks: list[Remark] = []
+        self._project = project
+        self._hint = ""
+        self._printed = host.Printed(project.secrets.hide, tell)
+        self._left_out = LeftOut(lambda note: self.remarks.append(Remark(note, self.visits)))
+        self._connections_seen = 0
+        self._listeners = (*self.hold.listeners, *(self._left_out.listeners if read_only else ()))
+
+    @contextmanager
+    def visit(self) -> Iterator[None]:
+        """Is to surround what the tool does at each of env.py's visits."""
+        self._left_out.at_rest = True
+        try:
+            yield
+        except BaseException as error:
+            self.raised.append(error)
+            raise
+        finally:
+            self._left_out.at_rest = False
+            self.visits += 1
+            self._connections_seen = self.hold.connections
+
+    def __call__(self, call: Callable[[], None], *, done: Callable[[], bool]) -> None:
+        """Call `call`, which runs env.py, and raise what it came to.
+
+        Args:
+            done: whether what was to be done has been done, as far as env.py has come.
+
+        Raises:
+            RescueError: env.py failed, or the tool's own part did.  Not where env.py failed afterwards, for a reason
+                that has nothing to do with a database: that is a remark.
+        """
+        error = host.outside_of_event_loops(partial(self._run, call, done))
+        self._printed.end()
+        if error is None:
+            return
+        first = self.raised[0] if self.raised else error  # the tool's own comes first, whatever env.py made of it
+        if isinstance(first, (errors.RescueError, KeyboardInterrupt)):
+            raise first
+        explained = self._explained(first)
+        explained.blockers = tuple(self.hold.blocking)
+        if self.raised or not done() or not isinstance(explained, errors.UsageError) or not self._came_after(first):
+            raise explained from first
+        if not (isinstance(first, SystemExit) and not first.code):
+            self.remarks.append(Remark(_failed_afterwards(explained), None))
+
+    def _run(self, call: Callable[[], None], done: Callable[[], bool]) -> BaseException | None:
+        """Run env.py, and once more with a connection where it failed for want of one.  Returns what it failed with."""
+        error, asked = self._attempt(call, done, Given.NOTHING)
+        if error is None or not asked or self.visits or self.hold.connections:
+            return error
+        if not handed_over.is_missed(self._project, error):
+            self._hint = handed_over.hint()
+            return error
+        error, _ = self._attempt(call, done, Given.CONNECTION)
+        if error is not None and not self.visits and handed_over.is_of_wrong_kind(error):
+            second, _ = self._attempt(call, done, Given.ENGINE)
+            of_kind = isinstance(error, (AttributeError, TypeError))
+            error = second if second is None or self.visits or of_kind else error
+        if note := handed_over.note(self._project):
+            self.remarks.append(Remark(note, None))
+        return error
+
+    def _attempt(
+        self, call: Callable[[], None], done: Callable[[], bool], given: Given
+    ) -> tuple[BaseException | None, bool]:
+        """Returns what env.py failed with, and whether it looked for a connection that was not there."""
+        asked = False
+        self.hold.failures.clear()
+        try:
+            with ExitStack() as around:
+                around.enter_context(host.kept_as_it_was(self._printed))
+                around.enter_context(listening(*self._listeners))
+                around.enter_context(in_one_phase())
+                around.enter_context(self._project.around())
+                around.enter_context(connections_of_its_own(self._project.config))
+                attributes = around.enter_context(handed_over.giving(self._project, given))
+                try:
+                    call()
+                finally:
+                    asked = attributes.asked
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
+            return error, asked
+        if self.raised:
+            return self.raised[0], asked
+        if done():
+            return None, asked
+        swallowed = self.hold.failures[-1:]
+        never = errors.EnvNeverMigrates(failures.shown(self._project.env_path), self._printed.tail())
+        return (*swallowed, never)[0], asked
+
+    def _came_after(self, error: BaseException) -> bool:
+        """Whether env.py failed after its last visit, and not on its way to another database."""
+        with_a_database = any(isinstance(link, (errors.RescueError, DBAPIError)) for link in failures.chain(error))
+        return not with_a_database and self.hold.connections == self._connections_seen
+
+    def _explained(self, error: BaseException) -> errors.RescueError:
+        project, hold = self._project, self.hold
+        hide = project.secrets.hide
+        at = hold.failed_at or (hold.attempted[-1] if hold.attempted else project.url)
+        database = urls.name_of(at) if at is not None else "the database"
+        role = (at.username if at is not None else None) or "in use"
+        awaited = f"the version table in {database}"
+        where = failures.At(database, role, (f"{awaited} (or what env.py waits for)", project.timeouts.lock))
+        explained: errors.RescueError | None = failures.of_database(error, where, hide)
+        if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
+            explained = errors.LockTimeout(awaited, project.timeouts.lock)
+        if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
+            explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))
+        if explained is None and isinstance(error, DBAPIError) and hold.writes_to:
+            explained = errors.WriteRefused(hold.writes_to, failures.one_line(error, hide))
+        if explained is None and isinstance(error, DBAPIError) and failures.is_ours(error):
+            explained = errors.ServerUnable(failures.one_line(error, hide))
+        if explained is None:
+            explained = failures.of_env(error, project.env_path, self._printed.tail(), hide)
+        if isinstance(explained, (errors.EnvFailed, errors.EnvExited)):
+            explained.help += self._hint
+        return explained
+
+
+def _failed_afterwards(error: errors.RescueError) -> Note:
+    return Note(
+        "env-failed-after",
+        f"after its migrations had run, {error.message}",
+        "what is shown was seen before that. `alembic upgrade` ends with the same error; of a stamp, the rows that are "
+        "read back decide. Another database that env.py would go to after that was not seen",
+    )

@@ -1,0 +1,1 @@
+DATABASE_URL = "postgresql+psycopg2://shop@db.example/shop"

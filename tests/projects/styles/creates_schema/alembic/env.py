@@ -1,0 +1,14 @@
+from alembic import context
+from sqlalchemy import engine_from_config, pool, text
+
+config = context.config
+engine = engine_from_config(
+    config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool
+)
+
+with engine.connect() as connection:
+    connection.execute(text("CREATE SCHEMA IF NOT EXISTS retail"))
+    connection.commit()
+    context.configure(connection=connection, version_table_schema="retail")
+    with context.begin_transaction():
+        context.run_migrations()
