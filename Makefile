@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo mariadb test test-slow test-compatibility compatibility check format readme bench clean
+.PHONY: help demo mariadb test test-slow matrix test-compatibility compatibility check format readme bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,6 +25,9 @@ test-slow: $(VENV)/dev  ## Run the tests that take long: the evidence over its w
 
 test-compatibility: $(VENV)/dev  ## Run the tests that stand behind docs/compatibility.md: every style of env.py
 	$(BIN)/python -m pytest -n $(WORKERS) -m compatibility $(ARGS)
+
+matrix:  ## Install the wheel in several environments, from the lowest versions to the newest, and run the tests in each
+	$(PYTHON) -m tests.matrix --cells $(CELLS) -n $(WORKERS) $(ARGS)
 
 compatibility: $(VENV)/dev  ## Write what these tests measure into docs/compatibility.md
 	$(BIN)/python -m tests.compatibility -n $(WORKERS) $(ARGS)
@@ -46,7 +49,7 @@ bench: $(VENV)/dev  ## Time alembic-rescue beside alembic
 	$(BIN)/python benchmarks/beside_alembic.py
 
 clean:  ## Remove what the targets above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp file for each extra: installing one again is skipped until pyproject.toml changes.
 $(VENV)/%: pyproject.toml

@@ -14,10 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from alembic_rescue import compat
 
 NAMES = ("alembic.ini", "pyproject.toml")
 _SKIPPED_FOLDERS = frozenset(["node_modules", "site-packages", "__pycache__", "venv", "env", "dist", "build"])
@@ -58,7 +55,7 @@ def tools(toml: Path) -> dict[str, Any]:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    return dict(tomllib.loads(toml.read_text("utf-8")).get("tool", {})) if toml.is_file() else {}
+    return dict(compat.tomllib.loads(toml.read_text("utf-8")).get("tool", {})) if toml.is_file() else {}
 
 
 def is_flask_migrates(ini: Path) -> bool:

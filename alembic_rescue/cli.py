@@ -268,6 +268,8 @@ def plan(
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Show everything that stamp would check and do. Writes nothing."""
+    if revision is None:  # typer 0.16 and 0.17 do not notice with click 8.3: can go with them
+        raise errors.BadUsage("Missing argument 'REVISION'.")
     _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or (), only=only)
 
 

@@ -14,10 +14,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import alembic
 from alembic.config import CommandLine, Config
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import below, errors
+from alembic_rescue import below, compat, errors
 from alembic_rescue.failures import shown
 from alembic_rescue.guarded import Guard
 
@@ -88,13 +89,14 @@ def tools(toml: Path) -> dict[str, Any]:
 
 def of_files(found: Files, section: str | None, x: Sequence[str]) -> Source:
     """The Config that ``alembic -c ... -n ... -x ... current`` makes, its parsed command line included."""
-    more: dict[str, Any] = {}
-    if "toml_file" in inspect.signature(Config).parameters:  # Alembic 1.16 and later
-        more = {"toml_file": str(found.toml)}
-    elif not found.ini.is_file():
-        raise errors.BadConfig(shown(found.toml), "this version of Alembic does not read pyproject.toml")
+    if not (found.ini.is_file() or compat.alembic_reads_toml()):
+        raise errors.BadConfig(
+            shown(found.toml), f"Alembic {alembic.__version__} does not read it, as Alembic 1.16 and later do"
+        )
     options = _command_line(section, x, found.named)
-    config = Config(str(found.ini), ini_section=section or "alembic", cmd_opts=options, **more)
+    config = Config(
+        str(found.ini), ini_section=section or "alembic", cmd_opts=options, **compat.toml_argument(str(found.toml))
+    )
     config.file_config  # noqa: B018 - reads the file
     return Source(config, found.shown, found.toml)
 

@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
 from alembic_rescue import drivers, errors, mysql, poolers, sessions, urls
+from alembic_rescue.compat import driver_connection
 from alembic_rescue.model import Blocker
 from alembic_rescue.redact import Secrets
 from alembic_rescue.sessions import Timeouts
@@ -112,9 +113,9 @@ class Hold:
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
         asked_for, self._asked_for = self._asked_for, None
         record.info[_AS_ASKED] = asked_for is not None
-        if at := _told_by_driver(poolers.raw_connection(dbapi_connection), asked_for) or asked_for:
+        if at := _told_by_driver(driver_connection(dbapi_connection), asked_for) or asked_for:
             record.info[_OPENED_AT] = at
-        drivers.made(poolers.raw_connection(dbapi_connection))
+        drivers.made(driver_connection(dbapi_connection))
         _remember(dbapi_connection)
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
@@ -142,7 +143,7 @@ class Hold:
             self.failed_at = None if failed.connection is None else opened_at(failed.connection)
         else:  # Ctrl-C: some drivers leave the statement running, which might yet write
             with suppress(Exception):
-                poolers.cancel(poolers.raw_connection(failed.connection.connection))
+                poolers.cancel(driver_connection(failed.connection.connection))
         code = drivers.error_code(original)
         timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
         if self.blocking or not timed_out:
@@ -202,7 +203,7 @@ def own_sessions() -> set[int]:
 
 def _remember(dbapi_connection: Any) -> None:
     with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
-        _OPEN.add(poolers.raw_connection(dbapi_connection))
+        _OPEN.add(driver_connection(dbapi_connection))
 
 
 def cancel_running() -> None:

@@ -19,7 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from alembic_rescue import drivers, errors, urls
+from alembic_rescue import compat, drivers, errors, urls
 from alembic_rescue.errors import RescueError
 
 Hide = Callable[[str], str]
@@ -194,7 +194,7 @@ def _reason(error: BaseException, hide: Hide) -> str:
     reason = one_line(error, hide)
     if isinstance(error, NoSuchModuleError):
         return f"{reason} (is the URL still the template's driver://...?)"
-    if isinstance(error, ArgumentError) and "got None" in reason:
+    if isinstance(error, (ArgumentError, AttributeError)) and compat.is_url_none(reason):
         return "the URL is None: is a variable not set that it is taken from?"
     return reason if isinstance(error, CommandError) else f"{type(error).__name__}: {reason}"
 

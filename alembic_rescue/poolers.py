@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import drivers
+from alembic_rescue.compat import driver_connection
 
 _POOLED = "alembic_rescue.pooled"
 _ASKING_SECONDS = 2
@@ -34,7 +35,7 @@ def is_pooled(connection: Connection) -> bool:
     if connection.dialect.name != "postgresql":
         return False
     if _POOLED not in connection.info:
-        named = drivers.server_process(raw_connection(connection.connection))
+        named = drivers.server_process(driver_connection(connection.connection))
         connection.info[_POOLED] = named is not None and named != _answering_process(connection)
     return bool(connection.info[_POOLED])
 
@@ -44,7 +45,7 @@ def hold_read_only(connection: Connection) -> None:
 
     With a driver in autocommit it would become the very setting of the session that must not be touched.
     """
-    if not getattr(raw_connection(connection.connection), "autocommit", False):
+    if not getattr(driver_connection(connection.connection), "autocommit", False):
         connection.execution_options(postgresql_readonly=True)
 
 
@@ -63,7 +64,7 @@ class Watchdog:
 
     def _begin(self, connection: Connection, *_: object) -> None:
         if connection.info.get(_POOLED):
-            timer = threading.Timer(self._seconds, self._fire, [raw_connection(connection.connection)])
+            timer = threading.Timer(self._seconds, self._fire, [driver_connection(connection.connection)])
             timer.daemon = True
             self._timers[id(connection)] = timer
             timer.start()
@@ -115,11 +116,6 @@ def _apart(ask: Callable[[], None]) -> None:
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.01)
-
-
-def raw_connection(dbapi_connection: Any) -> Any:
-    """The driver's own connection; SQLAlchemy wraps it for its pool, and again for an asynchronous driver."""
-    return getattr(dbapi_connection, "driver_connection", dbapi_connection)
 
 
 def _answering_process(connection: Connection) -> int:

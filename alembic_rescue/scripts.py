@@ -11,6 +11,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError, RevisionMap
 from alembic.util import coerce_resource_to_filename
 
+from alembic_rescue import compat
 from alembic_rescue import path as paths
 from alembic_rescue.errors import AmbiguousRevision, DuplicateRevision, UnknownRevision
 from alembic_rescue.failures import shown
@@ -79,7 +80,7 @@ def _files_with(script: ScriptDirectory, revision: str) -> list[str]:
     """The files that bear an id; Alembic's map keeps only the last one that it read, or cannot be made at all."""
     places = script.version_locations or [str(Path(script.dir) / "versions")]
     folders = {Path(coerce_resource_to_filename(place)).resolve() for place in places}
-    anywhere = "**/" if getattr(script, "recursive_version_locations", False) else ""
+    anywhere = "**/" if compat.is_recursive(script) else ""
     endings = ("*.py", "*.pyc") if script.sourceless else ("*.py",)
     files = {file for folder in folders for ending in endings for file in folder.glob(f"{anywhere}{ending}")}
     return sorted(shown(file) for file in files if _id_in(file) == revision)

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from alembic_rescue import drivers
+from alembic_rescue import compat, drivers
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
@@ -51,14 +51,14 @@ def with_installed_driver(url: URL, configured: str | None) -> URL:
         ours = _known(url).get_dialect() if "+" in url.drivername else None
         if ours is None or getattr(ours, "is_async", False) != getattr(theirs[1], "is_async", False):
             url = url.set(drivername=theirs[0].drivername)
-    if url.drivername == "postgresql" and not _is_installed(_default_driver()):
+    if url.drivername == "postgresql" and not _is_installed(compat.default_driver()):
         url = url.set(drivername=f"postgresql+{_installed_driver()}")
     return _known(url)
 
 
 def plain_means(missing: str) -> tuple[str, str, str] | None:
     """Where `missing` is what a plain ``postgresql://`` means: in which SQLAlchemy; what is there; what to install."""
-    if missing != _default_driver():
+    if missing != compat.default_driver():
         return None
     version = ".".join(sqlalchemy.__version__.split(".")[:2])
     return version, _installed_driver(), {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}[missing]
@@ -73,7 +73,7 @@ def _dialect(configured: str | None) -> tuple[URL, type[Dialect]] | None:
 
 
 def _installed_driver() -> str:
-    return next(filter(_is_installed, ("psycopg2", "psycopg", "pg8000", "asyncpg")), _default_driver())
+    return next(filter(_is_installed, ("psycopg2", "psycopg", "pg8000", "asyncpg")), compat.default_driver())
 
 
 def _is_installed(package: str) -> bool:
@@ -86,12 +86,6 @@ def _known(url: URL) -> URL:
     except (NoSuchModuleError, ImportError) as error:
         raise BadUrl(f"SQLAlchemy knows no database or driver {url.drivername}") from error
     return url
-
-
-def _default_driver() -> str:
-    """What a plain ``postgresql://`` means: psycopg2, and psycopg from SQLAlchemy 2.1 on."""
-    major, minor = (int(part) for part in sqlalchemy.__version__.split(".")[:2])
-    return "psycopg" if (major, minor) >= (2, 1) else "psycopg2"
 
 
 def masked(url: URL) -> str:

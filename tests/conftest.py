@@ -12,12 +12,14 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg2
 import pytest
+from packaging.version import Version
 from psycopg2 import sql as pgsql
 
 import alembic_rescue
@@ -25,7 +27,7 @@ from tests import mariadb, servers
 
 VERSIONS = (16, 18)
 PROJECTS = Path(__file__).parent / "projects"
-INCIDENT = Path(__file__).parent.parent / "alembic_rescue" / "demo" / "project"
+INCIDENT = Path(alembic_rescue.__file__).parent / "demo" / "project"
 BIN = Path(sys.executable).parent
 _STARTED: list[servers.Server] = []
 
@@ -61,6 +63,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     mariadb.remove()
     if not mariadb.installed():  # here, because these must be the run's last lines
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test of what an older version cannot do is not applicable with it, and the run's last lines say why."""
+    for mark in item.iter_markers("since"):
+        package, first, what = mark.args
+        if Version(installed := metadata.version(package)) < Version(first):
+            pytest.skip(f"not applicable: {package} {installed} {what}, as {first} and later do")
 
 
 @pytest.fixture(scope="session")

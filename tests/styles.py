@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg2
+import pytest
 
 from tests import servers
 from tests.conftest import BIN, PROJECTS, Database, ProjectCopy, Ran, fresh_database
@@ -22,6 +23,13 @@ from tests.watching import ServerLog, others, until
 
 _EXAMPLE = re.compile(r"(postgresql(?:\+\w+)?|postgres)://shop@db\.example/(\w+)")
 """How the fixture projects write the address of the database of that name."""
+_NEEDS = (
+    (r"\[tool\.alembic\]", "alembic", "1.16", "does not read pyproject.toml"),
+    (r"connection\.commit\(\)", "sqlalchemy", "2.0", "has no Connection.commit()"),
+    (r"postgresql\+psycopg(_async)?:", "sqlalchemy", "2.0", "has no dialect for psycopg"),
+    (r"async_engine_from_config", "sqlalchemy", "1.4.29", "has no async_engine_from_config()"),
+)
+"""What a fixture project may use that not every version has: (pattern, package, first version, why not before)."""
 _CHANGE = r"(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:\S+\.)?\"?{}\"?\s"
 _OPENS = re.compile(r"(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE)
 _CLOSES = re.compile(r"(COMMIT|ROLLBACK(?!\s+TO)|END|ABORT)\b", re.IGNORECASE)
@@ -62,6 +70,14 @@ class Style:
     """The code with which plan and stamp end instead."""
     why: str = ""
     """Why it is refused, or what else a reader should know."""
+
+    def applicable(self) -> list[pytest.MarkDecorator]:
+        """The versions that its project needs by itself, whatever the tool does."""
+        files = [
+            path for path in (PROJECTS / "styles" / self.project).rglob("*") if path.suffix in {".py", ".ini", ".toml"}
+        ]
+        text = "".join(path.read_text("utf-8") for path in files)
+        return [pytest.mark.since(*needs) for used, *needs in _NEEDS if re.search(used, text)]
 
     @property
     def restriction(self) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def test_the_stamp_is_bare_on_an_engine_of_the_application_too(application):
 def test_the_applications_pool_hands_out_no_session_that_the_tool_has_touched(application):
     env, engine = application
     project = alembic_rescue.load()
-    with engine.connect() as in_use:
+    with engine.connect() as in_use, in_use.begin():
         in_use.exec_driver_sql("SELECT 'the application is at work'")
         alembic_rescue.diagnose(project)
         alembic_rescue.plan(project, "aaaa0003")
@@ -91,7 +91,7 @@ def test_the_applications_pool_hands_out_no_session_that_the_tool_has_touched(ap
 def _settings(connection):
     names = ("default_transaction_read_only", "lock_timeout", "statement_timeout", "transaction_isolation")
     shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
-    return (*shown, connection.connection.driver_connection.autocommit)
+    return (*shown, connection.connection.cursor().connection.autocommit)
 
 
 def test_the_api_prints_nothing_and_leaves_logging_as_it_was(application, capfd, tmp_path):

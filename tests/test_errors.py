@@ -633,7 +633,7 @@ def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, datab
         (["stmap", "head"], "No such command 'stmap'", "--help"),
         (["plan"], "Missing argument 'REVISION'", "--help"),
         (["stamp", "--yes"], "stamp needs a REVISION, or a sealed plan with --plan FILE", "--help"),
-        (["plan", "head", "--fast"], "No such option: --fast", "--help"),
+        (["plan", "head", "--fast"], "No such option", "--help"),
         (["plan", "head", "--url", "x"], "--url stands after the command", "alembic-rescue --url ... COMMAND"),
         (["plan", "head", "--lock-timeout", "soon"], "Invalid value for '--lock-timeout'", "--help"),
     ],

@@ -272,6 +272,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.since("alembic", "1.11", "has no op.run_async()")
 def test_run_async(tmp_path, database) -> None:
     body = """
     async def go(connection):

@@ -215,7 +215,10 @@ TABLE = compatibility.Table(
 
 
 @pytest.mark.compatibility
-@pytest.mark.parametrize("style", STYLES, ids=lambda style: f"{style.project}{style.only and '-only'}")
+@pytest.mark.parametrize(
+    "style",
+    [pytest.param(style, marks=style.applicable(), id=f"{style.project}{style.only and '-only'}") for style in STYLES],
+)
 def test_it_is_planned_stamped_and_undone_and_nothing_else_is_touched(style, server, tmp_path):
     with ExitStack() as around:
         stage = Stage(style, server, tmp_path, around)

@@ -31,6 +31,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import poolers
+from alembic_rescue.compat import driver_connection
 from alembic_rescue.ddl import reader_for
 from alembic_rescue.ddl.reader import calls_functions, is_query, one_line, sets_search_path
 from alembic_rescue.footprint.deadline import Deadline, TimeIsUp, deadline
@@ -145,7 +146,7 @@ class _Recorder:
         return (too_long, None) if limit.passed else (None, None)
 
     def _cancel(self) -> None:
-        poolers.cancel(poolers.raw_connection(self._connection.connection))
+        poolers.cancel(driver_connection(self._connection.connection))
 
     @contextmanager
     def _operations(self) -> Iterator[None]:

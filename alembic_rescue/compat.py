@@ -1,0 +1,66 @@
+"""All that differs between the versions that are supported: Python 3.10, Alembic 1.9, SQLAlchemy 1.4, and later.
+
+Each part says with which old version it can go.  What differs by driver or dialect stands where it is used, and so
+does what differs by typer, which only the command line knows.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Any
+
+if sys.version_info >= (3, 11):  # the other branch, and the dependency on tomli, can go with Python 3.10
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "alembic_reads_toml",
+    "default_driver",
+    "driver_connection",
+    "is_recursive",
+    "is_url_none",
+    "toml_argument",
+    "tomllib",
+]
+
+
+def _at_least(package: str, *wanted: int) -> bool:
+    return tuple(int(part) for part in version(package).split(".")[:2]) >= wanted
+
+
+def alembic_reads_toml() -> bool:
+    """Whether Alembic takes settings from a pyproject.toml.  Can go with Alembic 1.15."""
+    return _at_least("alembic", 1, 16)
+
+
+def toml_argument(toml: str) -> dict[str, Any]:
+    """That of ``alembic.config.Config`` for a pyproject.toml, if it has one.  Can go with Alembic 1.15."""
+    return {"toml_file": toml} if alembic_reads_toml() else {}
+
+
+def is_recursive(script_directory: Any) -> bool:
+    """Whether its folders' subfolders count too.  Can go with Alembic 1.9, which has no such setting."""
+    return bool(getattr(script_directory, "recursive_version_locations", False))
+
+
+def default_driver() -> str:
+    """What a plain ``postgresql://`` means.  Can go with SQLAlchemy 2.0."""
+    return "psycopg" if _at_least("sqlalchemy", 2, 1) else "psycopg2"
+
+
+def driver_connection(dbapi_connection: Any) -> Any:
+    """The driver's own connection; SQLAlchemy wraps it for its pool, and again for an asynchronous driver.
+
+    From SQLAlchemy 1.4.24 on both wrappers have it as ``driver_connection``: the last two lines can go with 1.4.23.
+    """
+    if hasattr(dbapi_connection, "driver_connection"):
+        return dbapi_connection.driver_connection
+    pooled = getattr(dbapi_connection, "connection", dbapi_connection)
+    return getattr(pooled, "_connection", pooled)
+
+
+def is_url_none(said: str) -> bool:
+    """Whether SQLAlchemy was given None for a URL, by what it says.  The second half can go with SQLAlchemy 1.4."""
+    return "got None" in said or "'NoneType' object has no attribute '_instantiate_plugins'" in said

@@ -1,0 +1,287 @@
+"""The tests on several versions of what the tool stands on, each in an environment of its own: ``make matrix``.
+
+What is tested is the wheel: it is built, installed, and the tests run in a copy that has no ``alembic_rescue/`` beside
+them.  Only the standard library is used here, because this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import compatibility
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "build" / "matrix"
+NEEDED = ("tests", "docs", "README.md", "CHANGELOG.md", "Makefile", "alembic.ini.example", "pyproject.toml")
+"""What the tests read.  The package is not among it."""
+STYLES = (
+    "stock",
+    "pyproject_only",
+    "async_asyncpg",
+    "async_psycopg",
+    "application_engine",
+    "application_async_engine",
+    "application_session",
+    "engine_begin",
+    "attributes_optional",
+    "version_table_schema",
+    "version_locations",
+    "multidb",
+)
+"""One for each way in which env.py goes through SQLAlchemy; the others differ in what no version changes."""
+TESTS = (
+    "test_matrix.py",  # that it is the wheel
+    "test_acceptance.py",
+    *(f"test_styles.py::test_it_is_planned_stamped_and_undone_and_nothing_else_is_touched[{name}]" for name in STYLES),
+    "test_loading.py",
+    "test_autocommit.py",
+    "test_footprint.py",
+    "test_poolers.py",
+    "test_json.py",
+    "test_errors.py::test_usage",
+    "test_errors.py::test_what_goes_wrong_in_env_py",
+    "test_readme.py",
+)
+"""What goes through Alembic, SQLAlchemy, a driver or typer, in about two minutes on two cores; what is pure is the same
+on every version."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An environment to test in."""
+
+    python: str
+    """The version that it is meant for; where there is none, the running Python is taken, and that is said."""
+    why: str
+    held: tuple[str, ...] = ()
+    """Requirements that nothing may move; all else is the newest that goes with them."""
+    beside: tuple[str, ...] = ()
+    """What is there before the tool, as a backend's own packages are."""
+
+
+_BACKEND_ON_PYDANTIC_1 = ("fastapi==0.95.2", "pydantic<2")
+CELLS = {
+    "lowest": Cell(
+        "3.10",
+        "each requirement at its lower bound",
+        held=(
+            "sqlalchemy==1.4.18",
+            "alembic==1.9.0",
+            "psycopg2-binary==2.9.1",
+            "typer==0.9.3",
+            "click==8.1.3",  # typer before 0.15.4 works up to click 8.1 only, and does not say so
+            "rich==12.0.0",
+            "platformdirs==4.0.0",
+            "postgast==0.2.0",
+            "protobuf==5.29.1",
+            "tomli==2.0.0",
+        ),
+        beside=_BACKEND_ON_PYDANTIC_1,
+    ),
+    "sqlalchemy-1.4": Cell(
+        "3.11",
+        "SQLAlchemy 1.4, and the newest of the rest",
+        held=("sqlalchemy<2",),
+        beside=_BACKEND_ON_PYDANTIC_1,
+    ),
+    "middle": Cell(
+        "3.12",
+        "SQLAlchemy 2.0, Alembic 1.13, an older typer",
+        held=("sqlalchemy==2.0.30", "alembic==1.13.1", "typer==0.16.0"),
+    ),
+    "newest": Cell("3.13", "the newest of everything"),
+}
+SHOWN = ("SQLAlchemy", "alembic", "psycopg2-binary", "typer", "click", "rich", "pydantic")
+TABLE = compatibility.Table(
+    "versions", ("", "Python", "SQLAlchemy", "Alembic", "psycopg2", "typer", "click", "rich", "pydantic"), tuple(CELLS)
+)
+_ASK_VERSIONS = """
+import json, platform
+from importlib import metadata
+found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+print(json.dumps({"python": platform.python_version(), **found}))
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a cell."""
+
+    versions: Mapping[str, str]
+    passed: int
+    failed: int
+    not_applicable: Mapping[str, int]
+    """Why -> how many tests."""
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Something ran, and nothing failed."""
+        return self.passed > 0 and not self.failed
+
+    @property
+    def cells(self) -> list[str]:
+        """Its cells in the table of versions."""
+        return [self.versions["python"].rpartition(".")[0], *(self.versions.get(name, "") for name in SHOWN)]
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of that minor version: the running one, on the PATH, or pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    candidates = [sys.executable, f"python{version}", *map(str, pyenv.glob(f"versions/{version}.*/bin/python"))]
+    return next((one for one in candidates if _version(one) == version), None)
+
+
+def _version(python: str) -> str | None:
+    ask = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+    try:
+        return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # not there, or a shim for one that is not
+        return None
+
+
+def environment(name: str, cell: Cell) -> Path:
+    """Make the cell's virtual environment, or take the one that is there; return its Python."""
+    chosen = interpreter(cell.python)
+    if chosen is None:
+        chosen = sys.executable
+        _say(f"{name}: there is no Python {cell.python} here, so it runs on {_version(chosen)}")
+    folder = BUILD / name / "venv"
+    python = folder / "bin" / "python"
+    if _version(str(python)) != _version(chosen):
+        shutil.rmtree(folder, ignore_errors=True)
+        _run([chosen, "-m", "venv", str(folder)])
+    return python
+
+
+def built(python: Path) -> Path:
+    """Build the wheel."""
+    shutil.rmtree(BUILD / "dist", ignore_errors=True)
+    _pip(python, "wheel", "--no-deps", "--wheel-dir", str(BUILD / "dist"), str(ROOT))
+    (wheel,) = (BUILD / "dist").glob("*.whl")
+    return wheel
+
+
+def install(python: Path, wheel: Path, cell: Cell) -> None:
+    """Install the wheel with what its tests need, beside what is there before it; nothing may be in conflict."""
+    constraints = python.parents[2] / "constraints.txt"
+    constraints.write_text("\n".join((*cell.held, *cell.beside)) + "\n", "utf-8")
+    held = ["--constraint", str(constraints)]
+    if cell.beside:
+        _pip(python, "install", *held, *cell.beside)
+    _pip(python, "install", *held, "--upgrade", "--upgrade-strategy", "eager", f"{wheel}[test]")
+    _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel))  # its version may be that of the one before
+    _pip(python, "check")
+
+
+def tests_without_the_package() -> Path:
+    """A fresh copy of the tests and what they read."""
+    copy = BUILD / "tests"
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in NEEDED:
+        source, target = ROOT / name, copy / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    return copy
+
+
+def run(name: str, cell: Cell, wheel: Path | None, arguments: list[str]) -> tuple[Result, Path]:
+    """Run the tests in a cell; build the wheel first where there is none yet."""
+    begin = time.monotonic()
+    python = environment(name, cell)
+    wheel = wheel or built(python)
+    install(python, wheel, cell)
+    report = BUILD / name / "report.xml"
+    report.unlink(missing_ok=True)
+    files = [f"tests/{test}" for test in TESTS]
+    command = [str(python), "-m", "pytest", "-q", "-m", "not slow", f"--junitxml={report}", *arguments, *files]
+    subprocess.run(command, cwd=tests_without_the_package(), check=False)
+    versions = json.loads(_run([str(python), "-c", _ASK_VERSIONS]))
+    return _result(versions, report, time.monotonic() - begin), wheel
+
+
+def _result(versions: Mapping[str, str], report: Path, seconds: float) -> Result:
+    passed = failed = 0
+    skipped: Counter[str] = Counter()
+    for case in ET.parse(report).iter("testcase") if report.exists() else ():
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif (skip := case.find("skipped")) is not None:
+            skipped[str(skip.get("message"))] += 1
+        else:
+            passed += 1
+    return Result(versions, passed, failed, skipped, seconds)
+
+
+def table(results: Mapping[str, Result]) -> str:
+    """The results for people: a line for each cell, and below it what does not apply there."""
+    rows = [("cell", *TABLE.columns[1:], "tests", "seconds")]
+    for name, result in results.items():
+        tests = f"{result.passed} passed" + (f", {result.failed} failed" if result.failed else "")
+        rows.append((name, *result.cells, tests if result.passed else "none ran", f"{result.seconds:.0f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for name, result in results.items():
+        lines += [f"{name}: {number} not run: {why}" for why, number in result.not_applicable.items()]
+    return "\n".join(lines)
+
+
+def write(results: Mapping[str, Result]) -> None:
+    """Write the results into docs/compatibility.md."""
+    measured = {name: f"| {' | '.join((name, *result.cells))} |" for name, result in results.items()}
+    text = compatibility.DOCUMENT.read_text("utf-8")
+    compatibility.DOCUMENT.write_text(compatibility.filled(text, TABLE, measured), "utf-8")
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    _run([str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments])
+
+
+def _run(command: Iterable[str]) -> str:
+    """Run it; its output is shown only where it fails, which ends the matrix."""
+    done = subprocess.run([*command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"--- {line}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Run cells; what is not known here is for pytest."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=main.__doc__)
+    parser.add_argument("--cells", nargs="*", choices=CELLS, metavar="CELL", help=f"of {', '.join(CELLS)}")
+    parser.add_argument("--write", action="store_true", help="write the versions into docs/compatibility.md")
+    options, for_pytest = parser.parse_known_args(arguments)
+    results: dict[str, Result] = {}
+    wheel = None
+    for name in options.cells or CELLS:
+        _say(f"{name}: {CELLS[name].why}")
+        results[name], wheel = run(name, CELLS[name], wheel, for_pytest)
+    _say("which versions were tested")
+    sys.stdout.write(table(results) + "\n")
+    good = all(result.good for result in results.values())
+    if options.write and good:
+        write(results)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
