@@ -178,12 +178,18 @@ def of_setup(error: BaseException, what: str, printed: str, hide: Hide) -> Rescu
     )
 
 
+def _imported_by_sqlalchemy(error: ModuleNotFoundError) -> bool:
+    """SQLAlchemy imports by itself what a URL's driver is in, and nothing else that may be missing."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return "sqlalchemy" in Path(last.filename).parts
+
+
 def of_something_missing(error: BaseException, place: str, hide: Hide, what: str = "env.py") -> RescueError | None:
     """A variable, a driver or a module that `what` needs and that is not there, where that is behind `error`."""
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
             return errors.EnvVariableMissing(hide(str(link.args[0])), place, what)
-        if isinstance(link, ModuleNotFoundError) and link.name in drivers.PACKAGES:
+        if isinstance(link, ModuleNotFoundError) and (link.name in drivers.PACKAGES or _imported_by_sqlalchemy(link)):
             return errors.DriverMissing(str(link.name), place, what, urls.plain_means(str(link.name)))
         if isinstance(link, ModuleNotFoundError):
             return errors.ModuleMissing(str(link.name), place)

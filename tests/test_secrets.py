@@ -146,7 +146,7 @@ def test_nothing_of_it_where_the_database_is_out_of_reach(project, database):
         (["plan", "head", "--url", f"postgresql://rescue_app:{PASSWORD}@localhost/shop"], 2),
         (["plan", "head", f"postgresql://rescue_app:{PASSWORD}@localhost/shop"], 2),
         (["plan", f"postgresql://rescue_app:two words {PASSWORD}@localhost/shop"], 3),
-        (["--url", f"mysql://rescue_app:{quote(PASSWORD, safe='')}@localhost/shop", "plan", "head"], 2),
+        (["--url", f"oracle+cx_oracle://rescue_app:{quote(PASSWORD, safe='')}@localhost/shop", "plan", "head"], 2),
         (["--url", f"postgresql+turbo://rescue_app:{quote(PASSWORD, safe='')}@localhost/shop", "plan", "head"], 2),
         (["-c", f"postgresql://rescue_app:{PASSWORD}@localhost/shop", "plan", "head"], 2),
     ],
