@@ -6,6 +6,8 @@ stdout carries the answer; everything else goes to stderr.
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from alembic_rescue.project import Project
 
 COMMAND = "alembic-rescue"
+_OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:diagnose|plan|stamp|undo|receipts)\b)")
+_UPGRADE = re.compile(r"\balembic upgrade\b")
 _UNWRAPPED = 10_000
 """Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
 
@@ -54,6 +58,8 @@ class Call:
     """NO_COLOR counts whatever its value is, https://no-color.org."""
     debug: bool = False
     secrets: Secrets = field(default_factory=Secrets)
+    typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The options that were typed, of those that name the project: ``-n`` -> its values, without secrets."""
 
     def of_project(
         self, typed: Collection[str], config: tuple[str, ...], config_from: str | None, app: str | None
@@ -124,24 +130,29 @@ class Call:
 
     def answer(self, text: str) -> None:
         """Write the answer to stdout."""
-        write(self.secrets.net(text))
+        write(self._told(text))
 
     def answer_json(self, content: Mapping[str, Any]) -> None:
         """Write a document to stdout."""
         from alembic_rescue.report import json as report_json
 
-        write(report_json.dumped(content, self.secrets.net))
+        write(report_json.dumped(content, self._told))
 
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
         with suppress(BrokenPipeError):
-            sys.stderr.write(self.secrets.net(text))
+            sys.stderr.write(self._told(text))
             sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
         """Pass on a line that env.py or Alembic printed, with ``--debug``."""
         if self.debug:
             self.tell(f"env.py| {line}\n")
+
+    def _told(self, text: str) -> str:
+        """`text` without secrets.  The commands in it have the options that were typed: they mean the same project."""
+        text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)
+        return self.secrets.net(_UPGRADE.sub(lambda _: _upgrade(self.typed), text))
 
     def style(self, stream: Any) -> dict[str, Any]:
         """Width and colour of the text for a stream."""
@@ -168,6 +179,22 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _words(options: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """As they are typed in a shell."""
+    return [word for option, values in options.items() for value in values for word in (option, shlex.quote(value))]
+
+
+def _upgrade(typed: Mapping[str, tuple[str, ...]]) -> str:
+    """The command of the project that upgrades it."""
+    if "--config-from" in typed:
+        return "your own upgrade"
+    alike = {option: typed[option] for option in ("-c", "-n", "-x") if option in typed}
+    if "--app" in typed:
+        application = _words({"--app": typed["--app"]})
+        return " ".join(["flask", *application, "db upgrade", *_words({"-x": typed.get("-x", ())})])
+    return " ".join(["alembic", *_words(alike), "upgrade"])
 
 
 def _words_typed() -> list[str]:

@@ -44,6 +44,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "receipts"])
+"""The options that say which project, which of its databases, and which receipts."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -145,6 +148,7 @@ def options(
         color=not no_color and Call().color,
         debug=debug,
         secrets=secrets,
+        typed=_naming(ctx, secrets),
     )
     _CALLS[0] = call
     typed = {name for name in ("config", "config_from", "app") if _is_typed(ctx, name)}
@@ -532,6 +536,19 @@ def _settings_if_any(call: Call) -> dict[str, str]:
         if call.config or call.config_from or call.app:
             raise
         return {}
+
+
+def _naming(ctx: typer.Context, secrets: Secrets) -> dict[str, tuple[str, ...]]:
+    """The options that were typed, of those that name the project, without secrets."""
+    found = {}
+    for parameter in ctx.command.params:
+        if parameter.name in _NAMING and _is_typed(ctx, parameter.name):
+            value = ctx.params[parameter.name]
+            values = [str(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
+            for one in values:
+                secrets.add_url(one)
+            found[parameter.opts[0]] = tuple(map(secrets.hide, values))
+    return found
 
 
 def _is_typed(ctx: typer.Context, name: str) -> bool:
