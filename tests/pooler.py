@@ -11,7 +11,8 @@ import socket
 import struct
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from tests.servers import Server
 
@@ -54,9 +55,7 @@ class Pooler:
                 while (message := _message(client))[:1] != b"X":
                     backend = self._running.get(client_id) or self._take(startup)
                     self._running[client_id] = backend
-                    if backend.run(message, client) == b"I":
-                        del self._running[client_id]
-                        self._idle[startup].append(backend)
+                    backend.run(message, client, partial(self._give_back, client_id, startup))
             finally:
                 if (left_open := self._running.pop(client_id, None)) is not None:
                     left_open.socket.close()  # the client went within a transaction
@@ -76,6 +75,9 @@ class Pooler:
                 return None
             else:
                 return body
+
+    def _give_back(self, client_id: int, startup: bytes) -> None:
+        self._idle[startup].append(self._running.pop(client_id))
 
     def _take(self, startup: bytes) -> Backend:
         with self._lock:
@@ -103,14 +105,16 @@ class Backend:
         ready = b"Z\x00\x00\x00\x05I"
         return self.greeting[: -len(ready)] + b"K" + struct.pack("!III", 12, client_id, 1) + ready
 
-    def run(self, message: bytes, client: socket.socket) -> bytes:
-        """Pass a query on and its answer back; the state of the transaction afterwards."""
+    def run(self, message: bytes, client: socket.socket, at_the_end: Callable[[], None]) -> None:
+        """Pass a query on and its answer back; before the client knows that its transaction has ended, `at_the_end`."""
         self.socket.sendall(message)
         while True:
             answer = _message(self.socket)
+            if answer[:1] == b"Z" and answer[5:6] == b"I":
+                at_the_end()
             client.sendall(answer)
             if answer[:1] == b"Z":
-                return answer[5:6]
+                return
 
 
 @contextlib.contextmanager
