@@ -115,7 +115,14 @@ class Stage:
             if path.suffix in {".ini", ".toml", ".py"} or path.name == ".env":
                 text = path.read_text("utf-8")
                 path.write_text(self._addressed(text, configuration=path.suffix in {".ini", ".toml"}), "utf-8")
-        variables = {name: self._addressed(value) for name, value in style.environment.items()}
+        elsewhere = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(server.port),
+            "PGUSER": servers.ROLE,
+            "PGPASSWORD": servers.PASSWORD,
+            "PGDATABASE": self.watched.name,
+        }  # where a connection leads that is opened without being told where to
+        variables = elsewhere | {name: self._addressed(value) for name, value in style.environment.items()}
         self.copy = ProjectCopy(root, folder / "state", environment=variables)
         style.make_ready(self.copy)
         self._set_up()

@@ -79,10 +79,9 @@ def test_the_connection_handed_over_leads_to_url_before_what_is_configured(stuck
     assert "it was given one to the sqlalchemy.url of the configuration" in message
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg_async"])
-def test_the_connection_handed_over_needs_no_event_loop(stuck, database, driver):
+def test_the_connection_handed_over_needs_no_event_loop(stuck, database):
     write_env(stuck, engine="None", body=REQUIRED)
-    stuck.set_url(database.url.replace("psycopg2", driver))
+    stuck.set_url(database.url.replace("psycopg2", "asyncpg"))
     planned = stuck.rescue("plan", "aaaa0003")
     assert planned.status == 0, planned.everything
 
@@ -141,7 +140,7 @@ def test_the_connection_handed_over_is_held_read_only_and_closed(stuck, database
 
 # --- what env.py makes beforehand ------------------------------------------------------------------------------------
 
-MAKES = 'connection.execute(text("CREATE SCHEMA IF NOT EXISTS retail"))\nconnection.commit()'
+MAKES = 'with engine.begin() as first:\n    first.execute(text("CREATE SCHEMA IF NOT EXISTS retail"))'
 
 
 def test_a_look_leaves_out_what_env_py_would_make_and_says_what_is_not_there(stuck, database):

@@ -28,6 +28,7 @@ _MANAGE = ("python", "manage.py")
 _SHOP_AND_LEDGER = (("shop", "alembic_version"), ("ledger", "alembic_version"))
 _WITH_URL = ("alembic-rescue", "--url", "postgresql://shop@db.example/shop")
 _HANDED_OVER = "connection-handed-over"
+_NEVER_THERE = "no: it does not come to its migrations"
 
 ENV_PY = (
     Style("is the one that `alembic init` makes", "stock"),
@@ -117,8 +118,8 @@ ENV_PY = (
     Style("swallows all errors", "swallows_errors"),
     Style("raises after it has migrated", "raises_after", finding="env-failed-after"),
     Style("exits after it has migrated", "exits_after", finding="env-failed-after"),
-    Style("exits before it migrates", "exits_before", refused="env-exited"),
-    Style("never migrates", "never_migrates", refused="env-never-migrates"),
+    Style("exits before it migrates", "exits_before", refused="env-exited", why=_NEVER_THERE),
+    Style("never migrates", "never_migrates", refused="env-never-migrates", why=_NEVER_THERE),
 )
 PROJECTS = (
     Style("gives `upgrade()` arguments: `run_migrations(prefix=..., settings=...)`", "keyword_arguments"),
