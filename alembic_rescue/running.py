@@ -94,6 +94,8 @@ class Run:
             return error
         if not handed_over.is_missed(self._project, error):
             self._hint = handed_over.hint()
+            if isinstance(error, errors.EnvNeverMigrates):
+                error.help += self._hint
             return error
         error, _ = self._attempt(call, done, Given.CONNECTION)
         if error is not None and not self.visits and handed_over.is_of_wrong_kind(error):

@@ -103,6 +103,17 @@ def test_a_setting_that_is_missing_is_no_reason_to_hand_over_the_configured_data
     assert ("--url or ALEMBIC_RESCUE_URL" in failed["error"]["help"]) == (code == "env-failed")
 
 
+def test_an_env_py_that_does_nothing_without_a_connection_is_given_one_to_url(stuck, database):
+    ask = 'connection = config.attributes.get("connection")\nif connection is not None:\n'
+    body = REQUIRED.split("\n", 2)[2].replace("\n", "\n    ").rstrip()
+    write_env(stuck, engine="None", body=f"{ask}    {body}")
+    told(
+        stuck, "plan", "aaaa0003",
+        code="env-never-migrates", status=2, says=["without running migrations"], helps=["--url or ALEMBIC_RESCUE_URL"],
+    )  # fmt: skip
+    assert stuck.rescue("plan", "aaaa0003", ALEMBIC_RESCUE_URL=database.url).status == 0
+
+
 def test_an_env_py_that_opens_its_own_connection_is_given_none(stuck, database):
     write_env(stuck, engine="None", body=OPTIONAL.format(url="os.environ['SHOP_URL']"))
     stuck.set_url(database.url.replace(f"/{database.name}", "/nowhere"))
