@@ -74,6 +74,7 @@ class Hold:
         self._project = project
         self._asked_for: URL | None = None
         """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
+        self._made_by: tuple[Dialect, tuple[Any, ...], Mapping[str, Any]] | None = None
         self.listeners = (
             *self.watchdog.listeners,
             (Engine, "do_connect", self._do_connect),
@@ -98,6 +99,9 @@ class Hold:
         self._project.secrets.add_public(at.username, at.host, at.database)
         for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
             cparams.setdefault(name, value)
+        if dialect.name in mysql.DIALECTS:
+            mysql.bound(dialect.driver, cparams, self._project.timeouts.connect)
+        self._made_by = (dialect, tuple(cargs), dict(cparams))
         self._asked_for = urls.without_password(at)
         self.attempted.append(self._asked_for)
         if dialect.name == "sqlite" and not _is_there(at):
@@ -116,6 +120,9 @@ class Hold:
         if at := _told_by_driver(driver_connection(dbapi_connection), asked_for) or asked_for:
             record.info[_OPENED_AT] = at
         drivers.made(driver_connection(dbapi_connection))
+        made_by, self._made_by = self._made_by, None
+        if made_by is not None and made_by[0].name in mysql.DIALECTS:
+            mysql.made(driver_connection(dbapi_connection), *made_by)
         _remember(dbapi_connection)
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
@@ -145,7 +152,7 @@ class Hold:
             with suppress(Exception):
                 poolers.cancel(driver_connection(failed.connection.connection))
         code = drivers.error_code(original)
-        timed_out = code == "55P03" or (code == "57014" and self.watchdog.fired)
+        timed_out = code in {"55P03", "1205"} or (code == "57014" and self.watchdog.fired)
         if self.blocking or not timed_out:
             return
         table = "alembic_version"

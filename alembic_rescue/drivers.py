@@ -25,6 +25,8 @@ CONNECT_TIMEOUT = {
     "pg8000": "timeout",
     "pymysql": "connect_timeout",
     "mysqldb": "connect_timeout",
+    "aiomysql": "connect_timeout",
+    "asyncmy": "connect_timeout",
 }
 """The connect argument, in seconds, by SQLAlchemy's name of the driver."""
 
@@ -42,6 +44,7 @@ PACKAGES = frozenset(
 )
 """As they are imported."""
 
+_OF_MYSQL = frozenset(["pymysql", "MySQLdb", "aiomysql", "asyncmy"])
 _OF_LIBPQ = frozenset(["psycopg2", "psycopg", "psycopg_async"])
 _IN_A_DSN = frozenset(["application_name", "options", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword"])
 """What libpq takes in a URL, and asyncpg in its argument ``dsn`` only."""
@@ -108,19 +111,35 @@ def _check_readable(authority: str | None) -> None:
 
 
 def error_code(error: BaseException | None) -> str | None:
-    """The server's own code (SQLSTATE) of a driver's error; None where there is none."""
+    """The server's own code of a driver's error: SQLSTATE, or MySQL's number; None where there is none."""
+    if told := _told_by_mysql(error):
+        return told[0]
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or _report(error).get("C")
     return str(code) if code else None
 
 
 def error_text(error: BaseException) -> str:
     """What the error says, in the same words whichever driver had it, as far as it was the server that spoke."""
+    if of_mysql := _told_by_mysql(error):
+        return of_mysql[1]
     told = [f"{heading}{value}" for heading, value in _told_by_server(error) if value]
     if told:
         return "\n".join(told)
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return str(error) or ("timeout expired" if type(error).__name__ == "TimeoutError" else "")
+
+
+def _told_by_mysql(error: BaseException | None) -> tuple[str, str] | None:
+    """The number and the text of an error, as each of MySQL's drivers has them; None where it is none of theirs."""
+    arguments = getattr(error, "args", ())
+    ours = type(error).__module__.partition(".")[0] in _OF_MYSQL
+    if error is None or not ours or not arguments or not isinstance(arguments[0], int):
+        return None
+    text = str(arguments[1]) if len(arguments) > 1 else type(error).__name__
+    if isinstance(error.__cause__, OSError) and str(error.__cause__) not in text:  # aiomysql keeps the reason apart
+        text += f" ({error.__cause__})"
+    return str(arguments[0]), text
 
 
 def ends_session(error: BaseException) -> bool:

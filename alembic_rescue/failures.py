@@ -45,6 +45,12 @@ def _named(error: Callable[[str, str], RescueError]) -> _Make:
     return lambda at, reason: error(at.database, reason)
 
 
+def _lost_or_silent(reason: str) -> Callable[[str, str], RescueError]:
+    """MySQL's drivers call it lost, too, when a server took the connection and then said nothing."""
+    silent = re.search(r"timed out|system error: 110", reason)
+    return errors.ConnectTimeout if silent else errors.ConnectionLost
+
+
 _BY_CODE: dict[str, _Make] = {
     "28P01": _named(errors.LoginRefused),
     "28000": _named(errors.LoginRefused),
@@ -59,6 +65,18 @@ _BY_CODE: dict[str, _Make] = {
     "25006": _named(errors.ReadOnlyServer),
     "55P03": lambda at, _: errors.LockTimeout(*at.lock),
     "42501": lambda at, reason: errors.PermissionDenied(at.role, reason),
+    # MySQL's and MariaDB's; while connecting (2002 and 2003) the words decide
+    **dict.fromkeys(("1044", "1045", "1129", "1130", "1698", "2059"), _named(errors.LoginRefused)),
+    "1049": _named(errors.DatabaseMissing),
+    **dict.fromkeys(("1040", "1203", "1226"), _named(errors.TooManyConnections)),
+    "2005": _named(errors.UnknownHost),
+    **dict.fromkeys(("2026", "3159"), _named(errors.EncryptionFailed)),
+    **dict.fromkeys(("1053", "1927", "2006", "2055", "4031"), _named(errors.ConnectionLost)),
+    "2013": lambda at, reason: _lost_or_silent(reason)(at.database, reason),
+    **dict.fromkeys(("1317", "1969", "3024"), lambda _, reason: errors.StatementTimeout(reason)),
+    **dict.fromkeys(("1290", "1792", "1836"), _named(errors.ReadOnlyServer)),
+    **dict.fromkeys(("1205", "1213"), lambda at, _: errors.LockTimeout(*at.lock)),
+    **dict.fromkeys(("1142", "1143", "1227"), lambda at, reason: errors.PermissionDenied(at.role, reason)),
 }
 _BY_WORDS: tuple[tuple[str, _Make], ...] = (
     (
@@ -70,14 +88,16 @@ _BY_WORDS: tuple[tuple[str, _Make], ...] = (
     ),
     (r"too many (clients|connections)|remaining connection slots", _named(errors.TooManyConnections)),
     (r"database .* does not exist|unable to open database file", _named(errors.DatabaseMissing)),
+    (r"file is (encrypted or is )?not a database", _named(errors.CannotConnect)),
     (
         r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo",
         _named(errors.UnknownHost),
     ),
-    (r"timeout expired|timed out", _named(errors.ConnectTimeout)),
+    (r"timeout expired|timed out|can't connect .*\(110\)", _named(errors.ConnectTimeout)),
     (
         (
             r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
+            r"|can't connect to (mysql|local|server)"
             r"|network is unreachable|no route to host|not currently accepting connections"
             r"|connect call failed|^no such file or directory$"
         ),

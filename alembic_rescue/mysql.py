@@ -5,14 +5,27 @@ What they cannot do is told to people by :mod:`alembic_rescue.findings`.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
-from collections.abc import Callable, Mapping
+import importlib
+import weakref
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from sqlalchemy.engine import URL
+import sqlalchemy
+from sqlalchemy.engine import URL, Dialect
 
 DIALECTS = frozenset(["mysql", "mariadb"])
 """SQLAlchemy's names for them."""
+
+_ASYNCHRONOUS = frozenset(["aiomysql", "asyncmy"])
+_TAKES_CREATOR = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 0)
+"""SQLAlchemy 1.4 has no ``async_creator_fn``; there an asynchronous driver waits for a silent server."""
+_MADE_BY: weakref.WeakKeyDictionary[Any, Callable[[str], None]] = weakref.WeakKeyDictionary()
+"""For each of the drivers' own connections, what runs a statement on another one made alike."""
 
 Fetch = Callable[[str], list[tuple[Any, ...]]]
 """Runs a SELECT and returns its rows."""
@@ -116,3 +129,61 @@ def _refuses_writes(variables: Mapping[str, str], fetch: Fetch) -> str | None:
             return f"{name} is on"
     held = variables.get("read_only", "OFF") not in {"OFF", "0"}
     return "read_only is on, as on a replica" if held and not fetch(_MAY_WRITE_ALL_THE_SAME) else None
+
+
+# --- what its drivers leave to others ----------------------------------------------------------------------------
+
+
+def bound(driver: str, arguments: MutableMapping[str, Any], seconds: float) -> None:
+    """Have the greeting of the server awaited no longer than the connection: the drivers' own timeout ends before."""
+    if driver == "pymysql":
+        arguments.setdefault("read_timeout", max(1, round(seconds)))  # see made()
+    elif driver in _ASYNCHRONOUS and _TAKES_CREATOR:
+        connect = arguments.get("async_creator_fn") or importlib.import_module(driver).connect
+
+        async def in_time(*positional: Any, **named: Any) -> Any:
+            try:
+                return await asyncio.wait_for(_awaited(connect(*positional, **named)), seconds)
+            except asyncio.TimeoutError as error:
+                raise OSError(errno.ETIMEDOUT, "timed out") from error
+
+        arguments["async_creator_fn"] = in_time
+
+
+async def _awaited(connecting: Awaitable[Any]) -> Any:
+    return await connecting
+
+
+def made(raw: Any, dialect: Dialect, cargs: Sequence[Any], arguments: Mapping[str, Any]) -> None:
+    """To be called once the driver's connection `raw` is made, with what it was made by."""
+    if type(raw).__module__.startswith("pymysql."):
+        raw._read_timeout = None  # noqa: SLF001 - it would end the wait for a lock; checked up to PyMySQL 1.2
+    given = {name: value for name, value in arguments.items() if name != "async_creator_fn"}
+    with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
+        _MADE_BY[raw] = partial(_kill, dialect, tuple(cargs), given)
+
+
+def request_cancel(raw: Any) -> bool:
+    """Ask the server, by a connection of its own, to end the statement that `raw` runs; False for other databases."""
+    kill = _MADE_BY.get(raw)
+    if kill is not None:
+        kill(f"KILL QUERY {raw.thread_id()}")
+    return kill is not None
+
+
+def _kill(dialect: Dialect, cargs: Sequence[Any], arguments: Mapping[str, Any], statement: str) -> None:
+    if dialect.driver in _ASYNCHRONOUS:
+        asyncio.run(_kill_awaiting(dialect.driver, cargs, arguments, statement))
+        return
+    connection = dialect.connect(*cargs, **arguments)
+    try:
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
+async def _kill_awaiting(driver: str, cargs: Sequence[Any], arguments: Mapping[str, Any], statement: str) -> None:
+    connection = await importlib.import_module(driver).connect(*cargs, **arguments)
+    async with connection.cursor() as cursor:
+        await cursor.execute(statement)
+    connection.close()

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue import drivers
+from alembic_rescue import drivers, mysql
 from alembic_rescue.compat import driver_connection
 
 _POOLED = "alembic_rescue.pooled"
@@ -94,7 +94,7 @@ def cancel(raw: Any) -> None:
             raw.interrupt()
         elif hasattr(raw, "cancel"):
             _apart(raw.cancel)
-        else:
+        elif not mysql.request_cancel(raw):
             drivers.request_cancel(raw, _ASKING_SECONDS)
 
 

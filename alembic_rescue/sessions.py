@@ -194,9 +194,9 @@ def own_engine(engine: Engine) -> Engine:
 class RescueLock:
     """The lock against a second rescue, on a connection of its own that outlives env.py's.
 
-    A *transaction's* advisory lock, in a transaction kept open: unlike a session's, it cannot stay behind on a
-    server connection that a pooler in transaction mode hands to somebody else.  Only PostgreSQL has it; elsewhere
-    the compare-and-swap on the rows alone holds.
+    On PostgreSQL a *transaction's* advisory lock, in a transaction kept open: unlike a session's, it cannot stay behind
+    on a server connection that a pooler in transaction mode hands to somebody else.  MySQL and MariaDB have only a
+    session's.  Elsewhere the compare-and-swap on the rows alone holds.
     """
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ class RescueLock:
         Raises:
             RescueUnderWay: another one holds it.
         """
-        if engine.dialect.name != "postgresql" or self._let_go:
+        if engine.dialect.name not in {"postgresql", *mysql.DIALECTS} or self._let_go:
             return
         take = self._take_awaiting if engine.dialect.is_async else self._take
         if not take(engine, timeouts, database):
@@ -238,6 +238,10 @@ class RescueLock:
 def _lock(connection: PoolProxiedConnection, dialect: Dialect, timeouts: Timeouts) -> bool:
     """Begin a transaction, and take the lock for its time; False where another has it."""
     cursor = connection.cursor()
+    if dialect.name in mysql.DIALECTS:
+        cursor.execute(mysql.TAKE_LOCK)
+        row = cursor.fetchone()
+        return bool(row and row[0])
     cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
     for statement in settings(dialect, timeouts, read_only=False):
         cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
