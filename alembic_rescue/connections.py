@@ -100,7 +100,8 @@ class Hold:
         for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
             cparams.setdefault(name, value)
         if dialect.name in mysql.DIALECTS:
-            mysql.bound(dialect.driver, cparams, self._project.timeouts.connect)
+            silent = errors.ConnectTimeout(urls.name_of(at), "timeout expired")
+            mysql.bound(dialect.driver, cparams, self._project.timeouts.connect, lambda: self._kept(silent))
         self._made_by = (dialect, tuple(cargs), dict(cparams))
         self._asked_for = urls.without_password(at)
         self.attempted.append(self._asked_for)

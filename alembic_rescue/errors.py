@@ -969,6 +969,10 @@ class LockTimeout(DatabaseError):
     """A lock was not had in time."""
 
     code = "lock-timeout"
+    NOBODY_SHOWN = (
+        "who holds it cannot be shown: SQLite tells nobody, MySQL and MariaDB only a role with the privilege PROCESS, "
+        "and it may be let go by now. End what else is at work there, and try again"
+    )
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(

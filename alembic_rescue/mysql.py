@@ -6,7 +6,6 @@ What they cannot do is told to people by :mod:`alembic_rescue.findings`.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import importlib
 import weakref
@@ -24,8 +23,8 @@ DIALECTS = frozenset(["mysql", "mariadb"])
 _ASYNCHRONOUS = frozenset(["aiomysql", "asyncmy"])
 _TAKES_CREATOR = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 0)
 """SQLAlchemy 1.4 has no ``async_creator_fn``; there an asynchronous driver waits for a silent server."""
-_MADE_BY: weakref.WeakKeyDictionary[Any, Callable[[str], None]] = weakref.WeakKeyDictionary()
-"""For each of the drivers' own connections, what runs a statement on another one made alike."""
+_ENDING: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
+"""For each of the drivers' own connections, what ends its statement, on another one made alike."""
 
 Fetch = Callable[[str], list[tuple[Any, ...]]]
 """Runs a SELECT and returns its rows."""
@@ -134,8 +133,12 @@ def _refuses_writes(variables: Mapping[str, str], fetch: Fetch) -> str | None:
 # --- what its drivers leave to others ----------------------------------------------------------------------------
 
 
-def bound(driver: str, arguments: MutableMapping[str, Any], seconds: float) -> None:
-    """Have the greeting of the server awaited no longer than the connection: the drivers' own timeout ends before."""
+def bound(driver: str, arguments: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]) -> None:
+    """Have the greeting of the server awaited no longer than the connection: the drivers' own timeout ends before.
+
+    Args:
+        silent: makes the error to raise where the driver has none of its own.
+    """
     if driver == "pymysql":
         arguments.setdefault("read_timeout", max(1, round(seconds)))  # see made()
     elif driver in _ASYNCHRONOUS and _TAKES_CREATOR:
@@ -145,7 +148,7 @@ def bound(driver: str, arguments: MutableMapping[str, Any], seconds: float) -> N
             try:
                 return await asyncio.wait_for(_awaited(connect(*positional, **named)), seconds)
             except asyncio.TimeoutError as error:
-                raise OSError(errno.ETIMEDOUT, "timed out") from error
+                raise silent() from error
 
         arguments["async_creator_fn"] = in_time
 
@@ -160,14 +163,14 @@ def made(raw: Any, dialect: Dialect, cargs: Sequence[Any], arguments: Mapping[st
         raw._read_timeout = None  # noqa: SLF001 - it would end the wait for a lock; checked up to PyMySQL 1.2
     given = {name: value for name, value in arguments.items() if name != "async_creator_fn"}
     with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
-        _MADE_BY[raw] = partial(_kill, dialect, tuple(cargs), given)
+        _ENDING[raw] = partial(_kill, dialect, tuple(cargs), given, f"KILL QUERY {raw.thread_id()}")
 
 
 def request_cancel(raw: Any) -> bool:
     """Ask the server, by a connection of its own, to end the statement that `raw` runs; False for other databases."""
-    kill = _MADE_BY.get(raw)
+    kill = _ENDING.get(raw)
     if kill is not None:
-        kill(f"KILL QUERY {raw.thread_id()}")
+        kill()
     return kill is not None
 
 

@@ -90,8 +90,8 @@ def cancel(raw: Any) -> None:
     thread of this process would stand still for as long as a network that is gone does not answer.
     """
     with suppress(Exception):  # it may be closed by now
-        if hasattr(raw, "interrupt"):  # SQLite, which is in this process
-            raw.interrupt()
+        if hasattr(raw, "interrupt"):  # SQLite, which is in this process; aiosqlite would have it awaited
+            getattr(raw, "_conn", raw).interrupt()
         elif hasattr(raw, "cancel"):
             _apart(raw.cancel)
         elif not mysql.request_cancel(raw):

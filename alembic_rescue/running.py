@@ -82,6 +82,8 @@ class Run:
             raise first
         explained = self._explained(first)
         explained.blockers = tuple(self.hold.blocking)
+        if isinstance(explained, errors.LockTimeout) and not self.hold.blocking:
+            explained.help = errors.LockTimeout.NOBODY_SHOWN
         if self.raised or not done() or not isinstance(explained, errors.UsageError) or not self._came_after(first):
             raise explained from first
         if not (isinstance(first, SystemExit) and not first.code):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "compatibility.md"
-MODULES = ("tests.test_styles", "tests.test_drivers")
+MODULES = ("tests.test_styles", "tests.test_drivers", "tests.test_drivers_elsewhere")
 """Those whose tests measure a row each."""
 _RESULTS = "COMPATIBILITY_RESULTS"
 """Names the file that measured rows are added to, instead of being held to the document."""
@@ -47,7 +47,7 @@ class Table:
 
 def tables() -> list[Table]:
     """All that the document is to hold."""
-    return [importlib.import_module(module).TABLE for module in MODULES]
+    return list({(table := importlib.import_module(module).TABLE).name: table for module in MODULES}.values())
 
 
 def written(table: str, text: str | None = None) -> dict[str, str]:

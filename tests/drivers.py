@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from tests import compatibility, servers
@@ -18,6 +19,13 @@ POSTGRESQL = {
     "PostgreSQL, psycopg, asynchronous by `create_async_engine`": "postgresql+psycopg",
 }
 """SQLAlchemy's name of the driver, by the row of the table."""
+MARIADB = {
+    "MariaDB, PyMySQL": "pymysql",
+    "MariaDB, mysqlclient": "mysqldb",
+    "MariaDB, aiomysql, asynchronous": "aiomysql",
+    "MariaDB, asyncmy, asynchronous": "asyncmy",
+}
+SQLITE = {"SQLite": "sqlite", "SQLite, aiosqlite, asynchronous": "sqlite+aiosqlite"}
 TABLE = compatibility.Table(
     "drivers",
     (
@@ -30,7 +38,7 @@ TABLE = compatibility.Table(
         "a second rescue is refused",
         "Ctrl-C cancels",
     ),
-    tuple(POSTGRESQL),
+    (*POSTGRESQL, *MARIADB, *SQLITE),
 )
 IDS = ("psycopg2", "psycopg", "pg8000", "asyncpg", "psycopg_async", "psycopg-create_async_engine")
 
@@ -46,10 +54,14 @@ def url_of(database: Database, drivername: str, **parts: object) -> str:
 
 def project_for(row: str, folder: Path, database: Database) -> ProjectCopy:
     """A project whose env.py is Alembic's own template for that way of connecting."""
-    drivername = POSTGRESQL[row]
-    style = "async_asyncpg" if "asynchronous" in row or drivername.endswith("asyncpg") else "stock"
+    return project_at(row, folder, url_of(database, POSTGRESQL[row]), database)
+
+
+def project_at(row: str, folder: Path, url: str, database: Any) -> ProjectCopy:
+    """The same for any database."""
+    style = "async_asyncpg" if "asynchronous" in row or "+asyncpg:" in url else "stock"
     root = folder / "shop"
     shutil.copytree(PROJECTS / "styles" / style, root, ignore=shutil.ignore_patterns("__pycache__"))
     made = ProjectCopy(root, folder / "state", database)
-    made.set_url(url_of(database, drivername))
+    made.set_url(url)
     return made
