@@ -8,6 +8,7 @@ statement that does not end is cancelled from here instead of by the server's ow
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import threading
@@ -90,8 +91,10 @@ def cancel(raw: Any) -> None:
     thread of this process would stand still for as long as a network that is gone does not answer.
     """
     with suppress(Exception):  # it may be closed by now
-        if hasattr(raw, "interrupt"):  # SQLite, which is in this process; aiosqlite would have it awaited
-            getattr(raw, "_conn", raw).interrupt()
+        if inspect.iscoroutinefunction(getattr(raw, "interrupt", None)):
+            return  # aiosqlite, which waits in a thread until the lock is given up
+        if hasattr(raw, "interrupt"):  # SQLite, which is in this process
+            raw.interrupt()
         elif hasattr(raw, "cancel"):
             _apart(raw.cancel)
         elif not mysql.request_cancel(raw):

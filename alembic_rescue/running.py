@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ class Run:
         first = self.raised[0] if self.raised else error  # the tool's own comes first, whatever env.py made of it
         if isinstance(first, (errors.RescueError, KeyboardInterrupt)):
             raise first
+        if isinstance(first, asyncio.CancelledError):  # an event loop that a Ctrl-C ended, and that tells it so
+            raise KeyboardInterrupt from first
         explained = self._explained(first)
         explained.blockers = tuple(self.hold.blocking)
         if isinstance(explained, errors.LockTimeout) and not self.hold.blocking:

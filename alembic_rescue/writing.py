@@ -248,7 +248,7 @@ def _not_written(
     for part in receipt.parts:
         now = found.get(part.database.rows_key)
         moved = now is not None and now.current_heads != part.rows_before
-        if now and moved and isinstance(told, errors.DatabaseError):
+        if now and moved and isinstance(told, (errors.DatabaseError, errors.EnvNeverMigrates)):  # none left to make
             told = _of(now, errors.DatabaseMoved(part.rows_before, now.current_heads), planned)
     told.message = _nothing_was_written(told.message)
     if found:
