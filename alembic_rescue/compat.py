@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from itertools import takewhile
 from typing import Any
 
 if sys.version_info >= (3, 11):  # the other branch, and the dependency on tomli, can go with Python 3.10
@@ -21,13 +22,15 @@ __all__ = [
     "driver_connection",
     "is_recursive",
     "is_url_none",
+    "takes_async_creator",
     "toml_argument",
     "tomllib",
 ]
 
 
 def _at_least(package: str, *wanted: int) -> bool:
-    return tuple(int(part) for part in version(package).split(".")[:2]) >= wanted
+    parts = version(package).split(".")[: len(wanted)]
+    return tuple(int("".join(takewhile(str.isdigit, part)) or 0) for part in parts) >= wanted
 
 
 def alembic_reads_toml() -> bool:
@@ -48,6 +51,11 @@ def is_recursive(script_directory: Any) -> bool:
 def default_driver() -> str:
     """What a plain ``postgresql://`` means.  Can go with SQLAlchemy 2.0."""
     return "psycopg" if _at_least("sqlalchemy", 2, 1) else "psycopg2"
+
+
+def takes_async_creator() -> bool:
+    """Whether asynchronous drivers take ``async_creator_fn``.  Can go with SQLAlchemy 2.0.15."""
+    return _at_least("sqlalchemy", 2, 0, 16)
 
 
 def driver_connection(dbapi_connection: Any) -> Any:

@@ -14,15 +14,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy.engine import URL, Dialect
+
+from alembic_rescue import compat
 
 DIALECTS = frozenset(["mysql", "mariadb"])
 """SQLAlchemy's names for them."""
 
 _ASYNCHRONOUS = frozenset(["aiomysql", "asyncmy"])
-_TAKES_CREATOR = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 0)
-"""SQLAlchemy 1.4 has no ``async_creator_fn``; there an asynchronous driver waits for a silent server."""
 _ENDING: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
 """For each of the drivers' own connections, what ends its statement, on another one made alike."""
 
@@ -136,12 +135,14 @@ def _refuses_writes(variables: Mapping[str, str], fetch: Fetch) -> str | None:
 def bound(driver: str, arguments: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]) -> None:
     """Have the greeting of the server awaited no longer than the connection: the drivers' own timeout ends before.
 
+    Not for an asynchronous driver before SQLAlchemy 2.0.16: there it waits.
+
     Args:
         silent: makes the error to raise where the driver has none of its own.
     """
     if driver == "pymysql":
         arguments.setdefault("read_timeout", max(1, round(seconds)))  # see made()
-    elif driver in _ASYNCHRONOUS and _TAKES_CREATOR:
+    elif driver in _ASYNCHRONOUS and compat.takes_async_creator():
         connect = arguments.get("async_creator_fn") or importlib.import_module(driver).connect
 
         async def in_time(*positional: Any, **named: Any) -> Any:
