@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from alembic_rescue import findings, load
+from alembic_rescue.databases import look
+from alembic_rescue.model_evidence import Proof
 from tests import proving
 from tests.conftest import ProjectCopy
 from tests.mariadb import MariaDatabase
@@ -152,3 +155,18 @@ def test_that_a_second_rescue_is_not_kept_out_is_told_where_it_matters(shop, eit
     of_lock = [f["message"] for f in told if f["code"] == "no-rescue-lock"]
     assert of_lock == ([] if _name(either) == "MariaDB" else ["SQLite has no lock that keeps a second rescue out"])
     assert "no-rescue-lock" not in [f["code"] for f in looked]
+
+
+@pytest.mark.parametrize("either", ["sqlite"], indirect=True)
+def test_a_database_that_cannot_be_held_read_only_is_named(shop):
+    """Of a kind that no test has a server of: the facts are SQLite's, but for the dialect's name."""
+    (database,) = look(load(str(shop(USERS).root / "alembic.ini")))
+    assert findings.limits(database, Proof((), None)) == ()
+    other = replace(database, identity=replace(database.identity, dialect="oracle"))
+    (told,) = findings.limits(other, Proof((), None))
+    assert (told.code, told.help) == ("not-held-read-only", "look as a role that may only read: --url")
+    assert told.message == (
+        "a session on oracle is not held read-only here, nor to timeouts: what env.py writes is written"
+    )
+    (told,) = findings.of_stamp(other)
+    assert told.message == "oracle has no lock that keeps a second rescue out"
