@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from alembic_rescue.catalog.snapshot import Snapshot
@@ -53,6 +54,8 @@ class _Virtual:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._changed: dict[Key, bool] = {}
+        self._goes_with: dict[Key, Key] = {}
+        """What bears no table's name, but goes when its table goes: indexes and sequences that were made here."""
 
     def run(self, statement: Statement) -> tuple[str, str] | None:
         """Why the statement must fail, and what would mend it; None where it runs, and then it has run."""
@@ -88,13 +91,27 @@ class _Virtual:
 
     def apply(self, effect: Effect) -> None:
         if isinstance(effect, (Create, Alter)):
-            self._changed[effect.key] = True
-            self._changed.update(dict.fromkeys(_brought_along(effect), True))
+            made = (effect.key, *_brought_along(effect))
+            self._changed.update(dict.fromkeys(made, True))
+            table = effect.key.table or _table_of_index(effect)
+            if table is not None:
+                self._goes_with.update({key: table for key in made if key.kind in {Kind.INDEX, Kind.SEQUENCE}})
         elif isinstance(effect, Drop):
             self._changed[effect.key] = False
+            on_it = self._snapshot.on(effect.key, Kind.INDEX) if effect.key.kind is Kind.TABLE else ()
+            live = [replace(key, schema=effect.key.schema) for key, _ in on_it]
+            made_here = [key for key, table in self._goes_with.items() if table == effect.key]
+            self._changed.update(dict.fromkeys([*live, *made_here], False))
         elif isinstance(effect, Rename):
             self._changed[effect.key] = False
             self._changed[effect.to] = True
+            renamed = {key: effect.to for key, table in self._goes_with.items() if table == effect.key}
+            self._goes_with.update(renamed)
+
+
+def _table_of_index(effect: Create | Alter) -> Key | None:
+    on = effect.facts.get("table") if effect.key.kind is Kind.INDEX else None
+    return Key(Kind.TABLE, effect.key.schema, None, on) if on else None
 
 
 def _brought_along(effect: Create | Alter) -> Iterator[Key]:

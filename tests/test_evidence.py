@@ -193,6 +193,9 @@ def test_whether_a_failure_is_swallowed(tmp_path, database, body, swallowed) -> 
         ("CREATE INDEX i ON t (a)", "index i exists already"),
         ("CREATE INDEX IF NOT EXISTS i ON t (a)", None),
         ("CREATE OR REPLACE VIEW v AS SELECT 1 AS a", None),
+        ("DROP TABLE t; CREATE TABLE t (a int); CREATE INDEX i ON t (a)", None),
+        ("CREATE TABLE w (a int); CREATE INDEX j ON w (a); DROP TABLE w; CREATE INDEX j ON t (a)", None),
+        ("CREATE TABLE w (a int); DROP TABLE w; CREATE INDEX i ON t (a)", "index i exists already"),
     ],
 )
 def test_what_must_fail_is_found(tmp_path, database, sql, words) -> None:
