@@ -71,7 +71,7 @@ def options(
         Optional[str],
         typer.Option(
             "--config-from",
-            metavar="PACKAGE.MODULE:CALLABLE",
+            metavar="MODULE:CALLABLE",
             envvar="ALEMBIC_RESCUE_CONFIG_FROM",
             help="In place of a file: what returns the alembic Config that your code makes.",
         ),

@@ -208,13 +208,14 @@ def undo(
         RescueError: as :func:`stamp`.
     """
     visited = databases.look(project, tell)
+    graph = project.graph
     seen = looking.chosen(project, visited, only)
     receipt = undoing.receipt_to_undo(folder, named, seen)
     parts = []
     for database, part in undoing.to_undo(folder, receipt, seen, only):
         refusals = _other_database(project, database)
         try:
-            parts.append(undoing.way_back(project.graph, database, receipt, part, refusals))
+            parts.append(undoing.way_back(graph, database, receipt, part, refusals))
         except Refusal as refusal:
             raise selection.naming(database, refusal) if len(receipt.parts) > 1 else refusal from None
     if not any(part.stamps for part in parts):
@@ -222,7 +223,7 @@ def undo(
         raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
     outcome = Outcome.REFUSED if any(part.refusals for part in parts) else Outcome.READY
     left_out = looking.left_out(visited, [part.database for part in parts])
-    heads = scripts.heads(project.graph)
+    heads = scripts.heads(graph)
     planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
     if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)

@@ -19,8 +19,10 @@ URL = "postgresql+psycopg2://shop@127.0.0.1:1/shop"
         ("versions/c0de0002_orders.py", "import not_installed_here", "module-missing"),
     ],
 )
-def test_what_a_script_of_an_installed_package_raises_is_told_with_its_file_and_line(project, script, line, code):
-    shop = project("styles/in_a_package", url=URL)
+def test_what_a_script_of_an_installed_package_raises_is_told_with_its_file_and_line(
+    project, database, script, line, code
+):
+    shop = project("styles/in_a_package", database)
     installed(shop)
     failing = shop.root.parent / "site-packages" / "shop_migrations" / "alembic" / script
     failing.write_text(f"{line}\n{failing.read_text()}")
@@ -52,8 +54,8 @@ def test_the_folder_of_installed_packages_is_no_project_although_scripts_stand_r
     assert "env.py failed at site-packages/shop_migrations/env.py:1: ZeroDivisionError" in told
 
 
-def test_of_bytecode_that_bears_the_same_id_both_files_are_named(project):
-    shop = project("styles/sourceless", url=URL)
+def test_of_bytecode_that_bears_the_same_id_both_files_are_named(project, database):
+    shop = project("styles/sourceless", database)
     versions = shop.root / "alembic" / "versions"
     shutil.copy(versions / "c0de0002_orders.py", versions / "a_copy.py")
     compiled(shop)

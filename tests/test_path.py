@@ -560,7 +560,8 @@ def project_of(tmp_path):
     """Make a real project of these revisions."""
 
     def make(*nodes: Node, database=None) -> ProjectCopy:
-        write_project(tmp_path / "project", nodes, database.url if database else "sqlite:///never-opened.sqlite")
+        write_project(tmp_path / "project", nodes, database.url if database else "sqlite:///empty.sqlite")
+        (tmp_path / "project" / "empty.sqlite").touch()
         return ProjectCopy(tmp_path / "project", tmp_path / "state", database)
 
     return make
