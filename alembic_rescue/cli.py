@@ -460,7 +460,7 @@ def _say_left_at_once() -> None:
 
 def _cancel_running() -> None:
     """On Ctrl-C, from the watching thread: only if a command came as far as opening connections."""
-    connections = sys.modules.get("alembic_rescue.connections")
+    connections = sys.modules.get("alembic_rescue.connecting.connections")
     if connections is not None:
         connections.cancel_running()
 

@@ -14,11 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Connection
 
-from alembic_rescue import connections, environment, errors, mysql, poolers, urls
+from alembic_rescue import environment, errors, urls
+from alembic_rescue.connecting import connections, mysql, poolers
+from alembic_rescue.connecting.sessions import blockers, qualified, query
 from alembic_rescue.environment import Tell
 from alembic_rescue.model import Database, Identity
 from alembic_rescue.project import Project
-from alembic_rescue.sessions import blockers, qualified, query
 
 DEFAULT_ID_LIMIT = 32
 """``version_num VARCHAR(32)``, as Alembic creates it."""

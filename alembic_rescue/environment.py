@@ -1,7 +1,8 @@
 """Running the project's env.py, to look or to stamp.  The only module that runs it.
 
 env.py is the only way in: it alone knows the URL, the search path, the version table.  So nothing is opened here;
-env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connections` takes hold of what it opens.
+env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connecting.connections` takes hold of what it
+opens.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import errors, host
-from alembic_rescue.connections import listening
+from alembic_rescue.connecting.connections import listening
 from alembic_rescue.project import Project
-from alembic_rescue.running import Remark, Run
+from alembic_rescue.running.run import Remark, Run
 
 T = TypeVar("T")
 See = Callable[[MigrationContext, "tuple[str, ...]"], T]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from alembic_rescue.below import Found
+    from alembic_rescue.config.below import Found
     from alembic_rescue.model import Blocker, Report
 
 DONE = 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alembic_rescue import errors, mysql, urls
+from alembic_rescue import errors, urls
+from alembic_rescue.connecting import mysql
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, Note
 from alembic_rescue.model_evidence import Cause, Proof, Verdict

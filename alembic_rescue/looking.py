@@ -17,7 +17,7 @@ from alembic_rescue.model import Database, Identity, Note
 from alembic_rescue.model_evidence import Proof
 from alembic_rescue.project import Project
 from alembic_rescue.proof import prove, without_secrets
-from alembic_rescue.running import Remark
+from alembic_rescue.running.run import Remark
 
 
 def look(

@@ -177,7 +177,7 @@ class Database:
     """What the role may not do with the version table and a stamp needs."""
     blockers: tuple[Blocker, ...]
     pooled: bool
-    """Whether a connection pooler stands between; see :mod:`alembic_rescue.poolers`."""
+    """Whether a connection pooler stands between; see :mod:`alembic_rescue.connecting.poolers`."""
     called: tuple[str, ...] = ()
     """What env.py calls it: the texts among its ``run_migrations(**kw)``, as the multidb template's engine name."""
     remarks: tuple[Note, ...] = ()

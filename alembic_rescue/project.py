@@ -15,12 +15,13 @@ from alembic.script.revision import RevisionMap
 from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
-from alembic_rescue import below, configs, errors, flask_app, host, scripts, urls
-from alembic_rescue.configs import Source
+from alembic_rescue import errors, host, scripts, urls
+from alembic_rescue.config import below, flask_app, sources
+from alembic_rescue.config.guarded import Guard
+from alembic_rescue.config.sources import Source
+from alembic_rescue.connecting.sessions import Timeouts
 from alembic_rescue.failures import Hide, one_line, place_of
-from alembic_rescue.guarded import Guard
 from alembic_rescue.redact import Secrets
-from alembic_rescue.sessions import Timeouts
 
 SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")
 """What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
@@ -124,22 +125,22 @@ def load(
     try:
         with host.kept_as_it_was(printed):
             if config is not None:
-                source = configs.of_config(config, section, x)
+                source = sources.of_config(config, section, x)
             elif config_from is not None:
-                source = configs.of_callable(config_from, section, x, guard)
+                source = sources.of_callable(config_from, section, x, guard)
             else:
-                source = _found(configs.files(named), app, section, x, guard)
+                source = _found(sources.files(named), app, section, x, guard)
             return _of(source, chosen, lock_timeout, secrets)
     finally:
         printed.end()
 
 
-def _found(files: configs.Files, app: str | None, section: str | None, x: Sequence[str], guard: Guard) -> Source:
+def _found(files: sources.Files, app: str | None, section: str | None, x: Sequence[str], guard: Guard) -> Source:
     """The Config of the files, or of the Flask application that they belong to."""
     exist, flasks = files.exist, files.ini.is_file() and below.is_flask_migrates(files.ini)
     if app is None and exist and not flasks:
         with _readable(files.shown, guard.secrets.hide):
-            return configs.of_files(files, section, x)
+            return sources.of_files(files, section, x)
     if app := app or flask_app.named():
         return flask_app.source(app, str(files.ini.parent) if files.named else None, section, x, guard)
     here = Path.cwd()
@@ -207,7 +208,7 @@ def _graph(script: ScriptDirectory, hide: Hide) -> RevisionMap:
 
 def _settings(config: Config, toml: Path) -> dict[str, str]:
     here = str(toml.absolute().parent)
-    found = {k: str(v).replace("%(here)s", here) for k, v in configs.tools(toml).get("alembic_rescue", {}).items()}
+    found = {k: str(v).replace("%(here)s", here) for k, v in sources.tools(toml).get("alembic_rescue", {}).items()}
     section = config.get_section("alembic_rescue") or {}
     defaults = config.file_config.defaults()
     found.update({k: v for k, v in section.items() if k in SETTINGS or k not in defaults})

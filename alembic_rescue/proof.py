@@ -10,10 +10,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from alembic_rescue import catalog
-from alembic_rescue.cause import causes
 from alembic_rescue.environment import keyword_arguments
-from alembic_rescue.evidence import furthest_proved, judge
 from alembic_rescue.footprint import replay
+from alembic_rescue.judging.cause import causes
+from alembic_rescue.judging.evidence import furthest_proved, judge
 from alembic_rescue.model_evidence import Footprint, ObjectEvidence, Opaque, Proof, Statement
 
 

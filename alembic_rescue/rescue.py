@@ -20,8 +20,8 @@ from alembic_rescue import databases, errors, findings, gate, history, looking, 
 from alembic_rescue import path as paths
 from alembic_rescue.environment import Tell, silent
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence import recommend
 from alembic_rescue.gate import Acceptance
+from alembic_rescue.judging.evidence import recommend
 from alembic_rescue.model import (
     Action,
     Database,

@@ -13,7 +13,8 @@ import sqlalchemy
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from alembic_rescue import compat, drivers
+from alembic_rescue import compat
+from alembic_rescue.connecting import drivers
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}

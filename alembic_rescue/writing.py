@@ -9,7 +9,9 @@ from pathlib import Path
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import databases, environment, errors, receipts, selection, sessions
+from alembic_rescue import databases, environment, errors, receipts, selection
+from alembic_rescue.connecting import sessions
+from alembic_rescue.connecting.sessions import Timeouts
 from alembic_rescue.environment import Tell, Visit
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import (
@@ -24,7 +26,6 @@ from alembic_rescue.model import (
     Stamp,
 )
 from alembic_rescue.project import Project
-from alembic_rescue.sessions import Timeouts
 
 Key = tuple[str, str]
 """An :attr:`Identity.rows_key`: which rows of which database."""

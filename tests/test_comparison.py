@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from alembic_rescue.comparison import assess
 from alembic_rescue.ddl import Reader
 from alembic_rescue.footprint.net import fold
+from alembic_rescue.judging.comparison import assess
 from alembic_rescue.model_evidence import Footprint, Statement
 from tests.scratch import scratch_database  # noqa: F401 - a fixture
 

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue import catalog
 from alembic_rescue.catalog import postgresql
-from alembic_rescue.evidence import recommend
 from alembic_rescue.history import locate
+from alembic_rescue.judging.evidence import recommend
 from alembic_rescue.model import Action, Recommendation, Verdict
 from tests import proving
 from tests.conftest import Database

@@ -149,7 +149,7 @@ def test_random_sequences_equal_the_catalog_that_they_leave(scratch, statements)
     """What really ran, folded, holds on the database on which it ran; and nothing else is there."""
     ran, snapshot = scratch(["CREATE TABLE a (x int, y text)", *statements])
     net = fold([footprint(f"r{n}", sql) for n, sql in enumerate(ran)])[-1]
-    from alembic_rescue.comparison import assess
+    from alembic_rescue.judging.comparison import assess
 
     for expectation in net.expectations.values():
         made = assess(expectation, snapshot)

@@ -11,11 +11,11 @@ import pytest
 import typer
 
 from alembic_rescue import cli, errors, load
+from alembic_rescue.connecting.sessions import Timeouts
 from alembic_rescue.model import Action
 from alembic_rescue.model_evidence import Verdict
 from alembic_rescue.project import SETTINGS
 from alembic_rescue.receipts import listed
-from alembic_rescue.sessions import Timeouts
 from tests import transcript
 
 ROOT = Path(__file__).parent.parent

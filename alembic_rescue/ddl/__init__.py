@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from alembic_rescue.connecting.mysql import DIALECTS as MYSQL
 from alembic_rescue.ddl.mysql import MySQLReader
 from alembic_rescue.ddl.reader import Reader, is_query, one_line, split
 from alembic_rescue.model_evidence import Effect
-from alembic_rescue.mysql import DIALECTS as MYSQL
 
 
 class Reads(Protocol):

@@ -30,8 +30,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue import poolers
 from alembic_rescue.compat import driver_connection
+from alembic_rescue.connecting import poolers
 from alembic_rescue.ddl import reader_for
 from alembic_rescue.ddl.reader import calls_functions, is_query, one_line, sets_search_path
 from alembic_rescue.footprint.deadline import Deadline, TimeIsUp, deadline

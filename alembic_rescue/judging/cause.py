@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from alembic_rescue.catalog.snapshot import Snapshot
-from alembic_rescue.comparison import find
 from alembic_rescue.ddl.reader import one_line
 from alembic_rescue.failures import shown
+from alembic_rescue.judging.comparison import find
 from alembic_rescue.model_evidence import Alter, Cause, Create, Drop, Effect, Footprint, Key, Kind, Rename, Statement
 
 _NO_NAMESPACE = frozenset([Kind.GRANT])

@@ -9,12 +9,12 @@ import postgast
 from postgast import pg_query_pb2 as pb
 from postgast.errors import PgQueryError
 
-from alembic_rescue import remedy_mysql
-from alembic_rescue.comparison import Assessment
 from alembic_rescue.ddl import MYSQL
 from alembic_rescue.ddl.nodes import Node, kind_of, unwrap
 from alembic_rescue.ddl.rewrite import fragment, renamed
 from alembic_rescue.ddl.tables import generated_name
+from alembic_rescue.judging import remedy_mysql
+from alembic_rescue.judging.comparison import Assessment
 from alembic_rescue.model_evidence import Expectation, Key, Kind, Presence, Statement
 
 _REPLACED = {

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from alembic_rescue import comparison_mysql
 from alembic_rescue.catalog.snapshot import Snapshot
-from alembic_rescue.comparison_mysql import CANNOT_TELL, Answer
 from alembic_rescue.ddl import MYSQL
+from alembic_rescue.judging import comparison_mysql
+from alembic_rescue.judging.comparison_mysql import CANNOT_TELL, Answer
 from alembic_rescue.model_evidence import Expectation, Facts, Key, Kind, Presence
 
 _NOT_COMPARED = frozenset(["unnamed", "including", "partial", "before", "after"])

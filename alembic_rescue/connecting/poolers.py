@@ -19,8 +19,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue import drivers, mysql
 from alembic_rescue.compat import driver_connection
+from alembic_rescue.connecting import drivers, mysql
 
 _POOLED = "alembic_rescue.pooled"
 _ASKING_SECONDS = 2

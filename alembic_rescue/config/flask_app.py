@@ -14,10 +14,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from alembic_rescue import configs, errors
-from alembic_rescue.configs import Source
+from alembic_rescue import errors
+from alembic_rescue.config import sources
+from alembic_rescue.config.guarded import Guard
+from alembic_rescue.config.sources import Source
 from alembic_rescue.failures import of_setup, shown
-from alembic_rescue.guarded import Guard
 
 VARIABLE = "FLASK_APP"
 _NO = {"0", "false", "no"}
@@ -60,7 +61,7 @@ def source(app: str, folder: str | None, section: str | None, x: Sequence[str], 
             return extension.migrate.get_config(directory=directory, x_arg=list(x))
 
     made = guard.call(f"Flask-Migrate's configuration of {told}", config)
-    own = configs.of_config(made, section, (), f"{shown(ini)} of the Flask application {told}")
+    own = sources.of_config(made, section, (), f"{shown(ini)} of the Flask application {told}")
     return replace(own, around=application.app_context)
 
 

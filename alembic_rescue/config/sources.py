@@ -18,9 +18,10 @@ import alembic
 from alembic.config import CommandLine, Config
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import below, compat, errors
+from alembic_rescue import compat, errors
+from alembic_rescue.config import below
+from alembic_rescue.config.guarded import Guard
 from alembic_rescue.failures import shown
-from alembic_rescue.guarded import Guard
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import TypeVar
 from sqlalchemy.engine import URL
 
 from alembic_rescue import errors, failures, urls
-from alembic_rescue.connections import Hold, listening
+from alembic_rescue.connecting.connections import Hold, listening
+from alembic_rescue.connecting.sessions import Timeouts
 from alembic_rescue.host import Printed
 from alembic_rescue.redact import Secrets
-from alembic_rescue.sessions import Timeouts
 
 T = TypeVar("T")
 

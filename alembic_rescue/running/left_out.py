@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue.connections import fetch
+from alembic_rescue.connecting.connections import fetch
 from alembic_rescue.model import Note
 
 _NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|[\w$]+)'

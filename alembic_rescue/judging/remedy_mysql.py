@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from alembic_rescue.comparison import Assessment
 from alembic_rescue.ddl.mysql_tables import Clause, clauses
+from alembic_rescue.judging.comparison import Assessment
 from alembic_rescue.model_evidence import Expectation, Key, Kind, Presence, Statement
 
 _TABLE_OPTIONS = {"engine": "ENGINE", "charset": "DEFAULT CHARACTER SET", "collation": "COLLATE"}

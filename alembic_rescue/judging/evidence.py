@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from alembic_rescue.catalog.snapshot import Snapshot
-from alembic_rescue.comparison import Assessment, assess
 from alembic_rescue.footprint.net import Net, fold
+from alembic_rescue.judging.comparison import Assessment, assess
+from alembic_rescue.judging.remedy import sql_for
 from alembic_rescue.model import Action, Recommendation
 from alembic_rescue.model_evidence import (
     Cause,
@@ -20,7 +21,6 @@ from alembic_rescue.model_evidence import (
     Statement,
     Verdict,
 )
-from alembic_rescue.remedy import sql_for
 
 _OUTLIVES = frozenset(["enum", "enum-label", "domain", "type", "schema", "extension", "function", "sequence"])
 """Kinds that commonly stay behind when their tables go, or are there from elsewhere: alone they prove no run."""

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import drivers, mysql
+from alembic_rescue.connecting import drivers, mysql
+from alembic_rescue.connecting.held import HeldOpen
 from alembic_rescue.errors import ConnectTimeout, RescueUnderWay
-from alembic_rescue.held import HeldOpen
 from alembic_rescue.model import Blocker
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import drivers, errors, mysql, poolers, sessions, urls
+from alembic_rescue import errors, urls
 from alembic_rescue.compat import driver_connection
+from alembic_rescue.connecting import drivers, mysql, poolers, sessions
+from alembic_rescue.connecting.sessions import Timeouts
 from alembic_rescue.model import Blocker
 from alembic_rescue.redact import Secrets
-from alembic_rescue.sessions import Timeouts
 
 _OPENED_AT = "alembic_rescue.opened_at"
 _AS_ASKED = "alembic_rescue.as_asked"

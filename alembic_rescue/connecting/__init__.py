@@ -1,0 +1,1 @@
+"""What is done to connections and sessions: held, timed, told apart by driver, and locked."""

@@ -1,0 +1,1 @@
+"""Footprints held against the catalog: verdicts, causes, and the SQL that would mend.  Pure."""
