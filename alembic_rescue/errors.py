@@ -31,6 +31,8 @@ def some(items: Iterable[str], *, verb: bool = True) -> str:
 
 
 _SOME = 3
+_CONFIGS = 5
+"""Further down in a repository of many services; the nearest come first."""
 
 
 def _them(items: Sequence[str]) -> str:
@@ -87,7 +89,8 @@ class NoConfig(UsageError):
         if len(found) == 1:
             way_on = f"there is {found[0].file}: {commands[0]}"
         elif found:
-            way_on = f"there are others, choose one: {'; '.join(commands)}"
+            more = f"; and {len(commands) - _CONFIGS} more" if len(commands) > _CONFIGS else ""
+            way_on = f"there are others, choose one: {'; '.join(commands[:_CONFIGS])}{more}"
         else:
             way_on = (
                 "run it from the root of the backend's repository, or name the file: -c path/to/alembic.ini; "

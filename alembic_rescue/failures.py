@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,7 +180,7 @@ def _is_of_network(error: BaseException) -> bool:
 def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
     """The error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
-    if _folder_of_last_frame(error) == Path(__file__).parent:
+    if _of_package(traceback.extract_tb(error.__traceback__)[-1:]):
         return errors.InternalError(f"{type(error).__name__}: {one_line(error, hide)}")
     if isinstance(error, SystemExit):
         return errors.EnvExited(hide(str(error.code)), place, printed)
@@ -226,6 +226,7 @@ def _reason(error: BaseException, hide: Hide) -> str:
     return reason if isinstance(error, CommandError) else f"{type(error).__name__}: {reason}"
 
 
+_PACKAGE = Path(__file__).parent
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 """Below the project's root, these hold other people's code: its virtual environment."""
@@ -236,9 +237,13 @@ def _raised_by_environ(error: BaseException) -> bool:
     return bool(frames) and frames[-1].name == "__getitem__" and "_Environ" in _self_type(error)
 
 
-def _folder_of_last_frame(error: BaseException) -> Path | None:
-    frames = traceback.extract_tb(error.__traceback__)
-    return Path(frames[-1].filename).parent if frames else None
+def _of_package(frames: Iterable[traceback.FrameSummary]) -> bool:
+    """Whether one of them is of this package; the demo's project is a project like others."""
+    return any(_PACKAGE in folders and _PACKAGE / "demo" not in folders for folders in map(_folders, frames))
+
+
+def _folders(frame: traceback.FrameSummary) -> set[Path]:
+    return set(Path(frame.filename).parents)
 
 
 def _self_type(error: BaseException) -> str:
@@ -251,10 +256,9 @@ def _self_type(error: BaseException) -> str:
 def is_ours(error: BaseException) -> bool:
     """Raised by a line of this package, or by SQLAlchemy, Alembic or a driver that it called: not by env.py."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        folders = Path(frame.filename).parents
-        if folders[0] == Path(__file__).parent:
+        if _of_package([frame]):
             return True
-        if not _LIBRARIES & set(folders) and folders[0].name not in drivers.PACKAGES:
+        if not _LIBRARIES & _folders(frame) and Path(frame.filename).parent.name not in drivers.PACKAGES:
             return False
     return False
 
@@ -284,7 +288,7 @@ def _root(scripts: Path) -> Path:
 
 def place_of_setup(error: BaseException) -> str:
     """``file:line`` of the code below the working directory nearest to where `error` was raised, else the last one."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != Path(__file__).parent]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _of_package([frame])]
     last = f"{shown(Path(frames[-1].filename))}:{frames[-1].lineno}" if frames else "its call"
     return place_in(error, Path.cwd(), last)
 

@@ -26,6 +26,8 @@ import alembic_rescue
 from tests import mariadb, servers
 
 VERSIONS = (16, 18)
+SERVERS = (pytest.param(16, marks=pytest.mark.slow), 18)
+"""The older one is left to ``make test-slow``."""
 PROJECTS = Path(__file__).parent / "projects"
 INCIDENT = Path(alembic_rescue.__file__).parent / "demo" / "project"
 BIN = Path(sys.executable).parent
@@ -101,7 +103,7 @@ def server() -> servers.Server:
     return _server(max(VERSIONS))
 
 
-@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+@pytest.fixture(scope="session", params=SERVERS, ids=lambda version: f"pg{version}")
 def any_server(request: pytest.FixtureRequest) -> servers.Server:
     """Each supported PostgreSQL in turn."""
     return _server(request.param)

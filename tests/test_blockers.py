@@ -16,6 +16,8 @@ from tests import servers
 from tests.conftest import ProjectCopy
 from tests.watching import VERSION_TABLE, ServerLog, blocked_by, everything, until, waiting_for_a_lock
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hunter2-of-billing"
 ROW_CHANGED = f"UPDATE alembic_version SET version_num = version_num /* password '{SECRET}' */"
 

@@ -13,6 +13,8 @@ from tests import servers
 from tests.test_errors import told
 from tests.writing import write_env
 
+pytestmark = pytest.mark.compatibility
+
 MAKES = """
 from pathlib import Path
 from alembic.config import Config

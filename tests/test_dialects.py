@@ -17,6 +17,8 @@ from tests import proving
 from tests.conftest import ProjectCopy
 from tests.mariadb import MariaDatabase
 
+pytestmark = pytest.mark.compatibility
+
 USERS = """
     def upgrade():
         op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("email", sa.String(80)))

@@ -17,6 +17,8 @@ from tests.drivers import MARIADB, SQLITE, TABLE, project_at
 from tests.servers import PASSWORD
 from tests.watching import until
 
+pytestmark = pytest.mark.compatibility
+
 TABLES = """\
 CREATE TABLE customers (id integer {serial} PRIMARY KEY, name varchar(80) NOT NULL);
 CREATE TABLE orders (id integer {serial} PRIMARY KEY, customer_id integer NOT NULL REFERENCES customers (id),

@@ -13,6 +13,8 @@ from tests.test_errors import told
 from tests.watching import VERSION_TABLE, ServerLog, everything, others
 from tests.writing import write_env
 
+pytestmark = pytest.mark.compatibility
+
 REQUIRED = """
 connection = config.attributes["connection"]
 context.configure(connection=connection)

@@ -13,6 +13,8 @@ from tests import servers
 from tests.conftest import BIN, ProjectCopy
 from tests.test_errors import told
 
+pytestmark = pytest.mark.compatibility
+
 SHOP = """
 import os
 from flask import Flask

@@ -11,6 +11,8 @@ from tests.conftest import BIN
 from tests.terminal import at_a_terminal
 from tests.writing import write_ini
 
+pytestmark = pytest.mark.compatibility
+
 
 @pytest.fixture
 def backend(project, database):

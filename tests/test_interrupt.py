@@ -16,6 +16,8 @@ from tests.conftest import ProjectCopy
 from tests.terminal import CTRL_C, at_a_terminal
 from tests.watching import VERSION_TABLE, blocked_by, others, until, waiting_for_a_lock
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 2.5
 """Seconds.  Under 2 on a machine that has nothing else to do."""
 ROW_CHANGED = "UPDATE alembic_version SET version_num = version_num"

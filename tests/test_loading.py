@@ -11,6 +11,8 @@ import pytest
 
 from tests.writing import write_env, write_ini
 
+pytestmark = pytest.mark.compatibility
+
 REPORTS_ITS_CONTEXT = """
 import json, pathlib
 report = {

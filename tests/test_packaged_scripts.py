@@ -8,6 +8,8 @@ import pytest
 
 from tests.styles import compiled, installed
 
+pytestmark = pytest.mark.compatibility
+
 URL = "postgresql+psycopg2://shop@127.0.0.1:1/shop"
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.pooler import pooling
 from tests.servers import ROLE
 
+pytestmark = pytest.mark.compatibility
+
 SESSION_SETTINGS = ("default_transaction_read_only", "lock_timeout", "statement_timeout", "application_name")
 
 

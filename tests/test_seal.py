@@ -14,6 +14,8 @@ from alembic_rescue import Report, load, plan, seal
 from tests import servers
 from tests.conftest import PROJECTS, ProjectCopy, fresh_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def database(server):

@@ -12,6 +12,8 @@ import pytest
 from tests.styles import Stage, Style
 from tests.watching import until, waiting_for_a_lock
 
+pytestmark = pytest.mark.compatibility
+
 TABLES = (("shop", "alembic_version"), ("ledger", "alembic_version"))
 LOCKED = "SELECT * FROM alembic_version FOR UPDATE"
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.watching import ServerLog
 
+pytestmark = pytest.mark.compatibility
+
 TWO_PHASES = """
 import os
 from alembic import context

@@ -15,6 +15,8 @@ from tests.conftest import fresh_database
 from tests.terminal import at_a_terminal
 from tests.writing import write_env
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def watched(server):
