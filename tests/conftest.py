@@ -278,7 +278,8 @@ class ProjectCopy:
     @property
     def receipts(self) -> list[Path]:
         """The receipts on disk, the oldest first."""
-        return sorted((self.home / "alembic-rescue").glob("*.json"))
+        found = (self.home / "alembic-rescue").glob("*.json")
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)  # names tell no more than the second
 
     def set_url(self, url: str) -> None:
         """Write `url` into alembic.ini, as a user would."""
