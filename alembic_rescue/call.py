@@ -239,8 +239,8 @@ def _question(parts: Sequence[DatabaseReport]) -> str:
 
 def _answered(call: Call, question: str) -> str:
     """What is typed at a question on stderr."""
-    call.tell(question)
     try:
+        call.tell(question)
         return sys.stdin.readline().strip()
     except KeyboardInterrupt:
         call.tell("\n")  # the terminal has put ^C after the question
