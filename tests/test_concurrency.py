@@ -80,7 +80,10 @@ def finished(process: subprocess.Popen[str]):
 
 
 def rescue_locks(database):
-    return database.run(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {RESCUE_LOCK & 0xFFFFFFFF}")
+    """Those of this database: the server is shared with other tests."""
+    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    key = f"locktype = 'advisory' AND objid = {RESCUE_LOCK & 0xFFFFFFFF}"
+    return database.run(f"SELECT pid FROM pg_locks WHERE {key} AND {here}")
 
 
 def test_a_second_rescue_is_refused_while_the_first_writes_and_served_afterwards(linear):

@@ -201,7 +201,7 @@ def test_a_lost_lock_or_a_held_one_ends_the_call_in_time(shop, database):
     with blocked_by(database, ROW_CHANGED) as other:
         running = shop.started("--format", "json", "stamp", "head", "--yes", "--lock-timeout", "30")
         until(lambda: waiting_for_a_lock(database), "the stamp waits")
-        ((pid,),) = until(lambda: len(held := rescue_locks(database)) == 1 and held, "the first one's lock is gone")
+        ((pid,),) = rescue_locks(database)
         database.run(f"SELECT pg_terminate_backend({pid})", role="postgres")
         other.rollback()
         out, err = running.communicate(timeout=30)
