@@ -60,9 +60,8 @@ class Project:
             BadConfig, ModuleMissing: one of them cannot be read.
         """
         if not self._read:
-            printed = host.Printed(
-                self.secrets.hide, lambda _: None
-            )  # as in the replay, what migrations print is dropped
+            # As in the replay, what migrations print is dropped.
+            printed = host.Printed(self.secrets.hide, lambda _: None)
             try:
                 with host.kept_as_it_was(printed), self.around():
                     self._read.append(_graph(self.script, self.secrets.hide))

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ProjectCopy
 from tests.terminal import at_a_terminal
-from tests.watching import VERSION_TABLE, ServerLog, blocked_by, others, until, waiting_for_a_lock
+from tests.watching import OF_THIS_DATABASE, VERSION_TABLE, ServerLog, blocked_by, others, until, waiting_for_a_lock
 
 pytestmark = pytest.mark.slow
 
@@ -80,10 +80,8 @@ def finished(process: subprocess.Popen[str]):
 
 
 def rescue_locks(database):
-    """Those of this database: the server is shared with other tests."""
-    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     key = f"locktype = 'advisory' AND objid = {RESCUE_LOCK & 0xFFFFFFFF}"
-    return database.run(f"SELECT pid FROM pg_locks WHERE {key} AND {here}")
+    return database.run(f"SELECT pid FROM pg_locks WHERE {key} AND {OF_THIS_DATABASE}")
 
 
 def test_a_second_rescue_is_refused_while_the_first_writes_and_served_afterwards(linear):

@@ -14,7 +14,7 @@ import pytest
 from tests import servers
 from tests.conftest import ProjectCopy
 from tests.terminal import CTRL_C, at_a_terminal
-from tests.watching import VERSION_TABLE, blocked_by, others, until, waiting_for_a_lock
+from tests.watching import OF_THIS_DATABASE, VERSION_TABLE, blocked_by, others, until, waiting_for_a_lock
 
 pytestmark = pytest.mark.slow
 
@@ -43,13 +43,10 @@ class Stopwatch:
 def assert_nothing_left(database, blocker) -> None:
     """No session, no lock; and the row stays when the blocker goes."""
     until(lambda: [s["pid"] for s in others(database)] == [blocker.info.backend_pid], "our sessions are gone", 3)
-    assert database.run(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = {_OID}") == []
+    assert database.run(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND {OF_THIS_DATABASE}") == []
     blocker.rollback()
     time.sleep(0.2)
     assert database.versions() == ["aaaa0001"]
-
-
-_OID = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

@@ -9,6 +9,7 @@ import pytest
 
 from tests.pooler import pooling
 from tests.servers import ROLE
+from tests.watching import OF_THIS_DATABASE
 
 pytestmark = pytest.mark.compatibility
 
@@ -57,8 +58,7 @@ def test_no_setting_of_a_session_is_left_to_the_application(pooled, database):
         assert _settings(pooled) == before, arguments
     _as_the_application(pooled, "CREATE TABLE written_by_the_application (id int)")
     deadline = time.monotonic() + 5  # the server ends a session a moment after its client has gone
-    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {here}"
+    held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {OF_THIS_DATABASE}"
     while database.run(held) != [(0,)]:
         assert time.monotonic() < deadline
 

@@ -17,6 +17,9 @@ from tests.conftest import Database
 VERSION_TABLE = "CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY)"
 """As Alembic makes it."""
 
+OF_THIS_DATABASE = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+"""For pg_locks, which lists those of the whole server: it is shared with other tests."""
+
 _CATALOGS = (
     *("pg_class", "pg_attribute", "pg_attrdef", "pg_type", "pg_enum", "pg_constraint", "pg_index", "pg_sequence"),
     *("pg_namespace", "pg_proc", "pg_trigger", "pg_rewrite", "pg_depend", "pg_description", "pg_policy"),

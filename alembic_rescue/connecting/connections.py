@@ -134,9 +134,8 @@ class Hold:
                 errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
             )
         connection.info[_TOUCHED] = True
-        connection.connection.invalidate(
-            soft=True
-        )  # nor does the pool hand it out again if it comes back after the run
+        # Nor does the pool hand it out again if it comes back after the run.
+        connection.connection.invalidate(soft=True)
         _remember(connection.connection)  # it may have been in the application's pool before
         if not poolers.is_pooled(connection):
             _set_up(connection, sessions.settings(connection.dialect, self._project.timeouts, read_only=self.read_only))
