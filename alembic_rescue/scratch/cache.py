@@ -1,0 +1,177 @@
+"""What revisions do, kept by the content of everything that it depends on.
+
+One small JSON file for each revision, named after a digest of its own file and of all before it.  So none is ever out
+of date: what has changed has another name.  Whatever is broken, or not to be trusted, is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from alembic_rescue.evidence.observation import Observation, Unobserved
+from alembic_rescue.scratch import sources
+from alembic_rescue.worker import values
+from alembic_rescue.worker.requests import ScriptFile
+
+_BLOCK = 4096
+"""Bytes that a file takes at least."""
+
+
+def default_folder() -> Path:
+    """``$XDG_CACHE_HOME/alembic-rescue``, or the platform's own place for a user's cache."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "alembic-rescue"
+    return platformdirs.user_cache_path("alembic-rescue", appauthor=False)
+
+
+def _never_changes(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The user's cache of observations."""
+
+    folder: Path = field(default_factory=default_folder)
+    limit: int = 200 * 1024 * 1024
+    """Bytes; above it those that were not used for longest are removed."""
+    hide: Callable[[str], str] = _never_changes
+    """Takes secrets out of a text.  An observation that it changes holds one, and is not kept."""
+
+    def keys(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile]) -> tuple[str, ...]:
+        """One key for each of `scripts`, of its file's content and of all that ran before it.
+
+        Args:
+            basis: what else the outcome depends on, as JSON has it: env.py, settings, the server's major version, the
+                version tables, schemas, roles, what is installed, the environment.
+            scripts: the whole chain from empty, in the order in which it runs.
+        """
+        basis_key = _basis_key(basis)
+        key = sources.digest([basis_key, sources.of_files(self._others(basis_key))])
+        keys = []
+        for script in scripts:
+            key = sources.digest([key, script.revision, str(script.path), script.content])
+            keys.append(key)
+        return tuple(keys)
+
+    def load(self, keys: Collection[str]) -> dict[str, Observation]:
+        """What is kept under those of `keys` under which something is."""
+        found = {}
+        if self._is_ours():
+            for key in keys:
+                path = self._path(key)
+                with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                    observation = values.decoded(json.loads(path.read_bytes()))
+                    if isinstance(observation, Observation):
+                        found[key] = observation
+                        os.utime(path)  # when it was last used
+        return found
+
+    def store(
+        self,
+        basis: Mapping[str, Any],
+        scripts: Sequence[ScriptFile],
+        observations: Sequence[Observation | Unobserved],
+        files: Collection[str] = (),
+    ) -> None:
+        """Keep what was observed, up to the first that another run might see otherwise.
+
+        That one, and all that ran after it, are not kept: it was not observed, it failed, or it asked for something
+        outside.
+
+        Args:
+            basis: as in :meth:`keys`.
+            scripts: as in :meth:`keys`; none of those before the first of `observations` failed.
+            observations: of the last of `scripts`, in their order.
+            files: the other files that the run read: modules of the project, SQL (see :mod:`.sources`).
+        """
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+            if not self._is_ours():
+                return
+            basis_key = _basis_key(basis)
+            others = set(self._others(basis_key)) | set(files) - {str(script.path) for script in scripts}
+            self._write(self._path(basis_key), sorted(others))
+            keys = self.keys(basis, scripts)[len(scripts) - len(observations) :]
+            for key, observation in zip(keys, observations, strict=True):
+                if not isinstance(observation, Observation) or observation.failure or observation.outside:
+                    break
+                if all(self.hide(statement.sql) == statement.sql for statement in observation.statements):
+                    self._write(self._path(key), values.encoded(observation))
+            self._shorten()
+
+    def _others(self, basis_key: str) -> Sequence[str]:
+        """The other files that earlier runs on this basis read."""
+        with suppress(OSError, ValueError, TypeError):
+            if self._is_ours():
+                path = self._path(basis_key)
+                listed = json.loads(path.read_bytes())
+                os.utime(path)  # it goes last: without it nothing is found
+                return [str(other) for other in listed]
+        return ()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}.json"
+
+    def _is_ours(self) -> bool:
+        """Nobody else may put anything into the folder: a verdict rests on it."""
+        with suppress(OSError):
+            about = self.folder.stat()
+            mine = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+            return mine and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        return False
+
+    @staticmethod
+    def _write(path: Path, content: Any) -> None:
+        """Whole or not at all: to a file beside it, then renamed."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+        beside = path.with_suffix(f".{secrets.token_hex(4)}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(json.dumps(content, separators=(",", ":")))
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def _shorten(self) -> None:
+        """Remove what was not used for longest, down to nine tenths of the limit, once it is exceeded."""
+        files = sorted(self._files())
+        size = sum(blocks for _, blocks, _ in files)
+        if size > self.limit:
+            for _, blocks, path in files:
+                path.unlink(missing_ok=True)
+                size -= blocks
+                if size <= self.limit * 0.9:
+                    break
+
+    def _files(self) -> Iterator[tuple[int, int, Path]]:
+        """When it was last used, its size on disk, and where it is, for each file."""
+        for path in self.folder.glob("*/*"):
+            with suppress(OSError):
+                about = path.stat()
+                yield about.st_mtime_ns, -(-about.st_size // _BLOCK) * _BLOCK, path
+
+
+def _basis_key(basis: Mapping[str, Any]) -> str:
+    return sources.digest([json.dumps([_tool(), basis], sort_keys=True)])
+
+
+@lru_cache(maxsize=1)
+def _tool() -> list[Any]:
+    """This tool's version; where it is worked on, it is another one with each change of its files."""
+    files = sorted(Path(values.__file__).parents[1].rglob("*.py"))
+    return [version("alembic-rescue"), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)]

@@ -1,0 +1,266 @@
+"""The cache of observations: found again only where nothing has changed, and never in anybody's way."""
+
+import json
+import os
+import stat
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alembic_rescue.evidence.observation import (
+    CatalogObject,
+    Change,
+    Failure,
+    LeftOut,
+    Observation,
+    Outside,
+    Statement,
+    StatementKind,
+    Unobserved,
+)
+from alembic_rescue.redact import Secrets
+from alembic_rescue.scratch import cache, sources
+from alembic_rescue.scratch.cache import Cache
+from alembic_rescue.worker.requests import ScriptFile
+
+BASIS = {"server": "18", "env.py": "sha256:1", "role": "app", "schemas": ["public"]}
+
+
+def script(number, content="") -> ScriptFile:
+    down = f"r{number - 1}" if number else None
+    return ScriptFile(f"r{number}", down, None, None, "", Path(f"/p/r{number}.py"), f"sha256:{content or number}")
+
+
+def observation(number, columns=2) -> Observation:
+    table = CatalogObject("table", f"public.t{number}")
+    facts = {"type": "integer", "not null": "t", "default": "nextval('public.s')", "storage": "p", "collation": "C"}
+    made = [Change(table, None, {"owner": "app", "persistence": "p"}, 0)]
+    made += [
+        Change(CatalogObject("table column", f"{table.name}.c{column}", table.name), None, facts, 0)
+        for column in range(columns)
+    ]
+    return Observation(
+        f"r{number}",
+        tuple(made),
+        renames=((table, CatalogObject("table", "public.other")),),
+        statements=(Statement(f"CREATE TABLE t{number} ()", StatementKind.CATALOG, "/p/r.py", 12),),
+        left_out=(LeftOut("/p/r.py", 14, "op.execute(x)", StatementKind.DATA, ("x",)),),
+        path="/p/r.py",
+        line=10,
+    )
+
+
+CHAIN = [script(number) for number in range(5)]
+SEEN = [observation(number) for number in range(5)]
+
+
+@pytest.fixture
+def kept(tmp_path) -> Cache:
+    found = Cache(tmp_path / "cache")
+    found.store(BASIS, CHAIN, SEEN)
+    return found
+
+
+def found(kept, basis=BASIS, scripts=CHAIN) -> list[str]:
+    keys = kept.keys(basis, scripts)
+    loaded = kept.load(keys)
+    return [loaded[key].revision for key in keys if key in loaded]
+
+
+def test_what_was_kept_comes_back_as_it_was(kept):
+    keys = kept.keys(BASIS, CHAIN)
+    assert [kept.load(keys)[key] for key in keys] == SEEN
+
+
+def test_only_the_last_ones_need_to_be_asked_for(kept):
+    keys = kept.keys(BASIS, CHAIN)
+    assert list(kept.load(keys[3:]).values()) == SEEN[3:]
+
+
+def test_observations_of_the_last_revisions_are_theirs(tmp_path):
+    kept = Cache(tmp_path / "cache")
+    kept.store(BASIS, CHAIN, SEEN[3:])
+    assert found(kept) == ["r3", "r4"]
+
+
+def test_a_changed_file_is_asked_for_anew_and_so_is_all_that_runs_after_it(kept):
+    changed = [*CHAIN[:2], script(2, "otherwise"), *CHAIN[3:]]
+    assert found(kept, scripts=changed) == ["r0", "r1"]
+
+
+def test_a_revision_put_in_between_is_one_too(kept):
+    assert found(kept, scripts=[*CHAIN[:2], script(9), *CHAIN[2:]]) == ["r0", "r1"]
+
+
+def test_a_project_at_another_place_has_other_paths_in_its_observations(kept):
+    moved = [replace(one, path=Path("/q") / one.path.name) for one in CHAIN]
+    assert found(kept, scripts=moved) == []
+
+
+@pytest.mark.parametrize("name", BASIS)
+def test_whatever_else_it_depends_on_counts(kept, name):
+    assert found(kept, basis={**BASIS, name: "other"}) == []
+
+
+def test_the_tool_s_own_version_counts(kept, monkeypatch):
+    monkeypatch.setattr(cache, "version", lambda _: "9.9")
+    cache._tool.cache_clear()
+    try:
+        assert found(kept) == []
+    finally:
+        cache._tool.cache_clear()
+
+
+def test_a_helper_module_that_changed_counts_and_changed_back_is_known_again(tmp_path):
+    helper = tmp_path / "helpers.py"
+    helper.write_text("A = 1\n")
+    kept = Cache(tmp_path / "cache")
+    kept.store(BASIS, CHAIN, SEEN, files=[str(helper)])
+    assert len(found(kept)) == 5
+    helper.write_text("A = 2\n")
+    assert found(kept) == []
+    helper.write_text("A = 1\n")
+    assert len(found(kept)) == 5
+    helper.unlink()
+    assert found(kept) == []
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        Unobserved("r2", "timeout"),
+        replace(SEEN[2], failure=Failure("canceling statement due to statement timeout", "/p/r.py", 3)),
+        replace(SEEN[2], outside=(Outside("socket.connect", "/p/r.py", 3),)),
+    ],
+    ids=["unobserved", "failed", "outside"],
+)
+def test_nothing_is_kept_from_the_first_on_that_another_run_may_see_otherwise(tmp_path, spoilt):
+    kept = Cache(tmp_path / "cache")
+    kept.store(BASIS, CHAIN, [*SEEN[:2], spoilt, *SEEN[3:]])
+    assert found(kept) == ["r0", "r1"]
+
+
+def test_a_statement_with_a_known_secret_is_not_kept(tmp_path):
+    secrets = Secrets()
+    secrets.add("s3cr3t-of-prod")
+    told = replace(
+        SEEN[1], statements=(Statement("CREATE ROLE x PASSWORD 's3cr3t-of-prod'", StatementKind.CATALOG, "", 1),)
+    )
+    kept = Cache(tmp_path / "cache", hide=secrets.hide)
+    kept.store(BASIS, CHAIN[:3], [SEEN[0], told, SEEN[2]])
+    assert found(kept, scripts=CHAIN[:3]) == ["r0", "r2"]
+    assert not any(b"s3cr3t" in path.read_bytes() for path in (tmp_path / "cache").rglob("*.json"))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"$": "Path", "is": "x"}', '{"$": "os", "x": 1}', "[[[["])
+def test_a_broken_file_is_as_none_and_is_mended_by_the_next_run(kept, content):
+    key = kept.keys(BASIS, CHAIN)[2]
+    kept._path(key).write_text(content)
+    assert found(kept) == ["r0", "r1", "r3", "r4"]
+    kept.store(BASIS, CHAIN, SEEN)
+    assert len(found(kept)) == 5
+
+
+def test_the_list_of_other_files_may_be_broken_too(tmp_path):
+    helper = tmp_path / "helpers.py"
+    helper.write_text("A = 1\n")
+    kept = Cache(tmp_path / "cache")
+    kept.store(BASIS, CHAIN, SEEN, files=[str(helper)])
+    kept._path(cache._basis_key(BASIS)).write_text("{")
+    assert found(kept) == []
+
+
+def test_files_are_the_user_s_own(kept):
+    assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
+    for path in kept.folder.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+    assert {path.suffix for path in kept.folder.rglob("*") if path.is_file()} == {".json"}
+
+
+def test_a_folder_that_others_may_write_to_is_not_trusted(kept):
+    kept.folder.chmod(0o777)
+    assert found(kept) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    kept = Cache(tmp_path / "file" / "cache")
+    kept.store(BASIS, CHAIN, SEEN)
+    assert found(kept) == []
+
+
+def test_the_least_recently_used_go_first(tmp_path):
+    kept = Cache(tmp_path / "cache", limit=10 * 4096)
+    kept.store(BASIS, CHAIN, SEEN)
+    for path in kept.folder.rglob("*.json"):
+        os.utime(path, (1, 1))
+    kept.load(kept.keys(BASIS, CHAIN)[:2])  # used again
+    kept.store({**BASIS, "server": "16"}, CHAIN, SEEN)
+    assert found(kept) == ["r0", "r1"]
+    assert len(found(kept, basis={**BASIS, "server": "16"})) == 5
+    assert sum(1 for _ in kept.folder.rglob("*.json")) <= 9
+
+
+def test_the_place_is_the_user_s_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Cache().folder == tmp_path / "alembic-rescue"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert Cache().folder.name in {"alembic-rescue", "Cache"}
+
+
+def test_it_is_quick(tmp_path):
+    kept = Cache(tmp_path / "cache")
+    chain = [script(number) for number in range(1000)]
+    kept.store(BASIS, chain, [observation(number, columns=8) for number in range(1000)])
+    started = time.perf_counter()
+    loaded = kept.load(kept.keys(BASIS, chain)[-20:])
+    few = time.perf_counter() - started
+    started = time.perf_counter()
+    all_of_them = kept.load(kept.keys(BASIS, chain))
+    assert (len(loaded), len(all_of_them)) == (20, 1000)
+    assert few < 0.1  # 0.01 on an idle machine
+    assert time.perf_counter() - started < 2  # 0.25 on an idle machine
+
+
+def test_files_that_are_opened_are_noted(tmp_path):
+    sql, written = tmp_path / "seed.sql", tmp_path / "log.txt"
+    sql.write_text("SELECT 1")
+    opened = sources.Opened()
+    opened.begin()
+    sql.read_text()
+    written.write_text("x")
+    Path(json.__file__).read_bytes()
+    noted = opened.end()
+    (tmp_path / "later").write_text("")
+    (tmp_path / "later").read_text()
+    assert noted == {str(sql)}
+
+
+def test_modules_of_the_project_are_noted_and_packages_are_not(tmp_path, monkeypatch):
+    (tmp_path / "a_helper_of_the_project.py").write_text("A = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("a_helper_of_the_project")
+    noted = sources.loaded()
+    del sys.modules["a_helper_of_the_project"]
+    assert str(tmp_path / "a_helper_of_the_project.py") in noted
+    assert not any("site-packages" in path or path.endswith("/json/__init__.py") for path in noted)
+
+
+def test_the_environment_counts_but_not_the_terminal():
+    known = sources.environment({"FEATURE": "1", "PWD": "/a"})
+    assert known == sources.environment({"FEATURE": "1", "PWD": "/b", "ALEMBIC_RESCUE_URL": "x"})
+    assert known != sources.environment({"FEATURE": "2", "PWD": "/a"})
+
+
+def test_what_is_installed_counts(tmp_path, monkeypatch):
+    before = sources.installed()
+    (tmp_path / "shop-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert sources.installed() != before
+
+
+def test_parts_of_a_digest_do_not_run_together():
+    assert sources.digest(["ab", "c"]) != sources.digest(["a", "bc"])
