@@ -1,0 +1,210 @@
+"""Runs one server, and ends it: a process of its own between the caller and the server.
+
+Its standard input is its lifeline.  When that ends, whatever became of the caller, the server is stopped and its
+folder removed; and the server is sent a signal by the kernel should this process be killed (Linux).  It lives in a
+session of its own: a terminal's Ctrl-C does not reach it.
+
+The server gets no network where the platform can (a network namespace of its own, for root or with user namespaces;
+it is reached by its Unix socket all the same), and on Linux it can neither connect to anything nor start a program:
+``dblink``, ``postgres_fdw``, subscriptions and ``COPY TO PROGRAM`` end in an error, for a superuser too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic_rescue.worker import seccomp
+
+PREPARING = 120.0
+"""Seconds for making the server's files."""
+STARTING = 60.0
+"""Seconds until it must take connections."""
+STOPPING = 5.0
+"""Seconds until a server that is told to end is killed."""
+
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A server that is to be kept.  Travels as JSON."""
+
+    folder: str
+    """Removed at the end, with everything in it."""
+    prepare: list[str]
+    """The command that makes its files."""
+    run: list[str]
+    """The command that is the server: the program's path first."""
+    ready: list[str]
+    """When it is ready: this file exists, or where there are two entries, has a line that is the second."""
+    log: str
+    stop: int
+    """The signal that ends it without ado."""
+    user: dict[str, Any]
+    """Whom it runs as: arguments of ``subprocess.Popen``; nothing for this process's own user."""
+    connects: bool
+    """The server itself has to open connections to run at all (PostgreSQL before 15, to its own loopback)."""
+
+    def argument(self) -> str:
+        """As the keeper's only argument."""
+        return json.dumps(asdict(self))
+
+
+def main() -> None:
+    """Keep the server that the only argument asks for; answers with one line of JSON on standard output."""
+    wanted = Wanted(**json.loads(sys.argv[1]))
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends when the caller does
+    try:
+        _keep(wanted)
+    finally:
+        shutil.rmtree(wanted.folder, ignore_errors=True)
+
+
+def _keep(wanted: Wanted) -> None:
+    alone = _leave_the_network()
+    with Path(wanted.log).open("ab") as log:
+        try:
+            done = _start(wanted, wanted.prepare, log).wait(PREPARING)
+        except subprocess.TimeoutExpired:
+            done = -1
+        if done != 0:
+            _answer(failed=f"{Path(wanted.prepare[0]).name} ended with {done}", log=wanted.log)
+            return
+        server = _start(wanted, wanted.run, log)
+    try:
+        if not _ready(wanted, server):
+            _answer(failed=f"it ended with {server.poll()}" if server.poll() else "it does not start", log=wanted.log)
+            return
+        _answer(alone=alone)
+        while not _lifeline_cut(1.0) and server.poll() is None:
+            pass
+    finally:
+        _stop(server, wanted.stop)
+
+
+def _start(wanted: Wanted, command: list[str], log: Any) -> subprocess.Popen[bytes]:
+    program = os.open(command[0], os.O_RDONLY)
+    server = command is wanted.run
+
+    def confined() -> None:
+        seccomp.die_with_parent(wanted.stop if server else signal.SIGKILL)
+        if server and seccomp.available():
+            # The server is the last program that runs: it is started by its descriptor, and by path nothing starts.
+            os.set_inheritable(program, False)
+            rules = [rule for rule in seccomp.NO_CHILDREN if rule.call == "execve"]
+            refused = [*rules, *seccomp.NO_MEDDLING, *([] if wanted.connects else [seccomp.Rule("connect")])]
+            if seccomp.refuse(refused):
+                os.execve(program, command, os.environ)  # noqa: S606 - the server's own program
+
+    try:
+        return subprocess.Popen(  # noqa: S603 - the server's own program
+            command,
+            cwd=wanted.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=confined,  # noqa: PLW1509 - this process has one thread
+            **wanted.user,
+        )
+    finally:
+        os.close(program)
+
+
+def _ready(wanted: Wanted, server: subprocess.Popen[bytes]) -> bool:
+    path, *words = wanted.ready
+    until = time.monotonic() + STARTING
+    while server.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if not words:
+                os.stat(path)  # noqa: PTH116 - pathlib would be the only reason to make an object 100 times
+                return True
+            if words[0] in [line.strip() for line in Path(path).read_text("utf-8", "replace").splitlines()]:
+                return True
+        if _lifeline_cut(0.005):
+            return False
+    return False
+
+
+def _lifeline_cut(seconds: float) -> bool:
+    readable, _, _ = select.select([0], [], [], seconds)
+    return bool(readable) and os.read(0, 1) == b""
+
+
+def _stop(server: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        server.send_signal(number)
+    try:
+        server.wait(STOPPING)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _answer(*, failed: str = "", log: str = "", alone: bool = False) -> None:
+    output = Path(log).read_text("utf-8", "replace").strip().splitlines()[-3:] if log else []
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps({"failed": " | ".join([failed, *output]), "alone": alone}), flush=True)  # noqa: T201
+
+
+# --- without a network -------------------------------------------------------------------------------------------
+
+
+def _leave_the_network() -> bool:
+    """Go to a network namespace of its own, which holds nothing but a loopback; False where that is not to be had."""
+    if sys.platform != "linux":
+        return False
+    # Tried in a child first: half-way there is no way back.
+    child = os.fork()
+    if child == 0:
+        try:
+            _unshare()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        return False
+    _unshare()
+    return True
+
+
+def _unshare() -> None:
+    user, group = os.geteuid(), os.getegid()
+    flags = _NEW_NETWORK if user == 0 else _NEW_NETWORK | _NEW_USER
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(flags) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    if user != 0:
+        Path("/proc/self/setgroups").write_text("deny", "ascii")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1", "ascii")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1", "ascii")
+    _raise_the_loopback()
+
+
+def _raise_the_loopback() -> None:
+    """PostgreSQL before 15 counts its statistics by way of it."""
+    import socket  # noqa: PLC0415 - only here
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        asked = struct.pack("16sH22x", b"lo", 0)
+        (flags,) = struct.unpack_from("16xH", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, asked))
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
+
+
+if __name__ == "__main__":
+    main()

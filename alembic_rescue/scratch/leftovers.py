@@ -1,0 +1,136 @@
+"""A folder for each run, and what runs that were killed have left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic_rescue.scratch import programs
+
+if sys.platform != "win32":
+    import fcntl
+
+_PREFIX = "alembic-rescue-scratch-"
+_BEGUN = "alembic-rescue-begun-"
+"""Until it is locked: then it is renamed."""
+_OWNER = "owner"
+_DATA = "data"
+_LONGEST_NAME = len(f"/{_PREFIX}12345678/s/.s.PGSQL.5432")
+_ENDS_WITHIN = 10.0
+_OLD = 3600.0
+"""Seconds after which a folder that was begun and not locked is nobody's any more."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that is this run's as long as `lock` is open, here or in a process that inherited it."""
+
+    path: Path
+    lock: int
+
+    @property
+    def data(self) -> Path:
+        """The server's files."""
+        return self.path / _DATA
+
+    @property
+    def sockets(self) -> Path:
+        """Where its socket is."""
+        return self.path / "s"
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[RunFolder]:
+    """A private folder, short enough in name for a socket; what earlier runs left behind is removed first."""
+    place = _place()
+    _remove_leftovers(place)
+    begun = Path(tempfile.mkdtemp(prefix=_BEGUN, dir=place))
+    lock = os.open(begun / _OWNER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    path = begun.with_name(_PREFIX + begun.name[len(_BEGUN) :])
+    try:
+        _lock(lock)
+        begun.rename(path)
+        for folder in (path / _DATA, path / "s"):
+            folder.mkdir(mode=0o700)
+            programs.give(folder)
+        if programs.unprivileged():
+            path.chmod(0o711)  # the server's user passes through to its own folders
+        yield RunFolder(path, lock)
+    finally:
+        os.close(lock)
+        for one in (begun, path):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _place() -> Path:
+    """The temporary folder, or ``/tmp`` where that one's name is too long or the server's user cannot enter it."""
+    usual = Path(tempfile.gettempdir())
+    fits = len(os.fsencode(usual)) + _LONGEST_NAME <= programs.LONGEST_SOCKET_PATH
+    enterable = not programs.unprivileged() or programs.unprivileged_can("sh", "-c", 'cd "$0"', str(usual))
+    return usual if fits and enterable else Path("/tmp")  # noqa: S108 - a private folder is made in it
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock it if nobody has; on a platform without such locks everything counts as locked by somebody."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_leftovers(place: Path) -> None:
+    if sys.platform == "win32":
+        return
+    for begun in place.glob(f"{_BEGUN}*"):
+        with contextlib.suppress(OSError):
+            status = begun.lstat()
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _OLD:
+                shutil.rmtree(begun, ignore_errors=True)
+    for path in place.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.is_symlink() or path.lstat().st_uid != os.geteuid():
+                continue
+            owner = os.open(path / _OWNER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                if _lock(owner):
+                    _end_server(path / _DATA)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(owner)
+
+
+def _end_server(data: Path) -> None:
+    """End the server whose files are in `data`, if one lives."""
+    for name in ("postmaster.pid", "mysqld.pid"):
+        try:
+            pid = int((data / name).read_text("utf-8").split()[0])
+        except (OSError, ValueError, IndexError):
+            continue
+        until = time.monotonic() + _ENDS_WITHIN
+        number = signal.SIGQUIT if name == "postmaster.pid" else signal.SIGKILL
+        while pid > 1 and _is_of(pid, data):
+            os.kill(pid, number if time.monotonic() < until else signal.SIGKILL)
+            time.sleep(0.02)
+
+
+def _is_of(pid: int, data: Path) -> bool:
+    """Whether that process is the server of `data`: its number may be another's by now."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
+        except OSError:
+            return False
+    told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return str(data) in told.stdout
