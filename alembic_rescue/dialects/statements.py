@@ -6,7 +6,7 @@ Each dialect has its own :class:`Lexis`; what is not closed goes on to the end o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -164,3 +164,21 @@ def strongest(kinds: Iterable[StatementKind]) -> StatementKind:
     """DATA before CATALOG before SESSION before QUERY, which nothing at all is, too."""
     order = list(StatementKind)
     return max(kinds, key=order.index, default=StatementKind.QUERY)
+
+
+def main_verb(statement: Sequence[Token], verbs: frozenset[str]) -> str:
+    """The first of `verbs` that stands in no parentheses: what a statement does that begins with WITH.
+
+    Only where a common table expression cannot write, as in all dialects but PostgreSQL's.
+    """
+    depth = 0
+    for token in statement:
+        depth += (token.word == "(") - (token.word == ")")
+        if not depth and token.word in verbs:
+            return token.word
+    return ""
+
+
+def fills(statement: Sequence[Token]) -> bool:
+    """It makes a table from the rows of a query: where the table is there, they need not be."""
+    return any(token.word == "SELECT" for token in statement) or bool(main_verb(statement, frozenset(["AS"])))
