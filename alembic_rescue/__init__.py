@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         Revision,
         Target,
     )
-    from alembic_rescue.model_evidence import Cause, ObjectEvidence, Presence, Verdict
-    from alembic_rescue.project import Project, load
+    from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
+    from alembic_rescue.client import Project, load
     from alembic_rescue.receipts import default_folder
     from alembic_rescue.receipts import listed as list_receipts
     from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo
@@ -74,9 +74,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "model_evidence": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
+    "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
-    "project": ("Project", "load"),
+    "client": ("Project", "load"),
     "receipts": ("default_folder",),
     "rescue": ("diagnose", "diagnose_applied", "locate", "plan", "stamp", "undo"),
 }

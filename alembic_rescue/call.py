@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ from alembic_rescue import errors
 from alembic_rescue.redact import Secrets
 
 if TYPE_CHECKING:
+    from alembic_rescue.client import Project
     from alembic_rescue.model import DatabaseReport, Report
-    from alembic_rescue.project import Project
 
 COMMAND = "alembic-rescue"
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:diagnose|plan|stamp|undo|receipts)\b)")
@@ -52,6 +53,9 @@ class Call:
     section: str | None = None
     x: tuple[str, ...] = ()
     url: str | None = None
+    scratch: str | None = None
+    revision_timeout: float = 60.0
+    """In seconds."""
     receipts: Path | None = None
     format: Format = Format.TEXT
     color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
@@ -77,9 +81,9 @@ class Call:
 
     def project(self, lock_timeout: float | None = None) -> Project:
         """The project that the options name."""
-        from alembic_rescue import project
+        from alembic_rescue import client
 
-        return project.load(
+        return client.load(
             self.config,
             self.section,
             self.x,
@@ -88,7 +92,10 @@ class Call:
             self.secrets,
             config_from=self.config_from,
             app=self.app,
+            scratch=self.scratch,
+            revision_timeout=self.revision_timeout,
             tell=self.tell_env,
+            meanwhile=lambda: import_module("alembic_rescue.rescue"),
         )
 
     def load(self, lock_timeout: float | None = None, *, yes: bool = False) -> Project:

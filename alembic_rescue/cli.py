@@ -19,7 +19,6 @@ import typer
 
 from alembic_rescue import errors
 from alembic_rescue.call import (
-    ANSWERS,
     COMMAND,
     Call,
     Format,
@@ -44,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "receipts"])
+_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "scratch", "receipts"])
 """The options that say which project, which of its databases, and which receipts."""
 
 
@@ -112,6 +111,26 @@ def options(
             "their arguments.",
         ),
     ] = None,
+    scratch: Annotated[
+        Optional[str],
+        typer.Option(
+            "--scratch",
+            metavar="URL|local|none",
+            envvar="ALEMBIC_RESCUE_SCRATCH",
+            help="Where migrations may run to be observed: on a server that you name, on one of this machine's own, or "
+            "nowhere.",
+            show_default="what is found",
+        ),
+    ] = None,
+    revision_timeout: Annotated[
+        float,
+        typer.Option(
+            "--revision-timeout",
+            metavar="SECONDS",
+            envvar="ALEMBIC_RESCUE_REVISION_TIMEOUT",
+            help="How long one revision may run on the scratch database.",
+        ),
+    ] = 60.0,
     receipts: Annotated[
         Optional[Path],
         typer.Option(
@@ -143,6 +162,8 @@ def options(
         section=section,
         x=tuple(x or ()),
         url=url,
+        scratch=scratch,
+        revision_timeout=revision_timeout,
         receipts=receipts.expanduser().absolute() if receipts else None,
         format=format_,
         color=not no_color and Call().color,
@@ -221,14 +242,6 @@ def diagnose(
             "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Tell which revision the schema is really at, instead."
         ),
     ] = False,
-    no_replay: Annotated[
-        bool,
-        typer.Option(
-            "--no-replay",
-            envvar="ALEMBIC_RESCUE_NO_REPLAY",
-            help="Run no migration code, not even where it cannot change anything; then nothing is proved.",
-        ),
-    ] = False,
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
@@ -236,16 +249,16 @@ def diagnose(
 
     Writes nothing.
     """
-    from alembic_rescue import rescue
-    from alembic_rescue.model import Action
-
     call: Call = ctx.obj
     if applied and locate:
         raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
-    look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
     project = call.load(lock_timeout)
+    from alembic_rescue import rescue
+    from alembic_rescue.model import Action
+
+    look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
     with working(call, "Looking at the database"):
-        report = look(project, call.tell_env, replay=not no_replay, only=only)
+        report = look(project, only=only)
     if call.format is Format.JSON:
         answer_report(call, report)
     else:
@@ -333,7 +346,6 @@ def stamp(
             accept_missing=accept_missing or (),
             only=only,
             sealed=(str(plan_file), sealed[1]) if sealed else None,
-            tell=call.tell_env,
         )
     answer_written(call, report)
 
@@ -365,7 +377,6 @@ def undo(
             folder=call.receipt_folder(project.settings),
             reason=reason,
             only=only,
-            tell=call.tell_env,
         )
     answer_written(call, report)
 
@@ -419,10 +430,7 @@ def main() -> NoReturn:
 
     keep_stdout_for_the_answer()
     status: Any = errors.INTERRUPTED
-    with (
-        suppress(KeyboardInterrupt),  # while the failure is told
-        interrupts.at_once(_cancel_running, _say_left_at_once, errors.INTERRUPTED),
-    ):
+    with suppress(KeyboardInterrupt), interrupts.as_ctrl_c():  # while the failure is told
         try:
             status = app(prog_name=COMMAND, standalone_mode=False)
             if status == errors.INTERRUPTED:  # what typer makes of KeyboardInterrupt
@@ -442,27 +450,6 @@ def main() -> NoReturn:
 
 _CALLS = [Call()]
 """The call under way, for the last handler: the options' own where they could be read, else the defaults."""
-_SHOW_CURSOR = b"\r\x1b[2K\x1b[?25h"
-_LEFT_AT_ONCE = "left at once; the server was asked to cancel what it was running"
-
-
-def _say_left_at_once() -> None:
-    """From the watching thread, while the main thread hangs: the streams' descriptors are all that can be used."""
-    told = errors.Interrupted(_LEFT_AT_ONCE)
-    if _CALLS[0].format is Format.JSON:
-        from alembic_rescue.report import json as report_json
-
-        os.write(ANSWERS[0].fileno(), report_json.dumped(report_json.failure(_command_name(), told), str).encode())
-    else:
-        said = f"\nerror[{told.code}]: {told.message}\nhelp: {told.help}, alembic-rescue receipts what was begun\n"
-        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + said.encode())
-
-
-def _cancel_running() -> None:
-    """On Ctrl-C, from the watching thread: only if a command came as far as opening connections."""
-    connections = sys.modules.get("alembic_rescue.connecting.connections")
-    if connections is not None:
-        connections.cancel_running()
 
 
 def _plan(
@@ -483,7 +470,7 @@ def _plan(
     out_file = out.absolute() if out else None  # the project may be in another folder
     project = call.load(lock_timeout)
     with working(call, "Planning"):
-        report = rescue.plan(project, revision, call.tell_env, accept=accept, accept_missing=accept_missing, only=only)
+        report = rescue.plan(project, revision, accept=accept, accept_missing=accept_missing, only=only)
     if sealed is not None:
         seal.check(*sealed, report)
     if out_file is not None and report.outcome is not Outcome.REFUSED:
@@ -566,7 +553,10 @@ def _fail(error: BaseException) -> int:
     if call.debug:
         import traceback
 
-        call.tell(call.secrets.hide("".join(traceback.format_exception(type(error), error, error.__traceback__))))
+        trace = getattr(error, "trace", "") or "".join(
+            traceback.format_exception(type(error), error, error.__traceback__)
+        )
+        call.tell(call.secrets.hide(trace))
     if call.format is Format.JSON or _asked_for_json(sys.argv):
         from alembic_rescue.report import json as report_json
 

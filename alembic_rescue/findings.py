@@ -8,7 +8,7 @@ from alembic_rescue import errors, urls
 from alembic_rescue.connecting import mysql
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, Note
-from alembic_rescue.model_evidence import Cause, Proof, Verdict
+from alembic_rescue.evidence.model import Cause, Proof, Verdict
 
 _NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
 """The dialects that are known here, as people write them."""

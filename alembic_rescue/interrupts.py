@@ -69,6 +69,20 @@ def at_once(cancel: Callable[[], None], say: Callable[[], None], status: int) ->
         woken.close()
 
 
+@contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """While in the block, SIGTERM is what Ctrl-C is: KeyboardInterrupt."""
+
+    def handler(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def _next_signal(woken: socket.socket) -> bool:
     """Wait for one; False where the block has ended first."""
     while received := woken.recv(1):

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-from alembic_rescue.model_evidence import Cause, ObjectEvidence, Presence, Verdict
+from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 
 
 class Outcome(str, Enum):

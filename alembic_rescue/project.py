@@ -11,16 +11,15 @@ from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionMap
 from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
-from alembic_rescue import errors, host, scripts, urls
+from alembic_rescue import errors, host, urls
 from alembic_rescue.config import below, flask_app, sources
 from alembic_rescue.config.guarded import Guard
 from alembic_rescue.config.sources import Source
 from alembic_rescue.connecting.sessions import Timeouts
-from alembic_rescue.failures import Hide, one_line, place_of
+from alembic_rescue.failures import Hide, one_line
 from alembic_rescue.redact import Secrets
 
 SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")
@@ -45,32 +44,6 @@ class Project:
     secrets: Secrets = field(repr=False)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
     """Makes the context within which the project's code is to run, such as a Flask application's."""
-    _read: list[RevisionMap | errors.RescueError] = field(default_factory=list, repr=False)
-    """What reading the script directory came to; Alembic tells of duplicates only the first time."""
-
-    @property
-    def graph(self) -> RevisionMap:
-        """Of the script directory, read once and checked: no duplicate ids, no circle, no gap.
-
-        Ask for it from within a run of env.py or after one: env.py may set ``context.script.version_locations``, and
-        what Alembic then reads is what counts.
-
-        Raises:
-            DuplicateRevision, RevisionCycle, MissingRevision: the script files contradict one another.
-            BadConfig, ModuleMissing: one of them cannot be read.
-        """
-        if not self._read:
-            # As in the replay, what migrations print is dropped.
-            printed = host.Printed(self.secrets.hide, lambda _: None)
-            try:
-                with host.kept_as_it_was(printed), self.around():
-                    self._read.append(_graph(self.script, self.secrets.hide))
-            except errors.RescueError as error:
-                self._read.append(error)
-        (read,) = self._read
-        if isinstance(read, errors.RescueError):
-            raise read
-        return read
 
     @property
     def env_path(self) -> Path:
@@ -191,18 +164,6 @@ def _script(config: Config, source: str, section: str, hide: Hide) -> ScriptDire
         raise errors.BadConfig(source, one_line(error, hide)) from error
     except Exception as error:  # a package that cannot be imported, interpolation, ...
         raise errors.BadConfig(source, f"{type(error).__name__}: {one_line(error, hide)}") from error
-
-
-def _graph(script: ScriptDirectory, hide: Hide) -> RevisionMap:
-    try:
-        return scripts.graph(script)
-    except errors.RescueError:
-        raise
-    except Exception as error:  # a revision file is Python, and may raise anything when it is read
-        place = place_of(error, Path(script.dir) / "env.py")
-        if isinstance(error, ModuleNotFoundError):
-            raise errors.ModuleMissing(str(error.name), place) from error
-        raise errors.BadConfig(place, f"{type(error).__name__}: {one_line(error, hide)}") from error
 
 
 def _settings(config: Config, toml: Path) -> dict[str, str]:

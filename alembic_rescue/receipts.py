@@ -22,7 +22,7 @@ import platformdirs
 
 from alembic_rescue import errors
 from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
-from alembic_rescue.model_evidence import ObjectEvidence, Presence, Verdict
+from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
 
 FORMAT = 2
 _SUFFIX = ".json"

@@ -77,6 +77,10 @@ class Secrets:
         """Remember names that are shown even where they are the password as well: of role, database, host."""
         self._public.update(name for name in names if name)
 
+    def all(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The secrets, and the names that are shown even where they are secrets as well."""
+        return frozenset(self._known), frozenset(self._public)
+
     def add_url(self, text: str) -> None:
         """Remember the password of a URL, read by its shape: it may be one that no library can parse."""
         self.add(*(m["secret"] for m in _URL_PASSWORD.finditer(text)))

@@ -16,17 +16,18 @@ from typing import Any
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import databases, errors, findings, gate, history, looking, scripts, seal, selection, undoing
+from alembic_rescue import errors, findings, gate, history, inspection, proving, scripts, seal, selection, undoing
 from alembic_rescue import path as paths
-from alembic_rescue.environment import Tell, silent
+from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
+from alembic_rescue.evidence.model import Proof
+from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
-from alembic_rescue.judging.evidence import recommend
+from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
     Action,
     Database,
     DatabaseReport,
-    Identity,
     Note,
     Outcome,
     Receipt,
@@ -35,37 +36,34 @@ from alembic_rescue.model import (
     Revision,
     Target,
 )
-from alembic_rescue.model_evidence import Proof
-from alembic_rescue.project import Project
-from alembic_rescue.writing import carry_out
+from alembic_rescue.stamping import carry_out
 
 Confirm = Callable[[Report], bool]
 """Shown the plan before anything is written; only True goes on."""
 
 
-def diagnose(project: Project, tell: Tell = silent, *, replay: bool = True, only: str | None = None) -> Report:
+def diagnose(project: Project, *, only: str | None = None) -> Report:
     """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
 
     Writes nothing.
 
     Args:
-        replay: False judges without running migration code: every revision is unverifiable.
         only: the one database that is meant, where env.py visits several: see :mod:`alembic_rescue.selection`.
 
     Raises:
         RescueError: the scripts, env.py or the database cannot be read.
     """
+    view = inspection.look(project, only)
     parts = []
-    looked, left_out = looking.look(project, looking.pending, tell, replay=replay, only=only)
-    for database, proof in looked:
+    for database, proof in _proved(project, view, inspection.pending):
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
-        part = _diagnosis(project, database, proof, told, advice)
+        part = _diagnosis(project, view, database, proof, told, advice)
         parts.append(replace(part, causes=proof.causes))
-    return _diagnosed(project, parts, only, left_out)
+    return _diagnosed(view, parts, only)
 
 
-def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = True, only: str | None = None) -> Report:
+def diagnose_applied(project: Project, *, only: str | None = None) -> Report:
     """Hold the revisions at or below the current heads against the catalog: what was stamped but is not there.
 
     Writes nothing.
@@ -73,36 +71,36 @@ def diagnose_applied(project: Project, tell: Tell = silent, *, replay: bool = Tr
     Raises:
         RescueError: as :func:`diagnose`.
     """
+    view = inspection.look(project, only)
     parts = []
-    looked, left_out = looking.look(project, looking.applied, tell, replay=replay, only=only)
-    for database, proof in looked:
+    for database, proof in _proved(project, view, inspection.applied):
         missing = history.stamped_but_not_there(proof.revisions)
-        parts.append(_diagnosis(project, database, proof, missing, history.recommend_for_applied(proof.revisions)))
-    return _diagnosed(project, parts, only, left_out)
+        parts.append(
+            _diagnosis(project, view, database, proof, missing, history.recommend_for_applied(proof.revisions))
+        )
+    return _diagnosed(view, parts, only)
 
 
-def locate(project: Project, tell: Tell = silent, *, replay: bool = True, only: str | None = None) -> Report:
+def locate(project: Project, *, only: str | None = None) -> Report:
     """Which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
 
     Raises:
         RescueError: as :func:`diagnose`.
     """
+    view = inspection.look(project, only)
     parts = []
-    looked, left_out = looking.look(project, looking.every, tell, replay=replay, only=only)
-    for database, proof in looked:
-        graph = project.graph
-        located = history.locate(graph, proof.revisions)
-        advice = history.recommend_for_located(graph, located, database.current_heads)
-        part = _diagnosis(project, database, proof, (), advice)
+    for database, proof in _proved(project, view, inspection.every):
+        located = history.locate(view.graph, proof.revisions)
+        advice = history.recommend_for_located(view.graph, located, database.current_heads)
+        part = _diagnosis(project, view, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.
         parts.append(replace(part, located=located, recommendation=advice))
-    return _diagnosed(project, parts, only, left_out)
+    return _diagnosed(view, parts, only)
 
 
 def plan(
     project: Project,
     target: str,
-    tell: Tell = silent,
     *,
     accept: Sequence[str] = (),
     accept_missing: Sequence[str] = (),
@@ -123,16 +121,16 @@ def plan(
         RescueError: nothing could be planned, because the scripts, env.py or the database cannot be read, or
             because the database takes no writes from this role.
     """
-    looked, left_out = looking.look(project, looking.pending, tell, only=only)
-    graph = project.graph
+    view = inspection.look(project, only)
     accepted = Acceptance(
-        frozenset(scripts.resolved(graph, name) for name in accept),
-        frozenset(scripts.resolved(graph, name) for name in accept_missing),
+        frozenset(scripts.resolved(view.graph, name) for name in accept),
+        frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
-    parts = _told_apart([_plan_one(project, database, proof, target, accepted) for database, proof in looked])
-    target_ = _target(graph, target, parts)
-    heads = scripts.heads(graph)
-    report = Report("plan", _outcome(parts), target_, heads, tuple(parts), only=only, left_out=left_out)
+    proved = _proved(project, view, inspection.pending)
+    parts = _told_apart([_plan_one(project, view, database, proof, target, accepted) for database, proof in proved])
+    target_ = _target(view.graph, target, parts)
+    heads = scripts.heads(view.graph)
+    report = Report("plan", _outcome(parts), target_, heads, tuple(parts), only=only, left_out=view.left_out)
     if report.outcome is Outcome.READY:
         _raise_if_not_writable(parts)
     return replace(report, fingerprint=seal.fingerprint(seal.parts(report)))
@@ -149,7 +147,6 @@ def stamp(
     accept_missing: Sequence[str] = (),
     only: str | None = None,
     sealed: tuple[str, Mapping[str, Any]] | None = None,
-    tell: Tell = silent,
 ) -> Report:
     """Plan, confirm, stamp, verify, and leave a receipt.
 
@@ -171,7 +168,7 @@ def stamp(
         HalfWritten: of several databases, some were written; the receipt tells which.
         DatabaseError: see there; nothing written.
     """
-    planned = plan(project, target, tell, accept=accept, accept_missing=accept_missing, only=only)
+    planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only)
     planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
     if sealed is not None:
         seal.check(*sealed, planned)
@@ -181,7 +178,7 @@ def stamp(
         return planned
     if not confirm(planned):
         raise errors.NotConfirmed
-    receipt = carry_out(project, planned, folder, reason=reason, target=target, undoes=None, tell=tell)
+    receipt = carry_out(project, planned, folder, reason=reason, target=target, undoes=None)
     return _done(planned, Outcome.STAMPED, receipt)
 
 
@@ -193,7 +190,6 @@ def undo(
     folder: Path,
     reason: str = "",
     only: str | None = None,
-    tell: Tell = silent,
 ) -> Report:
     """Put back the rows of the last receipt of what env.py visits, or of the one that is `named`.
 
@@ -207,9 +203,8 @@ def undo(
         DatabaseMovedOn, NothingStamped: a database does not stand where the receipt left it.
         RescueError: as :func:`stamp`.
     """
-    visited = databases.look(project, tell)
-    graph = project.graph
-    seen = looking.chosen(project, visited, only)
+    view = inspection.look(project, only)
+    graph, seen = view.graph, view.databases
     receipt = undoing.receipt_to_undo(folder, named, seen)
     parts = []
     for database, part in undoing.to_undo(folder, receipt, seen, only):
@@ -222,7 +217,7 @@ def undo(
         one = receipt.parts[0]
         raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
     outcome = Outcome.REFUSED if any(part.refusals for part in parts) else Outcome.READY
-    left_out = looking.left_out(visited, [part.database for part in parts])
+    left_out = view.without([part.database for part in parts])
     heads = scripts.heads(graph)
     planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
     if outcome is Outcome.REFUSED:
@@ -230,7 +225,7 @@ def undo(
     _raise_if_not_writable(parts)
     if not confirm(planned):
         raise errors.NotConfirmed
-    done = carry_out(project, planned, folder, reason=reason, target=receipt.target, undoes=receipt.id, tell=tell)
+    done = carry_out(project, planned, folder, reason=reason, target=receipt.target, undoes=receipt.id)
     return _done(planned, Outcome.UNDONE, done)
 
 
@@ -249,11 +244,17 @@ def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
 # --- diagnosing ---------------------------------------------------------------------------------------------------
 
 
-def _diagnosed(
-    project: Project, parts: Sequence[DatabaseReport], only: str | None, left_out: tuple[Identity, ...]
-) -> Report:
-    told, heads = tuple(_told_apart(parts)), scripts.heads(project.graph)
-    return Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=left_out)
+def _proved(project: Project, view: View, choose: Choose) -> list[tuple[Database, Proof]]:
+    """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
+    return [
+        (replace(one.visited.database, remarks=one.visited.remarks), one.proof)
+        for one in proving.prove(project, view, choose)
+    ]
+
+
+def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
+    told, heads = tuple(_told_apart(parts)), scripts.heads(view.graph)
+    return Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
 
 
 def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
@@ -272,11 +273,11 @@ def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
 
 
 def _diagnosis(
-    project: Project, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
+    project: Project, view: View, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
 ) -> DatabaseReport:
     """The report of one database; `advice` holds unless something stands in the way of acting on it."""
-    graph = project.graph
-    refusals = looking.refusal_of(partial(paths.check_current, graph, database.current_heads))
+    graph = view.graph
+    refusals = inspection.refusal_of(partial(paths.check_current, graph, database.current_heads))
     hindrances = _other_database(project, database)
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
@@ -287,7 +288,7 @@ def _diagnosis(
         revisions=_with_evidence(graph, [evidence.revision for evidence in proof.revisions], proof),
         heads_after=database.current_heads,
         stamps=(),
-        pending_after=looking.pending(graph, database),
+        pending_after=inspection.pending(graph, database),
         refusals=refusals,
         findings=(*findings.of(database), *told, *hindrances),
         recommendation=advice,
@@ -311,14 +312,16 @@ def _raise_if_not_writable(parts: Sequence[DatabaseReport]) -> None:
 
 def _other_database(project: Project, database: Database) -> tuple[Note, ...]:
     """The refusal where DATABASE_URL names another database; with --url the choice is made."""
-    return () if project.url is not None else findings.other_database(database, os.environ)
+    return () if project.loaded.has_url else findings.other_database(database, os.environ)
 
 
 # --- planning ----------------------------------------------------------------------------------------------------
 
 
-def _plan_one(project: Project, database: Database, proof: Proof, target: str, accepted: Acceptance) -> DatabaseReport:
-    graph = project.graph
+def _plan_one(
+    project: Project, view: View, database: Database, proof: Proof, target: str, accepted: Acceptance
+) -> DatabaseReport:
+    graph = view.graph
     refusals: tuple[Note, ...] = _other_database(project, database)
     path: paths.Path | None = None
     skipped: tuple[Revision, ...] = ()

@@ -1,36 +1,47 @@
-"""The script directory as values: the checked graph, and what its files say of themselves."""
+"""The revisions as a checked graph, and what their files say of themselves."""
 
 from __future__ import annotations
 
-import hashlib
-import runpy
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import Revision as AlembicRevision
 from alembic.script.revision import RevisionError, RevisionMap
-from alembic.util import coerce_resource_to_filename
+from alembic.util import to_tuple
 
-from alembic_rescue import compat
 from alembic_rescue import path as paths
-from alembic_rescue.errors import AmbiguousRevision, DuplicateRevision, UnknownRevision
+from alembic_rescue.errors import AmbiguousRevision, BadConfig, DuplicateRevision, UnknownRevision
 from alembic_rescue.failures import shown
 from alembic_rescue.model import Revision
+from alembic_rescue.worker.requests import ScriptFile
 
 
-def graph(script: ScriptDirectory) -> RevisionMap:
-    """Read a script directory, once, and return its revision map, checked.
+class ScriptRevision(AlembicRevision):
+    """A revision of Alembic's graph, with what its file says of itself."""
 
-    The directory must not have been used yet: Alembic warns of duplicates only while it reads.
+    def __init__(self, file: ScriptFile) -> None:
+        super().__init__(
+            file.revision,
+            file.down_revision,
+            dependencies=file.depends_on or (),
+            branch_labels=to_tuple(file.branch_labels, default=()),
+        )
+        self.file = file
+
+
+def graph(files: Sequence[ScriptFile]) -> RevisionMap:
+    """The revision map of these files, checked.
 
     Raises:
         DuplicateRevision, RevisionCycle, MissingRevision, RevisionError: see :func:`alembic_rescue.path.check_graph`.
     """
-    revision_map = script.revision_map
+    revision_map = RevisionMap(lambda: iter([ScriptRevision(file) for file in files]))
     try:
         paths.check_graph(revision_map)
     except DuplicateRevision as duplicate:
-        raise DuplicateRevision(duplicate.revision, _files_with(script, duplicate.revision)) from None
+        bearing = sorted(shown(file.path) for file in files if file.revision == duplicate.revision)
+        raise DuplicateRevision(duplicate.revision, bearing) from None
+    except RevisionError as error:
+        raise BadConfig("the script directory", " ".join(str(error).split())) from error
     return revision_map
 
 
@@ -71,24 +82,5 @@ def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, 
 
 def _revision(revision_map: RevisionMap, revision: str) -> Revision:
     script = revision_map.get_revision(revision)
-    assert isinstance(script, Script), revision
-    content = hashlib.sha256(Path(script.path).read_bytes()).hexdigest()
-    return Revision(script.revision, script.doc or "", shown(Path(script.path)), f"sha256:{content}")
-
-
-def _files_with(script: ScriptDirectory, revision: str) -> list[str]:
-    """The files that bear an id; Alembic's map keeps only the last one that it read, or cannot be made at all."""
-    places = script.version_locations or [str(Path(script.dir) / "versions")]
-    folders = {Path(coerce_resource_to_filename(place)).resolve() for place in places}
-    anywhere = "**/" if compat.is_recursive(script) else ""
-    endings = ("*.py", "*.pyc") if script.sourceless else ("*.py",)
-    files = {file for folder in folders for ending in endings for file in folder.glob(f"{anywhere}{ending}")}
-    return sorted(shown(file) for file in files if _id_in(file) == revision)
-
-
-def _id_in(file: Path) -> object:
-    """The id that a script file bears; it is run to be told, as Alembic runs it, because it may be bytecode."""
-    try:
-        return runpy.run_path(str(file)).get("revision")
-    except Exception:  # noqa: BLE001 - a revision file is Python, and may raise anything
-        return None
+    assert isinstance(script, ScriptRevision), revision
+    return Revision(script.revision, script.file.doc, shown(script.file.path), script.file.content)

@@ -29,7 +29,7 @@ def rescue(target: str, folder: Path) -> int:
     project: Project = load("alembic.ini", url="postgresql://localhost/shop", lock_timeout=2)
     made_in_code = [load(config=Config()), load(config_from="shop.migrating:config"), load(app="shop:create_app")]
     report: Report = diagnose(made_in_code[0] if target == "head" else project)
-    lacking: Report = diagnose_applied(project, replay=False)
+    lacking: Report = diagnose_applied(project)
     stands_at = locate(project).databases[0].located
     heads: tuple[str, ...] = report.databases[0].database.current_heads
     try:

@@ -32,6 +32,7 @@ from alembic_rescue.redact import Secrets
 _OPENED_AT = "alembic_rescue.opened_at"
 _AS_ASKED = "alembic_rescue.as_asked"
 _TOUCHED = "alembic_rescue.touched"
+_ARGUMENTS = "alembic_rescue.arguments"
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """The drivers' own connections that a run opened and that may still be open."""
 
@@ -123,6 +124,7 @@ class Hold:
             record.info[_OPENED_AT] = at
         drivers.made(driver_connection(dbapi_connection))
         made_by, self._made_by = self._made_by, None
+        record.info[_ARGUMENTS] = made_by[2] if made_by else {}
         if made_by is not None and made_by[0].name in mysql.DIALECTS:
             mysql.made(driver_connection(dbapi_connection), *made_by)
         _remember(dbapi_connection)
@@ -188,6 +190,12 @@ def opened_at(connection: Connection) -> URL:
     """The URL that `connection` was really opened with, passwords left out; the engine's where that is unknown."""
     recorded = connection.info.get(_OPENED_AT)
     return recorded if isinstance(recorded, URL) else urls.without_password(connection.engine.url)
+
+
+def arguments_of(connection: Connection) -> Mapping[str, Any]:
+    """What the driver was given to open `connection`, its password included; empty where env.py opened it itself."""
+    arguments: Mapping[str, Any] = connection.info.get(_ARGUMENTS) or {}
+    return arguments
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:

@@ -62,6 +62,35 @@ def query(connection: Connection, sql: str, **values: object) -> list[dict[str, 
     return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
 
+_BACKEND = "SELECT pid, backend_start::text FROM pg_catalog.pg_stat_activity WHERE pid = {pid}"
+
+
+def backend(connection: Connection) -> tuple[int, str]:
+    """The server's process behind `connection`, and when it began, asked through the driver's cursor; (0, "") where
+    the dialect does not tell.
+    """
+    if connection.dialect.name != "postgresql":
+        return 0, ""
+    pid, started = _fetch(connection, _BACKEND.format(pid="pg_catalog.pg_backend_pid()"))[0]
+    return int(pid), str(started)
+
+
+def is_running(connection: Connection, pid: int, started: str) -> bool:
+    """Whether the process that :func:`backend` told still runs."""
+    if not pid:
+        return False
+    return any(str(found) == started for _, found in _fetch(connection, _BACKEND.format(pid=int(pid))))
+
+
+def _fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql)
+        return [tuple(row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()
+
+
 def qualified(dialect: Dialect, table: str, schema: str | None) -> str:
     """A table's name as SQL, quoted where the dialect needs it."""
     quote = dialect.identifier_preparer.quote

@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from alembic_rescue.dialects.base import CatalogReader, StatementReader
 from alembic_rescue.evidence.observation import StatementKind
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from alembic_rescue.dialects.base import CatalogReader, StatementReader
+    from alembic_rescue.worker.requests import Surroundings
+
+_FOLDERS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What one kind of database has of its own."""
+    """What one kind of database has of its own.  Each part is loaded when it is first used."""
 
     name: str
     """SQLAlchemy's name for it; ``other`` for all that the tool does not know."""
-    reader: CatalogReader | None
-    """None where no catalog of it can be read: every revision is unverifiable."""
-    kind_of: StatementReader
 
+    @cached_property
+    def reader(self) -> CatalogReader | None:
+        """None where no catalog of it can be read: every revision is unverifiable."""
+        reader: CatalogReader | None = self._part("catalog", "READER")
+        return reader
 
-_MODULES = {
-    "postgresql": ("postgresql.catalog", "postgresql.statements"),
-    "mysql": ("mysql.catalog", "mysql.statements"),
-    "mariadb": ("mysql.catalog", "mysql.statements"),
-    "sqlite": ("sqlite.catalog", "sqlite.statements"),
-}
+    @cached_property
+    def kind_of(self) -> StatementReader:
+        """Tells what a statement does by its own text."""
+        read: StatementReader = self._part("statements", "kind_of") or _unknown
+        return read
+
+    @cached_property
+    def surroundings(self) -> Callable[[Connection], Surroundings] | None:
+        """Reads what a chain takes for granted; None where that is nothing."""
+        read: Callable[[Connection], Surroundings] | None = self._part("surroundings", "of")
+        return read
+
+    def _part(self, module: str, name: str) -> Any:
+        folder = _FOLDERS.get(self.name)
+        if folder is None:
+            return None
+        try:
+            return getattr(import_module(f"{__name__}.{folder}.{module}"), name)
+        except ModuleNotFoundError as missing:
+            if missing.name != f"{__name__}.{folder}.{module}":
+                raise
+            return None
 
 
 @cache
 def of(name: str) -> Dialect:
-    """The dialect that SQLAlchemy calls `name`.  Its modules are loaded by the first call."""
-    if name not in _MODULES:
-        return Dialect("other", None, _unknown)
-    catalog, statements = (import_module(f"{__name__}.{module}") for module in _MODULES[name])
-    return Dialect(name, catalog.READER, statements.kind_of)
+    """The dialect that SQLAlchemy calls `name`."""
+    return Dialect(name if name in _FOLDERS else "other")
 
 
 def _unknown(sql: str) -> StatementKind:

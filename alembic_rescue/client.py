@@ -1,0 +1,238 @@
+"""The project as its caller knows it: how it is named, and the processes that have it loaded.
+
+Nothing of the project runs here.  What is asked of it is asked of a worker; see :mod:`alembic_rescue.worker.process`.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic_rescue import errors
+from alembic_rescue.evidence.observation import CatalogObject, Reading
+from alembic_rescue.redact import Secrets
+from alembic_rescue.worker.process import Hear, Tell, Worker
+from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Written
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+Key = tuple[str, str]
+_MARGIN_SECONDS = 60.0
+"""What env.py, and what it imports, may take besides the waits that have timeouts of their own."""
+
+
+def silent(_: Any) -> None:
+    """Tells nobody."""
+
+
+@dataclass
+class Project:
+    """A project that could be loaded.  Its worker ends with it."""
+
+    named: Loading
+    loaded: Loaded
+    secrets: Secrets = field(repr=False)
+    scratch: str | None = None
+    """What ``--scratch`` says: a URL, ``local`` or ``none``; None finds one by itself."""
+    revision_seconds: float = 60.0
+    """``--revision-timeout``."""
+    tell: Tell = field(default=silent, repr=False)
+    hear: Hear = field(default=silent, repr=False)
+    _worker: Worker | None = field(default=None, repr=False)
+    _known: tuple[ScriptFile, ...] = field(default=(), repr=False)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of the section ``[alembic_rescue]``."""
+        return self.loaded.settings
+
+    def look(self) -> Look:
+        """Run env.py, and say what it visits, and which revisions there are.
+
+        Raises:
+            RescueError: the scripts, env.py or the database cannot be read.
+        """
+        found: Look = self._live("look", known=self._known)
+        if found.unreadable:
+            self._known = self.scratch_worker("graph")
+            found = self._live("look", known=self._known)
+        return found
+
+    def read(self, wanted: Mapping[Key, Collection[CatalogObject]]) -> dict[Key, Reading]:
+        """Read these objects of the live databases."""
+        found: dict[Key, Reading] = self._live("read", wanted=dict(wanted))
+        return found
+
+    def dump(self, key: Key, programs: Path) -> Any:
+        """The schema of one live database, as SQL."""
+        return self._live("dump", key=key, programs=programs)
+
+    def write(
+        self, planned: Sequence[ToWrite], left_out: Collection[Key], begin: Callable[[Mapping[Key, str]], None]
+    ) -> Written:
+        """Lock, look again, `begin`, stamp, read back.  Never raises once `begin` was called: what came of it is told.
+
+        A worker that is gone by then is followed by a new one, which reads back when the server has ended what it ran.
+
+        Raises:
+            RescueError: nothing was written.
+        """
+        begun: list[bool] = []
+        backends: list[Backend] = []
+
+        def put_on_disk(tables: Mapping[Key, str]) -> None:
+            begin(tables)
+            begun.append(True)
+
+        worker = self._running()
+        worker.hear = lambda said: backends.append(said) if isinstance(said, Backend) else self.hear(said)
+        try:
+            written: Written = worker.call_through(
+                "write",
+                seconds=self._silence(),
+                answers={"begin": put_on_disk},
+                planned=tuple(planned),
+                left_out=tuple(left_out),
+            )
+        except (errors.WorkerDied, errors.WorkerSilent) as error:
+            if not begun:
+                raise
+            return replace(self._read_back(backends), failure=error)
+        except KeyboardInterrupt:
+            if not begun:
+                raise
+            return Written({}, interrupted=True, unread=errors.Interrupted("before it was read back"))
+        return written
+
+    def _read_back(self, backends: Sequence[Backend]) -> Written:
+        """By a new worker."""
+        try:
+            told: Written = self._live("read_back", backends=tuple(backends))
+        except errors.RescueError as error:
+            return Written({}, unread=error)
+        return told
+
+    def scratch_worker(self, operation: str, **arguments: Any) -> Any:
+        """Have a scratch worker of its own do one thing."""
+        worker = Worker("scratch", self.secrets, self.tell, self.hear)
+        try:
+            worker.call("load", loading=self.named, seconds=self._silence())
+            return worker.call(operation, seconds=self.revision_seconds + _MARGIN_SECONDS, **arguments)
+        finally:
+            worker.end()
+
+    def end(self) -> None:
+        """End its worker."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end()
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def _live(self, operation: str, **arguments: Any) -> Any:
+        worker = self._running()
+        worker.tell, worker.hear = self.tell, self.hear
+        return worker.call(operation, seconds=self._silence(), **arguments)
+
+    def _running(self) -> Worker:
+        """The live worker, or a new one where it is gone."""
+        if self._worker is None or not self._worker.alive:
+            if self._worker is not None:
+                self._worker.end()
+            self._worker, self.loaded = _started(self.named, self.secrets, self.tell)
+            weakref.finalize(self, _end, self._worker)
+        return self._worker
+
+    def _silence(self) -> float:
+        """How long a worker may say nothing: longer than all that has a timeout of its own, one after the other."""
+        loaded = self.loaded
+        return 2 * (loaded.lock_seconds + loaded.statement_seconds + loaded.connect_seconds) + _MARGIN_SECONDS
+
+
+def _started(
+    named: Loading, secrets: Secrets, tell: Tell, meanwhile: Callable[[], object] = dict
+) -> tuple[Worker, Loaded]:
+    worker = Worker("live", secrets, tell)
+    try:
+        meanwhile()
+        return worker, worker.call("load", loading=named)
+    except BaseException:
+        worker.end()
+        raise
+
+
+def _end(worker: Worker) -> None:
+    with suppress(OSError):
+        worker.end()
+
+
+def load(
+    config_file: str | Sequence[str] | None = None,
+    section: str | None = None,
+    x: Sequence[str] = (),
+    url: str | None = None,
+    lock_timeout: float | None = None,
+    secrets: Secrets | None = None,
+    *,
+    config: Config | None = None,
+    config_from: str | None = None,
+    app: str | None = None,
+    scratch: str | None = None,
+    revision_timeout: float = 60.0,
+    tell: Tell = silent,
+    hear: Hear = silent,
+    meanwhile: Callable[[], object] = dict,
+) -> Project:
+    """Load the project of the working directory, or the one that is named, in a process of its own.
+
+    Args:
+        config_file: as ``alembic -c``; an ini file, a ``pyproject.toml``, or one of each.
+        section: as ``alembic -n``.
+        x: as ``alembic -x``, for env.py.
+        url: the database to use, whatever env.py says.
+        lock_timeout: in seconds; None takes the project's setting, or 5.
+        secrets: where the passwords that come up are remembered, to be kept out of all text.
+        config: a Config made in code, in place of files.  Its options travel to the other process, and those of its
+            attributes that JSON can say.
+        config_from: ``package.module:callable``, which returns such a Config there.
+        app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` beside it names the folder
+            of the migrations, where that is not the application's own.
+        scratch: where the chain may run: the URL of a server or of an empty database, ``local``, or ``none``.
+        revision_timeout: how many seconds one revision may take on the scratch database.
+        tell: takes each line that the project's code prints, without secrets.
+        hear: takes word of how far long work is; see :class:`alembic_rescue.worker.requests.Progress`.
+        meanwhile: is called while the other process starts.
+
+    Raises:
+        NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
+        BadConfigFrom, FlaskAppNeeded, FlaskNotInstalled, NoFlaskApp, NoFlaskMigrate: see there.
+        ConfigDoesNotTravel: something in `config` cannot be handed to another process.
+        SetupFailed, SetupWrites: the project's own code that makes the configuration failed.
+        WorkerDied, WorkerSilent: the process in which it was to be loaded ended, or did not answer.
+    """
+    if sum(given is not None for given in (config, config_from, config_file or app)) > 1:
+        raise errors.BadUsage("give files (or an application), or a callable, or a Config: one of them")
+    files = (config_file,) if isinstance(config_file, str) else tuple(config_file or ())
+    secrets = secrets or Secrets()
+    secrets.add(os.environ.get("PGPASSWORD"))
+    secrets.add_environment(os.environ)
+    secrets.add_url(url or "")
+    named = Loading(files, section, tuple(x), url, lock_timeout, config_from, app, _travelling(config))
+    worker, loaded = _started(named, secrets, tell, meanwhile)
+    project = Project(named, loaded, secrets, scratch, revision_timeout, tell, hear, worker)
+    weakref.finalize(project, _end, worker)
+    return project
+
+
+def _travelling(config: Config | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    from alembic_rescue.config import travelling  # noqa: PLC0415 - the command line never needs it
+
+    return travelling.ready(config)

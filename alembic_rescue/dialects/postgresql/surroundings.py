@@ -1,0 +1,54 @@
+"""What a chain takes for granted of a PostgreSQL, and an empty database lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.worker.requests import Surroundings
+
+_QUERY = """
+    SELECT current_user::text,
+           (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
+           ARRAY(SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_shdepend d
+                   JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+                  WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname !~ '^pg_'
+                    AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+                  ORDER BY 1),
+           ARRAY(SELECT nspname::text FROM pg_catalog.pg_namespace
+                  WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1),
+           ARRAY(SELECT e.extname::text FROM pg_catalog.pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1),
+           ARRAY(SELECT n.nspname::text FROM pg_catalog.pg_extension e
+                   JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+                  WHERE e.extname <> 'plpgsql' ORDER BY e.extname),
+           (SELECT CASE WHEN source IN ('database', 'user', 'database user') THEN reset_val ELSE '' END
+              FROM pg_catalog.pg_settings WHERE name = 'search_path'),
+           (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'),
+           pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate::text, d.datctype::text
+      FROM pg_catalog.pg_database d WHERE d.datname = current_database()
+"""
+
+
+def of(connection: Connection) -> Surroundings:
+    """Read in one query, through the driver's cursor."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(_QUERY)
+        row: Any = cursor.fetchone()
+    finally:
+        cursor.close()
+    role, superuser, roles, schemas, extensions, places, search_path, timezone, *rest = row
+    encoding, collate, ctype = rest
+    return Surroundings(
+        role=role,
+        superuser=bool(superuser),
+        roles=tuple(roles),
+        schemas=tuple(schemas),
+        extensions=tuple(zip(extensions, places, strict=True)),
+        search_path=search_path or "",
+        timezone=timezone or "",
+        encoding=encoding,
+        collate=collate,
+        ctype=ctype,
+    )

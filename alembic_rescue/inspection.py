@@ -1,0 +1,91 @@
+"""Looking at the databases that are meant: what each is, where it stands, and which revisions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import errors, findings, scripts, selection
+from alembic_rescue import path as paths
+from alembic_rescue.client import Project
+from alembic_rescue.errors import Refusal
+from alembic_rescue.model import Database, Identity, Note
+from alembic_rescue.worker.requests import Look, Visited
+
+Choose = Callable[[RevisionMap, Database], Sequence[str]]
+"""The revisions of a database that are in question, in Alembic's order."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What one look saw."""
+
+    graph: RevisionMap
+    """Checked: no duplicate ids, no circle, no gap."""
+    scripts: Look
+    meant: tuple[Visited, ...]
+    """The databases that are meant, each once, in the order in which env.py visits them first."""
+    left_out: tuple[Identity, ...]
+    """What env.py visits besides."""
+
+    @property
+    def databases(self) -> list[Database]:
+        """Those that are meant."""
+        return [visited.database for visited in self.meant]
+
+    def without(self, kept: Sequence[Database]) -> tuple[Identity, ...]:
+        """What env.py visits besides `kept`."""
+        keys = {database.identity.rows_key for database in kept}
+        rest = (v.database.identity for v in self.scripts.visited if v.database.identity.rows_key not in keys)
+        return tuple({identity.rows_key: identity for identity in rest}.values())
+
+
+def look(project: Project, only: str | None) -> View:
+    """Look at what env.py visits, and choose what is meant.
+
+    Raises:
+        SeveralDatabases, NoSuchDatabase, AmbiguousDatabase: see there.
+        DuplicateRevision, RevisionCycle, MissingRevision, BadConfig: the script files contradict one another.
+        RescueError: see :meth:`alembic_rescue.client.Project.look`.
+    """
+    seen = project.look()
+    graph = scripts.graph(seen.scripts)
+    first: dict[tuple[str, str], Visited] = {}
+    for visited in seen.visited:
+        key = visited.database.identity.rows_key
+        if project.loaded.has_url and key in first:
+            raise errors.SeveralDatabases(visited.database.identity.sentence)
+        first.setdefault(key, visited)
+    chosen = selection.chosen([visited.database for visited in first.values()], only)
+    meant = tuple(first[database.identity.rows_key] for database in chosen)
+    view = View(graph, seen, meant, ())
+    return View(graph, seen, meant, view.without(chosen))
+
+
+def every(graph: RevisionMap, _: Database) -> tuple[str, ...]:
+    """All revisions, in Alembic's order."""
+    return paths.pending(graph, ())
+
+
+def pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+    """What is pending; nothing where the rows cannot be explained."""
+    unexplained = refusal_of(partial(paths.check_current, graph, database.current_heads))
+    return () if unexplained else paths.pending(graph, database.current_heads)
+
+
+def applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+    """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
+    unexplained = refusal_of(partial(paths.check_current, graph, database.current_heads))
+    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.current_heads))
+
+
+def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:
+    """What `check` refuses, as a value."""
+    try:
+        check()
+    except Refusal as refusal:
+        return (findings.note(refusal),)
+    return ()

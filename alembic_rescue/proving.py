@@ -1,0 +1,76 @@
+"""The evidence for ranges of revisions: what the scratch database saw them do, held against the live catalogs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from alembic_rescue import inspection
+from alembic_rescue.client import Project
+from alembic_rescue.evidence import judging
+from alembic_rescue.evidence.model import ObjectEvidence, Proof
+from alembic_rescue.evidence.observation import Chain, Reading
+from alembic_rescue.evidence.recommending import furthest_proved
+from alembic_rescue.inspection import Choose, View
+from alembic_rescue.scratch import chain as chains
+from alembic_rescue.scratch.chain import Asked
+from alembic_rescue.worker.requests import Visited
+
+_NOTHING = Reading({})
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A database that is meant, and the evidence for the revisions that are in question there."""
+
+    visited: Visited
+    chain: Chain
+    proof: Proof
+
+
+def prove(project: Project, view: View, choose: Choose) -> list[Proved]:
+    """Judge the revisions that `choose` names, for each database that is meant.
+
+    Raises:
+        RescueError: a database cannot be read.
+    """
+    asked = [_asked(view, visited, choose) for visited in view.meant]
+    observed = chains.observe(project, view, [one for one in asked if one.todo])
+    wanted = {key: judging.objects(chain.observations) for key, chain in observed.items()}
+    readings = project.read({key: objects for key, objects in wanted.items() if objects})
+    found = []
+    for one in asked:
+        key = one.visited.database.identity.rows_key
+        chain = observed.get(key, Chain(()))
+        live = readings.get(key, _NOTHING)
+        revisions = judging.judge(chain.observations, live, chains.settled(project, view, one, chain, live))
+        proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
+        found.append(Proved(one.visited, chain, _without_secrets(proof, project.secrets.hide)))
+    return found
+
+
+def _asked(view: View, visited: Visited, choose: Choose) -> Asked:
+    todo = tuple(choose(view.graph, visited.database))
+    ahead = set(todo)
+    behind = tuple(r for r in inspection.applied(view.graph, visited.database) if r not in ahead) if todo else ()
+    return Asked(visited, behind, todo)
+
+
+def _without_secrets(proof: Proof, hide: Callable[[str], str]) -> Proof:
+    """The proof with the passwords taken out of all text that comes from migrations."""
+
+    def told(found: ObjectEvidence) -> ObjectEvidence:
+        return replace(
+            found,
+            name=hide(found.name),
+            detail=found.detail and hide(found.detail),
+            sql=found.sql and hide(found.sql),
+        )
+
+    return replace(
+        proof,
+        revisions=tuple(replace(r, objects=tuple(told(o) for o in r.objects)) for r in proof.revisions),
+        causes=tuple(
+            replace(c, statement=hide(c.statement), error=hide(c.error), mend=hide(c.mend)) for c in proof.causes
+        ),
+    )

@@ -1,0 +1,178 @@
+"""The revisions of a script directory, told from their files without running them.
+
+A revision file is code.  Alembic runs them all to know the graph; here they are read: ids, what they come after, and
+labels are literals in nearly all of them.  Those that must be run to be told (computed ids, bytecode) are named.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionMap
+from alembic.util import coerce_resource_to_filename
+
+from alembic_rescue import compat
+from alembic_rescue.worker.requests import ScriptFile
+
+_NAMES = ("revision", "down_revision", "depends_on", "branch_labels")
+_ASSIGNED = re.compile(rf"^({'|'.join(_NAMES)})\s*(?::[^=\n]*)?=(?!=)[ \t]*(.*)$", re.MULTILINE)
+_MENTIONED = re.compile(rf"\b({'|'.join(_NAMES)})\s*(?::[^=\n]*)?=(?!=)")
+_DOCSTRING = re.compile(r'\A(?:\s|#[^\n]*\n)*[rR]?("""|\'\'\')((?:(?!\\).)*?)\1', re.DOTALL)
+_IS_REVISION = re.compile(r"(?!\.\#|__init__)(.*\.pyc?)$")
+"""As Alembic 1.9 to 1.20: ``Script._list_py_dir``."""
+
+
+def read(script: ScriptDirectory) -> tuple[tuple[ScriptFile, ...], tuple[Path, ...]]:
+    """The revisions of a script directory, and the files that cannot be told without being run."""
+    told, unreadable = [], []
+    for path in paths(script):
+        found = _read(path) if path.suffix == ".py" else None
+        if found is None:
+            unreadable.append(path)
+        else:
+            told.append(found)
+    return tuple(told), tuple(unreadable)
+
+
+def paths(script: ScriptDirectory) -> list[Path]:
+    """The files that Alembic would load, each once."""
+    places = script.version_locations or [str(Path(script.dir) / "versions")]
+    folders = {Path(coerce_resource_to_filename(place)).absolute(): None for place in places}
+    found: dict[Path, None] = {}
+    for folder in folders:
+        inner = "**/" if compat.is_recursive(script) else ""
+        endings = ("*.py", "*.pyc") if script.sourceless else ("*.py",)
+        files = (file for ending in endings for file in sorted(folder.glob(f"{inner}{ending}")))
+        found.update({file.resolve(): None for file in files if _IS_REVISION.match(file.name)})
+        if script.sourceless:
+            compiled = sorted(folder.glob(f"{inner}__pycache__/*.pyc"))
+            known = {file.stem for file in found}
+            found.update({f.resolve(): None for f in compiled if f.name.split(".")[0] not in known})
+    return list(found)
+
+
+def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]]) -> None:
+    """Have `script`, and each directory that env.py makes of a Config, know its revisions without running a file.
+
+    Args:
+        known: gives those that had to be run to be told, elsewhere.
+    """
+
+    def revisions(directory: ScriptDirectory) -> Iterator[Script]:
+        for file in (*read(directory)[0], *known()):
+            yield Script(_module(file), file.revision, str(file.path))
+
+    made = ScriptDirectory.from_config
+
+    def from_config(config: Config) -> ScriptDirectory:
+        directory = made(config)
+        directory.revision_map = RevisionMap(lambda: revisions(directory))
+        return directory
+
+    script.revision_map = RevisionMap(lambda: revisions(script))
+    ScriptDirectory.from_config = staticmethod(from_config)  # type: ignore[method-assign]
+
+
+def told_by(module: Any, path: Path) -> ScriptFile:
+    """What a revision's file says of itself once it was run."""
+    told = {name: _plain(getattr(module, name, None)) for name in _NAMES}
+    return ScriptFile(**told, doc=_first(module.__doc__ or ""), path=path, content=content_of(path.read_bytes()))
+
+
+def content_of(data: bytes) -> str:
+    """The digest of a file's content."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _module(file: ScriptFile) -> ModuleType:
+    module = ModuleType(f"revision_{file.revision}", file.doc)
+    for name in _NAMES:
+        setattr(module, name, getattr(file, name))
+    return module
+
+
+def _read(path: Path) -> ScriptFile | None:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+        values, doc = _at_a_glance(text) or _parsed(text)
+        told = {name: _plain(values.get(name)) for name in _NAMES}
+    except (ValueError, SyntaxError, RecursionError, LookupError):
+        return None
+    if not isinstance(told["revision"], str):
+        return None
+    return ScriptFile(**told, doc=_first(doc), path=path, content=content_of(data))
+
+
+def _at_a_glance(text: str) -> tuple[dict[str, Any], str] | None:
+    """From lines such as ``down_revision = "1a2b"``, as the template writes them; None where it is not that plain."""
+    docstring = _DOCSTRING.match(text)
+    rest = text[docstring.end() :] if docstring else text
+    assigned = _ASSIGNED.findall(rest)
+    if len(_MENTIONED.findall(rest)) != len(assigned) or len({name for name, _ in assigned}) != len(assigned):
+        return None
+    if not docstring and rest.lstrip()[:1] in {'"', "'"}:
+        return None
+    try:
+        return {name: ast.literal_eval(value) for name, value in assigned}, docstring[2] if docstring else ""
+    except (ValueError, SyntaxError):
+        return None
+
+
+def _parsed(text: str) -> tuple[dict[str, Any], str]:
+    """From the syntax tree: literals, and names of literals.  Raises where a value is anything else."""
+    tree = ast.parse(text)
+    known: dict[str, Any] = {}
+    for statement in tree.body:
+        for name, value in _assignments(statement):
+            if isinstance(value, ast.Name) and value.id in known:
+                known[name] = known[value.id]
+            elif name in _NAMES:
+                known[name] = ast.literal_eval(value)
+            elif isinstance(value, ast.Constant):
+                known[name] = value.value
+    plainly = sum(name in _NAMES for statement in tree.body for name, _ in _assignments(statement))
+    anywhere = sum(
+        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in _NAMES
+        for node in _outside_of_functions(tree)
+    )
+    if plainly != anywhere:
+        raise ValueError("an id is set in a branch")
+    return known, ast.get_docstring(tree, clean=False) or ""
+
+
+def _outside_of_functions(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            yield child
+            yield from _outside_of_functions(child)
+
+
+def _assignments(statement: ast.stmt) -> list[tuple[str, ast.expr]]:
+    if isinstance(statement, ast.Assign):
+        return [(target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name)]
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
+        return [(statement.target.id, statement.value)]
+    return []
+
+
+def _plain(value: Any) -> Any:
+    """A string, a tuple of strings, or None; Alembic takes any collection."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    raise ValueError(f"{value!r} is no revision")
+
+
+def _first(doc: str) -> str:
+    """The first paragraph, as ``Script.doc`` has it."""
+    return doc.strip().split("\n\n")[0]

@@ -1,0 +1,231 @@
+"""Locking, looking again, putting the receipt on disk, writing, reading back: the only way to a write.
+
+The write itself is made by the live worker; the receipt, and the judgement of what came of it, are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from alembic_rescue import errors, receipts, selection
+from alembic_rescue.client import Project
+from alembic_rescue.errors import RescueError
+from alembic_rescue.model import (
+    Database,
+    Identity,
+    Outcome,
+    Receipt,
+    ReceiptPart,
+    ReceiptState,
+    Report,
+)
+from alembic_rescue.worker.requests import Tally, ToWrite, Written
+
+Key = tuple[str, str]
+"""An :attr:`Identity.rows_key`: which rows of which database."""
+
+_NOTHING = "; nothing was written"
+_UNKNOWN = Tally(checked=True, sent=1)
+"""Of a write whose worker is gone: it may have reached the database."""
+
+
+def carry_out(
+    project: Project, planned: Report, folder: Path, *, reason: str, target: str, undoes: str | None
+) -> Receipt:
+    """Make the stamps of a plan.
+
+    Every database of the plan is locked and looked at before the first is written.  Those without stamps are not.
+
+    Raises:
+        DatabaseMoved, DatabaseChanged, RescueUnderWay, ReceiptNotWritten, DatabaseError: nothing was written.
+        NotVerified, HalfWritten: something was; the receipt tells what.
+    """
+    begun: list[tuple[Receipt, Mapping[Key, str]]] = []
+
+    def begin(tables: Mapping[Key, str]) -> None:
+        parts = [
+            receipts.part(
+                part.database.identity,
+                part.database.current_heads,
+                part.heads_after,
+                part.revisions,
+                tables[part.database.identity.rows_key],
+            )
+            for part in planned.databases
+            if part.stamps
+        ]
+        reason_told = project.secrets.hide(reason)
+        begun.append((receipts.begin(folder, planned.command, target, reason_told, parts, undoes), tables))
+
+    to_write = [ToWrite(p.database.identity, p.database.current_heads, p.stamps) for p in planned.databases]
+    try:
+        written = project.write(to_write, [identity.rows_key for identity in planned.left_out], begin)
+    except errors.DatabaseError as error:
+        error.message = _nothing_was_written(error.message)
+        raise
+    except KeyboardInterrupt as interrupt:
+        done = f"the write had begun, receipt {begun[0][0].path} leads back" if begun else "nothing was written"
+        raise errors.Interrupted(done) from interrupt
+    ((receipt, tables),) = begun
+    return _judged(planned, receipt, tables, written)
+
+
+def _judged(planned: Report, receipt: Receipt, tables: Mapping[Key, str], written: Written) -> Receipt:
+    """Let the server's answers, and the rows that a new connection read, decide."""
+    found = {database.identity.rows_key: database for database in written.found}
+    failure: RescueError | None = written.failure
+    if written.interrupted:
+        failure = errors.Interrupted("nothing was written")
+    unread = written.unread
+    for part in receipt.parts:
+        if found and part.database.rows_key not in found:
+            elsewhere = next((one for key, one in found.items() if key not in tables), None)
+            now = _told(elsewhere.identity) if elsewhere else "others only"
+            unread = errors.DatabaseChanged(_told(part.database), now)
+    tallies = {key: written.tallies.get(key, _UNKNOWN) for key in tables}
+    parts = [_outcome(part, tallies, failure, found, tables) for part in receipt.parts]
+    receipt = receipts.complete(receipt, parts)
+    if receipt.state is ReceiptState.VERIFIED:
+        return receipt
+    if all(part.state is ReceiptState.NOT_WRITTEN for part in parts):
+        raise _not_written(planned, receipt, failure, found) from failure
+    told = _Interrupted() if written.interrupted else failure or unread
+    if len(parts) == 1:
+        raise _not_verified(planned, receipt, told) from failure
+    answered = {key for key, tally in tallies.items() if tally.answered == tally.sent}
+    raise _half_written(planned, receipt, told, answered) from failure
+
+
+class _Interrupted(KeyboardInterrupt):
+    """In the place of an error: somebody typed Ctrl-C."""
+
+
+def _nothing_was_written(message: str) -> str:
+    return message if "nothing was written" in message else message + _NOTHING
+
+
+def _told(identity: Identity) -> str:
+    return f"{identity.name} (server id {identity.server_id}, {identity.table}, role {identity.role})"
+
+
+def _of(database: Database, error: RescueError, planned: Report) -> RescueError:
+    """The error, told of which database it is where there are several."""
+    return selection.naming(database, error) if len(planned.databases) > 1 else error
+
+
+# --- what came of it ---------------------------------------------------------------------------------------------
+
+
+def _outcome(
+    part: ReceiptPart,
+    tallies: Mapping[Key, Tally],
+    failure: BaseException | None,
+    found: Mapping[Key, Database],
+    tables: Mapping[Key, str],
+) -> ReceiptPart:
+    """What became of one database."""
+    key = part.database.rows_key
+    rows_found = found[key].current_heads if key in found else None
+    nothing_written = tallies[key].nothing_written
+    if failure is not None and (nothing_written or rows_found == part.rows_before):
+        return replace(part, state=ReceiptState.NOT_WRITTEN, rows_found=rows_found)
+    if rows_found == part.rows_after:
+        return replace(part, state=ReceiptState.VERIFIED, rows_found=rows_found)
+    if rows_found is not None:
+        back = receipts.way_back(part.rows_before, part.rows_after, rows_found)
+        part = replace(part, sql=receipts.restoring_sql(tables[key], back, rows_found))
+    return replace(part, state=ReceiptState.FAILED, rows_found=rows_found)
+
+
+def _not_written(
+    planned: Report, receipt: Receipt, failure: BaseException | None, found: Mapping[Key, Database]
+) -> RescueError:
+    """The failure itself, or that somebody else was quicker, between the last check and the write."""
+    if isinstance(failure, errors.WriteWithoutEffect):
+        failure = errors.WriteWithoutEffect(receipt.parts[0].database.table, failure.reason)
+    told = failure if isinstance(failure, RescueError) else errors.Interrupted("nothing was written")
+    for part in receipt.parts:
+        now = found.get(part.database.rows_key)
+        moved = now is not None and now.current_heads != part.rows_before
+        if now and moved and isinstance(told, (errors.DatabaseError, errors.EnvNeverMigrates)):  # none left to make
+            told = _of(now, errors.DatabaseMoved(part.rows_before, now.current_heads), planned)
+    told.message = _nothing_was_written(told.message)
+    if found:
+        told.report = _as_found(planned, receipt, found)
+    return told
+
+
+def _as_found(planned: Report, receipt: Receipt, found: Mapping[Key, Database]) -> Report:
+    parts = (replace(p, database=found.get(p.database.identity.rows_key, p.database)) for p in planned.databases)
+    return replace(planned, outcome=Outcome.ERROR, databases=tuple(parts), receipt=receipt.path)
+
+
+def _not_verified(planned: Report, receipt: Receipt, failure: BaseException | None) -> RescueError:
+    """Something was written, or may have been, and the rows read back are others, or could not be read."""
+    (part,) = receipt.parts
+    error = errors.NotVerified(part.rows_after, part.rows_found, _why(part, failure), part.sql)
+    error.report = replace(planned, outcome=Outcome.ERROR, receipt=receipt.path)
+    return error
+
+
+def _half_written(
+    planned: Report, receipt: Receipt, failure: BaseException | None, answered: Collection[Key]
+) -> RescueError:
+    """Of several databases, some were written as they should, and others were not.
+
+    Args:
+        answered: those whose server has answered every statement that was sent to it.
+    """
+    told: dict[str, list[str]] = {
+        "written and verified": [],
+        "written, but not as planned": [],
+        "written, not read back": [],
+        "not written": [],
+        "not known": [],
+    }
+    for part in receipt.parts:
+        told[_became(part, answered)].append(part.database.sentence)
+    failed = next((part for part in receipt.parts if part.state is ReceiptState.FAILED), receipt.parts[0])
+    way_back = f"undo {receipt.id}" if receipt.command == "stamp" else "stamp REVISION, with its checks"
+    error = errors.HalfWritten(
+        told,
+        _why(failed, failure),
+        f"alembic-rescue {way_back}",
+    )
+    if isinstance(failure, RescueError):
+        error.blockers = failure.blockers
+    found = {part.database.rows_key: part.rows_found for part in receipt.parts if part.rows_found is not None}
+    parts = (
+        replace(p, database=replace(p.database, current_heads=found.get(p.database.identity.rows_key, ())))
+        if p.database.identity.rows_key in found
+        else p
+        for p in planned.databases
+    )
+    error.report = replace(planned, outcome=Outcome.ERROR, databases=tuple(parts), receipt=receipt.path)
+    return error
+
+
+def _became(part: ReceiptPart, answered: Collection[Key]) -> str:
+    if part.state is ReceiptState.VERIFIED:
+        return "written and verified"
+    if part.state is ReceiptState.NOT_WRITTEN:
+        return "not written"
+    if part.rows_found is not None:
+        return "written, but not as planned"
+    return "written, not read back" if part.database.rows_key in answered else "not known"
+
+
+def _why(part: ReceiptPart, failure: BaseException | None) -> str:
+    found = part.rows_found
+    why = (
+        "interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "read back").removesuffix(_NOTHING)
+    )
+    if found is None or part.state is not ReceiptState.FAILED:
+        return why
+    if set(found) <= {*part.rows_before, *part.rows_after}:
+        return f"{why}; a mixture of the rows before and after: it broke off between two statements"
+    if set(part.rows_after) < set(found):
+        return f"{why}; another session wrote beside it"
+    return why

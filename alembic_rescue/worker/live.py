@@ -1,0 +1,170 @@
+"""The live worker: it runs env.py against the project's own databases, to look at them, read them, and stamp.
+
+Looking is held read-only by the server.  No revision file is ever loaded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+
+from alembic_rescue import databases, environment, errors, project, script_files
+from alembic_rescue.config import travelling
+from alembic_rescue.connecting import connections, sessions
+from alembic_rescue.dialects import of as dialect_of
+from alembic_rescue.evidence.observation import CatalogObject, Reading
+from alembic_rescue.model import Database
+from alembic_rescue.project import Project
+from alembic_rescue.running.run import Remark
+from alembic_rescue.worker import writing
+from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
+from alembic_rescue.worker.serve import Conversation, Operation
+
+Key = tuple[str, str]
+
+
+@dataclass
+class _State:
+    """What this process has loaded."""
+
+    project: Project | None = None
+    known: tuple[ScriptFile, ...] = ()
+    """Revisions that had to be run to be told, elsewhere."""
+
+    @property
+    def loaded(self) -> Project:
+        assert self.project is not None, "the first request loads it"
+        return self.project
+
+
+_STATE = _State()
+
+
+def load(conversation: Conversation, loading: Loading) -> Loaded:
+    """Load the project that is named; see :func:`alembic_rescue.project.load`."""
+    made = None if loading.made is None else travelling.arrived(loading.made)
+    found = project.load(
+        None if made is not None else loading.config or None,
+        loading.section,
+        loading.x,
+        loading.url,
+        loading.lock_timeout,
+        conversation.secrets,
+        config=made,
+        config_from=loading.config_from,
+        app=loading.app,
+        tell=conversation.tell,
+    )
+    _STATE.project = found
+    script_files.run_none(found.script, lambda: _STATE.known)
+    timeouts = found.timeouts
+    return Loaded(
+        found.source, found.settings, found.url is not None, timeouts.lock, timeouts.statement, timeouts.connect
+    )
+
+
+def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look:
+    """Run env.py, and say what it visits and what the script directory holds."""
+    _STATE.known = tuple(known)
+    remarks: list[Remark] = []
+    hide = _STATE.loaded.secrets.hide
+
+    def see(context: MigrationContext, rows: tuple[str, ...]) -> Visited:
+        return _visited(context, databases.look_at(context, rows, hide))
+
+    seen = environment.look(_STATE.loaded, see, conversation.tell, remarks)
+    scripts, unreadable = script_files.read(_STATE.loaded.script)
+    told = {file.path for file in known}
+    return Look(
+        tuple(
+            replace(one, remarks=tuple(remark.note for remark in remarks if remark.visit in {None, number}))
+            for number, one in enumerate(seen)
+        ),
+        (*scripts, *known),
+        tuple(path for path in unreadable if path not in told),
+    )
+
+
+def _visited(context: MigrationContext, database: Database) -> Visited:
+    connection = context.connection
+    assert connection is not None, "online mode has a connection"
+    engine = connection.engine
+    dialect = dialect_of(connection.dialect.name)
+    at = connections.opened_at(connection)
+    asked = {"host": at.host or at.query.get("host"), "port": at.port or at.query.get("port")}
+    asked |= {"database": at.database, "user": at.username}
+    return Visited(
+        database=database,
+        asked={name: str(value) for name, value in asked.items() if value},
+        driver=f"{engine.dialect.name}+{engine.dialect.driver}",
+        transactional=bool(context.impl.transactional_ddl),
+        surroundings=dialect.surroundings(connection) if dialect.surroundings else None,
+    )
+
+
+def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObject]]) -> dict[Key, Reading]:
+    """Run env.py, and read these objects of the databases that it visits, each on a connection of the reader's own."""
+    found: dict[Key, Reading] = {}
+
+    def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
+        connection = context.connection
+        assert connection is not None, "online mode has a connection"
+        key = databases.rows_key(connection, context.version_table, context.version_table_schema)
+        reader = dialect_of(connection.dialect.name).reader
+        if key in wanted and key not in found and reader is not None:
+            with sessions.own_engine(connection.engine).connect() as own:
+                found[key] = reader.named(own.execution_options(isolation_level="AUTOCOMMIT"), wanted[key])
+
+    environment.look(_STATE.loaded, see, conversation.tell)
+    return found
+
+
+def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Collection[Key]) -> Written:
+    """Lock, look again, ask for the receipt, stamp, and read back; see :func:`alembic_rescue.worker.writing.write`."""
+    return writing.write(
+        _STATE.loaded,
+        tuple(planned),
+        frozenset(left_out),
+        begin=lambda tables: conversation.ask("begin", tables=tables),
+        about_to=conversation.progress,
+        tell=conversation.tell,
+    )
+
+
+def read_back(conversation: Conversation, backends: Collection[Backend]) -> Written:
+    """What new connections see, once `backends`, which another worker left behind, have ended."""
+    return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell)
+
+
+def dump(conversation: Conversation, key: Key, programs: Path) -> Any:
+    """The schema of one database as SQL, by PostgreSQL's own pg_dump; see :mod:`alembic_rescue.scratch.copy`."""
+    from alembic_rescue.scratch import copy  # noqa: PLC0415 - few looks need it
+
+    dumped: list[Any] = []
+
+    def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
+        connection = context.connection
+        assert connection is not None, "online mode has a connection"
+        found = databases.rows_key(connection, context.version_table, context.version_table_schema)
+        if found == key and not dumped:
+            arguments = connections.arguments_of(connection)
+            dumped.append(copy.dump(arguments, programs, _STATE.loaded.timeouts.lock))
+
+    environment.look(_STATE.loaded, see, conversation.tell)
+    if not dumped:
+        raise errors.DatabaseChanged(key[1], "others only")
+    return dumped[0]
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "load": load,
+    "look": look,
+    "read": read,
+    "write": write,
+    "read_back": read_back,
+    "dump": dump,
+}

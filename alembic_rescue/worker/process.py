@@ -1,0 +1,235 @@
+"""The caller's side of a worker: it starts one, keeps the clock, and ends it.
+
+A worker has a session and descriptors of its own, so that nothing of env.py reaches the caller: no print, no signal,
+no Ctrl-C of the terminal's.  It is ended when it does not answer in its time, and dies with the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from alembic_rescue import errors
+from alembic_rescue.redact import Secrets
+from alembic_rescue.worker.protocol import Channel, Ended
+
+GRACE_SECONDS = 2.0
+"""How long a worker has to come round after a Ctrl-C before it is ended."""
+SILENCE_SECONDS = 120.0
+"""How long a worker may say nothing while env.py, and what it imports, runs."""
+_KEPT_LINES = 5
+_START = (
+    "import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; sys.argv[:] = a['argv']; "
+    "from alembic_rescue.worker.serve import serve; serve(a)"
+)
+Tell = Callable[[str], None]
+"""Takes a line that the project's code printed, without secrets."""
+Hear = Callable[[Any], None]
+"""Takes a worker's word on how far it is."""
+
+
+def _nobody(_: Any) -> None:
+    pass
+
+
+@dataclass
+class Worker:
+    """One worker process.
+
+    Args:
+        mode: ``live`` looks at the project's databases, and stamps; ``scratch`` runs the chain, led away from them.
+        secrets: is told those that come up in the worker.
+        tell: see :data:`Tell`.
+    """
+
+    mode: str
+    secrets: Secrets
+    tell: Tell = _nobody
+    hear: Hear = _nobody
+    python: str = sys.executable
+    _last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+    _interrupted: bool = False
+
+    def __post_init__(self) -> None:
+        here, theirs = os.pipe(), os.pipe()
+        given = {
+            "mode": self.mode,
+            "reads": here[0],
+            "writes": theirs[1],
+            "path": sys.path,
+            "argv": ["alembic", "upgrade" if self.mode == "scratch" else "current"],
+            "caller": os.getpid() if threading.current_thread() is threading.main_thread() else None,
+        }
+        self._process = subprocess.Popen(  # noqa: S603 - this very Python
+            [self.python, *_flags(), "-c", _START, json.dumps(given)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(here[0], theirs[1]),
+            start_new_session=True,
+        )
+        os.close(here[0])
+        os.close(theirs[1])
+        self._channel = Channel(theirs[0], here[1])
+        self._drain = threading.Thread(target=self._read_output, daemon=True, name="worker-output")
+        self._drain.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def call(
+        self,
+        operation: str,
+        *,
+        seconds: float = SILENCE_SECONDS,
+        answers: Mapping[str, Callable[..., Any]] | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Have the worker do something, and return what it says.
+
+        Args:
+            seconds: how long it may say nothing.
+            answers: what the worker may ask meanwhile.
+
+        Raises:
+            RescueError: what the worker raised.
+            WorkerDied, WorkerSilent: it ended, or was ended because it said nothing.
+            KeyboardInterrupt: after the worker came round, or was ended.
+        """
+        try:
+            self._send({"do": operation, "with": arguments})
+            return self._listen(operation, seconds, answers or {})
+        except KeyboardInterrupt:
+            self.interrupt()
+            raise
+
+    def call_through(
+        self, operation: str, *, seconds: float, answers: Mapping[str, Callable[..., Any]], **arguments: Any
+    ) -> Any:
+        """As :meth:`call`, but a Ctrl-C is passed on, and what the worker then says is returned all the same."""
+        self._send({"do": operation, "with": arguments})
+        try:
+            return self._listen(operation, seconds, answers)
+        except KeyboardInterrupt:
+            self._signal(signal.SIGINT)
+            try:
+                return self._listen(operation, GRACE_SECONDS, answers)
+            except (errors.WorkerDied, errors.WorkerSilent, KeyboardInterrupt):
+                self.kill()
+                raise KeyboardInterrupt from None
+
+    def interrupt(self) -> None:
+        """Have it cancel what its server runs, and end it."""
+        self._signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            deadline = time.monotonic() + GRACE_SECONDS
+            while self.alive and time.monotonic() < deadline:
+                try:
+                    message = self._channel.receive(0.1)
+                except Ended:
+                    break
+                if message is not None and ({"done", "failed"} & message.keys()):
+                    break
+        self.kill()
+
+    def kill(self) -> None:
+        """End it now; what its server is still running ends by the server's own timeouts."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """Let it go: it ends by itself once nobody speaks to it any more."""
+        self._channel.close()
+        try:
+            self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._drain.join(0.5)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def printed(self) -> str:
+        """The last lines that it printed, for an error's text."""
+        self._drain.join(0.2)
+        return self.secrets.hide(" | ".join(self._last))
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._channel.send(message)
+        except Ended:
+            raise self._died("starting") from None
+
+    def _listen(self, doing: str, seconds: float, answers: Mapping[str, Callable[..., Any]]) -> Any:
+        while True:
+            try:
+                message = self._channel.receive(seconds)
+            except Ended:
+                raise self._died(doing) from None
+            if message is None:
+                self.kill()
+                raise errors.WorkerSilent(seconds, doing)
+            self._learn(message)
+            if "line" in message:
+                self._line(message["line"])
+            elif "progress" in message:
+                self.hear(message["progress"])
+            elif "ask" in message:
+                self._send({"answer": answers[message["ask"]](**message["with"])})
+            elif "failed" in message:
+                raise message["failed"]
+            else:
+                return message["done"]
+
+    def _learn(self, message: Mapping[str, Any]) -> None:
+        known = message.get("secrets")
+        if known:
+            self.secrets.add(*known["known"])
+            self.secrets.add_public(*known["public"])
+
+    def _died(self, doing: str) -> errors.RescueError:
+        status = self._process.wait()
+        return errors.WorkerDied(_status(status), doing, self.printed())
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def _read_output(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._line(self.secrets.hide(line.decode("utf-8", "replace").rstrip("\n")))
+
+    def _line(self, line: str) -> None:
+        if line.strip():
+            self._last.append(line.strip())
+        self.tell(line)
+
+
+def _status(status: int) -> str:
+    """For a sentence: ``ended with status 3``."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _flags() -> list[str]:
+    """The interpreter's own options, as far as they change how modules are found or warned of."""
+    return [flag for flag, on in (("-I", sys.flags.isolated), ("-E", sys.flags.ignore_environment)) if on]

@@ -1,0 +1,103 @@
+"""The tool's values as JSON, and back: what travels between the processes, and what is kept in the cache.
+
+A dataclass becomes ``{"$": its name, field: value ...}``, an enum ``{"$": its name, "is": value}``, an error its class
+and its fields.  Lists come back as tuples, as all sequences in these values are.  Only the tool's own classes, those
+of the modules below, can be named: what a worker sends is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_TYPE = "$"
+_HOMES = (
+    "alembic_rescue.model",
+    "alembic_rescue.evidence.model",
+    "alembic_rescue.evidence.observation",
+    "alembic_rescue.worker.requests",
+    "alembic_rescue.config.below",
+    "alembic_rescue.errors",
+)
+"""Where the classes are that may be named, in the order in which they are looked for."""
+
+
+def encoded(value: Any) -> Any:
+    """`value` in words that JSON has.
+
+    Raises:
+        TypeError: something in it is none of the tool's values.
+    """
+    if isinstance(value, (tuple, list)):
+        return [encoded(one) for one in value]
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {name: encoded(one) for name, one in value.items()}
+    if is_dataclass(value):
+        return {_TYPE: type(value).__name__, **{f.name: encoded(getattr(value, f.name)) for f in fields(value)}}
+    for kind, name, plain in _NAMED:
+        if isinstance(value, kind):
+            return {_TYPE: name or type(value).__name__, "is": encoded(plain(value))}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{type(value).__name__} is none of the values that travel")
+
+
+_NAMED: tuple[tuple[Any, str, Any], ...] = (
+    (Enum, "", lambda value: value.value),
+    (Mapping, "dict", lambda value: list(value.items())),
+    ((set, frozenset), "frozenset", sorted),
+    (Path, "Path", str),
+    (datetime, "datetime", datetime.isoformat),
+    (BaseException, "", vars),
+)
+"""What JSON has no word for: the class, the name that it travels under (its own, if none), and its plain form."""
+
+
+def decoded(content: Any) -> Any:
+    """The value that :func:`encoded` was given.
+
+    Raises:
+        ValueError, TypeError: it names a class that is not the tool's.
+    """
+    if isinstance(content, list):
+        return tuple(decoded(one) for one in content)
+    if not isinstance(content, dict):
+        return content
+    if _TYPE not in content:
+        return {name: decoded(one) for name, one in content.items()}
+    name = content[_TYPE]
+    if "is" not in content:
+        given = {key: decoded(one) for key, one in content.items() if key != _TYPE}
+        return _class(name)(**given)
+    inner = decoded(content["is"])
+    if name == "dict":
+        return dict(inner)
+    if name in _PLAIN:
+        return _PLAIN[name](inner)
+    made = _class(name)
+    if issubclass(made, Enum):
+        return made(inner)
+    if not issubclass(made, BaseException):
+        raise TypeError(f"{name} is no error")
+    error: Any = made.__new__(made)
+    Exception.__init__(error, inner.get("message", ""))
+    vars(error).update(inner)
+    return error
+
+
+_PLAIN: dict[str, Any] = {"frozenset": frozenset, "Path": Path, "datetime": datetime.fromisoformat}
+
+
+@cache
+def _class(name: str) -> Any:
+    for home in _HOMES:
+        found = getattr(import_module(home), name, None)
+        if isinstance(found, type):
+            return found
+    raise ValueError(f"{name} is none of the tool's classes")

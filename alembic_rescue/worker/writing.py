@@ -1,0 +1,229 @@
+"""The live worker's way to a write: lock, look again, have the receipt put on disk, stamp, read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection
+
+from alembic_rescue import databases, environment, errors, selection
+from alembic_rescue.connecting import sessions
+from alembic_rescue.connecting.sessions import Timeouts
+from alembic_rescue.environment import Tell, Visit
+from alembic_rescue.errors import RescueError
+from alembic_rescue.model import Database, Identity, Stamp
+from alembic_rescue.project import Project
+from alembic_rescue.worker.requests import Backend, Tally, ToWrite, Written
+
+Key = tuple[str, str]
+"""An :attr:`Identity.rows_key`: which rows of which database."""
+
+_HURRIED = Timeouts(lock=0.5, statement=1, connect=1)
+_ASK_AGAIN_SECONDS = 0.2
+
+
+def write(
+    project: Project,
+    planned: tuple[ToWrite, ...],
+    left_out: frozenset[Key],
+    *,
+    begin: Callable[[Mapping[Key, str]], object],
+    about_to: Callable[[Backend], None],
+    tell: Tell,
+) -> Written:
+    """Every database is locked and looked at before `begin` is asked, and before the first is written.
+
+    Args:
+        planned: those without stamps are looked at, too.
+        left_out: what else env.py visits.
+        begin: has the receipt put on disk; it is given the version tables, quoted.  It may raise.
+        about_to: is told which server's process is about to write.
+
+    Raises:
+        DatabaseMoved, DatabaseChanged, RescueUnderWay, DatabaseError: nothing was written.
+    """
+    again = _Again(project, planned, left_out, tell)
+    try:
+        again.look()
+        begin(again.tables)
+        return _write(project, planned, again.tables, about_to, tell)
+    finally:
+        again.release()
+
+
+@dataclass
+class _Again:
+    """The look before the write: takes the locks first, so that no other rescue can move anything after it."""
+
+    project: Project
+    planned: tuple[ToWrite, ...]
+    left_out: frozenset[Key]
+    tell: Tell
+    tables: dict[Key, str] = field(default_factory=dict)
+    """The version tables of all that env.py visits, quoted."""
+    locks: dict[str, sessions.RescueLock] = field(default_factory=dict)
+    """By server id, which tells databases apart: one lock for all schemas of one."""
+
+    def look(self) -> None:
+        """Refuse if anything moved since the plan."""
+        found = {one.identity.rows_key: one for one in environment.look(self.project, self._see, self.tell)}
+        planned = {part.identity.rows_key: part for part in self.planned}
+        new = next((told(one.identity) for key, one in found.items() if key not in planned.keys() | self.left_out), "")
+        for key, before in planned.items():
+            now = found.get(key)
+            if now is None or now.identity.key != before.identity.key:
+                raise errors.DatabaseChanged(told(before.identity), told(now.identity) if now else new or "others")
+            if now.current_heads != before.rows_before:
+                moved = errors.DatabaseMoved(before.rows_before, now.current_heads)
+                raise selection.naming(now, moved) if len(self.planned) > 1 else moved
+        if new:
+            raise errors.DatabaseChanged(errors.listed(told(one.identity) for one in planned.values()), f"{new}, too")
+
+    def _see(self, context: MigrationContext, rows: tuple[str, ...]) -> Database:
+        assert context.connection is not None, "online mode has a connection"
+        key = databases.rows_key(context.connection, context.version_table, context.version_table_schema)
+        for part in self.planned:
+            if part.identity.rows_key == key:
+                lock = self.locks.setdefault(part.identity.server_id, sessions.RescueLock())
+                lock.take(context.connection.engine, self.project.timeouts, part.identity.name)
+                rows = context.get_current_heads()
+        database = databases.look_at(context, rows, self.project.secrets.hide)
+        identity = database.identity
+        self.tables[key] = sessions.qualified(context.dialect, identity.version_table, identity.schema)
+        return database
+
+    def release(self) -> None:
+        for lock in self.locks.values():
+            lock.release()
+
+
+def told(identity: Identity) -> str:
+    """The database, for a sentence, with all that tells it from others."""
+    return f"{identity.name} (server id {identity.server_id}, {identity.table}, role {identity.role})"
+
+
+def _write(
+    project: Project,
+    planned: tuple[ToWrite, ...],
+    tables: Mapping[Key, str],
+    about_to: Callable[[Backend], None],
+    tell: Tell,
+) -> Written:
+    """Make the stamps, then look with new connections."""
+    visits: dict[Key, list[Visit]] = {key: [] for key in tables}
+    failure: RescueError | None = None
+    interrupted = False
+    try:
+        for revisions, purge, turns in _rounds(planned):
+            choose = _choosing(dict(turns), visits, about_to)
+            environment.stamp(project, revisions, choose, tell, purge=purge)
+            for key in turns:
+                if not any(visit.checked for visit in visits[key]):
+                    raise errors.DatabaseChanged(f"{key[1]} (server id {key[0]})", "others only")
+    except RescueError as error:
+        failure = error
+    except KeyboardInterrupt:
+        interrupted = True
+    found, unread = _read_back(project, tell, hurry=interrupted)
+    return Written({key: _tally(made) for key, made in visits.items()}, failure, interrupted, found, unread)
+
+
+def _tally(made: Sequence[Visit]) -> Tally:
+    return Tally(
+        any(visit.checked for visit in made),
+        sum(visit.sent for visit in made),
+        sum(visit.answered for visit in made),
+        sum(visit.rows for visit in made),
+    )
+
+
+Turn = tuple[ToWrite, Stamp]
+
+
+def _rounds(parts: Sequence[ToWrite]) -> list[tuple[tuple[str, ...], bool, dict[Key, Turn]]]:
+    """The calls of ``alembic stamp``: one for all databases whose next stamp is to the same revisions."""
+    rounds: list[tuple[tuple[str, ...], bool, dict[Key, Turn]]] = []
+    for number in range(max(len(part.stamps) for part in parts)):
+        groups: dict[tuple[tuple[str, ...], bool], dict[Key, Turn]] = {}
+        for part in parts:
+            for stamp in part.stamps[number : number + 1]:
+                group = groups.setdefault((stamp.revisions, stamp.purge), {})
+                group[part.identity.rows_key] = (part, stamp)
+        rounds += [(revisions, purge, turns) for (revisions, purge), turns in groups.items()]
+    return rounds
+
+
+def _choosing(
+    turns: dict[Key, Turn], visits: dict[Key, list[Visit]], about_to: Callable[[Backend], None]
+) -> Callable[[MigrationContext], Visit | None]:
+    """Chooses the databases whose turn it is, each once, and refuses those that no look has seen."""
+
+    def choose(context: MigrationContext) -> Visit | None:
+        assert context.connection is not None, "online mode has a connection"
+        key = databases.rows_key(context.connection, context.version_table, context.version_table_schema)
+        if key not in visits:
+            planned = [part.identity for part, _ in turns.values()]
+            before = told(planned[0]) if planned else "other databases"
+            raise errors.DatabaseChanged(before, f"{key[1]} (server id {key[0]})")
+        turn = turns.pop(key, None)
+        if turn is None:
+            return None
+        part, stamp = turn
+
+        def last_check(connection: Connection, makes_table: bool) -> None:  # noqa: FBT001
+            rows = None if makes_table else stamp.rows_before
+            databases.check_unmoved(connection, part.identity, rows)
+            about_to(Backend(*sessions.backend(connection), key))
+
+        visit = Visit(context.version_table, last_check)
+        visits[key].append(visit)
+        return visit
+
+    return choose
+
+
+def _read_back(project: Project, tell: Tell, *, hurry: bool) -> tuple[tuple[Database, ...], RescueError | None]:
+    """What new connections see.  Never raises: that it could not be read is a result too.
+
+    After a Ctrl-C, or on one that comes now, it looks in a `hurry`: somebody waits for the terminal.
+    """
+    try:
+        return tuple(databases.look(replace(project, timeouts=_HURRIED) if hurry else project, tell)), None
+    except RescueError as error:
+        return (), error
+    except KeyboardInterrupt:
+        if hurry:
+            return (), errors.Interrupted("before it was read back")
+        return _read_back(project, tell, hurry=True)
+
+
+def read_back_after(project: Project, backends: Collection[Backend], tell: Tell) -> Written:
+    """What new connections see once the `backends` that were about to write have ended.
+
+    A server goes on with a statement whose client is gone, and may yet change the rows; it ends by the timeouts that
+    were set on its session.
+    """
+    deadline = time.monotonic() + project.timeouts.lock + project.timeouts.statement
+    while still := _running(project, backends, tell):
+        if time.monotonic() > deadline:
+            return Written({}, unread=errors.StillWriting(still))
+        time.sleep(_ASK_AGAIN_SECONDS)
+    found, unread = _read_back(project, tell, hurry=False)
+    return Written({}, found=found, unread=unread)
+
+
+def _running(project: Project, backends: Collection[Backend], tell: Tell) -> list[int]:
+    """The process ids of those that still run."""
+    keys = {backend.key for backend in backends}
+
+    def see(context: MigrationContext, _rows: tuple[str, ...]) -> list[int]:
+        connection = context.connection
+        assert connection is not None, "online mode has a connection"
+        if databases.rows_key(connection, context.version_table, context.version_table_schema) not in keys:
+            return []
+        return [one.pid for one in backends if sessions.is_running(connection, one.pid, one.started)]
+
+    return [pid for pids in environment.look(project, see, tell) for pid in pids]
