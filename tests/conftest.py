@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controlling process; the workers find them through the environment."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rescue-cache-")  # nothing of the user's is read or written
     # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
     compileall.compile_dir(Path(alembic_rescue.__file__).parent, quiet=1)
     mariadb.prepare()
@@ -62,6 +64,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     while _STARTED:
         _STARTED.pop().remove()
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
     mariadb.remove()
     if not mariadb.installed():  # here, because these must be the run's last lines
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
