@@ -1,0 +1,103 @@
+"""Written and not verified, interrupted, or a fault of the tool itself (exit statuses 5, 130 and 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from alembic_rescue.errors.base import INTERRUPTED, NOT_VERIFIED, RescueError, Text
+from alembic_rescue.errors.words import listed, rows
+
+
+class NotVerified(RescueError):
+    """Something was written, and what was read back on a new connection is not what was expected."""
+
+    code = "not-verified"
+    exit_status = NOT_VERIFIED
+    expected: Sequence[str]
+    found: Sequence[str] | None
+    why: str
+    restore: Sequence[str]
+
+    def _text(self) -> Text:
+        state = "and could not be read back" if self.found is None else f"but it stands at {rows(self.found)}"
+        return Text(
+            f"written, not verified: the version table should stand at {rows(self.expected)}, {state} ({self.why})",
+            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo"
+            + (f", or by hand: {' '.join(self.restore)}" if self.restore else ""),
+        )
+
+
+class HalfWritten(RescueError):
+    """Of several databases some were written, and others were not, or it is not known."""
+
+    code = "half-written"
+    exit_status = NOT_VERIFIED
+    databases: Mapping[str, Sequence[str]]
+    """Those of which the key is told."""
+    why: str
+    """The failure."""
+    way_back: str
+
+    def _text(self) -> Text:
+        told = "; ".join(f"{what}: {listed(which)}" for what, which in self.databases.items() if which)
+        return Text(
+            f"it broke off half-way ({self.why}); {told}",
+            "mend the cause and run the same command again: what is written has nothing more to do. "
+            f"Or take back exactly what was written: {self.way_back}",
+        )
+
+
+class StillWriting(RescueError):
+    """The server may yet change the rows: the session that was about to write has not ended."""
+
+    code = "still-writing"
+    exit_status = NOT_VERIFIED
+    pids: Sequence[int]
+    """Of these sessions, as the server numbers them."""
+
+    def _text(self) -> Text:
+        several = len(self.pids) > 1
+        return Text(
+            f"the server is still at work for this tool, in its {'processes' if several else 'process'} "
+            f"{listed(map(str, self.pids))}: the version table may yet change",
+            "wait until it has ended, or end it, and look then: alembic-rescue diagnose",
+        )
+
+
+class Interrupted(RescueError):
+    """Ctrl-C.  The exit status is the shell's for SIGINT."""
+
+    code = "interrupted"
+    exit_status = INTERRUPTED
+    done: str
+
+    def _text(self) -> Text:
+        return Text(f"interrupted: {self.done}", "alembic-rescue diagnose shows how the database stands")
+
+
+class InternalError(RescueError):
+    """A fault of alembic-rescue itself."""
+
+    code = "internal-error"
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"a fault of alembic-rescue itself: {self.reason}",
+            "please report it, with the output of the same command with --debug",
+        )
+
+
+class DemoFailed(RescueError):
+    """A step of the demo did not go as it should."""
+
+    code = "demo-failed"
+    what: str
+    output: str = ""
+
+    def _text(self) -> Text:
+        told = " | ".join(self.output.strip().splitlines()[-3:])
+        return Text(
+            f"the demo went wrong: {self.what}" + (f": {told}" if told else ""),
+            "please report it, with everything that the demo printed",
+        )

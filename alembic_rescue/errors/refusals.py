@@ -1,0 +1,291 @@
+"""A check of the target, the graph or the evidence said no, and nothing was written (exit status 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from alembic_rescue.errors.base import Refusal, Text
+from alembic_rescue.errors.words import listed, some, them
+
+if TYPE_CHECKING:
+    from alembic_rescue.model import Report
+
+
+class PlanRefused(Refusal):
+    """The plan holds refusals; `report` has them all, and this bears the first one's code and words."""
+
+    report: Report
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.code = report.refusals[0].code
+
+    def _text(self) -> Text:
+        first = self.report.refusals[0]
+        return Text(first.message, first.help)
+
+
+class UnknownRevision(Refusal):
+    """The target is in none of the script files."""
+
+    code = "unknown-revision"
+    target: str
+    reason: str = ""
+
+    def _text(self) -> Text:
+        return Text(
+            f"there is no revision {self.target!r} in the script directory"
+            + (f": {self.reason}" if self.reason else ""),
+            "alembic history lists them; a newer one may stand on a branch of the repository not checked out here",
+        )
+
+
+class AmbiguousRevision(Refusal):
+    """A partial id fits several revisions."""
+
+    code = "ambiguous-revision"
+    target: str
+    candidates: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.target!r} fits several revisions: {listed(self.candidates)}",
+            "give more characters of the one you mean",
+        )
+
+
+class SeveralTargets(Refusal):
+    """The symbol stands for several revisions where one was asked for."""
+
+    code = "several-heads"
+    target: str
+    heads: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.target!r} stands for several heads: {listed(self.heads)}",
+            "name one of them, or BRANCH@head, or heads for all of them",
+        )
+
+
+class AmbiguousRelative(Refusal):
+    """A relative target, and several revisions to count from or to reach."""
+
+    code = "ambiguous-relative"
+    target: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.target!r} can be counted in several ways: {self.reason}", "name the revision itself, or BRANCH@+N"
+        )
+
+
+class TargetBehindCurrent(Refusal):
+    """The target is an ancestor of a current head."""
+
+    code = "target-behind-current"
+    target: str
+    current: str
+    rerun: Sequence[str]
+
+    def _text(self) -> Text:
+        again = f"{self.rerun[0]} and {len(self.rerun) - 1} more" if len(self.rerun) > 1 else listed(self.rerun)
+        return Text(
+            f"{self.target} is behind the database's current revision {self.current}",
+            f"stamping backwards would make Alembic run {again} again. "
+            "To look at what is applied: alembic-rescue diagnose",
+        )
+
+
+class TargetBesideCurrent(Refusal):
+    """The target does not descend from any current head: it stands on another branch."""
+
+    code = "target-beside-current"
+    target: str
+    current: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.target} does not descend from the database's current revision {listed(self.current)}: "
+            "it is on another branch",
+            "a stamp only marks what follows the current revision; to begin another branch: alembic upgrade",
+        )
+
+
+class TargetAboveHead(Refusal):
+    """A relative target counts further than the scripts reach."""
+
+    code = "target-above-head"
+    target: str
+    heads: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.target!r} reaches above the last revision ({listed(self.heads)})",
+            "count fewer, or name the revision itself",
+        )
+
+
+class UnknownCurrent(Refusal):
+    """A row of the version table is in none of the script files."""
+
+    code = "unknown-current"
+    current: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the database stands at {self.current}, which is not in the script directory",
+            "check out the code that was deployed last (the revision's file is missing here), and run it from there",
+        )
+
+
+class OverlappingCurrent(Refusal):
+    """The version table holds a revision together with one of its ancestors."""
+
+    code = "overlapping-current"
+    ancestor: str
+    descendant: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the version table holds {self.descendant} and also {self.ancestor}, which {self.descendant} builds on",
+            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} is superfluous: "
+            "see with alembic-rescue diagnose, and remove the wrong row",
+        )
+
+
+class DuplicateRevision(Refusal):
+    """Two script files bear the same revision id."""
+
+    code = "duplicate-revision"
+    revision: str
+    files: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"several script files bear the revision id {self.revision}"
+            + (f": {listed(self.files)}" if self.files else ""),
+            "Alembic would use only one of them: give one a new id, or remove it",
+        )
+
+
+class RevisionCycle(Refusal):
+    """The script files follow one another in a circle."""
+
+    code = "revision-cycle"
+    revisions: Sequence[str]
+
+    def _text(self) -> Text:
+        shown = 10
+        named = (
+            [*self.revisions[:shown], f"{len(self.revisions) - shown} more"]
+            if len(self.revisions) > shown
+            else self.revisions
+        )
+        return Text(
+            f"the script files follow one another in a circle, among {listed(named)}",
+            "mend down_revision or depends_on in one of these files",
+        )
+
+
+class MissingRevision(Refusal):
+    """A script file follows a revision that is in none of the files."""
+
+    code = "missing-revision"
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the script directory has a gap: {self.reason}",
+            "a file is missing (not checked out, not merged, not in the image): bring it back",
+        )
+
+
+class RevisionTooLong(Refusal):
+    """The version column cannot hold the target's id."""
+
+    code = "revision-too-long"
+    revision: str
+    limit: int
+
+    def _text(self) -> Text:
+        return Text(
+            f"the id {self.revision} has {len(self.revision)} characters; the version column holds {self.limit}",
+            f"widen it first: ALTER TABLE ... ALTER COLUMN version_num TYPE VARCHAR({max(128, len(self.revision))})",
+        )
+
+
+class RevisionNotApplied(Refusal):
+    """Nothing of a revision that the stamp would skip is there."""
+
+    code = "revision-not-applied"
+    revision: str
+    missing: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.revision} is not applied: {some(self.missing)} not there as it leaves {them(self.missing)}",
+            "do not stamp it: what is missing would be lost for ever. Mend the migration and run alembic upgrade, "
+            f"which makes it. Only if it is not wanted at all: --accept-missing {self.revision}",
+        )
+
+
+class RevisionPartial(Refusal):
+    """A revision that the stamp would skip is only half there."""
+
+    code = "revision-partial"
+    revision: str
+    missing: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.revision} is half there: {some(self.missing)} not there as it leaves {them(self.missing)}",
+            "complete it first: the statements are in the plan, under the revision. "
+            f"Only if what is missing is not wanted at all: --accept-missing {self.revision}",
+        )
+
+
+class RevisionUnverifiable(Refusal):
+    """What a revision does that the stamp would skip cannot be checked."""
+
+    code = "revision-unverifiable"
+    revision: str
+    reasons: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.revision} cannot be proved: {some(self.reasons, verb=False)}",
+            f"look at the database; if you know that it is done there: --accept {self.revision} --reason TEXT",
+        )
+
+
+class AcceptedNotSkipped(Refusal):
+    """``--accept`` or ``--accept-missing`` names a revision that the stamp does not skip."""
+
+    code = "accepted-not-skipped"
+    named: str
+    skipped: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.named} is accepted, but the stamp does not skip it (it skips {listed(self.skipped)})",
+            "name only revisions that the plan refuses",
+        )
+
+
+class OtherDatabase(Refusal):
+    """The environment names another database than the one that env.py opens."""
+
+    code = "other-database"
+    variable: str
+    named: str
+    opened: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.variable} names {self.named}, but env.py opens {self.opened}",
+            f'choose: --url "${self.variable}" for the first, '
+            f"or `env -u {self.variable} alembic-rescue ...` for the second",
+        )

