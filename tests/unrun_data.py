@@ -87,8 +87,8 @@ def comprehension():
 
 def by_map():
     bind = op.get_bind()
-    list(
-        map(  # noqa: C417
+    list(  # noqa: C417
+        map(
             lambda row: bind.execute(text("DELETE FROM w WHERE id = :i"), {"i": row.id}),
             bind.execute(text("SELECT id FROM w")).all(),
         )

@@ -1,0 +1,108 @@
+"""On a database that its own chain made, at every position: nothing that ran is missing, nothing pending is there.
+
+The chains are in ``projects/histories``: guards, drops by query, reflection, sessions, renames, swaps, partitions,
+surgery on enums, views over views ... the bodies of ``upgrade()`` of r1, r2, ..., separated by ``# ---``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alembic_rescue import DatabaseReport
+from alembic_rescue.model import Action
+from tests.chains import MISSING, Chain, by_id, told, write
+from tests.conftest import PROJECTS, Database
+
+HISTORIES = sorted((PROJECTS / "histories").glob("*.py"))
+PRESENT = {"applied", "partial"}
+"""What may never be said of a revision that did not run."""
+QUICK = {"dynamic_drop", "guard_legacy", "rename_back", "swapped_check", "swap_tables", "table_copied"}
+
+
+def chain_of(history: Path, root: Path, database: Database) -> Chain:
+    return write(root, database.url, history.read_text().split("# ---\n"))
+
+
+def upgraded(chain: Chain, database: Database, step: int) -> int:
+    """Go on to that revision, and return the position at which the database then stands.
+
+    A migration that ends Alembic's own transaction takes the row back with it; the database stands where it says.
+    """
+    if step:
+        chain.upgrade(f"r{step}")
+    rows = database.versions()
+    return int(rows[0][1:]) if rows else 0
+
+
+def stand_at(database: Database, position: int) -> None:
+    """Let the version table say so, whatever is there."""
+    database.run("DELETE FROM alembic_version")
+    if position:
+        database.run(f"INSERT INTO alembic_version VALUES ('r{position}')")
+
+
+def false_verdicts(part: DatabaseReport, position: int) -> list[str]:
+    """What is said wrongly of a database at which r1 ... up to `position` ran."""
+    return [
+        told(revision)
+        for revision in part.revisions
+        if (
+            revision.verdict in MISSING if int(revision.revision[1:]) <= position else revision.verdict.value in PRESENT
+        )
+    ]
+
+
+def mislocated(part: DatabaseReport, position: int) -> list[str]:
+    """What ``--locate`` says wrongly: another revision is right only where nothing proves what lies between."""
+    assert part.located
+    at = max((int(revision[1:]) for revision in part.located.revisions), default=0)
+    between = range(min(at, position) + 1, max(at, position) + 1)
+    verdicts = [by_id(part)[f"r{n}"].verdict.value for n in between]
+    unproved = {"unverifiable", "empty"} if at < position else {"empty"}
+    return [f"located at r{at}, and it stands at r{position}: {verdicts}"] if set(verdicts) - unproved else []
+
+
+@pytest.mark.parametrize(
+    "history", [pytest.param(h, id=h.stem, marks=() if h.stem in QUICK else pytest.mark.slow) for h in HISTORIES]
+)
+def test_located_at_every_position(history: Path, tmp_path: Path, database: Database) -> None:
+    chain = chain_of(history, tmp_path / "project", database)
+    wrong = []
+    for step in range(len(chain.revisions) + 1):
+        position = upgraded(chain, database, step)
+        part = chain.locate()
+        wrong += [f"at r{position}: {said}" for said in false_verdicts(part, position) + mislocated(part, position)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.stem)
+def test_every_look_at_every_position(history: Path, tmp_path: Path, database: Database) -> None:
+    chain = chain_of(history, tmp_path / "project", database)
+    wrong: list[str] = []
+
+    def looked(look: str, part: DatabaseReport, position: int) -> None:
+        wrong.extend(f"{look} at r{position}: {said}" for said in false_verdicts(part, position))
+
+    for step in range(len(chain.revisions) + 1):
+        position = upgraded(chain, database, step)
+        part = chain.diagnose()
+        looked("diagnose", part, position)
+        # The next round really upgrades: what it gets through was not sure to fail.
+        wrong += [
+            f"at r{position} {cause.revision}:{cause.line} must fail: {cause.error}"
+            for cause in part.causes
+            if cause.aborts
+        ]
+        if part.recommendation.action is Action.STAMP:
+            wrong.append(f"at r{position} recommended: {part.recommendation}")
+        if not position:
+            continue
+        looked("--applied", chain.applied(), position)
+        for back in {0, position - 1}:
+            stand_at(database, back)
+            looked(f"set back to r{back}, diagnose", chain.diagnose(), position)
+        stand_at(database, position)
+    assert not wrong, "\n".join(wrong)
