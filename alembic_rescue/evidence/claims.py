@@ -1,0 +1,162 @@
+"""What one revision answers for at the position where the database stands, each held against the live one.  Pure.
+
+What a later revision took back, replaced or renamed is followed there: each fact is answered for by the revision that
+gave it its last value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from alembic_rescue.evidence.live import Live
+from alembic_rescue.evidence.model import Presence
+from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
+from alembic_rescue.evidence.positions import Positions, differing, is_circumstance
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One object that a revision answers for."""
+
+    object: CatalogObject
+    """By its name at the position in question."""
+    change: Change
+    expected: Facts | None
+    """At the position in question; None: it is not there."""
+    comes_or_goes: bool
+    """The revision makes it, takes it away, or gives it its name; else it only changes facts of it."""
+    facts: frozenset[str]
+    """The facts that the revision answers for."""
+    former: CatalogObject | None = None
+    """Its name before, where the revision gave it another one."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim held against the live database."""
+
+    claim: Claim
+    presence: Presence
+    actual: Facts | None = None
+    different: tuple[str, ...] = ()
+    """The facts that differ."""
+    unknown: tuple[str, ...] = ()
+    """Facts of which nobody can tell."""
+    reason: str | None = None
+    """Why it could not be read."""
+    vacuous: bool = False
+    """It holds as well if the revision has not run."""
+    proves: bool = False
+    """Something of it holds that would not hold had the revision not run."""
+
+    @property
+    def met(self) -> bool:
+        """What is expected holds."""
+        expected = Presence.ABSENT if self.claim.expected is None else Presence.PRESENT
+        return self.presence is expected
+
+
+@dataclass
+class Claims:
+    """All that a revision answers for, and who took the rest from it."""
+
+    kept: list[Claim] = field(default_factory=list)
+    cancelled_by: set[int] = field(default_factory=set)
+    """Positions of later revisions that take back or replace something of it."""
+
+
+def claims(positions: Positions, step: Observation, number: int, reference: int) -> Claims:
+    """What the revision at `number` answers for at the position `reference`, which is not before it."""
+    result = Claims()
+    for change in step.changes:
+        claim, taken_by = _claim(positions, change, number, reference)
+        if claim is not None:
+            result.kept.append(claim)
+        if taken_by is not None:
+            result.cancelled_by.add(taken_by)
+    return result
+
+
+def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Finding:
+    """Hold a claim against the live database.
+
+    Args:
+        rival: the object's facts at the best position at which the revision has not run.
+        proved: there is no such position.
+    """
+    reason = live.unread(claim.object)
+    if reason is not None:
+        return Finding(claim, Presence.UNVERIFIABLE, reason=reason)
+    actual = live.facts(claim.object)
+    rival_is_there = rival is not None
+    if claim.expected is None or actual is None:
+        met = claim.expected is None and actual is None
+        vacuous = met and not proved and not rival_is_there
+        return Finding(
+            claim,
+            Presence.ABSENT if actual is None else Presence.PRESENT,
+            actual,
+            vacuous=vacuous,
+            proves=met and not vacuous,
+        )
+    answers = {fact: live.same(claim.object, fact, claim.expected, actual) for fact in sorted(claim.facts)}
+    different = tuple(fact for fact, answer in answers.items() if answer is False)
+    unknown = tuple(fact for fact, answer in answers.items() if answer is None)
+    held = [fact for fact, answer in answers.items() if answer is True]
+    new = claim.comes_or_goes and not rival_is_there
+    telling = new or any(rival is None or live.same(claim.object, fact, rival, actual) is False for fact in held)
+    proves = (telling or (proved and (claim.comes_or_goes or bool(held)))) and "valid" not in different
+    if different:
+        return Finding(claim, Presence.DIFFERENT, actual, different, unknown, proves=proves)
+    if unknown:
+        return Finding(claim, Presence.UNVERIFIABLE, actual, unknown=unknown, proves=proves)
+    return Finding(claim, Presence.PRESENT, actual, vacuous=not proves, proves=proves)
+
+
+def _claim(positions: Positions, change: Change, number: int, reference: int) -> tuple[Claim | None, int | None]:
+    """The claim, if anything of it is left, and the later revision that took something of it."""
+    current = change.object
+    former = positions.renamed_from(current, number)
+    before = change.before
+    if before is None and former is not None:
+        before = positions.at(former, number - 1)
+    comes_or_goes = (change.before is None) != (change.after is None)
+    if former is not None:
+        comes_or_goes = not (positions.goes_along(current, number) and positions.is_made_before(former, number))
+    if change.after is None:
+        facts = frozenset[str]()
+    elif before is None:
+        facts = frozenset(fact for fact in change.after if not is_circumstance(fact))
+    else:
+        facts = differing(before, change.after)
+    taken_by = None
+    event = positions.next(current, number, reference)
+    while event is not None:
+        taken_by, later = event
+        renamed = positions.renamed_to(current, taken_by) if change.after is not None else None
+        if renamed is not None:
+            facts -= differing(later.before or {}, positions.at(renamed, taken_by) or {})
+            current = renamed
+        elif later.before is None or later.after is None:
+            return None, taken_by
+        else:
+            facts -= differing(later.before, later.after)
+        event = positions.next(current, taken_by, reference)
+    if not (comes_or_goes or facts):
+        return None, taken_by
+    expected = None if change.after is None else positions.at(current, reference)
+    return Claim(current, change, expected, comes_or_goes, facts, former), None
+
+
+def labelled(findings: list[Finding]) -> Iterator[Finding]:
+    """Those of enums left out that say no more than the findings of their labels."""
+    by_parent: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.claim.object.kind == "enum label":
+            by_parent.setdefault(finding.claim.object.parent, []).append(finding)
+    for finding in findings:
+        told = by_parent.get(finding.claim.object.name, ())
+        only_labels = not finding.claim.comes_or_goes and finding.claim.facts == {"labels"}
+        if not (told and only_labels and finding.met == all(label.met for label in told)):
+            yield finding

@@ -1,0 +1,173 @@
+"""What a revision did on the scratch database, held against the live one: a verdict for each.  Pure.
+
+A database may stand anywhere in a range, and later revisions rename, replace and drop what earlier ones made.  So every
+position of the chain is held against the live catalog, and the one that explains it best is where it stands.  What lies
+within is judged by what the chain says of that position, each later revision by what it would leave.  What holds as
+well at an equally good position before the revision proves nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+
+from alembic_rescue.evidence import missing, unseen
+from alembic_rescue.evidence.claims import Finding, claims, find
+from alembic_rescue.evidence.folding import folded
+from alembic_rescue.evidence.live import Live, Settled, Text, has_another_name
+from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.names import spoken
+from alembic_rescue.evidence.observation import CatalogObject, Observation, Reading, StatementKind, Unobserved
+from alembic_rescue.evidence.positions import Positions, Step
+from alembic_rescue.evidence.wording import detail
+
+_OUTLIVES = frozenset(["type", "enum label", "schema", "extension", "function", "procedure", "sequence", "role"])
+"""Kinds that commonly stay behind when their tables go, or are there from elsewhere: alone they prove no run."""
+_HARMLESS = frozenset([StatementKind.QUERY, StatementKind.SESSION])
+_UNASKED: Settled = {}
+
+mentioned = unseen.mentioned
+
+
+def objects(steps: Sequence[Step]) -> frozenset[CatalogObject]:
+    """What must be read of the live database: all that the range touches, and the tables of its constraints."""
+    touched = set(Positions(steps).objects)
+    return frozenset(
+        touched | {CatalogObject("table", o.parent) for o in touched if o.parent and has_another_name(o.kind)}
+    )
+
+
+def differing_texts(
+    steps: Sequence[Step], live: Reading, untouched: Collection[CatalogObject] = ()
+) -> tuple[Text, ...]:
+    """Expressions that the live database spells as no position does: each beside each position's.
+
+    To be asked of :meth:`~alembic_rescue.dialects.base.CatalogReader.settle` before :func:`judge`; an object and a fact
+    may occur several times, once for each text that the chain gave it.  One that is not asked about is different.
+    """
+    return tuple(Live(Positions(steps), live, _UNASKED, untouched).differing_texts())
+
+
+def judge(
+    steps: Sequence[Step],
+    live: Reading,
+    settled: Settled = _UNASKED,
+    untouched: Collection[CatalogObject] = (),
+) -> tuple[RevisionEvidence, ...]:
+    """The verdict for each revision of a range, in its order.
+
+    Args:
+        live: what the live database holds under the names of :func:`objects` and :func:`mentioned`.
+        settled: the server's answers to :func:`differing_texts`.
+        untouched: what the scratch database holds besides under the same names, and no revision of the range touches.
+            Where it is not given, an object of that kind may be taken for a touched one under another name.
+    """
+    positions = Positions(steps)
+    seen = Live(positions, live, settled, untouched)
+    best = seen.best()
+    judged = []
+    for number, step in enumerate(steps, start=1):
+        if isinstance(step, Unobserved):
+            told = (unseen.unobserved(step),)
+            judged.append(RevisionEvidence(step.revision, Verdict.UNVERIFIABLE, told))
+        else:
+            judged.append(_judge_one(step, number, _Bench(steps, positions, seen, best, untouched)))
+    return tuple(judged)
+
+
+class _Bench:
+    """What every revision is judged with."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        positions: Positions,
+        live: Live,
+        best: Sequence[int],
+        untouched: Collection[CatalogObject],
+    ) -> None:
+        self.steps = steps
+        self.positions = positions
+        self.live = live
+        self.best = best
+        self.untouched = untouched
+
+    def reference(self, number: int) -> int:
+        """The position by which a revision is judged: where the database stands, or right after the revision."""
+        return max(self.best[-1], number)
+
+    def rival(self, number: int) -> int | None:
+        """The furthest of the best positions at which the revision has not run; None where it must have."""
+        before = bisect_left(self.best, number)
+        return self.best[before - 1] if before else None
+
+
+def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidence:
+    reference, rival = bench.reference(number), bench.rival(number)
+    mine = claims(bench.positions, step, number, reference)
+    findings = [
+        find(
+            claim,
+            bench.live,
+            None if rival is None else bench.positions.at(claim.object, rival),
+            proved=rival is None,
+        )
+        for claim in mine.kept
+    ]
+    cancelled_by = tuple(bench.steps[position - 1].revision for position in sorted(mine.cancelled_by))
+    catalog = list(_objects(step, findings, bench, reference))
+    beside = [
+        *unseen.refused(step),
+        *unseen.data(step, bench.positions, number, bench.live, reference),
+        *(
+            unseen.skipped(step, bench.positions, reference, bench.live, bench.untouched)
+            if step.changes
+            else unseen.statements(step)
+        ),
+    ]
+    verdict = _verdict(step, findings, beside, proved=rival is None)
+    if verdict is Verdict.UNVERIFIABLE and not any(o.presence is Presence.UNVERIFIABLE for o in (*catalog, *beside)):
+        beside.append(unseen.ambiguous(step, cancelled_by))
+    return RevisionEvidence(step.revision, verdict, (*catalog, *beside), cancelled_by)
+
+
+def _verdict(
+    step: Observation, findings: Sequence[Finding], beside: Sequence[ObjectEvidence], *, proved: bool
+) -> Verdict:
+    if step.failure is not None:
+        return Verdict.UNVERIFIABLE
+    if not step.changes and not beside and all(statement.kind in _HARMLESS for statement in step.statements):
+        return Verdict.EMPTY
+    missing_kinds = {f.claim.object.kind for f in findings if not f.met and f.presence is not Presence.UNVERIFIABLE}
+    proving_kinds = {f.claim.object.kind for f in findings if f.proves}
+    if missing_kinds:
+        left_over = proving_kinds <= _OUTLIVES and bool(missing_kinds - _OUTLIVES)
+        return Verdict.PARTIAL if proving_kinds and not left_over else Verdict.NOT_APPLIED
+    if any(f.presence is Presence.UNVERIFIABLE for f in findings):
+        return Verdict.UNVERIFIABLE
+    if any(o.presence is Presence.UNVERIFIABLE for o in beside) or not step.changes:
+        return Verdict.UNVERIFIABLE
+    return Verdict.APPLIED if proving_kinds or proved else Verdict.UNVERIFIABLE
+
+
+def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, reference: int) -> Iterator[ObjectEvidence]:
+    offered: set[str] = set()
+    for finding in folded(findings):
+        claim = finding.claim
+        found = claim.object
+        statement = None if claim.change.statement is None else step.statements[claim.change.statement]
+        sql = None if finding.met else missing.sql_for(finding, step, bench.positions, bench.live, reference)
+        if sql in offered:
+            sql = None
+        offered.update([sql] if sql else ())
+        yield ObjectEvidence(
+            kind=spoken(found, claim.expected or claim.change.before),
+            name=found.name,
+            expected="absent" if claim.expected is None else "present",
+            presence=finding.presence,
+            detail=detail(finding, bench.live),
+            path=statement.path if statement else step.path,
+            line=statement.line if statement else step.line,
+            sql=sql,
+            vacuous=finding.vacuous,
+        )

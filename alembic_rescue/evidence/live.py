@@ -1,0 +1,196 @@
+"""The live database, held against the positions of a chain.  Pure.
+
+What it holds under a name that somebody else gave is found here: a constraint that is the same under another name, and
+an object that has the new name of a rename while the old one is still there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple, Optional
+
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading
+from alembic_rescue.evidence.positions import Positions, is_circumstance
+
+Answer = Optional[bool]
+"""Whether two things are the same; None where nobody can tell."""
+
+TEXTS = frozenset(["definition", "default", "generated", "expression", "using", "with check", "bound", "partition key"])
+"""Facts that are expressions, which the server may spell otherwise after a dump and restore or in another version."""
+
+
+class Text(NamedTuple):
+    """A fact that is spelled otherwise on the live database than at any position of the chain, and at one of them."""
+
+    object: CatalogObject
+    fact: str
+    scratch: str
+    live: str
+
+
+Settled = Mapping[Text, Answer]
+"""What the server says of two texts once both are loaded: whether they are the same; None where one cannot be."""
+
+
+class Live:
+    """What a reading holds of the objects of a range, as the range knows them."""
+
+    def __init__(
+        self,
+        positions: Positions,
+        reading: Reading,
+        settled: Settled,
+        untouched: Collection[CatalogObject] = (),
+    ) -> None:
+        self._positions = positions
+        self._settled = settled
+        self._unread = {unread.object: unread.reason for unread in reading.unread}
+        self._unread_names = {unread.object.name: unread.reason for unread in reading.unread}
+        self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
+        self.impostors = dict(_impostors(positions, reading.catalog))
+        """Objects under the new name of a rename whose old one is still there, with the old one."""
+        taken = {new.name for new in self.impostors}
+        self._catalog = {
+            o: facts for o, facts in reading.catalog.items() if o not in self.impostors and o.parent not in taken
+        }
+        self.known_as = dict(_aliases(positions, self._catalog, untouched))
+        """Constraints and indexes that are there under another name, with that name."""
+        self._catalog.update({o: self._catalog[other] for o, other in self.known_as.items()})
+        self._names = {o.name for o in self._catalog}
+        self._labels = _labels(positions)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What counts as there."""
+        return self._catalog
+
+    def facts(self, catalog_object: CatalogObject) -> Facts | None:
+        """What the live database says of it; None where it is not there."""
+        return self._catalog.get(catalog_object)
+
+    def unread(self, catalog_object: CatalogObject) -> str | None:
+        """Why it could not be read, by itself or with what it belongs to; None where it was."""
+        if (reason := self._unread.get(catalog_object)) is not None:
+            return reason
+        name, seen = catalog_object.parent, set[str]()
+        while name and name not in seen:
+            if name in self._unread_names:
+                return self._unread_names[name]
+            seen.add(name)
+            name = self._parents.get(name, "")
+        return None
+
+    def has(self, name: str) -> bool:
+        """Whether anything of that full name is there."""
+        return name in self._names
+
+    def same(self, catalog_object: CatalogObject, fact: str, expected: Facts, actual: Facts) -> Answer:
+        """Whether a fact of an object that is there is as a position has it."""
+        one, other = expected.get(fact), actual.get(fact)
+        if one == other:
+            return True
+        if one is None or other is None:
+            return False
+        if fact == "labels":
+            known = self._labels.get(catalog_object, frozenset())
+            return labels(one) == [label for label in labels(other) if label in known]
+        return self._settled.get(Text(catalog_object, fact, one, other), False)
+
+    def more_labels(self, catalog_object: CatalogObject) -> list[str]:
+        """Labels of an enum that no position knows."""
+        known = self._labels.get(catalog_object, frozenset())
+        return [label for label in labels((self.facts(catalog_object) or {}).get("labels", "")) if label not in known]
+
+    def best(self) -> list[int]:
+        """The positions that explain the live database best, all equally well, in order."""
+        steps = [0] * (self._positions.last + 2)
+        for catalog_object in self._positions.objects:
+            if self.unread(catalog_object) is not None:
+                continue
+            for start, end, state in self._positions.spans(catalog_object):
+                cost = self._unexplained(catalog_object, state)
+                steps[start] += cost
+                steps[end + 1] -= cost
+        costs, sum_ = [], 0
+        for step in steps[:-1]:
+            sum_ += step
+            costs.append(sum_)
+        least = min(costs)
+        return [position for position, cost in enumerate(costs) if cost == least]
+
+    def differing_texts(self) -> Iterator[Text]:
+        """Texts that no position has."""
+        for catalog_object in self._positions.objects:
+            actual = self.facts(catalog_object)
+            states = [state for *_, state in self._positions.spans(catalog_object) if state is not None]
+            for fact in sorted(TEXTS & (actual or {}).keys()):
+                live = (actual or {})[fact]
+                scratch = dict.fromkeys(state[fact] for state in states if fact in state)
+                if self._positions.counts(catalog_object, fact) and live not in scratch:
+                    yield from (Text(catalog_object, fact, text, live) for text in scratch)
+
+    def _unexplained(self, catalog_object: CatalogObject, state: Facts | None) -> int:
+        """How many facts are other than in a state.  What is missing along with what it belongs to counts there."""
+        actual = self.facts(catalog_object)
+        if state is None or actual is None:
+            if state is actual:
+                return 0
+            along = actual is None and catalog_object.parent in self._positions.names
+            return 0 if along and not self.has(catalog_object.parent) else 1
+        return sum(
+            self.same(catalog_object, fact, state, actual) is False
+            for fact in {*state, *actual}
+            if self._positions.counts(catalog_object, fact)
+        )
+
+
+def labels(text: str) -> list[str]:
+    """The labels of an enum, from the text of the fact."""
+    return [found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", text)]
+
+
+def substance(facts: Facts) -> dict[str, str]:
+    """The facts of an object but for those that came by circumstance."""
+    return {fact: value for fact, value in facts.items() if not is_circumstance(fact)}
+
+
+def has_another_name(kind: str) -> bool:
+    """Whether objects of that kind are the same if they say the same of the same table, whatever they are called."""
+    return kind == "index" or kind.endswith("constraint")
+
+
+def _labels(positions: Positions) -> dict[CatalogObject, frozenset[str]]:
+    return {
+        o: frozenset(label for *_, state in positions.spans(o) for label in labels((state or {}).get("labels", "")))
+        for o in positions.objects
+    }
+
+
+def _impostors(positions: Positions, catalog: Catalog) -> Iterator[tuple[CatalogObject, CatalogObject]]:
+    for old, new in positions.renames:
+        if old in catalog and new in catalog:
+            bounds = {start for o in (old, new) for start, _, _ in positions.spans(o)}
+            if not any(positions.at(old, p) is not None and positions.at(new, p) is not None for p in bounds):
+                yield new, old
+
+
+def _aliases(
+    positions: Positions, catalog: Catalog, untouched: Collection[CatalogObject]
+) -> Iterator[tuple[CatalogObject, CatalogObject]]:
+    unknown: dict[tuple[str, str], list[CatalogObject]] = {}
+    elsewhere = set(untouched)
+    for other in catalog:
+        if has_another_name(other.kind) and other not in positions.objects and other not in elsewhere:
+            unknown.setdefault((other.kind, other.parent), []).append(other)
+    for known in positions.objects:
+        candidates = unknown.get((known.kind, known.parent))
+        if not candidates or known in catalog:
+            continue
+        states = [substance(state) for *_, state in positions.spans(known) if state is not None]
+        for state in reversed(states):
+            same = next((other for other in sorted(candidates) if substance(catalog[other]) == state), None)
+            if same is not None:
+                candidates.remove(same)
+                yield known, same
+                break

@@ -1,0 +1,249 @@
+"""The SQL that makes so what a revision would have left, from the catalog's own words.  Pure.
+
+Nothing is offered that takes away or turns back what a later revision, the application or a person made: an object is
+dropped or replaced only where the revision does so itself, and where what is there is exactly what stood before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from alembic_rescue.evidence.claims import Claim, Finding
+from alembic_rescue.evidence.live import Live, labels
+from alembic_rescue.evidence.model import Presence
+from alembic_rescue.evidence.names import bare
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Observation, StatementKind
+from alembic_rescue.evidence.positions import Positions
+
+_FALSE = frozenset(["", "f", "false", "no", "0", "none"])
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "always": "ALWAYS", "by default": "BY DEFAULT"}
+_PERSISTENCE = {"u": "UNLOGGED ", "unlogged": "UNLOGGED "}
+_WHOLE = frozenset(["function", "procedure", "aggregate", "trigger", "rule", "policy", "statistics object"])
+"""Kinds whose definition is the whole statement that makes them."""
+
+
+def sql_for(finding: Finding, step: Observation, positions: Positions, live: Live, reference: int) -> str | None:
+    """What to run for a claim that does not hold; None where nothing can be offered.
+
+    Args:
+        reference: the position by which the revision is judged.
+    """
+    claim = finding.claim
+    found = claim.object
+    if finding.presence is Presence.UNVERIFIABLE or found in live.known_as or found in live.impostors:
+        return None
+    own = _own_statements(claim, step, live)
+    if own is not None:
+        return own
+    if claim.expected is None or found.kind in _WHOLE:
+        return _whole(finding) if claim.expected is not None else None
+    if finding.presence is Presence.DIFFERENT:
+        return _joined(_changes(claim, finding.actual or {}, finding.different))
+    if not claim.comes_or_goes:
+        return _joined(_changes(claim, claim.change.before or {}, sorted(claim.facts)))
+    if claim.former is not None:
+        return None
+    if found == claim.change.object:  # what later revisions did to it, they answer for
+        return _joined(_creation(claim, {c.object: c.after for c in step.changes if c.after is not None}))
+    return _joined(_creation(claim, positions.catalog(reference)))
+
+
+def quoted(name: str) -> str:
+    """An identifier, quoted unless it is plain."""
+    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+
+
+def _own_statements(claim: Claim, step: Observation, live: Live) -> str | None:
+    """The revision's own statements, where the live database is, in all that they change, as it was before them."""
+    mine = [c for c in step.changes if c.object == claim.change.object or _comes_along(c, claim)]
+    numbers = {c.statement for c in mine}
+    if None in numbers or claim.object != claim.change.object:
+        return None
+    by_them = [c for c in step.changes if c.statement in numbers]
+    sent = [step.statements[number] for number in sorted(n for n in numbers if n is not None)]
+    if any(s.kind is not StatementKind.CATALOG or s.error is not None for s in sent):
+        return None
+    if not all(_is_as_before(c, live) for c in by_them):
+        return None
+    return ";\n".join(statement.sql.strip().rstrip(";") for statement in sent)
+
+
+def _comes_along(change: Change, claim: Claim) -> bool:
+    return change.object.parent == claim.change.object.name and claim.change.before is None and change.before is None
+
+
+def _is_as_before(change: Change, live: Live) -> bool:
+    actual = live.facts(change.object)
+    if change.before is None or actual is None:
+        return change.before is None and actual is None and change.object not in live.impostors
+    changed = {*change.before, *(change.after or {})} if change.after is not None else set(change.before)
+    counted = {f for f in changed if change.after is None or change.before.get(f) != change.after.get(f)}
+    return all(live.same(change.object, fact, change.before, actual) for fact in counted)
+
+
+def _whole(finding: Finding) -> str | None:
+    """The definition of what is not there.  What is there and differs, somebody made: it is not replaced."""
+    definition = (finding.claim.expected or {}).get("definition", "")
+    return definition if finding.presence is Presence.ABSENT and _is_statement(definition) else None
+
+
+def _is_statement(definition: str) -> bool:
+    return definition.upper().startswith("CREATE ")
+
+
+# --- what is there, and differs -----------------------------------------------------------------------------------
+
+
+def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[str | None]:
+    found, expected = claim.object, claim.change.after or {}
+    for fact in different:
+        if found.kind == "table column":
+            yield _column_change(found, fact, expected)
+        elif fact == "labels":
+            yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
+        elif fact == "valid" and found.kind == "index":
+            yield f"REINDEX INDEX {found.name}"
+        elif fact == "valid" and found.kind == "table constraint":
+            yield f"ALTER TABLE {found.parent} VALIDATE CONSTRAINT {quoted(bare(found))}"
+        else:
+            yield None
+
+
+def _column_change(found: CatalogObject, fact: str, expected: Facts) -> str | None:
+    name, value = quoted(bare(found)), expected.get(fact)
+    alter = f"ALTER TABLE {found.parent} ALTER COLUMN {name}"
+    if fact in {"type", "collation"} and "type" in expected:
+        collation = f" COLLATE {expected['collation']}" if "collation" in expected else ""
+        return f"{alter} TYPE {expected['type']}{collation} USING {name}::{expected['type']}"
+    if fact == "not null":
+        return f"{alter} {'SET' if _holds(value) else 'DROP'} NOT NULL"
+    if fact == "default" and "generated" not in expected:
+        return f"{alter} SET DEFAULT {value}" if value is not None else f"{alter} DROP DEFAULT"
+    return None
+
+
+def _labels(found: CatalogObject, expected: list[str], actual: list[str]) -> Iterator[str | None]:
+    before: str | None = None
+    for label in expected:
+        if label not in actual:
+            place = f" AFTER {_literal(before)}" if before is not None else ""
+            yield f"ALTER TYPE {found.name} ADD VALUE {_literal(label)}{place}"
+        before = label
+
+
+# --- what is not there --------------------------------------------------------------------------------------------
+
+
+def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
+    found = claim.object
+    facts = catalog.get(found, claim.expected or {})
+    if found.kind == "table":
+        yield from _table(found, facts, catalog)
+    elif found.kind == "table column":
+        yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts))
+    elif found.kind == "index":
+        yield _index(found, facts)
+    else:
+        yield _one_statement(found, facts)
+
+
+def _one_statement(found: CatalogObject, facts: Facts) -> str | None:
+    definition = facts.get("definition", "").rstrip().rstrip(";") or None
+    if found.kind == "table constraint":
+        return _with(f"ALTER TABLE {found.parent} ADD CONSTRAINT {quoted(bare(found))} ", definition)
+    if found.kind == "type" and "labels" in facts:
+        return f"CREATE TYPE {found.name} AS ENUM ({', '.join(map(_literal, labels(facts['labels'])))})"
+    if found.kind == "enum label":
+        return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}"
+    if found.kind in {"view", "materialized view"}:
+        return _with(f"CREATE {found.kind.upper()} {found.name} AS\n", definition)
+    if found.kind == "sequence":
+        return _sequence(found, facts)
+    if found.kind in {"schema", "extension"}:
+        return f"CREATE {found.kind.upper()} {found.name}"
+    return definition if _is_statement(definition or "") else None
+
+
+def _sequence(found: CatalogObject, facts: Facts) -> str:
+    return f"CREATE SEQUENCE {found.name}" + (f" AS {facts['type']}" if "type" in facts else "")
+
+
+def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> Iterator[str | None]:
+    """Its sequences, itself, then its constraints and the indexes that no constraint brings along."""
+    own = {o: f for o, f in catalog.items() if o.parent == found.name}
+    columns = [_column(o, f) for o, f in own.items() if o.kind == "table column"]
+    bound = {"partition key", "bound", "inherits", "of type"} & facts.keys()
+    if bound or not all(columns):
+        yield None
+        return
+    sequences = [o for o in own if o.kind == "sequence" and _is_used(o, own)]
+    for sequence in sequences:
+        yield _sequence(sequence, own[sequence])
+    elements = ",\n    ".join(column for column in columns if column)
+    yield f"CREATE {_PERSISTENCE.get(facts.get('persistence', ''), '')}TABLE {found.name} (\n    {elements}\n)"
+    constraints = {bare(o): f for o, f in own.items() if o.kind == "table constraint" and _is_told(f)}
+    for name, constraint in sorted(constraints.items(), key=lambda item: _order(item[1].get("definition", ""))):
+        yield _with(f"ALTER TABLE {found.name} ADD CONSTRAINT {quoted(name)} ", constraint.get("definition"))
+    for index, told in own.items():
+        if index.kind == "index" and bare(index) not in constraints:
+            yield _index(index, told)
+
+
+def _column(found: CatalogObject, facts: Facts) -> str | None:
+    if "type" not in facts:
+        return None
+    text = f"{quoted(bare(found))} {facts['type']}"
+    if "collation" in facts:
+        text += f" COLLATE {facts['collation']}"
+    if "generated" in facts:
+        expression = facts.get("default") or facts["generated"]
+        text += f" GENERATED ALWAYS AS ({expression}) STORED"
+    elif "identity" in facts:
+        how = _IDENTITY.get(facts["identity"].lower())
+        if how is None:
+            return None
+        text += f" GENERATED {how} AS IDENTITY"
+    elif "default" in facts:
+        text += f" DEFAULT {facts['default']}"
+    return text + (" NOT NULL" if _holds(facts.get("not null")) else "")
+
+
+def _index(found: CatalogObject, facts: Facts) -> str | None:
+    """Its definition stands without its own name: ``CREATE INDEX * ON ...``."""
+    definition = facts.get("definition", "")
+    return definition.replace(" * ", f" {quoted(bare(found))} ", 1) if _is_statement(definition) else None
+
+
+def _is_used(sequence: CatalogObject, own: Mapping[CatalogObject, Facts]) -> bool:
+    return any("nextval(" in facts.get("default", "") and bare(sequence) in facts["default"] for facts in own.values())
+
+
+def _is_told(constraint: Facts) -> bool:
+    """From PostgreSQL 18 on NOT NULL is a constraint, too; the column says it already."""
+    return not constraint.get("definition", "").startswith("NOT NULL")
+
+
+def _order(definition: str) -> int:
+    """Keys before what refers to them."""
+    return 0 if definition.startswith(("PRIMARY", "UNIQUE")) else 2 if definition.startswith("FOREIGN") else 1
+
+
+def _holds(value: str | None) -> bool:
+    return (value or "").lower() not in _FALSE
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _with(beginning: str, rest: str | None) -> str | None:
+    return None if rest is None else beginning + rest
+
+
+def _joined(statements: Iterable[str | None]) -> str | None:
+    """All of them; None where one of them cannot be offered."""
+    told = list(statements)
+    complete = [statement for statement in told if statement is not None]
+    return ";\n".join(complete) if complete and len(complete) == len(told) else None

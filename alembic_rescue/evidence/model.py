@@ -1,0 +1,97 @@
+"""What the evidence says of a range of revisions: frozen values, the same for the text, the JSON and the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(str, Enum):
+    """Whether what a revision does is there.  Only APPLIED means that it was proved."""
+
+    APPLIED = "applied"
+    PARTIAL = "partial"
+    NOT_APPLIED = "not-applied"
+    UNVERIFIABLE = "unverifiable"
+    EMPTY = "empty"
+
+
+class Presence(str, Enum):
+    """Whether what is expected of an object holds."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    DIFFERENT = "different"
+    UNVERIFIABLE = "unverifiable"
+
+
+@dataclass(frozen=True)
+class ObjectEvidence:
+    """One object in the light of the catalog; or a statement, which no catalog answers for."""
+
+    kind: str
+    name: str
+    expected: str
+    """``present`` or ``absent``."""
+    presence: Presence
+    detail: str | None
+    path: str
+    line: int | None
+    sql: str | None
+    """What would make it so; None where it is so, where another object's statement brings it along, or where nothing
+    can be offered."""
+    vacuous: bool = False
+    """It holds, but would hold too if the revision had never run."""
+
+    @property
+    def met(self) -> bool:
+        """What is expected holds."""
+        return self.presence.value == self.expected
+
+
+@dataclass(frozen=True)
+class RevisionEvidence:
+    """One revision in the light of the catalog."""
+
+    revision: str
+    verdict: Verdict
+    objects: tuple[ObjectEvidence, ...]
+    cancelled_by: tuple[str, ...] = ()
+    """Later revisions of the range that take back or replace effects of this one."""
+
+    @property
+    def missing(self) -> tuple[ObjectEvidence, ...]:
+        """What does not hold."""
+        return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A statement of a pending revision that fails on the database as it stands."""
+
+    revision: str
+    path: str
+    line: int
+    statement: str
+    """Its first words."""
+    error: str
+    """Why it fails: what exists already, or does not exist."""
+    swallowed: bool
+    """Inside a ``try``/``except`` that hides the failure, without a SAVEPOINT."""
+    handler_line: int | None
+    """Of the ``except``."""
+    mend: str
+    aborts: bool = True
+    """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The evidence for a range of revisions on one database, and what follows from it."""
+
+    revisions: tuple[RevisionEvidence, ...]
+    proved: str | None
+    """The furthest revision up to which everything is proved; None where nothing is."""
+    causes: tuple[Cause, ...] = ()
+    transactional: bool = True
+    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""

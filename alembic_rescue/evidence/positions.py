@@ -1,0 +1,139 @@
+"""The states that the objects of a range of revisions go through, from before the first to after the last.  Pure.
+
+Position 0 is before the first revision of the range, position n after its n-th.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Union
+
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Observation, Unobserved
+
+Step = Union[Observation, Unobserved]
+
+_CIRCUMSTANCES = frozenset(
+    [
+        "cache",
+        "clustered",
+        "comment",
+        "compression",
+        "options",
+        "owner",
+        "position",
+        "replica identity",
+        "statistics target",
+        "storage",
+        "tablespace",
+    ]
+)
+_CIRCUMSTANCE_PREFIXES = ("privileges of ", "options.")
+
+
+def is_circumstance(fact: str) -> bool:
+    """An object gets it by where and by whom it is made; a revision that makes the object did not ask for it."""
+    return fact in _CIRCUMSTANCES or fact.startswith(_CIRCUMSTANCE_PREFIXES)
+
+
+def differing(one: Facts, other: Facts) -> frozenset[str]:
+    """The facts whose texts are not the same in both."""
+    return frozenset(fact for fact in {*one, *other} if one.get(fact) != other.get(fact))
+
+
+class Positions:
+    """Every object that the range touches, as the scratch database had it at each position."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.last = len(steps)
+        self._changes: dict[CatalogObject, list[tuple[int, Change]]] = {}
+        self._renamed: list[dict[CatalogObject, CatalogObject]] = [{}]
+        self._former: list[dict[CatalogObject, CatalogObject]] = [{}]
+        self._new_names: list[set[str]] = [set()]
+        self._altered: dict[CatalogObject, set[str]] = {}
+        self._comes_and_goes: set[CatalogObject] = set()
+        self.names: set[str] = set()
+        for position, step in enumerate(steps, start=1):
+            self._renamed.append(dict(step.renames) if isinstance(step, Observation) else {})
+            self._former.append({new: old for old, new in self._renamed[-1].items()})
+            self._new_names.append({new.name for new in self._former[-1]})
+            for change in step.changes if isinstance(step, Observation) else ():
+                self._changes.setdefault(change.object, []).append((position, change))
+                self.names.add(change.object.name)
+                if change.before is None or change.after is None:
+                    self._comes_and_goes.add(change.object)
+                else:
+                    altered = self._altered.setdefault(change.object, set())
+                    altered |= differing(change.before, change.after)
+
+    @property
+    def objects(self) -> Collection[CatalogObject]:
+        """All that are touched, those first that are touched first."""
+        return self._changes.keys()
+
+    @property
+    def renames(self) -> Iterator[tuple[CatalogObject, CatalogObject]]:
+        """All old and new names, in order."""
+        for renamed in self._renamed:
+            yield from renamed.items()
+
+    def spans(self, catalog_object: CatalogObject) -> Iterator[tuple[int, int, Facts | None]]:
+        """First and last position of each state of an object, in order."""
+        changes = self._changes[catalog_object]
+        start, state = 0, changes[0][1].before
+        for position, change in changes:
+            if position > start:
+                yield start, position - 1, state
+            start, state = position, change.after
+        yield start, self.last, state
+
+    def at(self, catalog_object: CatalogObject, position: int) -> Facts | None:
+        """Its facts at a position; None where it is not there, or no revision touches it."""
+        if catalog_object not in self._changes:
+            return None
+        return next(state for start, end, state in self.spans(catalog_object) if start <= position <= end)
+
+    def catalog(self, position: int) -> Catalog:
+        """All objects that the range touches and that are there at a position."""
+        states = ((o, self.at(o, position)) for o in self._changes)
+        return {o: state for o, state in states if state is not None}
+
+    def next(self, catalog_object: CatalogObject, position: int, until: int) -> tuple[int, Change] | None:
+        """The first revision after a position, and not after another, that touches it, and what it does."""
+        return next((c for c in self._changes.get(catalog_object, ()) if position < c[0] <= until), None)
+
+    def renamed_to(self, catalog_object: CatalogObject, position: int) -> CatalogObject | None:
+        """Its name after that revision, where the revision gives it another one."""
+        return self._renamed[position].get(catalog_object)
+
+    def renamed_from(self, catalog_object: CatalogObject, position: int) -> CatalogObject | None:
+        """Its name before that revision, where the revision gives it this one."""
+        return self._former[position].get(catalog_object)
+
+    def is_dropped(self, catalog_object: CatalogObject, first: int, last: int) -> bool:
+        """Whether one of the revisions from the `first` to the `last` takes it away, rather than rename it."""
+        return any(
+            first <= position <= last and change.after is None and not self.renamed_to(catalog_object, position)
+            for position, change in self._changes.get(catalog_object, ())
+        )
+
+    def goes_along(self, catalog_object: CatalogObject, position: int) -> bool:
+        """Whether it has another name only because that revision renames what it belongs to."""
+        return catalog_object.parent in self._new_names[position]
+
+    def is_made_before(self, catalog_object: CatalogObject, position: int) -> bool:
+        """Whether an earlier revision of the range makes it, under this name or a former one."""
+        while True:
+            earlier = [(p, c) for p, c in self._changes.get(catalog_object, ()) if p < position and c.before is None]
+            if not earlier:
+                return False
+            position = earlier[-1][0]
+            former = self.renamed_from(catalog_object, position)
+            if former is None:
+                return True
+            catalog_object = former
+
+    def counts(self, catalog_object: CatalogObject, fact: str) -> bool:
+        """Whether a fact tells positions apart: a revision changes it, or makes the object with it on purpose."""
+        if fact in self._altered.get(catalog_object, ()):
+            return True
+        return catalog_object in self._comes_and_goes and not is_circumstance(fact)

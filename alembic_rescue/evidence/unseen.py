@@ -1,0 +1,184 @@
+"""What no catalog answers for: rows that were changed, lines that did not run, what was refused.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from alembic_rescue.evidence.live import Live
+from alembic_rescue.evidence.model import ObjectEvidence, Presence
+from alembic_rescue.evidence.names import bare, parts
+from alembic_rescue.evidence.observation import (
+    CatalogObject,
+    LeftOut,
+    Observation,
+    Statement,
+    StatementKind,
+    Unobserved,
+)
+from alembic_rescue.evidence.positions import Positions, Step
+
+_SHOWN = 60
+"""Characters of a statement that stand for it."""
+_NAME = r'(?:"(?:[^"]|"")*"|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")*"|[\w$]+))*'
+_TARGET = re.compile(
+    rf"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|MERGE\s+INTO)\s+(?:ONLY\s+)?({_NAME})",
+    re.IGNORECASE,
+)
+_WRITES_ROWS = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|TRUNCATE|MERGE)\b", re.IGNORECASE)
+_CALLS = re.compile(r"\b(?:setval|nextval|lo_\w+|dblink\w*|pg_\w+)\s*\(", re.IGNORECASE)
+_EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)
+_MAKES = re.compile(r"\b(?:create|add)(?:_\w+)?\b", re.IGNORECASE)
+_WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][\w$]*')
+_SAYS_NOTHING = frozenset(["foreignkey", "primary", "unique", "check", "name", "type_", "public"])
+"""Constants of Alembic's operations that name no object."""
+
+
+def data(step: Observation, positions: Positions, number: int, live: Live, reference: int) -> Iterator[ObjectEvidence]:
+    """Each statement that changed rows or the like, and each line that could have."""
+    for statement in step.statements:
+        if statement.kind is StatementKind.DATA:
+            gone = _gone_target(statement.sql, positions, number, live, reference)
+            yield (
+                _told(statement.sql, f"moot: {gone}, whose rows it changes, is gone since", statement, moot=True)
+                if gone
+                else _told(statement.sql, f"{_command(statement.sql)}: no catalog shows whether it ran", statement)
+            )
+    for line in step.left_out:
+        if line.sends is StatementKind.DATA:
+            yield _told(line.source, "it did not run on the empty scratch database: what it does is not known", line)
+
+
+def skipped(
+    step: Observation, positions: Positions, reference: int, live: Live, untouched: Collection[CatalogObject]
+) -> Iterator[ObjectEvidence]:
+    """Each line, or failed statement, that would have changed the catalog, unless both databases agree on why not."""
+    for line in _would_change(step):
+        reason = _why_in_doubt(line, positions, reference, live, untouched)
+        if reason is not None:
+            yield _told(line.source, reason, line)
+    for statement in step.statements:
+        if statement.kind is StatementKind.CATALOG and statement.error and not _EXISTENCE.search(statement.error):
+            yield _told(statement.sql, f"it failed on the scratch database: {statement.error}", statement)
+
+
+def statements(step: Observation) -> Iterator[ObjectEvidence]:
+    """The statements that would change a catalog, of a revision after which none had changed."""
+    for statement in step.statements:
+        if statement.kind is StatementKind.CATALOG:
+            why = f"it failed on the scratch database: {statement.error}" if statement.error else "it changed nothing"
+            command = _command(statement.sql)
+            yield _told(statement.sql, f"{command}: {why}, so that no catalog shows whether it ran", statement)
+    for line in step.left_out:
+        if line.sends is StatementKind.CATALOG:
+            yield _told(line.source, "it did not run on the scratch database, and nothing else was changed", line)
+
+
+def refused(step: Observation) -> Iterator[ObjectEvidence]:
+    """What reached outside, and why the revision could not be run to its end."""
+    for outside in step.outside:
+        where = f"{outside.path}, line {outside.line}" if outside.line else outside.path
+        yield _unverifiable(outside.what, f"reaches outside: {where}", outside.path or step.path, outside.line)
+    if step.failure is not None:
+        told = step.failure.statement or step.revision
+        path, line = step.failure.path or step.path, step.failure.line or step.line
+        yield _unverifiable(told, f"it fails on the scratch database: {step.failure.error}", path, line)
+
+
+def unobserved(step: Unobserved) -> ObjectEvidence:
+    """The one line that stands for a revision that was not observed."""
+    return _unverifiable(step.revision, f"{step.reason}. {step.help}" if step.help else step.reason, "", None)
+
+
+def ambiguous(step: Observation, cancelled_by: Sequence[str]) -> ObjectEvidence:
+    """The one line that stands for a revision without which the database would look the same."""
+    why = f", because {', '.join(cancelled_by)} takes it back" if cancelled_by else ""
+    return _unverifiable(
+        step.revision, f"the database looks the same whether it has run or not{why}", step.path, step.line
+    )
+
+
+def mentioned(steps: Sequence[Step]) -> frozenset[str]:
+    """The bare names in lines that did not run: what is to be read besides the objects that were touched."""
+    lines = [line for step in steps if isinstance(step, Observation) for line in _would_change(step)]
+    return frozenset(name for line in lines for name in _names(line))
+
+
+def _would_change(step: Observation) -> Iterator[LeftOut]:
+    for line in step.left_out:
+        if line.sends is StatementKind.CATALOG:
+            yield line
+    for statement in step.statements:
+        if statement.kind is StatementKind.CATALOG and _EXISTENCE.search(statement.error or ""):
+            words = tuple(_WORD.findall(statement.sql))
+            yield LeftOut(statement.path, statement.line or 0, statement.sql, StatementKind.CATALOG, words)
+
+
+def _names(line: LeftOut) -> set[str]:
+    named = {part for name in line.names for part in (*parts(name), name)}
+    return {name for name in named if name.lower() not in _SAYS_NOTHING}
+
+
+def _why_in_doubt(
+    line: LeftOut, positions: Positions, reference: int, live: Live, untouched: Collection[CatalogObject]
+) -> str | None:
+    """None where the guard is explained: what it makes is there on both sides, what it changes is on neither."""
+    names = _names(line)
+    scratch = {o for o in positions.objects if positions.at(o, reference) is not None} | set(untouched)
+    ours = {o for o in live.catalog if _is_named(o, names)}
+    theirs = {o for o in scratch if _is_named(o, names)}
+    more = sorted(o for o in ours - theirs if o.parent not in {other.name for other in ours - theirs})
+    if more:
+        found = more[0]
+        return f"it did not run on the scratch database, which has no {found.kind} {found.name}; this database has"
+    if _MAKES.search(line.source):
+        tables = "table" in line.source.lower()
+        made = [o for o in ours if o.parent or tables or o.kind not in {"table", "schema"}]
+        explained = bool(made)
+    else:
+        explained = bool(names - {bare(o) for o in ours | theirs})
+    return None if explained else "it did not run on the scratch database: whether it does on this one is not known"
+
+
+def _is_named(catalog_object: CatalogObject, names: set[str]) -> bool:
+    """Its name is among them; of what is no thing by itself, that of its table, too."""
+    if bare(catalog_object) not in names:
+        return False
+    return not catalog_object.kind.endswith("column") or parts(catalog_object.parent)[-1] in names
+
+
+def _gone_target(sql: str, positions: Positions, number: int, live: Live, reference: int) -> str | None:
+    """The table whose rows a statement changes, if a later revision dropped it, and it is gone as it should be."""
+    if not _WRITES_ROWS.match(sql) or _CALLS.search(sql):
+        return None
+    targets = [parts(target)[-1] for target in _TARGET.findall(sql)]
+    gone = {
+        bare(o): o.name
+        for o in positions.objects
+        if o.kind == "table"
+        and positions.at(o, reference) is None
+        and positions.is_dropped(o, number, reference)
+        and live.facts(o) is None
+        and live.unread(o) is None
+    }
+    folded = [target if target in gone else target.lower() for target in targets]
+    return gone[folded[0]] if folded and all(target in gone for target in folded) else None
+
+
+def _command(sql: str) -> str:
+    found = _WORD.search(sql)
+    return found.group().upper() if found else "statement"
+
+
+def _told(shown: str, detail: str, where: Statement | LeftOut, *, moot: bool = False) -> ObjectEvidence:
+    evidence = _unverifiable(shown, detail, where.path, where.line or None)
+    if not moot:
+        return evidence
+    return ObjectEvidence(
+        evidence.kind, evidence.name, "present", Presence.PRESENT, detail, where.path, where.line, None, vacuous=True
+    )
+
+
+def _unverifiable(shown: str, detail: str, path: str, line: int | None) -> ObjectEvidence:
+    name = " ".join(shown.split())[:_SHOWN]
+    return ObjectEvidence("statement", name, "present", Presence.UNVERIFIABLE, detail, path, line, None)
