@@ -169,7 +169,7 @@ def _labels(positions: Positions) -> dict[CatalogObject, frozenset[str]]:
 
 def _impostors(positions: Positions, catalog: Catalog) -> Iterator[tuple[CatalogObject, CatalogObject]]:
     for old, new in positions.renames:
-        if old in catalog and new in catalog:
+        if old in catalog and new in catalog and old in positions.objects and new in positions.objects:
             bounds = {start for o in (old, new) for start, _, _ in positions.spans(o)}
             if not any(positions.at(old, p) is not None and positions.at(new, p) is not None for p in bounds):
                 yield new, old

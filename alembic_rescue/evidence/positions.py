@@ -56,7 +56,7 @@ class Positions:
             self._renamed.append(dict(step.renames) if isinstance(step, Observation) else {})
             self._former.append({new: old for old, new in self._renamed[-1].items()})
             self._new_names.append({new.name for new in self._former[-1]})
-            for change in step.changes if isinstance(step, Observation) else ():
+            for change in _changes(step):
                 self._changes.setdefault(change.object, []).append((position, change))
                 self.names.add(change.object.name)
                 if change.before is None or change.after is None:
@@ -137,3 +137,14 @@ class Positions:
         if fact in self._altered.get(catalog_object, ()):
             return True
         return catalog_object in self._comes_and_goes and not is_circumstance(fact)
+
+
+def _changes(step: Step) -> Iterator[Change]:
+    """All changes of a step, with those whose object has taken the place of another one that was just like it."""
+    if isinstance(step, Unobserved):
+        return
+    yield from step.changes
+    changed = {change.object: change for change in step.changes}
+    for old, new in step.renames:
+        if new not in changed and old in changed:
+            yield Change(new, changed[old].before, changed[old].before)

@@ -1,0 +1,464 @@
+"""Verdicts, from values: what holds, what does not, and what nobody can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from alembic_rescue.evidence.judging import differing_texts, judge, mentioned, objects
+from alembic_rescue.evidence.model import Presence, Verdict
+from alembic_rescue.evidence.observation import Failure, LeftOut, Outside, StatementKind, Unobserved, Unread
+from tests.chain_values import (
+    Chain,
+    column,
+    constraint,
+    drop_table,
+    enum,
+    index,
+    label,
+    make_table,
+    reading,
+    rename_column,
+    rename_table,
+    sent,
+    table,
+    view,
+)
+
+APPLIED, PARTIAL, NOT_APPLIED = Verdict.APPLIED, Verdict.PARTIAL, Verdict.NOT_APPLIED
+UNVERIFIABLE, EMPTY = Verdict.UNVERIFIABLE, Verdict.EMPTY
+CATALOG, DATA, QUERY = StatementKind.CATALOG, StatementKind.DATA, StatementKind.QUERY
+
+
+def verdicts(chain: Chain, world, **more):
+    return [e.verdict for e in judge(chain.steps, reading(world, more.pop("unread", ())), **more)]
+
+
+def told(chain: Chain, world, revision: str, **more):
+    """The objects of a revision that are not simply there."""
+    (found,) = (e for e in judge(chain.steps, reading(world), **more) if e.revision == revision)
+    return [(o.kind, o.name, o.presence.value, o.detail) for o in found.objects if not o.met]
+
+
+def two_tables() -> Chain:
+    return Chain().step(lambda w: make_table(w, "a", "x", "y")).step(lambda w: make_table(w, "b", "x"))
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [(0, [NOT_APPLIED, NOT_APPLIED]), (1, [APPLIED, NOT_APPLIED]), (2, [APPLIED, APPLIED])],
+)
+def test_each_position(position, expected) -> None:
+    chain = two_tables()
+    assert verdicts(chain, chain.states[position]) == expected
+
+
+def test_a_table_stands_for_its_columns() -> None:
+    chain = two_tables()
+    missing = told(chain, {}, "r1")
+    assert missing == [("table", "public.a", "absent", "it does not exist")]
+    world = chain.copy()
+    del world[column("a", "y")]
+    assert verdicts(chain, world) == [PARTIAL, APPLIED]
+    assert told(chain, world, "r1") == [("column", "public.a.y", "absent", "it does not exist")]
+
+
+def test_what_differs_is_named() -> None:
+    chain = two_tables()
+    world = chain.copy()
+    world[column("a", "x")]["type"] = "bigint"
+    assert verdicts(chain, world) == [PARTIAL, APPLIED]
+    assert told(chain, world, "r1") == [
+        ("column", "public.a.x", "different", "type is bigint, expected integer"),
+    ]
+
+
+def test_a_change_in_place() -> None:
+    chain = Chain().start({view("v"): {"definition": "SELECT 1"}})
+    chain.step(lambda w: w[view("v")].update(definition="SELECT 2"))
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+    other = {view("v"): {"definition": "SELECT 3"}}
+    assert verdicts(chain, other) == [NOT_APPLIED]
+    assert verdicts(chain, {}) == [NOT_APPLIED]
+
+
+def test_a_text_that_means_the_same() -> None:
+    chain = Chain().start({view("v"): {"definition": "SELECT 1"}})
+    chain.step(lambda w: w[view("v")].update(definition="SELECT 2"))
+    live = reading({view("v"): {"definition": "SELECT (2)"}})
+    texts = differing_texts(chain.steps, live)
+    assert [(t.scratch, t.live) for t in texts] == [("SELECT 1", "SELECT (2)"), ("SELECT 2", "SELECT (2)")]
+    answers = dict(zip(texts, (False, True), strict=True))
+    assert [e.verdict for e in judge(chain.steps, live, answers)] == [APPLIED]
+    answers = dict(zip(texts, (True, False), strict=True))
+    assert [e.verdict for e in judge(chain.steps, live, answers)] == [NOT_APPLIED]
+    for both in ((None, None), (True, True)):
+        answers = dict(zip(texts, both, strict=True))
+        assert [e.verdict for e in judge(chain.steps, live, answers)] == [UNVERIFIABLE]
+
+
+def test_no_text_is_asked_about_that_a_position_has() -> None:
+    chain = Chain().start({view("v"): {"definition": "SELECT 1"}})
+    chain.step(lambda w: w[view("v")].update(definition="SELECT 2"))
+    assert differing_texts(chain.steps, reading(chain.states[0])) == ()
+
+
+def test_later_revisions_answer_for_what_they_changed() -> None:
+    chain = two_tables()
+    chain.step(lambda w: w[column("a", "x")].update(type="bigint"))
+    chain.step(lambda w: rename_column(w, "a", "y", "z"))
+    assert verdicts(chain, chain.world) == [APPLIED] * 4
+    assert verdicts(chain, chain.states[2]) == [APPLIED, APPLIED, NOT_APPLIED, NOT_APPLIED]
+    world = chain.copy()
+    world[column("a", "x")]["type"] = "integer"
+    assert verdicts(chain, world) == [APPLIED, APPLIED, NOT_APPLIED, APPLIED]
+
+
+def test_what_is_lost_after_a_rename_is_named_where_it_was_made() -> None:
+    chain = two_tables().step(lambda w: rename_table(w, "a", "c"))
+    assert verdicts(chain, chain.world) == [APPLIED] * 3
+    world = chain.copy()
+    del world[column("c", "y")]
+    assert verdicts(chain, world) == [PARTIAL, APPLIED, APPLIED]
+    assert told(chain, world, "r1") == [("column", "public.c.y", "absent", "it does not exist")]
+
+
+def test_a_rename_is_two_facts() -> None:
+    chain = Chain()
+    make_table(start := {}, "user_file", "id", "path")
+    chain.start(start).step(lambda w: rename_table(w, "user_file", "document"))
+    chain.step(lambda w: make_table(w, "later", "id"))
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED, NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED, NOT_APPLIED]
+    both = chain.states[0] | chain.states[1]  # somebody made the new one beside
+    assert verdicts(chain, both) == [NOT_APPLIED, NOT_APPLIED]
+    details = [detail for *_, detail in told(chain, both, "r1")]
+    assert "public.user_file is still there: what is called public.document is another one" in details
+    assert told(chain, chain.states[0], "r1")[0][3] in {"it is still there", "it is still called public.user_file"}
+
+
+def test_a_renamed_column_beside_the_old_one() -> None:
+    chain = Chain()
+    make_table(start := {}, "person", "id", "name")
+    chain.start(start).step(lambda w: rename_column(w, "person", "name", "title"))
+    world = chain.states[0] | {column("person", "title"): dict(chain.states[0][column("person", "name")])}
+    assert verdicts(chain, world) == [NOT_APPLIED]
+    assert verdicts(chain, chain.world) == [APPLIED]
+
+
+def test_swapped_tables() -> None:
+    chain = Chain()
+    make_table(start := {}, "p", "a")
+    make_table(start, "q", "a")
+    start[column("q", "a")]["type"] = "bigint"
+
+    def swap(world):
+        drop_table(world, "p")
+        return rename_table(world, "q", "p")
+
+    chain.start(start).step(swap)
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+
+
+def test_drops() -> None:
+    chain = Chain()
+    make_table(start := {}, "old", "a")
+    chain.start(start).step(lambda w: drop_table(w, "old"))
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+    assert told(chain, chain.states[0], "r1") == [("table", "public.old", "present", "it is still there")]
+
+
+def test_what_cancels_out_is_no_proof() -> None:
+    chain = Chain().step(lambda w: make_table(w, "a", "x")).step(lambda w: drop_table(w, "a"))
+    found = judge(chain.steps, reading({}))
+    assert [e.verdict for e in found] == [UNVERIFIABLE, UNVERIFIABLE]
+    assert "looks the same" in found[0].objects[-1].detail
+    assert found[0].cancelled_by == ("r2",)
+    chain.step(lambda w: make_table(w, "b", "x"))
+    assert verdicts(chain, chain.world) == [APPLIED] * 3
+    assert verdicts(chain, {}) == [UNVERIFIABLE, UNVERIFIABLE, NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED, NOT_APPLIED, NOT_APPLIED]
+
+
+def test_what_is_made_again_does_not_prove_that_it_was() -> None:
+    chain = two_tables().step(lambda w: drop_table(w, "a")).step(lambda w: make_table(w, "a", "x", "y"))
+    assert verdicts(chain, chain.states[2]) == [APPLIED, APPLIED, UNVERIFIABLE, UNVERIFIABLE]
+    assert verdicts(chain, chain.states[3]) == [APPLIED, APPLIED, APPLIED, NOT_APPLIED]
+
+
+def test_another_kind_under_the_same_name() -> None:
+    chain = Chain().start({view("v"): {"definition": "SELECT 1"}})
+
+    def remake(world):
+        del world[view("v")]
+        make_table(world, "v", "a")
+
+    chain.step(remake)
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+
+
+def test_what_nobody_asked_about_is_left_alone() -> None:
+    chain = two_tables()
+    world = chain.copy()
+    make_table(world, "theirs", "x")
+    world[column("a", "theirs")] = {"type": "text"}
+    world[index("a", "ix_theirs")] = {"definition": "CREATE INDEX * ON public.a USING btree (x)"}
+    assert verdicts(chain, world) == [APPLIED, APPLIED]
+
+
+# --- circumstance ------------------------------------------------------------------------------------------------
+
+
+def test_the_owner_of_what_was_made_is_told_and_not_counted() -> None:
+    chain = two_tables()
+    world = chain.copy()
+    world[table("a")]["owner"] = "admin"
+    assert verdicts(chain, world) == [APPLIED, APPLIED]
+    assert judge(chain.steps, reading(world))[0].objects[0].detail == "not counted: owner is admin, expected app"
+
+
+def test_an_owner_who_was_changed_counts() -> None:
+    make_table(start := {}, "a", "x")
+    chain = Chain().start(start).step(lambda w: w[table("a")].update(owner="admin"))
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+    within = Chain().step(lambda w: make_table(w, "a", "x")).step(lambda w: w[table("a")].update(owner="admin"))
+    assert verdicts(within, within.states[1]) == [APPLIED, NOT_APPLIED]
+    assert verdicts(within, within.states[2]) == [APPLIED, APPLIED]
+
+
+def test_privileges_are_facts_that_come_and_go() -> None:
+    make_table(start := {}, "a", "x")
+    chain = Chain().start(start).step(lambda w: w[table("a")].update({"privileges of app": "SELECT"}))
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+
+
+def test_an_invalid_index_is_not_there() -> None:
+    make_table(start := {}, "a", "x")
+    facts = {"definition": "CREATE INDEX * ON public.a USING btree (x)", "valid": "true"}
+    chain = Chain().start(start).step(lambda w: w.update({index("a", "ix"): facts}))
+    world = chain.copy()
+    world[index("a", "ix")]["valid"] = "false"
+    assert verdicts(chain, world) == [NOT_APPLIED]
+    assert "not valid" in told(chain, world, "r1")[0][3]
+
+
+# --- labels ------------------------------------------------------------------------------------------------------
+
+
+def mood(*labels: str):
+    world = {enum("mood"): {"labels": ", ".join(f"'{one}'" for one in labels)}}
+    return world | {label("mood", one): {"label": one} for one in labels}
+
+
+def test_labels() -> None:
+    chain = Chain().start(mood("a", "b")).step(lambda w: w.update(mood("a", "b", "c")))
+    assert verdicts(chain, mood("a", "b")) == [NOT_APPLIED]
+    assert told(chain, mood("a", "b"), "r1") == [("enum-label", "public.mood.c", "absent", "it does not exist")]
+    assert verdicts(chain, mood("a", "b", "c")) == [APPLIED]
+    assert verdicts(chain, mood("a", "b", "c", "more")) == [APPLIED]
+    assert verdicts(chain, mood("a", "b", "more")) == [NOT_APPLIED]
+    assert verdicts(chain, mood("a", "c", "b")) == [PARTIAL]
+
+
+def test_more_labels_of_a_type_are_told() -> None:
+    chain = Chain().step(lambda w: w.update(mood("a", "b")))
+    (found,) = judge(chain.steps, reading(mood("a", "b", "c")))
+    assert (found.verdict, found.objects[0].detail) == (APPLIED, "it has more labels: 'c'")
+    assert verdicts(chain, mood("a")) == [PARTIAL]
+    assert verdicts(chain, mood("b", "a")) == [PARTIAL]
+
+
+def test_fewer_labels() -> None:
+    def swap(world):
+        for o in mood("a", "b"):
+            del world[o]
+        world.update(mood("a"))
+
+    chain = Chain().start(mood("a", "b")).step(swap)
+    assert verdicts(chain, mood("a", "b")) == [NOT_APPLIED]
+    assert verdicts(chain, mood("a")) == [APPLIED]
+
+
+def test_a_type_alone_may_be_left_over() -> None:
+    def both(world):
+        world.update(mood("a"))
+        make_table(world, "a", "x")
+
+    chain = Chain().step(both)
+    assert verdicts(chain, mood("a")) == [NOT_APPLIED]
+    assert verdicts(chain, {table("a"): {"persistence": "p"}}) == [PARTIAL]
+
+
+# --- the same under another name ----------------------------------------------------------------------------------
+
+CHECK = {"definition": "CHECK ((x > 1))"}
+
+
+def test_a_constraint_under_another_name_is_there() -> None:
+    make_table(start := {}, "a", "x")
+    chain = Chain().start(start).step(lambda w: w.update({constraint("a", "ck"): CHECK}))
+    world = chain.states[0] | {constraint("a", "theirs"): CHECK}
+    (found,) = judge(chain.steps, reading(world))
+    assert found.verdict is APPLIED
+    assert found.objects[0].detail == "it is there under another name: theirs on public.a"
+    other = chain.states[0] | {constraint("a", "theirs"): {"definition": "CHECK ((x > 2))"}}
+    assert verdicts(chain, other) == [NOT_APPLIED]
+    make_table(elsewhere := chain.states[0], "b", "x")
+    elsewhere[constraint("b", "theirs")] = CHECK
+    assert verdicts(chain, elsewhere) == [NOT_APPLIED]
+
+
+def test_a_dropped_constraint_under_another_name_is_not_dropped() -> None:
+    make_table(start := {}, "a", "x")
+    start[constraint("a", "ck")] = CHECK
+    chain = Chain().start(start).step(lambda w: w.pop(constraint("a", "ck")) and None)
+    world = chain.states[1] | {constraint("a", "theirs"): CHECK}
+    assert verdicts(chain, world) == [NOT_APPLIED]
+    assert "theirs on public.a" in told(chain, world, "r1")[0][3]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+
+
+def test_what_another_position_or_nobody_in_the_range_knows_is_itself() -> None:
+    make_table(start := {}, "a", "x")
+    start[constraint("a", "old")] = CHECK
+
+    def swap(world):
+        del world[constraint("a", "old")]
+        world[constraint("a", "new")] = CHECK
+
+    chain = Chain().start(start).step(swap)
+    assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
+    assert verdicts(chain, chain.states[1]) == [APPLIED]
+    second = Chain().start(start).step(lambda w: w.update({constraint("a", "twin"): CHECK}))
+    assert verdicts(second, second.states[0], untouched=[constraint("a", "old")]) == [NOT_APPLIED]
+
+
+def test_a_constraint_and_its_index_are_one_thing() -> None:
+    make_table(start := {}, "a", "x")
+    new = {
+        constraint("a", "a_pkey"): {"definition": "PRIMARY KEY (x)"},
+        index("a", "a_pkey"): {"definition": "CREATE UNIQUE INDEX * ON public.a USING btree (x)"},
+    }
+    chain = Chain().start(start).step(lambda w: w.update(new))
+    assert [o.kind for o in judge(chain.steps, reading(chain.world))[0].objects] == ["constraint"]
+    assert [kind for kind, *_ in told(chain, chain.states[0], "r1")] == ["constraint"]
+
+
+# --- what no catalog shows -----------------------------------------------------------------------------------------
+
+
+def test_empty_is_only_what_sent_nothing_and_left_nothing_out() -> None:
+    assert verdicts(Chain().step(), {}) == [EMPTY]
+    assert verdicts(Chain().step(statements=(sent("SELECT 1", QUERY),)), {}) == [EMPTY]
+    line = LeftOut("versions/r1.py", 9, "op.execute(x)", DATA)
+    for more in (
+        {"statements": (sent("UPDATE t SET a = 1", DATA),)},
+        {"statements": (sent("ALTER TABLE t ALTER a DROP NOT NULL", CATALOG),)},
+        {"left_out": (line,)},
+        {"left_out": (LeftOut("versions/r1.py", 9, "op.drop_table('t')", CATALOG, ("t",)),)},
+        {"outside": (Outside("connect to example.org", "versions/r1.py", 8),)},
+        {"failure": Failure("relation does not exist", "versions/r1.py", 8)},
+    ):
+        (found,) = judge(Chain().step(**more).steps, reading({}))
+        assert found.verdict is UNVERIFIABLE
+        assert [o.presence for o in found.objects] == [Presence.UNVERIFIABLE]
+        assert found.objects[0].line in {8, 9}
+
+
+def test_data_are_told_in_every_verdict() -> None:
+    chain = Chain().step(lambda w: make_table(w, "a", "x"), statements=(sent("UPDATE b SET x = 1", DATA),))
+    for world, verdict in ((chain.world, UNVERIFIABLE), ({}, NOT_APPLIED)):
+        (found,) = judge(chain.steps, reading(world))
+        assert found.verdict is verdict
+        assert found.objects[-1].kind == "statement"
+        assert found.objects[-1].detail == "UPDATE: no catalog shows whether it ran"
+
+
+@pytest.mark.parametrize(
+    ("sql", "verdict"),
+    [
+        ("UPDATE a SET x = 1", APPLIED),
+        ('insert into public."a" values (1)', APPLIED),
+        ("UPDATE c SET x = (SELECT x FROM a)", UNVERIFIABLE),
+        ("WITH n AS (DELETE FROM a RETURNING *) INSERT INTO c SELECT * FROM n", UNVERIFIABLE),
+        ("DO $$ BEGIN UPDATE a SET x = 1; END $$", UNVERIFIABLE),
+        ("UPDATE a SET x = nextval('s')", UNVERIFIABLE),
+    ],
+)
+def test_rows_of_a_table_that_is_gone_since(sql, verdict) -> None:
+    chain = Chain().step(lambda w: make_table(w, "a", "x"))
+    chain.step(lambda w: make_table(w, "b"), statements=(sent(sql, DATA),))
+    assert verdicts(chain, chain.states[2]) == [APPLIED, UNVERIFIABLE]
+    chain.step(lambda w: drop_table(w, "a")).step(lambda w: make_table(w, "z"))
+    assert verdicts(chain, chain.world) == [APPLIED, verdict, APPLIED, APPLIED]
+
+
+def test_a_line_that_was_left_out_with_both_sides_agreeing() -> None:
+    drop = LeftOut("versions/r1.py", 9, 'op.drop_table("cache")', CATALOG, ("cache",))
+    chain = Chain().step(lambda w: make_table(w, "other", "x"), left_out=(drop,))
+    assert mentioned(chain.steps) == {"cache"}
+    assert verdicts(chain, chain.world) == [APPLIED]
+    world = chain.copy()
+    make_table(world, "cache", "x")
+    assert verdicts(chain, world) == [UNVERIFIABLE]
+    assert told(chain, world, "r1")[-1][1] == 'op.drop_table("cache")'
+
+
+def test_a_guard_that_found_what_it_makes() -> None:
+    make_table(start := {}, "t", "a")
+    add = LeftOut("versions/r1.py", 9, 'op.add_column("t", sa.Column("b"))', CATALOG, ("t", "b"))
+    chain = Chain().start(start).step(lambda w: w.update({column("t", "b"): {"type": "integer"}}))
+    chain.step(lambda w: w.update({column("t", "c"): {"type": "integer"}}), left_out=(add,))
+    assert verdicts(chain, chain.world, untouched=[table("t")]) == [APPLIED, APPLIED]
+    names = LeftOut("versions/r1.py", 9, 'op.create_index(name, "t", [c])', CATALOG, ("t",))
+    dynamic = Chain().start(start).step(lambda w: w.update({column("t", "c"): {"type": "text"}}), left_out=(names,))
+    assert verdicts(dynamic, dynamic.world, untouched=[table("t")]) == [UNVERIFIABLE]
+
+
+def test_a_swallowed_failure() -> None:
+    def chain(error):
+        drop = sent("DROP INDEX ix_old", CATALOG, error=error)
+        return Chain().step(lambda w: make_table(w, "a", "x"), statements=(drop,))
+
+    agreed = chain('index "ix_old" does not exist')
+    assert verdicts(agreed, agreed.world) == [APPLIED]
+    assert verdicts(agreed, agreed.world | {index("b", "ix_old"): {"valid": "true"}}) == [UNVERIFIABLE]
+    other = chain("permission denied")
+    assert verdicts(other, other.world) == [UNVERIFIABLE]
+
+
+def test_what_was_not_observed() -> None:
+    chain = two_tables()
+    chain.steps[0] = Unobserved("r1", "it took too long", "Give it more time")
+    found = judge(chain.steps, reading(chain.world))
+    assert [e.verdict for e in found] == [UNVERIFIABLE, APPLIED]
+    assert found[0].objects[0].detail == "it took too long. Give it more time"
+
+
+def test_a_failure_is_unverifiable_whatever_it_changed() -> None:
+    chain = Chain().step(lambda w: make_table(w, "a", "x"), failure=Failure("no such role", "versions/r1.py", 12))
+    assert verdicts(chain, chain.world) == [UNVERIFIABLE]
+    assert verdicts(chain, {}) == [UNVERIFIABLE]
+
+
+def test_what_could_not_be_read() -> None:
+    chain = two_tables()
+    locked = Unread(table("a"), "process 12 holds a lock on it")
+    found = judge(chain.steps, reading(chain.states[0], (locked,)))
+    assert [e.verdict for e in found] == [UNVERIFIABLE, NOT_APPLIED]
+    assert [(o.name, o.detail) for o in found[0].objects] == [
+        ("public.a", "it cannot be read: process 12 holds a lock on it")
+    ]
+
+
+def test_what_is_to_be_read() -> None:
+    make_table(start := {}, "a", "x")
+    chain = Chain().start(start).step(lambda w: w.update({constraint("a", "ck"): CHECK}))
+    assert objects(chain.steps) == {constraint("a", "ck"), table("a")}
+    assert objects([Unobserved("r1", "x")]) == frozenset()
+    assert judge([], reading({})) == ()
