@@ -28,6 +28,16 @@ GRACE_SECONDS = 2.0
 SILENCE_SECONDS = 120.0
 """How long a worker may say nothing while env.py, and what it imports, runs."""
 _KEPT_LINES = 5
+_DOING = {
+    "load": "loading the project",
+    "look": "looking at the database",
+    "read": "reading the catalog",
+    "dump": "copying the schema",
+    "write": "writing",
+    "read_back": "reading back",
+    "graph": "loading the revision files",
+}
+"""What it is about, for a sentence."""
 _START = (
     "import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; sys.argv[:] = a['argv']; "
     "from alembic_rescue.worker.serve import serve; serve(a)"
@@ -182,7 +192,7 @@ class Worker:
                 raise self._died(doing) from None
             if message is None:
                 self.kill()
-                raise errors.WorkerSilent(seconds, doing)
+                raise errors.WorkerSilent(seconds, _DOING.get(doing, doing))
             self._learn(message)
             if "line" in message:
                 self._line(message["line"])
@@ -202,8 +212,12 @@ class Worker:
             self.secrets.add_public(*known["public"])
 
     def _died(self, doing: str) -> errors.RescueError:
-        status = self._process.wait()
-        return errors.WorkerDied(_status(status), doing, self.printed())
+        try:
+            how = _status(self._process.wait(1))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            how = "closed its end of the conversation"
+        return errors.WorkerDied(how, _DOING.get(doing, doing), self.printed())
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
