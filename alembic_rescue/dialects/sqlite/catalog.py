@@ -1,0 +1,110 @@
+"""The catalog of SQLite: one query for all objects, and one for what the file itself is set to."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects import differences
+from alembic_rescue.dialects.base import Renames
+from alembic_rescue.dialects.sqlite.definitions import objects, quoted
+from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
+
+DATABASE = CatalogObject("database", "current")
+
+_ROWS = r"""
+    SELECT type, name, tbl_name, sql FROM main.sqlite_master
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+"""
+"""Not: the indexes behind constraints, which have no text of their own, and the tables that SQLite keeps for itself."""
+_SETTINGS = ("user_version", "application_id", "auto_vacuum", "encoding", "page_size", "journal_mode")
+
+
+class _Row(NamedTuple):
+    kind: str
+    name: str
+    table: str
+    sql: str
+
+
+class Reader:
+    """Reads the catalog of the file that the connection calls ``main``."""
+
+    def everything(self, connection: Connection) -> Catalog:
+        """Every object of the file, and its settings."""
+        try:
+            return {DATABASE: _settings(connection), **_catalog(_rows(connection))}
+        finally:
+            connection.connection.rollback()
+
+    def named(self, connection: Connection, objects: Collection[CatalogObject]) -> Reading:
+        """Those objects, all of their tables, and what batch mode has left over of these.
+
+        A file that another process is writing cannot be read at all, and nobody can tell who that is.
+        """
+        try:
+            rows = _rows(connection)
+            settings = {DATABASE: _settings(connection)} if DATABASE in objects else {}
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            reason = f"somebody else is writing to the file: {error}"
+            return Reading({}, tuple(Unread(one, reason) for one in objects))
+        names = {name for one in objects for name in (one.parent or one.name.partition(" on ")[0],)}
+        names |= {quoted(LEFT_OVER + name) for name in names}
+        return Reading({**settings, **_catalog(row for row in rows if {quoted(row.name), quoted(row.table)} & names)})
+
+    def watch(self, connection: Connection) -> Watch:
+        """Begin to follow a scratch database."""
+        return Watch(self.everything(connection))
+
+    def settle(
+        self,
+        connection: Connection,  # noqa: ARG002 - SQLite keeps texts as they are: it has no spelling of its own
+        texts: Sequence[tuple[CatalogObject, str, str, str]],
+    ) -> dict[tuple[CatalogObject, str], bool | None]:
+        """Nobody can tell: SQLite keeps the text that it was given."""
+        return {(one, fact): None for one, fact, _, _ in texts}
+
+
+class Watch:
+    """Follows the catalog of a scratch database: it is read whole at each step."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def step(self, connection: Connection) -> tuple[tuple[Change, ...], Renames]:
+        """What has changed since the last call, and what was renamed."""
+        before, self._catalog = self._catalog, READER.everything(connection)
+        return differences.changes(before, self._catalog), differences.renames(before, self._catalog)
+
+
+READER = Reader()
+
+
+def _catalog(rows: Iterable[_Row]) -> Catalog:
+    found: dict[CatalogObject, Facts] = {}
+    for row in rows:
+        found.update(objects(*row))
+    return found
+
+
+def _rows(connection: Connection) -> list[_Row]:
+    return [_Row(*row) for row in _fetched(connection, _ROWS)]
+
+
+def _settings(connection: Connection) -> Facts:
+    return {name: str(_fetched(connection, f"PRAGMA main.{name}")[0][0]) for name in _SETTINGS}
+
+
+def _fetched(connection: Connection, sql: str) -> list[tuple[str, ...]]:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql)
+        return [tuple(row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()

@@ -1,0 +1,222 @@
+"""From the text of the statement that made an object to its facts.  Pure.
+
+SQLite's catalog is that text; it rewrites the parts that an ALTER TABLE changes, each with quotes of its own.  Nothing
+of the text is left out: what is no fact with a name of its own stands in ``definition``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from alembic_rescue.dialects.sqlite.keywords import KEYWORDS
+from alembic_rescue.dialects.statements import SQLITE, Sort, Token, tokens
+from alembic_rescue.evidence.observation import Catalog, CatalogObject
+
+_PLAIN = re.compile(r"[^\W\d][\w$]*")
+_CONSTRAINTS = frozenset(["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"])
+_CLAUSES = frozenset(
+    ["CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES", "GENERATED", "AS"]
+)
+_NO_SPACE_BEFORE = frozenset([")", ",", ".", ";"])
+_NO_SPACE_BEHIND = frozenset(["(", "."])
+_TRUE = "true"
+
+
+@lru_cache(maxsize=20_000)
+def objects(kind: str, name: str, table: str, sql: str) -> Catalog:
+    """What one row of ``sqlite_master`` says: the object, and those that belong to it.
+
+    Args:
+        kind: as the row has it: ``table``, ``index``, ``view`` or ``trigger``.
+        table: the object's table; its own name, if it is one.
+    """
+    of = list(tokens(sql, SQLITE))
+    parent = quoted(table)
+    if kind == "table" and of[1].word == "TABLE":
+        return dict(_table(parent, of))
+    if kind in {"table", "view"}:
+        return {CatalogObject(kind, quoted(name)): {"definition": _nameless(of)}}
+    if kind == "trigger":
+        return {CatalogObject(kind, f"{quoted(name)} on {parent}", parent): {"definition": _nameless(of)}}
+    return {CatalogObject(kind, quoted(name), parent): {"definition": _nameless(of)}}
+
+
+def quoted(name: str) -> str:
+    """A name as part of a qualified one: with quotes only where they are needed to read it."""
+    return name if re.fullmatch(r"[\w$]+", name) else '"' + name.replace('"', '""') + '"'
+
+
+def text(of: Sequence[Token]) -> str:
+    """The tokens as SQL, the same for the same: one space, keywords in upper case, quotes only where they tell."""
+    written, before = "", "("
+    for token in of:
+        is_call = token.word == "(" and before == "name"
+        tight = is_call or before in _NO_SPACE_BEHIND or token.word in _NO_SPACE_BEFORE
+        written += ("" if tight else " ") + _spelled(token)
+        is_sign_of_number = token.word in {"-", "+"} and before not in {"name", "constant", ")"}
+        before = "(" if is_sign_of_number else _role(token)
+    return written
+
+
+def _role(token: Token) -> str:
+    """A keyword or a sign, or what else it is."""
+    if token.sort is Sort.NAME or (token.sort is Sort.WORD and token.word not in KEYWORDS):
+        return "name"
+    return token.word or "constant"
+
+
+def _spelled(token: Token) -> str:
+    if token.sort is Sort.NAME:
+        name = _name(token)
+        plain = _PLAIN.fullmatch(name) and name.upper() not in KEYWORDS
+        return name if plain else '"' + name.replace('"', '""') + '"'
+    if token.sort is Sort.WORD:
+        return token.word if token.word in KEYWORDS else token.text
+    return token.text
+
+
+def _name(token: Token) -> str:
+    """What a token names: SQLite takes four kinds of quotes."""
+    quote = token.text[0]
+    if quote in "\"`'":
+        return token.text[1:-1].replace(quote * 2, quote)
+    return token.text[1:-1] if quote == "[" else token.text
+
+
+def _nameless(of: Sequence[Token]) -> str:
+    """A definition without the object's own name, which stands behind the word for its kind."""
+    kinds = ("TABLE", "INDEX", "VIEW", "TRIGGER")
+    at = next(at for at, token in enumerate(of) if token.word in kinds) + 1
+    if of[at].word == "IF":
+        at += 3
+    if of[at + 1].word == ".":
+        at += 2
+    return f"{text(of[:at])} * {text(of[at + 1 :])}"
+
+
+def _table(name: str, of: Sequence[Token]) -> Iterator[tuple[CatalogObject, dict[str, str]]]:
+    opening = next(at for at, token in enumerate(of) if token.word == "(")
+    parts, end = _parts(of, opening)
+    options = (text(option).lower() for option in _parts(of, end)[0])
+    yield CatalogObject("table", name), {option: _TRUE for option in options if option}
+    for part in parts:
+        if part[0].word in _CONSTRAINTS:
+            yield from (_constraint(name, *_named(clause)) for clause in _cut(part, _CONSTRAINTS))
+        else:
+            yield from _column(name, part)
+
+
+def _parts(of: Sequence[Token], start: int) -> tuple[list[list[Token]], int]:
+    """What stands between the commas behind the token at `start`, and where the parenthesis closes, if one does."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for at in range(start + 1, len(of)):
+        word = of[at].word
+        depth += (word == "(") - (word == ")")
+        if depth < 0:
+            return parts, at
+        if word == "," and not depth:
+            parts.append([])
+        else:
+            parts[-1].append(of[at])
+    return parts, len(of)
+
+
+def _cut(of: Sequence[Token], starts: frozenset[str]) -> Iterator[list[Token]]:
+    """The clauses, each of which begins with one of `starts`; there need be no comma between them."""
+    clause: list[Token] = []
+    depth = 0
+    for token, following in zip(of, [*(token.word for token in of[1:]), ""], strict=False):
+        if token.word in starts and not depth and clause and not _goes_on(clause, token.word, following):
+            yield clause
+            clause = []
+        depth += (token.word == "(") - (token.word == ")")
+        clause.append(token)
+    if clause:
+        yield clause
+
+
+def _goes_on(clause: Sequence[Token], word: str, following: str) -> bool:
+    """The word begins no clause here: CONSTRAINT a CHECK, NOT NULL, SET NULL, DEFAULT NULL, ALWAYS AS."""
+    last = clause[-1].word
+    if (word, following) == ("NOT", "DEFERRABLE"):
+        return True
+    if last == "DEFAULT":
+        return len(clause) == 1 or clause[-2].word != "SET"
+    named = clause[0].word == "CONSTRAINT" and len(clause) <= 2  # noqa: PLR2004 - the word and the name
+    return named or last in {"SET", "NOT", "ALWAYS"}
+
+
+def _named(clause: Sequence[Token]) -> tuple[str, Sequence[Token]]:
+    """The name of a constraint, if it has one, and what it says."""
+    if clause[0].word == "CONSTRAINT" and len(clause) > 2:  # noqa: PLR2004 - the word and the name
+        return quoted(_name(clause[1])), clause[2:]
+    return "", clause
+
+
+def _constraint(table: str, name: str, says: Sequence[Token] | str) -> tuple[CatalogObject, dict[str, str]]:
+    """A constraint without a name goes by what it says: two of a table that say the same are one."""
+    definition = says if isinstance(says, str) else text(says)
+    return CatalogObject("table constraint", f"{name or definition} on {table}", table), {"definition": definition}
+
+
+def _column(table: str, part: Sequence[Token]) -> Iterator[tuple[CatalogObject, dict[str, str]]]:
+    """A column, and the constraints that stand in its definition, as the table's own."""
+    facts: dict[str, str] = {}
+    constraints = []
+    clauses = list(_cut(part[1:], _CLAUSES))
+    if clauses and clauses[0][0].word not in _CLAUSES:
+        facts["type"] = text(clauses.pop(0)).upper()
+    for name, says in map(_named, clauses):
+        definition = _of_table(text(part[:1]), says)
+        if definition:
+            constraints.append(_constraint(table, name, definition))
+        else:
+            fact, value = _fact(says)
+            facts[fact] = f"{facts[fact]} {value}" if fact in facts else value
+    facts.pop("", None)
+    yield CatalogObject("table column", f"{table}.{quoted(_name(part[0]))}", table), facts
+    yield from constraints
+
+
+def _of_table(column: str, clause: Sequence[Token]) -> str:
+    """A constraint of one column, as it is written for a table."""
+    first = clause[0].word
+    if first == "CHECK":
+        return text(clause)
+    if first == "REFERENCES":
+        return f"FOREIGN KEY ({column}) {text(clause)}"
+    if first == "UNIQUE":
+        return f"UNIQUE ({column}) {text(clause[1:])}".rstrip()
+    if first != "PRIMARY":
+        return ""
+    rest = [token for token in clause[2:] if token.word != "ASC"]
+    counted = " AUTOINCREMENT" if any(token.word == "AUTOINCREMENT" for token in rest) else ""
+    rest = [token for token in rest if token.word != "AUTOINCREMENT"]
+    return f"PRIMARY KEY ({column}{counted}) {text(rest)}".rstrip()
+
+
+def _without_parentheses(of: Sequence[Token]) -> Sequence[Token]:
+    """A constant says the same in parentheses, in which batch mode puts CURRENT_TIMESTAMP."""
+    inner = of[1:-1]
+    number = len(inner) == 2 and inner[0].word in {"-", "+"} and inner[1].sort is Sort.NUMBER  # noqa: PLR2004
+    constant = len(inner) == 1 and inner[0].sort is not Sort.NAME
+    return inner if of[0].word == "(" and of[-1].word == ")" and (constant or number) else of
+
+
+def _fact(clause: Sequence[Token]) -> tuple[str, str]:
+    words = [token.word for token in clause[:2]]
+    if words == ["NOT", "NULL"]:
+        return "not null", text(clause[2:]) or _TRUE
+    if words[0] == "NULL" and len(clause) == 1:
+        return "", ""
+    if words[0] == "DEFAULT":
+        return "default", text(_without_parentheses(clause[1:]))
+    if words[0] == "COLLATE":
+        return "collation", text(clause[1:])
+    if words[0] in {"GENERATED", "AS"}:
+        said = text(clause[next(at for at, token in enumerate(clause) if token.word == "AS") + 1 :])
+        return "generated", said if said.endswith(" STORED") else f"{said.removesuffix(' VIRTUAL')} VIRTUAL"
+    return "definition", text(clause)
