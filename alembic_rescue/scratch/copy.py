@@ -1,0 +1,272 @@
+"""A copy of a live database's schema, without any rows, on the scratch server.
+
+`dump` runs where the password is known, `restore` where the scratch server is; both run PostgreSQL's own programs.
+No way out is copied: of a foreign server the name alone, no user mapping, no subscription.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic_rescue.scratch import libpq
+from alembic_rescue.scratch.libpq import Connect
+from alembic_rescue.scratch.survey import LOCKED, SURVEY
+
+_DUMP = ("-w", "-Fc", "-Z0", "--schema-only", "--no-subscriptions", "--no-security-labels")
+_RESTORE = ("-w", "--no-tablespaces", "--no-security-labels")
+_SQL = ("-w", "-X", "-q", "-A", "-t")
+_ENTRY = re.compile(r"^(?P<id>\d+); \d+ \d+ (?P<what>.+)$")
+_CLOSED = re.compile(r"USER MAPPING |SERVER |FOREIGN DATA WRAPPER |SUBSCRIPTION |PUBLICATION .*SUBSCRIPTION")
+"""What leads elsewhere: left out of what is restored."""
+_FIRST = re.compile(r"(SCHEMA|EXTENSION) ")
+_FAILED = re.compile(
+    r"^pg_restore: error: could not execute query: ERROR:  (?P<error>.+)\n(?:(?!pg_restore: ).*\n)*?"
+    r"Command was: (?P<command>(?:(?!pg_restore: ).*\n)*)",
+    re.MULTILINE,
+)
+_SECONDS = 120.0
+"""For each program: a schema of 20,000 tables takes about 20."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something of the live database that a copy does not have."""
+
+    what: str
+    """Its name, or the statement that would have made it."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why there is no copy."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A live database's schema, with what it takes for granted."""
+
+    archive: str
+    """pg_dump's own, as base64.  It may hold what is secret (options of user mappings): never put on a disk."""
+    role: str
+    """The one that migrations run as."""
+    before: tuple[str, ...]
+    """SQL that makes the roles, for the server."""
+    database: str
+    """SQL that makes the database, but for its name: owner, encoding, collation."""
+    settings: tuple[str, ...]
+    """SQL, in the database, ``%(database)s`` for its name: what was set for it, and for the role."""
+    wrappers: tuple[str, ...]
+    """SQL that makes foreign data wrappers without a handler, and servers without options."""
+    after: tuple[str, ...]
+    """SQL that gives the role what it may do on the live database, should it lack it here."""
+    left_out: tuple[Lack, ...] = ()
+    """What the role cannot read, or others have locked."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A database on the scratch server that has the live one's schema."""
+
+    database: str
+    lacks: tuple[Lack, ...] = ()
+    """What of the live database is not there, and why: a failure that speaks of it says nothing."""
+
+
+def dump(connect: Connect, programs: Path | None, lock_timeout: float, seconds: float = _SECONDS) -> Dump | Unavailable:
+    """Read the schema of a live database, as far as the role can read it.
+
+    Takes ACCESS SHARE locks, as any pg_dump, until it ends.  What others have locked for longer than `lock_timeout`
+    is left out, with all views over it, and told.
+
+    Args:
+        connect: how to connect, in libpq's keywords, password included.
+        programs: the folder with pg_dump and psql; None where there is none.
+        lock_timeout: seconds.
+        seconds: that each program may take.
+    """
+    if programs is None:
+        return Unavailable("it needs pg_dump and psql, which are not here")
+    return _told(lambda: _dumped(connect, programs, lock_timeout, seconds))
+
+
+def _dumped(connect: Connect, programs: Path, lock_timeout: float, seconds: float) -> Dump | Unavailable:
+    def ask(query: str) -> Any:
+        commands = ["-v", "ON_ERROR_STOP=1", "-c", "BEGIN READ ONLY", "-c", query, "-c", "COMMIT"]
+        done = libpq.run(programs / "psql", [*_SQL, *commands], connect, seconds)
+        if done.returncode:
+            raise _FailedError(libpq.reason(done))
+        return json.loads(libpq.text(done.stdout))
+
+    known = ask(SURVEY)
+    hidden = dict.fromkeys((*known["closed"], *known["unread"]), "the role may not read it")
+    schemas = [f"--exclude-schema={name}" for name in known["closed"]]
+    wait = f"--lock-wait-timeout={max(1, int(lock_timeout * 1000))}"
+    for attempt in range(2):
+        tables = [f"--exclude-table={name}" for name in hidden if name not in known["closed"]]
+        done = libpq.run(programs / "pg_dump", [*_DUMP, wait, *schemas, *tables], connect, seconds)
+        if not done.returncode:
+            break
+        locked = ask(LOCKED) if attempt == 0 else {}
+        if not locked.keys() - hidden.keys():
+            return Unavailable(f"pg_dump: {libpq.reason(done)}")
+        hidden.update({name: f"locked by the server's process {pid}" for name, pid in locked.items()})
+    return Dump(
+        archive=base64.b64encode(done.stdout).decode(),
+        role=known["role"],
+        before=tuple(known["roles"]),
+        database=known["database"],
+        settings=tuple(known["settings"]),
+        wrappers=tuple(known["wrappers"]),
+        after=tuple(known["after"]),
+        left_out=tuple(Lack(name, reason) for name, reason in hidden.items()),
+    )
+
+
+def restore(
+    admin_url: str,
+    programs: Path | None,
+    dump: Dump,
+    database: str,
+    versions: Mapping[str, Sequence[str]],
+    seconds: float = _SECONDS,
+) -> Copy | Unavailable:
+    """Make a database with the schema of `dump`, as far as the scratch server can have it.
+
+    Args:
+        admin_url: of the scratch server, as a superuser.
+        programs: the folder with pg_restore and psql; None where there is none.
+        dump: of the live database.
+        database: the new database's name; one of that name goes first.
+        versions: the rows of each version table, by its name as SQL has it, schema included.
+        seconds: that each program may take.
+    """
+    if programs is None:
+        return Unavailable("it needs pg_restore and psql, which are not here")
+    target = _Target(programs, libpq.of_url(admin_url), libpq.of_url(admin_url, database), seconds)
+    return _told(lambda: _restored(target, dump, database, versions))
+
+
+def _restored(target: _Target, dump: Dump, database: str, versions: Mapping[str, Sequence[str]]) -> Copy:
+    name = _identifier(database)
+    target.sql(target.server, dump.before)
+    target.sql(target.server, [f"DROP DATABASE IF EXISTS {name}"])
+    made = f"CREATE DATABASE {name} TEMPLATE template0"
+    lacks = [*dump.left_out]
+    if target.sql(target.server, [f"{made} {dump.database}"]):
+        (failed,) = target.sql(target.server, [made]) or [""]
+        if failed:
+            raise _FailedError(failed)
+        lacks.append(Lack("DATABASE", f"not with {dump.database}: the scratch server has no such collation"))
+    archive = base64.b64decode(dump.archive)
+    entries = [entry for entry in target.entries(archive) if not _CLOSED.match(entry.what)]
+    first = [entry for entry in entries if _FIRST.match(entry.what)] if dump.wrappers else []
+    lacks += target.restore(archive, first)
+    lacks += [Lack("FOREIGN SERVER", error) for error in target.sql(target.database, dump.wrappers)]
+    lacks += target.restore(archive, [entry for entry in entries if entry not in first])
+    for table, rows in versions.items():
+        values = ", ".join(f"({_literal(row)})" for row in rows)
+        written = [f"DELETE FROM {table}", f"INSERT INTO {table} (version_num) VALUES {values}"]  # noqa: S608
+        if rows and (errors := target.sql(target.database, written)):
+            lacks.append(Lack(f"TABLE {table}", errors[0]))
+    settings = [statement.replace("%(database)s", name) for statement in (*dump.settings, *dump.after)]
+    lacks += [Lack("SETTING", error) for error in target.sql(target.database, settings)]
+    return Copy(database, tuple(lacks))
+
+
+def cloned(admin_url: str, programs: Path, copy: Copy, database: str, seconds: float = _SECONDS) -> Copy | Unavailable:
+    """Make another copy of a copy that nobody is connected to: for what changes it."""
+    target = _Target(programs, libpq.of_url(admin_url), libpq.of_url(admin_url, database), seconds)
+    name = _identifier(database)
+    made = [f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} TEMPLATE {_identifier(copy.database)}"]
+    return _told(lambda: target.cloned(made, copy, database))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One line of an archive's contents."""
+
+    id: str
+    what: str
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where the copy is made."""
+
+    programs: Path
+    server: Connect
+    database: Connect
+    seconds: float
+
+    def sql(self, where: Connect, statements: Sequence[str]) -> list[str]:
+        """Run the statements, each by itself; return the errors."""
+        script = "".join(f"{statement};\n" for statement in statements).encode()
+        done = libpq.run(self.programs / "psql", [*_SQL, "-f", "-"], where, self.seconds, script)
+        if done.returncode:
+            raise _FailedError(libpq.reason(done))
+        return re.findall(r"ERROR:  (.+)", libpq.text(done.stderr))
+
+    def entries(self, archive: bytes) -> list[_Entry]:
+        """What an archive holds."""
+        done = libpq.run(self.programs / "pg_restore", ["-l"], {}, self.seconds, archive)
+        if done.returncode:
+            raise _FailedError(libpq.reason(done))
+        found = map(_ENTRY.match, libpq.text(done.stdout).splitlines())
+        return [_Entry(match["id"], match["what"]) for match in found if match]
+
+    def restore(self, archive: bytes, entries: Sequence[_Entry]) -> Iterator[Lack]:
+        """Restore these entries, each by itself; return what could not be had."""
+        if not entries:
+            return
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list", delete=False) as listed:
+            listed.writelines(f"{entry.id};\n" for entry in entries)
+        try:
+            arguments = [*_RESTORE, "-L", listed.name, "-d", self.database["dbname"]]
+            done = libpq.run(self.programs / "pg_restore", arguments, self.database, self.seconds, archive)
+        finally:
+            Path(listed.name).unlink()
+        for match in _FAILED.finditer(libpq.text(done.stderr) + "\n"):
+            yield Lack(" ".join(match["command"].split()), match["error"])
+
+    def cloned(self, made: Sequence[str], copy: Copy, database: str) -> Copy:
+        errors = self.sql(self.server, made)
+        if errors:
+            raise _FailedError(errors[0])
+        return Copy(database, copy.lacks)
+
+
+class _FailedError(Exception):
+    """A program did not do its work."""
+
+
+def _told(make: Callable[[], T]) -> T | Unavailable:
+    """A copy is a help: whatever goes wrong with it is told, and the look goes on."""
+    try:
+        return make()
+    except subprocess.TimeoutExpired as error:
+        return Unavailable(f"{Path(error.cmd[0]).name} did not end within {error.timeout:g} seconds")
+    except (_FailedError, libpq.UntoldError) as error:
+        return Unavailable(str(error))
+    except OSError as error:
+        return Unavailable(f"{error.filename}: {error.strerror}")
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
