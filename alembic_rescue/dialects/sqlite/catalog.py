@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import differences
 from alembic_rescue.dialects.base import Renames
-from alembic_rescue.dialects.sqlite.definitions import objects, quoted
+from alembic_rescue.dialects.definitions import quoted
+from alembic_rescue.dialects.sqlite.definitions import objects
 from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from alembic_rescue.dialects.definitions import TRUE, clauses, opening, parts, quoted
 from alembic_rescue.dialects.sqlite.keywords import KEYWORDS
 from alembic_rescue.dialects.statements import SQLITE, Sort, Token, tokens
 from alembic_rescue.evidence.observation import Catalog, CatalogObject
@@ -21,7 +22,6 @@ _CLAUSES = frozenset(
 )
 _NO_SPACE_BEFORE = frozenset([")", ",", ".", ";"])
 _NO_SPACE_BEHIND = frozenset(["(", "."])
-_TRUE = "true"
 
 
 @lru_cache(maxsize=20_000)
@@ -41,11 +41,6 @@ def objects(kind: str, name: str, table: str, sql: str) -> Catalog:
     if kind == "trigger":
         return {CatalogObject(kind, f"{quoted(name)} on {parent}", parent): {"definition": _nameless(of)}}
     return {CatalogObject(kind, quoted(name), parent): {"definition": _nameless(of)}}
-
-
-def quoted(name: str) -> str:
-    """A name as part of a qualified one: with quotes only where they are needed to read it."""
-    return name if re.fullmatch(r"[\w$]+", name) else '"' + name.replace('"', '""') + '"'
 
 
 def text(of: Sequence[Token]) -> str:
@@ -97,45 +92,14 @@ def _nameless(of: Sequence[Token]) -> str:
 
 
 def _table(name: str, of: Sequence[Token]) -> Iterator[tuple[CatalogObject, dict[str, str]]]:
-    opening = next(at for at, token in enumerate(of) if token.word == "(")
-    parts, end = _parts(of, opening)
-    options = (text(option).lower() for option in _parts(of, end)[0])
-    yield CatalogObject("table", name), {option: _TRUE for option in options if option}
-    for part in parts:
+    columns, end = parts(of, opening(of))
+    options = (text(option).lower() for option in parts(of, end)[0])
+    yield CatalogObject("table", name), {option: TRUE for option in options if option}
+    for part in columns:
         if part[0].word in _CONSTRAINTS:
-            yield from (_constraint(name, *_named(clause)) for clause in _cut(part, _CONSTRAINTS))
+            yield from (_constraint(name, *_named(clause)) for clause in clauses(part, _CONSTRAINTS, _goes_on))
         else:
             yield from _column(name, part)
-
-
-def _parts(of: Sequence[Token], start: int) -> tuple[list[list[Token]], int]:
-    """What stands between the commas behind the token at `start`, and where the parenthesis closes, if one does."""
-    parts: list[list[Token]] = [[]]
-    depth = 0
-    for at in range(start + 1, len(of)):
-        word = of[at].word
-        depth += (word == "(") - (word == ")")
-        if depth < 0:
-            return parts, at
-        if word == "," and not depth:
-            parts.append([])
-        else:
-            parts[-1].append(of[at])
-    return parts, len(of)
-
-
-def _cut(of: Sequence[Token], starts: frozenset[str]) -> Iterator[list[Token]]:
-    """The clauses, each of which begins with one of `starts`; there need be no comma between them."""
-    clause: list[Token] = []
-    depth = 0
-    for token, following in zip(of, [*(token.word for token in of[1:]), ""], strict=False):
-        if token.word in starts and not depth and clause and not _goes_on(clause, token.word, following):
-            yield clause
-            clause = []
-        depth += (token.word == "(") - (token.word == ")")
-        clause.append(token)
-    if clause:
-        yield clause
 
 
 def _goes_on(clause: Sequence[Token], word: str, following: str) -> bool:
@@ -166,10 +130,10 @@ def _column(table: str, part: Sequence[Token]) -> Iterator[tuple[CatalogObject, 
     """A column, and the constraints that stand in its definition, as the table's own."""
     facts: dict[str, str] = {}
     constraints = []
-    clauses = list(_cut(part[1:], _CLAUSES))
-    if clauses and clauses[0][0].word not in _CLAUSES:
-        facts["type"] = text(clauses.pop(0)).upper()
-    for name, says in map(_named, clauses):
+    said = list(clauses(part[1:], _CLAUSES, _goes_on))
+    if said and said[0][0].word not in _CLAUSES:
+        facts["type"] = text(said.pop(0)).upper()
+    for name, says in map(_named, said):
         definition = _of_table(text(part[:1]), says)
         if definition:
             constraints.append(_constraint(table, name, definition))
@@ -209,7 +173,7 @@ def _without_parentheses(of: Sequence[Token]) -> Sequence[Token]:
 def _fact(clause: Sequence[Token]) -> tuple[str, str]:
     words = [token.word for token in clause[:2]]
     if words == ["NOT", "NULL"]:
-        return "not null", text(clause[2:]) or _TRUE
+        return "not null", text(clause[2:]) or TRUE
     if words[0] == "NULL" and len(clause) == 1:
         return "", ""
     if words[0] == "DEFAULT":
