@@ -48,7 +48,7 @@ def view(name: str) -> CatalogObject:
 class Chain:
     """Each step is what a function does to the world, observed."""
 
-    def __init__(self, **world: str) -> None:
+    def __init__(self) -> None:
         self.world: World = {}
         self.steps: list[Observation] = []
         self.states: list[World] = [{}]

@@ -1,0 +1,56 @@
+"""Where a schema really stands, whatever its version table says.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+
+ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
+"""Something of the revision is known to be missing."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The furthest revisions that are there, and how sure that is."""
+
+    revisions: tuple[str, ...]
+    """The furthest on each branch that is applied and below which nothing is missing, sorted; none where nothing is."""
+    unproved: tuple[str, ...]
+    """Those at or below them that cannot be checked: by so much the answer is uncertain."""
+    following: tuple[str, ...]
+    """The revisions after them, in the order of the evidence."""
+
+
+def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[str]]) -> Standing:
+    """Which revisions the schema stands at.
+
+    Args:
+        every: the evidence for all revisions, each after those that it follows.
+        follows: the revisions that each one follows directly or depends on.
+    """
+    verdicts = {evidence.revision: evidence.verdict for evidence in every}
+    lacking: set[str] = set()  # something is missing of it, or below it
+    for revision, verdict in verdicts.items():
+        if verdict in ABSENT or not lacking.isdisjoint(follows.get(revision, ())):
+            lacking.add(revision)
+    at: list[str] = []
+    below: set[str] = set()
+    for revision, verdict in reversed(verdicts.items()):
+        if revision not in below:
+            if verdict is not Verdict.APPLIED or revision in lacking:
+                continue
+            at.append(revision)
+            below.add(revision)
+        below.update(follows.get(revision, ()))
+    return Standing(
+        revisions=tuple(sorted(at)),
+        unproved=tuple(r for r in verdicts if r in below and verdicts[r] is Verdict.UNVERIFIABLE),
+        following=tuple(r for r in verdicts if r not in below),
+    )
+
+
+def missing(applied: Sequence[RevisionEvidence]) -> tuple[RevisionEvidence, ...]:
+    """Those of the revisions that count as applied of which something is not there."""
+    return tuple(evidence for evidence in applied if evidence.verdict in ABSENT)
