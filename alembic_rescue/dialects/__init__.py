@@ -44,6 +44,12 @@ class Dialect:
         read: Callable[[Connection], Surroundings] | None = self._part("surroundings", "of")
         return read
 
+    @cached_property
+    def effects(self) -> Callable[[], Any] | None:
+        """Makes what asks a scratch database about a step (:class:`alembic_rescue.worker.effects.Effects`)."""
+        made: Callable[[], Any] | None = self._part("effects", "Effects")
+        return made
+
     def _part(self, module: str, name: str) -> Any:
         folder = _FOLDERS.get(self.name)
         if folder is None:

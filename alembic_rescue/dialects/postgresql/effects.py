@@ -1,0 +1,144 @@
+"""What PostgreSQL itself says of a step that ran on a scratch database, beyond its catalog and the statements seen.
+
+Everything goes through the driver's cursor, unseen by SQLAlchemy's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects.postgresql.statements import parts
+from alembic_rescue.dialects.statements import strongest
+from alembic_rescue.evidence.observation import Change, StatementKind
+
+_LOCAL = "SELECT current_setting('search_path'), current_setting('role')"
+_NEXT = "SELECT txid_snapshot_xmax(txid_current_snapshot())"
+"""The number that the next transaction to write will have."""
+_ROWS = """
+    SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
+                        + pg_stat_get_xact_tuples_deleted(oid)), 0)
+      FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND oid >= 16384
+"""
+_READ_ONLY = """
+    SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE proname IN ({names})
+    EXCEPT
+    SELECT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace
+"""
+_UNSEEN = "(rows, or something else that is kept, were changed by statements that were not seen)"
+
+
+class Effects:
+    """See :class:`alembic_rescue.worker.effects.Effects`."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+        self._rows = 0
+        self._wrote = False
+
+    @contextmanager
+    def local_settings_kept(self, connection: Connection) -> Iterator[None]:
+        """Have ``SET LOCAL search_path`` and ``role`` hold in the next transaction, too."""
+        before = _fetch(connection, _LOCAL)[0]
+        yield
+        after = _fetch(connection, _LOCAL)[0]
+        for name, value, now in zip(("search_path", "role"), before, after, strict=True):
+            if value != now:
+                _run(connection, f"SET LOCAL {name} TO {value if name == 'search_path' else _quoted(value)}")
+
+    def begin(self, connection: Connection) -> None:
+        """Begins with no transaction open, and leaves none."""
+        self._rows, self._wrote = 0, False
+        self._next = self._asked(connection, _NEXT)
+        connection.connection.rollback()
+
+    def end(self, connection: Connection, sent: Sequence[str]) -> None:
+        """Counts, unless the statements that were seen change rows anyway."""
+        if any(part.strongest is StatementKind.DATA for sql in sent for part in parts(sql)):
+            return
+        self._wrote = self._asked(connection, _NEXT) != self._next
+        if self._wrote and not any(_has_rows(sql) for sql in sent):
+            self._rows = self._asked(connection, _ROWS) or 0
+
+    @staticmethod
+    def _asked(connection: Connection, query: str) -> int | None:
+        """None where the transaction has failed, or the revision has closed the connection."""
+        with suppress(Exception):
+            return int(_fetch(connection, query)[0][0])
+        return None
+
+    def kinds(self, connection: Connection, sent: Sequence[str], changes: Collection[Change]) -> list[StatementKind]:
+        """The kind of each statement, now that the step is committed.
+
+        Functions of the server's own that only read are told from others, and an expression that gave a column another
+        type (which can be seen) from one that only changed its values.
+        """
+        names = {name for sql in sent for part in parts(sql) for name in part.calls}
+        reading = _reading_only(connection, names)
+        retyped = any(
+            change.before is not None
+            and change.after is not None
+            and change.before.get("type") != change.after.get("type")
+            for change in changes
+            if change.object.kind == "table column"
+        )
+        return [
+            strongest(
+                StatementKind.DATA if part.calls - reading or (part.converts and not retyped) else part.kind
+                for part in parts(sql)
+            )
+            for sql in sent
+        ]
+
+    def unseen(self, kinds: Collection[StatementKind]) -> str | None:
+        """What to tell where the server counted more than the statements seen explain."""
+        if self._rows or (
+            self._wrote and not {StatementKind.CATALOG, StatementKind.DATA, StatementKind.SESSION} & {*kinds}
+        ):
+            return _UNSEEN
+        return None
+
+
+def _has_rows(sql: str) -> bool:
+    """It makes a table with the rows of a query, which the server counts as inserted."""
+    words = sql.upper()
+    return "SELECT" in words or "TABLE" in words.partition(" AS ")[2]
+
+
+def _reading_only(connection: Connection, names: Collection[str]) -> frozenset[str]:
+    if not names:
+        return frozenset()
+    listed = ", ".join(_literal(name) for name in sorted(names))
+    try:
+        return frozenset(str(name) for (name,) in _fetch(connection, _READ_ONLY.format(names=listed)))
+    finally:
+        connection.connection.rollback()
+
+
+def _literal(text: str) -> str:
+    doubled = text.replace("'", "''").replace("\\", "\\\\")
+    return f"E'{doubled}'"
+
+
+def _quoted(name: str) -> str:
+    return "NONE" if name == "none" else '"' + name.replace('"', '""') + '"'
+
+
+def _fetch(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(query)
+        return [tuple(row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()
+
+
+def _run(connection: Connection, statement: str) -> None:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()

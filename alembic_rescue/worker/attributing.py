@@ -1,0 +1,60 @@
+"""Which statement of a revision made which of its changes.  Pure.
+
+The catalog is read when the revision is through, because to read it in between would need its commit.  So where
+several statements changed a catalog, the one is taken that names the object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alembic_rescue.evidence.observation import CatalogObject, Change, Statement, StatementKind
+
+_WORD = re.compile(r"[^\W\d][\w$]*")
+
+
+def attributed(changes: Sequence[Change], statements: Sequence[Statement]) -> tuple[Change, ...]:
+    """`changes`, each with the statement that made it, as far as that can be told."""
+    able = [
+        (number, frozenset(word.lower() for word in _WORD.findall(one.sql)))
+        for number, one in enumerate(statements)
+        if one.error is None and one.kind in {StatementKind.CATALOG, StatementKind.DATA}
+    ]
+    catalog = [one for one in able if statements[one[0]].kind is StatementKind.CATALOG]
+    return tuple(
+        change if change.statement is not None else replace(change, statement=_of(change, catalog or able))
+        for change in changes
+    )
+
+
+def _of(change: Change, able: Sequence[tuple[int, frozenset[str]]]) -> int | None:
+    if len(able) == 1:
+        return able[0][0]
+    own, parents = _names(change.object)
+    best: tuple[int, int] | None = None
+    for number, words in able:
+        named = 2 * (own <= words) + (bool(parents) and parents <= words)
+        # What was made was made by the first that names it; what was changed or dropped, by the last.
+        if named and (best is None or named > best[0] or (named == best[0] and change.before is not None)):
+            best = named, number
+    if best is None:  # a sequence or a key that is named after its table
+        began = [number for number, words in able if any(len(w) > 1 and _begins(own, w) for w in words)]
+        return began[0] if began and change.before is None else began[-1] if began else None
+    return best[1]
+
+
+def _begins(own: frozenset[str], word: str) -> bool:
+    return any(name.startswith(f"{word}_") for name in own)
+
+
+def _names(found: CatalogObject) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of an object's own name, and those of its parent's, both without their schemas."""
+    own = re.split(r" on |\(", found.name, maxsplit=1)[0]
+    return _last(own), _last(re.split(r"\(", found.parent, maxsplit=1)[0])
+
+
+def _last(qualified: str) -> frozenset[str]:
+    parts = re.findall(r'"(?:[^"]|"")*"|[^.]+', qualified)
+    return frozenset(word.lower() for word in _WORD.findall(parts[-1])) if parts else frozenset()

@@ -1,0 +1,126 @@
+"""One step of a chain under observation: what it changed, what it sent, what it left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from alembic.runtime.migration import MigrationStep
+from alembic.script import Script
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects import Dialect
+from alembic_rescue.dialects.base import StatementReader, Watch
+from alembic_rescue.evidence.observation import Observation, Outside, Statement, StatementKind
+from alembic_rescue.worker.attributing import attributed
+from alembic_rescue.worker.effects import Effects
+from alembic_rescue.worker.left_out import left_out
+from alembic_rescue.worker.lines import Files, Trace, absolute
+from alembic_rescue.worker.refusal import Refusal, refusals
+from alembic_rescue.worker.sent import Log, Recorder
+
+Around = Callable[[], AbstractContextManager[object]]
+Hide = Callable[[str], str]
+
+
+class Observer:
+    """Observes the steps of one visit, one after the other."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        files: Files,
+        effects: Effects,
+        dialect: Dialect,
+        connection: Connection,
+        hide: Hide,
+        around: Around,
+    ) -> None:
+        self.log = Log()
+        """What the step under way, or the last one, has sent."""
+        self._recorder, self._files, self._effects, self._around, self._hide = recorder, files, effects, around, hide
+        self._kind_of, self._connection = dialect.kind_of, connection
+        self._watch: Watch | None = dialect.reader.watch(connection) if dialect.reader is not None else None
+        self._trace = Trace(files)
+
+    def observing(self, step: MigrationStep) -> MigrationStep:
+        """The step, its code run under observation."""
+        original = step.migration_fn
+        self.log = Log()
+        self._effects.begin(self._connection)
+
+        def upgrade(**given: Any) -> None:
+            with self._recorder.recording(self.log):
+                try:
+                    with self._around(), self._trace():
+                        calls(original, given)
+                except BaseException as error:
+                    self.log.end(error)
+                    raise
+                self.log.end(None)
+            self._effects.end(self._connection, [one.sql for one in self.log.sent])
+
+        step.migration_fn = upgrade
+        return step
+
+    def observed(self, script: Script) -> Observation:
+        """What the step did, which has been committed."""
+        path, log = absolute(script.path), self.log
+        changes, renames = self._watch.step(self._connection) if self._watch is not None else ((), ())
+        sent = [one.sql for one in log.sent]
+        kinds = dict(zip(sent, self._effects.kinds(self._connection, sent, changes), strict=True))
+        statements = statements_of(log, path, kinds.__getitem__, self._hide)
+        if unseen := self._effects.unseen(kinds.values()):
+            statements += (Statement(unseen, StatementKind.DATA, path, _line(script)),)
+        return value_of(
+            script,
+            changes=attributed(changes, statements),
+            renames=renames,
+            statements=statements,
+            left_out=left_out(self._trace.ran, self._files, self._connection.dialect.name, self._kind_of, statements),
+            outside=outside(script, self._files, refusals),
+        )
+
+
+def calls(original: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Call a revision's code.  Who looks for the project's lines on the stack looks no further than here."""
+    original(**given)
+
+
+CALLS = calls.__code__
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def statements_of(log: Log, path: str, kind_of: StatementReader, hide: Hide) -> tuple[Statement, ...]:
+    """What a revision sent, as values.  `path`: its file."""
+    found = []
+    for sent in log.sent:
+        at, line, handler = sent.at(path)
+        error = None if sent.message is None else hide(sent.message)
+        found.append(Statement(hide(sent.shown), kind_of(sent.sql), at, line, error, handler))
+    return tuple(found)
+
+
+def value_of(script: Script, **found: Any) -> Observation:
+    """The observation of a revision."""
+    return Observation(script.revision, path=absolute(script.path), line=_line(script), **found)
+
+
+def _line(script: Script) -> int | None:
+    code = getattr(getattr(script.module, "upgrade", None), "__code__", None)
+    return None if code is None else int(code.co_firstlineno)
+
+
+def outside(script: Script, files: Files, refused: Sequence[Refusal]) -> tuple[Outside, ...]:
+    """What a revision's code, or a thread that it started, asked for and was refused."""
+    code = getattr(getattr(script.module, "upgrade", None), "__code__", None)
+    own = {absolute(script.path), *([absolute(code.co_filename)] if code is not None else [])}
+    found: dict[Outside, None] = {}
+    for one in refused:
+        stack = [(absolute(path), line) for path, line, _ in (*one.started, *one.stack)]
+        if any(path in own for path, _ in stack):
+            path, line = next(place for place in reversed(stack) if files.is_own(place[0]))
+            found[Outside(one.what, path, line)] = None
+    return tuple(found)

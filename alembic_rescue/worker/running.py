@@ -1,0 +1,136 @@
+"""One run of env.py in a scratch worker: as ``alembic upgrade`` runs it, with steps of our choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+from alembic_rescue.config.sources import connections_of_its_own
+from alembic_rescue.connecting.connections import listening
+from alembic_rescue.evidence.observation import Failure
+from alembic_rescue.failures import one_line
+from alembic_rescue.project import Project
+from alembic_rescue.running import handed_over
+from alembic_rescue.running.handed_over import Given
+from alembic_rescue.running.two_phase import in_one_phase
+from alembic_rescue.worker.lines import Files, absolute
+
+Steps = Callable[[tuple[str, ...], MigrationContext], Iterator[MigrationStep]]
+"""Alembic's ``fn``: given the version rows, and the context that env.py configured, it yields what is to be run."""
+
+
+def run_env(
+    project: Project, steps: Steps, listeners: tuple[tuple[Any, str, Any], ...], visited: Callable[[], bool]
+) -> BaseException | None:
+    """Run env.py; returns what it failed with.
+
+    One that asks for a connection in ``config.attributes``, and fails without, is run again with one.
+
+    Args:
+        visited: whether it has come to its migrations.
+    """
+    error, asked = _attempt(project, steps, listeners, Given.NOTHING)
+    if error is None or not asked or visited() or not handed_over.is_missed(project, error):
+        return error
+    error, _ = _attempt(project, steps, listeners, Given.CONNECTION)
+    if error is not None and not visited() and handed_over.is_of_wrong_kind(error):
+        second, _ = _attempt(project, steps, listeners, Given.ENGINE)
+        error = second if second is None or visited() or isinstance(error, (AttributeError, TypeError)) else error
+    return error
+
+
+def _attempt(
+    project: Project, steps: Steps, listeners: tuple[tuple[Any, str, Any], ...], given: Given
+) -> tuple[BaseException | None, bool]:
+    asked = False
+    try:
+        with ExitStack() as around:
+            around.enter_context(listening(*listeners))
+            around.enter_context(in_one_phase())
+            around.enter_context(project.around())
+            around.enter_context(connections_of_its_own(project.config))
+            attributes = around.enter_context(handed_over.giving(project, given))
+            try:
+                with EnvironmentContext(project.config, project.script, fn=steps, destination_rev="heads"):
+                    project.script.run_env()
+            finally:
+                asked = attributes.asked
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
+        return error, asked
+    return None, asked
+
+
+def applied(script: ScriptDirectory, rows: tuple[str, ...]) -> frozenset[str]:
+    """The revisions that `rows` say to be there: those, and all that they come after or depend on."""
+    found: set[str] = set()
+    waiting = list(rows)
+    while waiting:
+        for one in script.get_revisions(waiting.pop()):
+            if one.revision not in found:
+                found.add(one.revision)
+                waiting += [*_tuple(one.down_revision), *_tuple(one.dependencies)]
+    return frozenset(found)
+
+
+def _tuple(ids: Any) -> tuple[str, ...]:
+    return (ids,) if isinstance(ids, str) and ids else tuple(ids or ())
+
+
+def step_of(script: ScriptDirectory, revision: str) -> tuple[MigrationStep, Script]:
+    """The step that upgrades to `revision`, as ``alembic upgrade`` makes it."""
+    found = script.get_revision(revision)
+    return MigrationStep.upgrade_from_script(script.revision_map, found), found
+
+
+def without_effect(context: MigrationContext) -> None:
+    """Have what env.py does after each step (``on_version_apply``) not end the chain where it fails.
+
+    It may tell a team of it, which is refused here.
+    """
+
+    def tried(callback: Callable[..., None]) -> Callable[..., None]:
+        def call(**given: Any) -> None:
+            try:
+                callback(**given)
+            except DBAPIError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - anything of env.py's
+                pass
+
+        return call
+
+    context.on_version_apply_callbacks = tuple(map(tried, context.on_version_apply_callbacks))
+
+
+def files_of(project: Project) -> Files:
+    """Which files are the project's."""
+    script = project.script
+    folders = [Path(script.dir), *map(Path, script.version_locations or ())]
+    config = project.config.config_file_name
+    return Files(folders, [Path.cwd(), *([Path(config).parent] if config else [])])
+
+
+def failure_of(error: BaseException, files: Files, path: str, hide: Callable[[str], str] = str) -> Failure:
+    """`error` with the innermost of the project's lines that it came through; else with `path`."""
+    at: tuple[str, int | None] = path, None
+    traceback = error.__traceback__
+    while traceback is not None:
+        if files.is_own(traceback.tb_frame.f_code.co_filename):
+            at = absolute(traceback.tb_frame.f_code.co_filename), traceback.tb_lineno
+        traceback = traceback.tb_next
+    statement = str(getattr(error, "statement", None) or "") if isinstance(error, DBAPIError) else ""
+    return Failure(hide(_words(error)), *at, hide(statement))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it ends the program ({error.code})"
+    said = one_line(error, str)
+    return said if isinstance(error, DBAPIError) else f"{type(error).__name__}: {said}"

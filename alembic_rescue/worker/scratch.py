@@ -1,0 +1,223 @@
+"""What a scratch worker does: it runs the project's own chain on scratch databases, and observes it step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.script import Script
+from sqlalchemy.engine import Connection
+
+from alembic_rescue import dialects
+from alembic_rescue.compat import driver_connection
+from alembic_rescue.dialects.base import StatementReader
+from alembic_rescue.evidence.observation import Failure, Observation
+from alembic_rescue.project import Project
+from alembic_rescue.worker import running
+from alembic_rescue.worker.effects import Effects, effects_of
+from alembic_rescue.worker.lines import absolute
+from alembic_rescue.worker.observing import CALLS, Around, Observer, outside, statements_of, value_of
+from alembic_rescue.worker.refusal import refusals
+from alembic_rescue.worker.runs import ChainRun, ScratchVisit, VisitRun
+from alembic_rescue.worker.sent import Log, Recorder
+
+Send = Callable[[dict[str, Any]], None]
+"""Takes word on how far it is: ``{"visit", "revision", "number", "of"}`` before each revision, and
+``{"visit", "observed": Observation}`` after each of those in question."""
+
+
+def _nobody(_: dict[str, Any]) -> None:
+    pass
+
+
+def observe(
+    project: Project,
+    visits: Sequence[ScratchVisit],
+    send: Send = _nobody,
+    *,
+    stamped_over: Collection[str] = (),
+    close: Callable[[], object] = lambda: None,
+    around: Around = nullcontext,
+) -> ChainRun:
+    """Run env.py on its scratch databases, each revision committed by itself, and observe those in question.
+
+    Every connection must lead to a scratch database already (:mod:`alembic_rescue.worker.guard`).  A revision that
+    fails ends its visit: what it did is rolled back.  Ask again, in a new worker, with it among `stamped_over`: what
+    ran is not run again.
+
+    Args:
+        visits: those that the live look saw, in env.py's order.
+        stamped_over: revisions that are only recorded, their ``upgrade()`` left out.
+        close: lets nothing out of this process any more; called before the first revision.
+        around: makes the context in which each observed ``upgrade()`` runs, and which undoes what it does to the
+            process.
+    """
+    run = _Run(project, visits, send, frozenset(stamped_over), close, around)
+    error = running.run_env(project, run.steps, run.recorder.listeners, lambda: bool(run.visited))
+    return run.result(error)
+
+
+@dataclass
+class _Visited:
+    """One visit under way."""
+
+    number: int
+    kind_of: StatementReader
+    observations: list[Observation] = field(default_factory=list)
+    current: str | None = None
+    """The revision that is running, or being recorded."""
+    observer: Observer | None = None
+    """Of those in question; None while those before them run."""
+
+
+class _Run:
+    """One run of env.py."""
+
+    def __init__(
+        self,
+        project: Project,
+        visits: Sequence[ScratchVisit],
+        send: Send,
+        stamped_over: frozenset[str],
+        close: Callable[[], object],
+        around: Around,
+    ) -> None:
+        self.visited: list[_Visited] = []
+        self.recorder = Recorder(lambda code: code is CALLS)
+        self._project, self._visits, self._send = project, visits, send
+        self._stamped_over, self._close, self._around = stamped_over, close, around
+        self._unexpected: list[str] = []
+        self._closed = False
+
+    # --- what Alembic asks for -----------------------------------------------------------------------------------
+
+    def steps(self, rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
+        """Alembic's ``fn``: the steps of one visit.  It is gone on with when the step before has been recorded."""
+        connection = context.connection
+        assert connection is not None, "online mode has a connection"
+        number = match(self._visits, [one.number for one in self.visited], context)
+        if number is None:
+            schema = f"{context.version_table_schema}." if context.version_table_schema else ""
+            self._unexpected.append(f"{schema}{context.version_table}")
+            return
+        dialect = dialects.of(connection.dialect.name)
+        self.visited.append(visited := _Visited(number, dialect.kind_of))
+        self.recorder.files = files = running.files_of(self._project)
+        running.without_effect(context)
+        there = running.applied(self._project.script, rows)
+        behind = [one for one in self._visits[number].behind if one not in there]
+        todo = [one for one in self._visits[number].todo if one not in there]
+        if not self._closed:
+            self._closed = True
+            self._close()
+        effects = effects_of(dialect)
+        of = len(behind) + len(todo)
+        for at, revision in enumerate(behind, 1):
+            yield self._begun(visited, revision, at, of)[0]
+            visited.current = None
+            with self._local_settings_kept(effects, connection):
+                connection.connection.commit()
+        if not todo:
+            return
+        observer = Observer(
+            self.recorder, files, effects, dialect, connection, self._project.secrets.hide, self._around
+        )
+        for at, revision in enumerate(todo, len(behind) + 1):
+            step, script = self._begun(visited, revision, at, of)
+            visited.observer = observer
+            yield observer.observing(step)
+            visited.current = None
+            with self._local_settings_kept(effects, connection):
+                connection.connection.commit()
+                observation = observer.observed(script)
+            visited.observations.append(observation)
+            self._send({"visit": number, "observed": observation})
+
+    def _begun(self, visited: _Visited, revision: str, at: int, of: int) -> tuple[MigrationStep, Script]:
+        self._send({"visit": visited.number, "revision": revision, "number": at, "of": of})
+        visited.current = revision
+        step, script = running.step_of(self._project.script, revision)
+        if revision in self._stamped_over:
+            step.migration_fn = upgrade
+        return step, script
+
+    def _local_settings_kept(self, effects: Effects, connection: Connection) -> AbstractContextManager[object]:
+        return effects.local_settings_kept(connection) if self.recorder.set_locally else nullcontext()
+
+    # --- what came of it -----------------------------------------------------------------------------------------
+
+    def result(self, error: BaseException | None) -> ChainRun:
+        """What came of the run, which ended with `error`."""
+        visits = tuple(self._visit(visited, error) for visited in self.visited)
+        within = any(visited.current is not None for visited in self.visited)
+        of_env = None if error is None or within else self._failure_of(error, str(self._project.env_path))
+        made = {one.number for one in self.visited}
+        unvisited = tuple(number for number in range(len(self._visits)) if number not in made)
+        return ChainRun(visits, unvisited, tuple(self._unexpected), of_env)
+
+    def _visit(self, visited: _Visited, error: BaseException | None) -> VisitRun:
+        script = self._project.script
+        files = self.recorder.files
+        observations = [  # a thread that a revision left behind may have asked for something since
+            replace(one, outside=outside(script.get_revision(one.revision), files, refusals))
+            for one in visited.observations
+        ]
+        if visited.current is None:
+            return VisitRun(visited.number, tuple(observations))
+        failed = script.get_revision(visited.current)
+        failure = self._failure(visited, absolute(failed.path), error)
+        if visited.current in self._visits[visited.number].todo:
+            log = visited.observer.log if visited.observer is not None else Log()
+            statements = statements_of(log, absolute(failed.path), visited.kind_of, self._project.secrets.hide)
+            refused = outside(failed, files, refusals)
+            observations.append(value_of(failed, statements=statements, outside=refused, failure=failure))
+        return VisitRun(visited.number, tuple(observations), visited.current, failure)
+
+    def _failure(self, visited: _Visited, path: str, error: BaseException | None) -> Failure:
+        """Why the visit's current revision did not come to its end."""
+        log = visited.observer.log if visited.observer is not None else Log()
+        if log.raised is not None:
+            sent = log.failed(log.raised)
+            told = self._failure_of(log.raised, path)
+            return (
+                told
+                if sent is None or not sent.places
+                else replace(told, path=sent.places[0][0], line=sent.places[0][1])
+            )
+        # Its code came to its end, and then its version could not be written: what it swallowed may be why.
+        last = error or self.recorder.last_error
+        told = Failure("it did not come to its end", path, None) if last is None else self._failure_of(last, path)
+        swallowed = next((one for one in log.sent if one.swallowed), None)
+        if swallowed is None:
+            return told
+        at, line, _ = swallowed.at(path)
+        hide = self._project.secrets.hide
+        return Failure(f"{told.error}, after: {hide(swallowed.message or '')}", at, line, hide(swallowed.shown))
+
+    def _failure_of(self, error: BaseException, path: str) -> Failure:
+        return running.failure_of(error, self.recorder.files, path, self._project.secrets.hide)
+
+
+def upgrade(**_: Any) -> None:
+    """In place of the ``upgrade()`` of a revision that is stamped over."""
+
+
+def match(visits: Sequence[ScratchVisit], made: Sequence[int], context: MigrationContext) -> int | None:
+    """Which of the visits asked for this one is: the first not `made` yet with the same version table and database."""
+    assert context.connection is not None, "online mode has a connection"
+    name = _database(context.connection)
+    for number, visit in enumerate(visits):
+        same_table = (visit.schema, visit.version_table) == (context.version_table_schema, context.version_table)
+        if number not in made and same_table and name in {None, visit.database.get("dbname", name)}:
+            return number
+    return None
+
+
+def _database(connection: Connection) -> str | None:
+    """The name of the database that `connection` really leads to, as its driver tells it."""
+    raw = driver_connection(connection.connection)
+    name = getattr(getattr(raw, "info", None), "dbname", None)
+    return str(name) if name else None

@@ -1,0 +1,202 @@
+"""The statements that a revision really sends, with the line that sends each, and what became of it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+from sqlalchemy.engine import Engine
+
+from alembic_rescue.failures import chain, one_line
+from alembic_rescue.worker.lines import Files, Place, places, swallowing_handler
+
+_LONGEST = 60
+"""Of a parameter's text, in characters."""
+_KEEPS_LOCALLY = re.compile(r"\bSET\s+LOCAL\b|\bset_config\b", re.IGNORECASE)
+
+
+@dataclass
+class Sent:
+    """One statement, as it was sent."""
+
+    sql: str
+    parameters: Any
+    """As the driver got them; of many rows, the first."""
+    rows: int
+    """How many rows of parameters."""
+    places: list[Place]
+    """The project's lines that led to it, the innermost first; none where a thread sent it."""
+    error: BaseException | None = None
+    swallowed: bool = False
+
+    @property
+    def shown(self) -> str:
+        """With its parameters, shortened."""
+        text = with_parameters(self.sql, self.parameters)
+        return text if self.rows <= 1 else f"{text} -- and {self.rows - 1} more"
+
+    @property
+    def message(self) -> str | None:
+        """What the server answered, where it failed."""
+        return None if self.error is None else one_line(self.error, str)
+
+    def at(self, revision: str) -> tuple[str, int | None, int | None]:
+        """The file and line that sent it, and the line of the ``except`` that hid its failure.
+
+        Of what worked the revision's own line; of what failed the innermost, which may be a helper's; of what failed
+        and was hidden the line in the file that hid it.
+        """
+        if self.swallowed:
+            for path, line in self.places:
+                handler = swallowing_handler(path, line)
+                if handler is not None:
+                    return path, line, handler
+        own = [place for place in self.places if place[0] == revision]
+        chosen = next(iter(self.places if self.error is not None or not own else own), (revision, None))
+        return (*chosen, None)
+
+
+@dataclass
+class Log:
+    """What one step sent."""
+
+    sent: list[Sent] = field(default_factory=list)
+    raised: BaseException | None = None
+    """What its code ended with."""
+
+    def end(self, raised: BaseException | None) -> None:
+        """To be called when the revision's code is through, with what it raised: other failures were swallowed."""
+        self.raised = raised
+        told = set() if raised is None else {id(one) for one in _with_originals(raised)}
+        for one in self.sent:
+            one.swallowed = one.error is not None and id(one.error) not in told
+
+    def failed(self, raised: BaseException) -> Sent | None:
+        """The statement whose failure `raised` is."""
+        told = {id(one) for one in _with_originals(raised)}
+        return next((one for one in reversed(self.sent) if one.error is not None and id(one.error) in told), None)
+
+
+def _with_originals(error: BaseException) -> Iterator[BaseException]:
+    for link in chain(error):
+        yield link
+        original = getattr(link, "orig", None)
+        if isinstance(original, BaseException):
+            yield original
+
+
+class Recorder:
+    """Sees the statements of all engines; `listeners` are to be active while env.py runs.
+
+    Args:
+        until: whether a code is the one that calls the revision's, beyond which nobody is asked.
+    """
+
+    def __init__(self, until: Callable[[CodeType], bool]) -> None:
+        self.log: Log | None = None
+        """Of the step that is under way; None: nothing is recorded."""
+        self.last_error: BaseException | None = None
+        """Of the last statement that failed, recorded or not."""
+        self.set_locally = False
+        """A setting was made for the transaction only."""
+        self.files = Files((), ())
+        """Which are the project's; known once env.py has been run as far as its migrations."""
+        self._until = until
+        self._running = threading.local()
+        self.listeners = (
+            (Engine, "before_cursor_execute", self._before),
+            (Engine, "after_cursor_execute", self._after),
+            (Engine, "handle_error", self._failed),
+        )
+
+    @contextmanager
+    def recording(self, log: Log) -> Iterator[None]:
+        """Record in the block."""
+        self.log = log
+        try:
+            yield
+        finally:
+            self.log = None
+
+    def _before(
+        self,
+        _connection: Any,
+        _cursor: Any,
+        statement: str,
+        parameters: Any,
+        _context: Any,
+        executemany: bool,  # noqa: FBT001
+    ) -> None:
+        if not self.set_locally and _KEEPS_LOCALLY.search(statement):
+            self.set_locally = True
+        if self.log is None:
+            return
+        many = executemany and isinstance(parameters, Sequence) and not isinstance(parameters, str)
+        rows = len(parameters) if many else 1
+        one = Sent(statement, parameters[0] if many and rows else parameters, rows, places(self.files, self._until))
+        self.log.sent.append(one)
+        self._running.one = one
+
+    def _after(self, *_: Any) -> None:
+        self._running.one = None
+
+    def _failed(self, failed: Any) -> None:
+        error = failed.original_exception
+        self.last_error = failed.sqlalchemy_exception or error
+        one: Sent | None = getattr(self._running, "one", None)
+        if one is not None and isinstance(error, BaseException):
+            one.error = error
+            self._running.one = None
+
+    @property
+    def in_sqlalchemy(self) -> bool:
+        """This thread is within a statement that SQLAlchemy sends."""
+        return getattr(self._running, "one", None) is not None
+
+    def by_driver(self, sql: str, parameters: Any = None, error: BaseException | None = None) -> None:
+        """Record what goes past SQLAlchemy."""
+        if self.log is not None and not self.in_sqlalchemy:
+            self.log.sent.append(Sent(sql, parameters, 1, places(self.files, self._until), error))
+
+
+# --- parameters ----------------------------------------------------------------------------------------------------
+
+_PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s|(?P<next>%s|\?)|\$(?P<number>\d+)|(?<![:\w]):(?P<colon>[a-z]\w*)")
+
+
+def with_parameters(sql: str, parameters: Any) -> str:
+    """`sql` with its parameters as short literals: to be read, never to be run."""
+    if not parameters:
+        return sql.replace("%%", "%")
+    following = iter(parameters.values() if isinstance(parameters, Mapping) else parameters)
+
+    def literal(found: re.Match[str]) -> str:
+        name = found["name"] or found["colon"]
+        if name:
+            return _literal(parameters[name]) if isinstance(parameters, Mapping) and name in parameters else found[0]
+        if found["number"]:
+            at = int(found["number"]) - 1
+            known = not isinstance(parameters, Mapping) and at < len(parameters)
+            return _literal(parameters[at]) if known else found[0]
+        return _literal(next(following, None))
+
+    return _PLACEHOLDER.sub(literal, sql).replace("%%", "%")
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, (bool, int, float)):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"ARRAY[{_shortened(', '.join(_literal(one) for one in value[:20]))}]"
+    return "'" + _shortened(str(value)).replace("'", "''") + "'"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
