@@ -93,7 +93,8 @@ def test_other_objects_have_their_text_without_their_name():
         "CREATE TABLE main.t (a INT, PRIMARY KEY (a)) STRICT, WITHOUT ROWID",
         "CREATE UNIQUE INDEX IF NOT EXISTS main.ix ON t (a, lower(a) DESC) WHERE a > 1",
         "CREATE TRIGGER IF NOT EXISTS tr AFTER UPDATE OF a ON t BEGIN UPDATE t SET a = 1; END",
-        "CREATE VIEW v (q) AS SELECT /* all */ a FROM t",
+        "CREATE VIEW v AS SELECT /* all */ a FROM t",
+        "CREATE VIEW w (q) AS SELECT a FROM t",
         "CREATE VIRTUAL TABLE f USING fts5(a, b)",
     )
     assert found[CatalogObject("table", "t")] == {"strict": "true", "without rowid": "true"}
@@ -101,10 +102,11 @@ def test_other_objects_have_their_text_without_their_name():
         "definition": "CREATE UNIQUE INDEX * ON t(a, lower(a) DESC) WHERE a > 1"
     }
     assert found[CatalogObject("trigger", "tr on t", "t")] == {
-        "definition": "CREATE TRIGGER * AFTER UPDATE OF a ON t BEGIN UPDATE t SET a = 1; END"
+        "definition": "CREATE TRIGGER tr AFTER UPDATE OF a ON t BEGIN UPDATE t SET a = 1; END"
     }
-    assert found[CatalogObject("view", "v")] == {"definition": "CREATE VIEW * (q) AS SELECT a FROM t"}
-    assert found[CatalogObject("table", "f")] == {"definition": "CREATE VIRTUAL TABLE * USING fts5(a, b)"}
+    assert found[CatalogObject("view", "v")] == {"definition": "SELECT a FROM t"}
+    assert found[CatalogObject("view", "w")] == {"columns": "(q)", "query": "SELECT a FROM t"}
+    assert found[CatalogObject("virtual table", "f")] == {"definition": "CREATE VIRTUAL TABLE f USING fts5(a, b)"}
 
 
 TABLES = [

@@ -34,12 +34,14 @@ def objects(kind: str, name: str, table: str, sql: str) -> Catalog:
     """
     of = list(tokens(sql, SQLITE))
     parent = quoted(table)
-    if kind == "table" and of[1].word == "TABLE":
+    if kind == "table" and of[1].word != "TABLE":
+        return {CatalogObject("virtual table", quoted(name)): {"definition": text(of)}}
+    if kind == "table":
         return dict(_table(parent, of))
-    if kind in {"table", "view"}:
-        return {CatalogObject(kind, quoted(name)): {"definition": _nameless(of)}}
+    if kind == "view":
+        return {CatalogObject(kind, quoted(name)): _view(of)}
     if kind == "trigger":
-        return {CatalogObject(kind, f"{quoted(name)} on {parent}", parent): {"definition": _nameless(of)}}
+        return {CatalogObject(kind, f"{quoted(name)} on {parent}", parent): {"definition": text(of)}}
     return {CatalogObject(kind, quoted(name), parent): {"definition": _nameless(of)}}
 
 
@@ -81,14 +83,16 @@ def _name(token: Token) -> str:
 
 
 def _nameless(of: Sequence[Token]) -> str:
-    """A definition without the object's own name, which stands behind the word for its kind."""
-    kinds = ("TABLE", "INDEX", "VIEW", "TRIGGER")
-    at = next(at for at, token in enumerate(of) if token.word in kinds) + 1
-    if of[at].word == "IF":
-        at += 3
-    if of[at + 1].word == ".":
-        at += 2
-    return f"{text(of[:at])} * {text(of[at + 1 :])}"
+    """The definition of an index, which is the same under another name."""
+    at = next(at for at, token in enumerate(of) if token.word == "ON")
+    return f"{text(of[: at - 1])} * {text(of[at:])}"
+
+
+def _view(of: Sequence[Token]) -> dict[str, str]:
+    """Its query is its definition, unless a list of names for the columns belongs to it."""
+    at = next(at for at, token in enumerate(of) if token.word == "AS")
+    columns, query = text(of[3:at]), text(of[at + 1 :])
+    return {"columns": columns, "query": query} if columns else {"definition": query}
 
 
 def _table(name: str, of: Sequence[Token]) -> Iterator[tuple[CatalogObject, dict[str, str]]]:
