@@ -1,0 +1,1 @@
+"""PostgreSQL: its catalogs, its statements and its sessions."""

@@ -1,0 +1,154 @@
+"""Reading some objects of a live database, without waiting for what others hold and without holding much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects.postgresql.catalog_query import Queries
+from alembic_rescue.dialects.postgresql.catalog_rows import Address, Extensions, Row, identified, read
+from alembic_rescue.dialects.postgresql.catalog_sources import WHOLE, Source
+from alembic_rescue.dialects.postgresql.catalog_watch import dependents, selection_of
+from alembic_rescue.dialects.postgresql.session import Cursor, oids, texts, transaction
+from alembic_rescue.evidence.observation import CatalogObject, Reading, Unread
+
+_BATCH = 200
+"""So many objects in one transaction: the server keeps a lock on each view and table that it writes out."""
+_LOCK_TIMEOUT = "1s"
+_IDENTIFIER = re.compile(r'"((?:[^"]|"")*)"|([^\s.,()"\[\]]+)')
+_LOCKED = """
+SELECT l.relation::text, coalesce(min(l.pid)::text, '')
+  FROM pg_locks l
+ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ GROUP BY 1
+"""
+_KEYS_OF_OTHERS = """
+SELECT 'pg_constraint', oid::text FROM pg_constraint
+ WHERE contype IN ('p', 'u', 'f') AND oid = ANY ({constraints}) AND NOT conrelid = ANY ({locked})
+"""
+"""Whose definitions the server writes without a lock."""
+_CHILDREN = """
+SELECT 'pg_constraint', oid::text FROM pg_constraint WHERE conrelid = ANY ({relations}) OR contypid = ANY ({types})
+UNION ALL SELECT 'pg_class', indexrelid::text FROM pg_index WHERE indrelid = ANY ({relations})
+UNION ALL SELECT 'pg_class', d.objid::text FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+ WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+   AND d.refobjid = ANY ({relations})
+"""
+
+
+def read_named(connection: Connection, queries: Queries, objects: Collection[CatalogObject]) -> Reading:
+    """Read `objects` and what belongs to them; see `alembic_rescue.dialects.base.CatalogReader.named`."""
+    search = _Search(connection, queries)
+    with transaction(connection, lock_timeout=_LOCK_TIMEOUT) as cursor:
+        found = _find(cursor, queries, objects)
+    remaining = iter(sorted(found))
+    while batch := set(islice(remaining, _BATCH)):
+        search.read(batch)
+    small = {(source.known_as, WHOLE) for source in queries.sources if source.whole and _asked(source, objects)}
+    if small:
+        wanted = set(objects)
+        with transaction(connection, lock_timeout=_LOCK_TIMEOUT) as cursor:
+            rows = read(cursor, queries, selection_of(small))
+        search.rows.update({address: row for address, row in rows.items() if row.object in wanted})
+    return Reading({row.object: row.facts for row in search.rows.values()}, tuple(search.unread))
+
+
+def _asked(source: Source, objects: Iterable[CatalogObject]) -> bool:
+    kinds = {source.kind.strip("'"), source.catalog.removeprefix("pg_")}
+    return any(wanted.kind in kinds for wanted in objects)
+
+
+def _find(cursor: Cursor, queries: Queries, objects: Collection[CatalogObject]) -> set[Address]:
+    """Where `objects`, and what they are parts of, are; by their bare names first, for which there are indexes."""
+    names = {name for wanted in objects for name in (wanted.name, wanted.parent) if name}
+    bare = {(quoted or plain).replace('""', '"') for name in names for quoted, plain in _IDENTIFIER.findall(name)}
+    if not names:
+        return set()
+    candidates = cursor.rows(" UNION ALL ".join(_candidates(queries, texts(bare))))
+    extensions = Extensions(cursor)
+    found = {(catalog, oid) for catalog, oid, name in candidates if name and extensions.neutral(name) in names}
+    return found | set(cursor.rows(" UNION ALL ".join(_children(queries, selection_of(found)))))
+
+
+def _candidates(queries: Queries, bare: str) -> Iterator[str]:
+    for source in queries.sources:
+        if source.whole or source.selected_by or source.catalog == "pg_attrdef":  # found with its table
+            continue
+        chosen = f"x.{source.name_column}::text = ANY ({bare})" if source.name_column else source.own
+        if source.name_column and source.name_column != "parname":
+            chosen = f"x.{source.name_column} = ANY ({bare}::name[])"
+        yield (
+            f"SELECT '{source.known_as}', x.oid::text, i.identity FROM {source.catalog} x,"
+            f" pg_identify_object('{source.known_as}'::regclass, x.oid, 0) i WHERE {chosen}"
+        )
+
+
+def _children(queries: Queries, found: Mapping[str, Collection[str]]) -> Iterator[str]:
+    yield _CHILDREN.format(relations=oids(found.get("pg_class", ())), types=oids(found.get("pg_type", ())))
+    for source in queries.sources:
+        parents = found.get(source.parent_catalog)
+        if parents and source.parent_oid.startswith("x.") and not source.selected_by and not source.whole:
+            yield (
+                f"SELECT '{source.known_as}', x.oid::text FROM {source.catalog} x"
+                f" WHERE {source.parent_oid} = ANY ({oids(parents)})"
+            )
+
+
+@dataclass
+class _Search:
+    """What has been read so far."""
+
+    connection: Connection
+    queries: Queries
+    rows: dict[Address, Row] = field(default_factory=dict)
+    unread: list[Unread] = field(default_factory=list)
+
+    def read(self, addresses: Collection[Address], failed: str = "") -> None:
+        """Read what no one else has locked; what fails all the same is read in halves, down to single objects."""
+        with transaction(self.connection, lock_timeout=_LOCK_TIMEOUT) as cursor:
+            locked = _locked(cursor, addresses)
+            for pid in set(locked.values()):
+                holder = f"process {pid}" if pid else "a prepared transaction"
+                self._leave(
+                    cursor,
+                    {address for address, by in locked.items() if by == pid},
+                    f"{holder} holds or awaits a lock that shuts out reading it",
+                )
+            free = set(addresses) - locked.keys()
+            if failed and len(free) == 1:
+                self._leave(cursor, free, failed)
+                return
+            try:
+                rows = read(cursor, self.queries, selection_of(free)) if free else {}
+            except cursor.error as error:
+                message = str(error).strip().partition("\n")[0] or type(error).__name__
+            else:
+                self.rows.update(rows)
+                return
+        half = len(free) // 2
+        for part in (sorted(free)[:half], sorted(free)[half:]):
+            if part:
+                self.read(part, message)
+
+    def _leave(self, cursor: Cursor, addresses: Collection[Address], reason: str) -> None:
+        found = identified(cursor, self.queries, selection_of(addresses))
+        self.unread.extend(Unread(each, reason) for each in sorted(found))
+
+
+def _locked(cursor: Cursor, addresses: Collection[Address]) -> dict[Address, str]:
+    """Which of `addresses` cannot be read without waiting, and whom for."""
+    found: dict[Address, str] = {}
+    held = {("pg_class", oid): pid for oid, pid in cursor.rows(_LOCKED)}
+    for relation, pid in held.items():
+        found.update(dict.fromkeys(dependents(cursor, {relation}) & set(addresses), pid))
+    if found:
+        constraints = oids(oid for catalog, oid in found if catalog == "pg_constraint")
+        locked = oids(oid for _, oid in held)
+        for address in cursor.rows(_KEYS_OF_OTHERS.format(constraints=constraints, locked=locked)):
+            del found[address]
+    return found

@@ -1,0 +1,95 @@
+"""A transaction in which the server writes every text the same way, through the driver's own cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+SETTINGS = {
+    "search_path": "",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "jit": "off",
+}
+"""What the text of a definition depends on (as pg_dump sets it), and no compiling of queries that run once."""
+
+
+class Cursor:
+    """The driver's cursor.  Statements go without parameters: drivers differ in how they write those.
+
+    A statement holds no percent sign, question mark or lone colon outside of quotes; see `literal`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection.connection
+        self.error: type[Exception] = getattr(connection.dialect, "loaded_dbapi", connection.dialect.dbapi).Error
+        """The class of all of the driver's errors."""
+
+    def run(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(statement)
+        finally:
+            cursor.close()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(query)
+            return [tuple(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def value(self, query: str) -> Any:
+        """The one value of a query."""
+        return self.rows(query)[0][0]
+
+
+@contextmanager
+def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settings: str) -> Iterator[Cursor]:
+    """A transaction with `SETTINGS` and `settings`, rolled back at the end: nothing of the session changes.
+
+    None may be open.  BEGIN is said aloud because the driver may be in autocommit; if it is not, the server warns.
+    """
+    raw = connection.connection
+    raw.rollback()
+    cursor = Cursor(connection)
+    cursor.run(begin)
+    try:
+        cursor.rows("SELECT " + ", ".join(_local(*setting) for setting in {**SETTINGS, **settings}.items()))
+        yield cursor
+    finally:
+        cursor.run("ROLLBACK")
+        raw.rollback()  # the driver, too, knows then that it has ended
+
+
+def _local(name: str, value: str) -> str:
+    return f"set_config('{name}', '{value}', true)"
+
+
+def literal(text: str) -> str:
+    """A text as SQL, whatever is in it and whatever the driver makes of percent signs and colons."""
+    if text.isascii() and text.replace("_", "a").replace(".", "a").isalnum():
+        return f"'{text}'"
+    return f"convert_from(decode('{text.encode().hex()}', 'hex'), 'UTF8')"
+
+
+def texts(values: Iterable[str]) -> str:
+    """An array of texts as SQL."""
+    return f"ARRAY[{', '.join(map(literal, sorted(values)))}]::text[]"
+
+
+def oids(values: Iterable[str]) -> str:
+    """An array of oids as SQL."""
+    return f"'{{{','.join(sorted(values))}}}'::oid[]"
