@@ -1,0 +1,291 @@
+"""Why an upgrade fails: what the pending revisions ran into on a copy of the live schema, told as causes.  Pure.
+
+The copy has no rows.  So a failure is a cause only where no row can be the reason for it, and nothing that the copy
+lacks; all else is left to the rehearsal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from alembic_rescue.evidence.live import Live, labels
+from alembic_rescue.evidence.model import Cause
+from alembic_rescue.evidence.names import bare
+from alembic_rescue.evidence.observation import (
+    CatalogObject,
+    Change,
+    Failure,
+    Observation,
+    Reading,
+    Statement,
+    Unobserved,
+)
+from alembic_rescue.evidence.positions import Positions
+from alembic_rescue.model import Note
+
+_CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
+"""What every statement is answered once one has failed."""
+_OF_ROWS = re.compile(
+    r"violates|duplicate key|null value in column|value too long|out of range|division by zero|more than one row|"
+    r"contains null values|could not create unique index|cannot be cast to type"
+)
+"""What depends on rows, of which the copy has none."""
+_OF_THE_COPY = re.compile(
+    r"is not available|extension control file|canceling statement|deadlock|lock timeout|out of shared memory|"
+    r"No space left|connection|to create extension|has no handler"
+)
+"""What the scratch server is at fault for."""
+_TOO_LONG = re.compile(r"value too long for type character varying\((\d+)\)")
+_UNDEFINED = re.compile(r"does not exist|is not a |no unique constraint matching")
+_QUOTED = re.compile(r'"((?:[^"]|"")+)"')
+_WORD = re.compile(r'"(?:[^"]|"")+"|\w+')
+_LONGEST = 100
+"""Of a statement's first words, in characters."""
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What came of the pending revisions on a copy, in the project's own transactions."""
+
+    failing: tuple[tuple[str, Statement], ...] = ()
+    """The statements that failed, each with its revision: swallowed ones, too."""
+    failed: str | None = None
+    """The revision that ended it."""
+    failure: Failure | None = None
+    transactional: bool = True
+    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
+    lacking: Collection[str] = ()
+    """What of the live database the copy does not have: names, or the statements that would have made it."""
+
+
+def causes(
+    upgrade: Upgrade,
+    steps: Sequence[Observation | Unobserved] = (),
+    live: Reading | None = None,
+    untouched: Collection[CatalogObject] = (),
+) -> tuple[Cause, ...]:
+    """The failures that explain themselves, in their order, and what is passed over in silence.
+
+    Args:
+        upgrade: what was run.
+        steps: what the pending revisions do on a scratch database.
+        live: what the live database holds under the names of :func:`~.judging.objects`.
+        untouched: as in :func:`~.judging.judge`.
+    """
+    here = _Here(tuple(steps), live or Reading({}), untouched)
+    found = [*_failures(upgrade, here), *_silent(upgrade, here)]
+    order = {step.revision: number for number, step in enumerate(steps)}
+    return tuple(sorted(found, key=lambda cause: order.get(cause.revision, 0)))
+
+
+def never_committed(expected: Collection[str], found: Collection[str]) -> Note:
+    """The finding where a run ended well, and a new connection does not read what it has written.
+
+    Args:
+        expected: the rows of the version table, as the run left them.
+        found: as a new connection reads them.
+    """
+    return Note(
+        "env-never-commits",
+        f"what env.py runs is never committed: after a run that ended well, a new connection reads "
+        f"{_rows(found)} in the version table, not {_rows(expected)}",
+        "env.py executes something on the connection before context.begin_transaction(): SQLAlchemy begins a "
+        "transaction there that Alembic leaves to env.py. Commit it (connection.commit()) before context.configure(), "
+        "or run all of it within `with connection.begin():`",
+    )
+
+
+class _Here:
+    """The pending revisions, and the live database in their light."""
+
+    def __init__(
+        self, steps: tuple[Observation | Unobserved, ...], live: Reading, untouched: Collection[CatalogObject]
+    ) -> None:
+        self.observed = {step.revision: step for step in steps if isinstance(step, Observation)}
+        self.live = Live(Positions(steps), live, {}, untouched)
+        self.catalog = live.catalog
+
+    def other_name(self, revision: str, name: str) -> str | None:
+        """What a constraint or index that the revision drops by name is called in the live database."""
+        step = self.observed.get(revision)
+        for change in step.changes if step is not None else ():
+            if change.after is None and bare(change.object) == name and change.object in self.live.known_as:
+                return bare(self.live.known_as[change.object])
+        return None
+
+    def made(self) -> Iterator[tuple[Observation, Change, Statement | None]]:
+        """What the revisions make, each with the statement that does."""
+        for step in self.observed.values():
+            for change in step.changes:
+                if change.before is None and change.after is not None:
+                    number = change.statement
+                    yield step, change, step.statements[number] if number is not None else None
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
+    failing = [(revision, one) for revision, one in upgrade.failing if one.error]
+    end = upgrade.failure.error if upgrade.failure is not None else ""
+    for number, (revision, statement) in enumerate(failing):
+        error = statement.error or ""
+        follows = failing[number + 1][1].error or "" if number + 1 < len(failing) else end
+        aborted = _CONSEQUENCE.search(follows) is not None
+        last = number == len(failing) - 1
+        ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
+        if _CONSEQUENCE.search(error) or _says_nothing(error, upgrade.lacking):
+            continue
+        if not ends and not aborted and upgrade.transactional:
+            continue  # in a SAVEPOINT: it was meant to fail
+        mend = mend_of(error, statement.sql)
+        known = here.other_name(revision, _named(error))
+        if known is not None:
+            error, mend = f"{error}: here it is called {known}", f"drop it by the name that it has here, {known}"
+        if aborted and not ends:
+            mend = f"{mend}, or `with op.get_bind().begin_nested():` inside the try"
+        yield Cause(
+            revision=revision,
+            path=statement.path,
+            line=statement.line or 0,
+            statement=first_words(statement.sql),
+            error=error,
+            swallowed=not ends,
+            handler_line=statement.handler_line,
+            mend=mend,
+            aborts=upgrade.transactional,
+        )
+    yield from _version_too_long(upgrade, here)
+
+
+def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
+    """The row of the version table that no longer fits: its statement is Alembic's, not the revision's."""
+    failure, revision = upgrade.failure, upgrade.failed
+    found = _TOO_LONG.search(failure.error) if failure is not None else None
+    if failure is None or revision is None or found is None or "version_num" not in failure.statement:
+        return
+    step = here.observed.get(revision)
+    table = re.search(r"(?:UPDATE|INTO)\s+(\S+)", failure.statement)
+    name = table[1] if table else "alembic_version"
+    yield Cause(
+        revision=revision,
+        path=step.path if step is not None else failure.path,
+        line=(step.line if step is not None else failure.line) or 0,
+        statement=first_words(failure.statement),
+        error=f"the id {revision} has {len(revision)} characters, and {name}.version_num holds {found[1]}",
+        swallowed=False,
+        handler_line=None,
+        mend=f"widen the column first: ALTER TABLE {name} ALTER COLUMN version_num TYPE VARCHAR(128)",
+        aborts=upgrade.transactional,
+    )
+
+
+def _says_nothing(error: str, lacking: Collection[str]) -> bool:
+    """Whether the live database may answer otherwise: for its rows, or for what the copy or its server lacks."""
+    if _OF_ROWS.search(error) or _OF_THE_COPY.search(error):
+        return True
+    if not lacking or not _UNDEFINED.search(error):
+        return False
+    absent = {word.strip('"') for text in lacking for word in _WORD.findall(text)}
+    names = [quoted.rpartition(".") for quoted in _QUOTED.findall(error)]
+    return any(name in absent or schema in lacking for schema, _, name in names)
+
+
+def _named(error: str) -> str:
+    """The first name that the server speaks of."""
+    found = _QUOTED.search(error)
+    return found[1].replace('""', '"') if found else ""
+
+
+# --- what to do ----------------------------------------------------------------------------------------------------
+
+_CREATING = "look before creating"
+_MENDS: tuple[tuple[str, str, str], ...] = (
+    (r"^type .* already exists", "", f"{_CREATING}: create it with checkfirst=True, and create_type=False in tables"),
+    (r"^(relation|column|schema|extension|enum label|table|index|sequence) .* already exists", "",
+     f"{_CREATING}, or IF NOT EXISTS"),
+    (r"already exists|multiple primary keys", "", _CREATING),
+    (r"does not exist", r"^\s*(DROP|ALTER .*\bDROP)\b", "look before dropping, or IF EXISTS"),
+    (r"does not exist", r"^\s*ALTER\b", "look before altering"),
+    (r"does not exist", "", "look whether it is there first"),
+    (r"other objects depend on it|is used by|depends on", "", "drop what depends on it first, and make it anew after"),
+    (r"cannot be cast automatically", "", "say how its values are converted: postgresql_using"),
+    (r"cannot run inside a transaction block|cannot be executed from a function", "",
+     "run it in `with op.get_context().autocommit_block():`"),
+    (r"unsafe use of new value", "",
+     "add the label in `with op.get_context().autocommit_block():`: it can be used once it is committed"),
+    (r"invalid input value for enum", "", "add the label first: ALTER TYPE ... ADD VALUE"),
+    (r"must be owner|permission denied", "", "run the upgrade as the owner, or as a role that may"),
+)  # fmt: skip
+"""What the server says, what the statement is, and what to do about it: the first that fits."""
+
+
+def mend_of(error: str, sql: str) -> str:
+    """What to do about a statement that fails with `error`, in the server's words."""
+    for says, does, mend in _MENDS:
+        if re.search(says, error) and re.search(does, sql, re.IGNORECASE | re.DOTALL):
+            return mend
+    return "mend the statement"
+
+
+def first_words(sql: str) -> str:
+    """A statement on one line, shortened."""
+    line = " ".join(sql.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
+
+
+# --- what nobody is told -------------------------------------------------------------------------------------------
+
+
+def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
+    """What is there already, other than the revision would make it, and is left so without a word."""
+    told = {(revision, _named(statement.error or "")) for revision, statement in upgrade.failing}
+    for step, change, statement in here.made():
+        actual = here.catalog.get(change.object)
+        if actual is None or change.after is None or (step.revision, bare(change.object)) in told:
+            continue
+        cause = Cause(
+            revision=step.revision,
+            path=statement.path if statement is not None else step.path,
+            line=(statement.line if statement is not None else step.line) or 0,
+            statement=first_words(statement.sql) if statement is not None else "",
+            error="",
+            swallowed=False,
+            handler_line=None,
+            mend="",
+            aborts=False,
+        )
+        name = change.object.name
+        lacks = [one for one in labels(change.after.get("labels", "")) if one not in labels(actual.get("labels", ""))]
+        if change.object.kind == "type" and lacks:
+            error = f"type {name} is there already, and lacks {_listed(lacks)}: it is left so"
+            mend = "; ".join(f"ALTER TYPE {name} ADD VALUE {_literal(label)}" for label in lacks)
+            yield replace(cause, error=error, mend=f"first: {mend}")
+        elif _is_invalid(change, actual.get("valid")):
+            if re.search(r"\bIF\s+NOT\s+EXISTS\b", cause.statement, re.IGNORECASE):
+                error, aborts = f"index {name} is there, but not valid: IF NOT EXISTS leaves it so", False
+            else:  # the copy does not have it: a dump leaves out what is not valid
+                error, aborts = (
+                    f'relation "{bare(change.object)}" already exists: it is not valid',
+                    upgrade.transactional,
+                )
+            yield replace(cause, error=error, mend=f"first: DROP INDEX CONCURRENTLY {name}", aborts=aborts)
+
+
+def _is_invalid(change: Change, valid: str | None) -> bool:
+    made = (change.after or {}).get("valid")
+    return change.object.kind.endswith("index") and made is not None and valid is not None and valid != made
+
+
+def _rows(rows: Collection[str]) -> str:
+    return _listed(sorted(rows)) if rows else "no row"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words)
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

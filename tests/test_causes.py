@@ -1,0 +1,262 @@
+"""Causes from what was run on a copy: the real failures, and none that rows or the copy itself may be at fault for."""
+
+import pytest
+
+from alembic_rescue.evidence.causes import Upgrade, causes, first_words, mend_of, never_committed
+from alembic_rescue.evidence.observation import (
+    CatalogObject,
+    Change,
+    Failure,
+    Observation,
+    Reading,
+    Statement,
+    StatementKind,
+)
+
+ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
+TAKEN = 'type "mood" already exists'
+VERSION = "UPDATE alembic_version SET version_num='r2' WHERE alembic_version.version_num = 'r1'"
+
+
+def statement(sql="CREATE TYPE mood AS ENUM ('a')", error: str | None = TAKEN, line=10, handler=None, path="/p/r2.py"):
+    return Statement(sql, StatementKind.CATALOG, path, line, error, handler)
+
+
+def run(*failing, ends: str | None = None, sql="", failed: str | None = "r2", **more) -> Upgrade:
+    failure = None if ends is None else Failure(ends, "/p/r2.py", 10, sql)
+    return Upgrade(tuple(("r2", one) for one in failing), failed if failure else None, failure, **more)
+
+
+def only(upgrade, *rest):
+    (cause,) = causes(upgrade, *rest)
+    return cause
+
+
+def test_what_ends_the_run_is_the_cause_with_file_and_line():
+    cause = only(run(statement(path="/p/helpers.py", line=3), ends=TAKEN))
+    assert (cause.revision, cause.path, cause.line, cause.error) == ("r2", "/p/helpers.py", 3, TAKEN)
+    assert (cause.swallowed, cause.handler_line, cause.aborts) == (False, None, True)
+    assert "checkfirst=True" in cause.mend
+
+
+def test_what_was_swallowed_and_aborted_the_transaction_is_the_cause_of_all_that_follows():
+    cause = only(run(statement(handler=12), statement("CREATE TABLE t ()", ABORTED, 14), ends=ABORTED))
+    assert (cause.error, cause.swallowed, cause.handler_line, cause.aborts) == (TAKEN, True, 12, True)
+    assert "begin_nested" in cause.mend
+
+
+def test_it_is_the_cause_also_where_only_the_version_fails_after_it():
+    cause = only(run(statement(handler=12), ends=ABORTED, sql=VERSION))
+    assert (cause.error, cause.swallowed, cause.line) == (TAKEN, True, 10)
+
+
+def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
+    first = statement("DROP INDEX ix", 'index "ix" does not exist', 20, 23)
+    others = [statement(f"ALTER TABLE t{n}", ABORTED, n, n + 1) for n in (30, 40)]
+    cause = only(run(first, *others, ends=ABORTED, sql=VERSION))
+    assert (cause.line, cause.handler_line) == (20, 23)
+    assert cause.mend.startswith("look before dropping, or IF EXISTS")
+
+
+def test_what_fails_in_a_savepoint_was_meant_to():
+    assert causes(run(statement(handler=12))) == ()
+
+
+def test_a_failure_in_a_savepoint_before_one_that_aborts_is_none_either():
+    saved = statement("DROP TABLE x", 'table "x" does not exist', 5, 7)
+    assert only(run(saved, statement(handler=12), ends=ABORTED)).line == 10
+
+
+def test_in_autocommit_the_version_moves_on_over_what_was_swallowed():
+    cause = only(run(statement(handler=12), transactional=False))
+    assert (cause.swallowed, cause.aborts) == (True, False)
+    assert "begin_nested" not in cause.mend
+
+
+def test_in_autocommit_what_ends_the_run_rolls_nothing_back():
+    assert only(run(statement(), ends=TAKEN, transactional=False)).aborts is False
+
+
+def test_an_upgrade_that_goes_through_has_no_cause():
+    assert causes(Upgrade()) == ()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        'null value in column "x" of relation "t" violates not-null constraint',
+        'duplicate key value violates unique constraint "u"',
+        'insert or update on table "a" violates foreign key constraint "b"',
+        "value too long for type character varying(3)",
+        "integer out of range",
+        'column "x" of relation "t" contains null values',
+        'extension "postgis" is not available',
+        'could not open extension control file "/x/postgis.control": No such file or directory',
+        "canceling statement due to statement timeout",
+    ],
+)
+def test_what_rows_or_the_scratch_server_decide_is_no_cause(error):
+    assert causes(run(statement("INSERT INTO t VALUES (1)", error), ends=error)) == ()
+
+
+def test_what_the_revision_itself_raises_is_no_cause_for_the_copy_has_no_rows():
+    assert causes(run(ends="NoResultFound: No row was found when one was required")) == ()
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("public.away", 0),
+        ('public."away"', 0),
+        ("CREATE TABLE public.away ( id integer );", 0),
+        ("public", 0),
+        ("public.elsewhere", 1),
+    ],
+)
+def test_what_the_copy_lacks_is_no_cause(lacking, told):
+    missing = statement("ALTER TABLE away ADD x integer", 'relation "public.away" does not exist')
+    assert len(causes(run(missing, ends=missing.error, lacking=[lacking]))) == told
+
+
+def test_what_is_there_already_is_a_cause_whatever_the_copy_lacks():
+    assert len(causes(run(statement(), ends=TAKEN, lacking=["public.mood"]))) == 1
+
+
+# --- with the catalogs ---------------------------------------------------------------------------------------------
+
+KEY = CatalogObject("table constraint", "orders_account_kid_fkey on public.orders", "public.orders")
+OTHER = CatalogObject("table constraint", "fk_other on public.orders", "public.orders")
+FACTS = {"definition": "FOREIGN KEY (account_kid) REFERENCES public.accounts(kid)", "valid": "t"}
+
+
+@pytest.mark.parametrize(("facts", "named"), [(FACTS, True), ({**FACTS, "definition": "another key"}, False)])
+def test_a_constraint_that_is_there_under_another_name_is_named(facts, named):
+    dropped = statement(
+        "ALTER TABLE orders DROP CONSTRAINT orders_account_kid_fkey",
+        'constraint "orders_account_kid_fkey" of relation "orders" does not exist',
+    )
+    steps = [Observation("r2", (Change(KEY, FACTS, None),))]
+    cause = only(run(dropped, ends=dropped.error), steps, Reading({OTHER: facts}))
+    assert ("fk_other" in cause.mend) is ("fk_other" in cause.error) is named
+    assert named or cause.mend == "look before dropping, or IF EXISTS"
+
+
+INDEX = CatalogObject("index", "public.ix", "public.t")
+
+
+def making(catalog_object, after, sql) -> list[Observation]:
+    sent = (Statement(sql, StatementKind.CATALOG, "/p/r2.py", 30),)
+    return [Observation("r2", (Change(catalog_object, None, after, 0),), statements=sent, path="/p/r2.py", line=9)]
+
+
+def test_an_index_that_is_not_valid_is_left_so_by_if_not_exists():
+    steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON t (a)")
+    cause = only(Upgrade(), steps, Reading({INDEX: {"valid": "f", "definition": "x"}}))
+    assert (cause.line, cause.aborts, cause.swallowed) == (30, False, False)
+    assert cause.mend == "first: DROP INDEX CONCURRENTLY public.ix"
+    assert "not valid" in cause.error
+
+
+def test_without_it_the_upgrade_fails_there():
+    steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX ix ON t (a)")
+    cause = only(Upgrade(), steps, Reading({INDEX: {"valid": "f", "definition": "x"}}))
+    assert (cause.aborts, cause.error) == (True, 'relation "ix" already exists: it is not valid')
+
+
+def test_a_valid_index_is_none():
+    steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX IF NOT EXISTS ix ON t (a)")
+    assert causes(Upgrade(), steps, Reading({INDEX: {"valid": "t", "definition": "x"}})) == ()
+
+
+MOOD = CatalogObject("type", "public.mood")
+
+
+@pytest.mark.parametrize(("there", "lacks"), [("'a', 'b'", ["c'"]), ("'a'", ["b", "c'"]), ("'a', 'b', 'c'''", [])])
+def test_a_type_that_lacks_a_label_is_left_so_by_checkfirst(there, lacks):
+    steps = making(MOOD, {"labels": "'a', 'b', 'c'''"}, "CREATE TYPE mood AS ENUM ('a', 'b', 'c''')")
+    found = causes(Upgrade(), steps, Reading({MOOD: {"labels": there}}))
+    assert [cause.mend for cause in found] == (
+        [
+            "first: "
+            + "; ".join(f"ALTER TYPE public.mood ADD VALUE '{one.replace(chr(39), 2 * chr(39))}'" for one in lacks)
+        ]
+        if lacks
+        else []
+    )
+
+
+def test_a_type_whose_making_fails_is_told_once():
+    steps = making(MOOD, {"labels": "'a', 'b'"}, "CREATE TYPE mood AS ENUM ('a', 'b')")
+    assert only(run(statement(), ends=TAKEN), steps, Reading({MOOD: {"labels": "'a'"}})).error == TAKEN
+
+
+def test_causes_are_told_in_the_order_of_the_chain():
+    steps = making(MOOD, {"labels": "'a', 'b'"}, "CREATE TYPE mood AS ENUM ('a', 'b')")
+    fails = statement("CREATE TABLE t ()", 'relation "t" already exists')
+    upgrade = Upgrade((("r3", fails),), "r3", Failure(str(fails.error), "/p/r3.py", 1))
+    found = causes(upgrade, [*steps, Observation("r3")], Reading({MOOD: {"labels": "'a'"}}))
+    assert [cause.revision for cause in found] == ["r2", "r3"]
+
+
+# --- the version table ---------------------------------------------------------------------------------------------
+
+
+def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen():
+    long = "pc20260424_paperless_metadata_tables"
+    error = "value too long for type character varying(32)"
+    sql = f"UPDATE app.alembic_version SET version_num='{long}' WHERE app.alembic_version.version_num = 'r1'"
+    steps = [Observation(long, path="/p/long.py", line=7)]
+    upgrade = Upgrade((), long, Failure(error, "/p/env.py", 40, sql))
+    cause = only(upgrade, steps)
+    assert (cause.path, cause.line) == ("/p/long.py", 7)
+    assert cause.error == f"the id {long} has 36 characters, and app.alembic_version.version_num holds 32"
+    assert cause.mend.endswith("ALTER TABLE app.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
+
+
+def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
+    sent = statement("INSERT INTO t (name) VALUES ('long')", "value too long for type character varying(3)")
+    assert causes(run(sent, ends=sent.error, sql=sent.sql)) == ()
+
+
+def test_an_env_that_never_commits_is_a_finding():
+    note = never_committed(["r2"], [])
+    assert note.code == "env-never-commits"
+    assert "reads no row in the version table, not r2" in note.message
+    assert "begin_transaction" in note.help
+
+
+# --- what to do ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "sql", "mend"),
+    [
+        ('relation "t" already exists', "CREATE TABLE t ()", "look before creating, or IF NOT EXISTS"),
+        (
+            'column "c" of relation "t" already exists',
+            "ALTER TABLE t ADD c int",
+            "look before creating, or IF NOT EXISTS",
+        ),
+        ('constraint "c" for relation "t" already exists', "ALTER TABLE t ADD CONSTRAINT c", "look before creating"),
+        ('relation "t" does not exist', "ALTER TABLE t ADD c int", "look before altering"),
+        (
+            'column "c" of relation "t" does not exist',
+            "ALTER TABLE t\nDROP COLUMN c",
+            "look before dropping, or IF EXISTS",
+        ),
+        ('table "t" does not exist', "drop table t", "look before dropping, or IF EXISTS"),
+        ('relation "t" does not exist', "SELECT * FROM t", "look whether it is there first"),
+        ("cannot drop table t because other objects depend on it", "DROP TABLE t", "drop what depends on it first"),
+        ("CREATE INDEX CONCURRENTLY cannot run inside a transaction block", "CREATE INDEX", "autocommit_block"),
+        ('unsafe use of new value "x" of enum type mood', "INSERT", "autocommit_block"),
+        ("must be owner of table t", "ALTER TABLE t", "as the owner"),
+        ('syntax error at or near "x"', "x", "mend the statement"),
+    ],
+)
+def test_each_failure_has_a_way_on(error, sql, mend):
+    assert mend in mend_of(error, sql)
+
+
+def test_long_statements_are_shortened():
+    assert first_words("SELECT\n  1") == "SELECT 1"
+    assert len(first_words("x" * 500)) == 100
