@@ -10,6 +10,7 @@ from alembic_rescue.dialects.postgresql.catalog_columns import read_columns
 from alembic_rescue.dialects.postgresql.catalog_live import read_named
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import read
+from alembic_rescue.dialects.postgresql.catalog_settle import Texts, settle_texts
 from alembic_rescue.dialects.postgresql.catalog_watch import CatalogWatch
 from alembic_rescue.dialects.postgresql.session import Cursor, transaction
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Reading
@@ -38,6 +39,10 @@ class PostgresqlCatalog:
         with transaction(connection) as cursor:
             queries = self._for(cursor)
         return CatalogWatch(connection, queries)
+
+    def settle(self, connection: Connection, texts: Texts) -> dict[tuple[CatalogObject, str], bool | None]:
+        """Whether two texts of the same fact, spelled otherwise, mean the same; see `CatalogReader.settle`."""
+        return settle_texts(connection, texts)
 
     def _for(self, cursor: Cursor) -> Queries:
         version = cursor.value("SELECT current_setting('server_version_num')")

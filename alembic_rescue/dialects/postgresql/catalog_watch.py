@@ -24,7 +24,7 @@ WITH RECURSIVE d(c, o) AS (
   UNION
   SELECT f.c, f.o FROM d CROSS JOIN LATERAL (
     SELECT p.classid AS c, p.objid AS o FROM pg_depend p
-     WHERE p.refclassid = d.c AND p.refobjid = d.o AND p.deptype <> 'e'
+     WHERE p.refclassid = d.c AND p.refobjid = d.o AND p.deptype <> 'e' AND p.classid <> 0
     UNION ALL
     SELECT 'pg_class'::regclass::oid, w.ev_class FROM pg_rewrite w
      WHERE d.c = 'pg_rewrite'::regclass AND w.oid = d.o
