@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address, Extensions, Row, identified, read
 from alembic_rescue.dialects.postgresql.catalog_sources import WHOLE, Source
-from alembic_rescue.dialects.postgresql.catalog_watch import dependents, selection_of
+from alembic_rescue.dialects.postgresql.catalog_touched import dependents, selection_of
 from alembic_rescue.dialects.postgresql.session import Cursor, oids, texts, transaction
 from alembic_rescue.evidence.observation import CatalogObject, Reading, Unread
 

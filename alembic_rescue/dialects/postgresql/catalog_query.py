@@ -138,7 +138,7 @@ class Queries:
 
     def _facts_of(self, part: Part, selection: Selection | None) -> str:
         if selection is None:
-            chosen = f"({part.owner} >= 16384 OR {part.catalog_of_owner} IN ('pg_namespace'::regclass, 'pg_database'::regclass))"
+            chosen = part.own
         else:
             chosen = (
                 " OR ".join(

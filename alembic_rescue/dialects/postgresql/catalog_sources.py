@@ -76,6 +76,9 @@ class Source:
         return self.view or self.catalog
 
 
+_ALWAYS = "'pg_namespace'::regclass, 'pg_database'::regclass"
+
+
 @dataclass(frozen=True)
 class Part:
     """A catalog whose rows are facts of objects of other catalogs."""
@@ -93,6 +96,11 @@ class Part:
     joins: str = ""
     grouped: bool = False
     """Several rows make one owner's facts."""
+
+    @property
+    def own(self) -> str:
+        """Which rows are of objects that are read whole or are not the server's own."""
+        return f"({self.owner} >= {FIRST_OF_USERS} OR {self.catalog_of_owner} IN ({_ALWAYS}))"
 
 
 @dataclass(frozen=True)
