@@ -6,7 +6,6 @@ gave it its last value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from alembic_rescue.evidence.live import Live
@@ -147,16 +146,3 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
         return None, taken_by
     expected = None if change.after is None else positions.at(current, reference)
     return Claim(current, change, expected, comes_or_goes, facts, former), None
-
-
-def labelled(findings: list[Finding]) -> Iterator[Finding]:
-    """Those of enums left out that say no more than the findings of their labels."""
-    by_parent: dict[str, list[Finding]] = {}
-    for finding in findings:
-        if finding.claim.object.kind == "enum label":
-            by_parent.setdefault(finding.claim.object.parent, []).append(finding)
-    for finding in findings:
-        told = by_parent.get(finding.claim.object.name, ())
-        only_labels = not finding.claim.comes_or_goes and finding.claim.facts == {"labels"}
-        if not (told and only_labels and finding.met == all(label.met for label in told)):
-            yield finding

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alembic_rescue.evidence.claims import Finding
-from alembic_rescue.evidence.names import bare
+from alembic_rescue.evidence.names import bare, column_of
 
 
 def folded(findings: Sequence[Finding]) -> list[Finding]:
     """Those that say something of their own.
 
     An object that a revision makes, takes away or renames together with what it belongs to is told only where it is
-    not as that is; so is the index of a constraint, and an enum's list of labels beside the labels themselves.
+    not as that is.  So is the index of a constraint, the default and the sequence of a column, and an enum's list of
+    labels beside the labels themselves.
     """
     by_name: dict[str, list[Finding]] = {}
     by_parent: dict[str, list[Finding]] = {}
@@ -26,7 +27,9 @@ def folded(findings: Sequence[Finding]) -> list[Finding]:
 
     def stands_for(finding: Finding) -> Finding | None:
         found = finding.claim.object
-        above = [f for f in by_name.get(found.parent, ()) if found.parent and _alike(f, finding)]
+        facts = finding.claim.expected or finding.claim.change.before or {}
+        names = [column_of(found), found.parent, facts.get("owned by"), facts.get("owned by", "").rpartition(".")[0]]
+        above = [f for name in names if name for f in by_name.get(name, ()) if _alike(f, finding)]
         if not above and found.kind == "index":
             constraint = constraints.get((found.parent, bare(found)))
             above = [constraint] if constraint is not None and _alike(constraint, finding) else []

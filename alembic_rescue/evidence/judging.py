@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from alembic_rescue.evidence import missing, unseen
 from alembic_rescue.evidence.claims import Finding, claims, find
 from alembic_rescue.evidence.folding import folded
 from alembic_rescue.evidence.live import Live, Settled, Text, has_another_name
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
-from alembic_rescue.evidence.names import spoken
+from alembic_rescue.evidence.names import column_of, spoken
 from alembic_rescue.evidence.observation import CatalogObject, Observation, Reading, StatementKind, Unobserved
 from alembic_rescue.evidence.positions import Positions, Step
 from alembic_rescue.evidence.wording import detail
@@ -53,6 +54,7 @@ def judge(
     live: Reading,
     settled: Settled = _UNASKED,
     untouched: Collection[CatalogObject] = (),
+    remedy: missing.Remedy = missing.from_facts,
 ) -> tuple[RevisionEvidence, ...]:
     """The verdict for each revision of a range, in its order.
 
@@ -61,36 +63,33 @@ def judge(
         settled: the server's answers to :func:`differing_texts`.
         untouched: what the scratch database holds besides under the same names, and no revision of the range touches.
             Where it is not given, an object of that kind may be taken for a touched one under another name.
+        remedy: how what is missing is made from its facts, where the revision's own statements do not do it:
+            PostgreSQL's way; for other dialects :func:`~alembic_rescue.evidence.missing.nothing`.
     """
     positions = Positions(steps)
     seen = Live(positions, live, settled, untouched)
-    best = seen.best()
+    bench = _Bench(steps, positions, seen, seen.best(), untouched, remedy)
     judged = []
     for number, step in enumerate(steps, start=1):
         if isinstance(step, Unobserved):
             told = (unseen.unobserved(step),)
             judged.append(RevisionEvidence(step.revision, Verdict.UNVERIFIABLE, told))
         else:
-            judged.append(_judge_one(step, number, _Bench(steps, positions, seen, best, untouched)))
+            judged.append(_judge_one(step, number, bench))
     return tuple(judged)
 
 
+@dataclass(frozen=True)
 class _Bench:
     """What every revision is judged with."""
 
-    def __init__(
-        self,
-        steps: Sequence[Step],
-        positions: Positions,
-        live: Live,
-        best: Sequence[int],
-        untouched: Collection[CatalogObject],
-    ) -> None:
-        self.steps = steps
-        self.positions = positions
-        self.live = live
-        self.best = best
-        self.untouched = untouched
+    steps: Sequence[Step]
+    positions: Positions
+    live: Live
+    best: Sequence[int]
+    """The positions that explain the live database best."""
+    untouched: Collection[CatalogObject]
+    remedy: missing.Remedy
 
     def reference(self, number: int) -> int:
         """The position by which a revision is judged: where the database stands, or right after the revision."""
@@ -154,20 +153,28 @@ def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, refe
     offered: set[str] = set()
     for finding in folded(findings):
         claim = finding.claim
-        found = claim.object
         statement = None if claim.change.statement is None else step.statements[claim.change.statement]
-        sql = None if finding.met else missing.sql_for(finding, step, bench.positions, bench.live, reference)
-        if sql in offered:
-            sql = None
-        offered.update([sql] if sql else ())
+        sql = None
+        if not finding.met:
+            sql = missing.sql_for(finding, step, bench.positions, bench.live, reference, bench.remedy)
+        expected, presence = _as_told(finding, bench.live)
         yield ObjectEvidence(
-            kind=spoken(found, claim.expected or claim.change.before),
-            name=found.name,
-            expected="absent" if claim.expected is None else "present",
-            presence=finding.presence,
+            kind=spoken(claim.object, claim.expected or claim.change.before),
+            name=column_of(claim.object) or claim.object.name,
+            expected=expected,
+            presence=presence,
             detail=detail(finding, bench.live),
             path=statement.path if statement else step.path,
             line=statement.line if statement else step.line,
-            sql=sql,
+            sql=None if sql in offered else sql,
             vacuous=finding.vacuous,
         )
+        offered.update([sql] if sql else ())
+
+
+def _as_told(finding: Finding, live: Live) -> tuple[str, Presence]:
+    """What is expected, and what is: of a default it is told as of its column, which is there and has it or has not."""
+    column = column_of(finding.claim.object)
+    if column is None or not live.has(column) or finding.presence is Presence.UNVERIFIABLE:
+        return "absent" if finding.claim.expected is None else "present", finding.presence
+    return "present", Presence.PRESENT if finding.met else Presence.DIFFERENT

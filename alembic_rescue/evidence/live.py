@@ -16,7 +16,7 @@ from alembic_rescue.evidence.positions import Positions, is_circumstance
 Answer = Optional[bool]
 """Whether two things are the same; None where nobody can tell."""
 
-TEXTS = frozenset(["definition", "default", "generated", "expression", "using", "with check", "bound", "partition key"])
+TEXTS = frozenset(["definition", "default", "using", "with check", "partition bound", "partition key", "prqual"])
 """Facts that are expressions, which the server may spell otherwise after a dump and restore or in another version."""
 
 

@@ -7,7 +7,8 @@ dropped or replaced only where the revision does so itself, and where what is th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from typing import Optional
 
 from alembic_rescue.evidence.claims import Claim, Finding
 from alembic_rescue.evidence.live import Live, labels
@@ -18,14 +19,18 @@ from alembic_rescue.evidence.positions import Positions
 
 _FALSE = frozenset(["", "f", "false", "no", "0", "none"])
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
-_IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "always": "ALWAYS", "by default": "BY DEFAULT"}
-_PERSISTENCE = {"u": "UNLOGGED ", "unlogged": "UNLOGGED "}
-_WHOLE = frozenset(["function", "procedure", "aggregate", "trigger", "rule", "policy", "statistics object"])
-"""Kinds whose definition is the whole statement that makes them."""
+_IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT"}
+_PERSISTENCE = {"u": "UNLOGGED "}
+Remedy = Callable[[Finding, Catalog], Optional[str]]
+"""Makes SQL from the facts of what is missing and of what the revision leaves."""
 
 
-def sql_for(finding: Finding, step: Observation, positions: Positions, live: Live, reference: int) -> str | None:
+def sql_for(
+    finding: Finding, step: Observation, positions: Positions, live: Live, reference: int, remedy: Remedy
+) -> str | None:
     """What to run for a claim that does not hold; None where nothing can be offered.
+
+    The revision's own statements, where all that they change is as it was before them; else what `remedy` makes.
 
     Args:
         reference: the position by which the revision is judged.
@@ -37,17 +42,31 @@ def sql_for(finding: Finding, step: Observation, positions: Positions, live: Liv
     own = _own_statements(claim, step, live)
     if own is not None:
         return own
-    if claim.expected is None or found.kind in _WHOLE:
-        return _whole(finding) if claim.expected is not None else None
+    if found == claim.change.object:  # what later revisions did to it, they answer for
+        return remedy(finding, {c.object: c.after for c in step.changes if c.after is not None})
+    return remedy(finding, positions.catalog(reference))
+
+
+def nothing(_: Finding, __: Catalog) -> None:
+    """For dialects in which nothing is made from facts."""
+
+
+def from_facts(finding: Finding, catalog: Catalog) -> str | None:
+    """PostgreSQL's statements.
+
+    Args:
+        catalog: what the revision leaves.
+    """
+    claim = finding.claim
+    if claim.object.kind == "default value":
+        return _default_change(claim)
+    if claim.expected is None:
+        return None
     if finding.presence is Presence.DIFFERENT:
         return _joined(_changes(claim, finding.actual or {}, finding.different))
     if not claim.comes_or_goes:
         return _joined(_changes(claim, claim.change.before or {}, sorted(claim.facts)))
-    if claim.former is not None:
-        return None
-    if found == claim.change.object:  # what later revisions did to it, they answer for
-        return _joined(_creation(claim, {c.object: c.after for c in step.changes if c.after is not None}))
-    return _joined(_creation(claim, positions.catalog(reference)))
+    return None if claim.former is not None else _joined(_creation(claim, catalog))
 
 
 def quoted(name: str) -> str:
@@ -83,29 +102,21 @@ def _is_as_before(change: Change, live: Live) -> bool:
     return all(live.same(change.object, fact, change.before, actual) for fact in counted)
 
 
-def _whole(finding: Finding) -> str | None:
-    """The definition of what is not there.  What is there and differs, somebody made: it is not replaced."""
-    definition = (finding.claim.expected or {}).get("definition", "")
-    return definition if finding.presence is Presence.ABSENT and _is_statement(definition) else None
-
-
-def _is_statement(definition: str) -> bool:
-    return definition.upper().startswith("CREATE ")
-
-
 # --- what is there, and differs -----------------------------------------------------------------------------------
 
 
 def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[str | None]:
     found, expected = claim.object, claim.change.after or {}
-    for fact in different:
+    facts = list(different)
+    if found.kind == "index" and "valid" in facts:
+        yield f"REINDEX INDEX {found.name}"
+        facts = [fact for fact in facts if fact not in {"valid", "indisready"}]
+    for fact in facts:
         if found.kind == "table column":
             yield _column_change(found, fact, expected)
         elif fact == "labels":
             yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
-        elif fact == "valid" and found.kind == "index":
-            yield f"REINDEX INDEX {found.name}"
-        elif fact == "valid" and found.kind == "table constraint":
+        elif fact == "valid" and found.kind == "table constraint" and _holds(expected.get(fact)):
             yield f"ALTER TABLE {found.parent} VALIDATE CONSTRAINT {quoted(bare(found))}"
         else:
             yield None
@@ -119,9 +130,14 @@ def _column_change(found: CatalogObject, fact: str, expected: Facts) -> str | No
         return f"{alter} TYPE {expected['type']}{collation} USING {name}::{expected['type']}"
     if fact == "not null":
         return f"{alter} {'SET' if _holds(value) else 'DROP'} NOT NULL"
-    if fact == "default" and "generated" not in expected:
-        return f"{alter} SET DEFAULT {value}" if value is not None else f"{alter} DROP DEFAULT"
     return None
+
+
+def _default_change(claim: Claim) -> str:
+    default = (claim.change.after or {}).get("default")
+    column = quoted(bare(claim.object))
+    alter = f"ALTER TABLE {claim.object.parent} ALTER COLUMN {column}"
+    return f"{alter} SET DEFAULT {default}" if default is not None else f"{alter} DROP DEFAULT"
 
 
 def _labels(found: CatalogObject, expected: list[str], actual: list[str]) -> Iterator[str | None]:
@@ -142,9 +158,7 @@ def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
     if found.kind == "table":
         yield from _table(found, facts, catalog)
     elif found.kind == "table column":
-        yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts))
-    elif found.kind == "index":
-        yield _index(found, facts)
+        yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts, catalog))
     else:
         yield _one_statement(found, facts)
 
@@ -158,12 +172,13 @@ def _one_statement(found: CatalogObject, facts: Facts) -> str | None:
     if found.kind == "enum label":
         return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}"
     if found.kind in {"view", "materialized view"}:
-        return _with(f"CREATE {found.kind.upper()} {found.name} AS\n", definition)
+        options = f" WITH ({facts['view options']})" if "view options" in facts else ""
+        return _with(f"CREATE {found.kind.upper()} {found.name}{options} AS\n", definition)
     if found.kind == "sequence":
         return _sequence(found, facts)
     if found.kind in {"schema", "extension"}:
         return f"CREATE {found.kind.upper()} {found.name}"
-    return definition if _is_statement(definition or "") else None
+    return _named(found, definition)
 
 
 def _sequence(found: CatalogObject, facts: Facts) -> str:
@@ -173,56 +188,52 @@ def _sequence(found: CatalogObject, facts: Facts) -> str:
 def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> Iterator[str | None]:
     """Its sequences, itself, then its constraints and the indexes that no constraint brings along."""
     own = {o: f for o, f in catalog.items() if o.parent == found.name}
-    columns = [_column(o, f) for o, f in own.items() if o.kind == "table column"]
-    bound = {"partition key", "bound", "inherits", "of type"} & facts.keys()
+    columns = [_column(o, f, catalog) for o, f in own.items() if o.kind == "table column"]
+    bound = {"partition key", "partition bound", "parents", "reloftype", "access method"} & facts.keys()
     if bound or not all(columns):
         yield None
         return
-    sequences = [o for o in own if o.kind == "sequence" and _is_used(o, own)]
-    for sequence in sequences:
-        yield _sequence(sequence, own[sequence])
+    sequences = {o: f for o, f in catalog.items() if o.kind == "sequence" and _is_of(f, found) and o.parent == ""}
+    for sequence, told in sequences.items():
+        yield _sequence(sequence, told)
     elements = ",\n    ".join(column for column in columns if column)
     yield f"CREATE {_PERSISTENCE.get(facts.get('persistence', ''), '')}TABLE {found.name} (\n    {elements}\n)"
-    constraints = {bare(o): f for o, f in own.items() if o.kind == "table constraint" and _is_told(f)}
+    for sequence, told in sequences.items():
+        yield f"ALTER SEQUENCE {sequence.name} OWNED BY {told['owned by']}"
+    constraints = {bare(o): f for o, f in own.items() if o.kind == "table constraint"}
     for name, constraint in sorted(constraints.items(), key=lambda item: _order(item[1].get("definition", ""))):
         yield _with(f"ALTER TABLE {found.name} ADD CONSTRAINT {quoted(name)} ", constraint.get("definition"))
     for index, told in own.items():
         if index.kind == "index" and bare(index) not in constraints:
-            yield _index(index, told)
+            yield _named(index, told.get("definition"))
 
 
-def _column(found: CatalogObject, facts: Facts) -> str | None:
+def _column(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
     if "type" not in facts:
         return None
     text = f"{quoted(bare(found))} {facts['type']}"
+    default = catalog.get(CatalogObject("default value", f"for {found.name}", found.parent), {}).get("default")
     if "collation" in facts:
         text += f" COLLATE {facts['collation']}"
     if "generated" in facts:
-        expression = facts.get("default") or facts["generated"]
-        text += f" GENERATED ALWAYS AS ({expression}) STORED"
+        text += f" GENERATED ALWAYS AS ({default})" + (" STORED" if facts["generated"] == "s" else "")
     elif "identity" in facts:
-        how = _IDENTITY.get(facts["identity"].lower())
-        if how is None:
-            return None
-        text += f" GENERATED {how} AS IDENTITY"
-    elif "default" in facts:
-        text += f" DEFAULT {facts['default']}"
+        text += f" GENERATED {_IDENTITY.get(facts['identity'], 'ALWAYS')} AS IDENTITY"
+    elif default is not None:
+        text += f" DEFAULT {default}"
     return text + (" NOT NULL" if _holds(facts.get("not null")) else "")
 
 
-def _index(found: CatalogObject, facts: Facts) -> str | None:
-    """Its definition stands without its own name: ``CREATE INDEX * ON ...``."""
-    definition = facts.get("definition", "")
-    return definition.replace(" * ", f" {quoted(bare(found))} ", 1) if _is_statement(definition) else None
+def _named(found: CatalogObject, definition: str | None) -> str | None:
+    """A definition that is a whole statement, which stands without its own name: ``CREATE INDEX * ON ...``."""
+    if definition is None or not definition.upper().startswith("CREATE "):
+        return None
+    name = found.name if found.kind == "statistics object" else quoted(bare(found))
+    return definition.replace(" * ", f" {name} ", 1)
 
 
-def _is_used(sequence: CatalogObject, own: Mapping[CatalogObject, Facts]) -> bool:
-    return any("nextval(" in facts.get("default", "") and bare(sequence) in facts["default"] for facts in own.values())
-
-
-def _is_told(constraint: Facts) -> bool:
-    """From PostgreSQL 18 on NOT NULL is a constraint, too; the column says it already."""
-    return not constraint.get("definition", "").startswith("NOT NULL")
+def _is_of(sequence: Facts, table: CatalogObject) -> bool:
+    return sequence.get("owned by", "").startswith(f"{table.name}.")
 
 
 def _order(definition: str) -> int:

@@ -7,7 +7,10 @@ import re
 from alembic_rescue.evidence.observation import CatalogObject, Facts
 
 _PARTS = re.compile(r'"(?:[^"]|"")*"|[^."]+')
+_DEFAULT = "default value"
+"""PostgreSQL has defaults as objects, called ``for public.orders.id``; people know them as part of the column."""
 _KINDS = {
+    _DEFAULT: "column",
     "table column": "column",
     "view column": "column",
     "materialized view column": "column",
@@ -33,6 +36,11 @@ def bare(catalog_object: CatalogObject) -> str:
 def unquoted(name: str) -> str:
     """A name as the server stores it."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def column_of(catalog_object: CatalogObject) -> str | None:
+    """The full name of the column whose default it is; None if it is none."""
+    return catalog_object.name.removeprefix("for ") if catalog_object.kind == _DEFAULT else None
 
 
 def spoken(catalog_object: CatalogObject, facts: Facts | None = None) -> str:

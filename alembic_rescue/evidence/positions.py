@@ -18,13 +18,16 @@ _CIRCUMSTANCES = frozenset(
         "clustered",
         "comment",
         "compression",
+        "extnamespace",
         "options",
+        "options of TOAST",
         "owner",
         "position",
         "replica identity",
         "statistics target",
         "storage",
         "tablespace",
+        "version",
     ]
 )
 _CIRCUMSTANCE_PREFIXES = ("privileges of ", "options.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alembic_rescue.evidence.claims import Finding
-from alembic_rescue.evidence.live import Live, labels, substance
+from alembic_rescue.evidence.live import Live, labels
+from alembic_rescue.evidence.names import column_of
 from alembic_rescue.evidence.observation import Facts
 from alembic_rescue.evidence.positions import is_circumstance
 
@@ -23,11 +24,9 @@ def _details(finding: Finding, live: Live) -> Iterator[str]:
     claim, actual = finding.claim, finding.actual
     if finding.reason is not None:
         yield f"it cannot be read: {finding.reason}"
-    elif claim.expected is None:
-        if actual is not None:
-            yield "it is still there"
-    elif actual is None:
-        yield _absence(finding, live)
+    elif claim.expected is None or actual is None:
+        if not finding.met:
+            yield _existence(finding, live)
     else:
         for fact in finding.different:
             yield _difference(fact, claim.expected, actual)
@@ -38,6 +37,13 @@ def _details(finding: Finding, live: Live) -> Iterator[str]:
         yield f"it is there under another name: {live.known_as[claim.object].name}"
     if claim.object.kind == "type" and claim.expected is not None and (more := live.more_labels(claim.object)):
         yield f"it has more labels: {', '.join(map(repr, more))}"
+
+
+def _existence(finding: Finding, live: Live) -> str:
+    column = column_of(finding.claim.object)
+    if column is not None and live.has(column):
+        return _difference("default", finding.claim.expected or {}, finding.actual or {})
+    return "it is still there" if finding.claim.expected is None else _absence(finding, live)
 
 
 def _absence(finding: Finding, live: Live) -> str:
@@ -86,8 +92,3 @@ def _first_difference(one: str, other: str) -> int:
         return 0
     same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return max(0, one.rfind(" ", 0, max(0, same - 20)) + 1)
-
-
-def same_substance(one: Facts, other: Facts) -> bool:
-    """Whether two objects differ by circumstance only."""
-    return substance(one) == substance(other)
