@@ -60,7 +60,7 @@ class Project:
         """
         found: Look = self._live("look", known=self._known)
         if found.unreadable:
-            self._known = self.scratch_worker("graph")
+            self._known = self._run_to_be_told(found.unreadable)
             found = self._live("look", known=self._known)
         return found
 
@@ -118,14 +118,14 @@ class Project:
             return Written({}, unread=error)
         return told
 
-    def scratch_worker(self, operation: str, **arguments: Any) -> Any:
-        """Have a scratch worker of its own do one thing."""
+    def _run_to_be_told(self, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
+        """What revision files say of themselves that must be run for it, in a process with nothing within reach."""
         worker = Worker("scratch", self.secrets, self.tell, self.hear)
         try:
-            worker.call("load", loading=self.named, seconds=self._silence())
-            return worker.call(operation, seconds=self.revision_seconds + _MARGIN_SECONDS, **arguments)
+            told: tuple[ScriptFile, ...] = worker.call("graph", loading=self.named, files=tuple(files))
         finally:
             worker.end()
+        return told
 
     def end(self) -> None:
         """End its worker."""

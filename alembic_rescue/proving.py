@@ -13,6 +13,7 @@ from alembic_rescue.evidence.observation import Chain, Reading
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.scratch import chain as chains
+from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.chain import Asked
 from alembic_rescue.worker.requests import Visited
 
@@ -34,8 +35,13 @@ def prove(project: Project, view: View, choose: Choose) -> list[Proved]:
     Raises:
         RescueError: a database cannot be read.
     """
+    with Bench(project) as bench:
+        return _prove(project, view, choose, bench)
+
+
+def _prove(project: Project, view: View, choose: Choose, bench: Bench) -> list[Proved]:
     asked = [_asked(view, visited, choose) for visited in view.meant]
-    observed = chains.observe(project, view, [one for one in asked if one.todo])
+    observed = chains.observe(view, [one for one in asked if one.todo], bench)
     wanted = {key: judging.objects(chain.observations) for key, chain in observed.items()}
     readings = project.read({key: objects for key, objects in wanted.items() if objects})
     found = []
@@ -43,7 +49,7 @@ def prove(project: Project, view: View, choose: Choose) -> list[Proved]:
         key = one.visited.database.identity.rows_key
         chain = observed.get(key, Chain(()))
         live = readings.get(key, _NOTHING)
-        revisions = judging.judge(chain.observations, live, chains.settled(project, view, one, chain, live))
+        revisions = judging.judge(chain.observations, live)
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
         found.append(Proved(one.visited, chain, _without_secrets(proof, project.secrets.hide)))
     return found

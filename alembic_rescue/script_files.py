@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,10 +81,12 @@ def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]])
     ScriptDirectory.from_config = staticmethod(from_config)  # type: ignore[method-assign]
 
 
-def told_by(module: Any, path: Path) -> ScriptFile:
-    """What a revision's file says of itself once it was run."""
-    told = {name: _plain(getattr(module, name, None)) for name in _NAMES}
-    return ScriptFile(**told, doc=_first(module.__doc__ or ""), path=path, content=content_of(path.read_bytes()))
+def told_by(names: Mapping[str, Any], path: Path) -> ScriptFile:
+    """What a revision's file says of itself once it was run: the names of its module."""
+    told = {name: _plain(names.get(name)) for name in _NAMES}
+    return ScriptFile(
+        **told, doc=_first(str(names.get("__doc__") or "")), path=path, content=content_of(path.read_bytes())
+    )
 
 
 def content_of(data: bytes) -> str:

@@ -1,17 +1,31 @@
-"""The caller's side of the scratch database: what is kept is taken, and only the rest is run."""
+"""What each revision in question does: taken from what was kept, or seen on scratch databases.
+
+A revision that fails ends its worker; it is told, stamped over, and the chain goes on behind it in a new one.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from alembic_rescue.client import Project
-from alembic_rescue.evidence.observation import Chain, Reading, Unobserved
+from alembic_rescue import errors
+from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
-from alembic_rescue.worker.requests import Visited
+from alembic_rescue.model import Identity
+from alembic_rescue.scratch import sources
+from alembic_rescue.scratch.bench import Bench, unavailable
+from alembic_rescue.scratch.cache import Cache
+from alembic_rescue.worker.requests import Place, Progress, ScriptFile, Visited
+from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
+_MOST_FAILURES = 5
+"""Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +38,231 @@ class Asked:
     todo: tuple[str, ...]
     """What is to be observed, in order."""
 
+    @property
+    def key(self) -> Key:
+        """Of its rows."""
+        return self.visited.database.identity.rows_key
 
-def observe(project: Project, view: View, asked: Sequence[Asked]) -> dict[Key, Chain]:
+
+def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain]:
     """What each revision in question did on a scratch database, or why that is not known."""
-    del project, view
+    files = {file.revision: file for file in view.scripts.scripts}
+    cache = Cache(hide=bench.project.secrets.hide)
+    kept = {one.key: _kept(cache, _basis(view, one, bench), one, files) for one in asked}
+    missing = [one for one in asked if kept[one.key] is None]
+    found = {key: chain for key, chain in kept.items() if chain is not None}
+    if not missing:
+        return found
+    try:
+        run = _Runs(view, missing, bench)
+        run.to_the_end()
+    except errors.RescueError as error:
+        reason, help_ = unavailable(error)
+        return found | {one.key: _unobserved(one, reason, help_) for one in missing}
+    for one in missing:
+        found[one.key] = chain = run.chain(one)
+        scripts = [files[revision] for revision in (*one.behind, *one.todo)]
+        if not run.failed_behind:
+            cache.store(_basis(view, one, bench), scripts, chain.observations, run.files)
+    return found
+
+
+def _kept(cache: Cache, basis: Mapping[str, Any], one: Asked, files: Mapping[str, ScriptFile]) -> Chain | None:
+    keys = cache.keys(basis, [files[revision] for revision in (*one.behind, *one.todo)])[len(one.behind) :]
+    observations = cache.load(keys)
+    return Chain(tuple(observations[key] for key in keys)) if len(observations) == len(set(keys)) else None
+
+
+def _basis(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
+    """What the outcome depends on besides the revision files."""
+    project, identity = bench.project, one.visited.database.identity
+    around = one.visited.surroundings
     return {
-        one.visited.database.identity.rows_key: Chain(tuple(Unobserved(r, "not observed yet") for r in one.todo))
-        for one in asked
+        "env": _digest(project.loaded.env),
+        "settings": project.loaded.settings,
+        "named": [str(project.named.config), project.named.section, project.named.x, project.named.config_from],
+        "dialect": identity.dialect,
+        "server": identity.server_version,
+        "scratch": project.scratch,
+        "tables": [_table(v.database.identity) for v in view.scripts.visited],
+        "role": around and around.role,
+        "superuser": around and around.superuser,
+        "schemas": around and around.schemas,
+        "driver": one.visited.driver,
+        "versions": [version("alembic"), version("sqlalchemy")],
+        "environment": sources.environment(os.environ),
+        "installed": sources.installed(),
     }
 
 
-def settled(project: Project, view: View, asked: Asked, chain: Chain, live: Reading) -> Mapping[Any, bool | None]:
-    """Whether texts that are spelled otherwise mean the same."""
-    del project, view, asked, chain, live
-    return {}
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _table(identity: Identity) -> list[str | None]:
+    return [identity.database, identity.version_table_schema, identity.version_table, identity.version_table_found_in]
+
+
+def _unobserved(one: Asked, reason: str, help_: str = "") -> Chain:
+    return Chain(tuple(Unobserved(revision, reason, help_) for revision in one.todo))
+
+
+@dataclass
+class _Runs:
+    """One chain, from worker to worker."""
+
+    view: View
+    asked: Sequence[Asked]
+    bench: Bench
+    observations: dict[tuple[int, str], Observation | Unobserved] = field(default_factory=dict)
+    """By visit and revision."""
+    over: dict[str, None] = field(default_factory=dict)
+    """The revisions that failed, and are stamped over."""
+    files: set[str] = field(default_factory=set)
+    failed_behind: Failure | None = None
+    """One of those that only had to run first failed."""
+    unvisited: frozenset[int] = frozenset()
+    env_failure: Failure | None = None
+    server_version: str = ""
+    provided: tuple[str, ...] = ()
+    _current: tuple[int, str] | None = None
+
+    def __post_init__(self) -> None:
+        visited = self.view.scripts.visited
+        names: dict[str, tuple[str, str]] = {}
+        self.places: dict[tuple[str, str], Place] = {}
+        for one in visited:
+            identity = one.database.identity
+            address = (one.asked.get("host", "") + ":" + one.asked.get("port", ""), identity.database)
+            name = Path(identity.database).name
+            while names.setdefault(name, address) != address:
+                name += "_2"
+            place = self.places.get(address)
+            schemas = {*(place.schemas if place else ()), *([identity.schema] if identity.schema else [])}
+            self.places[address] = Place(identity.dialect, one.asked, name, one.surroundings, tuple(sorted(schemas)))
+        by_key = {one.key: one for one in self.asked}
+        self.visits = []
+        for one in visited:
+            identity = one.database.identity
+            wanted = by_key.get(identity.rows_key)
+            behind, todo = (wanted.behind, wanted.todo) if wanted else ((), ())
+            self.visits.append(ScratchVisit(identity.version_table_schema, identity.version_table, behind, todo))
+
+    def to_the_end(self) -> None:
+        """Run, and go on after each failure.
+
+        Raises:
+            RescueError: there is no scratch database.
+        """
+        self._run_on()
+        if self._lacked_something():
+            self._start_anew_with_everything_provided()
+            self._run_on()
+
+    def _run_on(self) -> None:
+        for _ in range(_MOST_FAILURES + 1):
+            prepared = self.bench.prepare(tuple(self.places.values()), self.view.scripts.visited)
+            self.server_version, self.provided = prepared.server_version, (*self.provided, *prepared.provided)
+            run = self._one_run()
+            failed = self._taken(run)
+            if not failed or self.failed_behind:
+                return
+
+    def _one_run(self) -> ChainRun | None:
+        """One worker's; None where it did not come to its end."""
+        bench = self.bench
+        self._current = None
+        try:
+            observed = bench.ask(
+                "observe",
+                hear=self._hear,
+                loading=bench.project.named,
+                routes=tuple(bench.route(place) for place in self.places.values()),
+                visits=tuple(self.visits),
+                stamped_over=tuple(self.over),
+            )
+        except (errors.WorkerDied, errors.WorkerSilent) as error:
+            if self._current is None:
+                raise
+            self._failed(*self._current, Failure(_ended(error), "", None))
+            return None
+        self.files |= set(observed.files)
+        run: ChainRun = observed.run
+        return run
+
+    def _hear(self, said: Any) -> None:
+        if not isinstance(said, Mapping):
+            self.bench.project.hear(said)
+        elif "observed" in said:
+            self.observations[said["visit"], said["observed"].revision] = said["observed"]
+        else:
+            self._current = (said["visit"], said["revision"])
+            progress = Progress("Running the migrations on the scratch database", said["number"], said["of"])
+            self.bench.project.hear(replace(progress, revision=said["revision"]))
+
+    def _taken(self, run: ChainRun | None) -> bool:
+        """Take in what came of a run; whether there is something to go on with."""
+        if run is None:
+            return True
+        self.unvisited, self.env_failure = frozenset(run.unvisited), run.error
+        failed = False
+        for visit in run.visits:
+            for observation in visit.observations:
+                self.observations[visit.visit, observation.revision] = observation
+            if visit.failed is not None:
+                failed = True
+                self._failed(visit.visit, visit.failed, visit.failure or Failure("it failed", "", None))
+        return failed
+
+    def _failed(self, visit: int, revision: str, failure: Failure) -> None:
+        self.over[revision] = None
+        if revision in self.visits[visit].todo:
+            known = self.observations.get((visit, revision))
+            base = known if isinstance(known, Observation) else Observation(revision)
+            self.observations[visit, revision] = replace(base, failure=base.failure or failure)
+        else:
+            self.failed_behind = failure
+
+    def _lacked_something(self) -> bool:
+        """Whether what failed may have failed for want of what somebody made by hand on the live database."""
+        around = [place.surroundings for place in self.places.values() if place.surroundings]
+        given = any(a.extensions or set(a.schemas) - {"public"} for a in around)
+        failed = self.failed_behind or self.over or self.unvisited or self.env_failure
+        return bool(failed) and given and not any(place.provided for place in self.places.values())
+
+    def _start_anew_with_everything_provided(self) -> None:
+        self.observations.clear()
+        self.over.clear()
+        self.failed_behind = self.env_failure = None
+        for address, place in self.places.items():
+            self.places[address] = replace(place, provided=True, database=f"{place.database}_2")
+
+    def chain(self, one: Asked) -> Chain:
+        """What came of it for one database."""
+        keys = [visited.database.identity.rows_key for visited in self.view.scripts.visited]
+        number = keys.index(one.key)
+        found = [
+            self.observations.get((number, revision)) or Unobserved(revision, *self._why_not(number))
+            for revision in one.todo
+        ]
+        return Chain(tuple(found), self.server_version, self.provided)
+
+    def _why_not(self, number: int) -> tuple[str, str]:
+        if self.failed_behind:
+            failure = self.failed_behind
+            where = f" at {failure.path}:{failure.line}" if failure.line else ""
+            return f"the chain does not run from an empty database: {failure.error}{where}", ""
+        if number in self.unvisited:
+            if self.env_failure:
+                return f"env.py fails on an empty database: {self.env_failure.error}", ""
+            return "env.py does not come to this database when it is empty", ""
+        return f"revisions before it fail on an empty database: {', '.join(self.over)}", ""
+
+
+def _ended(error: errors.RescueError) -> str:
+    if isinstance(error, errors.WorkerSilent):
+        return f"it did not end within {error.seconds:g} s (--revision-timeout)"
+    return f"the process that ran it {getattr(error, 'how', 'ended')}"

@@ -63,7 +63,13 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
     script_files.run_none(found.script, lambda: _STATE.known)
     timeouts = found.timeouts
     return Loaded(
-        found.source, found.settings, found.url is not None, timeouts.lock, timeouts.statement, timeouts.connect
+        source=found.source,
+        settings=found.settings,
+        env=found.env_path,
+        has_url=found.url is not None,
+        lock_seconds=timeouts.lock,
+        statement_seconds=timeouts.statement,
+        connect_seconds=timeouts.connect,
     )
 
 

@@ -33,6 +33,8 @@ class Loaded:
     """Where the configuration comes from, for people."""
     settings: dict[str, str]
     """Of the section ``[alembic_rescue]``."""
+    env: Path
+    """The project's env.py."""
     has_url: bool
     """A database was named with ``--url``."""
     lock_seconds: float
@@ -155,3 +157,29 @@ class Progress:
     of: int = 0
     revision: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scratch database that stands for one of the project's."""
+
+    dialect: str
+    asked: dict[str, str]
+    """What the project's driver is asked for: see :attr:`Visited.asked`."""
+    database: str
+    """Its name on the scratch server, or the SQLite file."""
+    surroundings: Surroundings | None = None
+    schemas: tuple[str, ...] = ()
+    """Those that must be there before env.py runs: its version tables' and its tenants'."""
+    provided: bool = False
+    """All schemas and extensions of the live database are made first, because the chain takes them for granted."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made for the chain."""
+
+    server_version: str
+    provided: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    """What could not be made: extensions that the server does not have."""

@@ -22,6 +22,7 @@ from alembic_rescue import errors, interrupts
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker.protocol import Channel, Ended
 
+_MODES = {"live": "alembic_rescue.worker.live", "scratch": "alembic_rescue.worker.scratch_side"}
 _PR_SET_PDEATHSIG = 1
 _HIGH = 200
 """From here on descriptors are out of the way of code that closes, or counts on, low ones."""
@@ -82,7 +83,7 @@ def serve(given: Mapping[str, Any]) -> None:
     _die_with(given["caller"])
     conversation = Conversation(Channel(_out_of_the_way(given["reads"]), _out_of_the_way(given["writes"])))
     threading.Thread(target=conversation.listen, daemon=True, name="caller").start()
-    operations: Mapping[str, Operation] = import_module(f"alembic_rescue.worker.{given['mode']}").OPERATIONS
+    operations: Mapping[str, Operation] = import_module(_MODES[given["mode"]]).OPERATIONS
     while True:
         request = conversation.next()
         conversation.say(_answer(conversation, operations[request["do"]], request["with"]))

@@ -22,6 +22,8 @@ _HOMES = (
     "alembic_rescue.evidence.model",
     "alembic_rescue.evidence.observation",
     "alembic_rescue.worker.requests",
+    "alembic_rescue.worker.runs",
+    "alembic_rescue.worker.scratch_side",
     "alembic_rescue.config.below",
     "alembic_rescue.errors",
 )

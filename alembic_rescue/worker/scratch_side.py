@@ -1,0 +1,135 @@
+"""The scratch worker: it runs the project's chain, led away from everything but the scratch databases.
+
+One request makes the databases; the next ones come with the routes to them, and from then on no driver leads anywhere
+else.  Nothing of the project is imported before that.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic.script.revision import RevisionError
+
+from alembic_rescue import errors, project, script_files
+from alembic_rescue.config import travelling
+from alembic_rescue.failures import one_line, place_of
+from alembic_rescue.project import Project
+from alembic_rescue.scratch import places as making
+from alembic_rescue.scratch import sources
+from alembic_rescue.worker import guard, scratch
+from alembic_rescue.worker.requests import Loading, Place, Prepared, ScriptFile
+from alembic_rescue.worker.routes import Routes
+from alembic_rescue.worker.runs import ChainRun, ScratchVisit
+from alembic_rescue.worker.serve import Conversation, Operation
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What came of one run, and which of the project's files it read."""
+
+    run: ChainRun
+    files: tuple[str, ...]
+
+
+def prepare(_: Conversation, admin_url: str, places: Sequence[Place], live_ids: Sequence[str]) -> Prepared:
+    """Make the scratch databases; see :func:`alembic_rescue.scratch.places.prepare`."""
+    return making.prepare(admin_url, places, live_ids)
+
+
+def remove(_: Conversation, admin_url: str, databases: Sequence[str]) -> None:
+    """Take them away again, from a server that goes on running."""
+    making.remove(admin_url, databases)
+
+
+def observe(
+    conversation: Conversation,
+    loading: Loading,
+    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    visits: Sequence[ScratchVisit],
+    stamped_over: Collection[str],
+) -> Observed:
+    """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.observe`."""
+    led = _led(routes)
+    opened = sources.Opened()
+    opened.begin()
+    loaded = _load(conversation, loading)
+    run = scratch.observe(
+        loaded,
+        visits,
+        conversation.progress,
+        stamped_over=stamped_over,
+        close=lambda: guard.close(led),
+        around=guard.undisturbed,
+    )
+    return Observed(run, tuple(sorted(sources.loaded() | opened.end())))
+
+
+def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
+    """What these revision files say of themselves once they are run, with nothing within reach.
+
+    Raises:
+        BadConfig, ModuleMissing: one of them cannot be run.
+    """
+    led = _led(())
+    loaded = _load(conversation, loading)
+    guard.close(led)
+    told = []
+    with loaded.around():
+        for path in files:
+            try:
+                told.append(_told(path))
+            except (Exception, SystemExit) as error:
+                place = place_of(error, path)
+                if isinstance(error, ModuleNotFoundError):
+                    raise errors.ModuleMissing(str(error.name), place) from error
+                words = one_line(error, loaded.secrets.hide)
+                raise errors.BadConfig(place, f"{type(error).__name__}: {words}") from error
+    return tuple(told)
+
+
+def _told(path: Path) -> ScriptFile:
+    names = runpy.run_path(str(path))
+    if "revision" not in names:
+        raise RevisionError(f"{path.name} has no revision id")
+    return script_files.told_by(names, path)
+
+
+def _led(routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Routes:
+    """Lead all drivers away, before anything of the project's is imported."""
+    guard.bound_memory()
+    led = Routes()
+    for asked, scratch_database in routes:
+        if file := scratch_database.get("file"):
+            led.add_file(str(asked["database"]), Path(str(file)))
+        else:
+            led.add(dict(asked), dict(scratch_database))
+    guard.lead_away(led)
+    return led
+
+
+def _load(conversation: Conversation, loading: Loading) -> Project:
+    made = None if loading.made is None else travelling.arrived(loading.made)
+    return project.load(
+        None if made is not None else loading.config or None,
+        loading.section,
+        loading.x,
+        loading.url,
+        loading.lock_timeout,
+        conversation.secrets,
+        config=made,
+        config_from=loading.config_from,
+        app=loading.app,
+        tell=conversation.tell,
+    )
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "prepare": prepare,
+    "remove": remove,
+    "observe": observe,
+    "graph": graph,
+}
