@@ -178,9 +178,9 @@ def first_of(*names: str) -> Path | None:
 
 def _folders() -> Iterator[Path]:
     for folder in os.get_exec_path():
-        program = Path(folder, f"postgres{_EXE}")
-        if program.is_file():
-            yield program.resolve().parent
+        program = shutil.which("postgres", path=folder)
+        if program:
+            yield Path(program).resolve().parent
     if not WINDOWS:
         for place in _PLACES:
             yield from sorted(Path("/").glob(place))

@@ -20,7 +20,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,16 +144,20 @@ def _started(dialect: str, live_version: str, tell: Tell, encoding: str, locale:
 
 
 def best(live_version: str) -> Programs | None:
-    """The PostgreSQL on this machine that is best for a live server of that version.
+    """The PostgreSQL on this machine that is best for a live server of that version."""
+    return nearest(programs.major(live_version), programs.of_machine(), programs.of_wheel())
 
-    The machine's own of the same major version; the wheel's: the same, else the nearest higher; the machine's of
-    another one, the nearest higher, else the highest; then the wheel's highest.
+
+def nearest(live: int, machine: Sequence[Programs], wheel: Sequence[Programs]) -> Programs | None:
+    """The best of them for a live server of that major version.
+
+    The machine's own of the same version; the wheel's: the same, else the nearest higher; the machine's of another
+    one, the nearest higher, else the highest; then the wheel's highest.
     """
-    live = programs.major(live_version)
     return min(
         (
-            *(((0, 0) if one.major == live else (2, _distance(one, live)), one) for one in programs.of_machine()),
-            *(((1 if one.major >= live else 3, _distance(one, live)), one) for one in programs.of_wheel()),
+            *(((0, 0) if one.major == live else (2, _distance(one, live)), one) for one in machine),
+            *(((1 if one.major >= live else 3, _distance(one, live)), one) for one in wheel),
         ),
         key=lambda ranked: ranked[0],
         default=(None, None),
@@ -169,7 +173,7 @@ def _named(choice: str, dialect: str, live_version: str) -> ScratchServer:
     parts = urlsplit(choice)
     scheme = parts.scheme.partition("+")[0]
     scheme = "postgresql" if scheme == "postgres" else scheme
-    shown = choice if "://" not in choice else f"{parts.scheme}://..."
+    shown = f"{parts.scheme}://..." if "://" in choice else "..."  # there may be a password in it
     if not scheme or "://" not in choice:
         raise ScratchUnfit(shown, "it is neither a URL, nor local, nor none")
     same = {scheme, dialect} <= {"mysql", "mariadb"} or scheme == dialect

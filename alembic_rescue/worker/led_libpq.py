@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -115,19 +116,23 @@ def psycopg2(module: ModuleType, routes: Current) -> None:
         return
     connect, parse = module._connect, module.parse_dsn  # noqa: SLF001 - psycopg2's own seam, 2.5 to 2.9
 
+    def led(dsn: Any) -> str:
+        text = dsn.decode() if isinstance(dsn, bytes) else str(dsn or "")
+        return _quoted(_led(parse(text) if text.strip() else {}, routes()))
+
     class connection(original):  # type: ignore[misc, valid-type]  # noqa: N801 - the driver's own name for it
         led_away = True
 
         def __init__(self, dsn: Any, *arguments: Any, **more: Any) -> None:
-            text = dsn.decode() if isinstance(dsn, bytes) else str(dsn or "")
-            super().__init__(_quoted(_led(parse(text) if text.strip() else {}, routes())), *arguments, **more)
+            super().__init__(led(dsn), *arguments, **more)
 
     connection.__module__ = original.__module__
     connection.__qualname__ = original.__qualname__
 
     @functools.wraps(connect)
     def _connect(dsn: Any, connection_factory: Any = None, **more: Any) -> Any:
-        return connect(dsn, connection_factory=connection_factory or connection, **more)
+        # A factory may be made of the class that was: of what was imported before.
+        return connect(led(dsn), connection_factory=connection_factory or connection, **more)
 
     _replace_everywhere("psycopg2", {id(original): connection, id(connect): _connect})
 
@@ -142,8 +147,6 @@ def _quoted(parameters: Mapping[str, Any]) -> str:
 
 def _replace_everywhere(package: str, replaced: Mapping[int, Any]) -> None:
     """Put other objects in the place of those that a package's loaded modules hold."""
-    import sys  # noqa: PLC0415 - here alone
-
     for name, module in list(sys.modules.items()):
         if name == package or name.startswith(f"{package}."):
             for attribute, value in list(vars(module).items()):
@@ -221,6 +224,9 @@ def _psycopg_class(owner: type, routes: Current) -> None:
     wrapped: Any = connect
     wrapped.led_away = True
     setattr(owner, "connect", classmethod(wrapped))  # noqa: B010 - of a class that is only known here
+    package: Any = sys.modules.get("psycopg")
+    if getattr(getattr(package, "connect", None), "__func__", None) is original:
+        package.connect = owner.connect  # type: ignore[attr-defined]  # it took the method before
 
 
 def _conninfo(conninfo: bytes, routes: Routes) -> bytes:
