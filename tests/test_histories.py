@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alembic_rescue import DatabaseReport
+from alembic_rescue import DatabaseReport, Verdict
 from tests.chains import MISSING, Chain, by_id, told, write
 from tests.conftest import PROJECTS, Database
 
@@ -73,7 +73,10 @@ def test_located_at_every_position(history: Path, tmp_path: Path, database: Data
         position = upgraded(chain, database, step)
         part = chain.locate()
         wrong += [f"at r{position}: {said}" for said in false_verdicts(part, position) + mislocated(part, position)]
+        if not step:
+            assert by_id(part)["r1"].verdict is Verdict.NOT_APPLIED, told(by_id(part)["r1"])
     assert not wrong, "\n".join(wrong)
+    assert any(revision.verdict is Verdict.APPLIED for revision in part.revisions), [*map(told, part.revisions)]
 
 
 @pytest.mark.slow
