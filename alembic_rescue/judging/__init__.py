@@ -1,1 +1,0 @@
-"""Footprints held against the catalog: verdicts, causes, and the SQL that would mend.  Pure."""
