@@ -12,7 +12,9 @@ _DIALECTS = frozenset(
 )
 _SAME = {"postgres": "postgresql"}
 _ABOUT = re.compile(
-    r"dialect|engine|bind|driver|backend|vendor|conn|context|(?<![a-z])db(?![a-z])|database|impl", re.IGNORECASE
+    r"dialect|vendor|backend|driver|(engine|bind|conn|connection|connectable|impl|get_bind\(\))\.name\b"
+    r"|(?<![^\W_])(db|database|engine)(_?(type|name|kind|engine))?(?!\w)",
+    re.IGNORECASE,
 )
 """What a condition about the dialect asks has one of these in its name."""
 _OFFLINE = frozenset(["is_offline_mode", "as_sql"])

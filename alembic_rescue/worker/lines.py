@@ -40,7 +40,7 @@ class Files:
     def is_own(self, name: str) -> bool:
         """Whether the file of that name is the project's."""
         if name not in self._known:
-            self._known[name] = self._is_own(absolute(name))
+            self._known[name] = not name.startswith("<") and self._is_own(absolute(name))  # code made of text
         return self._known[name]
 
     def _is_own(self, path: str) -> bool:

@@ -43,12 +43,12 @@ class Observer:
         self._kind_of, self._connection = dialect.kind_of, connection
         self._watch: Watch | None = dialect.reader.watch(connection) if dialect.reader is not None else None
         self._trace = Trace(files)
+        effects.begin(connection)
 
     def observing(self, step: MigrationStep) -> MigrationStep:
         """The step, its code run under observation."""
         original = step.migration_fn
         self.log = Log()
-        self._effects.begin(self._connection)
 
         def upgrade(**given: Any) -> None:
             with self._recorder.recording(self.log):
@@ -73,6 +73,7 @@ class Observer:
         statements = statements_of(log, path, kinds.__getitem__, self._hide)
         if unseen := self._effects.unseen(kinds.values()):
             statements += (Statement(unseen, StatementKind.DATA, path, _line(script)),)
+        self._effects.begin(self._connection)
         return value_of(
             script,
             changes=attributed(changes, statements),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from alembic_rescue.dialects.base import StatementReader
 from alembic_rescue.evidence.observation import Failure, Observation
 from alembic_rescue.project import Project
 from alembic_rescue.worker import running
+from alembic_rescue.worker.by_driver import Taps
 from alembic_rescue.worker.effects import Effects, effects_of
 from alembic_rescue.worker.lines import absolute
 from alembic_rescue.worker.observing import CALLS, Around, Observer, outside, statements_of, value_of
@@ -56,7 +57,8 @@ def observe(
             process.
     """
     run = _Run(project, visits, send, frozenset(stamped_over), close, around)
-    error = running.run_env(project, run.steps, run.recorder.listeners, lambda: bool(run.visited))
+    with Taps(run.recorder.by_driver).listening():
+        error = running.run_env(project, run.steps, run.recorder.listeners, lambda: bool(run.visited))
     return run.result(error)
 
 
@@ -118,20 +120,20 @@ class _Run:
         for at, revision in enumerate(behind, 1):
             yield self._begun(visited, revision, at, of)[0]
             visited.current = None
-            with self._local_settings_kept(effects, connection):
-                connection.connection.commit()
+            with self._committed(effects, connection):
+                pass
         if not todo:
             return
-        observer = Observer(
-            self.recorder, files, effects, dialect, connection, self._project.secrets.hide, self._around
-        )
+        with self._committed(effects, connection):
+            observer = Observer(
+                self.recorder, files, effects, dialect, connection, self._project.secrets.hide, self._around
+            )
         for at, revision in enumerate(todo, len(behind) + 1):
             step, script = self._begun(visited, revision, at, of)
             visited.observer = observer
             yield observer.observing(step)
             visited.current = None
-            with self._local_settings_kept(effects, connection):
-                connection.connection.commit()
+            with self._committed(effects, connection):
                 observation = observer.observed(script)
             visited.observations.append(observation)
             self._send({"visit": number, "observed": observation})
@@ -144,8 +146,12 @@ class _Run:
             step.migration_fn = upgrade
         return step, script
 
-    def _local_settings_kept(self, effects: Effects, connection: Connection) -> AbstractContextManager[object]:
-        return effects.local_settings_kept(connection) if self.recorder.set_locally else nullcontext()
+    @contextmanager
+    def _committed(self, effects: Effects, connection: Connection) -> Iterator[None]:
+        """Commit by the driver's own connection, whatever transactions env.py thinks that it has; then the block."""
+        with effects.local_settings_kept(connection) if self.recorder.set_locally else nullcontext():
+            connection.connection.commit()
+            yield
 
     # --- what came of it -----------------------------------------------------------------------------------------
 

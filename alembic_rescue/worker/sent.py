@@ -158,10 +158,12 @@ class Recorder:
         """This thread is within a statement that SQLAlchemy sends."""
         return getattr(self._running, "one", None) is not None
 
-    def by_driver(self, sql: str, parameters: Any = None, error: BaseException | None = None) -> None:
+    def by_driver(self, sql: str, parameters: Any = None) -> None:
         """Record what goes past SQLAlchemy."""
+        if not self.set_locally and _KEEPS_LOCALLY.search(sql):
+            self.set_locally = True
         if self.log is not None and not self.in_sqlalchemy:
-            self.log.sent.append(Sent(sql, parameters, 1, places(self.files, self._until), error))
+            self.log.sent.append(Sent(sql, parameters, 1, places(self.files, self._until)))
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from alembic_rescue.dialects.statements import strongest
 from alembic_rescue.evidence.observation import Change, StatementKind
 
 _LOCAL = "SELECT current_setting('search_path'), current_setting('role')"
-_NEXT = "SELECT txid_snapshot_xmax(txid_current_snapshot())"
-"""The number that the next transaction to write will have."""
+_NEXT = "SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_current_if_assigned() + 1)"
+"""Grows with each transaction that writes: the latest to have ended, or this one itself."""
 _ROWS = """
     SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
                         + pg_stat_get_xact_tuples_deleted(oid)), 0)

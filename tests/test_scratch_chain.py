@@ -1,0 +1,250 @@
+"""A chain that really runs on a scratch database, and what is observed of each revision in question."""
+
+from __future__ import annotations
+
+import pytest
+
+from alembic_rescue.evidence.observation import StatementKind
+from tests.conftest import PROJECTS
+from tests.scratching import ENV, chain, run, visit
+
+QUERY, SESSION, CATALOG, DATA = StatementKind
+TABLE = 'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True), sa.Column("b", sa.Integer))'
+
+
+def observed(tmp_path, database, *bodies, behind=1, **given):
+    """The observations of the revisions after the first `behind`."""
+    ids = [f"r{number}" for number in range(1, len(bodies) + 1)]
+    project = chain(tmp_path, database, *bodies, **given)
+    done, _ = run(project, visits=[visit(*ids[behind:], behind=tuple(ids[:behind]))])
+    assert done.is_whole, done
+    return done.visits[0].observations
+
+
+def kinds(observation):
+    return [one.kind for one in observation.statements]
+
+
+def changed(observation):
+    """The names of what was made (+), taken away (-) and changed (~)."""
+    return {
+        f"{'+' if one.before is None else '-' if one.after is None else '~'}{one.object.kind} {one.object.name}"
+        for one in observation.changes
+    }
+
+
+def test_a_step_is_observed_with_what_it_changed_and_sent(database, tmp_path):
+    (made, filled, nothing) = observed(
+        tmp_path,
+        database,
+        "",
+        TABLE + '\nop.create_index("i", "t", ["b"])',
+        'op.get_bind().execute(text("update t set b = :b where id = :id"), {"b": 1, "id": 2})',
+        'op.get_bind().execute(text("select count(*) from t"))',
+    )
+    assert {"+table public.t", "+table column public.t.b", "+index public.i"} <= changed(made)
+    assert kinds(made) == [CATALOG, CATALOG]
+    by_object = {one.object.name: one.statement for one in made.changes}
+    assert (by_object["public.t"], by_object["public.t.b"], by_object["public.i"]) == (0, 0, 1)
+    (update,) = filled.statements
+    assert (update.sql, update.kind) == ("update t set b = 1 where id = 2", DATA)
+    assert (update.path, update.line) == (filled.path, filled.line + 1)
+    assert not filled.changes
+    assert (kinds(nothing), nothing.changes, nothing.left_out) == ([QUERY], (), ())
+    assert database.versions() == ["r4"]
+
+
+def test_guards_and_loops_see_the_state_of_their_moment(database, tmp_path):
+    guard = """
+        if "b" in [c["name"] for c in inspect(op.get_bind()).get_columns("t")]:
+            op.drop_column("t", "b")
+        else:
+            op.add_column("t", sa.Column("b", sa.Integer))
+        for row in op.get_bind().execute(text("select id from t")):
+            op.execute(f"insert into t values ({row.id})")
+    """
+    first, second = observed(tmp_path, database, TABLE, guard, guard)
+    assert changed(first) == {"-table column public.t.b"}
+    assert changed(second) == {"+table column public.t.b"}
+    assert [(one.source, one.sends) for one in first.left_out] == [
+        ('op.add_column("t", sa.Column("b", sa.Integer))', CATALOG),
+        ('op.execute(f"insert into t values ({row.id})")', DATA),
+    ]
+
+
+def test_a_rename_is_told_as_one(database, tmp_path):
+    (renamed,) = observed(tmp_path, database, TABLE, 'op.rename_table("t", "u")')
+    assert ("public.t", "public.u") in [(old.name, new.name) for old, new in renamed.renames]
+
+
+def test_a_failure_that_is_swallowed_is_told_with_its_handler(database, tmp_path):
+    helper = """
+        def tried(bind, sql):
+            try:
+                with bind.begin_nested():
+                    bind.exec_driver_sql(sql)
+            except Exception:
+                print("it failed")
+    """
+    (one,) = observed(
+        tmp_path,
+        database,
+        TABLE,
+        'from helpers import tried\ndef upgrade():\n    tried(op.get_bind(), "drop table nothing")\n',
+        files={"helpers.py": helper},
+    )
+    (failed,) = [statement for statement in one.statements if statement.error]
+    assert failed.error == 'table "nothing" does not exist'
+    assert failed.path.endswith("helpers.py")
+    assert (failed.line, failed.handler_line) == (5, 6)
+    assert one.failure is None
+
+
+def test_what_worked_is_told_at_the_revisions_own_line(database, tmp_path):
+    helper = "from alembic import op\ndef add(name):\n    op.execute(f'ALTER TABLE t ADD COLUMN {name} int')\n"
+    (one,) = observed(
+        tmp_path,
+        database,
+        TABLE,
+        "from helpers import add\ndef upgrade():\n    add('c')\n    add('d')\n",
+        files={"helpers.py": helper},
+    )
+    assert [(statement.path, statement.line - one.line) for statement in one.statements] == [
+        (one.path, 1),
+        (one.path, 2),
+    ]
+
+
+def test_a_revision_that_fails_ends_its_visit_and_is_rolled_back(database, tmp_path):
+    project = chain(
+        tmp_path, database, TABLE, 'op.add_column("t", sa.Column("c", sa.Integer))\nop.drop_table("x")', TABLE
+    )
+    done, _ = run(project, visits=[visit("r2", "r3", behind=("r1",))])
+    (one,) = done.visits
+    assert (one.failed, one.failure.error) == ("r2", 'table "x" does not exist')
+    assert one.failure.path.endswith("r2.py")
+    assert one.failure.statement.strip() == "DROP TABLE x"
+    (observation,) = one.observations
+    assert observation.failure == one.failure
+    assert [statement.error is None for statement in observation.statements] == [True, False]
+    assert database.versions() == ["r1"]
+
+    again, _ = run(project, visits=[visit("r2", "r3", behind=("r1",))], stamped_over={"r2"})
+    assert (again.visits[0].failed, again.visits[0].failure.error) == ("r3", 'relation "t" already exists')
+    assert [one.revision for one in again.visits[0].observations] == ["r2", "r3"]
+    assert database.versions() == ["r2"]
+
+
+def test_the_swallowed_failure_is_named_where_it_poisons_the_transaction(database, tmp_path):
+    body = """
+        try:
+            op.execute("create type m as enum ('a')")
+        except Exception:
+            pass
+        """
+    project = chain(tmp_path, database, body, body)
+    done, _ = run(project, visits=[visit("r1", "r2")])
+    (one,) = done.visits
+    assert one.failed == "r2"
+    assert "current transaction is aborted" in one.failure.error
+    assert 'type "m" already exists' in one.failure.error
+    assert one.failure.statement == "create type m as enum ('a')"
+
+
+def test_an_enums_new_label_can_be_used_in_the_next_revision(database, tmp_path):
+    label, _ = observed(
+        tmp_path,
+        database,
+        "op.execute(\"create type m as enum ('a')\")",
+        "op.execute(\"alter type m add value 'b'\")",
+        "op.execute(\"create table t (m m default 'b')\")",
+    )
+    assert any("enum label" in one for one in changed(label))
+
+
+@pytest.mark.parametrize("revision", ["raise SystemExit(3)", "import sys; sys.exit(3)"])
+def test_a_revision_that_ends_the_program_is_a_failure(database, tmp_path, revision):
+    done, _ = run(chain(tmp_path, database, revision), visits=[visit("r1")])
+    assert done.visits[0].failure.error == "it ends the program (3)"
+
+
+def test_how_far_it_is_and_what_was_observed_is_sent_meanwhile(database, tmp_path):
+    project = chain(tmp_path, database, TABLE, "", "import os; os._exit(9)")
+    with pytest.raises(AssertionError, match="status 9"):
+        run(project, visits=[visit("r2", "r3", behind=("r1",))])
+    done, sent = run(project, visits=[visit("r2", "r3", behind=("r1",))], stamped_over={"r3"})
+    assert done.is_whole
+    assert sent[0] == {"visit": 0, "revision": "r3", "number": 1, "of": 1}
+    assert sent[1]["observed"].revision == "r3"
+
+
+def test_env_py_that_fails_after_its_visits_is_another_thing(database, tmp_path):
+    project = chain(tmp_path, database, TABLE, env=ENV + "raise RuntimeError('no mail')\n")
+    done, _ = run(project, visits=[visit("r1")])
+    assert done.is_whole
+    assert done.error.error == "RuntimeError: no mail"
+
+
+def test_a_visit_that_is_not_made_is_told(database, tmp_path):
+    project = chain(tmp_path, database, TABLE, env="")
+    done, _ = run(project, visits=[visit("r1")])
+    assert (done.unvisited, done.visits, done.error) == ((0,), (), None)
+
+
+def test_settings_of_the_transaction_hold_across_the_commits(database, tmp_path):
+    env = ENV.replace(
+        "        context.run_migrations()",
+        '        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS shop; SET LOCAL search_path TO shop, public")\n'
+        "        context.run_migrations()",
+    )
+    first, second = observed(tmp_path, database, "", TABLE, 'op.add_column("t", sa.Column("c", sa.Integer))', env=env)
+    assert "+table shop.t" in changed(first)
+    assert "+table column shop.t.c" in changed(second)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("op.execute(\"select setval('s', 9)\")", DATA),
+        ('op.execute("select f()")', DATA),
+        ('op.execute("select g()")', DATA),
+        ('op.execute("select pg_catalog.int4pl(1, 2)")', QUERY),
+        ('op.get_bind().execute(text("select txid_current_snapshot()"))', QUERY),
+        ('op.execute("do $$ begin perform f(); end $$")', DATA),
+        ('op.execute("alter table t alter b type bigint using b * 2")', CATALOG),
+        ('op.execute("alter table t alter b type int using b * 2")', DATA),
+        ('op.execute("create table u as select * from t")', CATALOG),
+        ('op.execute("create temp table u as select * from t")', SESSION),
+    ],
+)
+def test_the_server_says_what_the_text_does_not(database, tmp_path, body, kind):
+    first = (
+        TABLE + '\nop.execute("create sequence s")\n'
+        "op.execute(\"create function f() returns int language sql as 'insert into t values (1) returning id'\")\n"
+        "op.execute(\"create function g() returns int language sql stable as 'select 1'\")"
+    )
+    (one,) = observed(tmp_path, database, first, body)
+    assert kinds(one) == [kind]
+
+
+def test_what_goes_past_sqlalchemy_is_seen(database, tmp_path):
+    (one, two) = observed(
+        tmp_path,
+        database,
+        TABLE,
+        "cursor = op.get_bind().connection.cursor()\ncursor.execute('insert into t values (%s)', (7,))",
+        "raw = op.get_bind().engine.raw_connection()\nraw.cursor().execute('insert into t values (8)')\nraw.commit()",
+    )
+    assert DATA in kinds(one)
+    assert DATA in kinds(two)
+
+
+HISTORIES = sorted((PROJECTS.parent / "histories").glob("*.py")) if (PROJECTS.parent / "histories").is_dir() else []
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda path: path.stem)
+def test_histories_run_to_their_end(database, tmp_path, history):
+    bodies = history.read_text().split("# ---\n")
+    if bodies[0].startswith("from sqlalchemy.orm"):
+        pytest.skip("its revisions import one another")
+    observed(tmp_path, database, *bodies, behind=0)
