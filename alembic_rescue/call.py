@@ -10,8 +10,8 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib import import_module
@@ -24,6 +24,7 @@ from alembic_rescue.redact import Secrets
 if TYPE_CHECKING:
     from alembic_rescue.client import Project
     from alembic_rescue.model import DatabaseReport, Report
+    from alembic_rescue.progress import Shown
 
 COMMAND = "alembic-rescue"
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:diagnose|plan|stamp|undo|receipts)\b)")
@@ -260,18 +261,11 @@ def terminal_or_yes(command: str, *, yes: bool) -> None:
         raise errors.NoTerminal(command)
 
 
-@contextmanager
-def working(call: Call, doing: str) -> Iterator[Callable[[], None]]:
-    """Show on a terminal's stderr that work is going on, for its time; yields what ends it early."""
-    if not sys.stderr.isatty() or call.debug:
-        yield lambda: None
-        return
-    from rich.console import Console
+def working(call: Call, doing: str) -> Shown:
+    """What shows on stderr that work is going on, for its time."""
+    from alembic_rescue.progress import Shown
 
-    # Its file is named, because sys.stderr is another one while env.py runs.
-    status = Console(file=sys.stderr, no_color=not call.color).status(f"{doing} ...")
-    with status:
-        yield status.stop
+    return Shown(doing, call.tell, color=call.color, quiet=call.debug)
 
 
 def answer_report(call: Call, report: Report) -> None:

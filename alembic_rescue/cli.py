@@ -257,7 +257,8 @@ def diagnose(
     from alembic_rescue.model import Action
 
     look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
-    with working(call, "Looking at the database"):
+    with working(call, "Looking at the database") as shown:
+        project.hear = shown.hear
         report = look(project, only=only)
     if call.format is Format.JSON:
         answer_report(call, report)
@@ -335,11 +336,12 @@ def stamp(
         return
     terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     project = call.load(lock_timeout, yes=yes)
-    with working(call, "Planning") as pause:
+    with working(call, "Planning") as shown:
+        project.hear = shown.hear
         report = rescue.stamp(
             project,
             target,
-            confirm=confirming(call, pause, yes=yes),
+            confirm=confirming(call, shown.stop, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             accept=accept or (),
@@ -369,11 +371,12 @@ def undo(
     terminal_or_yes(f"{COMMAND} undo", yes=yes)
     receipt = os.path.abspath(receipt) if receipt and Path(receipt).is_file() else receipt  # noqa: PTH100 - as typed
     project = call.load(lock_timeout, yes=yes)
-    with working(call, "Looking at the database") as pause:
+    with working(call, "Looking at the database") as shown:
+        project.hear = shown.hear
         report = rescue.undo(
             project,
             receipt,
-            confirm=confirming(call, pause, yes=yes),
+            confirm=confirming(call, shown.stop, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             only=only,
@@ -469,7 +472,8 @@ def _plan(
 
     out_file = out.absolute() if out else None  # the project may be in another folder
     project = call.load(lock_timeout)
-    with working(call, "Planning"):
+    with working(call, "Planning") as shown:
+        project.hear = shown.hear
         report = rescue.plan(project, revision, accept=accept, accept_missing=accept_missing, only=only)
     if sealed is not None:
         seal.check(*sealed, report)

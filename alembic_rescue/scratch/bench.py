@@ -89,9 +89,10 @@ class Bench:
                 "host": query.get("host") or parts.hostname or "",
                 "port": query.get("port") or parts.port or 5432,
             }
-            private = self._server.private and place.surroundings
-            scratch["user"] = place.surroundings.role if private else unquote(parts.username or "")
-            if not private and parts.password:
+            scratch["user"] = unquote(parts.username or "")
+            if self._server.private and place.surroundings:
+                scratch["user"] = place.surroundings.role
+            elif parts.password:
                 scratch["password"] = unquote(parts.password)
         return place.asked, scratch
 

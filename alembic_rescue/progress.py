@@ -1,0 +1,67 @@
+"""That long work goes on, and how far it is: on stderr, from two seconds on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from alembic_rescue.worker.requests import Progress
+
+FIRST_SECONDS = 2.0
+"""Until then nobody asks."""
+_NEXT_SECONDS = 10.0
+"""Between two lines where stderr is no terminal, such as a deployment's log."""
+
+
+class Shown:
+    """Shows it while the context lasts: at a terminal as a line that changes, elsewhere as a line now and then.
+
+    Args:
+        doing: what is done, while nothing more is known.
+        tell: writes to stderr.
+        color: whether a terminal may be coloured.
+        quiet: everything that the project prints is shown anyway.
+    """
+
+    def __init__(self, doing: str, tell: Callable[[str], None], *, color: bool, quiet: bool) -> None:
+        self._doing, self._tell, self._color, self._quiet = doing, tell, color, quiet
+        self._status: Status | None = None
+        self._began = time.monotonic()
+        self._next = self._began + FIRST_SECONDS
+
+    def __enter__(self) -> Shown:  # noqa: PYI034 - Self is not in Python 3.10
+        if sys.stderr.isatty() and not self._quiet:
+            from rich.console import Console  # noqa: PLC0415 - most calls are over before
+
+            self._status = Console(file=sys.stderr, no_color=not self._color).status(f"{self._doing} ...")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to a question, or to the answer."""
+        if self._status is not None:
+            self._status.stop()
+
+    def hear(self, said: Any) -> None:
+        """Take in how far a worker is."""
+        progress: Progress = said
+        now = time.monotonic()
+        if now < self._next or not getattr(progress, "of", 0):
+            return
+        told = f"{progress.doing}: {progress.revision} ({progress.number} of {progress.of})"
+        if self._status is not None:
+            self._status.update(f"{told} ...")
+        elif not self._quiet:
+            self._next = now + _NEXT_SECONDS
+            self._tell(f"{told}\n")
