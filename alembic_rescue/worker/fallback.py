@@ -1,0 +1,288 @@
+"""What revisions do on copies of the live schema, where their chain does not run from empty.
+
+Two ways, each on a copy of its own, because each changes it.  *Upward*: each revision is run, and what it fails to make
+because it is there is taken away first and made by it again.  *Down and up*: each is taken back by its ``downgrade()``,
+from the furthest on, and made again.  What either makes is held against the copy as it was: see
+:mod:`alembic_rescue.evidence.copies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.script import Script
+from sqlalchemy.engine import Connection
+
+from alembic_rescue import dialects
+from alembic_rescue.dialects.base import CatalogReader
+from alembic_rescue.dialects.postgresql import obstacles
+from alembic_rescue.dialects.postgresql.session import Cursor
+from alembic_rescue.evidence.judging import objects
+from alembic_rescue.evidence.observation import Catalog, Failure, Observation, Reading, Unobserved
+from alembic_rescue.failures import one_line
+from alembic_rescue.project import Project
+from alembic_rescue.worker import running
+from alembic_rescue.worker.effects import effects_of
+from alembic_rescue.worker.lines import absolute
+from alembic_rescue.worker.observing import CALLS, Around, Observer
+from alembic_rescue.worker.runs import ScratchVisit
+from alembic_rescue.worker.scratch import Send, match
+from alembic_rescue.worker.sent import Recorder
+
+_MOST_OBSTACLES = 50
+"""That are taken away for one revision."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What came of one visit's revisions on a copy."""
+
+    visit: int
+    """Which of those asked for, from 0 on."""
+    steps: tuple[Observation | Unobserved, ...]
+    """One for each revision in question, in the order of the chain."""
+    copy: Reading
+    """What the copy held before, of all that they touch."""
+
+
+Walk = Callable[["_Copy", Sequence[str]], Iterator[MigrationStep]]
+
+
+def upward(
+    project: Project,
+    visits: Sequence[ScratchVisit],
+    send: Send,
+    *,
+    close: Callable[[], object] = lambda: None,
+    around: Around = nullcontext,
+) -> tuple[Probed, ...]:
+    """Run each revision in question, what is in its way taken away first.
+
+    Args:
+        project: whose connections all lead to copies.
+        visits: those that the live look saw; the copies' version tables say that what comes before is there.
+        send: see :data:`~alembic_rescue.worker.scratch.Send`.
+        close: lets nothing out of this process any more.
+        around: see :func:`~alembic_rescue.worker.scratch.observe`.
+    """
+    return _probed(project, visits, send, close, around, _upward)
+
+
+def down_and_up(
+    project: Project,
+    visits: Sequence[ScratchVisit],
+    send: Send,
+    *,
+    close: Callable[[], object] = lambda: None,
+    around: Around = nullcontext,
+) -> tuple[Probed, ...]:
+    """Take each revision in question back and make it again, from the furthest on.
+
+    Args:
+        project: whose connections all lead to copies.
+        visits: those that the live look saw; the copies' version tables say that the furthest in question is there.
+        send: see :data:`~alembic_rescue.worker.scratch.Send`.
+        close: lets nothing out of this process any more.
+        around: see :func:`~alembic_rescue.worker.scratch.observe`.
+    """
+    return _probed(project, visits, send, close, around, _down_and_up)
+
+
+def _upward(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
+    for revision in todo:
+        yield copy.made_again(revision)
+        copy.found[revision] = copy.observed(revision)
+
+
+def _down_and_up(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
+    for revision in reversed(todo):
+        if not hasattr(copy.script_of(revision).module, "downgrade"):
+            copy.found[revision] = Unobserved(revision, "it has no downgrade()")
+            continue
+        yield copy.down(revision)
+        back = copy.observed(revision)
+        if back.failure is not None:
+            copy.found[revision] = Unobserved(revision, f"its downgrade() fails: {back.failure.error}")
+        elif not back.changes:
+            copy.found[revision] = Unobserved(revision, "its downgrade() changes nothing")
+        else:
+            yield copy.up(revision)
+            copy.found[revision] = copy.observed(revision)
+            yield copy.down(revision)
+            copy.observed(revision)
+
+
+def _probed(
+    project: Project,
+    visits: Sequence[ScratchVisit],
+    send: Send,
+    close: Callable[[], object],
+    around: Around,
+    walk: Walk,
+) -> tuple[Probed, ...]:
+    probe = _Probe(project, visits, send, close, around, walk)
+    error = running.run_env(project, probe.steps, probe.recorder.listeners, lambda: bool(probe.copies))
+    return tuple(copy.result(error) for copy in probe.copies)
+
+
+@dataclass
+class _Probe:
+    """One run of env.py on copies."""
+
+    project: Project
+    visits: Sequence[ScratchVisit]
+    send: Send
+    close: Callable[[], object]
+    around: Around
+    walk: Walk
+    copies: list[_Copy] = field(default_factory=list)
+    recorder: Recorder = field(default_factory=lambda: Recorder(lambda code: code is CALLS))
+
+    def steps(self, _rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
+        """Alembic's ``fn``; see :meth:`alembic_rescue.worker.scratch._Run.steps`."""
+        number = match(self.visits, [copy.number for copy in self.copies], context)
+        connection = context.connection
+        if number is None or connection is None:
+            return
+        todo = self.visits[number].todo
+        reader = dialects.of(connection.dialect.name).reader
+        if reader is None or not todo:
+            return
+        self.recorder.files = running.files_of(self.project)
+        running.without_effect(context)
+        if not self.copies:
+            self.close()
+        connection.connection.commit()  # what env.py has set for its session outlives a revision that fails
+        copy = _Copy(self, number, connection, reader)
+        self.copies.append(copy)
+        yield from self.walk(copy, todo)
+
+
+class _Watcher(Observer):
+    """An observer that can look away."""
+
+    def look_away(self) -> None:
+        """What has changed until now is nobody's."""
+        if self._watch is not None:
+            self._watch.step(self._connection)
+
+
+class _Copy:
+    """One copy, and what was found out on it."""
+
+    def __init__(self, probe: _Probe, number: int, connection: Connection, reader: CatalogReader) -> None:
+        self.number = number
+        self.found: dict[str, Observation | Unobserved] = {}
+        self._probe, self._connection, self._cursor = probe, connection, Cursor(connection)
+        dialect = dialects.of(connection.dialect.name)
+        hide = probe.project.secrets.hide
+        self._before: Catalog = reader.everything(connection)
+        self._observer = _Watcher(
+            probe.recorder, probe.recorder.files, effects_of(dialect), dialect, connection, hide, probe.around
+        )
+        self._failure: Failure | None = None
+        """Of the step that ran last."""
+        self._sent = 0
+
+    def script_of(self, revision: str) -> Script:
+        """The revision's script."""
+        return running.step_of(self._probe.project.script, revision)[1]
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    def up(self, revision: str) -> MigrationStep:
+        """Its upgrade; a failure is noted, and the run goes on."""
+        return self._tried(revision, self._upgrade, lambda _: False)
+
+    def made_again(self, revision: str) -> MigrationStep:
+        """Its upgrade; what it fails to make because it is there is taken away, and it is run again."""
+        return self._tried(revision, self._upgrade, self._taken_away)
+
+    def down(self, revision: str) -> MigrationStep:
+        """Its downgrade; a failure is noted, and the run goes on."""
+        return self._tried(revision, self._downgrade, lambda _: False)
+
+    def _upgrade(self, revision: str) -> MigrationStep:
+        return running.step_of(self._probe.project.script, revision)[0]
+
+    def _downgrade(self, revision: str) -> MigrationStep:
+        script = self._probe.project.script
+        return MigrationStep.downgrade_from_script(script.revision_map, script.get_revision(revision))
+
+    def _tried(
+        self, revision: str, make: Callable[[str], MigrationStep], mended: Callable[[BaseException], bool]
+    ) -> MigrationStep:
+        self._sent += 1
+        of = len(self._probe.visits[self.number].todo)
+        self._probe.send({"visit": self.number, "revision": revision, "number": min(self._sent, of), "of": of})
+        step = make(revision)
+
+        def run(**given: Any) -> None:
+            self._failure = None
+            for _ in range(_MOST_OBSTACLES):
+                error = self._error_of(make(revision), given)
+                if error is None:
+                    return
+                self._connection.connection.rollback()
+                path = absolute(self.script_of(revision).path)
+                hide = self._probe.project.secrets.hide
+                self._failure = running.failure_of(error, self._probe.recorder.files, path, hide)
+                if not mended(error):
+                    return
+                self._failure = None
+            self._failure = Failure("too much is in its way", revision, None)
+
+        step.migration_fn = run
+        return step
+
+    def _error_of(self, step: MigrationStep, given: dict[str, Any]) -> BaseException | None:
+        """What one try ends with; where it has swallowed what aborts the transaction, that."""
+        try:
+            self._observer.observing(step).migration_fn(**given)
+            self._cursor.rows("SELECT 1")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a migration may raise anything
+            swallowed = next((one.error for one in self._observer.log.sent if one.swallowed and one.error), None)
+            return error if self._observer.log.raised is not None else swallowed or error
+        return None
+
+    def _taken_away(self, error: BaseException) -> bool:
+        """Take away what a statement failed to make.  Only that, and what cannot be without it."""
+        original = getattr(error, "orig", None) or error
+        sent = next((one for one in reversed(self._observer.log.sent) if one.error is original), None)
+        query = obstacles.query_for(one_line(error, str), sent.sql if sent is not None else "")
+        if query is None:
+            return False
+        with suppress(Exception):  # the role may not, or something else is in the way of that
+            ((taking,),) = self._cursor.rows(query)
+            self._cursor.run(taking)
+            self._connection.connection.commit()
+            self._observer.look_away()
+            return True
+        self._connection.connection.rollback()
+        return False
+
+    # --- what came of it -----------------------------------------------------------------------------------------
+
+    def observed(self, revision: str) -> Observation:
+        """What the step did that ran last."""
+        self._connection.connection.commit()
+        return replace(self._observer.observed(self.script_of(revision)), failure=self._failure)
+
+    def result(self, error: BaseException | None) -> Probed:
+        """All that was found, in the order of the chain."""
+        why = "the run ended before it" if error is None else f"the run ended before it: {one_line(error, str)}"
+        hide = self._probe.project.secrets.hide
+        todo = self._probe.visits[self.number].todo
+        steps = tuple(self.found.get(revision) or Unobserved(revision, hide(why)) for revision in todo)
+        return Probed(self.number, steps, Reading(_about(self._before, steps)))
+
+
+def _about(catalog: Catalog, steps: Sequence[Observation | Unobserved]) -> Catalog:
+    """Of a catalog what the steps touch, and what belongs to the same tables."""
+    touched = objects(steps)
+    parents = {one.name for one in touched} | {one.parent for one in touched if one.parent}
+    return {one: facts for one, facts in catalog.items() if one in touched or one.parent in parents}
