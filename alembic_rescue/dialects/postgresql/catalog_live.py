@@ -1,5 +1,7 @@
 """Reading some objects of a live database, without waiting for what others hold and without holding much."""
 
+# ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
+
 from __future__ import annotations
 
 import re
@@ -11,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address, Extensions, Row, identified, read
-from alembic_rescue.dialects.postgresql.catalog_sources import WHOLE, Source
+from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE, Source
 from alembic_rescue.dialects.postgresql.catalog_touched import dependents, selection_of
 from alembic_rescue.dialects.postgresql.session import Cursor, oids, texts, transaction
 from alembic_rescue.evidence.observation import CatalogObject, Reading, Unread

@@ -1,5 +1,7 @@
 """The queries that read the catalogs: one for each, whatever the number of its objects."""
 
+# ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
+
 from __future__ import annotations
 
 import re
@@ -7,7 +9,9 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 
 from alembic_rescue.dialects.postgresql.catalog_columns import Column, Columns, as_text
-from alembic_rescue.dialects.postgresql.catalog_sources import PARTS, SOURCES, WHOLE, Part, Source
+from alembic_rescue.dialects.postgresql.catalog_parts import PARTS
+from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE, Part, Source
+from alembic_rescue.dialects.postgresql.catalog_sources import SOURCES
 from alembic_rescue.dialects.postgresql.session import oids
 
 Selection = Mapping[str, Collection[str]]
@@ -59,7 +63,8 @@ SELECT '{known_as}', ({key})::text, {kind}, {name}, {parent_catalog}, ({parent_o
  WHERE {where}
 """
 _PARTS = """
-SELECT ({catalog})::oid::regclass::text, ({owner})::text || CASE WHEN {column} > 0 THEN '.' || {column} ELSE '' END, {facts}::text
+SELECT CASE WHEN {column} > 0 THEN 'pg_attribute' ELSE ({catalog})::oid::regclass::text END,
+       ({owner})::text || CASE WHEN {column} > 0 THEN '.' || {column} ELSE '' END, {facts}::text
   FROM {source} x {joins}
  WHERE {where} {group}
 """
@@ -77,7 +82,7 @@ class Queries:
         """The catalogs that this server has, those unknown to us among them."""
         named = {source.catalog for source in SOURCES}
         unknown = (
-            Source(catalog)
+            Source(catalog, privileges="NULL")
             for catalog, columns in self._columns.items()
             if catalog not in named and not catalog.startswith("pg_stat") and columns[0].name == "oid"
         )

@@ -1,5 +1,7 @@
 """Reading objects with their facts, and telling what is an extension's."""
 
+# ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic_rescue.dialects.postgresql.catalog_query import Queries, Selection
-from alembic_rescue.dialects.postgresql.catalog_sources import WHOLE
+from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE
 from alembic_rescue.dialects.postgresql.session import Cursor
 from alembic_rescue.evidence.observation import CatalogObject
 
@@ -26,7 +28,7 @@ class Row:
     delivered: bool
     """It came with the server or with an extension."""
     unit: Address
-    """What it is read with: the table of a column, the type of an enum's label, the whole of a small catalog, itself."""
+    """What it is read with: itself, the table of a column, the type of an enum's label, the whole of a small catalog."""
 
 
 _MEMBERS = """
@@ -35,7 +37,8 @@ SELECT d.classid::regclass::text, d.objid::text, quote_ident(e.extname)
  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 """
 _NAMES = " UNION ALL ".join(
-    f"SELECT quote_ident(n.nspname) || '.' || {'' if name == 'oprname' else 'quote_ident'}({name}), quote_ident(e.extname)"
+    f"SELECT quote_ident(n.nspname) || '.' || {'' if name == 'oprname' else 'quote_ident'}({name}),"
+    " quote_ident(e.extname)"
     f" FROM {catalog} x JOIN pg_namespace n ON n.oid = x.{schema}"
     f" JOIN pg_depend d ON d.classid = '{catalog}'::regclass AND d.objid = x.oid AND d.deptype = 'e'"
     " JOIN pg_extension e ON e.oid = d.refobjid WHERE n.nspname <> 'pg_catalog'"

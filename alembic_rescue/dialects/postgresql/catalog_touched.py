@@ -1,14 +1,16 @@
 """Which objects were touched: by the transaction ids of the catalogs' rows, and by how many rows there are."""
 
+# ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
+
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from alembic_rescue.dialects.postgresql.catalog_parts import HINTS
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address
-from alembic_rescue.dialects.postgresql.catalog_sources import HINTS
 from alembic_rescue.dialects.postgresql.session import Cursor
 
 _OLDEST = "SELECT (txid_snapshot_xmin(txid_current_snapshot()) & 4294967295)::text"
