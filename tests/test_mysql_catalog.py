@@ -458,5 +458,45 @@ def test_what_a_role_may_not_see_is_told_as_unread_and_is_not_missing(database):
     assert "denied" in told[asked[0]]
 
 
+def test_two_texts_are_settled_by_the_server_that_loads_them_both(database, connection):
+    database.run(
+        "CREATE TABLE p (id INT PRIMARY KEY)",
+        "CREATE TABLE `t 1` (a INT, b VARCHAR(9), c INT AS (a) STORED, FOREIGN KEY (a) REFERENCES p (id))",
+    )
+    before = everything(connection)
+    table = '"t 1"'
+    check, key = constraint("k", table), index("i", table)
+    a, b, c = (column(name, table) for name in "abc")
+    view = CatalogObject("view", "v")
+    cases = [
+        (check, "definition", "CHECK (`a` > 1)", "CHECK ((a>1))", True),
+        (check, "definition", "CHECK (`a` > 1)", "CHECK (a > 2)", False),
+        (check, "definition", "CHECK (`a` > 1)", "CHECK (nothing > 1)", None),
+        (check, "definition", "FOREIGN KEY (a) REFERENCES p (id)", "FOREIGN KEY (a) REFERENCES q (id)", False),
+        (key, "definition", "CREATE INDEX * ON `t 1` (`a`)", "CREATE INDEX * ON `t 1` (a ASC)", True),
+        (key, "definition", "CREATE INDEX * ON `t 1` (`a`)", "CREATE INDEX * ON `t 1` (`b`)", False),
+        (a, "default", "1", "(0+1)", False),
+        (a, "default", "(`a` + 1)", "(a+1)", True),
+        (b, "default", "'x'", '"x"', True),
+        (b, "default", "current_user()", "CURRENT_USER", True),
+        (c, "generated", "(`a` + 1) STORED", "(a+1) PERSISTENT", True),
+        (c, "generated", "(`a` + 1) STORED", "(a+1) VIRTUAL", False),
+        (view, "definition", "select `p`.`id` AS `id` from `p`", "SELECT id FROM p", True),
+        (view, "definition", "select `p`.`id` AS `id` from `p`", "SELECT id AS i FROM p", False),
+        (view, "definition", "select `p`.`id` AS `id` from `p`", "SELECT nothing FROM p", None),
+        (CatalogObject("table", table), "partition key", "x", "y", None),
+        (column("a", "nowhere"), "default", "1", "2", None),
+    ]
+    for one, fact, text, other, same in cases:
+        assert READER.settle(connection, [(one, fact, text, other)]) == {(one, fact): same}, (text, other)
+    assert everything(connection) == before
+
+
+def test_what_a_chain_takes_for_granted_is_the_collation_of_its_database(database, connection):
+    database.run(f"ALTER DATABASE {database.name} CHARACTER SET latin1 COLLATE latin1_bin")
+    told = of("mysql").surroundings(connection)
+    assert (told.encoding, told.collate, told.superuser) == ("latin1", "latin1_bin", False)
+
+
 def test_the_registry_knows_both():
     assert of("mysql").reader is of("mariadb").reader is READER

@@ -363,10 +363,32 @@ def test_a_file_that_somebody_else_is_writing_is_told_as_unread(tmp_path):
         assert "database is locked" in reading.unread[0].reason
 
 
-def test_nobody_can_tell_whether_two_texts_mean_the_same():
+@pytest.mark.parametrize(
+    ("kind", "fact", "one", "other", "same"),
+    [
+        ("index", "definition", "CREATE INDEX * ON t(a)", "CREATE INDEX * ON T(A)", True),
+        ("index", "definition", "CREATE INDEX * ON t(a)", "CREATE INDEX * ON t(b)", False),
+        ("index", "definition", "CREATE INDEX * ON t(a)", "CREATE UNIQUE INDEX * ON t(a)", False),
+        ("index", "definition", "CREATE INDEX * ON t(a)", "CREATE INDEX * ON t(a ASC)", None),
+        ("index", "definition", "CREATE INDEX * ON t(lower(a))", "CREATE INDEX * ON t(upper(a))", None),
+        ("index", "definition", "CREATE INDEX * ON t(a) WHERE a", "CREATE INDEX * ON t(a)", None),
+        ("table constraint", "definition", "FOREIGN KEY (a) REFERENCES t(a)", "FOREIGN KEY (a) REFERENCES u(a)", False),
+        ("table constraint", "definition", "UNIQUE (a, b)", "UNIQUE (b, a)", False),
+        ("table constraint", "definition", "CHECK (a > 1)", "CHECK (1 < a)", None),
+        ("table constraint", "definition", "CHECK (a = 'x')", "CHECK (a = 'X')", None),
+        ("table column", "default", "1", "1.0", True),
+        ("table column", "default", "1", "2", False),
+        ("table column", "default", "'a'", "'A'", False),
+        ("table column", "default", "1", "'1'", None),
+        ("table column", "default", "1", "true", None),
+        ("view", "definition", "SELECT a FROM t", "select A from T", True),
+        ("view", "definition", "SELECT a FROM t", "SELECT t.a FROM t", None),
+    ],
+)
+def test_two_texts_are_the_same_or_not_as_far_as_their_words_tell(kind, fact, one, other, same):
+    it = CatalogObject(kind, "it")
     with database() as connection:
-        told = READER.settle(connection, [(CatalogObject("view", "v"), "definition", "SELECT 1", "SELECT  1")])
-    assert told == {(CatalogObject("view", "v"), "definition"): None}
+        assert READER.settle(connection, [(it, fact, one, other)]) == {(it, fact): same}
 
 
 def test_the_registry_knows_sqlite():

@@ -21,6 +21,11 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r"[\w$]+", name) else '"' + name.replace('"', '""') + '"'
 
 
+def unquoted(name: str) -> str:
+    """The name that :func:`quoted` was given."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
 def parts(of: Sequence[Token], start: int) -> tuple[list[list[Token]], int]:
     """What stands between the commas behind the token at `start`, and where the parenthesis closes, if one does."""
     found: list[list[Token]] = [[]]

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import differences
 from alembic_rescue.dialects.base import Renames
-from alembic_rescue.dialects.definitions import quoted
-from alembic_rescue.dialects.mysql import definitions
+from alembic_rescue.dialects.definitions import quoted, unquoted
+from alembic_rescue.dialects.mysql import definitions, settling
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
 
 DATABASE = CatalogObject("database", "current")
@@ -81,7 +81,7 @@ class Reader:
             asked |= {("table", one.parent) for one in objects if one.parent}
             there = {(kind, name) for kind, name in listed if quoted(name) in names}
             spoken = {(kind, quoted(name)) for kind, name in there}
-            missing = {(kind, _unquoted(name)) for kind, name in asked - spoken}
+            missing = {(kind, unquoted(name)) for kind, name in asked - spoken}
             for kind, name in sorted(there | missing):
                 try:
                     found.update(session.read(kind, name))
@@ -102,12 +102,17 @@ class Reader:
         return Watch(self.everything(connection))
 
     def settle(
-        self,
-        connection: Connection,  # noqa: ARG002 - nothing is loaded
-        texts: Sequence[tuple[CatalogObject, str, str, str]],
+        self, connection: Connection, texts: Sequence[tuple[CatalogObject, str, str, str]]
     ) -> dict[tuple[CatalogObject, str], bool | None]:
-        """Nobody can tell: what is spelled otherwise was written by another version of the server, or otherwise."""
-        return {(one, fact): None for one, fact, _, _ in texts}
+        """What the scratch database's server says of both texts once it has loaded them."""
+        settled: dict[tuple[CatalogObject, str], bool | None] = {}
+        with _session(connection) as session:
+            for one, fact, text, other in texts:
+                try:
+                    settled[one, fact] = settling.same(one, fact, text, other, session.cursor.execute, session.read)
+                except (session.Error, StopIteration):
+                    settled[one, fact] = None
+        return settled
 
 
 class Watch:
@@ -183,7 +188,7 @@ class _Session:
     def hidden(self, triggers: Iterable[CatalogObject]) -> Iterator[Unread]:
         """Those that are not listed because the role may not see them."""
         for one in triggers:
-            name = _unquoted(one.name.removesuffix(f" on {one.parent}"))
+            name = unquoted(one.name.removesuffix(f" on {one.parent}"))
             try:
                 self.rows(f"SHOW CREATE TRIGGER {definitions.in_backticks(name)}")
             except self.Error as error:
@@ -229,10 +234,6 @@ def _rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
 def _text(value: Any) -> str:
     """Some drivers give bytes for what the server keeps in binary collations."""
     return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _code(error: Exception) -> Any:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects import differences
 from alembic_rescue.dialects.base import Renames
 from alembic_rescue.dialects.definitions import quoted
+from alembic_rescue.dialects.sqlite import settling
 from alembic_rescue.dialects.sqlite.definitions import objects
 from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
@@ -65,11 +66,11 @@ class Reader:
 
     def settle(
         self,
-        connection: Connection,  # noqa: ARG002 - SQLite keeps texts as they are: it has no spelling of its own
+        connection: Connection,  # noqa: ARG002 - SQLite keeps texts as they are: there is nothing to ask it
         texts: Sequence[tuple[CatalogObject, str, str, str]],
     ) -> dict[tuple[CatalogObject, str], bool | None]:
-        """Nobody can tell: SQLite keeps the text that it was given."""
-        return {(one, fact): None for one, fact, _, _ in texts}
+        """What the words alone tell."""
+        return {(one, fact): settling.same(one, fact, text, other) for one, fact, text, other in texts}
 
 
 class Watch:

@@ -1,0 +1,23 @@
+"""What a chain takes for granted of a database of MySQL's or MariaDB's: the character set and collation of its own."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.worker.requests import Surroundings
+
+_ASKED = """
+    SELECT CURRENT_USER(), default_character_set_name, default_collation_name, @@GLOBAL.time_zone
+    FROM information_schema.schemata WHERE schema_name = DATABASE()
+"""
+
+
+def of(connection: Connection) -> Surroundings:
+    """What is to be provided for the chain."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(_ASKED)
+        role, encoding, collation, zone = cursor.fetchall()[0]
+    finally:
+        cursor.close()
+    return Surroundings(str(role), superuser=False, encoding=str(encoding), collate=str(collation), timezone=str(zone))
