@@ -17,10 +17,11 @@ import pickle, sys
 sys.path.insert(0, "")
 call, options, given = pickle.load(open(sys.argv[1], "rb"))
 from alembic_rescue import project
-from alembic_rescue.worker import scratch
+from alembic_rescue.worker import as_project, scratch
 sent = []
 loaded = project.load(**options)
-done = getattr(scratch, call)(loaded, send=sent.append, **given)
+run = scratch.observe if call == "observe" else as_project.run_as_project
+done = run(loaded, send=sent.append, **given)
 pickle.dump((done, sent), open(sys.argv[2], "wb"))
 """
 ENV = """

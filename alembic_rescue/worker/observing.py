@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationStep
@@ -12,12 +13,13 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.dialects.base import StatementReader, Watch
-from alembic_rescue.evidence.observation import Observation, Outside, Statement, StatementKind
+from alembic_rescue.evidence.observation import Failure, Observation, Outside, Statement, StatementKind
 from alembic_rescue.worker.attributing import attributed
 from alembic_rescue.worker.effects import Effects
 from alembic_rescue.worker.left_out import left_out
 from alembic_rescue.worker.lines import Files, Trace, absolute
 from alembic_rescue.worker.refusal import Refusal, refusals
+from alembic_rescue.worker.running import failure_of
 from alembic_rescue.worker.sent import Log, Recorder
 
 Around = Callable[[], AbstractContextManager[object]]
@@ -41,7 +43,8 @@ class Observer:
         """What the step under way, or the last one, has sent."""
         self._recorder, self._files, self._effects, self._around, self._hide = recorder, files, effects, around, hide
         self._kind_of, self._connection = dialect.kind_of, connection
-        self._watch: Watch | None = dialect.reader.watch(connection) if dialect.reader is not None else None
+        self._reader = dialect.reader
+        self._watch: Watch | None = self._reader.watch(connection) if self._reader is not None else None
         self._trace = Trace(files)
         effects.begin(connection)
 
@@ -74,7 +77,7 @@ class Observer:
         if unseen := self._effects.unseen(kinds.values()):
             statements += (Statement(unseen, StatementKind.DATA, path, _line(script)),)
         self._effects.begin(self._connection)
-        return value_of(
+        found = value_of(
             script,
             changes=attributed(changes, statements),
             renames=renames,
@@ -82,6 +85,15 @@ class Observer:
             left_out=left_out(self._trace.ran, self._files, self._connection.dialect.name, self._kind_of, statements),
             outside=outside(script, self._files, refusals),
         )
+        return replace(found, beside=self._beside(found))
+
+    def _beside(self, found: Observation) -> tuple[CatalogObject, ...]:
+        schemas = {name.partition(".")[0] for change in found.changes for name in (change.object.name,)}
+        wanted = looked_for([found], schemas | {"public"})
+        if self._reader is None or not wanted:
+            return ()
+        touched = {change.object for change in found.changes}
+        return tuple(sorted(self._reader.named(self._connection, wanted).catalog.keys() - touched))
 
 
 def calls(original: Callable[..., Any], given: dict[str, Any]) -> None:
@@ -102,6 +114,32 @@ def statements_of(log: Log, path: str, kind_of: StatementReader, hide: Hide) -> 
         error = None if sent.message is None else hide(sent.message)
         found.append(Statement(hide(sent.shown), kind_of(sent.sql), at, line, error, handler))
     return tuple(found)
+
+
+def failure_of_step(log: Log, last: BaseException | None, files: Files, path: str, hide: Hide) -> Failure:
+    """Why a revision did not come to its end.
+
+    Args:
+        log: what it sent.
+        last: what env.py's run failed with, or the last statement did.
+        files: which are the project's.
+        path: the revision's file.
+        hide: takes secrets out.
+    """
+    if log.raised is not None:
+        told, sent = failure_of(log.raised, files, path, hide), log.failed(log.raised)
+        if sent is None or not sent.places:
+            return told
+        at, line = sent.places[0]  # where it was sent from, wherever it was raised again
+        return replace(told, path=at, line=line)
+    # Its code came to its end, and then its version could not be written: what it swallowed may be why.
+    told = Failure("it did not come to its end", path, None) if last is None else failure_of(last, files, path, hide)
+    swallowed = next((one for one in log.sent if one.swallowed), None)
+    if swallowed is None:
+        return told
+    at, swallowed_line, _ = swallowed.at(path)
+    after = f"{told.error}, after: {hide(swallowed.message or '')}"
+    return Failure(after, at, swallowed_line, hide(swallowed.shown))
 
 
 def value_of(script: Script, **found: Any) -> Observation:

@@ -68,6 +68,8 @@ class OwnVisit:
     failed: str | None = None
     """The revision that ended it."""
     failure: Failure | None = None
+    transactional: bool = True
+    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
     rows_expected: tuple[str, ...] = ()
     """Of the version table, as the run itself saw them at its end; where it failed, as it found them."""
     rows_found: tuple[str, ...] | None = None

@@ -20,7 +20,7 @@ from alembic_rescue.worker import running
 from alembic_rescue.worker.by_driver import Taps
 from alembic_rescue.worker.effects import Effects, effects_of
 from alembic_rescue.worker.lines import absolute
-from alembic_rescue.worker.observing import CALLS, Around, Observer, outside, statements_of, value_of
+from alembic_rescue.worker.observing import CALLS, Around, Observer, failure_of_step, outside, statements_of, value_of
 from alembic_rescue.worker.refusal import refusals
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit, VisitRun
 from alembic_rescue.worker.sent import Log, Recorder
@@ -174,34 +174,14 @@ class _Run:
         if visited.current is None:
             return VisitRun(visited.number, tuple(observations))
         failed = script.get_revision(visited.current)
-        failure = self._failure(visited, absolute(failed.path), error)
+        log = visited.observer.log if visited.observer is not None else Log()
+        last = error or self.recorder.last_error
+        failure = failure_of_step(log, last, files, absolute(failed.path), self._project.secrets.hide)
         if visited.current in self._visits[visited.number].todo:
-            log = visited.observer.log if visited.observer is not None else Log()
             statements = statements_of(log, absolute(failed.path), visited.kind_of, self._project.secrets.hide)
             refused = outside(failed, files, refusals)
             observations.append(value_of(failed, statements=statements, outside=refused, failure=failure))
         return VisitRun(visited.number, tuple(observations), visited.current, failure)
-
-    def _failure(self, visited: _Visited, path: str, error: BaseException | None) -> Failure:
-        """Why the visit's current revision did not come to its end."""
-        log = visited.observer.log if visited.observer is not None else Log()
-        if log.raised is not None:
-            sent = log.failed(log.raised)
-            told = self._failure_of(log.raised, path)
-            return (
-                told
-                if sent is None or not sent.places
-                else replace(told, path=sent.places[0][0], line=sent.places[0][1])
-            )
-        # Its code came to its end, and then its version could not be written: what it swallowed may be why.
-        last = error or self.recorder.last_error
-        told = Failure("it did not come to its end", path, None) if last is None else self._failure_of(last, path)
-        swallowed = next((one for one in log.sent if one.swallowed), None)
-        if swallowed is None:
-            return told
-        at, line, _ = swallowed.at(path)
-        hide = self._project.secrets.hide
-        return Failure(f"{told.error}, after: {hide(swallowed.message or '')}", at, line, hide(swallowed.shown))
 
     def _failure_of(self, error: BaseException, path: str) -> Failure:
         return running.failure_of(error, self.recorder.files, path, self._project.secrets.hide)
