@@ -13,6 +13,7 @@ from alembic_rescue.evidence.observation import Chain, Reading
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.scratch import chain as chains
+from alembic_rescue.scratch import settling
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.chain import Asked
 from alembic_rescue.worker.requests import Visited
@@ -42,17 +43,25 @@ def prove(project: Project, view: View, choose: Choose) -> list[Proved]:
 def _prove(project: Project, view: View, choose: Choose, bench: Bench) -> list[Proved]:
     asked = [_asked(view, visited, choose) for visited in view.meant]
     observed = chains.observe(view, [one for one in asked if one.todo], bench)
-    wanted = {key: judging.objects(chain.observations) for key, chain in observed.items()}
+    schemas = {
+        one.key: {"public", one.visited.database.identity.schema or "public", *_schemas(one.visited)} for one in asked
+    }
+    wanted = {key: judging.looked_for(chain.observations, schemas[key]) for key, chain in observed.items()}
     readings = project.read({key: objects for key, objects in wanted.items() if objects})
     found = []
     for one in asked:
-        key = one.visited.database.identity.rows_key
-        chain = observed.get(key, Chain(()))
-        live = readings.get(key, _NOTHING)
-        revisions = judging.judge(chain.observations, live)
+        chain, live = observed.get(one.key, Chain(())), readings.get(one.key, _NOTHING)
+        steps, beside = chain.observations, judging.untouched(chain.observations)
+        texts = judging.differing_texts(steps, live, beside)
+        answers = settling.settled(view, one, texts, judging.position(steps, live, beside), bench) if texts else {}
+        revisions = judging.judge(steps, live, answers, beside)
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
         found.append(Proved(one.visited, chain, _without_secrets(proof, project.secrets.hide)))
     return found
+
+
+def _schemas(visited: Visited) -> tuple[str, ...]:
+    return visited.surroundings.schemas if visited.surroundings else ()
 
 
 def _asked(view: View, visited: Visited, choose: Choose) -> Asked:

@@ -38,6 +38,23 @@ def objects(steps: Sequence[Step]) -> frozenset[CatalogObject]:
     )
 
 
+def looked_for(steps: Sequence[Step], schemas: Collection[str]) -> frozenset[CatalogObject]:
+    """What must be read: :func:`objects`, and what is called as in lines that did not run, in these schemas."""
+    named = {CatalogObject("", f"{schema}.{name}") for name in mentioned(steps) for schema in schemas}
+    return objects(steps) | named
+
+
+def untouched(steps: Sequence[Step]) -> frozenset[CatalogObject]:
+    """What was on the scratch database besides, and no revision of the range touched."""
+    beside = {one for step in steps if isinstance(step, Observation) for one in step.beside}
+    return frozenset(beside - set(Positions(steps).objects))
+
+
+def position(steps: Sequence[Step], live: Reading, beside: Collection[CatalogObject] = ()) -> int:
+    """After how many of the revisions the live database stands, as far as equal texts tell."""
+    return Live(Positions(steps), live, _UNASKED, beside).best()[-1]
+
+
 def differing_texts(
     steps: Sequence[Step], live: Reading, untouched: Collection[CatalogObject] = ()
 ) -> tuple[Text, ...]:
@@ -111,7 +128,7 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
             None if rival is None else bench.positions.at(claim.object, rival),
             proved=rival is None,
         )
-        for claim in mine.kept
+        for claim in (kept.as_called(bench.live) for kept in mine.kept)
     ]
     cancelled_by = tuple(bench.steps[position - 1].revision for position in sorted(mine.cancelled_by))
     catalog = list(_objects(step, findings, bench, reference))
@@ -151,7 +168,7 @@ def _verdict(
 
 def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, reference: int) -> Iterator[ObjectEvidence]:
     offered: set[str] = set()
-    for finding in folded(findings):
+    for finding in missing.in_order(folded(findings, bench.live.known_as), step):
         claim = finding.claim
         statement = None if claim.change.statement is None else step.statements[claim.change.statement]
         sql = None

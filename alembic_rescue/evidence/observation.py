@@ -138,6 +138,8 @@ class Observation:
     """The revision's own file."""
     line: int | None = None
     """Of its ``upgrade()``."""
+    beside: tuple[CatalogObject, ...] = ()
+    """What was there besides when it had run: on the tables that it touched, and under names in lines left out."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,20 @@ class Cache:
                         os.utime(path)  # when it was last used
         return found
 
+    def answer(self, key: str) -> tuple[bool, bool | None]:
+        """Whether something is kept under `key`, and the server's answer that is."""
+        if self._is_ours():
+            with suppress(OSError, ValueError, TypeError):
+                (answer,) = json.loads(self._path(key).read_bytes())
+                return True, answer if answer is None else bool(answer)
+        return False, None
+
+    def keep_answer(self, key: str, answer: bool | None) -> None:  # noqa: FBT001 - it is the value
+        """Keep a server's answer."""
+        with suppress(OSError):
+            if self._is_ours():
+                self._write(self._path(key), [answer])
+
     def store(
         self,
         basis: Mapping[str, Any],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from alembic_rescue.worker.requests import Place, Progress, ScriptFile, Visited
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
+_RUNNING = "Running the migrations on the scratch database"
 _MOST_FAILURES = 5
 """Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
 
@@ -48,7 +49,7 @@ def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain
     """What each revision in question did on a scratch database, or why that is not known."""
     files = {file.revision: file for file in view.scripts.scripts}
     cache = Cache(hide=bench.project.secrets.hide)
-    kept = {one.key: _kept(cache, _basis(view, one, bench), one, files) for one in asked}
+    kept = {one.key: _kept(cache, basis_of(view, one, bench), one, files) for one in asked}
     missing = [one for one in asked if kept[one.key] is None]
     found = {key: chain for key, chain in kept.items() if chain is not None}
     if not missing:
@@ -63,7 +64,7 @@ def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain
         found[one.key] = chain = run.chain(one)
         scripts = [files[revision] for revision in (*one.behind, *one.todo)]
         if not run.failed_behind:
-            cache.store(_basis(view, one, bench), scripts, chain.observations, run.files)
+            cache.store(basis_of(view, one, bench), scripts, chain.observations, run.files)
     return found
 
 
@@ -73,7 +74,7 @@ def _kept(cache: Cache, basis: Mapping[str, Any], one: Asked, files: Mapping[str
     return Chain(tuple(observations[key] for key in keys)) if len(observations) == len(set(keys)) else None
 
 
-def _basis(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
+def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
     """What the outcome depends on besides the revision files."""
     project, identity = bench.project, one.visited.database.identity
     around = one.visited.surroundings
@@ -110,6 +111,38 @@ def _unobserved(one: Asked, reason: str, help_: str = "") -> Chain:
     return Chain(tuple(Unobserved(revision, reason, help_) for revision in one.todo))
 
 
+def address_of(visited: Visited) -> tuple[str, str]:
+    """What tells the project's databases apart for its drivers."""
+    asked = visited.asked
+    return f"{asked.get('host', '')}:{asked.get('port', '')}", visited.database.identity.database
+
+
+def placed(view: View) -> dict[tuple[str, str], Place]:
+    """A scratch database for each of those that env.py visits, by its address, called as that one is where it can."""
+    names: dict[str, tuple[str, str]] = {}
+    places: dict[tuple[str, str], Place] = {}
+    for one in view.scripts.visited:
+        identity, address = one.database.identity, address_of(one)
+        name = Path(identity.database).name
+        while names.setdefault(name, address) != address:
+            name += "_2"
+        place = places.get(address)
+        schemas = {*(place.schemas if place else ()), *([identity.schema] if identity.schema else [])}
+        places[address] = Place(identity.dialect, one.asked, name, one.surroundings, tuple(sorted(schemas)))
+    return places
+
+
+def hear_steps(bench: Bench) -> Callable[[Any], None]:
+    """Says how far a chain is that nothing else is wanted of."""
+
+    def hear(said: Any) -> None:
+        if isinstance(said, Mapping) and "of" in said:
+            told = Progress(_RUNNING, said["number"], said["of"], said["revision"])
+            bench.project.hear(told)
+
+    return hear
+
+
 @dataclass
 class _Runs:
     """One chain, from worker to worker."""
@@ -132,17 +165,7 @@ class _Runs:
 
     def __post_init__(self) -> None:
         visited = self.view.scripts.visited
-        names: dict[str, tuple[str, str]] = {}
-        self.places: dict[tuple[str, str], Place] = {}
-        for one in visited:
-            identity = one.database.identity
-            address = (one.asked.get("host", "") + ":" + one.asked.get("port", ""), identity.database)
-            name = Path(identity.database).name
-            while names.setdefault(name, address) != address:
-                name += "_2"
-            place = self.places.get(address)
-            schemas = {*(place.schemas if place else ()), *([identity.schema] if identity.schema else [])}
-            self.places[address] = Place(identity.dialect, one.asked, name, one.surroundings, tuple(sorted(schemas)))
+        self.places = placed(self.view)
         by_key = {one.key: one for one in self.asked}
         self.visits = []
         for one in visited:
@@ -200,8 +223,7 @@ class _Runs:
             self.observations[said["visit"], said["observed"].revision] = said["observed"]
         else:
             self._current = (said["visit"], said["revision"])
-            progress = Progress("Running the migrations on the scratch database", said["number"], said["of"])
-            self.bench.project.hear(replace(progress, revision=said["revision"]))
+            self.bench.project.hear(Progress(_RUNNING, said["number"], said["of"], said["revision"]))
 
     def _taken(self, run: ChainRun | None) -> bool:
         """Take in what came of a run; whether there is something to go on with."""

@@ -6,7 +6,7 @@ No name is ever taken from a database that holds something.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,11 +128,8 @@ def _inside(inside: Connection, place: Place, around: Surroundings, provided: li
         inside.execute(text(f"GRANT ALL ON SCHEMA public TO {owner}"))
     for extension, schema in around.extensions if place.provided else ():
         try:
-            inside.execute(
-                text(
-                    f"CREATE EXTENSION IF NOT EXISTS {_quoted(inside, extension)} SCHEMA {_quoted(inside, schema)} CASCADE"
-                )
-            )
+            where = f"SCHEMA {_quoted(inside, schema)} CASCADE"
+            inside.execute(text(f"CREATE EXTENSION IF NOT EXISTS {_quoted(inside, extension)} {where}"))
             provided.append(f"extension {extension}")
         except DBAPIError:
             lacking.append(f"extension {extension}")
@@ -150,6 +147,19 @@ def _on_mysql(admin: Connection, places: Sequence[Place]) -> Prepared:
 
 
 # --- connecting ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def connected(scratch: Mapping[str, Any]) -> Iterator[Connection]:
+    """Connect to a PostgreSQL scratch database as the chain does."""
+    query = {"host": str(scratch["host"]), "port": str(scratch["port"])}
+    url = URL.create("postgresql", scratch["user"], scratch.get("password"), database=scratch["database"], query=query)
+    engine = create_engine(_with_driver(url, None), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @contextlib.contextmanager

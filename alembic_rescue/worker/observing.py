@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.dialects.base import StatementReader, Watch
-from alembic_rescue.evidence.observation import Failure, Observation, Outside, Statement, StatementKind
+from alembic_rescue.evidence.judging import looked_for
+from alembic_rescue.evidence.observation import CatalogObject, Failure, Observation, Outside, Statement, StatementKind
 from alembic_rescue.worker.attributing import attributed
 from alembic_rescue.worker.effects import Effects
 from alembic_rescue.worker.left_out import left_out

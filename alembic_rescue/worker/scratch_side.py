@@ -14,8 +14,9 @@ from typing import Any
 
 from alembic.script.revision import RevisionError
 
-from alembic_rescue import errors, project, script_files
+from alembic_rescue import dialects, errors, project, script_files
 from alembic_rescue.config import travelling
+from alembic_rescue.evidence.observation import CatalogObject
 from alembic_rescue.failures import one_line, place_of
 from alembic_rescue.project import Project
 from alembic_rescue.scratch import places as making
@@ -66,6 +67,26 @@ def observe(
         around=guard.undisturbed,
     )
     return Observed(run, tuple(sorted(sources.loaded() | opened.end())))
+
+
+def settle(
+    conversation: Conversation,
+    loading: Loading,
+    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    visits: Sequence[ScratchVisit],
+    dialect: str,
+    scratch_database: Mapping[str, Any],
+    texts: Sequence[tuple[CatalogObject, str, str, str]],
+) -> tuple[bool | None, ...]:
+    """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
+    led = _led(routes)
+    loaded = _load(conversation, loading)
+    run = scratch.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
+    reader = dialects.of(dialect).reader
+    if reader is None or not run.is_whole:
+        return (None,) * len(texts)
+    with making.connected(scratch_database) as connection:
+        return tuple(reader.settle(connection, [text]).get((text[0], text[1])) for text in texts)
 
 
 def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
@@ -131,5 +152,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "prepare": prepare,
     "remove": remove,
     "observe": observe,
+    "settle": settle,
     "graph": graph,
 }

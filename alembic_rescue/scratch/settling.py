@@ -1,0 +1,69 @@
+"""Whether two texts of the same definition mean the same: the scratch server loads both at the position in question."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alembic_rescue import errors
+from alembic_rescue.evidence.live import Answer, Settled, Text
+from alembic_rescue.inspection import View
+from alembic_rescue.scratch import sources
+from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.scratch.cache import Cache
+from alembic_rescue.scratch.chain import Asked, address_of, basis_of, hear_steps, placed
+from alembic_rescue.worker.runs import ScratchVisit
+
+
+def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench: Bench) -> Settled:
+    """The server's answers; a text that nobody could be asked about has None.
+
+    Args:
+        texts: what differs.
+        position: after how many of the revisions in question the live database stands.
+    """
+    files = {file.revision: file for file in view.scripts.scripts}
+    ran = (*one.behind, *one.todo[:position])
+    cache = Cache(hide=bench.project.secrets.hide)
+    basis = basis_of(view, one, bench)
+    at = cache.keys(basis, [files[revision] for revision in ran])[-1:] or (json.dumps(basis, sort_keys=True),)
+    keys = {text: sources.digest([*at, text.object.kind, text.object.name, *text[1:]]) for text in texts}
+    answers: dict[Text, Answer] = {}
+    for text, key in keys.items():
+        found, answer = cache.answer(key)
+        if found:
+            answers[text] = answer
+    asked = [text for text in texts if text not in answers]
+    if asked:
+        try:
+            told = _asked(view, one, asked, ran, bench)
+        except errors.RescueError:
+            return {**answers, **dict.fromkeys(asked)}
+        for text, answer in zip(asked, told, strict=True):
+            answers[text] = answer
+            cache.keep_answer(keys[text], answer)
+    return answers
+
+
+def _asked(view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], bench: Bench) -> Sequence[Answer]:
+    places = {address: replace(p, database=f"{p.database}_settled") for address, p in placed(view).items()}
+    bench.prepare(tuple(places.values()), view.scripts.visited)
+    visits = []
+    for visited in view.scripts.visited:
+        identity = visited.database.identity
+        behind = ran if identity.rows_key == one.key else ()
+        visits.append(ScratchVisit(identity.version_table_schema, identity.version_table, behind))
+    routes = tuple(bench.route(place) for place in places.values())
+    _, own = bench.route(places[address_of(one.visited)])
+    told: Sequence[Answer] = bench.ask(
+        "settle",
+        hear=hear_steps(bench),
+        loading=bench.project.named,
+        routes=routes,
+        visits=tuple(visits),
+        dialect=one.visited.database.identity.dialect,
+        scratch_database=own,
+        texts=tuple(tuple(text) for text in texts),
+    )
+    return told
