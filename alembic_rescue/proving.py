@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from alembic_rescue import inspection
+from alembic_rescue import path as paths
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import judging
-from alembic_rescue.evidence.model import ObjectEvidence, Proof
+from alembic_rescue.evidence.causes import causes
+from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, Verdict
 from alembic_rescue.evidence.observation import Chain, Reading
 from alembic_rescue.evidence.recommending import furthest_proved
+from alembic_rescue.failures import shown
 from alembic_rescue.inspection import Choose, View
+from alembic_rescue.model import Note
 from alembic_rescue.scratch import chain as chains
 from alembic_rescue.scratch import settling
+from alembic_rescue.scratch import trial as trials
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.chain import Asked
 from alembic_rescue.worker.requests import Visited
 
 _NOTHING = Reading({})
+_SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
 
 @dataclass(frozen=True)
@@ -28,19 +35,24 @@ class Proved:
     visited: Visited
     chain: Chain
     proof: Proof
+    notes: tuple[Note, ...] = ()
+    """What a person should know of how that was found out."""
 
 
-def prove(project: Project, view: View, choose: Choose) -> list[Proved]:
+def prove(project: Project, view: View, choose: Choose, *, tried: bool = False) -> list[Proved]:
     """Judge the revisions that `choose` names, for each database that is meant.
+
+    Args:
+        tried: what is not there is run on a copy of the schema, for what it runs into.
 
     Raises:
         RescueError: a database cannot be read.
     """
     with Bench(project) as bench:
-        return _prove(project, view, choose, bench)
+        return _prove(project, view, choose, bench, tried=tried)
 
 
-def _prove(project: Project, view: View, choose: Choose, bench: Bench) -> list[Proved]:
+def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried: bool) -> list[Proved]:
     asked = [_asked(view, visited, choose) for visited in view.meant]
     observed = chains.observe(view, [one for one in asked if one.todo], bench)
     schemas = {
@@ -56,8 +68,28 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench) -> list[P
         answers = settling.settled(view, one, texts, judging.position(steps, live, beside), bench) if texts else {}
         revisions = judging.judge(steps, live, answers, beside)
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
-        found.append(Proved(one.visited, chain, _without_secrets(proof, project.secrets.hide)))
+        notes: tuple[Note, ...] = ()
+        if tried and (rest := _not_settled(proof)):
+            rows = paths.rows_after(view.graph, one.visited.database.current_heads, _before(one.todo, rest[0]))
+            trial = trials.run(view, one, rows, rest, bench)
+            notes = trial.notes
+            if trial.upgrade is not None:
+                behind = len(one.todo) - len(rest)
+                proof = replace(proof, causes=causes(trial.upgrade, steps[behind:], live, beside))
+        found.append(Proved(one.visited, chain, _told(proof, project.secrets.hide), notes))
     return found
+
+
+def _not_settled(proof: Proof) -> tuple[str, ...]:
+    """The revisions behind those that are proved, where one of them is not there, or not wholly."""
+    ids = [evidence.revision for evidence in proof.revisions]
+    rest = tuple(ids[ids.index(proof.proved) + 1 :] if proof.proved else ids)
+    verdicts = {evidence.revision: evidence.verdict for evidence in proof.revisions}
+    return rest if any(verdicts[revision] not in _SETTLED for revision in rest) else ()
+
+
+def _before(todo: Sequence[str], revision: str) -> Sequence[str]:
+    return todo[: todo.index(revision)]
 
 
 def _schemas(visited: Visited) -> tuple[str, ...]:
@@ -71,21 +103,29 @@ def _asked(view: View, visited: Visited, choose: Choose) -> Asked:
     return Asked(visited, behind, todo)
 
 
-def _without_secrets(proof: Proof, hide: Callable[[str], str]) -> Proof:
-    """The proof with the passwords taken out of all text that comes from migrations."""
+def _told(proof: Proof, hide: Callable[[str], str]) -> Proof:
+    """The proof for people: without passwords in what comes from migrations, paths as they would type them."""
 
     def told(found: ObjectEvidence) -> ObjectEvidence:
         return replace(
             found,
             name=hide(found.name),
             detail=found.detail and hide(found.detail),
+            path=found.path and shown(Path(found.path)),
             sql=found.sql and hide(found.sql),
+        )
+
+    def told_cause(cause: Cause) -> Cause:
+        return replace(
+            cause,
+            path=cause.path and shown(Path(cause.path)),
+            statement=hide(cause.statement),
+            error=hide(cause.error),
+            mend=hide(cause.mend),
         )
 
     return replace(
         proof,
         revisions=tuple(replace(r, objects=tuple(told(o) for o in r.objects)) for r in proof.revisions),
-        causes=tuple(
-            replace(c, statement=hide(c.statement), error=hide(c.error), mend=hide(c.mend)) for c in proof.causes
-        ),
+        causes=tuple(map(told_cause, proof.causes)),
     )

@@ -55,7 +55,7 @@ def diagnose(project: Project, *, only: str | None = None) -> Report:
     """
     view = inspection.look(project, only)
     parts = []
-    for database, proof in _proved(project, view, inspection.pending):
+    for database, proof in _proved(project, view, inspection.pending, tried=True):
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
         part = _diagnosis(project, view, database, proof, told, advice)
@@ -126,7 +126,7 @@ def plan(
         frozenset(scripts.resolved(view.graph, name) for name in accept),
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
-    proved = _proved(project, view, inspection.pending)
+    proved = _proved(project, view, inspection.pending, tried=True)
     parts = _told_apart([_plan_one(project, view, database, proof, target, accepted) for database, proof in proved])
     target_ = _target(view.graph, target, parts)
     heads = scripts.heads(view.graph)
@@ -244,11 +244,11 @@ def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
 # --- diagnosing ---------------------------------------------------------------------------------------------------
 
 
-def _proved(project: Project, view: View, choose: Choose) -> list[tuple[Database, Proof]]:
+def _proved(project: Project, view: View, choose: Choose, *, tried: bool = False) -> list[tuple[Database, Proof]]:
     """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
     return [
-        (replace(one.visited.database, remarks=one.visited.remarks), one.proof)
-        for one in proving.prove(project, view, choose)
+        (replace(one.visited.database, remarks=(*one.visited.remarks, *one.notes)), one.proof)
+        for one in proving.prove(project, view, choose, tried=tried)
     ]
 
 

@@ -148,7 +148,7 @@ def read_back(conversation: Conversation, backends: Collection[Backend]) -> Writ
 
 def dump(conversation: Conversation, key: Key, programs: Path) -> Any:
     """The schema of one database as SQL, by PostgreSQL's own pg_dump; see :mod:`alembic_rescue.scratch.copy`."""
-    from alembic_rescue.scratch import copy  # noqa: PLC0415 - few looks need it
+    from alembic_rescue.scratch import copy, libpq  # noqa: PLC0415 - few looks need it
 
     dumped: list[Any] = []
 
@@ -157,8 +157,12 @@ def dump(conversation: Conversation, key: Key, programs: Path) -> Any:
         assert connection is not None, "online mode has a connection"
         found = databases.rows_key(connection, context.version_table, context.version_table_schema)
         if found == key and not dumped:
-            arguments = connections.arguments_of(connection)
-            dumped.append(copy.dump(arguments, programs, _STATE.loaded.timeouts.lock))
+            try:
+                connect = libpq.of_driver(connections.arguments_of(connection))
+            except libpq.UntoldError as error:
+                dumped.append(copy.Unavailable(str(error)))
+            else:
+                dumped.append(copy.dump(connect, programs, _STATE.loaded.timeouts.lock))
 
     environment.look(_STATE.loaded, see, conversation.tell)
     if not dumped:

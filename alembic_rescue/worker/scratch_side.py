@@ -22,9 +22,10 @@ from alembic_rescue.project import Project
 from alembic_rescue.scratch import places as making
 from alembic_rescue.scratch import sources
 from alembic_rescue.worker import guard, scratch
+from alembic_rescue.worker.as_project import run_as_project
 from alembic_rescue.worker.requests import Loading, Place, Prepared, ScriptFile
 from alembic_rescue.worker.routes import Routes
-from alembic_rescue.worker.runs import ChainRun, ScratchVisit
+from alembic_rescue.worker.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
 
 
@@ -67,6 +68,20 @@ def observe(
         around=guard.undisturbed,
     )
     return Observed(run, tuple(sorted(sources.loaded() | opened.end())))
+
+
+def upgrade(
+    conversation: Conversation,
+    loading: Loading,
+    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    visits: Sequence[ScratchVisit],
+) -> OwnRun:
+    """Run the pending revisions as the project does; see :func:`alembic_rescue.worker.as_project.run_as_project`."""
+    led = _led(routes)
+    loaded = _load(conversation, loading)
+    return run_as_project(
+        loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
+    )
 
 
 def settle(
@@ -152,6 +167,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "prepare": prepare,
     "remove": remove,
     "observe": observe,
+    "upgrade": upgrade,
     "settle": settle,
     "graph": graph,
 }

@@ -25,6 +25,7 @@ _HOMES = (
     "alembic_rescue.worker.runs",
     "alembic_rescue.worker.scratch_side",
     "alembic_rescue.config.below",
+    "alembic_rescue.scratch.copy",
     "alembic_rescue.errors",
 )
 """Where the classes are that may be named, in the order in which they are looked for."""
