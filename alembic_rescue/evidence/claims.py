@@ -6,7 +6,7 @@ gave it its last value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alembic_rescue.evidence.live import Live
 from alembic_rescue.evidence.model import Presence
@@ -29,6 +29,16 @@ class Claim:
     """The facts that the revision answers for."""
     former: CatalogObject | None = None
     """Its name before, where the revision gave it another one."""
+    since: tuple[tuple[CatalogObject, Facts], ...] = ()
+    """The names that it had since the revision, and that nothing has any more, each with its last facts under it."""
+
+    def as_called(self, live: Live) -> Claim:
+        """The claim under the last name by which the live database knows the object: a later rename may be undone."""
+        if self.expected is not None and live.facts(self.object) is None and live.unread(self.object) is None:
+            for earlier, facts in reversed(self.since):
+                if live.facts(earlier) is not None:
+                    return replace(self, object=earlier, expected=facts)
+        return self
 
 
 @dataclass(frozen=True)
@@ -129,13 +139,18 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
         facts = frozenset(fact for fact in change.after if not is_circumstance(fact))
     else:
         facts = differing(before, change.after)
+        if former is not None and positions.goes_along(current, number):  # texts name what has another name now
+            texts = {fact: text.replace(former.parent, current.parent) for fact, text in before.items()}
+            facts &= differing(texts, change.after)
     taken_by = None
+    since: list[tuple[CatalogObject, Facts]] = []
     event = positions.next(current, number, reference)
     while event is not None:
         taken_by, later = event
         renamed = positions.renamed_to(current, taken_by) if change.after is not None else None
         if renamed is not None:
             facts -= differing(later.before or {}, positions.at(renamed, taken_by) or {})
+            since.append((current, later.before or {}))
             current = renamed
         elif later.before is None or later.after is None:
             return None, taken_by
@@ -145,4 +160,5 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     if not (comes_or_goes or facts):
         return None, taken_by
     expected = None if change.after is None else positions.at(current, reference)
-    return Claim(current, change, expected, comes_or_goes, facts, former), None
+    free = tuple((o, last) for o, last in since if positions.at(o, reference) is None)
+    return Claim(current, change, expected, comes_or_goes, facts, former, free), None

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from alembic_rescue.evidence.claims import Finding
 from alembic_rescue.evidence.names import bare, column_of
+from alembic_rescue.evidence.observation import CatalogObject
+
+_COMES_ALONG = ("column", "constraint", "default value", "index", "sequence", "enum label")
+"""What the statement that makes a table, a view or a type makes along with it."""
 
 
-def folded(findings: Sequence[Finding]) -> list[Finding]:
+def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ()) -> list[Finding]:
     """Those that say something of their own.
 
     An object that a revision makes, takes away or renames together with what it belongs to is told only where it is
     not as that is.  So is the index of a constraint, the default and the sequence of a column, and an enum's list of
     labels beside the labels themselves.
+
+    Args:
+        telling: objects of which there is more to tell, so that no table stands for them.
     """
     by_name: dict[str, list[Finding]] = {}
     by_parent: dict[str, list[Finding]] = {}
@@ -30,6 +37,8 @@ def folded(findings: Sequence[Finding]) -> list[Finding]:
         facts = finding.claim.expected or finding.claim.change.before or {}
         names = [column_of(found), found.parent, facts.get("owned by"), facts.get("owned by", "").rpartition(".")[0]]
         above = [f for name in names if name for f in by_name.get(name, ()) if _alike(f, finding)]
+        if found in telling or not found.kind.endswith(_COMES_ALONG):
+            above = []
         if not above and found.kind == "index":
             constraint = constraints.get((found.parent, bare(found)))
             above = [constraint] if constraint is not None and _alike(constraint, finding) else []
@@ -45,6 +54,11 @@ def folded(findings: Sequence[Finding]) -> list[Finding]:
 
 def _alike(above: Finding, below: Finding) -> bool:
     """Both come or both go in the revision, and both are there or both are not."""
-    both_come_or_go = above.claim.comes_or_goes and below.claim.comes_or_goes
     same_way = (above.claim.expected is None) == (below.claim.expected is None)
-    return both_come_or_go and same_way and above.presence is below.presence
+    if below.claim.object.kind.endswith("view column"):  # the view's definition says what they are
+        return above.met == below.met
+    return _comes_or_goes(above) and _comes_or_goes(below) and same_way and above.presence is below.presence
+
+
+def _comes_or_goes(finding: Finding) -> bool:
+    return finding.claim.comes_or_goes or finding.claim.former is not None

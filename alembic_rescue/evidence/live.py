@@ -55,7 +55,7 @@ class Live:
             o: facts for o, facts in reading.catalog.items() if o not in self.impostors and o.parent not in taken
         }
         self.known_as = dict(_aliases(positions, self._catalog, untouched))
-        """Constraints and indexes that are there under another name, with that name."""
+        """Constraints, indexes and sequences of columns that are there under another name, with that name."""
         self._catalog.update({o: self._catalog[other] for o, other in self.known_as.items()})
         self._names = {o.name for o in self._catalog}
         self._labels = _labels(positions)
@@ -92,10 +92,18 @@ class Live:
             return True
         if one is None or other is None:
             return False
+        if "nextval(" in other and one == self._with_known_sequences(other):
+            return True
         if fact == "labels":
             known = self._labels.get(catalog_object, frozenset())
             return labels(one) == [label for label in labels(other) if label in known]
         return self._settled.get(Text(catalog_object, fact, one, other), False)
+
+    def _with_known_sequences(self, text: str) -> str:
+        for known, other in self.known_as.items():
+            if known.kind == "sequence":
+                text = text.replace(f"'{other.name}'", f"'{known.name}'")
+        return text
 
     def more_labels(self, catalog_object: CatalogObject) -> list[str]:
         """Labels of an enum that no position knows."""
@@ -109,7 +117,8 @@ class Live:
             if self.unread(catalog_object) is not None:
                 continue
             for start, end, state in self._positions.spans(catalog_object):
-                cost = self._unexplained(catalog_object, state)
+                along = state is None and self._positions.went_along(catalog_object, start)  # counted where it belongs
+                cost = 0 if along else self._unexplained(catalog_object, state)
                 steps[start] += cost
                 steps[end + 1] -= cost
         costs, sum_ = [], 0
@@ -160,6 +169,11 @@ def has_another_name(kind: str) -> bool:
     return kind == "index" or kind.endswith("constraint")
 
 
+def _is_owned(catalog_object: CatalogObject, facts: Facts) -> bool:
+    """A sequence that belongs to a column, which names it as it likes."""
+    return catalog_object.kind == "sequence" and "owned by" in facts
+
+
 def _labels(positions: Positions) -> dict[CatalogObject, frozenset[str]]:
     return {
         o: frozenset(label for *_, state in positions.spans(o) for label in labels((state or {}).get("labels", "")))
@@ -180,8 +194,9 @@ def _aliases(
 ) -> Iterator[tuple[CatalogObject, CatalogObject]]:
     unknown: dict[tuple[str, str], list[CatalogObject]] = {}
     elsewhere = set(untouched)
-    for other in catalog:
-        if has_another_name(other.kind) and other not in positions.objects and other not in elsewhere:
+    for other, facts in catalog.items():
+        may_be_another = has_another_name(other.kind) or _is_owned(other, facts)
+        if may_be_another and other not in positions.objects and other not in elsewhere:
             unknown.setdefault((other.kind, other.parent), []).append(other)
     for known in positions.objects:
         candidates = unknown.get((known.kind, known.parent))

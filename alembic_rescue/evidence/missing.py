@@ -7,7 +7,7 @@ dropped or replaced only where the revision does so itself, and where what is th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Optional
 
 from alembic_rescue.evidence.claims import Claim, Finding
@@ -20,6 +20,23 @@ from alembic_rescue.evidence.positions import Positions
 _FALSE = frozenset(["", "f", "false", "no", "0", "none"])
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT"}
+_TRIGGER = {"O": "ENABLE", "D": "DISABLE"}
+_FIRST = (
+    "schema",
+    "extension",
+    "type",
+    "enum label",
+    "sequence",
+    "table",
+    "table column",
+    "default value",
+    "function",
+    "procedure",
+    "table constraint",
+    "index",
+    "view",
+    "materialized view",
+)
 _PERSISTENCE = {"u": "UNLOGGED "}
 Remedy = Callable[[Finding, Catalog], Optional[str]]
 """Makes SQL from the facts of what is missing and of what the revision leaves."""
@@ -45,6 +62,24 @@ def sql_for(
     if found == claim.change.object:  # what later revisions did to it, they answer for
         return remedy(finding, {c.object: c.after for c in step.changes if c.after is not None})
     return remedy(finding, positions.catalog(reference))
+
+
+def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
+    """As the revision made them, as far as that is known; else what others build upon first."""
+    statements = [finding.claim.change.statement for finding in findings]
+    known = None not in statements
+    made = {c.object: c.after for c in step.changes if c.after is not None}
+
+    def key(finding: Finding) -> tuple[int, int, int]:
+        found, change = finding.claim.object, finding.claim.change
+        facts = made.get(found, {})
+        within = _order(facts.get("definition", ""))
+        if found.kind == "enum label":
+            within = _position(found, made)
+        rank = _FIRST.index(found.kind) if found.kind in _FIRST else len(_FIRST)
+        return (change.statement if known and change.statement is not None else 0, rank, within)
+
+    return sorted(findings, key=key)
 
 
 def nothing(_: Finding, __: Catalog) -> None:
@@ -111,15 +146,37 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
     if found.kind == "index" and "valid" in facts:
         yield f"REINDEX INDEX {found.name}"
         facts = [fact for fact in facts if fact not in {"valid", "indisready"}]
+    as_before = all(actual.get(fact) == (claim.change.before or {}).get(fact) for fact in facts)
     for fact in facts:
         if found.kind == "table column":
             yield _column_change(found, fact, expected)
         elif fact == "labels":
             yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
-        elif fact == "valid" and found.kind == "table constraint" and _holds(expected.get(fact)):
-            yield f"ALTER TABLE {found.parent} VALIDATE CONSTRAINT {quoted(bare(found))}"
+        elif fact == "definition" and as_before:
+            yield _replacement(found, expected.get(fact, ""))
+        elif found.kind in {"table", "table constraint", "trigger"}:
+            yield _switch(found, fact, expected)
         else:
             yield None
+
+
+def _replacement(found: CatalogObject, definition: str) -> str | None:
+    """The revision's own replacement of what it found, and what still is there."""
+    if found.kind == "view":
+        return f"CREATE OR REPLACE VIEW {found.name} AS\n{definition.rstrip().rstrip(';')}"
+    return definition if definition.startswith("CREATE OR REPLACE ") else None
+
+
+def _switch(found: CatalogObject, fact: str, expected: Facts) -> str | None:
+    """What is turned on or off by a word."""
+    on = _holds(expected.get(fact))
+    if found.kind == "table" and fact == "row security":
+        return f"ALTER TABLE {found.name} {'ENABLE' if on else 'DISABLE'} ROW LEVEL SECURITY"
+    if found.kind == "table constraint" and fact == "valid" and on:
+        return f"ALTER TABLE {found.parent} VALIDATE CONSTRAINT {quoted(bare(found))}"
+    if found.kind == "trigger" and fact == "enabled" and expected.get(fact) in {"O", "D"}:
+        return f"ALTER TABLE {found.parent} {_TRIGGER[expected[fact]]} TRIGGER {quoted(bare(found))}"
+    return None
 
 
 def _column_change(found: CatalogObject, fact: str, expected: Facts) -> str | None:
@@ -160,17 +217,19 @@ def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
     elif found.kind == "table column":
         yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts, catalog))
     else:
-        yield _one_statement(found, facts)
+        yield _one_statement(found, facts, catalog)
 
 
-def _one_statement(found: CatalogObject, facts: Facts) -> str | None:
+def _one_statement(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
     definition = facts.get("definition", "").rstrip().rstrip(";") or None
     if found.kind == "table constraint":
         return _with(f"ALTER TABLE {found.parent} ADD CONSTRAINT {quoted(bare(found))} ", definition)
     if found.kind == "type" and "labels" in facts:
         return f"CREATE TYPE {found.name} AS ENUM ({', '.join(map(_literal, labels(facts['labels'])))})"
+    if found.kind == "type" and facts.get("typtype") == "d" and "type" in facts:
+        return _domain(found, facts, catalog)
     if found.kind == "enum label":
-        return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}"
+        return _label(found, catalog)
     if found.kind in {"view", "materialized view"}:
         options = f" WITH ({facts['view options']})" if "view options" in facts else ""
         return _with(f"CREATE {found.kind.upper()} {found.name}{options} AS\n", definition)
@@ -179,6 +238,34 @@ def _one_statement(found: CatalogObject, facts: Facts) -> str | None:
     if found.kind in {"schema", "extension"}:
         return f"CREATE {found.kind.upper()} {found.name}"
     return _named(found, definition)
+
+
+def _label(found: CatalogObject, catalog: Catalog) -> str:
+    """Behind the label that goes before it, if one does."""
+    known, at = _labels_of(found, catalog), _position(found, catalog)
+    place = f" AFTER {_literal(known[at - 1])}" if at else f" BEFORE {_literal(known[1])}" if known[1:] else ""
+    return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}{place}"
+
+
+def _labels_of(found: CatalogObject, catalog: Catalog) -> list[str]:
+    return labels(catalog.get(CatalogObject("type", found.parent), {}).get("labels", ""))
+
+
+def _position(found: CatalogObject, catalog: Catalog) -> int:
+    known = _labels_of(found, catalog)
+    return known.index(bare(found)) if bare(found) in known else 0
+
+
+def _domain(found: CatalogObject, facts: Facts, catalog: Catalog) -> str:
+    text = f"CREATE DOMAIN {found.name} AS {facts['type']}"
+    if "default" in facts:
+        text += f" DEFAULT {facts['default']}"
+    if _holds(facts.get("not null")):
+        text += " NOT NULL"
+    for constraint, told in catalog.items():
+        if constraint.kind == "domain constraint" and constraint.parent == found.name:
+            text += f" CONSTRAINT {quoted(bare(constraint))} {told.get('definition', '')}"
+    return text
 
 
 def _sequence(found: CatalogObject, facts: Facts) -> str:

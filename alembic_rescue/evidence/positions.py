@@ -123,6 +123,11 @@ class Positions:
         """Whether it has another name only because that revision renames what it belongs to."""
         return catalog_object.parent in self._new_names[position]
 
+    def went_along(self, catalog_object: CatalogObject, position: int) -> bool:
+        """Whether it has gone by that position because its revision renames what it belongs to."""
+        new = self.renamed_to(catalog_object, position)
+        return new is not None and self.goes_along(new, position)
+
     def is_made_before(self, catalog_object: CatalogObject, position: int) -> bool:
         """Whether an earlier revision of the range makes it, under this name or a former one."""
         while True:
