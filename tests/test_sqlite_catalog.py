@@ -13,6 +13,7 @@ from alembic.operations import Operations
 
 from alembic_rescue.dialects import of
 from alembic_rescue.dialects.sqlite.catalog import DATABASE, READER
+from alembic_rescue.dialects.sqlite.leftovers import left_over
 from alembic_rescue.evidence.observation import CatalogObject
 
 
@@ -339,17 +340,23 @@ def test_a_table_is_read_with_all_that_belongs_to_it_and_nothing_else():
         assert set(READER.named(connection, [DATABASE]).catalog) == {DATABASE}
 
 
-def test_what_batch_mode_left_over_is_read_with_its_table():
+def test_what_batch_mode_left_over_is_read_with_its_table_and_how_to_mend_it_is_told():
     with database(
         "CREATE TABLE tokens (a INT)",
         "CREATE TABLE _alembic_tmp_tokens (a INT, b INT)",
         "CREATE TABLE _alembic_tmp_x (a)",
     ) as connection:
-        left_over = CatalogObject("table", "_alembic_tmp_tokens")
-        assert left_over in READER.named(connection, [column("a", "tokens")]).catalog
+        reading = READER.named(connection, [column("a", "tokens")])
+        (left,) = left_over(reading.catalog)
+        assert (left.table, left.copy, left.holds_the_rows) == ("tokens", "_alembic_tmp_tokens", False)
+        assert left.sql == 'DROP TABLE "_alembic_tmp_tokens"'
         run(connection, "DROP TABLE tokens")
+        (left,) = left_over(READER.named(connection, [CatalogObject("table", "tokens")]).catalog)
+        assert left.holds_the_rows
+        run(connection, left.sql)
         reading = READER.named(connection, [CatalogObject("table", "tokens")])
-        assert {one.parent or one.name for one in reading.catalog} == {left_over.name}
+        assert column("b", "tokens") in reading.catalog
+        assert list(left_over(reading.catalog)) == []
 
 
 def test_a_file_that_somebody_else_is_writing_is_told_as_unread(tmp_path):
