@@ -85,7 +85,7 @@ def judge(
     """
     positions = Positions(steps)
     seen = Live(positions, live, settled, untouched)
-    bench = _Bench(steps, positions, seen, seen.best(), untouched, remedy)
+    bench = _Bench(steps, positions, seen, seen.best(), remedy)
     judged = []
     for number, step in enumerate(steps, start=1):
         if isinstance(step, Unobserved):
@@ -105,7 +105,6 @@ class _Bench:
     live: Live
     best: Sequence[int]
     """The positions that explain the live database best."""
-    untouched: Collection[CatalogObject]
     remedy: missing.Remedy
 
     def reference(self, number: int) -> int:
@@ -135,11 +134,7 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
     beside = [
         *unseen.refused(step),
         *unseen.data(step, bench.positions, number, bench.live, reference),
-        *(
-            unseen.skipped(step, bench.positions, reference, bench.live, bench.untouched)
-            if step.changes
-            else unseen.statements(step)
-        ),
+        *(unseen.skipped(step, bench.positions, reference, bench.live) if step.changes else unseen.statements(step)),
     ]
     verdict = _verdict(step, findings, beside, proved=rival is None)
     if verdict is Verdict.UNVERIFIABLE and not any(o.presence is Presence.UNVERIFIABLE for o in (*catalog, *beside)):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple, Optional
 
+from alembic_rescue.evidence.names import by_bare_name
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading
 from alembic_rescue.evidence.positions import Positions, is_circumstance
 
@@ -45,6 +47,7 @@ class Live:
     ) -> None:
         self._positions = positions
         self._settled = settled
+        self._untouched = untouched
         self._unread = {unread.object: unread.reason for unread in reading.unread}
         self._unread_names = {unread.object.name: unread.reason for unread in reading.unread}
         self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
@@ -60,10 +63,15 @@ class Live:
         self._names = {o.name for o in self._catalog}
         self._labels = _labels(positions)
 
-    @property
-    def catalog(self) -> Catalog:
-        """What counts as there."""
-        return self._catalog
+    @cached_property
+    def by_name(self) -> dict[str, list[CatalogObject]]:
+        """What counts as there, by bare names."""
+        return by_bare_name(self._catalog)
+
+    @cached_property
+    def untouched_by_name(self) -> dict[str, list[CatalogObject]]:
+        """What the scratch database holds besides, by bare names."""
+        return by_bare_name(self._untouched)
 
     def facts(self, catalog_object: CatalogObject) -> Facts | None:
         """What the live database says of it; None where it is not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from alembic_rescue.evidence.observation import CatalogObject, Facts
 
@@ -48,3 +49,11 @@ def spoken(catalog_object: CatalogObject, facts: Facts | None = None) -> str:
     if catalog_object.kind == "type" and facts is not None and "labels" in facts:
         return "enum"
     return _KINDS.get(catalog_object.kind, catalog_object.kind).replace(" ", "-")
+
+
+def by_bare_name(objects: Iterable[CatalogObject]) -> dict[str, list[CatalogObject]]:
+    """Objects by their own names."""
+    found: dict[str, list[CatalogObject]] = {}
+    for one in objects:
+        found.setdefault(bare(one), []).append(one)
+    return found

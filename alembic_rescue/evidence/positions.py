@@ -6,8 +6,10 @@ Position 0 is before the first revision of the range, position n after its n-th.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from typing import Union
 
+from alembic_rescue.evidence.names import by_bare_name
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Observation, Unobserved
 
 Step = Union[Observation, Unobserved]
@@ -72,6 +74,11 @@ class Positions:
     def objects(self) -> Collection[CatalogObject]:
         """All that are touched, those first that are touched first."""
         return self._changes.keys()
+
+    @cached_property
+    def by_name(self) -> dict[str, list[CatalogObject]]:
+        """The objects by their bare names."""
+        return by_bare_name(self._changes)
 
     @property
     def renames(self) -> Iterator[tuple[CatalogObject, CatalogObject]]:

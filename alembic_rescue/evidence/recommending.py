@@ -50,6 +50,9 @@ def recommend(
             None,
             f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is",
         )
+    if first.verdict is Verdict.PARTIAL and not any(o.sql for o in first.missing):
+        reason = f"{first.revision} is half there: {_counted(first)}. No statement can be offered for that"
+        return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
     if first.verdict is Verdict.PARTIAL:
         return Recommendation(
             Action.COMPLETE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from alembic_rescue.evidence.live import Live
 from alembic_rescue.evidence.model import ObjectEvidence, Presence
@@ -49,12 +49,10 @@ def data(step: Observation, positions: Positions, number: int, live: Live, refer
             yield _told(line.source, "it did not run on the empty scratch database: what it does is not known", line)
 
 
-def skipped(
-    step: Observation, positions: Positions, reference: int, live: Live, untouched: Collection[CatalogObject]
-) -> Iterator[ObjectEvidence]:
+def skipped(step: Observation, positions: Positions, reference: int, live: Live) -> Iterator[ObjectEvidence]:
     """Each line, or failed statement, that would have changed the catalog, unless both databases agree on why not."""
     for line in _would_change(step):
-        reason = _why_in_doubt(line, positions, reference, live, untouched)
+        reason = _why_in_doubt(line, positions, reference, live)
         if reason is not None:
             yield _told(line.source, reason, line)
     for statement in step.statements:
@@ -119,14 +117,12 @@ def _names(line: LeftOut) -> set[str]:
     return {name for name in named if name.lower() not in _SAYS_NOTHING}
 
 
-def _why_in_doubt(
-    line: LeftOut, positions: Positions, reference: int, live: Live, untouched: Collection[CatalogObject]
-) -> str | None:
+def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Live) -> str | None:
     """None where the guard is explained: what it makes is there on both sides, what it changes is on neither."""
     names = _names(line)
-    scratch = {o for o in positions.objects if positions.at(o, reference) is not None} | set(untouched)
-    ours = {o for o in live.catalog if _is_named(o, names)}
-    theirs = {o for o in scratch if _is_named(o, names)}
+    touched = _named(positions.by_name, names)
+    ours = _named(live.by_name, names)
+    theirs = {o for o in touched if positions.at(o, reference) is not None} | _named(live.untouched_by_name, names)
     more = sorted(o for o in ours - theirs if o.parent not in {other.name for other in ours - theirs})
     if more:
         found = more[0]
@@ -140,11 +136,14 @@ def _why_in_doubt(
     return None if explained else "it did not run on the scratch database: whether it does on this one is not known"
 
 
-def _is_named(catalog_object: CatalogObject, names: set[str]) -> bool:
-    """Its name is among them; of what is no thing by itself, that of its table, too."""
-    if bare(catalog_object) not in names:
-        return False
-    return not catalog_object.kind.endswith("column") or parts(catalog_object.parent)[-1] in names
+def _named(by_name: Mapping[str, list[CatalogObject]], names: set[str]) -> set[CatalogObject]:
+    """The objects with those bare names; of columns, only those whose table is among them, too."""
+    return {
+        o
+        for name in names
+        for o in by_name.get(name, ())
+        if not o.kind.endswith("column") or parts(o.parent)[-1] in names
+    }
 
 
 def _gone_target(sql: str, positions: Positions, number: int, live: Live, reference: int) -> str | None:
@@ -152,17 +151,23 @@ def _gone_target(sql: str, positions: Positions, number: int, live: Live, refere
     if not _WRITES_ROWS.match(sql) or _CALLS.search(sql):
         return None
     targets = [parts(target)[-1] for target in _TARGET.findall(sql)]
-    gone = {
-        bare(o): o.name
-        for o in positions.objects
-        if o.kind == "table"
-        and positions.at(o, reference) is None
-        and positions.is_dropped(o, number, reference)
-        and live.facts(o) is None
-        and live.unread(o) is None
-    }
-    folded = [target if target in gone else target.lower() for target in targets]
-    return gone[folded[0]] if folded and all(target in gone for target in folded) else None
+    gone = [
+        next(
+            (
+                o.name
+                for name in (target, target.lower())
+                for o in positions.by_name.get(name, ())
+                if o.kind == "table"
+                and positions.at(o, reference) is None
+                and positions.is_dropped(o, number, reference)
+                and live.facts(o) is None
+                and live.unread(o) is None
+            ),
+            None,
+        )
+        for target in targets
+    ]
+    return gone[0] if gone and all(gone) else None
 
 
 def _command(sql: str) -> str:
