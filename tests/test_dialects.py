@@ -12,8 +12,8 @@ import pytest
 
 from alembic_rescue import findings, load
 from alembic_rescue.databases import look
-from alembic_rescue.model_evidence import Proof
-from tests import proving
+from alembic_rescue.evidence.model import Proof
+from tests import chains
 from tests.conftest import ProjectCopy
 from tests.mariadb import MariaDatabase
 
@@ -76,8 +76,7 @@ def shop(either, tmp_path):
     """Make a project of these migrations, at the first of them."""
 
     def make(*bodies):
-        made = ProjectCopy(proving.written(tmp_path / "project", *bodies), tmp_path / "state", either)
-        made.set_url(either.url)
+        made = ProjectCopy(chains.write(tmp_path / "project", either.url, bodies).root, tmp_path / "state", either)
         assert made.alembic("upgrade", "r1").status == 0
         return made
 

@@ -132,7 +132,7 @@ def test_a_sealed_plan_is_refused_when_what_it_proved_is_gone(orders, database):
     assert database.versions() == []
 
 
-def test_without_replay_nothing_counts_as_applied(orders):
-    document = orders.rescue_json("diagnose", "--no-replay")
+def test_without_a_scratch_database_nothing_counts_as_applied(orders):
+    document = orders.rescue_json("--scratch", "none", "diagnose")
     assert {verdict for _, verdict, _ in _verdicts(document)} == {"unverifiable"}
     assert document["databases"][0]["recommendation"]["action"] == "stop"

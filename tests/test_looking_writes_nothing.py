@@ -40,7 +40,7 @@ LOOKS = {
     "diagnose": ("diagnose",),
     "applied": ("diagnose", "--applied"),
     "locate": ("diagnose", "--locate"),
-    "no-replay": ("diagnose", "--no-replay"),
+    "no-scratch": ("--scratch", "none", "diagnose"),
     "plan": ("plan", "c0ffee000003"),
     "plan-out": ("plan", "c0ffee000003", "--out", "plan.json", "--accept", "c0ffee000002", "--accept", "c0ffee000003"),
     "dry-run": ("stamp", "c0ffee000002", "--dry-run"),

@@ -1,0 +1,237 @@
+"""A corpus of 68 typical migrations: no false verdict at any position, and one damaged object is named."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+from alembic.script import ScriptDirectory
+
+from alembic_rescue import DatabaseReport, ObjectEvidence, Verdict
+from tests.chains import MISSING, Chain, told
+from tests.conftest import PROJECTS, Database, ProjectCopy, fresh_database
+from tests.servers import ROLE, Server
+
+THERE = {Verdict.APPLIED, Verdict.PARTIAL}
+
+
+def corpus(project, database: Database) -> Chain:
+    copy: ProjectCopy = project("corpus", database)
+    script = ScriptDirectory(str(copy.root / "alembic"))
+    return Chain(copy.root, database.url, tuple(r.revision for r in reversed(list(script.walk_revisions()))))
+
+
+@pytest.mark.slow
+def test_each_position(project, any_database: Database) -> None:
+    chain = corpus(project, any_database)
+    for standing in range(len(chain.revisions) + 1):
+        if standing:
+            chain.upgrade(chain.revisions[standing - 1])
+        if standing % 5 and standing != len(chain.revisions):
+            continue
+        part = chain.locate()
+        ran = set(chain.revisions[:standing])
+        wrong = [told(r) for r in part.revisions if r.verdict in (MISSING if r.revision in ran else THERE)]
+        assert not wrong, "\n".join([f"at {standing}", *wrong])
+    assert sum(r.verdict is Verdict.APPLIED for r in part.revisions) > len(chain.revisions) / 2
+
+
+@pytest.fixture(scope="module")
+def at_head(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Path]]:
+    """A database with the whole corpus in it, to be cloned."""
+    folder = tmp_path_factory.mktemp("corpus") / "project"
+    shutil.copytree(PROJECTS / "corpus", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with fresh_database(server) as database:
+        copy = ProjectCopy(folder, folder.parent / "state", database)
+        copy.set_url(database.url)
+        upgraded = copy.alembic("upgrade", "head")
+        assert upgraded.status == 0, upgraded.stderr
+        yield database, folder
+
+
+@contextlib.contextmanager
+def clone(database: Database) -> Iterator[Database]:
+    name = f"rescue_test_{uuid.uuid4().hex[:12]}"
+    with contextlib.closing(psycopg2.connect(database.server.admin_dsn)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {database.name}")
+        try:
+            yield replace(database, name=name)
+        finally:
+            with admin.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def applied(folder: Path, database: Database) -> DatabaseReport:
+    ProjectCopy(folder, folder.parent / "state", database).set_url(database.url)
+    return Chain(folder, database.url, ()).applied()
+
+
+def missing(part: DatabaseReport) -> list[ObjectEvidence]:
+    return [found for revision in part.revisions if revision.verdict in MISSING for found in revision.missing]
+
+
+DAMAGE = [
+    # (what is done by hand, the revision that is no longer proved, the object that is named)
+    ("DROP TABLE user_profiles", "c014", "public.user_profiles"),
+    ("DROP TABLE metrics", "c054", "public.metrics"),
+    ("ALTER TABLE metrics RENAME TO measurements", "c054", "public.metrics"),
+    ("ALTER TABLE users DROP COLUMN locale", "c015", "public.users.locale"),
+    ("ALTER TABLE users DROP COLUMN timezone", "c016", "public.users.timezone"),
+    ("ALTER TABLE users RENAME COLUMN tags TO labels", "c004", "public.users.tags"),
+    ("ALTER TABLE users RENAME COLUMN handle TO nickname", "c006", "public.users.handle"),
+    ("ALTER TABLE user_profiles ALTER bio TYPE text", "c019", "public.user_profiles.bio"),
+    ("ALTER TABLE orders ALTER total_cents DROP EXPRESSION", "c050", "public.orders.total_cents"),
+    ("ALTER TABLE metrics ALTER at TYPE timestamp(6)", "c054", "public.metrics.at"),
+    ("ALTER TABLE metrics ALTER at TYPE timestamptz(3)", "c054", "public.metrics.at"),
+    ("ALTER TABLE ledger ALTER since TYPE timestamp", "c056", "public.ledger.since"),
+    ("ALTER TABLE ledger ALTER amount TYPE numeric(12)", "c056", "public.ledger.amount"),
+    ("ALTER TABLE audit ALTER at DROP NOT NULL", "c013", "public.audit.at"),
+    ("ALTER TABLE tags ALTER slug DROP NOT NULL", "c045", "public.tags.slug"),
+    ("ALTER TABLE users ALTER locale DROP DEFAULT", "c015", "public.users.locale"),
+    ("ALTER TABLE users ALTER locale SET DEFAULT 'de'", "c015", "public.users.locale"),
+    ("ALTER TABLE flags ALTER enabled SET DEFAULT true", "c053", "public.flags.enabled"),
+    ("ALTER TABLE ledger ALTER amount SET DEFAULT 7", "c057", "public.ledger.amount"),
+    ("ALTER TABLE ledger ALTER id SET GENERATED BY DEFAULT", "c056", "public.ledger.id"),
+    ("DROP INDEX ix_users_name", "c001", "public.ix_users_name"),
+    (
+        "DROP INDEX uq_users_lower_email; CREATE UNIQUE INDEX uq_users_lower_email ON users (upper(email))",
+        "c007",
+        "public.uq_users_lower_email",
+    ),
+    (
+        "DROP INDEX ix_orders_status_placed; CREATE INDEX ix_orders_status_placed ON orders (status, placed)",
+        "c007",
+        "public.ix_orders_status_placed",
+    ),
+    (
+        "DROP INDEX order_totals_user; CREATE INDEX order_totals_user ON order_totals (user_id)",
+        "c025",
+        "public.order_totals_user",
+    ),
+    ("ALTER INDEX audit_at RENAME TO audit_when", "c013", "public.audit_at"),
+    ("ALTER TABLE users DROP CONSTRAINT uq_users_email", "c001", "public.users.uq_users_email"),
+    ("ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user", "c008", "public.memberships.fk_memberships_user"),
+    (
+        (
+            "ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user, ADD CONSTRAINT fk_memberships_user FOREIGN KEY"  # noqa: E501
+            " (user_id) REFERENCES users (id) ON DELETE CASCADE ON UPDATE CASCADE"
+        ),
+        "c008",
+        "public.memberships.fk_memberships_user",
+    ),
+    (
+        (
+            "ALTER TABLE memberships DROP CONSTRAINT fk_memberships_user, ADD CONSTRAINT fk_memberships_user FOREIGN KEY"  # noqa: E501
+            " (user_id) REFERENCES users (id) ON DELETE SET NULL ON UPDATE CASCADE NOT VALID"
+        ),
+        "c008",
+        "public.memberships.fk_memberships_user",
+    ),
+    (
+        (
+            "ALTER TABLE orders DROP CONSTRAINT ck_orders_total_positive, ADD CONSTRAINT ck_orders_total_positive"
+            " CHECK (total >= 5)"
+        ),
+        "c002",
+        "public.orders.ck_orders_total_positive",
+    ),
+    ("ALTER TABLE ledger DROP CONSTRAINT ck_ledger_kind_known", "c056", "public.ledger.ck_ledger_kind_known"),
+    ("ALTER TABLE bookings DROP CONSTRAINT bookings_pk", "c051", "public.bookings.bookings_pk"),
+    ("ALTER TABLE bookings ALTER CONSTRAINT bookings_owner NOT DEFERRABLE", "c051", "public.bookings.bookings_owner"),
+    (
+        "ALTER TABLE bookings RENAME CONSTRAINT bookings_owner TO bookings_user",
+        "c052",
+        "public.bookings.bookings_owner",
+    ),
+    ("ALTER TYPE order_status RENAME VALUE 'refunded' TO 'returned'", "c010", "public.order_status.refunded"),
+    ("ALTER TYPE priority RENAME VALUE 'medium' TO 'normal'", "c037", "public.priority"),
+    ("ALTER TYPE job_state RENAME VALUE 'done' TO 'finished'", "c043", "public.job_state"),
+    ("ALTER TYPE member_role RENAME TO member_roles", "c003", "public.member_role"),
+    ("DROP VIEW active_users", "c024", "public.active_users"),
+    ("DROP VIEW active_users; CREATE VIEW active_users AS SELECT id, email FROM users", "c024", "public.active_users"),
+    ("DROP MATERIALIZED VIEW order_totals", "c025", "public.order_totals"),
+    ("ALTER SEQUENCE invoice_no INCREMENT BY 1", "c028", "public.invoice_no"),
+    ("DROP TABLE billing.rates", "c060", "billing.rates"),
+    ("ALTER TABLE billing.countries SET SCHEMA public", "c030", "billing.countries"),
+    ("DROP POLICY own_orders ON orders", "c035", "public.orders.own_orders"),
+    ("ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "c035", "public.orders"),
+    ("REVOKE INSERT ON audit FROM PUBLIC", "c036", "public.audit.insert to public"),
+    ("COMMENT ON COLUMN orders.note IS NULL", "c002", "public.orders.note"),
+    ("COMMENT ON TABLE audit IS 'other'", "c013", "public.audit"),
+    ("ALTER DOMAIN email_address DROP CONSTRAINT email_address_check", "c034", "public.email_address"),
+    ("ALTER TABLE users DROP COLUMN home; ALTER TABLE users ADD COLUMN home text", "c061", "public.users.home"),
+]
+
+
+QUICK = {"ALTER TABLE users DROP COLUMN locale", "DROP INDEX ix_users_name", "DROP VIEW active_users"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "revision", "name"),
+    [pytest.param(*d, id=d[0][:60], marks=() if d[0] in QUICK else pytest.mark.slow) for d in DAMAGE],
+)
+def test_one_damaged_object_is_named(at_head, damage: str, revision: str, name: str) -> None:
+    head, folder = at_head
+    with clone(head) as database:
+        database.run(damage)
+        part = applied(folder, database)
+        blamed = {r.revision: [found.name for found in r.missing] for r in part.revisions if r.verdict in MISSING}
+        assert name.rpartition(".")[2] in " ".join(blamed.get(revision, [])), blamed
+        assert set(blamed) <= {revision} | {r for r, names in blamed.items() if any(name in n for n in names)}, blamed
+
+
+@pytest.mark.slow
+def test_an_invalid_index_is_not_there(at_head) -> None:
+    head, folder = at_head
+    with clone(head) as database:
+        database.run(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_users_name'::regclass", role="postgres"
+        )
+        (found,) = missing(applied(folder, database))
+        assert (found.name, found.presence.value) == ("public.ix_users_name", "different")
+        assert "valid" in (found.detail or "")
+
+
+REPAIRED = [
+    "ALTER TABLE users DROP COLUMN locale",
+    "ALTER TABLE users DROP COLUMN score CASCADE",
+    "ALTER TABLE orders DROP COLUMN placed",
+    "ALTER TABLE users DROP CONSTRAINT uq_users_email",
+    "ALTER TABLE users ALTER locale SET DEFAULT 'de', ALTER locale TYPE text, ALTER locale DROP NOT NULL",
+    "DROP INDEX uq_users_lower_email; CREATE INDEX uq_users_lower_email ON users (email)",
+    "ALTER TABLE ledger DROP CONSTRAINT ck_ledger_kind_known",
+    "DROP TABLE metrics",
+    "DROP TABLE user_profiles",
+    "DROP VIEW active_users",
+    "REVOKE INSERT ON audit FROM PUBLIC",
+    "ALTER TABLE bookings DROP CONSTRAINT bookings_pk",
+    "DROP POLICY own_orders ON orders",
+    "COMMENT ON COLUMN orders.note IS NULL",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", REPAIRED)
+def test_the_sql_that_is_shown_makes_it_so(at_head, damage: str) -> None:
+    head, folder = at_head
+    with clone(head) as database:
+        database.run(damage)
+        for _ in range(2):  # an index needs its column first, which another revision makes
+            for found in missing(applied(folder, database)):
+                if found.sql:
+                    with contextlib.suppress(
+                        psycopg2.errors.UndefinedColumn,
+                        psycopg2.errors.UndefinedTable,
+                        psycopg2.errors.DuplicateTable,
+                        psycopg2.errors.DuplicateColumn,
+                    ):
+                        database.run(found.sql)
+        assert [(found.name, found.detail) for found in missing(applied(folder, database))] == []
