@@ -11,14 +11,14 @@ from alembic_rescue import path as paths
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import judging
 from alembic_rescue.evidence.causes import causes
-from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, Verdict
-from alembic_rescue.evidence.observation import Chain, Reading
+from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.observation import Chain, Observation, Reading, Unobserved
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.failures import shown
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch import chain as chains
-from alembic_rescue.scratch import settling
+from alembic_rescue.scratch import probing, settling
 from alembic_rescue.scratch import trial as trials
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.chain import Asked
@@ -67,6 +67,11 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
         texts = judging.differing_texts(steps, live, beside)
         answers = settling.settled(view, one, texts, judging.position(steps, live, beside), bench) if texts else {}
         revisions = judging.judge(steps, live, answers, beside)
+        clean = _observed_whole(steps)
+        if steps and clean < len(steps) and bench.is_running:
+            probed = probing.probe(view, one, one.todo[clean:], bench)
+            rest = zip(steps[clean:], revisions[clean:], probed.evidence or revisions[clean:], strict=True)
+            revisions = (*revisions[:clean], *(_surer(*three) for three in rest))
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
         notes: tuple[Note, ...] = ()
         if tried and (rest := _not_settled(proof)):
@@ -78,6 +83,18 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
                 proof = replace(proof, causes=causes(trial.upgrade, steps[behind:], live, beside))
         found.append(Proved(one.visited, chain, _told(proof, project.secrets.hide), notes))
     return found
+
+
+def _observed_whole(steps: Sequence[Observation | Unobserved]) -> int:
+    """How many of them, from the first on, ran to their end on the scratch database."""
+    whole = (isinstance(step, Observation) and step.failure is None for step in steps)
+    return next((number for number, is_whole in enumerate(whole) if not is_whole), len(steps))
+
+
+def _surer(step: Observation | Unobserved, observed: RevisionEvidence, probed: RevisionEvidence) -> RevisionEvidence:
+    """What a copy proves of a revision that the chain did not get to, or past; otherwise what was observed."""
+    ran = isinstance(step, Observation) and step.failure is None
+    return observed if ran or probed.verdict is Verdict.UNVERIFIABLE else probed
 
 
 def _not_settled(proof: Proof) -> tuple[str, ...]:

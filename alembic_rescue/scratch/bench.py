@@ -27,6 +27,8 @@ class Bench:
     project: Project
     told: list[str] = field(default_factory=list)
     """What is other than it might be: another version, a locale that is missing."""
+    dumps: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """The schemas of live databases, by :attr:`Identity.rows_key`; each is asked for once."""
     _until: ExitStack = field(default_factory=ExitStack)
     _server: ScratchServer | None = None
     _made: list[str] = field(default_factory=list)
@@ -43,6 +45,11 @@ class Bench:
                 self.ask("remove", admin_url=server.admin_url, databases=tuple(self._made))
         finally:
             self._until.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a server was needed, and is there."""
+        return self._server is not None
 
     def server(self, visited: Visited) -> ScratchServer:
         """The server, for databases like this one.

@@ -87,7 +87,9 @@ def copied(one: Asked, place: Place, rows: Sequence[str], bench: Bench) -> Copy 
         return _sqlite_copy(identity.database, folder / place.database, identity.version_table, rows)
     if identity.dialect != "postgresql" or server.programs is None:
         return Unavailable(f"no copy of a {identity.dialect} schema can be made here")
-    dumped: Any = bench.project.dump(one.key, server.programs)
+    if one.key not in bench.dumps:
+        bench.dumps[one.key] = bench.project.dump(one.key, server.programs)
+    dumped: Any = bench.dumps[one.key]
     if isinstance(dumped, Unavailable):
         return dumped
     table = _quoted(identity.version_table)

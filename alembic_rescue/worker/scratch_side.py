@@ -21,7 +21,7 @@ from alembic_rescue.failures import one_line, place_of
 from alembic_rescue.project import Project
 from alembic_rescue.scratch import places as making
 from alembic_rescue.scratch import sources
-from alembic_rescue.worker import guard, scratch
+from alembic_rescue.worker import fallback, guard, scratch
 from alembic_rescue.worker.as_project import run_as_project
 from alembic_rescue.worker.requests import Loading, Place, Prepared, ScriptFile
 from alembic_rescue.worker.routes import Routes
@@ -82,6 +82,20 @@ def upgrade(
     return run_as_project(
         loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
     )
+
+
+def probe(
+    conversation: Conversation,
+    way: str,
+    loading: Loading,
+    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    visits: Sequence[ScratchVisit],
+) -> tuple[fallback.Probed, ...]:
+    """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.fallback`."""
+    led = _led(routes)
+    loaded = _load(conversation, loading)
+    walk = {"upward": fallback.upward, "down_and_up": fallback.down_and_up}[way]
+    return walk(loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed)
 
 
 def settle(
@@ -168,6 +182,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "remove": remove,
     "observe": observe,
     "upgrade": upgrade,
+    "probe": probe,
     "settle": settle,
     "graph": graph,
 }

@@ -24,6 +24,7 @@ _HOMES = (
     "alembic_rescue.worker.requests",
     "alembic_rescue.worker.runs",
     "alembic_rescue.worker.scratch_side",
+    "alembic_rescue.worker.fallback",
     "alembic_rescue.config.below",
     "alembic_rescue.scratch.copy",
     "alembic_rescue.errors",

@@ -1,0 +1,63 @@
+"""The fallback where a chain does not run from an empty database: its revisions are tried on copies of the live schema.
+
+Two copies, because each way changes its own: see :mod:`alembic_rescue.worker.fallback`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from alembic_rescue import errors
+from alembic_rescue import path as paths
+from alembic_rescue.evidence.copies import judged
+from alembic_rescue.evidence.model import RevisionEvidence
+from alembic_rescue.inspection import View
+from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.scratch.chain import Asked, address_of, hear_steps, placed
+from alembic_rescue.scratch.copy import Unavailable
+from alembic_rescue.scratch.trial import copied, visits_of
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came of it."""
+
+    evidence: tuple[RevisionEvidence, ...] = ()
+    reason: str = ""
+    """Why there is none."""
+
+
+def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
+    """Try the revisions `todo`, the last ones in question, on copies.  Never raises: that it cannot be is told."""
+    before = paths.rows_after(view.graph, (), [r for r in (*one.behind, *one.todo) if r not in set(todo)])
+    after = paths.rows_after(view.graph, before, tuple(todo))
+    try:
+        upward = _on_a_copy(view, one, "upward", before, todo, bench)
+        down_and_up = _on_a_copy(view, one, "down_and_up", after, todo, bench)
+    except errors.RescueError as error:
+        return Probe(reason=error.message)
+    if isinstance(upward, str) or isinstance(down_and_up, str):
+        return Probe(reason=upward if isinstance(upward, str) else str(down_and_up))
+    return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy))
+
+
+def _on_a_copy(view: View, one: Asked, way: str, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Any:
+    """What the worker found, or why it found nothing."""
+    places = {address: replace(p, database=f"{p.database}_{way}") for address, p in placed(view).items()}
+    made = copied(one, places[address_of(one.visited)], rows, bench)
+    if isinstance(made, Unavailable):
+        return made.reason
+    bench.prepare(tuple(places.values()), view.scripts.visited)
+    found = bench.ask(
+        "probe",
+        hear=hear_steps(bench),
+        way=way,
+        loading=bench.project.named,
+        routes=tuple(bench.route(place) for place in places.values()),
+        visits=visits_of(view, one, (), tuple(todo)),
+    )
+    keys = [visited.database.identity.rows_key for visited in view.scripts.visited]
+    own = [probed for probed in found if probed.visit == keys.index(one.key)]
+    return own[0] if own else "env.py does not come to the copy"
