@@ -1,0 +1,96 @@
+"""From verdicts to the one thing to do, and to where a schema stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from alembic_rescue.evidence.locating import locate, missing
+from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.recommending import furthest_proved, recommend
+from alembic_rescue.model import Action
+
+DATA = ObjectEvidence("statement", "UPDATE t", "present", Presence.UNVERIFIABLE, "no catalog shows it", "r.py", 8, None)
+THERE = ObjectEvidence("table", "public.a", "present", Presence.PRESENT, None, "r.py", 7, None)
+LACKING = ObjectEvidence("table", "public.b", "present", Presence.ABSENT, "it does not exist", "r.py", 9, "CREATE")
+BY_HAND = ObjectEvidence("view", "public.v", "present", Presence.DIFFERENT, "definition is ...", "r.py", 9, None)
+OBJECTS = {
+    "applied": (THERE,),
+    "not-applied": (LACKING,),
+    "partial": (THERE, LACKING),
+    "data": (DATA,),
+    "there, and data": (THERE, DATA),
+    "empty": (),
+}
+
+
+def chain(*words: str) -> list[RevisionEvidence]:
+    verdict = {"data": "unverifiable", "there, and data": "unverifiable"}
+    return [
+        RevisionEvidence(f"r{n}", Verdict(verdict.get(word, word)), OBJECTS[word]) for n, word in enumerate(words, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "action", "revision"),
+    [
+        ((), Action.NOTHING, None),
+        (("applied", "applied"), Action.STAMP, "r2"),
+        (("applied", "empty"), Action.STAMP, "r1"),
+        (("empty", "applied"), Action.STAMP, "r2"),
+        (("applied", "not-applied"), Action.STAMP, "r1"),
+        (("not-applied", "not-applied"), Action.RERUN, None),
+        (("partial", "not-applied"), Action.COMPLETE, "r1"),
+        (("applied", "partial"), Action.COMPLETE, "r2"),
+        (("not-applied", "applied"), Action.STOP, None),
+        (("empty",), Action.STOP, None),
+        (("data",), Action.STOP, None),
+        (("there, and data",), Action.STOP, None),
+        (("there, and data", "not-applied"), Action.STOP, None),
+        (("applied", "there, and data", "not-applied"), Action.STOP, None),
+        (("applied", "data", "not-applied"), Action.STAMP, "r1"),
+        (("data", "not-applied"), Action.RERUN, None),
+        (("data", "applied"), Action.STOP, None),
+        (("data", "there, and data"), Action.STOP, None),
+    ],
+)
+def test_what_to_do(words, action, revision) -> None:
+    advice = recommend(chain(*words))
+    assert (advice.action, advice.revision) == (action, revision)
+
+
+def test_what_cannot_be_checked_is_to_be_accepted_by_name() -> None:
+    reason = recommend(chain("there, and data")).reason
+    assert reason.startswith("all that r1 does to the catalog is there")
+    assert "UPDATE t" in reason
+    assert "(line 8)" in reason
+    assert "accept r1 by name" in reason
+
+
+def test_half_a_revision_without_a_statement_stops() -> None:
+    evidence = RevisionEvidence("r1", Verdict.PARTIAL, (THERE, BY_HAND))
+    advice = recommend([evidence])
+    assert advice.action is Action.STOP
+    assert "by hand" in advice.reason
+
+
+def test_a_swallowed_failure_is_the_reason() -> None:
+    cause = Cause("r1", "r1.py", 12, "CREATE TYPE", "it exists already", swallowed=True, handler_line=13, mend="look")
+    assert "r1.py:12 hides a failure" in recommend(chain("not-applied"), [cause]).reason
+    assert "must fail" in recommend(chain("not-applied"), [cause], transactional=False).reason
+
+
+def test_the_furthest_that_is_proved() -> None:
+    assert furthest_proved(chain("applied", "empty", "data", "applied")) == "r1"
+    assert furthest_proved(chain("empty", "data")) is None
+
+
+def test_where_a_schema_stands() -> None:
+    every = chain("applied", "data", "applied", "not-applied")
+    follows = {"r2": ["r1"], "r3": ["r2"], "r4": ["r3"]}
+    found = locate(every, follows)
+    assert (found.revisions, found.unproved, found.following) == (("r3",), ("r2",), ("r4",))
+    assert [e.revision for e in missing(every)] == ["r4"]
+    branches = chain("applied", "applied", "not-applied", "applied")
+    found = locate(branches, {"r2": ["r1"], "r3": ["r1"], "r4": ["r3"]})
+    assert (found.revisions, found.following) == (("r2",), ("r3", "r4"))
+    assert locate(chain("not-applied"), {}).revisions == ()
