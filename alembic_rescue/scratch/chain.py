@@ -220,7 +220,7 @@ class _Runs:
         if not isinstance(said, Mapping):
             self.bench.project.hear(said)
         elif "observed" in said:
-            self.observations[said["visit"], said["observed"].revision] = said["observed"]
+            self._keep(said["visit"], said["observed"])
         else:
             self._current = (said["visit"], said["revision"])
             self.bench.project.hear(Progress(_RUNNING, said["number"], said["of"], said["revision"]))
@@ -233,11 +233,15 @@ class _Runs:
         failed = False
         for visit in run.visits:
             for observation in visit.observations:
-                self.observations[visit.visit, observation.revision] = observation
+                self._keep(visit.visit, observation)
             if visit.failed is not None:
                 failed = True
                 self._failed(visit.visit, visit.failed, visit.failure or Failure("it failed", "", None))
         return failed
+
+    def _keep(self, visit: int, observation: Observation) -> None:
+        if observation.revision not in self.over:  # stamped over, it did nothing
+            self.observations[visit, observation.revision] = observation
 
     def _failed(self, visit: int, revision: str, failure: Failure) -> None:
         self.over[revision] = None
