@@ -136,6 +136,7 @@ def test_it_is_gone_after_an_error_too(place):
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("place")
 def test_another_version_and_a_locale_that_is_not_there_are_told():
     told = []
@@ -202,6 +203,7 @@ def test_a_caller_that_is_killed_leaves_nothing(place):
         assert gone(place)
 
 
+@pytest.mark.slow
 def test_what_a_killed_keeper_leaves_is_removed_by_the_next_run(place):
     process, (url, _) = holding(place)
     keeper = next(child for child in psutil.Process(process.pid).children())
@@ -218,6 +220,7 @@ def test_what_a_killed_keeper_leaves_is_removed_by_the_next_run(place):
     assert gone(place)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_servers_of_other_runs_alone(place):
     process, (url, _) = holding(place)
     with provided(None, "postgresql", "18", fine), contextlib.closing(psycopg2.connect(url)):
@@ -229,6 +232,7 @@ def test_a_run_leaves_the_servers_of_other_runs_alone(place):
     assert gone(place)
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_reach_it(place):
     process, (url, _) = holding(place, start_new_session=True, preexec_fn=ignore_interrupts)
     os.killpg(process.pid, signal.SIGINT)
@@ -242,6 +246,7 @@ def ignore_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user")
 @pytest.mark.skipif(not programs.of_machine(), reason="the machine has no PostgreSQL that any user may run")
 def test_for_an_ordinary_user(place):
@@ -310,6 +315,7 @@ def test_none(choice, dialect, way):
     assert way in missing.value.help
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(mysql.found() is None, reason="there is no MariaDB or MySQL server on this machine")
 def test_a_private_mariadb(place):
     import pymysql

@@ -16,9 +16,16 @@ from typing import Any
 
 Restore = Callable[[], None]
 
-_PATCHED = ("alembic", "sqlalchemy", "psycopg2", "psycopg", "asyncpg", "pg8000", "sqlite3", "pymysql", "aiomysql")
-_PATCHED_LIBRARY = ("builtins", "datetime", "os", "random", "subprocess", "time", "uuid")
-"""What is patched in practice: functions and classes in these packages' modules are put back."""
+_MODULES = """
+    builtins datetime os random subprocess time uuid
+    alembic alembic.op alembic.context alembic.util alembic.operations alembic.operations.base alembic.ddl.impl
+    sqlalchemy sqlalchemy.schema sqlalchemy.types sqlalchemy.sql sqlalchemy.engine sqlalchemy.engine.base
+    sqlalchemy.engine.create sqlalchemy.inspection sqlalchemy.orm sqlalchemy.ext.asyncio sqlalchemy.dialects.postgresql
+    psycopg2 psycopg2._psycopg psycopg2.extensions psycopg2.extras psycopg psycopg.generators psycopg.connection
+    psycopg.connection_async psycopg.pq asyncpg asyncpg.connection asyncpg.connect_utils pg8000 pg8000.core
+    _sqlite3 sqlite3 sqlite3.dbapi2 pymysql pymysql.connections aiomysql aiomysql.connection
+""".split()  # noqa: SIM905 - one name a line would be three screens
+"""What is patched in practice.  Not every module: this is done for each of thousands of revisions."""
 _CLASSES = (
     ("alembic.operations.base", "Operations"),
     ("alembic.runtime.migration", "MigrationContext"),
@@ -174,31 +181,23 @@ def _settings() -> Restore:
 
 
 def _functions() -> Restore:
-    saved: list[tuple[Any, dict[str, Any]]] = []
-    for name, module in list(sys.modules.items()):
-        if module is not None and (name.partition(".")[0] in _PATCHED or name in _PATCHED_LIBRARY):
-            saved.append((module, _callables(vars(module))))
-    for name, attribute in _CLASSES:
-        owner = getattr(sys.modules.get(name), attribute, None)
-        if owner is not None:
-            saved.append((owner, _callables(vars(owner))))
+    owners = [sys.modules.get(name) for name in _MODULES]
+    owners += [getattr(sys.modules.get(module), name, None) for module, name in _CLASSES]
+    saved = [(owner, dict(vars(owner))) for owner in owners if owner is not None]
 
     def restore() -> None:
         for owner, before in saved:
             now = vars(owner)
-            for name, value in before.items():
-                if now.get(name) is not value:
-                    setattr(owner, name, value)
+            for name in [name for name, value in before.items() if now.get(name) is not value]:
+                if _is_code(before[name]):
+                    setattr(owner, name, before[name])
 
     return restore
 
 
-def _callables(attributes: Any) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in attributes.items()
-        if callable(value) or isinstance(value, (classmethod, staticmethod, property))
-    }
+def _is_code(value: object) -> bool:
+    """Whether it is a function, a class or the like: what else a module holds is its state, which goes on."""
+    return callable(value) or isinstance(value, (classmethod, staticmethod, property))
 
 
 _KINDS: tuple[Callable[[], Restore], ...] = (
