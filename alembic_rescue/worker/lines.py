@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import sys
 import sysconfig
@@ -19,6 +20,7 @@ import alembic_rescue
 
 _OTHERS = ("site-packages", "dist-packages")
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_CAN_PAUSE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _OURS = str(Path(alembic_rescue.__file__).parent)
 
 
@@ -107,6 +109,8 @@ class Trace:
         if event != "call" or not self._files.is_own(code.co_filename):
             return None
         ran = self.ran.setdefault(code.co_filename, Ran(names=frame.f_globals))
+        if frame.f_lineno != code.co_firstlineno and code.co_flags & _CAN_PAUSE and code not in ran.codes:
+            return None  # it goes on, and began before: env.py's own coroutine
         ran.codes.add(code)
         lines = ran.lines
 

@@ -149,7 +149,8 @@ class _Run:
     @contextmanager
     def _committed(self, effects: Effects, connection: Connection) -> Iterator[None]:
         """Commit by the driver's own connection, whatever transactions env.py thinks that it has; then the block."""
-        with effects.local_settings_kept(connection) if self.recorder.set_locally else nullcontext():
+        kept = effects.local_settings_kept(connection) if self.recorder.set_locally else nullcontext()
+        with self.recorder.away(), kept:
             connection.connection.commit()
             yield
 

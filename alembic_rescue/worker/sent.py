@@ -107,6 +107,7 @@ class Recorder:
         self.files = Files((), ())
         """Which are the project's; known once env.py has been run as far as its migrations."""
         self._until = until
+        self._away = False
         self._running = threading.local()
         self.listeners = (
             (Engine, "before_cursor_execute", self._before),
@@ -158,8 +159,19 @@ class Recorder:
         """This thread is within a statement that SQLAlchemy sends."""
         return getattr(self._running, "one", None) is not None
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """In the block, what goes past SQLAlchemy is the tool's own."""
+        self._away = True
+        try:
+            yield
+        finally:
+            self._away = False
+
     def by_driver(self, sql: str, parameters: Any = None) -> None:
         """Record what goes past SQLAlchemy."""
+        if self._away:
+            return
         if not self.set_locally and _KEEPS_LOCALLY.search(sql):
             self.set_locally = True
         if self.log is not None and not self.in_sqlalchemy:

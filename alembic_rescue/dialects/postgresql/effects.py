@@ -19,10 +19,13 @@ _LOCAL = "SELECT current_setting('search_path'), current_setting('role')"
 _NEXT = "SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_current_if_assigned() + 1)"
 """Grows with each transaction that writes: the latest to have ended, or this one itself."""
 _ROWS = """
-    SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
-                        + pg_stat_get_xact_tuples_deleted(oid)), 0)
-      FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND oid >= 16384
+    SELECT oid, changed FROM (
+        SELECT oid, pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
+                    + pg_stat_get_xact_tuples_deleted(oid) AS changed
+          FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND oid >= 16384) AS counted
+     WHERE changed > 0
 """
+"""Of this session, those of earlier transactions among them that it has not reported yet."""
 _READ_ONLY = """
     SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE proname IN ({names})
     EXCEPT
@@ -36,7 +39,8 @@ class Effects:
 
     def __init__(self) -> None:
         self._next: int | None = None
-        self._rows = 0
+        self._counted: dict[Any, int] = {}
+        self._rows = False
         self._wrote = False
 
     @contextmanager
@@ -51,24 +55,32 @@ class Effects:
 
     def begin(self, connection: Connection) -> None:
         """Begins with no transaction open, and leaves none."""
-        self._rows, self._wrote = 0, False
-        self._next = self._asked(connection, _NEXT)
+        self._rows, self._wrote = False, False
+        self._next, self._counted = self._number(connection), self._rows_changed(connection)
         connection.connection.rollback()
 
     def end(self, connection: Connection, sent: Sequence[str]) -> None:
         """Counts, unless the statements that were seen change rows anyway."""
         if any(part.strongest is StatementKind.DATA for sql in sent for part in parts(sql)):
             return
-        self._wrote = self._asked(connection, _NEXT) != self._next
+        self._wrote = self._number(connection) != self._next
         if self._wrote and not any(_has_rows(sql) for sql in sent):
-            self._rows = self._asked(connection, _ROWS) or 0
+            changed = self._rows_changed(connection)
+            self._rows = any(number > self._counted.get(table, 0) for table, number in changed.items())
+
+    # Both say nothing where the transaction has failed, or the revision has closed the connection.
 
     @staticmethod
-    def _asked(connection: Connection, query: str) -> int | None:
-        """None where the transaction has failed, or the revision has closed the connection."""
+    def _number(connection: Connection) -> int | None:
         with suppress(Exception):
-            return int(_fetch(connection, query)[0][0])
+            return int(_fetch(connection, _NEXT)[0][0])
         return None
+
+    @staticmethod
+    def _rows_changed(connection: Connection) -> dict[Any, int]:
+        with suppress(Exception):
+            return {table: int(number) for table, number in _fetch(connection, _ROWS)}
+        return {}
 
     def kinds(self, connection: Connection, sent: Sequence[str], changes: Collection[Change]) -> list[StatementKind]:
         """The kind of each statement, now that the step is committed.
