@@ -398,6 +398,8 @@ def test_a_table_is_read_with_all_that_belongs_to_it_and_nothing_else(database, 
     for asked in ("table", "view", "sequence", "function", "procedure", "event", "package"):
         reading = READER.named(connection, [CatalogObject(asked, "w"), CatalogObject("trigger", "x on w", "w")])
         assert (reading.catalog, reading.unread) == ({}, ())
+    mentioned = READER.named(connection, [CatalogObject("", "public.v"), CatalogObject("type", "x")])
+    assert (set(mentioned.catalog), mentioned.unread) == ({CatalogObject("view", "v")}, ())
     remade = READER.named(connection, [CatalogObject("table", "v")])
     assert (set(remade.catalog), remade.unread) == ({CatalogObject("view", "v")}, ())
 

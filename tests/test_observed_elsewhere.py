@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from alembic_rescue.dialects import of
+from alembic_rescue.dialects.statements import MYSQL, SQLITE, split
 from alembic_rescue.evidence import judging, missing
 from tests import mariadb
 from tests.dialect_chains import EVERYWHERE, ON_MARIADB
@@ -23,23 +25,34 @@ class At:
         self.url = url
 
 
+def observed(tmp_path, bodies, scratch):
+    """What each revision did on the scratch database, and the project's configuration for any database."""
+    project = chain(tmp_path, At(scratch), *bodies.values())
+    done, _ = run(project, visits=[visit(*(f"r{number}" for number in range(1, len(bodies) + 1)))])
+    assert done.is_whole, done
+
+    def config_for(url):
+        config = Config()
+        config.set_main_option("script_location", str(project.root / "alembic"))
+        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        return config
+
+    return done.visits[0].observations, config_for
+
+
+def judged(steps, connection, remedy=missing.nothing):
+    reader = of(connection.dialect.name).reader
+    return judging.judge(steps, reader.named(connection, judging.objects(steps)), remedy=remedy)
+
+
 def verdicts(tmp_path, bodies, scratch, live):
     """By position: the verdict of each revision, by its name."""
-    revisions = {f"r{number}": name for number, name in enumerate(bodies, 1)}
-    project = chain(tmp_path, At(scratch), *bodies.values())
-    done, _ = run(project, visits=[visit(*revisions)])
-    assert done.is_whole, done
-    steps = done.visits[0].observations
-    config = Config()
-    config.set_main_option("script_location", str(project.root / "alembic"))
-    config.set_main_option("sqlalchemy.url", live)
+    steps, config_for = observed(tmp_path, bodies, scratch)
     with contextlib.closing(sa.create_engine(live).connect()) as connection:
-        for revision in (None, *revisions):
+        for revision in (None, *(step.revision for step in steps)):
             if revision:
-                command.upgrade(config, revision)
-            reader = of(connection.dialect.name).reader
-            judged = judging.judge(steps, reader.named(connection, judging.objects(steps)), remedy=missing.nothing)
-            yield {revisions[one.revision]: one.verdict.value for one in judged}
+                command.upgrade(config_for(live), revision)
+            yield {name: one.verdict.value for name, one in zip(bodies, judged(steps, connection), strict=True)}
 
 
 def assert_true_at_each_position(found):
@@ -54,6 +67,100 @@ def assert_true_at_each_position(found):
 def test_each_position_on_sqlite(tmp_path):
     scratch, live = (f"sqlite:///{tmp_path}/{name}.db" for name in ("scratch", "live"))
     assert_true_at_each_position(verdicts(tmp_path, EVERYWHERE, scratch, live))
+
+
+ON_SQLITE = {
+    **EVERYWHERE,
+    "raw": """
+        def upgrade():
+            op.execute("CREATE TABLE 'the items' (id INTEGER PRIMARY KEY AUTOINCREMENT, 'order' VARCHAR(20) "
+                "COLLATE nocase NOT NULL DEFAULT 'a''b' UNIQUE, twice AS (id * 2), user_id REFERENCES users (id), "
+                "CHECK (id > -1))")
+            op.execute("CREATE TABLE kept (a INT, b TEXT, CONSTRAINT pk PRIMARY KEY (a, b)) WITHOUT ROWID")
+            op.execute("ALTER TABLE kept ADD COLUMN c INT NOT NULL DEFAULT -1")
+            op.execute("CREATE UNIQUE INDEX ix_kept ON kept (lower(b), a DESC) WHERE c > 0")
+            op.execute("CREATE TRIGGER tr AFTER INSERT ON kept BEGIN UPDATE kept SET c = 1; END")
+            op.execute("CREATE VIEW named (x, y) AS SELECT a, b FROM kept")
+        """,
+}
+DAMAGE_ON_SQLITE = [
+    ("DROP TABLE 'the items'",),
+    ("DROP TRIGGER tr", "DROP INDEX ix_kept", "ALTER TABLE kept DROP COLUMN c"),
+    ("DROP VIEW named",),
+    ("DROP VIEW named", "DROP TABLE kept"),
+    ("DROP INDEX ix_kept",),
+    ("DROP TRIGGER tr",),
+    ("DROP VIEW grown_users",),
+    ("DROP INDEX ix_users_name",),
+    ("ALTER TABLE users DROP COLUMN color",),
+    ("DROP TABLE tags",),
+]
+DAMAGE_ON_MARIADB = [
+    ("ALTER TABLE users DROP COLUMN color",),
+    ("ALTER TABLE users MODIFY age BIGINT NOT NULL DEFAULT 1",),
+    ("ALTER TABLE users DROP INDEX email",),
+    ("ALTER TABLE users DROP CONSTRAINT ck_users_score",),
+    ("ALTER TABLE purchases DROP FOREIGN KEY fk_purchases_user",),
+    ("ALTER TABLE purchases COMMENT = ''", "ALTER TABLE purchases MODIFY state ENUM('new','paid') NOT NULL"),
+    ("ALTER TABLE items MODIFY id INT UNSIGNED NOT NULL", "ALTER TABLE items DROP INDEX ix_items_prefix"),
+    ("ALTER TABLE items DROP INDEX words", "DROP TRIGGER t"),
+    ("ALTER TABLE days DROP PRIMARY KEY", "ALTER TABLE tags ENGINE = InnoDB"),
+    ("DROP TABLE marks", "DROP VIEW grown_users"),
+    ("DROP TABLE items",),
+]
+
+
+def mended(steps, connection, damage):
+    """The catalog before the damage, and after the statements that are offered for it."""
+    dialect = of(connection.dialect.name)
+    before = dict(dialect.reader.everything(connection))
+    for statement in damage:
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+        connection.commit()
+    ran = []
+    while offered := next(filter(None, offers(steps, connection, dialect)), ()):
+        assert not set(offered) & set(ran), offered
+        ran += offered
+        for statement in offered:
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+            connection.commit()
+    return before, dict(dialect.reader.everything(connection)), ran
+
+
+def offers(steps, connection, dialect):
+    """For each revision, the statements that are offered for what it lacks."""
+    lexis = SQLITE if dialect.name == "sqlite" else MYSQL
+    for revision in judged(steps, connection, dialect.remedy):
+        sqls = [one.sql for one in revision.objects if not one.met and one.sql]
+        yield list(dict.fromkeys(statement for sql in sqls for statement in split(sql, lexis)))
+
+
+@pytest.mark.parametrize("damage", DAMAGE_ON_SQLITE, ids=lambda damage: damage[0])
+def test_what_is_missing_on_sqlite_is_made_again_from_its_facts(on_sqlite, tmp_path, damage):
+    steps, at_head = on_sqlite
+    path = shutil.copy(at_head, tmp_path / "live.db")
+    with contextlib.closing(sa.create_engine(f"sqlite:///{path}").connect()) as connection:
+        before, after, ran = mended(steps, connection, damage)
+    assert after == before, ran
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sqlite")
+    steps, config_for = observed(folder, ON_SQLITE, f"sqlite:///{folder}/scratch.db")
+    command.upgrade(config_for(f"sqlite:///{folder}/live.db"), "head")
+    return steps, folder / "live.db"
+
+
+@pytest.mark.slow
+def test_what_is_missing_on_mariadb_is_made_again_from_its_facts(mariadb_server, tmp_path):
+    with mariadb.fresh_database(mariadb_server) as scratch, mariadb.fresh_database(mariadb_server) as live:
+        steps, config_for = observed(tmp_path, {**EVERYWHERE, **ON_MARIADB}, scratch.url)
+        command.upgrade(config_for(live.url), "head")
+        with contextlib.closing(sa.create_engine(live.url).connect()) as connection:
+            for damage in DAMAGE_ON_MARIADB:
+                before, after, ran = mended(steps, connection, damage)
+                assert after == before, (damage, ran)
 
 
 @pytest.mark.slow

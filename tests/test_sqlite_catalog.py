@@ -337,6 +337,7 @@ def test_a_table_is_read_with_all_that_belongs_to_it_and_nothing_else():
             assert set(reading.catalog) == {one for one in whole if "t" in {one.name, one.parent}}
         assert set(READER.named(connection, [CatalogObject("view", "v")]).catalog) == {CatalogObject("view", "v")}
         assert READER.named(connection, [CatalogObject("view", "w")]).catalog == {}
+        assert set(READER.named(connection, [CatalogObject("", "public.v")]).catalog) == {CatalogObject("view", "v")}
         assert set(READER.named(connection, [DATABASE]).catalog) == {DATABASE}
 
 

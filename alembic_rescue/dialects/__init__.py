@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from alembic_rescue.evidence.missing import Remedy, nothing
 from alembic_rescue.evidence.observation import StatementKind
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class Dialect:
     def effects(self) -> Callable[[], Any] | None:
         """Makes what asks a scratch database about a step (:class:`alembic_rescue.worker.effects.Effects`)."""
         made: Callable[[], Any] | None = self._part("effects", "Effects")
+        return made
+
+    @cached_property
+    def remedy(self) -> Remedy:
+        """Makes SQL from the facts of what is missing: see :func:`alembic_rescue.evidence.judging.judge`."""
+        made: Remedy = self._part("remedies", "remedy") or nothing
         return made
 
     def _part(self, module: str, name: str) -> Any:

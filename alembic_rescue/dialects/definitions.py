@@ -6,9 +6,10 @@ Nothing is left out: what begins no clause belongs to the one before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from alembic_rescue.dialects.statements import Token
+from alembic_rescue.evidence.observation import CatalogObject
 
 GoesOn = Callable[[Sequence[Token], str, str], bool]
 """Whether a word begins no clause: told by the clause so far, the word, and the word that follows."""
@@ -24,6 +25,14 @@ def quoted(name: str) -> str:
 def unquoted(name: str) -> str:
     """The name that :func:`quoted` was given."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def roots(objects: Collection[CatalogObject]) -> set[str]:
+    """The names of what must be read for these objects: their tables', or their own.
+
+    One without a kind is a name that somebody mentions, behind the name of a schema, of which these dialects have none.
+    """
+    return {one.parent or (one.name if one.kind else one.name.rpartition(".")[2]) for one in objects}
 
 
 def parts(of: Sequence[Token], start: int) -> tuple[list[list[Token]], int]:

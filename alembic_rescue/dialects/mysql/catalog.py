@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import differences
 from alembic_rescue.dialects.base import Renames
-from alembic_rescue.dialects.definitions import quoted, unquoted
+from alembic_rescue.dialects.definitions import quoted, roots, unquoted
 from alembic_rescue.dialects.mysql import definitions, settling
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
 
@@ -76,12 +76,12 @@ class Reader:
             if DATABASE in objects:
                 found[DATABASE] = session.database()
             listed = set(session.listed())
-            names = {one.parent or one.name for one in objects}
+            names = roots(objects)
             asked = {(one.kind, one.name) for one in objects if not one.parent and one != DATABASE}
             asked |= {("table", one.parent) for one in objects if one.parent}
             there = {(kind, name) for kind, name in listed if quoted(name) in names}
             spoken = {(kind, quoted(name)) for kind, name in there}
-            missing = {(kind, unquoted(name)) for kind, name in asked - spoken}
+            missing = {(kind, unquoted(name)) for kind, name in asked - spoken if kind in _KINDS.values()}
             for kind, name in sorted(there | missing):
                 try:
                     found.update(session.read(kind, name))

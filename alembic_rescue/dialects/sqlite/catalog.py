@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import differences
 from alembic_rescue.dialects.base import Renames
-from alembic_rescue.dialects.definitions import quoted
+from alembic_rescue.dialects.definitions import quoted, roots
 from alembic_rescue.dialects.sqlite import settling
 from alembic_rescue.dialects.sqlite.definitions import objects
 from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
@@ -56,7 +56,7 @@ class Reader:
                 raise
             reason = f"somebody else is writing to the file: {error}"
             return Reading({}, tuple(Unread(one, reason) for one in objects))
-        names = {name for one in objects for name in (one.parent or one.name.partition(" on ")[0],)}
+        names = roots(objects)
         names |= {quoted(LEFT_OVER + name) for name in names}
         return Reading({**settings, **_catalog(row for row in rows if {quoted(row.name), quoted(row.table)} & names)})
 

@@ -1,0 +1,86 @@
+"""The statements of SQLite's that make so what a revision would have left, from the catalog's facts.  Pure.
+
+What SQLite alters only by making the table anew is not offered: batch mode does that.
+"""
+
+from __future__ import annotations
+
+from alembic_rescue.dialects.definitions import unquoted
+from alembic_rescue.evidence.claims import Finding
+from alembic_rescue.evidence.model import Presence
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts
+
+_OPTIONS = ("without rowid", "strict")
+
+
+def remedy(finding: Finding, catalog: Catalog) -> str | None:
+    """What to run; None where nothing can be offered.
+
+    Args:
+        catalog: what the revision leaves.
+    """
+    claim, found = finding.claim, finding.claim.object
+    if claim.expected is None or claim.former is not None or not claim.comes_or_goes:
+        return None
+    return None if finding.presence is Presence.DIFFERENT else _made(found, catalog.get(found, claim.expected), catalog)
+
+
+def _made(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
+    definition = facts.get("definition", "")
+    if found.kind == "table":
+        return _table(found, facts, catalog)
+    if found.kind == "table column":
+        column = _column(found, facts)
+        return f"ALTER TABLE {_quoted(found.parent)} ADD COLUMN {column}" if _can_be_added(facts) else None
+    if found.kind == "view":
+        query = f"{facts['columns']} AS {facts['query']}" if "query" in facts else f"AS {definition}"
+        return f"CREATE VIEW {_name(found)} {query}"
+    if found.kind == "index":
+        return definition.replace(" * ", f" {_name(found)} ", 1)
+    return definition if definition.startswith("CREATE ") else None
+
+
+def _can_be_added(facts: Facts) -> bool:
+    """To a table that has rows: SQLite's own rules."""
+    default = facts.get("default", "NULL")
+    constant = not default.startswith("(") and not default.startswith("CURRENT_")
+    filled = "not null" not in facts or default != "NULL"
+    return constant and filled and not facts.get("generated", "").endswith(" STORED") and "definition" not in facts
+
+
+def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
+    own = {one: its for one, its in catalog.items() if one.parent == found.name}
+    columns = [_column(one, its) for one, its in own.items() if one.kind == "table column"]
+    constraints = [_constraint(one, its) for one, its in own.items() if one.kind == "table constraint"]
+    if not columns:
+        return None
+    options = ", ".join(option.upper() for option in _OPTIONS if option in facts)
+    lines = ",\n    ".join([*columns, *constraints])
+    return f"CREATE TABLE {_name(found)} (\n    {lines}\n) {options}".rstrip()
+
+
+def _column(found: CatalogObject, facts: Facts) -> str:
+    clauses = (
+        ("type", "%s"),
+        ("collation", "COLLATE %s"),
+        ("not null", "NOT NULL %s"),
+        ("default", "DEFAULT %s"),
+        ("generated", "GENERATED ALWAYS AS %s"),
+        ("definition", "%s"),
+    )
+    said = (text.replace("%s", facts[fact].removeprefix("true")).rstrip() for fact, text in clauses if fact in facts)
+    return " ".join([_name(found), *said])
+
+
+def _constraint(found: CatalogObject, facts: Facts) -> str:
+    """One without a name goes by what it says."""
+    name = found.name.removesuffix(f" on {found.parent}")
+    return facts["definition"] if name == facts["definition"] else f"CONSTRAINT {_quoted(name)} {facts['definition']}"
+
+
+def _name(found: CatalogObject) -> str:
+    return _quoted(found.name.removeprefix(f"{found.parent}.") if found.kind == "table column" else found.name)
+
+
+def _quoted(name: str) -> str:
+    return '"' + unquoted(name).replace('"', '""') + '"'
