@@ -80,6 +80,11 @@ def causes(
     return tuple(sorted(found, key=lambda cause: order.get(cause.revision, 0)))
 
 
+def follows_another(error: str) -> bool:
+    """Whether a failure is only what every statement is answered once another has failed."""
+    return _CONSEQUENCE.search(error) is not None
+
+
 def never_committed(expected: Collection[str], found: Collection[str]) -> Note:
     """The finding where a run ended well, and a new connection does not read what it has written.
 
@@ -133,10 +138,10 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
     for number, (revision, statement) in enumerate(failing):
         error = statement.error or ""
         follows = failing[number + 1][1].error or "" if number + 1 < len(failing) else end
-        aborted = _CONSEQUENCE.search(follows) is not None
+        aborted = follows_another(follows)
         last = number == len(failing) - 1
         ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
-        if _CONSEQUENCE.search(error) or _says_nothing(error, upgrade.lacking):
+        if follows_another(error) or _says_nothing(error, upgrade.lacking):
             continue
         if not ends and not aborted and upgrade.transactional:
             continue  # in a SAVEPOINT: it was meant to fail

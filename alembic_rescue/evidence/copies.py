@@ -6,7 +6,7 @@ is its own opposite (it swaps two tables) looks applied the one way and not appl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from alembic_rescue.evidence.judging import judge
@@ -18,7 +18,11 @@ _LACKING = frozenset([Verdict.PARTIAL, Verdict.NOT_APPLIED])
 
 
 def judged(
-    upward: Sequence[Step], down_and_up: Sequence[Step], copy: Reading, again: Reading | None = None
+    upward: Sequence[Step],
+    down_and_up: Sequence[Step],
+    copy: Reading,
+    again: Reading | None = None,
+    opposites: Collection[str] = (),
 ) -> tuple[RevisionEvidence, ...]:
     """The verdicts.
 
@@ -27,9 +31,11 @@ def judged(
         down_and_up: what each made when it was run again after its ``downgrade()``.
         copy: what the copy of `upward` held before.
         again: what the copy of `down_and_up` held before, if that is another reading.
+        opposites: revisions that lead back when they are run twice: they look the same, run or not.
     """
-    one, other = _cautious(upward, copy), _cautious(down_and_up, again or copy)
-    return tuple(map(_together, one, other))
+    both = zip(_cautious(upward, copy), _cautious(down_and_up, again or copy), strict=True)
+    why = "it is its own opposite: run twice, it leads back"
+    return tuple(_unverifiable(one, why) if one.revision in opposites else _together(one, other) for one, other in both)
 
 
 def _cautious(steps: Sequence[Step], copy: Reading) -> list[RevisionEvidence]:
@@ -49,12 +55,23 @@ def _cautious(steps: Sequence[Step], copy: Reading) -> list[RevisionEvidence]:
 def _together(one: RevisionEvidence, other: RevisionEvidence) -> RevisionEvidence:
     """What both ways say of one revision."""
     verdicts = {one.verdict, other.verdict}
-    if Verdict.APPLIED in verdicts and verdicts & _LACKING:
+    if verdicts & _LACKING and any(map(_speaks_for_it, (one, other))):
         return _unverifiable(one, "it can be run as it stands, and it can be taken back as well")
     for wanted in (Verdict.APPLIED, Verdict.PARTIAL, Verdict.NOT_APPLIED):
         if wanted in verdicts:
             return one if one.verdict is wanted else other
     return one  # unverifiable or empty: what it does when it is run says more
+
+
+def _speaks_for_it(evidence: RevisionEvidence) -> bool:
+    """Whether all holds that it did to the catalog, whatever else is not known of it."""
+    if evidence.verdict is Verdict.APPLIED:
+        return True
+    return (
+        evidence.verdict is Verdict.UNVERIFIABLE
+        and not evidence.missing
+        and any(told.met and not told.vacuous for told in evidence.objects)
+    )
 
 
 def _unverifiable(evidence: RevisionEvidence, why: str) -> RevisionEvidence:

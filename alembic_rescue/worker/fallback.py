@@ -9,7 +9,7 @@ from the furthest on, and made again.  What either makes is held against the cop
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from alembic_rescue import dialects
 from alembic_rescue.dialects.base import CatalogReader
 from alembic_rescue.dialects.postgresql import obstacles
 from alembic_rescue.dialects.postgresql.session import Cursor
+from alembic_rescue.evidence.causes import follows_another
 from alembic_rescue.evidence.judging import objects
 from alembic_rescue.evidence.observation import Catalog, Failure, Observation, Reading, Unobserved
 from alembic_rescue.failures import one_line
@@ -47,8 +48,14 @@ class Probed:
     """One for each revision in question, in the order of the chain."""
     copy: Reading
     """What the copy held before, of all that they touch."""
+    opposites: tuple[str, ...] = ()
+    """Revisions that are their own opposite: run twice, they lead back.  Only `upward` looks for them."""
 
 
+Make = Callable[[str], MigrationStep]
+"""Makes a revision's step."""
+Given = dict[str, Any]
+"""What Alembic gives to a revision's code."""
 Walk = Callable[["_Copy", Sequence[str]], Iterator[MigrationStep]]
 
 
@@ -95,7 +102,8 @@ def down_and_up(
 def _upward(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
     for revision in todo:
         yield copy.made_again(revision)
-        copy.found[revision] = copy.observed(revision)
+        if copy.ended(revision).failure is not None:
+            copy.found[revision] = copy.last
 
 
 def _down_and_up(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
@@ -104,16 +112,16 @@ def _down_and_up(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
             copy.found[revision] = Unobserved(revision, "it has no downgrade()")
             continue
         yield copy.down(revision)
-        back = copy.observed(revision)
+        back = copy.ended(revision)
         if back.failure is not None:
             copy.found[revision] = Unobserved(revision, f"its downgrade() fails: {back.failure.error}")
         elif not back.changes:
             copy.found[revision] = Unobserved(revision, "its downgrade() changes nothing")
         else:
             yield copy.up(revision)
-            copy.found[revision] = copy.observed(revision)
+            copy.found[revision] = copy.ended(revision)
             yield copy.down(revision)
-            copy.observed(revision)
+            copy.ended(revision)
 
 
 def _probed(
@@ -156,7 +164,6 @@ class _Probe:
         running.without_effect(context)
         if not self.copies:
             self.close()
-        connection.connection.commit()  # what env.py has set for its session outlives a revision that fails
         copy = _Copy(self, number, connection, reader)
         self.copies.append(copy)
         yield from self.walk(copy, todo)
@@ -177,15 +184,19 @@ class _Copy:
     def __init__(self, probe: _Probe, number: int, connection: Connection, reader: CatalogReader) -> None:
         self.number = number
         self.found: dict[str, Observation | Unobserved] = {}
+        self.opposites: list[str] = []
         self._probe, self._connection, self._cursor = probe, connection, Cursor(connection)
         dialect = dialects.of(connection.dialect.name)
         hide = probe.project.secrets.hide
-        self._before: Catalog = reader.everything(connection)
-        self._observer = _Watcher(
-            probe.recorder, probe.recorder.files, effects_of(dialect), dialect, connection, hide, probe.around
-        )
+        self._effects = effects_of(dialect)
+        with self._committed():  # what env.py has set for its session outlives a revision that fails
+            self._before: Catalog = reader.everything(connection)
+            self._observer = _Watcher(
+                probe.recorder, probe.recorder.files, self._effects, dialect, connection, hide, probe.around
+            )
+        self.last = Observation("")
+        """What came of the step that ran last."""
         self._failure: Failure | None = None
-        """Of the step that ran last."""
         self._sent = 0
 
     def script_of(self, revision: str) -> Script:
@@ -196,15 +207,15 @@ class _Copy:
 
     def up(self, revision: str) -> MigrationStep:
         """Its upgrade; a failure is noted, and the run goes on."""
-        return self._tried(revision, self._upgrade, lambda _: False)
-
-    def made_again(self, revision: str) -> MigrationStep:
-        """Its upgrade; what it fails to make because it is there is taken away, and it is run again."""
-        return self._tried(revision, self._upgrade, self._taken_away)
+        return self._tried(revision, self._upgrade, self._run)
 
     def down(self, revision: str) -> MigrationStep:
         """Its downgrade; a failure is noted, and the run goes on."""
-        return self._tried(revision, self._downgrade, lambda _: False)
+        return self._tried(revision, self._downgrade, self._run)
+
+    def made_again(self, revision: str) -> MigrationStep:
+        """Its upgrade; what it fails to make because it is there is taken away, and it is run again."""
+        return self._tried(revision, self._upgrade, self._run_again)
 
     def _upgrade(self, revision: str) -> MigrationStep:
         return running.step_of(self._probe.project.script, revision)[0]
@@ -213,40 +224,56 @@ class _Copy:
         script = self._probe.project.script
         return MigrationStep.downgrade_from_script(script.revision_map, script.get_revision(revision))
 
-    def _tried(
-        self, revision: str, make: Callable[[str], MigrationStep], mended: Callable[[BaseException], bool]
-    ) -> MigrationStep:
+    def _tried(self, revision: str, make: Make, run: Callable[[str, Make, Given], object]) -> MigrationStep:
         self._sent += 1
         of = len(self._probe.visits[self.number].todo)
         self._probe.send({"visit": self.number, "revision": revision, "number": min(self._sent, of), "of": of})
         step = make(revision)
 
-        def run(**given: Any) -> None:
+        def tried(**given: Any) -> None:
             self._failure = None
-            for _ in range(_MOST_OBSTACLES):
-                error = self._error_of(make(revision), given)
-                if error is None:
-                    return
-                self._connection.connection.rollback()
-                path = absolute(self.script_of(revision).path)
-                hide = self._probe.project.secrets.hide
-                self._failure = running.failure_of(error, self._probe.recorder.files, path, hide)
-                if not mended(error):
-                    return
-                self._failure = None
-            self._failure = Failure("too much is in its way", revision, None)
+            run(revision, make, given)
 
-        step.migration_fn = run
+        step.migration_fn = tried
         return step
 
-    def _error_of(self, step: MigrationStep, given: dict[str, Any]) -> BaseException | None:
+    def _run(self, revision: str, make: Make, given: Given) -> BaseException | None:
+        """Run it; what it fails with is noted, and undone."""
+        error = self._error_of(make(revision), given)
+        if error is not None:
+            self._connection.connection.rollback()
+            path = absolute(self.script_of(revision).path)
+            hide = self._probe.project.secrets.hide
+            self._failure = running.failure_of(error, self._probe.recorder.files, path, hide)
+        return error
+
+    def _run_again(self, revision: str, make: Make, given: Given) -> None:
+        """Run it until nothing is in its way; where nothing was, once more, for it may be its own opposite."""
+        taken = 0
+        while (error := self._run(revision, make, given)) is not None:
+            taken += 1
+            if taken > _MOST_OBSTACLES or not self._taken_away(error):
+                return
+            self._failure = None
+        made = self.found[revision] = self.ended(revision)
+        if not made.changes or taken:
+            return
+        if self._run(revision, make, given) is None and _is_opposite(made, self.ended(revision)):
+            self._run(revision, make, given)
+            self.opposites.append(revision)
+        self._failure = None
+
+    def _error_of(self, step: MigrationStep, given: Given) -> BaseException | None:
         """What one try ends with; where it has swallowed what aborts the transaction, that."""
         try:
             self._observer.observing(step).migration_fn(**given)
             self._cursor.rows("SELECT 1")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a migration may raise anything
-            swallowed = next((one.error for one in self._observer.log.sent if one.swallowed and one.error), None)
-            return error if self._observer.log.raised is not None else swallowed or error
+            log = self._observer.log
+            if log.raised is not None and not follows_another(one_line(log.raised, str)):
+                return error
+            failed = (one.error for one in reversed(log.sent) if one.error and not follows_another(one.message or ""))
+            return next(failed, error)
         return None
 
     def _taken_away(self, error: BaseException) -> bool:
@@ -267,10 +294,20 @@ class _Copy:
 
     # --- what came of it -----------------------------------------------------------------------------------------
 
-    def observed(self, revision: str) -> Observation:
+    def ended(self, revision: str) -> Observation:
         """What the step did that ran last."""
-        self._connection.connection.commit()
-        return replace(self._observer.observed(self.script_of(revision)), failure=self._failure)
+        with self._committed():
+            observed = self._observer.observed(self.script_of(revision))
+        self.last = replace(observed, failure=self._failure)
+        return self.last
+
+    @contextmanager
+    def _committed(self) -> Iterator[None]:
+        """Commit by the driver's own connection, whatever transactions env.py thinks that it has; then the block."""
+        kept = self._probe.recorder.set_locally
+        with self._effects.local_settings_kept(self._connection) if kept else nullcontext():
+            self._connection.connection.commit()
+            yield
 
     def result(self, error: BaseException | None) -> Probed:
         """All that was found, in the order of the chain."""
@@ -278,7 +315,13 @@ class _Copy:
         hide = self._probe.project.secrets.hide
         todo = self._probe.visits[self.number].todo
         steps = tuple(self.found.get(revision) or Unobserved(revision, hide(why)) for revision in todo)
-        return Probed(self.number, steps, Reading(_about(self._before, steps)))
+        return Probed(self.number, steps, Reading(_about(self._before, steps)), tuple(self.opposites))
+
+
+def _is_opposite(made: Observation, again: Observation) -> bool:
+    """Whether the second run took back what the first one did, to the last fact."""
+    first = {change.object: (change.before, change.after) for change in made.changes}
+    return first == {change.object: (change.after, change.before) for change in again.changes}
 
 
 def _about(catalog: Catalog, steps: Sequence[Observation | Unobserved]) -> Catalog:
