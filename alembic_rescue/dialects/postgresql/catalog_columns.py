@@ -11,11 +11,12 @@ from alembic_rescue.dialects.postgresql.session import Cursor
 
 _REFERENCES_BEFORE_14 = {
     "pg_am": "pg_amop.amopmethod pg_opclass.opcmethod pg_opfamily.opfmethod",
-    "pg_authid": "pg_collation.collowner pg_conversion.conowner pg_database.datdba pg_event_trigger.evtowner"
-    " pg_extension.extowner pg_foreign_data_wrapper.fdwowner pg_foreign_server.srvowner pg_language.lanowner"
-    " pg_largeobject_metadata.lomowner pg_namespace.nspowner pg_opclass.opcowner pg_operator.oprowner"
-    " pg_opfamily.opfowner pg_publication.pubowner pg_subscription.subowner pg_tablespace.spcowner"
-    " pg_ts_config.cfgowner pg_ts_dict.dictowner",
+    "pg_authid": "pg_class.relowner pg_collation.collowner pg_conversion.conowner pg_database.datdba"
+    " pg_default_acl.defaclrole pg_event_trigger.evtowner pg_extension.extowner pg_foreign_data_wrapper.fdwowner"
+    " pg_foreign_server.srvowner pg_language.lanowner pg_largeobject_metadata.lomowner pg_namespace.nspowner"
+    " pg_opclass.opcowner pg_operator.oprowner pg_opfamily.opfowner pg_proc.proowner pg_publication.pubowner"
+    " pg_statistic_ext.stxowner pg_subscription.subowner pg_tablespace.spcowner pg_ts_config.cfgowner"
+    " pg_ts_dict.dictowner pg_type.typowner",
     "pg_collation": "pg_range.rngcollation",
     "pg_foreign_data_wrapper": "pg_foreign_server.srvfdw",
     "pg_foreign_server": "pg_foreign_table.ftserver",

@@ -28,7 +28,7 @@ class Row:
     delivered: bool
     """It came with the server or with an extension."""
     unit: Address
-    """What it is read with: itself, the table of a column, the type of an enum's label, the whole of a small catalog."""
+    """What it is read with: itself, a column's table, a label's type, the whole of a small catalog."""
 
 
 _MEMBERS = """
