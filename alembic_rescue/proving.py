@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alembic_rescue import inspection
+from alembic_rescue import dialects, inspection
 from alembic_rescue import path as paths
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import judging
@@ -66,7 +66,8 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
         steps, beside = chain.observations, judging.untouched(chain.observations)
         texts = judging.differing_texts(steps, live, beside)
         answers = settling.settled(view, one, texts, judging.position(steps, live, beside), bench) if texts else {}
-        revisions = judging.judge(steps, live, answers, beside)
+        remedy = dialects.of(one.visited.database.identity.dialect).remedy
+        revisions = judging.judge(steps, live, answers, beside, remedy)
         clean = _observed_whole(steps)
         if steps and clean < len(steps) and bench.is_running:
             probed = probing.probe(view, one, one.todo[clean:], bench)

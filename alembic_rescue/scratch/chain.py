@@ -285,7 +285,11 @@ class _Runs:
             if self.env_failure:
                 return f"env.py fails on an empty database: {self.env_failure.error}", ""
             return "env.py does not come to this database when it is empty", ""
-        return f"revisions before it fail on an empty database: {', '.join(self.over)}", ""
+        if self.over:
+            return f"revisions before it fail on an empty database: {', '.join(self.over)}", ""
+        if self.env_failure:
+            return f"env.py fails on the scratch database: {self.env_failure.error}", ""
+        return "the run on the scratch database did not come to it", ""
 
 
 def _ended(error: errors.RescueError) -> str:

@@ -140,8 +140,9 @@ def _inside(inside: Connection, place: Place, around: Surroundings, provided: li
 
 def _on_mysql(admin: Connection, places: Sequence[Place]) -> Prepared:
     for place in places:
-        name = _quoted(admin, place.database)
-        admin.execute(text(f"CREATE DATABASE IF NOT EXISTS {name}"))
+        around = place.surroundings
+        alike = f" CHARACTER SET {around.encoding} COLLATE {around.collate}" if around and around.encoding else ""
+        admin.execute(text(f"CREATE DATABASE IF NOT EXISTS {_quoted(admin, place.database)}{alike}"))
     version = admin.execute(text("SELECT VERSION()")).scalar_one()
     return Prepared(str(version))
 
