@@ -1,32 +1,37 @@
-"""Time `alembic-rescue` beside `alembic`, as whole processes, in turn, on a small and on a large project.
+"""Time `alembic-rescue` beside `alembic`, as whole processes, in turn, on chains of several lengths.
 
-Prints, for each pair, the median wall time of both and the median of the ratios pair by pair: on a noisy machine
-only the ratio says something.  Run it with: make bench
+Each revision makes a table with an index; the version table is twenty behind, and all twenty are there.  For each pair
+it prints the median wall time and the peak memory of both, and the ratios: on a noisy machine only those say something.
+Run it with: make bench
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg2
 
 from tests import servers
 
-ROUNDS = 7
-SIZES = (5, 1000)
-PAIRS = (
-    (("alembic-rescue", "--version"), ("alembic", "--version")),
-    (("alembic-rescue", "diagnose"), ("alembic", "current")),
-    (("alembic-rescue", "plan", "head"), ("alembic", "current")),
-    (("alembic-rescue", "stamp", "head", "--yes"), ("alembic", "stamp", "head")),
-)
+ROUNDS = 5
+SIZES = tuple(int(size) for size in os.environ.get("SIZES", "100 1000 3000").split())
+BEHIND = 20
 BIN = Path(sys.executable).parent
 REVISION = '''"""step {number}"""
+import sqlalchemy as sa
+from alembic import op
 
 revision = "{revision}"
 down_revision = {down}
@@ -35,63 +40,162 @@ depends_on = None
 
 
 def upgrade():
-    pass
+    op.create_table("t{number}", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(50)))
+    op.create_index("ix_t{number}_name", "t{number}", ["name"])
 
 
 def downgrade():
-    pass
+    op.drop_table("t{number}")
 '''
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one run took."""
+
+    seconds: float
+    megabytes: float
+    """Of its largest process, at its peak."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A project whose database is twenty revisions behind."""
+
+    root: Path
+    server: servers.Server
+    ids: tuple[str, ...]
+
+    def run(self, command: tuple[str, ...], url: str = "") -> Taken:
+        """One run from the state that is measured."""
+        environment = {
+            **os.environ,
+            "XDG_STATE_HOME": str(self.root.parent / "state"),
+            "XDG_CACHE_HOME": str(self.root.parent / "cache"),
+            **({"BENCH_URL": url} if url else {}),
+        }
+        if "stamp" in command:
+            self.stand_behind()
+        reads, writes = os.pipe()
+        begin = time.perf_counter()
+        child = os.fork()
+        if child == 0:  # of its own: what is asked of the system is the peak of this run's processes
+            os.close(reads)
+            with open(os.devnull, "w") as nowhere:
+                done = subprocess.run(
+                    [BIN / command[0], *command[1:]], cwd=self.root, env=environment, stdout=nowhere, stderr=nowhere
+                )
+            os.write(writes, str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss).encode())
+            os._exit(done.returncode)
+        os.close(writes)
+        peak = os.read(reads, 100)
+        os.close(reads)
+        _, status = os.waitpid(child, 0)
+        seconds = time.perf_counter() - begin
+        assert status == 0, (command, status)
+        return Taken(seconds, int(peak) / 1024)
+
+    def stand_behind(self) -> None:
+        """Have the version table say that the last revisions are not there."""
+        with closing(psycopg2.connect(self.server.admin_dsn)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE alembic_version SET version_num = %s", [self.ids[-BEHIND - 1]])
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        shutil.rmtree(self.root.parent / "cache", ignore_errors=True)
+
+    @contextmanager
+    def empty_database(self) -> Iterator[str]:
+        """A URL of one."""
+        name = f"bench_{uuid.uuid4().hex[:8]}"
+        with closing(psycopg2.connect(self.server.admin_dsn)) as admin:
+            admin.autocommit = True
+            with admin.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {name}")
+                try:
+                    yield _url(self.server, name)
+                finally:
+                    cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def main() -> None:
     """Measure every pair on every size."""
-    server = servers.create(18)
-    try:
-        for size in SIZES:
+    for size in SIZES:
+        server = servers.create(18)
+        try:
             with tempfile.TemporaryDirectory() as folder:
-                root = Path(folder) / "project"
-                _write_project(root, size, server)
-                for ours, theirs in PAIRS:
-                    _measure(root, size, ours, theirs)
-    finally:
-        server.remove()
+                bench = _bench(Path(folder) / "project", size, server)
+                _first_look(bench, size)
+                _pair(bench, size, ("alembic-rescue", "diagnose"), ("alembic", "current"))
+                _pair(bench, size, ("alembic-rescue", "stamp", "head", "--yes"), ("alembic", "stamp", "head"))
+        finally:
+            server.remove()
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Bench(Path(folder), server, ())
+        _pair(empty, 0, ("alembic-rescue", "--version"), ("alembic", "--version"))
 
 
-def _write_project(root: Path, size: int, server: servers.Server) -> None:
+def _bench(root: Path, size: int, server: servers.Server) -> Bench:
     shutil.copytree(Path(__file__).parent.parent / "tests" / "projects" / "linear", root)
+    env = root / "alembic" / "env.py"
+    env.write_text(
+        env.read_text().replace(
+            "config = context.config\n",
+            "config = context.config\nimport os\n"
+            'if "BENCH_URL" in os.environ:\n'
+            '    config.set_main_option("sqlalchemy.url", os.environ["BENCH_URL"])\n',
+        )
+    )
     versions = root / "alembic" / "versions"
     shutil.rmtree(versions)
     versions.mkdir()
-    ids = [f"{number:012x}" for number in range(size)]
+    ids = tuple(f"{number:012x}" for number in range(size))
     for number, revision in enumerate(ids):
         down = repr(ids[number - 1]) if number else None
         (versions / f"{revision}.py").write_text(REVISION.format(number=number, revision=revision, down=down))
     ini = root / "alembic.ini"
-    url = f"postgresql+psycopg2://postgres@/postgres?host={server.pgdata}&port={server.port}"
-    ini.write_text(ini.read_text().replace("set by the test", url))
+    ini.write_text(ini.read_text().replace("set by the test", _url(server, "postgres")))
+    bench = Bench(root, server, ids)
+    bench.run(("alembic", "upgrade", "head"))
+    bench.stand_behind()
+    return bench
 
 
-def _measure(root: Path, size: int, ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
-    times: list[tuple[float, float]] = []
+def _url(server: servers.Server, database: str) -> str:
+    return f"postgresql+psycopg2://postgres@/{database}?host={server.pgdata}&port={server.port}"
+
+
+def _first_look(bench: Bench, size: int) -> None:
+    """Without anything kept, beside the whole chain on an empty database."""
+    times = []
+    for _ in range(2 if size > 500 else 3):
+        bench.forget()
+        ours = bench.run(("alembic-rescue", "diagnose"))
+        with bench.empty_database() as url:
+            theirs = bench.run(("alembic", "upgrade", "head"), url)
+        times.append((ours, theirs))
+    _tell(size, "diagnose, nothing kept", "alembic upgrade head", times)
+
+
+def _pair(bench: Bench, size: int, ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
+    times = []
     for counted in range(-1, ROUNDS):
-        pair = (_time(root, ours), _time(root, theirs))
+        if "stamp" not in ours and bench.ids:
+            bench.stand_behind()
+        pair = (bench.run(ours), bench.run(theirs))
         if counted >= 0:
             times.append(pair)
-    ratio = statistics.median(mine / other for mine, other in times)
-    mine, other = (statistics.median(column) for column in zip(*times, strict=True))
+    _tell(size, " ".join(ours[1:]), " ".join(theirs), times)
+
+
+def _tell(size: int, ours: str, theirs: str, times: list[tuple[Taken, Taken]]) -> None:
+    ratio = statistics.median(mine.seconds / other.seconds for mine, other in times)
+    memory = statistics.median(mine.megabytes / other.megabytes for mine, other in times)
+    mine, other = (statistics.median(taken.seconds for taken in column) for column in zip(*times, strict=True))
     print(
-        f"{size:5} revisions  {' '.join(ours):32} {mine:6.2f} s   {' '.join(theirs):18} {other:6.2f} s   x{ratio:.2f}"
+        f"{size:5} revisions  {ours:24} {mine:6.2f} s   {theirs:22} {other:6.2f} s   x{ratio:.2f}, memory x{memory:.2f}",
+        flush=True,
     )
-
-
-def _time(root: Path, command: tuple[str, ...]) -> float:
-    """One run, from the base, in seconds."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(root.parent)}
-    if "stamp" in command:
-        subprocess.run([BIN / "alembic", "stamp", "base"], cwd=root, check=True, capture_output=True)
-    begin = time.perf_counter()
-    subprocess.run([BIN / command[0], *command[1:]], cwd=root, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":
