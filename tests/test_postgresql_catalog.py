@@ -18,7 +18,7 @@ from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.session import literal, transaction
 from alembic_rescue.evidence.observation import CatalogObject
 from tests.conftest import fresh_database
-from tests.test_postgresql_catalog_changes import BASE, connected
+from tests.test_postgresql_catalog_changes import BASE, connected, everything, step
 
 BLOCKER = "holds or awaits a lock that shuts out reading it"
 V = CatalogObject("view", "public.v")
@@ -117,11 +117,11 @@ def test_two_databases_of_the_same_history_have_equal_catalogs(any_server):
         one.run(BASE, role="postgres")
         other.run(BASE, role="postgres")
         with connected(one) as connection:
-            expected = READER.everything(connection)
+            expected = everything(one, connection)
         with live(other) as connection:
             reading = READER.named(connection, expected)
             assert {found: reading.catalog.get(found) for found in expected} == expected
-            assert READER.everything(connection) == expected
+            assert everything(other, connection) == expected
         assert reading.unread == ()
 
 
@@ -163,18 +163,18 @@ def test_what_belongs_to_a_table_is_read_with_it(database):
 def test_a_locked_table_is_told_as_unread_and_the_others_are_read(database):
     database.run(BASE, role="postgres")
     with live(database) as connection, database.session("postgres") as other:
-        everything = READER.everything(connection)
+        asked = everything(database, connection)
         with other.cursor() as cursor:
             cursor.execute("ALTER TABLE t ADD COLUMN x int")
-        reading = READER.named(connection, everything)
+        reading = READER.named(connection, asked)
         unread = {each.object.name for each in reading.unread}
         assert {"public.t", "public.t.a", "public.v", "public.vv", "ck on public.t"} <= unread
         assert all(each.reason == f"process {other.info.backend_pid} {BLOCKER}" for each in reading.unread)
         read = {found.name for found in reading.catalog}
         assert {"public.u", "public.w", "fk_t on public.w", "public.mood"} <= read
-        assert read | unread >= {found.name for found in everything}
+        assert read | unread >= {found.name for found in asked}
         other.rollback()
-        assert READER.named(connection, everything).unread == ()
+        assert READER.named(connection, asked).unread == ()
 
 
 def test_a_role_without_privileges_reads_the_same(database):
@@ -184,14 +184,14 @@ def test_a_role_without_privileges_reads_the_same(database):
         role="postgres",
     )
     with connected(database) as connection:
-        expected = READER.everything(connection)
+        expected = everything(database, connection)
     with connected(database) as connection:
         connection.exec_driver_sql("SET SESSION AUTHORIZATION rescue_app")
         connection.commit()
-        assert READER.everything(connection) == expected
+        assert everything(database, connection) == expected
         watch = READER.watch(connection)
         database.run("CREATE TABLE s.more (id int)", role="postgres")
-        changes, _ = watch.step(connection)
+        changes, _ = step(database, watch, connection)
     assert [change.object.name for change in changes] == ["s.more", "s.more.id"]
 
 
@@ -203,7 +203,6 @@ def test_nothing_of_the_session_changes(database):
         READER.named(connection, READER.everything(connection))
         READER.settle(connection, [spelling[:4] for spelling in SPELLINGS])
         assert connection.exec_driver_sql(asked).one() == before
-        assert READER.everything(connection) == READER.everything(connection)
 
 
 @pytest.mark.parametrize(("found", "fact", "one", "other", "same"), SPELLINGS)
@@ -220,12 +219,12 @@ def spelled(server):
             yield connection
 
 
-def _all_of_it(connection):
-    everything = READER.everything(connection)
+def _all_of_it(database, connection):
+    catalog = everything(database, connection)
     watch = READER.watch(connection)
-    named = READER.named(connection, everything)
+    named = READER.named(connection, catalog)
     settled = READER.settle(connection, [spelling[:4] for spelling in SPELLINGS[:12]])
-    return everything, named, watch.step(connection), settled
+    return catalog, named, step(database, watch, connection), settled
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
@@ -233,7 +232,7 @@ def _all_of_it(connection):
 def test_each_driver_reads_the_same(database, driver, autocommit):
     database.run(BASE + 'CREATE TABLE "odd % ? :x ""name""" (id int DEFAULT 5)', role="postgres")
     with connected(database) as connection:
-        expected = _all_of_it(connection)
+        expected = _all_of_it(database, connection)
     host, port = quote(str(database.server.pgdata), safe=""), database.server.port
     options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
     query = f"host={host}&port={port}"
@@ -244,12 +243,12 @@ def test_each_driver_reads_the_same(database, driver, autocommit):
 
         async def through() -> tuple:
             async with create_async_engine(url, poolclass=NullPool, **options).connect() as connection:
-                return await connection.run_sync(_all_of_it)
+                return await connection.run_sync(lambda sync: _all_of_it(database, sync))
 
         assert asyncio.run(through()) == expected
     else:
         with create_engine(url, poolclass=NullPool, **options).connect() as connection:
-            assert _all_of_it(connection) == expected
+            assert _all_of_it(database, connection) == expected
 
 
 def test_every_column_is_a_fact_or_left_out_by_name(any_database):

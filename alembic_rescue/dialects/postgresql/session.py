@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -69,9 +69,13 @@ def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settin
     try:
         cursor.rows("SELECT " + ", ".join(_local(*setting) for setting in {**SETTINGS, **settings}.items()))
         yield cursor
-    finally:
-        cursor.run("ROLLBACK")
-        raw.rollback()  # the driver, too, knows then that it has ended
+    except BaseException:
+        with suppress(cursor.error):  # the connection may be lost, which is told by the error under way
+            cursor.run("ROLLBACK")
+            raw.rollback()
+        raise
+    cursor.run("ROLLBACK")
+    raw.rollback()  # the driver, too, knows then that it has ended
 
 
 def _local(name: str, value: str) -> str:
