@@ -1,7 +1,11 @@
 """Causes from what was run on a copy: the real failures, and none that rows or the copy itself may be at fault for."""
 
-import pytest
+import contextlib
 
+import pytest
+from sqlalchemy import create_engine
+
+from alembic_rescue.dialects.postgresql.catalog import READER
 from alembic_rescue.evidence.causes import Upgrade, causes, first_words, mend_of, never_committed
 from alembic_rescue.evidence.observation import (
     CatalogObject,
@@ -12,6 +16,8 @@ from alembic_rescue.evidence.observation import (
     Statement,
     StatementKind,
 )
+from alembic_rescue.worker.runs import OwnVisit
+from tests import scratching
 
 ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 TAKEN = 'type "mood" already exists'
@@ -260,3 +266,72 @@ def test_each_failure_has_a_way_on(error, sql, mend):
 def test_long_statements_are_shortened():
     assert first_words("SELECT\n  1") == "SELECT 1"
     assert len(first_words("x" * 500)) == 100
+
+
+# --- on a server ---------------------------------------------------------------------------------------------------
+
+CHAIN = (
+    """
+        op.create_table("orders", sa.Column("id", sa.Integer), sa.Column("a", sa.Integer, unique=True))
+    """,
+    """
+        try:
+            op.drop_index("ix_none", "orders")
+        except Exception:
+            pass
+        op.add_column("orders", sa.Column("b", sa.Integer))
+    """,
+    'op.drop_constraint("orders_a_key", "orders")',
+    'op.execute("ALTER TABLE orders ADD COLUMN c integer")',
+)
+
+
+def upgraded(project, *todo) -> tuple[Upgrade, OwnVisit]:
+    done, _ = scratching.run(project, "run_as_project", visits=[scratching.visit(*todo)])
+    (one,) = done.visits
+    return Upgrade(one.failing, one.failed, one.failure, one.transactional), one
+
+
+def test_a_real_run_tells_what_was_swallowed_and_goes_through_once_it_is_mended(database, tmp_path):
+    project = scratching.chain(tmp_path, database, *CHAIN)
+    cause = only(upgraded(project, "r1", "r2", "r3", "r4")[0])
+    assert (cause.revision, cause.swallowed, cause.error) == ("r2", True, 'index "ix_none" does not exist')
+    assert cause.path.endswith("r2.py")
+    lines = (project.root / "alembic" / "versions" / "r2.py").read_text().splitlines()
+    assert "drop_index" in lines[cause.line - 1]
+    assert "except" in lines[(cause.handler_line or 0) - 1]
+    mended = scratching.revision(2, "pass")
+    (project.root / "alembic" / "versions" / "r2.py").write_text(mended)
+    upgrade, visit = upgraded(project, "r1", "r2", "r3", "r4")
+    assert causes(upgrade) == ()
+    assert not visit.never_commits
+
+
+def test_a_real_constraint_under_another_name_is_named(database, tmp_path):
+    database.run("CREATE TABLE orders (id integer, a integer CONSTRAINT mine UNIQUE)")
+    database.stand_at("r2")
+    upgrade, _ = upgraded(scratching.chain(tmp_path, database, *CHAIN), "r3", "r4")
+    with contextlib.closing(create_engine(database.url).connect()) as connection:
+        live = READER.everything(connection)
+    (same,) = [(o, facts) for o, facts in live.items() if o.kind == "table constraint" and "mine" in o.name]
+    dropped = CatalogObject(same[0].kind, same[0].name.replace("mine", "orders_a_key"), same[0].parent)
+    steps = [Observation("r3", (Change(dropped, same[1], None),)), Observation("r4")]
+    cause = only(upgrade, steps, Reading(live))
+    assert cause.mend == "drop it by the name that it has here, mine"
+
+
+def test_a_real_id_that_does_not_fit(database, tmp_path):
+    project = scratching.chain(tmp_path, database, "pass")
+    path = project.root / "alembic" / "versions" / "r1.py"
+    path.write_text(path.read_text().replace('"r1"', f'"{"x" * 40}"'))
+    cause = only(upgraded(project, "x" * 40)[0])
+    assert "has 40 characters, and alembic_version.version_num holds 32" in cause.error
+
+
+def test_a_real_env_that_never_commits(database, tmp_path):
+    env = scratching.ENV.replace(
+        "    context.configure", '    connection.exec_driver_sql("SELECT 1")\n    context.configure'
+    )
+    _, visit = upgraded(scratching.chain(tmp_path, database, CHAIN[0], env=env), "r1")
+    assert visit.never_commits
+    assert "reads no row" in never_committed(visit.rows_expected, visit.rows_found or ()).message
