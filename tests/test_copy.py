@@ -269,6 +269,19 @@ def test_a_collation_that_the_scratch_server_lacks_is_told(live, scratch):
     assert "xx_XX" in lack.reason
 
 
+def test_a_baseline_is_loaded_as_the_role_and_what_fails_is_told(live, scratch, tmp_path):
+    restored(dumped(connect(live), scratch), scratch, "based", {})
+    file = tmp_path / "before.sql"
+    file.write_text("CREATE TABLE public.before (id int);\nCREATE EXTENSION none;\nINSERT INTO before VALUES (1);\n")
+    failed = copy.baseline(scratch.admin_url, scratch.programs, file, "based", servers.ROLE)
+    assert failed == (Lack(f"{file}:2", 'extension "none" is not available'),)
+    owner = "SELECT pg_get_userbyid(relowner), (SELECT count(*) FROM before) FROM pg_class WHERE relname = 'before'"
+    assert ask(scratch, "based", owner) == [(servers.ROLE, 1)]
+    missing = copy.baseline(scratch.admin_url, scratch.programs, tmp_path / "none.sql", "based", servers.ROLE)
+    assert isinstance(missing, Unavailable)
+    assert "none.sql" in missing.reason
+
+
 def test_no_programs_no_copy(live, scratch):
     assert isinstance(copy.dump(connect(live), None, 1.0), Unavailable)
     assert isinstance(copy.dump(connect(live), Path("/nowhere"), 1.0), Unavailable)

@@ -194,6 +194,38 @@ def cloned(admin_url: str, programs: Path, copy: Copy, database: str, seconds: f
     return _told(lambda: target.cloned(made, copy, database))
 
 
+def baseline(
+    admin_url: str, programs: Path | None, file: Path, database: str, role: str, seconds: float = _SECONDS
+) -> tuple[Lack, ...] | Unavailable:
+    """Load into an empty scratch database what came before the chain, as the role that migrations run as.
+
+    Args:
+        admin_url: of the scratch server, as a superuser.
+        programs: the folder with psql; None where there is none.
+        file: SQL, or what pg_dump wrote as such; version rows in it count.
+        database: the scratch database, which is there, as `role` is.
+        role: that runs it; what it may not do is told.
+        seconds: that it may take.
+
+    Returns:
+        The statements that failed.
+    """
+    if programs is None:
+        return Unavailable("it needs psql, which is not here")
+    where = libpq.of_url(admin_url, database)
+
+    def load() -> tuple[Lack, ...]:
+        arguments = [*_SQL, "-c", f"SET SESSION AUTHORIZATION {_identifier(role)}", "-f", str(file)]
+        done = libpq.run(programs / "psql", arguments, where, seconds)
+        told = libpq.text(done.stderr)
+        errors = re.findall(r"^psql:(.+?): ERROR:  (.+)$", told, re.MULTILINE)
+        if done.returncode and not errors:
+            raise _FailedError(libpq.reason(done))
+        return tuple(Lack(place, error) for place, error in errors)
+
+    return _told(load)
+
+
 @dataclass(frozen=True)
 class _Entry:
     """One line of an archive's contents."""
