@@ -71,14 +71,15 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
         clean = _observed_whole(steps)
         if steps and clean < len(steps) and bench.is_running:
             probed = probing.probe(view, one, one.todo[clean:], bench)
-            rest = zip(steps[clean:], revisions[clean:], probed.evidence or revisions[clean:], strict=True)
-            revisions = (*revisions[:clean], *(_surer(*three) for three in rest))
+            unclean = revisions[clean:]
+            surer = map(_surer, steps[clean:], unclean, probed.evidence or unclean)
+            revisions = (*revisions[:clean], *surer)
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
-        notes: tuple[Note, ...] = ()
+        notes = chain.notes
         if tried and (rest := _not_settled(proof)):
             rows = paths.rows_after(view.graph, one.visited.database.current_heads, _before(one.todo, rest[0]))
             trial = trials.run(view, one, rows, rest, bench)
-            notes = trial.notes
+            notes = (*notes, *trial.notes)
             if trial.upgrade is not None:
                 behind = len(one.todo) - len(rest)
                 proof = replace(proof, causes=causes(trial.upgrade, steps[behind:], live, beside))

@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 
 from alembic_rescue.scratch import mysql, programs
-from alembic_rescue.scratch.errors import ScratchFailed, ScratchMissing, ScratchUnfit
+from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
 from alembic_rescue.scratch.programs import Programs
 from alembic_rescue.scratch.server import nearest, provided
 

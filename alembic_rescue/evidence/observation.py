@@ -6,8 +6,10 @@ Both sides are read by the same reader, in the server's own words, so that equal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+
+from alembic_rescue.model import Note
 
 Facts = Mapping[str, str]
 """What a catalog says of one object, by the fact's name, in the server's own words.  What has no value is not there."""
@@ -149,6 +151,8 @@ class Unobserved:
     revision: str
     reason: str
     help: str = ""
+    sql: str = ""
+    """What it would have sent, as far as that can be told without a database."""
 
 
 @dataclass(frozen=True)
@@ -158,5 +162,7 @@ class Chain:
     observations: tuple[Observation | Unobserved, ...]
     """One for each revision asked for, in the order in which they ran."""
     server_version: str = ""
-    provided: tuple[str, ...] = field(default=())
+    provided: tuple[str, ...] = ()
     """What was made first because the chain takes it for granted: roles, schemas, extensions, settings."""
+    notes: tuple[Note, ...] = ()
+    """What a person should know of how it was observed, or why it was not."""

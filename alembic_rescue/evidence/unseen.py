@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from alembic_rescue.evidence.live import Live
 from alembic_rescue.evidence.model import ObjectEvidence, Presence
@@ -85,7 +86,8 @@ def refused(step: Observation) -> Iterator[ObjectEvidence]:
 
 def unobserved(step: Unobserved) -> ObjectEvidence:
     """The one line that stands for a revision that was not observed."""
-    return _unverifiable(step.revision, f"{step.reason}. {step.help}" if step.help else step.reason, "", None)
+    told = _unverifiable(step.revision, f"{step.reason}. {step.help}" if step.help else step.reason, "", None)
+    return replace(told, sql=step.sql or None)
 
 
 def ambiguous(step: Observation, cancelled_by: Sequence[str]) -> ObjectEvidence:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from alembic_rescue import errors
 from alembic_rescue.client import Project
+from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
 from alembic_rescue.scratch.server import ScratchServer
 from alembic_rescue.worker.process import Worker
 from alembic_rescue.worker.requests import Place, Prepared, Visited
 
+Address = tuple[str, str]
 _PREPARING_SECONDS = 120.0
 
 
@@ -29,9 +34,12 @@ class Bench:
     """What is other than it might be: another version, a locale that is missing."""
     dumps: dict[tuple[str, str], Any] = field(default_factory=dict)
     """The schemas of live databases, by :attr:`Identity.rows_key`; each is asked for once."""
+    _folder: Path | None = None
     _until: ExitStack = field(default_factory=ExitStack)
     _server: ScratchServer | None = None
     _made: list[str] = field(default_factory=list)
+    _roles: dict[str, None] = field(default_factory=dict)
+    _password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     def __enter__(self) -> Bench:  # noqa: PYI034 - Self is not in Python 3.10
         return self
@@ -42,7 +50,8 @@ class Bench:
         server = self._server
         try:
             if server is not None and not server.private and self._made:
-                self.ask("remove", admin_url=server.admin_url, databases=tuple(self._made))
+                made = tuple(self._made)
+                self.ask("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
         finally:
             self._until.close()
 
@@ -69,16 +78,45 @@ class Bench:
             self.project.secrets.add_url(self._server.admin_url)
         return self._server
 
+    def placed(self, view: View, suffix: str = "") -> dict[Address, Place]:
+        """A scratch database for each of those that env.py visits, by its address.
+
+        On a private server it is called as that one is, where it can be.
+        """
+        server = self.server(view.scripts.visited[0])
+        prefix = "" if server.private else f"alembic_rescue_{os.getpid()}_"
+        names: dict[str, Address] = {}
+        places: dict[Address, Place] = {}
+        for one in view.scripts.visited:
+            identity, address = one.database.identity, address_of(one)
+            name = f"{prefix}{Path(identity.database).name}{suffix}"
+            while names.setdefault(name, address) != address:
+                name += "_2"
+            place = places.get(address)
+            schemas = {*(place.schemas if place else ()), *([identity.schema] if identity.schema else [])}
+            role = one.surroundings.role if one.surroundings else ""
+            places[address] = Place(
+                identity.dialect,
+                one.asked,
+                name,
+                one.surroundings,
+                tuple(sorted(schemas)),
+                role=role if server.private else f"{prefix}{role}",
+                password="" if server.private else self._password,
+            )
+        return places
+
     def prepare(self, places: Sequence[Place], visited: Sequence[Visited]) -> Prepared:
         """Make these databases on the server, as far as they are not there.
 
         Raises:
-            ScratchIsProjects, ScratchFailed: see :func:`alembic_rescue.scratch.places.prepare`.
+            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.scratch.places.prepare`.
         """
         server = self.server(visited[0])
         ids = tuple(one.database.identity.server_id for one in visited)
         self._made += [place.database for place in places if place.database not in self._made]
         made: Prepared = self.ask("prepare", admin_url=server.admin_url, places=tuple(places), live_ids=ids)
+        self._roles.update(dict.fromkeys(made.roles))
         return made
 
     def route(self, place: Place) -> tuple[dict[str, str], dict[str, Any]]:
@@ -96,11 +134,7 @@ class Bench:
                 "host": query.get("host") or parts.hostname or "",
                 "port": query.get("port") or parts.port or 5432,
             }
-            scratch["user"] = unquote(parts.username or "")
-            if self._server.private and place.surroundings:
-                scratch["user"] = place.surroundings.role
-            elif parts.password:
-                scratch["password"] = unquote(parts.password)
+            scratch |= {"user": place.role, "password": place.password}
         return place.asked, scratch
 
     def ask(self, operation: str, *, hear: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
@@ -112,10 +146,24 @@ class Bench:
         project = self.project
         worker = Worker("scratch", project.secrets, project.tell, hear or project.hear)
         seconds = _PREPARING_SECONDS if hear is None else project.revision_seconds
+        if "routes" in arguments:
+            arguments["files"] = self._files()
         try:
             return worker.call(operation, seconds=seconds, **arguments)
         finally:
             worker.end()
+
+    def _files(self) -> Path:
+        """Where SQLite files lead that are none of the project's databases, such as a library's own cache."""
+        if self._folder is None:
+            self._folder = Path(self._until.enter_context(TemporaryDirectory(prefix="alembic-rescue-files-")))
+        return self._folder
+
+
+def address_of(visited: Visited) -> Address:
+    """What tells the project's databases apart for its drivers."""
+    asked = visited.asked
+    return f"{asked.get('host', '')}:{asked.get('port', '')}", visited.database.identity.database
 
 
 def unavailable(error: errors.RescueError) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +16,15 @@ from typing import Any
 from alembic_rescue import errors
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
-from alembic_rescue.model import Identity
+from alembic_rescue.model import Identity, Note
 from alembic_rescue.scratch import sources
-from alembic_rescue.scratch.bench import Bench, unavailable
+from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.cache import Cache
-from alembic_rescue.worker.requests import Place, Progress, ScriptFile, Visited
+from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
+NO_SCRATCH = "it was not observed, because there is no scratch database"
 _RUNNING = "Running the migrations on the scratch database"
 _MOST_FAILURES = 5
 """Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
@@ -58,8 +59,10 @@ def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain
         run = _Runs(view, missing, bench)
         run.to_the_end()
     except errors.RescueError as error:
-        reason, help_ = unavailable(error)
-        return found | {one.key: _unobserved(one, reason, help_) for one in missing}
+        if bench.project.scratch not in {None, "none"}:  # asked for by name
+            raise
+        sent = _offline(missing, bench)
+        return found | {one.key: _unobserved(one, error, sent) for one in missing}
     for one in missing:
         found[one.key] = chain = run.chain(one)
         scripts = [files[revision] for revision in (*one.behind, *one.todo)]
@@ -107,29 +110,20 @@ def _table(identity: Identity) -> list[str | None]:
     return [identity.database, identity.version_table_schema, identity.version_table, identity.version_table_found_in]
 
 
-def _unobserved(one: Asked, reason: str, help_: str = "") -> Chain:
-    return Chain(tuple(Unobserved(revision, reason, help_) for revision in one.todo))
+def _unobserved(one: Asked, error: errors.RescueError, sent: Mapping[str, str]) -> Chain:
+    """The reason once, as a finding; each revision says what it would send."""
+    note = Note(error.code, error.message, error.help)
+    return Chain(tuple(Unobserved(r, NO_SCRATCH, "", sent.get(r, "")) for r in one.todo), notes=(note,))
 
 
-def address_of(visited: Visited) -> tuple[str, str]:
-    """What tells the project's databases apart for its drivers."""
-    asked = visited.asked
-    return f"{asked.get('host', '')}:{asked.get('port', '')}", visited.database.identity.database
-
-
-def placed(view: View) -> dict[tuple[str, str], Place]:
-    """A scratch database for each of those that env.py visits, by its address, called as that one is where it can."""
-    names: dict[str, tuple[str, str]] = {}
-    places: dict[tuple[str, str], Place] = {}
-    for one in view.scripts.visited:
-        identity, address = one.database.identity, address_of(one)
-        name = Path(identity.database).name
-        while names.setdefault(name, address) != address:
-            name += "_2"
-        place = places.get(address)
-        schemas = {*(place.schemas if place else ()), *([identity.schema] if identity.schema else [])}
-        places[address] = Place(identity.dialect, one.asked, name, one.surroundings, tuple(sorted(schemas)))
-    return places
+def _offline(asked: Sequence[Asked], bench: Bench) -> Mapping[str, str]:
+    """What each revision would send, as ``alembic upgrade --sql`` tells it; nothing where env.py cannot."""
+    revisions = tuple(dict.fromkeys(revision for one in asked for revision in one.todo))
+    try:
+        told: Mapping[str, str] = bench.ask("offline", loading=bench.project.named, revisions=revisions)
+    except errors.RescueError:
+        return {}
+    return told
 
 
 def hear_steps(bench: Bench) -> Callable[[Any], None]:
@@ -161,11 +155,12 @@ class _Runs:
     env_failure: Failure | None = None
     server_version: str = ""
     provided: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     _current: tuple[int, str] | None = None
 
     def __post_init__(self) -> None:
         visited = self.view.scripts.visited
-        self.places = placed(self.view)
+        self.places = self.bench.placed(self.view)
         by_key = {one.key: one for one in self.asked}
         self.visits = []
         for one in visited:
@@ -188,7 +183,8 @@ class _Runs:
     def _run_on(self) -> None:
         for _ in range(_MOST_FAILURES + 1):
             prepared = self.bench.prepare(tuple(self.places.values()), self.view.scripts.visited)
-            self.server_version, self.provided = prepared.server_version, (*self.provided, *prepared.provided)
+            self.server_version = prepared.server_version
+            self.provided, self.lacking = (*self.provided, *prepared.provided), (*self.lacking, *prepared.lacking)
             run = self._one_run()
             failed = self._taken(run)
             if not failed or self.failed_behind:
@@ -263,6 +259,7 @@ class _Runs:
         self.observations.clear()
         self.over.clear()
         self.failed_behind = self.env_failure = None
+        self.provided = ()
         for address, place in self.places.items():
             self.places[address] = replace(place, provided=True, database=f"{place.database}_2")
 
@@ -274,7 +271,22 @@ class _Runs:
             self.observations.get((number, revision)) or Unobserved(revision, *self._why_not(number))
             for revision in one.todo
         ]
-        return Chain(tuple(found), self.server_version, self.provided)
+        return Chain(tuple(found), self.server_version, self.provided, tuple(self._notes()))
+
+    def _notes(self) -> Iterator[Note]:
+        if self.bench.told:
+            told = "; ".join(dict.fromkeys(self.bench.told))
+            yield Note("scratch-server", told, "what only versions or locales do otherwise may be told as a difference")
+        if self.provided:
+            yield Note(
+                "provided-first",
+                f"made on the scratch database first, as on this one: {', '.join(dict.fromkeys(self.provided))}",
+                "the migrations take it for granted; whether it is as they want it was not tried",
+            )
+        if self.lacking:
+            names = [name.partition(" ")[2] for name in dict.fromkeys(self.lacking)]
+            missing = errors.ExtensionMissing(names, f"PostgreSQL {self.server_version}")
+            yield Note(missing.code, missing.message, missing.help)
 
     def _why_not(self, number: int) -> tuple[str, str]:
         if self.failed_behind:

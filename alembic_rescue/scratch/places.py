@@ -22,6 +22,11 @@ from alembic_rescue.worker.requests import Place, Prepared, Surroundings
 _DRIVERS = (("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("pg8000", "pg8000"))
 _MYSQL_DRIVERS = (("pymysql", "pymysql"), ("MySQLdb", "mysqldb"))
 _NO_SUCH_EXTENSION = ("0A000", "58P01", "22023")
+_FIRST_TABLE = """
+    SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' LIMIT 1
+"""
 _OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
 
 
@@ -47,12 +52,15 @@ def prepare(admin_url: str, places: Sequence[Place], live_ids: Sequence[str]) ->
         raise errors.ScratchFailed(_shown(admin_url), " ".join(str(error.orig).split())) from error
 
 
-def remove(admin_url: str, databases: Sequence[str]) -> None:
-    """Take away the databases that :func:`prepare` made on a server that goes on running."""
+def remove(admin_url: str, databases: Sequence[str], roles: Sequence[str]) -> None:
+    """Take away what :func:`prepare` made on a server that goes on running."""
     with _connected(admin_url) as admin:
         for name in databases:
             admin.execute(text(_OTHERS), {"name": name})
             admin.execute(text(f"DROP DATABASE IF EXISTS {_quoted(admin, name)}"))
+        for name in roles:
+            with contextlib.suppress(DBAPIError):  # somebody else has granted it something meanwhile
+                admin.execute(text(f"DROP ROLE IF EXISTS {_quoted(admin, name)}"))
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------------
@@ -60,21 +68,23 @@ def remove(admin_url: str, databases: Sequence[str]) -> None:
 
 def _on_postgresql(admin: Connection, admin_url: str, places: Sequence[Place], live_ids: Sequence[str]) -> Prepared:
     _refuse_the_projects(admin, admin_url, live_ids)
+    _refuse_a_full_one(admin)
     provided: list[str] = []
     lacking: list[str] = []
+    roles: list[str] = []
     for place in places:
         around = place.surroundings
         assert around is not None, "PostgreSQL tells them"
-        _roles(admin, around)
+        roles += _roles(admin, place, around)
         there = admin.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": place.database}).first()
         if there:
             admin.execute(text(_OTHERS), {"name": place.database})
             continue
-        _database(admin, place.database, around)
+        _database(admin, place, around)
         with _connected(admin_url, place.database) as inside:
             _inside(inside, place, around, provided, lacking)
     version = admin.execute(text("SHOW server_version")).scalar_one()
-    return Prepared(str(version), tuple(dict.fromkeys(provided)), tuple(dict.fromkeys(lacking)))
+    return Prepared(str(version), tuple(roles), tuple(dict.fromkeys(provided)), tuple(dict.fromkeys(lacking)))
 
 
 def _refuse_the_projects(admin: Connection, admin_url: str, live_ids: Sequence[str]) -> None:
@@ -85,22 +95,36 @@ def _refuse_the_projects(admin: Connection, admin_url: str, live_ids: Sequence[s
             raise errors.ScratchIsProjects(_shown(admin_url))
 
 
-def _roles(admin: Connection, around: Surroundings) -> None:
-    """The role that the chain runs as, and those that own something or are granted something."""
+def _refuse_a_full_one(admin: Connection) -> None:
+    """What is named is thrown away in somebody's mind: it must hold nothing."""
+    found = admin.execute(text(_FIRST_TABLE)).first()
+    if found:
+        name = admin.execute(text("SELECT current_database()")).scalar_one()
+        raise errors.ScratchNotEmpty(str(name), f"the table {found[0]}")
+
+
+def _roles(admin: Connection, place: Place, around: Surroundings) -> list[str]:
+    """Make the role that the chain runs as, and those that own something or are granted something."""
     known = {str(row[0]) for row in admin.execute(text("SELECT rolname FROM pg_roles"))}
-    for name in dict.fromkeys((around.role, *around.roles)):
+    made = []
+    for name in dict.fromkeys((place.role, *around.roles)):
         if name not in known:
-            superuser = " SUPERUSER" if name == around.role and around.superuser else ""
-            admin.execute(text(f"CREATE ROLE {_quoted(admin, name)} LOGIN{superuser}"))
+            superuser = " SUPERUSER" if name == place.role and around.superuser else ""
+            password = f" PASSWORD {_literal(place.password)}" if name == place.role and place.password else ""
+            admin.execute(text(f"CREATE ROLE {_quoted(admin, name)} LOGIN{superuser}{password}"))
+            made.append(name)
     if not around.superuser:  # it may SET ROLE as on the live server, where others granted it theirs
-        for name in around.roles:
-            if name not in {around.role, "postgres"}:
-                with contextlib.suppress(DBAPIError):
-                    admin.execute(text(f"GRANT {_quoted(admin, name)} TO {_quoted(admin, around.role)}"))
+        for name in set(made) - {place.role}:
+            with contextlib.suppress(DBAPIError):
+                admin.execute(text(f"GRANT {_quoted(admin, name)} TO {_quoted(admin, place.role)}"))
+    with contextlib.suppress(DBAPIError):  # who is no superuser must be a member of a role to give it a database
+        if made and not admin.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")).scalar_one():
+            admin.execute(text(f"GRANT {_quoted(admin, place.role)} TO CURRENT_USER"))
+    return made
 
 
-def _database(admin: Connection, name: str, around: Surroundings) -> None:
-    quoted, owner = _quoted(admin, name), _quoted(admin, around.role)
+def _database(admin: Connection, place: Place, around: Surroundings) -> None:
+    quoted, owner = _quoted(admin, place.database), _quoted(admin, place.role)
     made = f"CREATE DATABASE {quoted} OWNER {owner} TEMPLATE template0"
     alike = f" ENCODING '{around.encoding}' LC_COLLATE '{around.collate}' LC_CTYPE '{around.ctype}'"
     try:
@@ -117,7 +141,7 @@ def _database(admin: Connection, name: str, around: Surroundings) -> None:
 
 
 def _inside(inside: Connection, place: Place, around: Surroundings, provided: list[str], lacking: list[str]) -> None:
-    owner = _quoted(inside, around.role)
+    owner = _quoted(inside, place.role)
     wanted = {*place.schemas, *(around.schemas if place.provided else ())} - {"public"}
     for schema in sorted(wanted):
         inside.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_quoted(inside, schema)} AUTHORIZATION {owner}"))

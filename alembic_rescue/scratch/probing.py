@@ -6,7 +6,7 @@ Two copies, because each way changes its own: see :mod:`alembic_rescue.worker.fa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from alembic_rescue import errors
@@ -14,8 +14,8 @@ from alembic_rescue import path as paths
 from alembic_rescue.evidence.copies import judged
 from alembic_rescue.evidence.model import RevisionEvidence
 from alembic_rescue.inspection import View
-from alembic_rescue.scratch.bench import Bench
-from alembic_rescue.scratch.chain import Asked, address_of, hear_steps, placed
+from alembic_rescue.scratch.bench import Bench, address_of
+from alembic_rescue.scratch.chain import Asked, hear_steps
 from alembic_rescue.scratch.copy import Unavailable
 from alembic_rescue.scratch.trial import copied, visits_of
 
@@ -45,7 +45,7 @@ def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
 
 def _on_a_copy(view: View, one: Asked, way: str, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Any:
     """What the worker found, or why it found nothing."""
-    places = {address: replace(p, database=f"{p.database}_{way}") for address, p in placed(view).items()}
+    places = bench.placed(view, f"_{way}")
     made = copied(one, places[address_of(one.visited)], rows, bench)
     if isinstance(made, Unavailable):
         return made.reason

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
 from alembic_rescue.scratch import keeper, leftovers, mysql, programs
-from alembic_rescue.scratch.errors import ScratchFailed, ScratchMissing, ScratchUnfit
 from alembic_rescue.scratch.leftovers import RunFolder
 from alembic_rescue.scratch.programs import Programs
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 from alembic_rescue import errors
 from alembic_rescue.evidence.live import Answer, Settled, Text
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch import sources
-from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.cache import Cache
-from alembic_rescue.scratch.chain import Asked, address_of, basis_of, hear_steps, placed
+from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
 from alembic_rescue.worker.runs import ScratchVisit
 
 
@@ -47,7 +46,7 @@ def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench:
 
 
 def _asked(view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], bench: Bench) -> Sequence[Answer]:
-    places = {address: replace(p, database=f"{p.database}_settled") for address, p in placed(view).items()}
+    places = bench.placed(view, "_settled")
     bench.prepare(tuple(places.values()), view.scripts.visited)
     visits = []
     for visited in view.scripts.visited:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,8 +15,8 @@ from alembic_rescue.evidence.causes import Upgrade, never_committed
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch import copy as copies
-from alembic_rescue.scratch.bench import Bench
-from alembic_rescue.scratch.chain import Asked, address_of, hear_steps, placed
+from alembic_rescue.scratch.bench import Bench, address_of
+from alembic_rescue.scratch.chain import Asked, hear_steps
 from alembic_rescue.scratch.copy import Copy, Unavailable
 from alembic_rescue.worker.requests import Place
 from alembic_rescue.worker.runs import OwnRun, ScratchVisit
@@ -43,7 +43,7 @@ def run(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench:
 
 
 def _run(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], bench: Bench) -> Trial:
-    places = {address: replace(p, database=f"{p.database}_copy") for address, p in placed(view).items()}
+    places = bench.placed(view, "_copy")
     place = places[address_of(one.visited)]
     made = copied(one, place, rows, bench)
     if isinstance(made, Unavailable):

@@ -173,6 +173,10 @@ class Place:
     """Those that must be there before env.py runs: its version tables' and its tenants'."""
     provided: bool = False
     """All schemas and extensions of the live database are made first, because the chain takes them for granted."""
+    role: str = ""
+    """The one that the chain runs as."""
+    password: str = ""
+    """Of that role, on a server that is not private."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,8 @@ class Prepared:
     """What was made for the chain."""
 
     server_version: str
+    roles: tuple[str, ...] = ()
+    """Those that were made on the server."""
     provided: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     """What could not be made: extensions that the server does not have."""

@@ -6,12 +6,15 @@ else.  Nothing of the project is imported before that.
 
 from __future__ import annotations
 
+import io
+import re
 import runpy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alembic import command
 from alembic.script.revision import RevisionError
 
 from alembic_rescue import dialects, errors, project, script_files
@@ -28,6 +31,9 @@ from alembic_rescue.worker.routes import Routes
 from alembic_rescue.worker.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
 
+Routed = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""What leads each of the project's databases to its scratch database."""
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -42,20 +48,21 @@ def prepare(_: Conversation, admin_url: str, places: Sequence[Place], live_ids: 
     return making.prepare(admin_url, places, live_ids)
 
 
-def remove(_: Conversation, admin_url: str, databases: Sequence[str]) -> None:
+def remove(_: Conversation, admin_url: str, databases: Sequence[str], roles: Sequence[str]) -> None:
     """Take them away again, from a server that goes on running."""
-    making.remove(admin_url, databases)
+    making.remove(admin_url, databases, roles)
 
 
 def observe(
     conversation: Conversation,
     loading: Loading,
-    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    routes: Routed,
+    files: Path,
     visits: Sequence[ScratchVisit],
     stamped_over: Collection[str],
 ) -> Observed:
     """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.observe`."""
-    led = _led(routes)
+    led = _led(routes, files)
     opened = sources.Opened()
     opened.begin()
     loaded = _load(conversation, loading)
@@ -73,11 +80,12 @@ def observe(
 def upgrade(
     conversation: Conversation,
     loading: Loading,
-    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    routes: Routed,
+    files: Path,
     visits: Sequence[ScratchVisit],
 ) -> OwnRun:
     """Run the pending revisions as the project does; see :func:`alembic_rescue.worker.as_project.run_as_project`."""
-    led = _led(routes)
+    led = _led(routes, files)
     loaded = _load(conversation, loading)
     return run_as_project(
         loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
@@ -88,11 +96,12 @@ def probe(
     conversation: Conversation,
     way: str,
     loading: Loading,
-    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    routes: Routed,
+    files: Path,
     visits: Sequence[ScratchVisit],
 ) -> tuple[fallback.Probed, ...]:
     """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.fallback`."""
-    led = _led(routes)
+    led = _led(routes, files)
     loaded = _load(conversation, loading)
     walk = {"upward": fallback.upward, "down_and_up": fallback.down_and_up}[way]
     return walk(loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed)
@@ -101,14 +110,15 @@ def probe(
 def settle(
     conversation: Conversation,
     loading: Loading,
-    routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    routes: Routed,
+    files: Path,
     visits: Sequence[ScratchVisit],
     dialect: str,
     scratch_database: Mapping[str, Any],
     texts: Sequence[tuple[CatalogObject, str, str, str]],
 ) -> tuple[bool | None, ...]:
     """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
-    led = _led(routes)
+    led = _led(routes, files)
     loaded = _load(conversation, loading)
     run = scratch.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
     reader = dialects.of(dialect).reader
@@ -118,13 +128,43 @@ def settle(
         return tuple(reader.settle(connection, [text]).get((text[0], text[1])) for text in texts)
 
 
+def offline(conversation: Conversation, loading: Loading, revisions: Sequence[str]) -> dict[str, str]:
+    """What each revision would send, as ``alembic upgrade --sql`` tells it; with nothing within reach.
+
+    One that fails without a database, and those after it, are left out.
+    """
+    led = _led((), None)
+    loaded = _load(conversation, loading)
+    guard.close(led)
+    told: dict[str, str] = {}
+    with loaded.around():
+        for revision in revisions:
+            before = loaded.script.get_revision(revision).down_revision
+            before = before if isinstance(before, str) or before is None else before[0]
+            loaded.config.output_buffer = output = io.StringIO()
+            try:
+                command.upgrade(loaded.config, f"{before or 'base'}:{revision}", sql=True)
+            except (Exception, SystemExit):  # noqa: BLE001 - a migration, or an env.py, that wants a database
+                break
+            told[revision] = loaded.secrets.hide(_without_the_version(output.getvalue()))
+    return told
+
+
+def _without_the_version(script: str) -> str:
+    """The statements of a revision, without those that are Alembic's own."""
+    statements = re.split(r";\n\n", script)
+    own = re.compile(r"\s*(BEGIN|COMMIT|CREATE TABLE alembic_version\b|(INSERT INTO|UPDATE) alembic_version\b)")
+    kept = [one.strip() for one in statements if one.strip() and not own.match(re.sub(r"--[^\n]*\n", "", one).lstrip())]
+    return ";\n".join(kept) + ";" if kept else ""
+
+
 def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
     """What these revision files say of themselves once they are run, with nothing within reach.
 
     Raises:
         BadConfig, ModuleMissing: one of them cannot be run.
     """
-    led = _led(())
+    led = _led((), None)
     loaded = _load(conversation, loading)
     guard.close(led)
     told = []
@@ -148,10 +188,10 @@ def _told(path: Path) -> ScriptFile:
     return script_files.told_by(names, path)
 
 
-def _led(routes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Routes:
+def _led(routes: Routed, files: Path | None) -> Routes:
     """Lead all drivers away, before anything of the project's is imported."""
     guard.bound_memory()
-    led = Routes()
+    led = Routes(folder=files)
     for asked, scratch_database in routes:
         if file := scratch_database.get("file"):
             led.add_file(str(asked["database"]), Path(str(file)))
@@ -184,5 +224,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "upgrade": upgrade,
     "probe": probe,
     "settle": settle,
+    "offline": offline,
     "graph": graph,
 }
