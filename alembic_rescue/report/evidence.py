@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -38,11 +39,35 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
     page.table(table)
     if len(shown) > _SHOWN_REVISIONS:
         page.indented(f"and {len(shown) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
+    reasons = Counter(_only_reason(revision) for revision in shown)
     for revision in shown[:_SHOWN_REVISIONS]:
         if revision.verdict in in_detail:
             _missing(page, revision)
-        if revision.verdict in {Verdict.PARTIAL, Verdict.UNVERIFIABLE}:
+        shared = reasons[_only_reason(revision)] > 1 and _only_reason(revision) is not None
+        if revision.verdict in {Verdict.PARTIAL, Verdict.UNVERIFIABLE} and not shared:
             _unread(page, revision)
+    for reason, number in reasons.items():
+        if reason is not None and number > 1:
+            page.line()
+            page.line(f"{number} revisions are unverifiable: {reason}", "bold")
+
+
+def sent(page: Page, shown: Sequence[Revision]) -> None:
+    """What revisions that nobody observed would have sent."""
+    for revision in shown[:_SHOWN_REVISIONS]:
+        for found in revision.objects:
+            if found.presence is Presence.UNVERIFIABLE and found.sql:
+                page.line()
+                page.line(f"{revision.revision} would send:", "bold")
+                for line in found.sql.splitlines():
+                    page.indented(Text(line, "cyan"))
+
+
+def _only_reason(revision: Revision) -> str | None:
+    """Why nothing of it can be checked, where that is one thing that has no place in its file."""
+    if revision.verdict is Verdict.UNVERIFIABLE and len(revision.objects) == 1 and revision.objects[0].line is None:
+        return revision.objects[0].detail
+    return None
 
 
 def _remark(revision: Revision) -> str:

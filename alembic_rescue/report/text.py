@@ -159,6 +159,8 @@ def _diagnosed(page: Page, _: Report, part: DatabaseReport) -> None:
         title = "All" if part.located else "Applied, says the version table" if stamped else "Pending"
         page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
         evidence.revisions(page, part.revisions, stamped=stamped)
+        if not stamped:
+            evidence.sent(page, part.revisions)
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
     if part.refusals:
