@@ -76,7 +76,7 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
             revisions = (*revisions[:clean], *surer)
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
         notes = chain.notes
-        if tried and (rest := _not_settled(proof)):
+        if tried and not chain.is_missing and (rest := _not_settled(proof)):
             rows = paths.rows_after(view.graph, one.visited.database.current_heads, _before(one.todo, rest[0]))
             trial = trials.run(view, one, rows, rest, bench)
             notes = (*notes, *trial.notes)

@@ -166,3 +166,8 @@ class Chain:
     """What was made first because the chain takes it for granted: roles, schemas, extensions, settings."""
     notes: tuple[Note, ...] = ()
     """What a person should know of how it was observed, or why it was not."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Nothing was observed, and there is no server on which it could be."""
+        return not self.server_version and bool(self.notes)

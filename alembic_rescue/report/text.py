@@ -159,8 +159,6 @@ def _diagnosed(page: Page, _: Report, part: DatabaseReport) -> None:
         title = "All" if part.located else "Applied, says the version table" if stamped else "Pending"
         page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
         evidence.revisions(page, part.revisions, stamped=stamped)
-        if not stamped:
-            evidence.sent(page, part.revisions)
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
     if part.refusals:
@@ -187,6 +185,7 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         page.line()
         page.line(f"Skipped: {count(part.revisions)}, marked as applied without being run", "bold")
         evidence.revisions(page, part.revisions)
+        evidence.sent(page, part.revisions)
     if part.stamps:
         page.line()
         page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
