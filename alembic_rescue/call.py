@@ -57,6 +57,7 @@ class Call:
     scratch: str | None = None
     revision_timeout: float = 60.0
     """In seconds."""
+    baseline: Path | None = None
     receipts: Path | None = None
     format: Format = Format.TEXT
     color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
@@ -95,6 +96,7 @@ class Call:
             app=self.app,
             scratch=self.scratch,
             revision_timeout=self.revision_timeout,
+            baseline=self.baseline,
             tell=self.tell_env,
             meanwhile=lambda: import_module("alembic_rescue.rescue"),
         )

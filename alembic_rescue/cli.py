@@ -43,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "scratch", "receipts"])
+_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"])
 """The options that say which project, which of its databases, and which receipts."""
 
 
@@ -131,6 +131,17 @@ def options(
             help="How long one revision may run on the scratch database.",
         ),
     ] = 60.0,
+    baseline: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--baseline",
+            metavar="FILE.sql",
+            envvar="ALEMBIC_RESCUE_BASELINE",
+            exists=True,
+            dir_okay=False,
+            help="What was in the database before the first revision, as SQL, for the scratch database.",
+        ),
+    ] = None,
     receipts: Annotated[
         Optional[Path],
         typer.Option(
@@ -164,6 +175,7 @@ def options(
         url=url,
         scratch=scratch,
         revision_timeout=revision_timeout,
+        baseline=baseline.absolute() if baseline else None,
         receipts=receipts.expanduser().absolute() if receipts else None,
         format=format_,
         color=not no_color and Call().color,

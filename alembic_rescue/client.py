@@ -42,6 +42,8 @@ class Project:
     """What ``--scratch`` says: a URL, ``local`` or ``none``; None finds one by itself."""
     revision_seconds: float = 60.0
     """``--revision-timeout``."""
+    baseline: Path | None = None
+    """``--baseline``: SQL that makes what was there before the first revision."""
     tell: Tell = field(default=silent, repr=False)
     hear: Hear = field(default=silent, repr=False)
     _worker: Worker | None = field(default=None, repr=False)
@@ -185,6 +187,7 @@ def load(
     app: str | None = None,
     scratch: str | None = None,
     revision_timeout: float = 60.0,
+    baseline: Path | None = None,
     tell: Tell = silent,
     hear: Hear = silent,
     meanwhile: Callable[[], object] = dict,
@@ -205,6 +208,7 @@ def load(
             of the migrations, where that is not the application's own.
         scratch: where the chain may run: the URL of a server or of an empty database, ``local``, or ``none``.
         revision_timeout: how many seconds one revision may take on the scratch database.
+        baseline: SQL that makes on the scratch database what was there before the first revision.
         tell: takes each line that the project's code prints, without secrets.
         hear: takes word of how far long work is; see :class:`alembic_rescue.worker.requests.Progress`.
         meanwhile: is called while the other process starts.
@@ -225,7 +229,7 @@ def load(
     secrets.add_url(url or "")
     named = Loading(files, section, tuple(x), url, lock_timeout, config_from, app, _travelling(config))
     worker, loaded = _started(named, secrets, tell, meanwhile)
-    project = Project(named, loaded, secrets, scratch, revision_timeout, tell, hear, worker)
+    project = Project(named, loaded, secrets, scratch, revision_timeout, baseline, tell, hear, worker)
     weakref.finalize(project, _end, worker)
     return project
 

@@ -17,6 +17,7 @@ from alembic_rescue import errors
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
+from alembic_rescue.scratch import copy as copies
 from alembic_rescue.scratch import sources
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.cache import Cache
@@ -59,7 +60,8 @@ def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain
         run = _Runs(view, missing, bench)
         run.to_the_end()
     except errors.RescueError as error:
-        if bench.project.scratch not in {None, "none"}:  # asked for by name
+        asked_for = bench.project.scratch not in {None, "none"}
+        if asked_for or isinstance(error, errors.BaselineFailed):
             raise
         sent = _offline(missing, bench)
         return found | {one.key: _unobserved(one, error, sent) for one in missing}
@@ -88,6 +90,7 @@ def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
         "dialect": identity.dialect,
         "server": identity.server_version,
         "scratch": project.scratch,
+        "baseline": project.baseline and _digest(project.baseline),
         "tables": [_table(v.database.identity) for v in view.scripts.visited],
         "role": around and around.role,
         "superuser": around and around.superuser,
@@ -157,6 +160,7 @@ class _Runs:
     provided: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     _current: tuple[int, str] | None = None
+    _with_baseline: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         visited = self.view.scripts.visited
@@ -183,12 +187,26 @@ class _Runs:
     def _run_on(self) -> None:
         for _ in range(_MOST_FAILURES + 1):
             prepared = self.bench.prepare(tuple(self.places.values()), self.view.scripts.visited)
+            self._load_baseline()
             self.server_version = prepared.server_version
             self.provided, self.lacking = (*self.provided, *prepared.provided), (*self.lacking, *prepared.lacking)
             run = self._one_run()
             failed = self._taken(run)
             if not failed or self.failed_behind:
                 return
+
+    def _load_baseline(self) -> None:
+        """Load what the user says was there before the first revision, once."""
+        file, server = self.bench.project.baseline, self.bench.server(self.view.scripts.visited[0])
+        for place in self.places.values() if file else ():
+            if file is None or place.database in self._with_baseline:
+                continue
+            self._with_baseline.add(place.database)
+            loaded = copies.baseline(server.admin_url, server.programs, file, place.database, place.role)
+            if isinstance(loaded, copies.Unavailable):
+                raise errors.BaselineFailed(str(file), loaded.reason)
+            if loaded:
+                raise errors.BaselineFailed(loaded[0].what, loaded[0].reason)
 
     def _one_run(self) -> ChainRun | None:
         """One worker's; None where it did not come to its end."""

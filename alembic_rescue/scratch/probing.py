@@ -40,7 +40,7 @@ def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
         return Probe(reason=error.message)
     if isinstance(upward, str) or isinstance(down_and_up, str):
         return Probe(reason=upward if isinstance(upward, str) else str(down_and_up))
-    return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy))
+    return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy, upward.opposites))
 
 
 def _on_a_copy(view: View, one: Asked, way: str, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Any:
