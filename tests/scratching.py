@@ -15,7 +15,12 @@ from tests.conftest import ProjectCopy, clean_environment
 _CODE = """
 import pickle, sys
 sys.path.insert(0, "")
-call, options, given = pickle.load(open(sys.argv[1], "rb"))
+call, options, led, given = pickle.load(open(sys.argv[1], "rb"))
+if led:
+    from alembic_rescue.worker import guard
+    routes = guard.Routes(default=led)
+    guard.lead_away(routes)
+    given.update(close=lambda: guard.close(routes), around=guard.undisturbed)
 from alembic_rescue import project
 from alembic_rescue.worker import as_project, scratch
 sent = []
@@ -36,10 +41,13 @@ with engine.connect() as connection:
 """
 
 
-def run(project: ProjectCopy, call: str = "observe", options: dict | None = None, **given):
-    """What the worker's function `call` returns, and what it sent meanwhile."""
+def run(project: ProjectCopy, call: str = "observe", options: dict | None = None, led: dict | None = None, **given):
+    """What the worker's function `call` returns, and what it sent meanwhile.
+
+    `led`: the scratch database that every connection is led to; without, the project's own is the scratch database.
+    """
     asked, answered = project.root / ".asked", project.root / ".answered"
-    asked.write_bytes(pickle.dumps((call, options or {}, given)))
+    asked.write_bytes(pickle.dumps((call, options or {}, led, given)))
     answered.unlink(missing_ok=True)
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, project.environment.get("PYTHONPATH", "")]))

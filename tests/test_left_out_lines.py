@@ -13,7 +13,7 @@ import pytest
 
 import alembic_rescue
 from alembic_rescue.dialects.postgresql.statements import kind_of
-from alembic_rescue.evidence.observation import Statement, StatementKind
+from alembic_rescue.evidence.observation import StatementKind
 from alembic_rescue.worker.branches import decided
 from alembic_rescue.worker.left_out import left_out
 from alembic_rescue.worker.lines import Files, Trace, absolute, swallowing_handler
@@ -83,12 +83,8 @@ def left(tmp_path, body, *, sent=()):
     with trace(), contextlib.suppress(ValueError):
         module.upgrade()
     lines = path.read_text().splitlines()
-    statements = [
-        Statement("x", DATA, absolute(str(path)), at)
-        for at, line in enumerate(lines, 1)
-        if any(one in line for one in sent)
-    ]
-    return [(one.source, one.sends) for one in left_out(trace.ran, files, "postgresql", kind_of, statements)]
+    places = [(absolute(str(path)), at) for at, line in enumerate(lines, 1) if any(one in line for one in sent)]
+    return [(one.source, one.sends) for one in left_out(trace.ran, files, "postgresql", kind_of, places)]
 
 
 LEFT = {
@@ -189,6 +185,10 @@ LEFT = {
         [("user.name = user.name.lower()", DATA), ("session.add(user)", DATA)],
     ),
     "bulk_insert": ("if bind:\n    op.bulk_insert(bind.table, [{}])", [("op.bulk_insert(bind.table, [{}])", DATA)]),
+    "rows of none": (
+        "op.bulk_insert(bind.table, [{'a': row.id} for row in bind.rows()])",
+        [("op.bulk_insert(bind.table, [{'a': row.id} for row in bind.rows()])", DATA)],
+    ),
     "an enum": (
         "if bind:\n    sa.Enum('a', name='m').create(bind)",
         [("sa.Enum('a', name='m').create(bind)", CATALOG)],
@@ -240,7 +240,7 @@ LEFT = {
     ),
 }
 NOTHING = {
-    "all ran": "op.create_table('t')\nop.execute(FILL)",
+    "all ran": "op.create_table('t')\nop.execute(FILL)\nbind.execute('SELECT 1').all()",
     "what sends nothing": """
         if bind:
             print("nothing")
@@ -303,9 +303,11 @@ def test_nothing_else_is_left_out(tmp_path, body):
     assert left(tmp_path, body) == []
 
 
-@pytest.mark.parametrize("body", ["if not bind: op.drop_table('t')", "not bind and op.drop_table('t')"])
+@pytest.mark.parametrize(
+    "body", ["if not bind: op.drop_table('t')", "not bind and op.drop_table('t')", "op.bulk_insert(bind, [{}])"]
+)
 def test_a_line_of_which_a_part_may_not_have_run_is_known_by_what_it_sent(tmp_path, body):
-    assert left(tmp_path, body, sent=["op.drop_table"]) == []
+    assert left(tmp_path, body, sent=["op.drop_table", "op.bulk_insert"]) == []
 
 
 def test_the_constants_of_a_line_are_the_names_that_it_is_about(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from alembic_rescue.evidence.observation import StatementKind
-from tests.conftest import PROJECTS
 from tests.scratching import ENV, chain, run, visit
 
 QUERY, SESSION, CATALOG, DATA = StatementKind
@@ -131,7 +130,7 @@ def test_a_revision_that_fails_ends_its_visit_and_is_rolled_back(database, tmp_p
 
     again, _ = run(project, visits=[visit("r2", "r3", behind=("r1",))], stamped_over={"r2"})
     assert (again.visits[0].failed, again.visits[0].failure.error) == ("r3", 'relation "t" already exists')
-    assert [one.revision for one in again.visits[0].observations] == ["r2", "r3"]
+    assert [one.revision for one in again.visits[0].observations] == ["r3"]
     assert database.versions() == ["r2"]
 
 
@@ -168,14 +167,26 @@ def test_a_revision_that_ends_the_program_is_a_failure(database, tmp_path, revis
     assert done.visits[0].failure.error == "it ends the program (3)"
 
 
-def test_how_far_it_is_and_what_was_observed_is_sent_meanwhile(database, tmp_path):
+def test_where_a_worker_died_the_next_goes_on(database, tmp_path):
     project = chain(tmp_path, database, TABLE, "", "import os; os._exit(9)")
     with pytest.raises(AssertionError, match="status 9"):
         run(project, visits=[visit("r2", "r3", behind=("r1",))])
     done, sent = run(project, visits=[visit("r2", "r3", behind=("r1",))], stamped_over={"r3"})
     assert done.is_whole
-    assert sent[0] == {"visit": 0, "revision": "r3", "number": 1, "of": 1}
-    assert sent[1]["observed"].revision == "r3"
+    assert sent == [{"visit": 0, "revision": "r3", "number": 1, "of": 1}]
+
+
+def test_what_was_observed_is_sent_meanwhile(database, tmp_path):
+    done, sent = run(chain(tmp_path, database, TABLE, ""), visits=[visit("r2", behind=("r1",))])
+    assert [one.get("revision") for one in sent] == ["r1", "r2", None]
+    assert sent[-1] == {"visit": 0, "observed": done.visits[0].observations[0]}
+
+
+def test_what_is_stamped_over_is_not_observed_and_what_follows_is(database, tmp_path):
+    project = chain(tmp_path, database, TABLE, "op.drop_table('x')", 'op.get_bind().execute(text("select 1"))')
+    done, _ = run(project, visits=[visit("r2", "r3", behind=("r1",))], stamped_over={"r2"})
+    (three,) = done.visits[0].observations
+    assert (three.revision, three.changes, kinds(three)) == ("r3", (), [QUERY])
 
 
 def test_env_py_that_fails_after_its_visits_is_another_thing(database, tmp_path):
@@ -194,7 +205,8 @@ def test_a_visit_that_is_not_made_is_told(database, tmp_path):
 def test_settings_of_the_transaction_hold_across_the_commits(database, tmp_path):
     env = ENV.replace(
         "        context.run_migrations()",
-        '        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS shop; SET LOCAL search_path TO shop, public")\n'
+        '        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS shop")\n'
+        '        connection.exec_driver_sql("SET LOCAL search_path TO shop, public")\n'
         "        context.run_migrations()",
     )
     first, second = observed(tmp_path, database, "", TABLE, 'op.add_column("t", sa.Column("c", sa.Integer))', env=env)
@@ -202,29 +214,28 @@ def test_settings_of_the_transaction_hold_across_the_commits(database, tmp_path)
     assert "+table column shop.t.c" in changed(second)
 
 
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        ("op.execute(\"select setval('s', 9)\")", DATA),
-        ('op.execute("select f()")', DATA),
-        ('op.execute("select g()")', DATA),
-        ('op.execute("select pg_catalog.int4pl(1, 2)")', QUERY),
-        ('op.get_bind().execute(text("select txid_current_snapshot()"))', QUERY),
-        ('op.execute("do $$ begin perform f(); end $$")', DATA),
-        ('op.execute("alter table t alter b type bigint using b * 2")', CATALOG),
-        ('op.execute("alter table t alter b type int using b * 2")', DATA),
-        ('op.execute("create table u as select * from t")', CATALOG),
-        ('op.execute("create temp table u as select * from t")', SESSION),
-    ],
-)
-def test_the_server_says_what_the_text_does_not(database, tmp_path, body, kind):
+KINDS = {
+    "op.execute(\"select setval('s', 9)\")": DATA,
+    'op.execute("select f()")': DATA,
+    'op.execute("select g()")': DATA,
+    'op.execute("select pg_catalog.int4pl(1, 2)")': QUERY,
+    'op.get_bind().execute(text("select txid_current_snapshot()"))': QUERY,
+    'op.execute("do $$ begin perform f(); end $$")': DATA,
+    'op.execute("alter table t alter b type bigint using b * 2")': CATALOG,
+    'op.execute("alter table t alter b type bigint using b * 3")': DATA,
+    'op.execute("create table u as select * from t")': CATALOG,
+    'op.execute("create temp table v as select * from t")': SESSION,
+}
+
+
+def test_the_server_says_what_the_text_does_not(database, tmp_path):
     first = (
         TABLE + '\nop.execute("create sequence s")\n'
         "op.execute(\"create function f() returns int language sql as 'insert into t values (1) returning id'\")\n"
         "op.execute(\"create function g() returns int language sql stable as 'select 1'\")"
     )
-    (one,) = observed(tmp_path, database, first, body)
-    assert kinds(one) == [kind]
+    steps = observed(tmp_path, database, first.replace("primary_key=True", ""), *KINDS)
+    assert {body: kinds(step) for body, step in zip(KINDS, steps, strict=True)} == {b: [k] for b, k in KINDS.items()}
 
 
 def test_what_goes_past_sqlalchemy_is_seen(database, tmp_path):
@@ -239,12 +250,55 @@ def test_what_goes_past_sqlalchemy_is_seen(database, tmp_path):
     assert DATA in kinds(two)
 
 
-HISTORIES = sorted((PROJECTS.parent / "histories").glob("*.py")) if (PROJECTS.parent / "histories").is_dir() else []
+OUTSIDE = {
+    "a socket, swallowed": """
+        import socket
+        try:
+            socket.create_connection(("127.0.0.1", 9), 1)
+        except OSError:
+            pass
+        """,
+    "a program, by a helper": """
+        from helpers import start
+        start()
+        """,
+    "a thread that goes on": """
+        import threading, helpers
+        thread = threading.Thread(target=helpers.start)
+        thread.start()
+        thread.join()
+        """,
+}
 
 
-@pytest.mark.parametrize("history", HISTORIES, ids=lambda path: path.stem)
-def test_histories_run_to_their_end(database, tmp_path, history):
-    bodies = history.read_text().split("# ---\n")
-    if bodies[0].startswith("from sqlalchemy.orm"):
-        pytest.skip("its revisions import one another")
-    observed(tmp_path, database, *bodies, behind=0)
+@pytest.mark.parametrize("body", OUTSIDE.values(), ids=OUTSIDE)
+def test_what_reaches_outside_is_told_of_the_revision_that_asked(database, tmp_path, body):
+    helpers = """
+        import subprocess
+        def start():
+            try:
+                subprocess.run(["true"])
+            except OSError:
+                pass
+        """
+    env = "import socket, threading\n" + ENV.replace(
+        "    context.configure(connection=connection)",
+        "    tell = lambda **_: socket.create_connection(('127.0.0.1', 9))\n"
+        "    context.configure(connection=connection, on_version_apply=[tell])",
+    )
+    project = chain(
+        tmp_path, database, TABLE, body, TABLE.replace('"t"', '"u"'), env=env, files={"helpers.py": helpers}
+    )
+    led = {
+        "host": str(database.server.pgdata),
+        "port": database.server.port,
+        "database": database.name,
+        "user": "postgres",
+    }
+    done, _ = run(project, led=led, visits=[visit("r2", "r3", behind=("r1",))])
+    assert done.is_whole, done
+    two, three = done.visits[0].observations
+    (refused,) = two.outside
+    assert refused.path.endswith(("r2.py", "helpers.py"))
+    assert refused.line
+    assert three.outside == ()

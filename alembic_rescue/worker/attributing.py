@@ -39,10 +39,16 @@ def _of(change: Change, able: Sequence[tuple[int, frozenset[str]]]) -> int | Non
         # What was made was made by the first that names it; what was changed or dropped, by the last.
         if named and (best is None or named > best[0] or (named == best[0] and change.before is not None)):
             best = named, number
-    if best is None:  # a sequence or a key that is named after its table
-        began = [number for number, words in able if any(len(w) > 1 and _begins(own, w) for w in words)]
-        return began[0] if began and change.before is None else began[-1] if began else None
-    return best[1]
+    return _by_beginning(own, able, made=change.before is None) if best is None else best[1]
+
+
+def _by_beginning(own: frozenset[str], able: Sequence[tuple[int, frozenset[str]]], *, made: bool) -> int | None:
+    """Of a sequence or a key that is named after its table: ``t_id_seq``."""
+    longest = max((len(word) for _, words in able for word in words if _begins(own, word)), default=0)
+    began = [number for number, words in able if any(len(w) == longest and _begins(own, w) for w in words)]
+    if not began:
+        return None
+    return began[0] if made else began[-1]
 
 
 def _begins(own: frozenset[str], word: str) -> bool:

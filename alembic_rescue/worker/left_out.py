@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from alembic_rescue.evidence.observation import LeftOut, Statement, StatementKind
+from alembic_rescue.evidence.observation import LeftOut, StatementKind
 from alembic_rescue.worker.branches import decided, ends
-from alembic_rescue.worker.lines import Files, Ran, absolute, tree_of
-from alembic_rescue.worker.sending import Sender, sender_of
+from alembic_rescue.worker.lines import Files, Place, Ran, absolute, tree_of
+from alembic_rescue.worker.sending import OF_ROWS, Sender, sender_of
 
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Conditional = (ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
@@ -26,7 +26,7 @@ def left_out(
     files: Files,
     dialect: str,
     kind_of: Callable[[str], StatementKind],
-    statements: Sequence[Statement],
+    sent_from: Collection[Place],
 ) -> tuple[LeftOut, ...]:
     """What was left out of the functions that were entered.
 
@@ -35,12 +35,13 @@ def left_out(
         files: which are the project's.
         dialect: SQLAlchemy's name: a branch for another one is not left out.
         kind_of: tells what a constant statement does.
-        statements: those that were sent, to tell whether a line of which a part may be left out has sent anything.
+        sent_from: the lines that statements came from, to tell whether a line of which a part may be left out, or
+            that sends nothing for no rows, has sent anything.
     """
     found: dict[tuple[str, int], LeftOut] = {}
     for name, one in ran.items():
         path = absolute(name)
-        sent = {statement.line for statement in statements if statement.path == path and statement.line}
+        sent = {line for file, line in sent_from if file == path}
         tree = tree_of(path)
         if tree is None:
             found.update({(path, line): _without_source(path, line) for line in _lines_left(one)})
@@ -110,22 +111,24 @@ class _File:
                 yield from self._dead([node])
                 continue
             yield from self._parts(node)
-            if isinstance(node, ast.If):
-                taken = decided(node.test, self.dialect)
-                if taken is not False:
-                    yield from self._inner(node, node.body)
-                if taken is not True:
-                    yield from self._inner(node, node.orelse)
-                if (taken is True and ends(node.body)) or (taken is False and ends(node.orelse)):
-                    return  # the rest is for another kind of database
+            if not isinstance(node, ast.If):
+                yield from self._within(node)
+                continue
+            taken = decided(node.test, self.dialect)
+            yield from self._inner(node, node.body if taken is not False else ())
+            yield from self._inner(node, node.orelse if taken is not True else ())
+            if _settles(node, taken):
+                return
+
+    def _within(self, node: ast.stmt) -> Iterator[LeftOut]:
+        """The bodies of a loop, a ``with``, a ``try``, a ``match``."""
+        for inner in _bodies(node):
+            yield from self._inner(node, inner)
+        for handler in getattr(node, "handlers", ()):
+            if any(self._ran(one) for one in handler.body):
+                yield from self._block(handler.body)
             else:
-                for inner in _bodies(node):
-                    yield from self._inner(node, inner)
-                for handler in getattr(node, "handlers", ()):
-                    if any(self._ran(one) for one in handler.body):
-                        yield from self._block(handler.body)
-                    else:
-                        yield from self._dead(handler.body, surely=True)
+                yield from self._dead(handler.body, surely=True)
 
     def _inner(self, node: ast.stmt, body: Sequence[ast.stmt]) -> Iterator[LeftOut]:
         """A body; where it stands on its header's own line, whether it ran is known by what it sent."""
@@ -142,7 +145,9 @@ class _File:
             return
         for expression in _expressions(node):
             for part in ast.walk(expression):
-                if isinstance(part, _Conditional):
+                if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in OF_ROWS:
+                    yield self._left(node, StatementKind.DATA)
+                elif isinstance(part, _Conditional):
                     for optional in _optional(part):
                         sends = self.sender.of(optional)
                         if sends is not None:
@@ -162,7 +167,7 @@ class _File:
                 taken = decided(node.test, self.dialect)
                 yield from self._dead(node.body if taken is not False else (), surely=surely)
                 yield from self._dead(node.orelse if taken is not True else (), surely=surely)
-                if (taken is True and ends(node.body)) or (taken is False and ends(node.orelse)):
+                if _settles(node, taken):
                     return
             else:
                 for inner in _bodies(node):
@@ -179,6 +184,11 @@ class _File:
         ]
         source = linecache.getline(self.path, node.lineno).strip()
         return LeftOut(self.path, node.lineno, source, kind, tuple(dict.fromkeys(names)))
+
+
+def _settles(node: ast.If, taken: bool | None) -> bool:  # noqa: FBT001 - what a condition comes to
+    """What stands behind it is for another kind of database."""
+    return (taken is True and ends(node.body)) or (taken is False and ends(node.orelse))
 
 
 def _first_line(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -68,6 +68,10 @@ class Observer:
         step.migration_fn = upgrade
         return step
 
+    def passed_over(self) -> None:
+        """A step has been recorded, and nothing of it is observed."""
+        self._effects.begin(self._connection)
+
     def observed(self, script: Script) -> Observation:
         """What the step did, which has been committed."""
         path, log = absolute(script.path), self.log
@@ -83,7 +87,16 @@ class Observer:
             changes=attributed(changes, statements),
             renames=renames,
             statements=statements,
-            left_out=left_out(self._trace.ran, self._files, self._connection.dialect.name, self._kind_of, statements),
+            left_out=tuple(
+                replace(one, source=self._hide(one.source))
+                for one in left_out(
+                    self._trace.ran,
+                    self._files,
+                    self._connection.dialect.name,
+                    self._kind_of,
+                    [place for one in log.sent for place in one.places],
+                )
+            ),
             outside=outside(script, self._files, refusals),
         )
         return replace(found, beside=self._beside(found))

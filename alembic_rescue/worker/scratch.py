@@ -51,7 +51,7 @@ def observe(
 
     Args:
         visits: those that the live look saw, in env.py's order.
-        stamped_over: revisions that are only recorded, their ``upgrade()`` left out.
+        stamped_over: revisions that are only recorded, their ``upgrade()`` left out, and not observed.
         close: lets nothing out of this process any more; called before the first revision.
         around: makes the context in which each observed ``upgrade()`` runs, and which undoes what it does to the
             process.
@@ -130,6 +130,12 @@ class _Run:
             )
         for at, revision in enumerate(todo, len(behind) + 1):
             step, script = self._begun(visited, revision, at, of)
+            if revision in self._stamped_over:
+                yield step
+                visited.current = None
+                with self._committed(effects, connection):
+                    observer.passed_over()
+                continue
             visited.observer = observer
             yield observer.observing(step)
             visited.current = None

@@ -46,26 +46,29 @@ _CHANGES = frozenset(
     + ["bulk_insert_mappings", "bulk_update_mappings", "copy_expert", "copy_from", "copy", "callproc", "fetch", "run"]
 )
 """Methods that may send what changes rows, or that of dicts and lists."""
-_HARMLESS_METHODS = frozenset(
-    (
-        "alias all and_ any append as_scalar as_string asc astext autocommit_block begin begin_nested bindparams "
-        "bool_op c capitalize casefold cast close columns compile connect copy correlate count cte cursor date days "
-        "debug decode defaultdict desc difference discard distinct dumps encode endswith error exception exists "
-        "expanduser expire expunge extend f fetchall fetchmany fetchone filter filter_by find first format from_dict "
-        "fromkeys get getLogger get_bind get_context get_default_schema_name get_dialect getchild getenv group "
-        "group_by groups has_index has_sequence has_table having hex hexdigest in_ index info inline_literal inspect "
-        "intersection invalidate is_ isalnum isalpha isdigit isdisjoint isinstance isoformat issubclass issubset "
-        "issuperset items iterrows join keys label like limit loads log lower lstrip mappings match most_common "
-        "name_for_collection not_ not_in notin_ now offset on_conflict_do_nothing on_conflict_do_update one "
-        "one_or_none op options or_ order_by outerjoin over params partition partitions pop popitem print query read "
-        "read_text reflect refresh remove removeprefix removesuffix replace returning reverse rollback rpartition "
-        "rsplit rstrip scalar scalar_one scalar_one_or_none scalar_subquery scalars search select select_from "
-        "self_group setdefault sort split splitlines startswith strftime strip strptime sub subquery "
-        "symmetric_difference text timestamp title today total_seconds translate tuples union unique "
-        "unique_constraint upper utcnow uuid4 values values_list warn warn_once warning where with_entities "
-        "with_for_update within_group yield_per zfill "
-    ).split()
+OF_ROWS = frozenset(
+    ["bulk_insert", "bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings", "executemany", "to_sql"]
 )
+"""Methods that send nothing for no rows."""
+_WORDS = (
+    "alias all and_ any append as_scalar as_string asc astext autocommit_block begin begin_nested bindparams "
+    "bool_op c capitalize casefold cast close columns compile connect copy correlate count cte cursor date days "
+    "debug decode defaultdict desc difference discard distinct dumps encode endswith error exception exists "
+    "expanduser expire expunge extend f fetchall fetchmany fetchone filter filter_by find first format from_dict "
+    "fromkeys get getLogger get_bind get_context get_default_schema_name get_dialect getchild getenv group "
+    "group_by groups has_index has_sequence has_table having hex hexdigest in_ index info inline_literal inspect "
+    "intersection invalidate is_ isalnum isalpha isdigit isdisjoint isinstance isoformat issubclass issubset "
+    "issuperset items iterrows join keys label like limit loads log lower lstrip mappings match most_common "
+    "name_for_collection not_ not_in notin_ now offset on_conflict_do_nothing on_conflict_do_update one "
+    "one_or_none op options or_ order_by outerjoin over params partition partitions pop popitem print query read "
+    "read_text reflect refresh remove removeprefix removesuffix replace returning reverse rollback rpartition "
+    "rsplit rstrip scalar scalar_one scalar_one_or_none scalar_subquery scalars search select select_from "
+    "self_group setdefault sort split splitlines startswith strftime strip strptime sub subquery "
+    "symmetric_difference text timestamp title today total_seconds translate tuples union unique "
+    "unique_constraint upper utcnow uuid4 values values_list warn warn_once warning where with_entities "
+    "with_for_update within_group yield_per zfill "
+)
+_HARMLESS_METHODS = frozenset(_WORDS.split())
 """Methods of strings, containers, queries, results, inspectors and loggers, and parts of SQL expressions."""
 _READING = re.compile(r"(get|has|is|_?check|list|find|fetch|load|read)_(?!or_create|or_insert|and_)\w+")
 """Of methods of something unknown: an inspector's ``get_columns``, ``has_table`` ..."""
@@ -160,8 +163,8 @@ class Sender:
             return None
         if _OPERATIONS.fullmatch(name) and name != "replace":
             return _CATALOG
-        if name in _CHANGES:
-            return _DATA if name in {"bulk_insert", "add", "add_all", "bulk_save_objects"} else _UNKNOWN
+        if name in _CHANGES or name in OF_ROWS:
+            return _DATA if name in {*OF_ROWS, "add", "add_all"} else _UNKNOWN
         if name in _HARMLESS_METHODS or _READING.fullmatch(name):
             return None
         return _UNKNOWN
