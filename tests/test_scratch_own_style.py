@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.conftest import PROJECTS
 from tests.scratching import ENV, chain, run, visit
 
 TABLE = 'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True))'
@@ -70,3 +71,12 @@ def test_a_revision_id_that_does_not_fit_fails_at_the_version_table(database, tm
     (one,) = done.visits
     assert (one.failed, one.failing) == (long, ())
     assert "value too long for type character varying(32)" in one.failure.error
+
+
+def test_an_asynchronous_env_py_is_read_back_on_a_new_connection(database, tmp_path):
+    env = (PROJECTS / "styles" / "async_asyncpg" / "alembic" / "env.py").read_text()
+    project = chain(tmp_path, database, TABLE, SWALLOWS, env=env.replace("fileConfig(config", "str(config"))
+    project.set_url(database.url.replace("psycopg2", "asyncpg"))
+    done, _ = run(project, "run_as_project", visits=[visit("r1", "r2")])
+    (one,) = done.visits
+    assert (one.failed, one.rows_found, one.transactional) == (None, ("r2",), True)
