@@ -1,8 +1,8 @@
 """The tool's values as JSON, and back: what travels between the processes, and what is kept in the cache.
 
-A dataclass becomes ``{"$": its name, field: value ...}``, an enum ``{"$": its name, "is": value}``, an error its class
-and its fields.  Lists come back as tuples, as all sequences in these values are.  Only the tool's own classes, those
-of the modules below, can be named: what a worker sends is data.
+A dataclass becomes ``{"$": its name, field: value ...}``, an enum ``{"$": its name, "is": value}``, an error
+what it says of itself.  Lists come back as tuples, as all sequences in these values are.  Only the tool's own classes,
+those of the modules below, can be named: what a worker sends is data.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from alembic_rescue.errors import RescueError, from_json
+
 _TYPE = "$"
 _HOMES = (
     "alembic_rescue.model",
@@ -27,7 +29,6 @@ _HOMES = (
     "alembic_rescue.worker.fallback",
     "alembic_rescue.config.below",
     "alembic_rescue.scratch.copy",
-    "alembic_rescue.errors",
 )
 """Where the classes are that may be named, in the order in which they are looked for."""
 
@@ -58,7 +59,7 @@ _NAMED: tuple[tuple[Any, str, Any], ...] = (
     ((set, frozenset), "frozenset", sorted),
     (Path, "Path", str),
     (datetime, "datetime", datetime.isoformat),
-    (BaseException, "", vars),
+    (RescueError, "error", RescueError.to_json),
 )
 """What JSON has no word for: the class, the name that it travels under (its own, if none), and its plain form."""
 
@@ -84,18 +85,15 @@ def decoded(content: Any) -> Any:
         return dict(inner)
     if name in _PLAIN:
         return _PLAIN[name](inner)
-    made = _class(name)
-    if issubclass(made, Enum):
-        return made(inner)
-    if not issubclass(made, BaseException):
-        raise TypeError(f"{name} is no error")
-    error: Any = made.__new__(made)
-    Exception.__init__(error, inner.get("message", ""))
-    vars(error).update(inner)
-    return error
+    return _class(name)(inner)  # an enum's member
 
 
-_PLAIN: dict[str, Any] = {"frozenset": frozenset, "Path": Path, "datetime": datetime.fromisoformat}
+_PLAIN: dict[str, Any] = {
+    "frozenset": frozenset,
+    "Path": Path,
+    "datetime": datetime.fromisoformat,
+    "error": from_json,
+}
 
 
 @cache
