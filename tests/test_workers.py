@@ -271,3 +271,11 @@ def test_values_of_a_database_travel_whole(linear):
     project.end()
     assert values.decoded(values.encoded(visited)) == visited
     assert values.decoded(values.encoded(replace(visited, remarks=()))) == replace(visited, remarks=())
+
+
+def test_a_worker_that_goes_on_and_on_is_ended_as_well(linear):
+    del linear
+    project = load()
+    with pytest.raises(errors.WorkerSilent):
+        project._running().call("look", whole=0.0)
+    project.end()

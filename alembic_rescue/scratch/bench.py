@@ -23,6 +23,8 @@ from alembic_rescue.worker.requests import Place, Prepared, Visited
 
 Address = tuple[str, str]
 _PREPARING_SECONDS = 120.0
+_WHOLE = 30
+"""A run of the chain may take this many times what one revision may."""
 
 
 @dataclass
@@ -149,7 +151,7 @@ class Bench:
         if "routes" in arguments:
             arguments["files"] = self._files()
         try:
-            return worker.call(operation, seconds=seconds, **arguments)
+            return worker.call(operation, seconds=seconds, whole=_WHOLE * seconds, **arguments)
         finally:
             worker.end()
 

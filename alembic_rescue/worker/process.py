@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from alembic_rescue import errors
@@ -36,6 +37,12 @@ _DOING = {
     "write": "writing",
     "read_back": "reading back",
     "graph": "loading the revision files",
+    "prepare": "making the scratch databases",
+    "observe": "running the migrations on the scratch database",
+    "upgrade": "running the migrations on a copy of the schema",
+    "probe": "running the migrations on a copy of the schema",
+    "settle": "running the migrations on the scratch database",
+    "offline": "asking for the migrations' SQL",
 }
 """What it is about, for a sentence."""
 _START = (
@@ -104,6 +111,7 @@ class Worker:
         operation: str,
         *,
         seconds: float = SILENCE_SECONDS,
+        whole: float = inf,
         answers: Mapping[str, Callable[..., Any]] | None = None,
         **arguments: Any,
     ) -> Any:
@@ -111,6 +119,7 @@ class Worker:
 
         Args:
             seconds: how long it may say nothing.
+            whole: how long it may take in all.
             answers: what the worker may ask meanwhile.
 
         Raises:
@@ -120,7 +129,7 @@ class Worker:
         """
         try:
             self._send({"do": operation, "with": arguments})
-            return self._listen(operation, seconds, answers or {})
+            return self._listen(operation, seconds, answers or {}, time.monotonic() + whole)
         except KeyboardInterrupt:
             self.interrupt()
             raise
@@ -184,15 +193,18 @@ class Worker:
         except Ended:
             raise self._died("starting") from None
 
-    def _listen(self, doing: str, seconds: float, answers: Mapping[str, Callable[..., Any]]) -> Any:
+    def _listen(self, doing: str, seconds: float, answers: Mapping[str, Callable[..., Any]], until: float = inf) -> Any:
+        began = time.monotonic()
         while True:
+            left = min(seconds, until - time.monotonic())
             try:
-                message = self._channel.receive(seconds)
+                message = self._channel.receive(left) if left > 0 else None
             except Ended:
                 raise self._died(doing) from None
             if message is None:
                 self.kill()
-                raise errors.WorkerSilent(seconds, _DOING.get(doing, doing))
+                waited = seconds if left == seconds else until - began
+                raise errors.WorkerSilent(round(waited, 1), _DOING.get(doing, doing))
             self._learn(message)
             if "line" in message:
                 self._line(message["line"])
