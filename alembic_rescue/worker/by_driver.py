@@ -85,8 +85,8 @@ class Taps:
             return original(this, *given, **named)
 
         tapped.tapped = True  # type: ignore[attr-defined]
-        if inspect.iscoroutinefunction(original):
-            inspect.markcoroutinefunction(tapped) if sys.version_info >= (3, 12) else None
+        if inspect.iscoroutinefunction(original) and sys.version_info >= (3, 12):
+            inspect.markcoroutinefunction(tapped)
         setattr(owner, name, tapped)
         self._changed.append((owner, name, original))
 

@@ -102,7 +102,7 @@ class Trace:
             yield
         finally:
             sys.settrace(before)
-            threading.settrace(before)  # type: ignore[arg-type]
+            threading.settrace(before)
 
     def _call(self, frame: FrameType, event: str, _argument: Any) -> Any:
         code = frame.f_code

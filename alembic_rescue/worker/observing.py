@@ -78,7 +78,7 @@ class Observer:
         changes, renames = self._watch.step(self._connection) if self._watch is not None else ((), ())
         sent = [one.sql for one in log.sent]
         kinds = dict(zip(sent, self._effects.kinds(self._connection, sent, changes), strict=True))
-        statements = statements_of(log, path, kinds.__getitem__, self._hide)
+        statements = statements_of(log, path, lambda sql: kinds[sql], self._hide)
         if unseen := self._effects.unseen(kinds.values()):
             statements += (Statement(unseen, StatementKind.DATA, path, _line(script)),)
         self._effects.begin(self._connection)

@@ -202,7 +202,10 @@ class Sender:
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
         if isinstance(node, ast.JoinedStr):
-            return "".join(one.value if isinstance(one, ast.Constant) else " x " for one in node.values).strip() or None
+            return (
+                "".join(str(one.value) if isinstance(one, ast.Constant) else " x " for one in node.values).strip()
+                or None
+            )
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left = self.constant(node.left, depth)
             return None if left is None else left + (self.constant(node.right, depth) or " x ")
