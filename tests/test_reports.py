@@ -234,7 +234,7 @@ def test_swallowed_batch(report):
     assert action == "rerun"
     swallowed = [c for c in part["causes"] if c["revision"] == "a100000000a2" and c["swallowed"]]
     lines = (flow.root / "alembic/versions/a100000000a2_folders_and_update_times.py").read_text().splitlines()
-    assert "drop_index" in lines[swallowed[0]["line"] - 1]
+    assert '"component"' in lines[swallowed[0]["line"] - 1]  # a batch is carried out where its block ends
     assert "except Exception" in lines[swallowed[0]["handler_line"] - 1]
     assert refused(flow, "a100000000a2")
 
