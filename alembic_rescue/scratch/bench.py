@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
 from alembic_rescue.scratch.server import ScratchServer
 from alembic_rescue.worker.process import Worker
-from alembic_rescue.worker.requests import Place, Prepared, Visited
+from alembic_rescue.worker.requests import Making, Place, Prepared, Visited
 
 Address = tuple[str, str]
 _PREPARING_SECONDS = 120.0
@@ -108,18 +108,57 @@ class Bench:
             )
         return places
 
-    def prepare(self, places: Sequence[Place], visited: Sequence[Visited]) -> Prepared:
-        """Make these databases on the server, as far as they are not there.
+    def prepare(self, places: Mapping[Address, Place], view: View) -> Prepared:
+        """Make these databases on the server, as far as they are not there; a run does so by itself.
 
         Raises:
             ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.scratch.places.prepare`.
         """
-        server = self.server(visited[0])
-        ids = tuple(one.database.identity.server_id for one in visited)
-        self._made += [place.database for place in places if place.database not in self._made]
-        made: Prepared = self.ask("prepare", admin_url=server.admin_url, places=tuple(places), live_ids=ids)
+        made: Prepared = self.ask("prepare", making=self._making(places, view))
         self._roles.update(dict.fromkeys(made.roles))
         return made
+
+    def run(
+        self,
+        operation: str,
+        places: Mapping[Address, Place],
+        view: View,
+        hear: Callable[[Any], None],
+        prepared: Callable[[Prepared], object] = lambda _: None,
+        **arguments: Any,
+    ) -> Any:
+        """Have a new scratch worker run the project's chain in these databases.
+
+        Args:
+            operation: see :mod:`alembic_rescue.worker.scratch_side`.
+            places: made first, as far as they are not there.
+            view: of what env.py visits.
+            hear: takes what is said meanwhile.
+            prepared: is told what was made.
+        """
+
+        def heard(said: Any) -> None:
+            if isinstance(said, Prepared):
+                self._roles.update(dict.fromkeys(said.roles))
+                prepared(said)
+            else:
+                hear(said)
+
+        return self.ask(
+            operation,
+            hear=heard,
+            loading=self.project.named,
+            making=self._making(places, view),
+            routes=tuple(self.route(place) for place in places.values()),
+            files=self._files(),
+            **arguments,
+        )
+
+    def _making(self, places: Mapping[Address, Place], view: View) -> Making:
+        server = self.server(view.scripts.visited[0])
+        self._made += [place.database for place in places.values() if place.database not in self._made]
+        ids = tuple(one.database.identity.server_id for one in view.scripts.visited)
+        return Making(server.admin_url, tuple(places.values()), ids)
 
     def route(self, place: Place) -> tuple[dict[str, str], dict[str, Any]]:
         """What leads the project's driver to that scratch database."""
@@ -148,8 +187,6 @@ class Bench:
         project = self.project
         worker = Worker("scratch", project.secrets, project.tell, hear or project.hear)
         seconds = _PREPARING_SECONDS if hear is None else project.revision_seconds
-        if "routes" in arguments:
-            arguments["files"] = self._files()
         try:
             return worker.call(operation, seconds=seconds, whole=_WHOLE * seconds, **arguments)
         finally:

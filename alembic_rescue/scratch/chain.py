@@ -21,7 +21,7 @@ from alembic_rescue.scratch import copy as copies
 from alembic_rescue.scratch import sources
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.cache import Cache
-from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
+from alembic_rescue.worker.requests import Prepared, Progress, ScriptFile, Visited
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
@@ -186,10 +186,7 @@ class _Runs:
 
     def _run_on(self) -> None:
         for _ in range(_MOST_FAILURES + 1):
-            prepared = self.bench.prepare(tuple(self.places.values()), self.view.scripts.visited)
             self._load_baseline()
-            self.server_version = prepared.server_version
-            self.provided, self.lacking = (*self.provided, *prepared.provided), (*self.lacking, *prepared.lacking)
             run = self._one_run()
             failed = self._taken(run)
             if not failed or self.failed_behind:
@@ -198,9 +195,10 @@ class _Runs:
     def _load_baseline(self) -> None:
         """Load what the user says was there before the first revision, once."""
         file, server = self.bench.project.baseline, self.bench.server(self.view.scripts.visited[0])
-        for place in self.places.values() if file else ():
-            if file is None or place.database in self._with_baseline:
-                continue
+        if file is None or self._with_baseline.issuperset(place.database for place in self.places.values()):
+            return
+        self.bench.prepare(self.places, self.view)
+        for place in self.places.values():
             self._with_baseline.add(place.database)
             loaded = copies.baseline(server.admin_url, server.programs, file, place.database, place.role)
             if isinstance(loaded, copies.Unavailable):
@@ -213,11 +211,12 @@ class _Runs:
         bench = self.bench
         self._current = None
         try:
-            observed = bench.ask(
+            observed = bench.run(
                 "observe",
-                hear=self._hear,
-                loading=bench.project.named,
-                routes=tuple(bench.route(place) for place in self.places.values()),
+                self.places,
+                self.view,
+                self._hear,
+                self._prepared,
                 visits=tuple(self.visits),
                 stamped_over=tuple(self.over),
             )
@@ -229,6 +228,10 @@ class _Runs:
         self.files |= set(observed.files)
         run: ChainRun = observed.run
         return run
+
+    def _prepared(self, made: Prepared) -> None:
+        self.server_version = made.server_version
+        self.provided, self.lacking = (*self.provided, *made.provided), (*self.lacking, *made.lacking)
 
     def _hear(self, said: Any) -> None:
         if not isinstance(said, Mapping):

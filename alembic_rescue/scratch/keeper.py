@@ -36,6 +36,8 @@ STARTING = 60.0
 STOPPING = 5.0
 """Seconds until a server that is told to end is killed."""
 
+_KEPT = 3
+"""Servers whose freshly made files are kept."""
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -59,6 +61,10 @@ class Wanted:
     """Whom it runs as: arguments of ``subprocess.Popen``; nothing for this process's own user."""
     connects: bool
     """The server itself has to open connections to run at all (PostgreSQL before 15, to its own loopback)."""
+    data: str = ""
+    """The folder of its files."""
+    kept: str = ""
+    """Where files just made are kept for later runs, which take a copy: that is quicker.  Empty: nowhere."""
 
     def argument(self) -> str:
         """As the keeper's only argument."""
@@ -79,13 +85,15 @@ def main() -> None:
 def _keep(wanted: Wanted) -> None:
     alone = _leave_the_network()
     with Path(wanted.log).open("ab") as log:
-        try:
-            done = _start(wanted, wanted.prepare, log).wait(PREPARING)
-        except subprocess.TimeoutExpired:
-            done = -1
-        if done != 0:
-            _answer(failed=f"{Path(wanted.prepare[0]).name} ended with {done}", log=wanted.log)
-            return
+        if not _taken_from_kept(wanted):
+            try:
+                done = _start(wanted, wanted.prepare, log).wait(PREPARING)
+            except subprocess.TimeoutExpired:
+                done = -1
+            if done != 0:
+                _answer(failed=f"{Path(wanted.prepare[0]).name} ended with {done}", log=wanted.log)
+                return
+            _keep_files(wanted)
         server = _start(wanted, wanted.run, log)
     try:
         if not _ready(wanted, server):
@@ -96,6 +104,43 @@ def _keep(wanted: Wanted) -> None:
             pass
     finally:
         _stop(server, wanted.stop)
+
+
+def _taken_from_kept(wanted: Wanted) -> bool:
+    """Copy the files that an earlier run has kept; False where there are none."""
+    kept, data = Path(wanted.kept), Path(wanted.data)
+    if not wanted.kept or not kept.is_dir():
+        return False
+    try:
+        shutil.copytree(kept, data, dirs_exist_ok=True)
+        if wanted.user:
+            for path in (data, *data.rglob("*")):
+                os.chown(path, wanted.user["user"], wanted.user["group"])
+    except OSError:
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(mode=0o700)
+        if wanted.user:
+            os.chown(data, wanted.user["user"], wanted.user["group"])
+        return False
+    kept.touch()
+    return True
+
+
+def _keep_files(wanted: Wanted) -> None:
+    """Keep the files just made: whole, or not at all.  Those of the servers last used stay, two besides this one."""
+    if not wanted.kept:
+        return
+    kept = Path(wanted.kept)
+    beside = kept.with_name(f".{kept.name}-{os.getpid()}")
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if kept.parent.stat().st_uid == os.geteuid():
+            shutil.copytree(wanted.data, beside)
+            beside.rename(kept)
+            others = sorted(kept.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+            for old in others[_KEPT:]:
+                shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 def _start(wanted: Wanted, command: list[str], log: Any) -> subprocess.Popen[bytes]:

@@ -49,13 +49,12 @@ def _on_a_copy(view: View, one: Asked, way: str, rows: Sequence[str], todo: Sequ
     made = copied(one, places[address_of(one.visited)], rows, bench)
     if isinstance(made, Unavailable):
         return made.reason
-    bench.prepare(tuple(places.values()), view.scripts.visited)
-    found = bench.ask(
+    found = bench.run(
         "probe",
-        hear=hear_steps(bench),
+        places,
+        view,
+        hear_steps(bench),
         way=way,
-        loading=bench.project.named,
-        routes=tuple(bench.route(place) for place in places.values()),
         visits=visits_of(view, one, (), tuple(todo)),
     )
     keys = [visited.database.identity.rows_key for visited in view.scripts.visited]

@@ -27,7 +27,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
-from alembic_rescue.scratch import keeper, leftovers, mysql, programs
+from alembic_rescue.scratch import keeper, leftovers, mysql, programs, sources
+from alembic_rescue.scratch.cache import default_folder
 from alembic_rescue.scratch.leftovers import RunFolder
 from alembic_rescue.scratch.programs import Programs
 
@@ -225,7 +226,15 @@ def _wanted(ready: Programs, folder: RunFolder, encoding: str, locale: str) -> k
         stop=signal.SIGQUIT,
         user=programs.unprivileged(),
         connects=ready.major < _FIRST_WITHOUT_COLLECTOR,
+        data=data,
+        kept=str(_kept_files(ready, initdb[1:], data)),
     )
+
+
+def _kept_files(ready: Programs, arguments: Sequence[str], data: str) -> Path:
+    """Where the files that these programs make with these arguments are kept, in the user's own cache folder."""
+    told = sources.digest([ready.version, *(one for one in arguments if one != data)])
+    return default_folder().with_name("alembic-rescue-servers") / f"{ready.major}-{told[:16]}"
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from alembic_rescue.scratch import sources
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
-from alembic_rescue.worker.runs import ScratchVisit
+from alembic_rescue.scratch.trial import visits_of
 
 
 def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench: Bench) -> Settled:
@@ -47,20 +47,13 @@ def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench:
 
 def _asked(view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], bench: Bench) -> Sequence[Answer]:
     places = bench.placed(view, "_settled")
-    bench.prepare(tuple(places.values()), view.scripts.visited)
-    visits = []
-    for visited in view.scripts.visited:
-        identity = visited.database.identity
-        behind = ran if identity.rows_key == one.key else ()
-        visits.append(ScratchVisit(identity.version_table_schema, identity.version_table, behind))
-    routes = tuple(bench.route(place) for place in places.values())
     _, own = bench.route(places[address_of(one.visited)])
-    told: Sequence[Answer] = bench.ask(
+    told: Sequence[Answer] = bench.run(
         "settle",
-        hear=hear_steps(bench),
-        loading=bench.project.named,
-        routes=routes,
-        visits=tuple(visits),
+        places,
+        view,
+        hear_steps(bench),
+        visits=visits_of(view, one, ran, ()),
         dialect=one.visited.database.identity.dialect,
         scratch_database=own,
         texts=tuple(tuple(text) for text in texts),

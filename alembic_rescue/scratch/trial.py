@@ -48,12 +48,11 @@ def _run(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], ben
     made = copied(one, place, rows, bench)
     if isinstance(made, Unavailable):
         return Trial(None, (_not_tried(made.reason),))
-    bench.prepare(tuple(places.values()), view.scripts.visited)
-    ran: OwnRun = bench.ask(
+    ran: OwnRun = bench.run(
         "upgrade",
-        hear=hear_steps(bench),
-        loading=bench.project.named,
-        routes=tuple(bench.route(p) for p in places.values()),
+        places,
+        view,
+        hear_steps(bench),
         visits=visits_of(view, one, (), todo),
     )
     keys = [visited.database.identity.rows_key for visited in view.scripts.visited]

@@ -180,6 +180,17 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Making:
+    """The scratch databases that a run needs."""
+
+    admin_url: str
+    """Of the scratch server, as one who may make databases there."""
+    places: tuple[Place, ...]
+    live_ids: tuple[str, ...]
+    """The server ids of the project's databases."""
+
+
+@dataclass(frozen=True)
 class Prepared:
     """What was made for the chain."""
 

@@ -22,11 +22,10 @@ from alembic_rescue.config import travelling
 from alembic_rescue.evidence.observation import CatalogObject
 from alembic_rescue.failures import one_line, place_of
 from alembic_rescue.project import Project
-from alembic_rescue.scratch import places as making
-from alembic_rescue.scratch import sources
+from alembic_rescue.scratch import places, sources
 from alembic_rescue.worker import fallback, guard, scratch
 from alembic_rescue.worker.as_project import run_as_project
-from alembic_rescue.worker.requests import Loading, Place, Prepared, ScriptFile
+from alembic_rescue.worker.requests import Loading, Making, Prepared, ScriptFile
 from alembic_rescue.worker.routes import Routes
 from alembic_rescue.worker.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
@@ -43,26 +42,27 @@ class Observed:
     files: tuple[str, ...]
 
 
-def prepare(_: Conversation, admin_url: str, places: Sequence[Place], live_ids: Sequence[str]) -> Prepared:
+def prepare(_: Conversation, making: Making) -> Prepared:
     """Make the scratch databases; see :func:`alembic_rescue.scratch.places.prepare`."""
-    return making.prepare(admin_url, places, live_ids)
+    return places.prepare(making.admin_url, making.places, making.live_ids)
 
 
 def remove(_: Conversation, admin_url: str, databases: Sequence[str], roles: Sequence[str]) -> None:
     """Take them away again, from a server that goes on running."""
-    making.remove(admin_url, databases, roles)
+    places.remove(admin_url, databases, roles)
 
 
 def observe(
     conversation: Conversation,
     loading: Loading,
+    making: Making,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
     stamped_over: Collection[str],
 ) -> Observed:
     """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.observe`."""
-    led = _led(routes, files)
+    led = _ready(conversation, making, routes, files)
     opened = sources.Opened()
     opened.begin()
     loaded = _load(conversation, loading)
@@ -80,12 +80,13 @@ def observe(
 def upgrade(
     conversation: Conversation,
     loading: Loading,
+    making: Making,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> OwnRun:
     """Run the pending revisions as the project does; see :func:`alembic_rescue.worker.as_project.run_as_project`."""
-    led = _led(routes, files)
+    led = _ready(conversation, making, routes, files)
     loaded = _load(conversation, loading)
     return run_as_project(
         loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
@@ -96,12 +97,13 @@ def probe(
     conversation: Conversation,
     way: str,
     loading: Loading,
+    making: Making,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> tuple[fallback.Probed, ...]:
     """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.fallback`."""
-    led = _led(routes, files)
+    led = _ready(conversation, making, routes, files)
     loaded = _load(conversation, loading)
     walk = {"upward": fallback.upward, "down_and_up": fallback.down_and_up}[way]
     return walk(loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed)
@@ -110,6 +112,7 @@ def probe(
 def settle(
     conversation: Conversation,
     loading: Loading,
+    making: Making,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
@@ -118,13 +121,13 @@ def settle(
     texts: Sequence[tuple[CatalogObject, str, str, str]],
 ) -> tuple[bool | None, ...]:
     """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
-    led = _led(routes, files)
+    led = _ready(conversation, making, routes, files)
     loaded = _load(conversation, loading)
     run = scratch.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
     reader = dialects.of(dialect).reader
     if reader is None or not run.is_whole:
         return (None,) * len(texts)
-    with making.connected(scratch_database) as connection:
+    with places.connected(scratch_database) as connection:
         return tuple(reader.settle(connection, [text]).get((text[0], text[1])) for text in texts)
 
 
@@ -186,6 +189,12 @@ def _told(path: Path) -> ScriptFile:
     if "revision" not in names:
         raise RevisionError(f"{path.name} has no revision id")
     return script_files.told_by(names, path)
+
+
+def _ready(conversation: Conversation, making: Making, routes: Routed, files: Path) -> Routes:
+    """Make the scratch databases as far as they are not there, and let no driver lead anywhere else."""
+    conversation.progress(prepare(conversation, making))
+    return _led(routes, files)
 
 
 def _led(routes: Routed, files: Path | None) -> Routes:
