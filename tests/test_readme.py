@@ -10,29 +10,32 @@ from pathlib import Path
 import pytest
 import typer
 
-from alembic_rescue import cli, errors, load
+from alembic_rescue import Verdict, cli, errors, load
 from alembic_rescue.connecting.sessions import Timeouts
 from alembic_rescue.model import Action
-from alembic_rescue.model_evidence import Verdict
 from alembic_rescue.project import SETTINGS
 from alembic_rescue.receipts import listed
 from tests import transcript
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+EVIDENCE = (ROOT / "docs" / "evidence.md").read_text("utf-8")
 EXAMPLE = ROOT / "alembic.ini.example"
 PROGRAM = typer.main.get_command(cli.app)
+FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump) .*\n?", re.MULTILINE)
+"""Other programs' command lines."""
 
 
 def code() -> str:
-    """All code in README: its blocks, and what stands between backticks."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    prose = re.sub(r"^```\w*\n.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", prose)])
+    """All code in README and in what it says of the evidence: blocks, and what stands between backticks."""
+    text = f"{README}\n{EVIDENCE}"
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```\w*\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return FOREIGN.sub("", "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", prose)]))
 
 
 def command_lines() -> list[str]:
-    """Each call of the program that README shows."""
+    """Each call of the program that is shown."""
     return sorted(
         set(re.findall(r"^(?:\$ )?(alembic-rescue .*)", code(), re.MULTILINE)) - {"alembic-rescue [OPTIONS] COMMAND"}
     )
@@ -52,10 +55,19 @@ def parse(line: str) -> str:
     return ""
 
 
+@pytest.fixture
+def a_baseline(tmp_path, monkeypatch):
+    """The file that the documents name, in the working directory: the program wants it to be there."""
+    (tmp_path / "schema-before.sql").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("a_baseline")
 def test_readme_shows_every_command():
     assert {parse(line) for line in command_lines()} >= set(PROGRAM.commands)
 
 
+@pytest.mark.usefixtures("a_baseline")
 @pytest.mark.parametrize("line", command_lines())
 def test_each_command_line_in_readme_parses(line):
     parse(line)
@@ -93,6 +105,13 @@ def test_each_code_of_an_error_exists():
         assert (first or second) in codes
 
 
+def test_each_code_of_the_scratch_side_is_told():
+    (table,) = re.findall(r"^\| code \|.*\n(?:\|.*\n)+", EVIDENCE, re.MULTILINE)
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
+    codes = {error.code for error in _all_errors(errors.RescueError) if hasattr(error, "code")}
+    assert {code for code in codes if re.match("scratch-|worker-|baseline-", code)} <= told <= codes
+
+
 def _all_errors(kind: type[errors.RescueError]) -> list[type[errors.RescueError]]:
     return [kind, *(error for child in kind.__subclasses__() for error in _all_errors(child))]
 
@@ -109,12 +128,21 @@ def test_each_make_target_exists():
     assert {"demo", "test", "check", "readme"} <= named <= targets
 
 
-def test_each_link_leads_somewhere():
-    headings = {
-        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target[1:] in headings if target.startswith("#") else (ROOT / target).exists(), target
+@pytest.mark.parametrize("name", ["README.md", "docs/evidence.md", "docs/compatibility.md", "CHANGELOG.md"])
+def test_each_link_leads_somewhere(name):
+    document = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text("utf-8")):
+        if not target.startswith("https://"):
+            file, _, heading = target.partition("#")
+            linked = document.parent / file if file else document
+            assert linked.exists(), target
+            assert not heading or heading in headings(linked), target
+
+
+def headings(document: Path) -> set[str]:
+    """As links name them."""
+    found = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found}
 
 
 @pytest.mark.slow
@@ -156,9 +184,11 @@ def test_the_example_configuration_works(project, database):
     assert planned.status == 0, planned.everything
     assert "Ready" in planned.stdout
 
-    loaded = load(str(linear.root / "alembic.ini"))
+    loaded = load(str(linear.root / "alembic.ini")).loaded
     assert set(loaded.settings) == set(SETTINGS)
-    assert loaded.timeouts == Timeouts()
+    usual = Timeouts()
+    assert (loaded.lock_seconds, loaded.statement_seconds) == (usual.lock, usual.statement)
+    assert loaded.connect_seconds == usual.connect
     assert loaded.settings["receipts"] == "~/.local/state/alembic-rescue"
 
 
@@ -187,10 +217,10 @@ def test_the_form_for_pyproject_works(project, monkeypatch):
     assert commented == ["[tool.alembic_rescue]", "lock_timeout = 5"]
     (linear.root / "pyproject.toml").write_text("\n".join(commented).replace("5", "7"))
     monkeypatch.chdir(linear.root)
-    assert load().timeouts.lock == 7
+    assert load().loaded.lock_seconds == 7
 
 
 def test_no_document_holds_a_secret():
-    for name in ("README.md", "CHANGELOG.md", "alembic.ini.example"):
+    for name in ("README.md", "CHANGELOG.md", "docs/evidence.md", "alembic.ini.example"):
         text = (ROOT / name).read_text("utf-8")
         assert not re.search(r"://\w+:[^@\s*]+@", text), name

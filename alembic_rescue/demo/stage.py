@@ -26,6 +26,10 @@ PROJECT = Path(__file__).parent / "project"
 _MODULES = {"alembic": "alembic", "alembic-rescue": "alembic_rescue"}
 _FOREIGN = ("PG", "DATABASE_URL", "ALEMBIC_", "SQLALCHEMY_", "FORCE_COLOR")
 """Beginnings of environment variables that could lead a command to a config or a database of the user's own."""
+_CACHE = "cache"
+"""The folder of what was observed on scratch databases: the user's own is left alone."""
+_PROGRESS = "Running the migrations on the scratch database: "
+"""How a line begins that says how far long work is: whether one comes is the machine's speed, so none is shown."""
 _NARRATION = 100
 _WIDEST = 132
 """Columns; in more a person finds the next line no more."""
@@ -83,7 +87,7 @@ class Stage:
         process = subprocess.Popen(  # noqa: S603 - one of the demo's own commands
             [sys.executable, "-m", _MODULES[name], *arguments],
             cwd=self.project,
-            env=_environment(),
+            env=_environment(self.folder / _CACHE),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -92,6 +96,8 @@ class Stage:
         )
         try:
             for line in process.stdout or ():
+                if line.startswith(_PROGRESS):
+                    continue
                 output += line
                 shown = re.match(only, line) is not None
                 if shown or not left_out:
@@ -170,7 +176,8 @@ def kept(folder: Path) -> Stage:
 def clear(folder: Path) -> None:
     """Stop the server of a stage and delete everything that belongs to it."""
     servers.remove(folder / "server")
-    shutil.rmtree(folder / "project", ignore_errors=True)
+    for name in ("project", _CACHE):
+        shutil.rmtree(folder / name, ignore_errors=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 
@@ -218,9 +225,10 @@ def _one_interruption() -> Iterator[None]:
         signal.set_wakeup_fd(woken)
 
 
-def _environment() -> dict[str, str]:
+def _environment(cache: Path) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return {**ours, "COLUMNS": str(_width()), "NO_COLOR": "1", "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
+    settings = {"COLUMNS": str(_width()), "NO_COLOR": "1", "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
+    return {**ours, **settings, "XDG_CACHE_HOME": str(cache)}
 
 
 def _width() -> int:
