@@ -1,8 +1,7 @@
 """What went wrong inside env.py, Alembic or the driver -> one of the tool's own errors.
 
-Looks at the whole chain of causes, because env.py files wrap errors.  PostgreSQL's own codes decide where a driver
-hands them on (https://www.postgresql.org/docs/current/errcodes-appendix.html); while connecting, psycopg2 has none,
-and the words of libpq decide.
+Looks at the whole chain of causes, because env.py files wrap errors.  The server's own code decides where a driver
+hands it on, else the words do: see :class:`alembic_rescue.dialects.base.Failures`.
 """
 
 from __future__ import annotations
@@ -38,86 +37,37 @@ class At:
     """What a lock would be awaited on, and for how many seconds."""
 
 
-_Make = Callable[[At, str], RescueError]
-"""(where, reason) -> error."""
-
-
-def _named(error: Callable[[str, str], RescueError]) -> _Make:
-    return lambda at, reason: error(at.database, reason)
-
-
-def _lost_or_silent(reason: str) -> Callable[[str, str], RescueError]:
-    """MySQL's drivers call it lost, too, when a server took the connection and then said nothing."""
-    silent = re.search(r"timed out|system error: 110", reason)
-    return errors.ConnectTimeout if silent else errors.ConnectionLost
-
-
-_BY_CODE: dict[str, _Make] = {
-    "28P01": _named(errors.LoginRefused),
-    "28000": _named(errors.LoginRefused),
-    "3D000": _named(errors.DatabaseMissing),
-    "57P03": _named(errors.ConnectionRefused),
-    "53300": _named(errors.TooManyConnections),
-    "57P01": _named(errors.ConnectionLost),
-    "57P02": _named(errors.ConnectionLost),
-    "08003": _named(errors.ConnectionLost),
-    "08006": _named(errors.ConnectionLost),
-    "57014": lambda _, reason: errors.StatementTimeout(reason),
-    "25006": _named(errors.ReadOnlyServer),
-    "55P03": lambda at, _: errors.LockTimeout(*at.lock),
-    "42501": lambda at, reason: errors.PermissionDenied(at.role, reason),
-    # MySQL's and MariaDB's; while connecting (2002 and 2003) the words decide
-    **dict.fromkeys(("1044", "1045", "1129", "1130", "1698", "2059"), _named(errors.LoginRefused)),
-    "1049": _named(errors.DatabaseMissing),
-    **dict.fromkeys(("1040", "1203", "1226"), _named(errors.TooManyConnections)),
-    "2005": _named(errors.UnknownHost),
-    **dict.fromkeys(("2026", "3159"), _named(errors.EncryptionFailed)),
-    **dict.fromkeys(("1053", "1927", "2006", "2055", "4031"), _named(errors.ConnectionLost)),
-    "2013": lambda at, reason: _lost_or_silent(reason)(at.database, reason),
-    **dict.fromkeys(("1317", "1969", "3024"), lambda _, reason: errors.StatementTimeout(reason)),
-    **dict.fromkeys(("1290", "1792", "1836"), _named(errors.ReadOnlyServer)),
-    **dict.fromkeys(("1205", "1213"), lambda at, _: errors.LockTimeout(*at.lock)),
-    **dict.fromkeys(("1142", "1143", "1227"), lambda at, reason: errors.PermissionDenied(at.role, reason)),
+_ARGUMENTS: dict[type[RescueError], Callable[[At, str], tuple[object, ...]]] = {
+    errors.LockTimeout: lambda at, _: at.lock,
+    errors.StatementTimeout: lambda _, reason: (reason,),
+    errors.PermissionDenied: lambda at, reason: (at.role, reason),
 }
-_BY_WORDS: tuple[tuple[str, _Make], ...] = (
-    (
-        (
-            r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf"
-            r"|tenant or user not found"
-        ),
-        _named(errors.LoginRefused),
-    ),
-    (r"too many (clients|connections)|remaining connection slots", _named(errors.TooManyConnections)),
-    (r"database .* does not exist|unable to open database file", _named(errors.DatabaseMissing)),
-    (r"file is (encrypted or is )?not a database", _named(errors.CannotConnect)),
-    (
-        r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo",
-        _named(errors.UnknownHost),
-    ),
-    (r"timeout expired|timed out|can't connect .*\(110\)", _named(errors.ConnectTimeout)),
+"""What the errors are made of that are not made of the database and the reason."""
+_NETWORK: tuple[tuple[str, type[RescueError]], ...] = (
+    (r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo", errors.UnknownHost),
+    (r"timeout expired|timed out", errors.ConnectTimeout),
     (
         (
             r"connection refused|no such file or directory.*socket|is the server running|starting up|shutting down"
-            r"|can't connect to (mysql|local|server)"
             r"|network is unreachable|no route to host|not currently accepting connections"
             r"|connect call failed|^no such file or directory$"
         ),
-        _named(errors.ConnectionRefused),
+        errors.ConnectionRefused,
     ),
     (
         (
             r"server closed the connection|connection .*closed|terminating connection|connection reset|broken pipe"
             r"|could not receive data|ssl connection has been closed|network error"
         ),
-        _named(errors.ConnectionLost),
+        errors.ConnectionLost,
     ),
     (
         r"server does not support ssl|ssl .*(required|error)|certificate|insecure|(rejected|refuses) ssl",
-        _named(errors.EncryptionFailed),
+        errors.EncryptionFailed,
     ),
-    (r"readonly database|read-only", _named(errors.ReadOnlyServer)),
-    (r"database is locked", lambda at, _: errors.LockTimeout(*at.lock)),
+    (r"read-only", errors.ReadOnlyServer),
 )
+"""Of any driver, once none of a dialect's own words are in the text."""
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -134,23 +84,26 @@ def of_database(error: BaseException, at: At, hide: Hide) -> RescueError | None:
     """The error of the database behind `error`, or None where the database is not the cause."""
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
-        code = drivers.error_code(original)
         reason = one_line(original, hide)
-        if make := _BY_CODE.get(str(code)) or _by_words(link, original, reason):
-            return make(at, _libpq_shortened(reason))
+        if kind := drivers.error_class(original) or _by_words(link, original, reason):
+            shortened = _libpq_shortened(reason)
+            make: Callable[..., RescueError] = kind
+            return make(*(_ARGUMENTS[kind](at, shortened) if kind in _ARGUMENTS else (at.database, shortened)))
     return None
 
 
-def _by_words(link: BaseException, original: BaseException, reason: str) -> _Make | None:
+def _by_words(link: BaseException, original: BaseException, reason: str) -> type[RescueError] | None:
     if isinstance(link, PoolTimeout):
-        return _named(errors.ConnectTimeout)
+        return errors.ConnectTimeout
     if _is_of_network(link) or isinstance(link, DBAPIError) or _is_driver_error(original):
-        for words, make in _BY_WORDS:
+        for words, kind in (*drivers.words(), *_NETWORK):
             if re.search(words, reason, re.IGNORECASE):
-                return make
+                return kind
+    if vague := drivers.vague_class(original):
+        return vague
     connecting = isinstance(link, OperationalError) or drivers.ends_session(original)
     connecting = connecting and getattr(link, "statement", None) is None
-    return _named(errors.CannotConnect) if connecting else None
+    return errors.CannotConnect if connecting else None
 
 
 def _libpq_shortened(reason: str) -> str:
@@ -174,7 +127,7 @@ def _is_of_network(error: BaseException) -> bool:
     if not isinstance(error, OSError) and type(error).__name__ != "TimeoutError":  # asyncio has its own in Python 3.10
         return False
     frames = traceback.extract_tb(error.__traceback__)
-    return any(Path(frame.filename).parent.name in drivers.PACKAGES for frame in frames)
+    return any(Path(frame.filename).parent.name in drivers.packages() for frame in frames)
 
 
 def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
@@ -210,7 +163,7 @@ def of_something_missing(error: BaseException, place: str, hide: Hide, what: str
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
             return errors.EnvVariableMissing(hide(str(link.args[0])), place, what)
-        if isinstance(link, ModuleNotFoundError) and (link.name in drivers.PACKAGES or _imported_by_sqlalchemy(link)):
+        if isinstance(link, ModuleNotFoundError) and (link.name in drivers.packages() or _imported_by_sqlalchemy(link)):
             return errors.DriverMissing(str(link.name), place, what, urls.plain_means(str(link.name)))
         if isinstance(link, ModuleNotFoundError):
             return errors.ModuleMissing(str(link.name), place)
@@ -258,7 +211,7 @@ def is_ours(error: BaseException) -> bool:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if _of_package([frame]):
             return True
-        if not _LIBRARIES & _folders(frame) and Path(frame.filename).parent.name not in drivers.PACKAGES:
+        if not _LIBRARIES & _folders(frame) and Path(frame.filename).parent.name not in drivers.packages():
             return False
     return False
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alembic_rescue import errors, urls
-from alembic_rescue.connecting import mysql
+from alembic_rescue import dialects, errors, urls
+from alembic_rescue.dialects import Dialect
 from alembic_rescue.errors import RescueError
-from alembic_rescue.model import Database, Note
 from alembic_rescue.evidence.model import Cause, Proof, Verdict
-
-_NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
-"""The dialects that are known here, as people write them."""
+from alembic_rescue.model import Database, Note
 
 
 def note(error: RescueError) -> Note:
@@ -64,9 +61,10 @@ def of(database: Database) -> tuple[Note, ...]:
 
 def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
     """What this dialect cannot do, where that matters for the revisions in question."""
-    dialect, name = database.identity.dialect, _name(database)
+    dialect = _dialect(database)
+    name = dialect.title
     found = []
-    if dialect not in _NAMES:
+    if not dialect.holds_sessions:
         found.append(
             Note(
                 "not-held-read-only",
@@ -76,7 +74,7 @@ def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
         )
     unsettled = [r.revision for r in proof.revisions if r.verdict not in {Verdict.APPLIED, Verdict.EMPTY}]
     if unsettled and not proof.transactional:
-        each = "commits each DDL statement" if dialect in mysql.DIALECTS else "runs each statement by itself here"
+        each = "commits each DDL statement" if dialect.commits_each_statement else "runs each statement by itself here"
         found.append(
             Note(
                 "no-transactional-ddl",
@@ -87,22 +85,19 @@ def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
     return tuple(found)
 
 
-def _name(database: Database) -> str:
-    identity = database.identity
-    if "MariaDB" in identity.server_version:  # SQLAlchemy's dialect for it may be MySQL's
-        return "MariaDB"
-    return _NAMES.get(identity.dialect, identity.dialect)
+def _dialect(database: Database) -> Dialect:
+    return dialects.of_server(database.identity.dialect, database.identity.server_version)
 
 
 def of_stamp(database: Database) -> tuple[Note, ...]:
     """What a stamp has to do without on this dialect."""
-    dialect = database.identity.dialect
-    if dialect == "postgresql" or dialect in mysql.DIALECTS:
+    dialect = _dialect(database)
+    if dialect.has_rescue_lock:
         return ()
     return (
         Note(
             "no-rescue-lock",
-            f"{_name(database)} has no lock that keeps a second rescue out",
+            f"{dialect.title} has no lock that keeps a second rescue out",
             "each row is changed only from the value that it was planned with; let nobody else write meanwhile",
         ),
     )

@@ -88,6 +88,7 @@ class Identity:
     host: str | None
     """None for a local socket or a file."""
     port: int | None
+    """None for a file, or where neither the URL nor the dialect tells it."""
     database: str
     role: str | None
     encrypted: bool | None
@@ -101,7 +102,7 @@ class Identity:
     @property
     def name(self) -> str:
         """For a sentence: ``shop at db.example.org:5432``."""
-        if self.dialect == "sqlite":
+        if self.host is None and self.port is None:  # a file
             return self.database
         return f"{self.database} at {self.place}"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
+import re
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +13,8 @@ import sqlalchemy
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from alembic_rescue import compat
-from alembic_rescue.connecting import drivers
+from alembic_rescue import dialects
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
-
-DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 
 _ADDRESS = frozenset(
     ["dsn", "service", "host", "hostaddr", "port", "unix_socket", "unix_sock", "database", "dbname", "db"]
@@ -33,8 +30,8 @@ def parse(text: str) -> URL:
     Raises:
         BadUrl: the text is no URL; it is not repeated, because it may hold a password.
     """
-    if text.startswith(("postgres://", "postgres+")):
-        text = "postgresql" + text[len("postgres") :]
+    if scheme := re.match(r"\w+(?=\+|://)", text):
+        text = dialects.proper_name(scheme[0]) + text[scheme.end() :]
     try:
         return make_url(text)
     except (ArgumentError, ValueError) as error:
@@ -52,17 +49,15 @@ def with_installed_driver(url: URL, configured: str | None) -> URL:
         ours = _known(url).get_dialect() if "+" in url.drivername else None
         if ours is None or getattr(ours, "is_async", False) != getattr(theirs[1], "is_async", False):
             url = url.set(drivername=theirs[0].drivername)
-    if url.drivername == "postgresql" and not _is_installed(compat.default_driver()):
-        url = url.set(drivername=f"postgresql+{_installed_driver()}")
+    if "+" not in url.drivername and (driver := dialects.of(url.drivername).drivers.installed()):
+        url = url.set(drivername=f"{url.drivername}+{driver}")
     return _known(url)
 
 
 def plain_means(missing: str) -> tuple[str, str, str] | None:
-    """Where `missing` is what a plain ``postgresql://`` means: in which SQLAlchemy; what is there; what to install."""
-    if missing != compat.default_driver():
-        return None
-    version = ".".join(sqlalchemy.__version__.split(".")[:2])
-    return version, _installed_driver(), {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}[missing]
+    """Where `missing` is what a URL without a driver means: in which SQLAlchemy; what is there; what to install."""
+    told = next(filter(None, (one.drivers.plain_means(missing) for one in dialects.known())), None)
+    return told and (".".join(sqlalchemy.__version__.split(".")[:2]), *told)
 
 
 def _dialect(configured: str | None) -> tuple[URL, type[Dialect]] | None:
@@ -71,14 +66,6 @@ def _dialect(configured: str | None) -> tuple[URL, type[Dialect]] | None:
         theirs = make_url(configured or "")
         return theirs, theirs.get_dialect()
     return None
-
-
-def _installed_driver() -> str:
-    return next(filter(_is_installed, ("psycopg2", "psycopg", "pg8000", "asyncpg")), compat.default_driver())
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def _known(url: URL) -> URL:
@@ -114,7 +101,7 @@ def host_of(url: URL) -> str | None:
 def port_of(url: URL) -> int | None:
     """The port, the dialect's own where `url` has none."""
     named = url.port or url.query.get("port")
-    return int(str(named)) if named else DEFAULT_PORTS.get(url.get_backend_name())
+    return int(str(named)) if named else dialects.of(url.get_backend_name()).port
 
 
 def is_local(host: str | None) -> bool:
@@ -131,7 +118,7 @@ def same_database(one: URL, other: URL) -> bool:
     """Whether two URLs name the same database, as far as text can tell (drivers, users and options aside)."""
     if one.get_backend_name() != other.get_backend_name():
         return False
-    if one.get_backend_name() == "sqlite":
+    if dialects.of(one.get_backend_name()).is_file:
         return _file(one) == _file(other)
     hosts = host_of(one), host_of(other)
     same_host = _canonical(hosts[0]) == _canonical(hosts[1]) or (is_local(hosts[0]) and is_local(hosts[1]))
@@ -148,23 +135,15 @@ def _file(url: URL) -> Path | None:
 
 def name_of(url: URL) -> str:
     """For a sentence: ``shop at db.example.org:5432``; no user, no password."""
-    if url.get_backend_name() == "sqlite":
+    if dialects.of(url.get_backend_name()).is_file:
         return str(_file(url) or ":memory:")
     host = host_of(url)
     return f"{url.database} at {f'{host}:{port_of(url)}' if host else 'a local socket'}"
 
 
 def with_defaults(url: URL, environment: Mapping[str, str]) -> URL:
-    """`url` with what libpq takes from the environment, or from the role's name, where the URL is silent."""
-    if url.get_backend_name() != "postgresql":
-        return url
-    port = environment.get("PGPORT", "")
-    user = url.username or environment.get("PGUSER")
-    return url.set(
-        host=url.host or (None if url.query.get("host") else environment.get("PGHOST")),
-        port=url.port or (int(port) if port.isdigit() and not url.query.get("port") else None),
-        database=url.database or environment.get("PGDATABASE") or user,
-    )
+    """`url` with what its drivers take from the environment, where it is silent."""
+    return dialects.of(url.get_backend_name()).drivers.with_defaults(url, environment)
 
 
 def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapping[str, Any]) -> URL:
@@ -182,7 +161,7 @@ def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapp
     kept = {k: v for k, v in cparams.items() if k not in _ADDRESS}
     cargs[:] = list(new_args)
     cparams.clear()
-    cparams.update(drivers.in_words_of(dialect.driver, {**kept, **new_params}))
+    cparams.update(dialects.of(dialect.name).drivers.in_words_of(dialect.driver, {**kept, **new_params}))
     return url
 
 
@@ -190,6 +169,6 @@ def require_encryption(
     url: URL, driver: str, cparams: MutableMapping[str, Any], environment: Mapping[str, str]
 ) -> None:
     """Ask for an encrypted connection where `url` leads to another host and nothing says how."""
-    argument, value = drivers.ENCRYPTED.get(driver, ("", None))
+    argument, value = dialects.of(url.get_backend_name()).drivers.encrypted.get(driver, ("", None))
     if argument and not is_local(host_of(url)) and argument not in cparams and "PGSSLMODE" not in environment:
         cparams[argument] = value

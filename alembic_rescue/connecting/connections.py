@@ -10,11 +10,9 @@
 from __future__ import annotations
 
 import os
-import re
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, Protocol
 
 from alembic import context as alembic_context
@@ -22,10 +20,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import errors, urls
+from alembic_rescue import dialects, errors, urls
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connecting import drivers, mysql, poolers, sessions
+from alembic_rescue.connecting import drivers, poolers, sessions
 from alembic_rescue.connecting.sessions import Timeouts
+from alembic_rescue.dialects.base import MadeBy
 from alembic_rescue.model import Blocker
 from alembic_rescue.redact import Secrets
 
@@ -76,7 +75,7 @@ class Hold:
         self._project = project
         self._asked_for: URL | None = None
         """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
-        self._made_by: tuple[Dialect, tuple[Any, ...], Mapping[str, Any]] | None = None
+        self._made_by: MadeBy | None = None
         self.listeners = (
             *self.watchdog.listeners,
             (Engine, "do_connect", self._do_connect),
@@ -88,6 +87,7 @@ class Hold:
 
     def _do_connect(self, dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
         self.connections += 1
+        theirs = dialects.of(dialect.name).drivers
         chosen = self._project.url
         if chosen is not None:
             try:
@@ -96,37 +96,26 @@ class Hold:
                 raise self._kept(error) from None
             urls.require_encryption(at, dialect.driver, cparams, os.environ)
         else:
-            at = _address(dialect, cargs, cparams)
+            at = theirs.address(f"{dialect.name}+{dialect.driver}", cargs, cparams)
         self._project.secrets.add(cparams.get("password"), cparams.get("passwd"))
         self._project.secrets.add_public(at.username, at.host, at.database)
-        for name, value in sessions.connect_arguments(dialect.driver, self._project.timeouts).items():
+        for name, value in sessions.connect_arguments(dialect, self._project.timeouts).items():
             cparams.setdefault(name, value)
-        if dialect.name in mysql.DIALECTS:
-            silent = errors.ConnectTimeout(urls.name_of(at), "timeout expired")
-            mysql.bound(dialect.driver, cparams, self._project.timeouts.connect, lambda: self._kept(silent))
-        self._made_by = (dialect, tuple(cargs), dict(cparams))
+        silent = errors.ConnectTimeout(urls.name_of(at), "timeout expired")
+        theirs.bound(dialect.driver, cparams, self._project.timeouts.connect, lambda: self._kept(silent))
+        self._made_by = MadeBy(dialect, tuple(cargs), dict(cparams))
         self._asked_for = urls.without_password(at)
         self.attempted.append(self._asked_for)
-        if dialect.name == "sqlite" and not _is_there(at):
-            raise self._kept(
-                errors.DatabaseMissing(
-                    urls.name_of(at),
-                    "there is no such file",
-                    "looking makes none. Check the URL: its path is relative to the working directory, "
-                    "and an absolute one has four slashes, sqlite:////srv/shop.db",
-                )
-            )
+        if (absent := theirs.absent(at)) is not None:
+            raise self._kept(absent)
 
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
         asked_for, self._asked_for = self._asked_for, None
         record.info[_AS_ASKED] = asked_for is not None
-        if at := _told_by_driver(driver_connection(dbapi_connection), asked_for) or asked_for:
-            record.info[_OPENED_AT] = at
-        drivers.made(driver_connection(dbapi_connection))
         made_by, self._made_by = self._made_by, None
-        record.info[_ARGUMENTS] = made_by[2] if made_by else {}
-        if made_by is not None and made_by[0].name in mysql.DIALECTS:
-            mysql.made(driver_connection(dbapi_connection), *made_by)
+        if at := drivers.made(driver_connection(dbapi_connection), made_by, asked_for) or asked_for:
+            record.info[_OPENED_AT] = at
+        record.info[_ARGUMENTS] = made_by.named if made_by else {}
         _remember(dbapi_connection)
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
@@ -154,8 +143,8 @@ class Hold:
         else:  # Ctrl-C: some drivers leave the statement running, which might yet write
             with suppress(Exception):
                 poolers.cancel(driver_connection(failed.connection.connection))
-        code = drivers.error_code(original)
-        timed_out = code in {"55P03", "1205"} or (code == "57014" and self.watchdog.fired)
+        what = drivers.error_class(original)
+        timed_out = what is errors.LockTimeout or (what is errors.StatementTimeout and self.watchdog.fired)
         if self.blocking or not timed_out:
             return
         table = "alembic_version"
@@ -198,16 +187,6 @@ def arguments_of(connection: Connection) -> Mapping[str, Any]:
     return arguments
 
 
-def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
-    """Run a SELECT through the driver's cursor, unseen by SQLAlchemy: for use inside its events."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(sql)
-        return [tuple(row) for row in cursor.fetchall()]
-    finally:
-        cursor.close()
-
-
 def own_sessions() -> set[int]:
     """The process ids of the sessions that a run opened, where the driver tells them."""
     told: set[int | None] = set()
@@ -239,61 +218,3 @@ def _set_up(connection: Connection, statements: tuple[str, ...]) -> None:
     finally:
         cursor.close()
     raw.commit()  # a SET is undone by the rollback of the transaction that it was made in
-
-
-def _address(dialect: Dialect, cargs: list[Any], cparams: Mapping[str, Any]) -> URL:
-    """The URL that connect arguments stand for, without password."""
-    name = f"{dialect.name}+{dialect.driver}"
-    if dialect.name == "sqlite":
-        return URL.create(name, database=str(cargs[0]) if cargs else str(cparams.get("database", "")))
-    if dialect.name in mysql.DIALECTS:
-        return mysql.address(name, cparams)
-    arguments = {**_from_dsn(cparams.get("dsn") or (cargs[0] if cargs else "")), **cparams}
-    if socket := re.fullmatch(r"(.*)/\.s\.PGSQL\.(\d+)", str(arguments.get("unix_sock"))):
-        arguments["host"], arguments["port"] = socket.groups()
-    environment = {} if dialect.driver == "pg8000" else os.environ  # it reads none of libpq's variables
-    host = _listed(arguments.get("host") or environment.get("PGHOST"))
-    port = _listed(arguments.get("port") or environment.get("PGPORT"))
-    by_socket = host.startswith("/")
-    return URL.create(
-        name,
-        username=arguments.get("user") or environment.get("PGUSER"),
-        host=None if by_socket else host or None,
-        port=int(port) if port.isdigit() and not by_socket else None,
-        database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
-        query={"host": host, **({"port": port} if port else {})} if by_socket else {},
-    )
-
-
-def _listed(value: Any) -> str:
-    """One host or port; or several, as libpq writes them (asyncpg takes a list)."""
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value or "")
-
-
-def _told_by_driver(raw: Any, asked_for: URL | None) -> URL | None:
-    """Where libpq says that it connected to: it knows PGHOST, service files, and which of several hosts it took."""
-    info: Any = getattr(raw, "info", None)
-    if not (hasattr(info, "dsn_parameters") or hasattr(info, "get_parameters")):  # psycopg2, psycopg
-        return None
-    query: dict[str, Any] = dict(asked_for.query) if asked_for else {}
-    query.update(host=info.host, port=str(info.port))
-    if not info.host.startswith("/"):
-        del query["host"], query["port"]
-    return URL.create(
-        asked_for.drivername if asked_for else "postgresql",
-        username=info.user,
-        host=None if "host" in query else info.host,
-        port=None if "port" in query else info.port,
-        database=info.dbname,
-        query=query,
-    )
-
-
-def _from_dsn(dsn: object) -> dict[str, str]:
-    return dict(re.findall(r"(\w+)=(\S+)", dsn)) if isinstance(dsn, str) else {}
-
-
-def _is_there(url: URL) -> bool:
-    """SQLite makes the file that it does not find: looking must not."""
-    name = url.database or ""
-    return not name or name == ":memory:" or name.startswith("file:") or Path(name).exists()

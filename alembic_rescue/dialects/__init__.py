@@ -14,18 +14,34 @@ from alembic_rescue.evidence.observation import StatementKind
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from alembic_rescue.dialects.base import CatalogReader, StatementReader
+    from alembic_rescue.dialects.base import CatalogReader, Drivers, Failures, IdentityReader, Server, StatementReader
     from alembic_rescue.worker.requests import Surroundings
-
-_FOLDERS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What one kind of database has of its own.  Each part is loaded when it is first used."""
+    """What one kind of database has of its own: plain values, and parts that are loaded when they are first used."""
 
     name: str
     """SQLAlchemy's name for it; ``other`` for all that the tool does not know."""
+    title: str
+    """As people write it; SQLAlchemy's name where the tool does not know it."""
+    folder: str | None = None
+    """Where its parts are; None: those of ``other`` stand in."""
+    aliases: tuple[str, ...] = ()
+    """What hosts write in its place in URLs."""
+    port: int | None = None
+    """Where its servers listen unless told otherwise."""
+    is_file: bool = False
+    """A database is a file of this machine: there is no server, host, role or encryption."""
+    holds_sessions: bool = True
+    """A session can be held read-only, and to timeouts."""
+    has_rescue_lock: bool = True
+    """There is a lock that keeps a second rescue out."""
+    commits_each_statement: bool = False
+    """DDL ends the transaction that it runs in."""
+    enforces_lengths: bool = True
+    """A text that is longer than its column is refused."""
 
     @cached_property
     def reader(self) -> CatalogReader | None:
@@ -57,22 +73,73 @@ class Dialect:
         made: Remedy = self._part("remedies", "remedy") or nothing
         return made
 
+    @cached_property
+    def identity(self) -> IdentityReader:
+        """Tells which database a connection leads to."""
+        made: IdentityReader = self._part_or_default("identity", "Identity")
+        return made
+
+    @cached_property
+    def server(self) -> Server:
+        """What is asked of a live server, and of its sessions."""
+        made: Server = self._part_or_default("server", "Server")
+        return made
+
+    @cached_property
+    def drivers(self) -> Drivers:
+        """What its drivers leave to others."""
+        made: Drivers = self._part_or_default("drivers", "Drivers")
+        return made
+
+    @cached_property
+    def failures(self) -> Failures:
+        """What the server's errors mean."""
+        made: Failures = self._part_or_default("failures", "Failures")
+        return made
+
+    def _part_or_default(self, module: str, name: str) -> Any:
+        made = self._part(module, name) or getattr(import_module(f"{__name__}.other"), name)
+        return made()
+
     def _part(self, module: str, name: str) -> Any:
-        folder = _FOLDERS.get(self.name)
-        if folder is None:
+        if self.folder is None:
             return None
+        home = f"{__name__}.{self.folder}.{module}"
         try:
-            return getattr(import_module(f"{__name__}.{folder}.{module}"), name)
+            return getattr(import_module(home), name)
         except ModuleNotFoundError as missing:
-            if missing.name != f"{__name__}.{folder}.{module}":
+            if missing.name != home:
                 raise
             return None
+
+
+_POSTGRESQL = Dialect("postgresql", "PostgreSQL", "postgresql", aliases=("postgres",), port=5432)
+_MYSQL = Dialect("mysql", "MySQL", "mysql", port=3306, commits_each_statement=True)
+_MARIADB = Dialect("mariadb", "MariaDB", "mysql", port=3306, commits_each_statement=True)
+_SQLITE = Dialect("sqlite", "SQLite", "sqlite", is_file=True, has_rescue_lock=False, enforces_lengths=False)
+_BY_NAME = {one.name: one for one in (_POSTGRESQL, _MYSQL, _MARIADB, _SQLITE)}
 
 
 @cache
 def of(name: str) -> Dialect:
     """The dialect that SQLAlchemy calls `name`."""
-    return Dialect(name if name in _FOLDERS else "other")
+    return _BY_NAME.get(name) or Dialect("other", name, holds_sessions=False, has_rescue_lock=False)
+
+
+def of_server(name: str, version: str) -> Dialect:
+    """The dialect of a server that calls itself `version`: that of SQLAlchemy for MariaDB may be MySQL's."""
+    found = of(name)
+    return next((one for one in _BY_NAME.values() if one.folder == found.folder and one.title in version), found)
+
+
+def known() -> tuple[Dialect, ...]:
+    """One for each folder: for what comes without saying whose it is, such as an error of a driver's."""
+    return tuple({one.folder: one for one in reversed(_BY_NAME.values())}.values())[::-1]
+
+
+def proper_name(word: str) -> str:
+    """SQLAlchemy's name for what a host calls `word` in a URL."""
+    return next((one.name for one in _BY_NAME.values() if word in one.aliases), word)
 
 
 def _unknown(sql: str) -> StatementKind:

@@ -1,13 +1,21 @@
-"""What the evidence asks of a dialect.  Everything goes through the driver's cursor, unseen by SQLAlchemy's events."""
+"""What is asked of a dialect: by the evidence, of live databases and their servers, and of drivers.
+
+Where a protocol has a body, that is what is done for a database that nobody here knows.  What the evidence asks goes
+through the driver's cursor, unseen by SQLAlchemy's events.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import URL, Connection, Dialect
 
+from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Reading, StatementKind
+from alembic_rescue.model import Blocker
 
 Renames = tuple[tuple[CatalogObject, CatalogObject], ...]
 
@@ -57,3 +65,189 @@ class StatementReader(Protocol):
 
     def __call__(self, sql: str) -> StatementKind:
         """The strongest kind of the statements in `sql`, which may be a script: DATA before CATALOG before SESSION."""
+
+
+# --- live databases ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a database says of itself, and of the role that asks.  None: it does not tell."""
+
+    version: str
+    database: str | None = None
+    server_id: str | None = None
+    """Tells this database from every other."""
+    role: str | None = None
+    encrypted: bool | None = None
+    found_in: str | None = None
+    """The schema in which the version table is found, or would be made."""
+    refuses_writes: str | None = None
+    """Why the server takes no writes from this role; None where it takes them."""
+    denied: str | None = None
+    """The privileges on the version table that the role lacks, listed."""
+    row_security: bool = False
+    """The role does not see all rows of the version table."""
+    may_create: bool | None = None
+    """Whether it may make the version table."""
+
+
+class IdentityReader(Protocol):
+    """Tells which database a connection leads to.  By itself: what SQLAlchemy knows."""
+
+    def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
+        """Read in a fixed number of queries.
+
+        Args:
+            table: the version table, quoted, with its schema where env.py configured one.
+            schema: that one.
+        """
+        return Facts(".".join(str(part) for part in connection.dialect.server_version_info or ()))
+
+    def server_id(self, connection: Connection, table: str) -> tuple[str | None, str | None]:
+        """:attr:`Facts.server_id` and :attr:`Facts.found_in`, through the driver's cursor."""
+        return None, None
+
+
+class Server(Protocol):
+    """What is asked of a live server, and of its sessions.  By itself: it has no settings, and tells nothing."""
+
+    def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
+        """The statements that set up a session, with its timeouts in seconds."""
+        return ()
+
+    def hold_read_only(self, connection: Connection) -> None:
+        """Make each transaction of `connection` a read-only one, without touching the session's settings."""
+        return
+
+    def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
+        """Take the lock against a second rescue, for as long as the session lasts; False where another has it."""
+        return True
+
+    def backend(self, connection: Connection) -> tuple[int, str]:
+        """The process behind `connection`, and when it began, asked through the driver's cursor; (0, ""): not told."""
+        return 0, ""
+
+    def is_running(self, connection: Connection, pid: int, started: str) -> bool:
+        """Whether the process that :meth:`backend` told still runs."""
+        return False
+
+    def blockers(
+        self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
+    ) -> tuple[Blocker, ...]:
+        """See :func:`alembic_rescue.connecting.sessions.blockers`."""
+        return ()
+
+    def holds(self, connection: Connection, kind: str, name: str) -> bool:
+        """Whether there is a `kind` (``SCHEMA``, ``TABLE`` ...) of that `name`, as SQL writes it; False: not known."""
+        return False
+
+
+class Failures(Protocol):
+    """What errors of a server and its drivers mean."""
+
+    codes: Mapping[str, type[RescueError]] = MappingProxyType({})
+    """By the server's own code."""
+    vague: Mapping[str, type[RescueError]] = MappingProxyType({})
+    """Likewise, for codes of several things: where the words tell nothing more."""
+    words: tuple[tuple[str, type[RescueError]], ...] = ()
+    """By patterns that the text holds, in this order; for what comes without a code."""
+
+    def code_of(self, error: BaseException | None) -> str | None:
+        """The server's own code of a driver's error; None where there is none, or where it is another dialect's."""
+        return None
+
+    def text_of(self, error: BaseException) -> str | None:
+        """What the server said, in the same words whichever driver has it; None where the error's own text is that."""
+        return None
+
+    def ends_session(self, error: BaseException) -> bool:
+        """Whether the server let go of the client with it, as far as the driver tells."""
+        return False
+
+
+# --- drivers -------------------------------------------------------------------------------------------------------
+
+
+class MadeBy(NamedTuple):
+    """What a driver's connection is made by, but for a function of env.py's own."""
+
+    dialect: Dialect
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+
+class Drivers(Protocol):
+    """What the drivers of one kind of database leave to others.  By itself: nothing is known of them.
+
+    A driver is called as SQLAlchemy calls it; `raw` is its own connection, which may be another dialect's.
+    """
+
+    packages: frozenset[str] = frozenset()
+    """As they are imported."""
+    connect_timeout: Mapping[str, str] = MappingProxyType({})
+    """The connect argument, in seconds, by driver."""
+    encrypted: Mapping[str, tuple[str, object]] = MappingProxyType({})
+    """The connect argument that asks for an encrypted connection, and its value, by driver."""
+
+    def installed(self) -> str | None:
+        """The driver to take for a URL that names none; None: SQLAlchemy's own choice."""
+        return None
+
+    def plain_means(self, missing: str) -> tuple[str, str] | None:
+        """Where the package `missing` is what a URL without a driver means: what is there, and what to install."""
+        return None
+
+    def with_defaults(self, url: URL, environment: Mapping[str, str]) -> URL:
+        """`url` with what the drivers put in where it is silent."""
+        return url
+
+    def in_words_of(self, driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Connect arguments from a URL as hosts hand it out, or as another driver has it, for `driver`."""
+        return dict(given)
+
+    def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
+        """The URL that connect arguments stand for, without password.
+
+        Args:
+            drivername: that of the URL: ``postgresql+psycopg2``.
+        """
+        port = str(named.get("port") or "")
+        return URL.create(
+            drivername,
+            username=named.get("user"),
+            host=named.get("host"),
+            port=int(port) if port.isdigit() else None,
+            database=named.get("database") or named.get("dbname") or named.get("db"),
+        )
+
+    def absent(self, at: URL) -> RescueError | None:
+        """The error for what connecting would make instead of finding it."""
+        return None
+
+    def bound(
+        self, driver: str, named: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]
+    ) -> None:
+        """Have the server's greeting awaited no longer than the connection.
+
+        Args:
+            named: connect arguments, changed in place.
+            silent: makes the error to raise where the driver has none of its own.
+        """
+        return
+
+    def made(self, raw: Any, made_by: MadeBy | None) -> None:
+        """To be called once a connection is made."""
+        return
+
+    def opened_at(self, raw: Any, asked_for: URL | None) -> URL | None:
+        """Where the driver says that it connected to; None where it does not."""
+        return None
+
+    def server_process(self, raw: Any) -> int | None:
+        """The process that the server (or a pooler) named when `raw` was made."""
+        return None
+
+    def cancel(self, raw: Any, seconds: float) -> bool:
+        """Ask the server, for that long, to cancel what `raw` is running; from any thread.  False: it is no one's."""
+        return False

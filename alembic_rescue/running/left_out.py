@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue.connecting.connections import fetch
+from alembic_rescue import dialects
 from alembic_rescue.model import Note
 
 _NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|[\w$]+)'
@@ -21,11 +21,6 @@ _MAKES = re.compile(
     rf"\s+(?:CONCURRENTLY\s+)?IF\s+NOT\s+EXISTS\s+(?P<name>{_NAME}(?:\.{_NAME})?)(?P<rest>[^;]*);?\s*\Z",
     re.IGNORECASE,
 )
-_ASKING = {
-    "SCHEMA": "SELECT to_regnamespace({name}) IS NOT NULL",
-    "EXTENSION": "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE quote_ident(extname) = {name})",
-}
-_ASKING_FOR_A_RELATION = "SELECT to_regclass({name}) IS NOT NULL"
 
 
 class LeftOut:
@@ -66,7 +61,4 @@ class LeftOut:
 
 def _is_there(connection: Connection, kind: str, name: str) -> bool:
     """Whether there is such a thing; False where that cannot be told."""
-    if connection.dialect.name != "postgresql":
-        return False
-    literal = "'" + name.replace("'", "''") + "'"
-    return bool(fetch(connection, _ASKING.get(kind, _ASKING_FOR_A_RELATION).format(name=literal))[0][0])
+    return dialects.of(connection.dialect.name).server.holds(connection, kind, name)

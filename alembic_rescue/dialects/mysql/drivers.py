@@ -1,0 +1,107 @@
+"""PyMySQL, mysqlclient, aiomysql and asyncmy."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import weakref
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from sqlalchemy.engine import URL, Dialect
+
+from alembic_rescue import compat
+from alembic_rescue.dialects import base
+from alembic_rescue.dialects.base import MadeBy
+
+PACKAGES = frozenset(["pymysql", "MySQLdb", "aiomysql", "asyncmy"])
+"""As they are imported."""
+
+_NAMES = frozenset(["mysql", "mariadb"])
+_ASYNCHRONOUS = frozenset(["aiomysql", "asyncmy"])
+_ENDING: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
+"""For each of the drivers' own connections, what ends its statement, on another one made alike."""
+
+
+class Drivers(base.Drivers):
+    """They have no function to cancel a statement: another connection ends it."""
+
+    packages = PACKAGES
+    connect_timeout: Mapping[str, str] = dict.fromkeys(("pymysql", "mysqldb", "aiomysql", "asyncmy"), "connect_timeout")
+
+    def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
+        """A socket goes before a host."""
+        socket = named.get("unix_socket")
+        port = str(named.get("port") or "")
+        return URL.create(
+            drivername,
+            username=named.get("user"),
+            host=None if socket else named.get("host") or "localhost",
+            port=int(port) if port.isdigit() and not socket else None,
+            database=named.get("database") or named.get("db"),
+            query={"unix_socket": str(socket)} if socket else {},
+        )
+
+    def bound(
+        self, driver: str, named: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]
+    ) -> None:
+        """The drivers' own timeout ends before the greeting.
+
+        Not for an asynchronous driver before SQLAlchemy 2.0.16: there it waits.
+        """
+        if driver == "pymysql":
+            named.setdefault("read_timeout", max(1, round(seconds)))  # see made()
+        elif driver in _ASYNCHRONOUS and compat.takes_async_creator():
+            connect = named.get("async_creator_fn") or importlib.import_module(driver).connect
+
+            async def in_time(*positional: Any, **others: Any) -> Any:
+                try:
+                    return await asyncio.wait_for(_awaited(connect(*positional, **others)), seconds)
+                except asyncio.TimeoutError as error:
+                    raise silent() from error
+
+            named["async_creator_fn"] = in_time
+
+    def made(self, raw: Any, made_by: MadeBy | None) -> None:
+        """Remember what ends its statements."""
+        if made_by is None or made_by.dialect.name not in _NAMES:
+            return
+        if type(raw).__module__.startswith("pymysql."):
+            raw._read_timeout = None  # noqa: SLF001 - it would end the wait for a lock; checked up to PyMySQL 1.2
+        given = {name: value for name, value in made_by.named.items() if name != "async_creator_fn"}
+        with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
+            _ENDING[raw] = partial(_kill, made_by.dialect, made_by.positional, given, f"KILL QUERY {raw.thread_id()}")
+
+    def cancel(self, raw: Any, seconds: float) -> bool:
+        """By a connection of its own."""
+        try:
+            kill = _ENDING.get(raw)
+        except TypeError:  # another dialect's, without weak references
+            return False
+        if kill is not None:
+            kill()
+        return kill is not None
+
+
+async def _awaited(connecting: Awaitable[Any]) -> Any:
+    return await connecting
+
+
+def _kill(dialect: Dialect, cargs: Sequence[Any], arguments: Mapping[str, Any], statement: str) -> None:
+    if dialect.driver in _ASYNCHRONOUS:
+        asyncio.run(_kill_awaiting(dialect.driver, cargs, arguments, statement))
+        return
+    connection = dialect.connect(*cargs, **arguments)
+    try:
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
+async def _kill_awaiting(driver: str, cargs: Sequence[Any], arguments: Mapping[str, Any], statement: str) -> None:
+    connection = await importlib.import_module(driver).connect(*cargs, **arguments)
+    async with connection.cursor() as cursor:
+        await cursor.execute(statement)
+    connection.close()

@@ -1,0 +1,78 @@
+"""What a session of MySQL's and MariaDB's can be held to, and who is at work there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+
+from alembic_rescue.dialects import base
+from alembic_rescue.dialects.blockers import NOT_SHOWN, shortened
+from alembic_rescue.dialects.cursor import query
+from alembic_rescue.model import Blocker
+
+_TAKE_LOCK = "SELECT GET_LOCK(CONCAT('alembic-rescue ', SHA1(COALESCE(DATABASE(), ''))), 0)"
+"""Its name is the whole server's, so it has the database in it; the session has it until it ends."""
+_BLOCKERS = """
+    SELECT p.id AS pid, p.user AS role, p.host AS client, p.command AS command, t.trx_state AS state,
+           TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS age, COALESCE(p.info, '') AS query
+    FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+    WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() AND (t.trx_rows_locked > 0 OR t.trx_tables_locked > 0)
+    ORDER BY age DESC, pid
+"""
+"""The open transactions that hold locks, in this database: on which table, neither server tells everybody.  Takes the
+privilege PROCESS."""
+
+
+class Server(base.Server):
+    """Sessions that are held as far as these servers can, and the transactions of others."""
+
+    def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
+        """READ ONLY holds back every change of data and schema, temporary tables and sequences too (MariaDB 10.11).
+
+        It does not hold back ``ANALYZE TABLE``, nor a session that takes the setting back.  The locks' timeouts are in
+        whole seconds.  MySQL has no timeout for statements other than SELECT.
+        """
+        seconds = max(1, round(lock))
+        held = (
+            f"SET SESSION lock_wait_timeout = {seconds}",
+            f"SET SESSION innodb_lock_wait_timeout = {seconds}",
+            f"SET SESSION max_statement_time = {statement:g}"
+            if getattr(dialect, "is_mariadb", False)
+            else f"SET SESSION max_execution_time = {round(statement * 1000)}",
+        )
+        return (*held, "SET SESSION TRANSACTION READ ONLY") if read_only else held
+
+    def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
+        """A session's: these servers have no other."""
+        cursor.execute(_TAKE_LOCK)
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+    def blockers(
+        self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
+    ) -> tuple[Blocker, ...]:
+        """The open transactions that hold locks; none for a role without the privilege PROCESS."""
+        try:
+            found = query(connection, _BLOCKERS)
+        except DBAPIError:  # not permitted
+            return ()
+        return tuple(_blocker(one, hide) for one in found if one["pid"] not in own)
+
+
+def _blocker(one: dict[str, Any], hide: Callable[[str], str]) -> Blocker:
+    return Blocker(
+        pid=one["pid"],
+        application=NOT_SHOWN,
+        role=one["role"],
+        client=str(one["client"]) or NOT_SHOWN,
+        state=f"{one['command']}, transaction {one['state']}".lower(),
+        age_seconds=None if one["age"] is None else float(one["age"]),
+        query=shortened(one["query"], hide),
+        locks=("in an open transaction",),
+        awaits=(),
+        blocks=(),
+        end_command=f"KILL {one['pid']};",
+    )

@@ -1,0 +1,77 @@
+"""PostgreSQL's errors: https://www.postgresql.org/docs/current/errcodes-appendix.html, as each driver has them.
+
+While connecting, psycopg2 has no code, and the words of libpq decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from alembic_rescue import errors
+from alembic_rescue.dialects import base
+from alembic_rescue.errors import RescueError
+
+_FIELDS = {"": ("M", "message"), "DETAIL:  ": ("D", "detail"), "HINT:  ": ("H", "hint"), "CONTEXT:  ": ("W", "context")}
+"""Of an error that PostgreSQL reports: by pg8000's name and by asyncpg's, under the heading that libpq gives it."""
+
+
+class Failures(base.Failures):
+    """By SQLSTATE."""
+
+    codes: Mapping[str, type[RescueError]] = {
+        "28P01": errors.LoginRefused,
+        "28000": errors.LoginRefused,
+        "3D000": errors.DatabaseMissing,
+        "57P03": errors.ConnectionRefused,
+        "53300": errors.TooManyConnections,
+        "57P01": errors.ConnectionLost,
+        "57P02": errors.ConnectionLost,
+        "08003": errors.ConnectionLost,
+        "08006": errors.ConnectionLost,
+        "57014": errors.StatementTimeout,
+        "25006": errors.ReadOnlyServer,
+        "55P03": errors.LockTimeout,
+        "42501": errors.PermissionDenied,
+    }
+    words = (
+        (
+            (
+                r"password authentication failed|no password supplied|role .* does not exist|pg_hba\.conf"
+                r"|tenant or user not found"
+            ),
+            errors.LoginRefused,
+        ),
+        (r"too many (clients|connections)|remaining connection slots", errors.TooManyConnections),
+        (r"database .* does not exist", errors.DatabaseMissing),
+    )
+
+    def code_of(self, error: BaseException | None) -> str | None:
+        """Each driver has its own name for it."""
+        code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or _report(error).get("C")
+        return str(code) if code else None
+
+    def text_of(self, error: BaseException) -> str | None:
+        """None for psycopg2 and psycopg, whose own text is libpq's."""
+        return "\n".join(f"{heading}{value}" for heading, value in _told(error) if value) or None
+
+    def ends_session(self, error: BaseException) -> bool:
+        """Its severity is FATAL."""
+        severity = _report(error).get("V") or getattr(error, "severity_en", None)
+        return severity == "FATAL"
+
+
+def _told(error: BaseException) -> Iterable[tuple[str, Any]]:
+    """Headings and texts."""
+    if report := _report(error):
+        return [(heading, report.get(letter)) for heading, (letter, _) in _FIELDS.items()]
+    for one in (error, error.__cause__):  # SQLAlchemy has an error of its own in place of asyncpg's
+        if type(one).__module__.startswith("asyncpg.") and getattr(one, "message", None):
+            return [(heading, getattr(one, name, None)) for heading, (_, name) in _FIELDS.items()]
+    return []
+
+
+def _report(error: BaseException | None) -> Mapping[str, str]:
+    """pg8000 hands on the fields of the server's report as they are."""
+    told = error.args[0] if error is not None and error.args else None
+    return told if isinstance(told, dict) and "C" in told else {}

@@ -1,0 +1,75 @@
+"""What a session of PostgreSQL's can be held to, and what the server tells of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy.engine import Connection, Dialect
+
+from alembic_rescue.compat import driver_connection
+from alembic_rescue.dialects import base
+from alembic_rescue.dialects.cursor import fetch
+from alembic_rescue.dialects.postgresql import blockers
+from alembic_rescue.model import Blocker
+
+_RESCUE_LOCK = 0x616C656D_62696372
+"""Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
+database.  Held means: an alembic-rescue is between its last look and its verification there."""
+_BACKEND = "SELECT pid, backend_start::text FROM pg_catalog.pg_stat_activity WHERE pid = {pid}"
+_PRESENCE = {
+    "SCHEMA": "SELECT to_regnamespace({name}) IS NOT NULL",
+    "EXTENSION": "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE quote_ident(extname) = {name})",
+}
+_PRESENCE_OF_A_RELATION = "SELECT to_regclass({name}) IS NOT NULL"
+
+
+class Server(base.Server):
+    """Sessions held by the server's own settings, and all that it tells of others."""
+
+    def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
+        """In milliseconds."""
+        held = (f"SET lock_timeout = {round(lock * 1000)}", f"SET statement_timeout = {round(statement * 1000)}")
+        return (*held, "SET default_transaction_read_only = on") if read_only else held
+
+    def hold_read_only(self, connection: Connection) -> None:
+        """By ``BEGIN READ ONLY``: of the driver's own transactions only.
+
+        With a driver in autocommit it would become the very setting of the session that must not be touched.
+        """
+        if not getattr(driver_connection(connection.connection), "autocommit", False):
+            connection.execution_options(postgresql_readonly=True)
+
+    def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
+        """A *transaction's* advisory lock, in a transaction that is begun for it.
+
+        Unlike a session's, it cannot stay behind on a server connection that a pooler in transaction mode hands to
+        somebody else.
+        """
+        cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
+        for statement in settings:
+            cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
+        cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK})")
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+    def backend(self, connection: Connection) -> tuple[int, str]:
+        """As ``pg_stat_activity`` has it."""
+        pid, started = fetch(connection, _BACKEND.format(pid="pg_catalog.pg_backend_pid()"))[0]
+        return int(pid), str(started)
+
+    def is_running(self, connection: Connection, pid: int, started: str) -> bool:
+        """A pid alone may be another one's by now."""
+        return any(str(found) == started for _, found in fetch(connection, _BACKEND.format(pid=int(pid))))
+
+    def blockers(
+        self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
+    ) -> tuple[Blocker, ...]:
+        """Those with a lock on `table`, and those with an advisory lock in its database."""
+        return blockers.of(connection, table, hide, own)
+
+    def holds(self, connection: Connection, kind: str, name: str) -> bool:
+        """On the search path, where `name` has no schema."""
+        literal = "'" + name.replace("'", "''") + "'"
+        return bool(fetch(connection, _PRESENCE.get(kind, _PRESENCE_OF_A_RELATION).format(name=literal))[0][0])

@@ -1,0 +1,42 @@
+"""sqlite3 and aiosqlite."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL
+
+from alembic_rescue import errors
+from alembic_rescue.dialects import base
+
+
+class Drivers(base.Drivers):
+    """They open files."""
+
+    packages = frozenset(["aiosqlite"])
+
+    def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
+        """The file, as it is named."""
+        return URL.create(drivername, database=str(positional[0]) if positional else str(named.get("database", "")))
+
+    def absent(self, at: URL) -> errors.RescueError | None:
+        """SQLite makes the file that it does not find: looking must not."""
+        name = at.database or ""
+        if not name or name == ":memory:" or name.startswith("file:") or Path(name).exists():
+            return None
+        return errors.DatabaseMissing(
+            str(Path(name).resolve()),
+            "there is no such file",
+            "looking makes none. Check the URL: its path is relative to the working directory, "
+            "and an absolute one has four slashes, sqlite:////srv/shop.db",
+        )
+
+    def cancel(self, raw: Any, seconds: float) -> bool:
+        """In this process; not for aiosqlite, which waits in a thread until the lock is given up."""
+        interrupt = getattr(raw, "interrupt", None)
+        if interrupt is not None and not inspect.iscoroutinefunction(interrupt):
+            interrupt()
+        return interrupt is not None

@@ -1,0 +1,17 @@
+"""SQLite's errors, which have no codes that all versions of Python hand on."""
+
+from __future__ import annotations
+
+from alembic_rescue import errors
+from alembic_rescue.dialects import base
+
+
+class Failures(base.Failures):
+    """By their words."""
+
+    words = (
+        (r"unable to open database file", errors.DatabaseMissing),
+        (r"file is (encrypted or is )?not a database", errors.CannotConnect),
+        (r"readonly database", errors.ReadOnlyServer),
+        (r"database is locked", errors.LockTimeout),
+    )

@@ -1,0 +1,37 @@
+"""Which file it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects import base
+from alembic_rescue.dialects.base import Facts
+from alembic_rescue.dialects.cursor import fetch
+
+
+class Identity(base.IdentityReader):
+    """The id is the file's device and inode."""
+
+    def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
+        """The version is that of the library."""
+        file = _file(connection)
+        version = fetch(connection, "SELECT sqlite_version()")[0][0]
+        return Facts(version=version, database=file or ":memory:", server_id=_id_of(file))
+
+    def server_id(self, connection: Connection, table: str) -> tuple[str | None, str | None]:
+        """There are no schemas."""
+        return _id_of(_file(connection)), None
+
+
+def _file(connection: Connection) -> str:
+    """Empty for a database in memory."""
+    return str(fetch(connection, "PRAGMA database_list")[0][2] or "")
+
+
+def _id_of(file: str) -> str:
+    if not file:
+        return ":memory:"
+    found = Path(file).stat()
+    return f"{found.st_dev:x}:{found.st_ino:x}"
