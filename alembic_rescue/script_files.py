@@ -26,6 +26,9 @@ _NAMES = ("revision", "down_revision", "depends_on", "branch_labels")
 _ASSIGNED = re.compile(rf"^({'|'.join(_NAMES)})\s*(?::[^=\n]*)?=(?!=)[ \t]*(.*)$", re.MULTILINE)
 _MENTIONED = re.compile(rf"\b({'|'.join(_NAMES)})\s*(?::[^=\n]*)?=(?!=)")
 _DOCSTRING = re.compile(r'\A(?:\s|#[^\n]*\n)*[rR]?("""|\'\'\')((?:(?!\\).)*?)\1', re.DOTALL)
+_OF_THE_DATABASE = re.compile(
+    r"current_database|current_catalog|\bDATABASE\(|\.url\.database|catalog_name|table_catalog", re.IGNORECASE
+)
 _IS_REVISION = re.compile(r"(?!\.\#|__init__)(.*\.pyc?)$")
 """As Alembic 1.9 to 1.20: ``Script._list_py_dir``."""
 
@@ -84,9 +87,15 @@ def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]])
 def told_by(names: Mapping[str, Any], path: Path) -> ScriptFile:
     """What a revision's file says of itself once it was run: the names of its module."""
     told = {name: _plain(names.get(name)) for name in _NAMES}
+    doc = _first(str(names.get("__doc__") or ""))
     return ScriptFile(
-        **told, doc=_first(str(names.get("__doc__") or "")), path=path, content=content_of(path.read_bytes())
+        **told, doc=doc, path=path, content=content_of(path.read_bytes()), asks_for_the_database=path.suffix != ".py"
     )
+
+
+def asks_for_the_database(text: str) -> bool:
+    """Whether a file's text speaks of the name of the database that it runs on."""
+    return _OF_THE_DATABASE.search(text) is not None
 
 
 def content_of(data: bytes) -> str:
@@ -111,7 +120,13 @@ def _read(path: Path) -> ScriptFile | None:
         return None
     if not isinstance(told["revision"], str):
         return None
-    return ScriptFile(**told, doc=_first(doc), path=path, content=content_of(data))
+    return ScriptFile(
+        **told,
+        doc=_first(doc),
+        path=path,
+        content=content_of(data),
+        asks_for_the_database=asks_for_the_database(text),
+    )
 
 
 def _at_a_glance(text: str) -> tuple[dict[str, Any], str] | None:

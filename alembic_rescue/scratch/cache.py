@@ -25,6 +25,8 @@ from alembic_rescue.scratch import sources
 from alembic_rescue.worker import values
 from alembic_rescue.worker.requests import ScriptFile
 
+_ROOT = "<root>/"
+"""Stands for the project's folder."""
 _BLOCK = 4096
 """Bytes that a file takes at least."""
 
@@ -47,6 +49,8 @@ class Cache:
     folder: Path = field(default_factory=default_folder)
     limit: int = 200 * 1024 * 1024
     """Bytes; above it those that were not used for longest are removed."""
+    root: str = field(default_factory=os.getcwd)
+    """The project's folder: files below it are told relative to it, so that another checkout finds the same."""
     hide: Callable[[str], str] = _never_changes
     """Takes secrets out of a text.  An observation that it changes holds one, and is not kept."""
 
@@ -59,10 +63,11 @@ class Cache:
             scripts: the whole chain from empty, in the order in which it runs.
         """
         basis_key = _basis_key(basis)
-        key = sources.digest([basis_key, sources.of_files(self._others(basis_key))])
+        others = {self._relative(path): path for path in self._others(basis_key)}
+        key = sources.digest([basis_key, sources.of_files(others)])
         keys = []
         for script in scripts:
-            key = sources.digest([key, script.revision, str(script.path), script.content])
+            key = sources.digest([key, script.revision, self._relative(str(script.path)), script.content])
             keys.append(key)
         return tuple(keys)
 
@@ -73,7 +78,8 @@ class Cache:
             for key in keys:
                 path = self._path(key)
                 with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    observation = values.decoded(json.loads(path.read_bytes()))
+                    text = path.read_text("utf-8").replace(_ROOT, self._below)
+                    observation = values.decoded(json.loads(text))
                     if isinstance(observation, Observation):
                         found[key] = observation
                         os.utime(path)  # when it was last used
@@ -117,13 +123,13 @@ class Cache:
                 return
             basis_key = _basis_key(basis)
             others = set(self._others(basis_key)) | set(files) - {str(script.path) for script in scripts}
-            self._write(self._path(basis_key), sorted(others))
+            self._write(self._path(basis_key), sorted(map(self._relative, others)))
             keys = self.keys(basis, scripts)[len(scripts) - len(observations) :]
             for key, observation in zip(keys, observations, strict=True):
                 if not isinstance(observation, Observation) or observation.failure or observation.outside:
                     break
                 if all(self.hide(statement.sql) == statement.sql for statement in observation.statements):
-                    self._write(self._path(key), values.encoded(observation))
+                    self._write(self._path(key), values.encoded(observation), self._below)
             self._shorten()
 
     def _others(self, basis_key: str) -> Sequence[str]:
@@ -133,8 +139,17 @@ class Cache:
                 path = self._path(basis_key)
                 listed = json.loads(path.read_bytes())
                 os.utime(path)  # it goes last: without it nothing is found
-                return [str(other) for other in listed]
+                return [str(other).replace(_ROOT, f"{self.root}{os.sep}") for other in listed]
         return ()
+
+    @property
+    def _below(self) -> str:
+        """How the beginning of a path below the project's folder stands in JSON."""
+        return json.dumps(f"{self.root}{os.sep}")[1:-1]
+
+    def _relative(self, path: str) -> str:
+        below = f"{self.root}{os.sep}"
+        return _ROOT + path[len(below) :] if path.startswith(below) else path
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}.json"
@@ -148,14 +163,17 @@ class Cache:
         return False
 
     @staticmethod
-    def _write(path: Path, content: Any) -> None:
+    def _write(path: Path, content: Any, below: str = "") -> None:
         """Whole or not at all: to a file beside it, then renamed."""
+        text = json.dumps(content, separators=(",", ":"))
+        if below:
+            text = text.replace(below, _ROOT)
         path.parent.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
         beside = path.with_suffix(f".{secrets.token_hex(4)}")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps(content, separators=(",", ":")))
+                file.write(text)
             beside.replace(path)
         except BaseException:
             beside.unlink(missing_ok=True)

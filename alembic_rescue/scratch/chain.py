@@ -83,10 +83,13 @@ def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
     """What the outcome depends on besides the revision files."""
     project, identity = bench.project, one.visited.database.identity
     around = one.visited.surroundings
+    in_question = {*one.behind, *one.todo}
+    by_name = any(file.asks_for_the_database for file in view.scripts.scripts if file.revision in in_question)
     return {
         "env": _digest(project.loaded.env),
-        "settings": project.loaded.settings,
-        "named": [str(project.named.config), project.named.section, project.named.x, project.named.config_from],
+        "options": project.loaded.options,
+        "named": [project.named.section, project.named.x, project.named.config_from, project.named.app],
+        "database": identity.database if by_name else "",
         "dialect": identity.dialect,
         "server": identity.server_version,
         "scratch": project.scratch,
@@ -110,7 +113,7 @@ def _digest(path: Path) -> str:
 
 
 def _table(identity: Identity) -> list[str | None]:
-    return [identity.database, identity.version_table_schema, identity.version_table, identity.version_table_found_in]
+    return [identity.version_table_schema, identity.version_table, identity.version_table_found_in]
 
 
 def _unobserved(one: Asked, error: errors.RescueError, sent: Mapping[str, str]) -> Chain:
@@ -225,7 +228,7 @@ class _Runs:
                 raise
             self._failed(*self._current, Failure(_ended(error), "", None))
             return None
-        self.files |= set(observed.files)
+        self.files |= set(observed.files) - set(bench.project.loaded.files)
         run: ChainRun = observed.run
         return run
 

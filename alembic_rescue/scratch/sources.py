@@ -17,7 +17,7 @@ _OF_THE_SESSION = frozenset(
     ["_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "WINDOWID", "TMUX_PANE", "STY", "PYTEST_CURRENT_TEST"]
 )
 """Variables that are others in each terminal, and that no migration asks for."""
-_OF_THE_TOOL = ("ALEMBIC_RESCUE_", "SSH_", "TERM_", "XDG_SESSION_")
+_OF_THE_TOOL = ("ALEMBIC_RESCUE_", "SSH_", "TERM_", "XDG_")
 
 
 def loaded() -> frozenset[str]:
@@ -81,14 +81,14 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return running.hexdigest()
 
 
-def of_files(paths: Iterable[str]) -> str:
-    """A digest of the files' contents; one that cannot be read counts as such."""
+def of_files(paths: Mapping[str, str]) -> str:
+    """A digest of the files' contents, by the names that they go by; one that cannot be read counts as such."""
     parts: list[str | bytes] = []
-    for path in sorted(set(paths)):
+    for name, path in sorted(paths.items()):
         try:
-            parts += [path, Path(path).read_bytes()]
+            parts += [name, Path(path).read_bytes()]
         except OSError:
-            parts += [path, "cannot be read"]
+            parts += [name, "cannot be read"]
     return digest(parts)
 
 

@@ -5,6 +5,7 @@ Looking is held read-only by the server.  No revision file is ever loaded here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.model import Database
 from alembic_rescue.project import Project
 from alembic_rescue.running.run import Remark
+from alembic_rescue.scratch import sources
 from alembic_rescue.worker import writing
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
 from alembic_rescue.worker.serve import Conversation, Operation
@@ -66,11 +68,24 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
         source=found.source,
         settings=found.settings,
         env=found.env_path,
+        files=tuple(str(Path(name).absolute()) for name in [found.config.config_file_name] if name),
+        options=_options(found),
         has_url=found.url is not None,
         lock_seconds=timeouts.lock,
         statement_seconds=timeouts.statement,
         connect_seconds=timeouts.connect,
     )
+
+
+def _options(found: Project) -> str:
+    """A digest of what is configured, but for URLs: they say where, not what."""
+    parser = found.config.file_config
+    options = {name: dict(parser.items(name, raw=True)) for name in parser.sections()}
+    kept = {
+        name: {option: value for option, value in section.items() if "://" not in value}
+        for name, section in options.items()
+    }
+    return sources.digest([json.dumps(kept, sort_keys=True)])
 
 
 def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look:

@@ -35,6 +35,10 @@ class Loaded:
     """Of the section ``[alembic_rescue]``."""
     env: Path
     """The project's env.py."""
+    files: tuple[str, ...]
+    """The configuration's own."""
+    options: str
+    """A digest of what is configured, but for the URLs of databases."""
     has_url: bool
     """A database was named with ``--url``."""
     lock_seconds: float
@@ -54,6 +58,8 @@ class ScriptFile:
     path: Path
     content: str
     """``sha256:...`` of the file."""
+    asks_for_the_database: bool = False
+    """It speaks of the database's name, so that what it does may depend on that."""
 
 
 @dataclass(frozen=True)

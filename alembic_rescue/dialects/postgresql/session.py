@@ -31,7 +31,8 @@ class Cursor:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection.connection
-        self.error: type[Exception] = getattr(connection.dialect, "loaded_dbapi", connection.dialect.dbapi).Error
+        driver: Any = getattr(connection.dialect, "loaded_dbapi", connection.dialect.dbapi)
+        self.error: type[Exception] = driver.Error
         """The class of all of the driver's errors."""
 
     def run(self, statement: str) -> None:
