@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from alembic_rescue.client import Project
 from alembic_rescue.evidence import judging
 from alembic_rescue.evidence.causes import causes
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
-from alembic_rescue.evidence.observation import Chain, Observation, Reading, Unobserved
+from alembic_rescue.evidence.observation import CatalogObject, Chain, Observation, Reading, Unobserved
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.failures import shown
 from alembic_rescue.inspection import Choose, View
@@ -77,14 +77,35 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
         proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
         notes = chain.notes
         if tried and not chain.is_missing and (rest := _not_settled(proof)):
-            rows = paths.rows_after(view.graph, one.visited.database.current_heads, _before(one.todo, rest[0]))
-            trial = trials.run(view, one, rows, rest, bench)
-            notes = (*notes, *trial.notes)
-            if trial.upgrade is not None:
-                behind = len(one.todo) - len(rest)
-                proof = replace(proof, causes=causes(trial.upgrade, steps[behind:], live, beside))
+            proof, more = _tried(view, one, rest, bench, proof, steps, live, beside)
+            notes = (*notes, *more)
         found.append(Proved(one.visited, chain, _told(proof, project.secrets.hide), notes))
     return found
+
+
+def _tried(
+    view: View,
+    one: Asked,
+    rest: tuple[str, ...],
+    bench: Bench,
+    proof: Proof,
+    steps: Sequence[Observation | Unobserved],
+    live: Reading,
+    beside: Collection[CatalogObject],
+) -> tuple[Proof, tuple[Note, ...]]:
+    """What the next upgrade runs into, behind what is proved; and what the last one swallowed on its way there."""
+    stands, proved = one.visited.database.current_heads, _before(one.todo, rest[0])
+    rows = paths.rows_after(view.graph, stands, proved)
+    trial = trials.run(view, one, rows, rest, bench)
+    found: tuple[Cause, ...] = ()
+    if trial.upgrade is not None:
+        found = causes(trial.upgrade, steps[len(proved) :], live, beside)
+    if trial.upgrade is not None and proved:
+        last = trials.run(view, one, stands, one.todo, bench)
+        if last.upgrade is not None:
+            swallowed = [cause for cause in causes(last.upgrade, steps, live, beside) if cause.swallowed]
+            found = (*(cause for cause in swallowed if cause not in found), *found)
+    return replace(proof, causes=found), trial.notes
 
 
 def _observed_whole(steps: Sequence[Observation | Unobserved]) -> int:

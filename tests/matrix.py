@@ -83,8 +83,6 @@ CELLS = {
             "click==8.1.3",  # typer before 0.15.4 works up to click 8.1 only, and does not say so
             "rich==12.0.0",
             "platformdirs==4.0.0",
-            "postgast==0.2.0",
-            "protobuf==5.29.1",
             "tomli==2.0.0",
         ),
         beside=_BACKEND_ON_PYDANTIC_1,

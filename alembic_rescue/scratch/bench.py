@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +53,8 @@ class Bench:
         try:
             if server is not None and not server.private and self._made:
                 made = tuple(self._made)
-                self.ask("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
+                with suppress(errors.RescueError):  # it is gone, or was never there
+                    self.ask("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
         finally:
             self._until.close()
 

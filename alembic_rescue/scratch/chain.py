@@ -25,7 +25,7 @@ from alembic_rescue.worker.requests import Prepared, Progress, ScriptFile, Visit
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
-NO_SCRATCH = "it was not observed, because there is no scratch database"
+NO_SCRATCH = "not observed, because there is no scratch database"
 _RUNNING = "Running the migrations on the scratch database"
 _MOST_FAILURES = 5
 """Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
