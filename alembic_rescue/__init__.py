@@ -18,7 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from alembic_rescue.client import Project, load
     from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
+    from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
     from alembic_rescue.model import (
         Blocker,
         Database,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
         Revision,
         Target,
     )
-    from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
-    from alembic_rescue.client import Project, load
     from alembic_rescue.receipts import default_folder
     from alembic_rescue.receipts import listed as list_receipts
     from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo

@@ -71,7 +71,7 @@ class Project:
         found: dict[Key, Reading] = self._live("read", wanted=dict(wanted))
         return found
 
-    def dump(self, key: Key, programs: Path) -> Any:
+    def dump(self, key: Key, programs: Path | None) -> Any:
         """The schema of one live database, as SQL."""
         return self._live("dump", key=key, programs=programs)
 

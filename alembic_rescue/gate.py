@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from alembic_rescue import errors
 from alembic_rescue.errors import Refusal
-from alembic_rescue.model import Revision
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
+from alembic_rescue.model import Revision
 
 
 @dataclass(frozen=True)

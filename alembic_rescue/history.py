@@ -9,8 +9,8 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors
 from alembic_rescue import path as paths
 from alembic_rescue.errors import listed, rows
-from alembic_rescue.model import Action, Located, Note, Recommendation
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+from alembic_rescue.model import Action, Located, Note, Recommendation
 
 _ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
 

@@ -21,8 +21,8 @@ from typing import Any
 import platformdirs
 
 from alembic_rescue import errors
-from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
+from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
 
 FORMAT = 2
 _SUFFIX = ".json"

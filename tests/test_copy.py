@@ -12,9 +12,10 @@ import psycopg2
 import pytest
 from psycopg2 import sql as pgsql
 
-from alembic_rescue.scratch import copy, libpq
-from alembic_rescue.scratch.copy import Copy, Dump, Lack, Unavailable
-from alembic_rescue.scratch.server import ScratchServer, provided
+from alembic_rescue.dialects.postgresql import copy, libpq
+from alembic_rescue.dialects.postgresql.copy import Dump
+from alembic_rescue.dialects.scratch import Copy, Lack, ScratchServer, Unavailable
+from alembic_rescue.scratch.server import provided
 from tests import servers
 from tests.conftest import Database
 

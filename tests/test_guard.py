@@ -280,7 +280,7 @@ def test_the_kernel_by_itself():
     """As for a library of C, which no hook sees."""
     assert run_alone("""
 import os, socket, threading, time
-from alembic_rescue.worker import seccomp
+from alembic_rescue.servers import seccomp
 other = []
 def later():
     time.sleep(0.2)

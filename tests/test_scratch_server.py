@@ -18,10 +18,12 @@ import psutil
 import psycopg2
 import pytest
 
-from alembic_rescue.scratch import mysql, programs
+from alembic_rescue.dialects.mysql import scratch as mysql
+from alembic_rescue.dialects.postgresql.programs import Programs, of_machine
+from alembic_rescue.dialects.postgresql.scratch import nearest
 from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
-from alembic_rescue.scratch.programs import Programs
-from alembic_rescue.scratch.server import nearest, provided
+from alembic_rescue.scratch.server import provided
+from alembic_rescue.servers import programs
 
 ROOT = Path(__file__).parents[1]
 HOLD = """
@@ -248,7 +250,7 @@ def ignore_interrupts():
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user")
-@pytest.mark.skipif(not programs.of_machine(), reason="the machine has no PostgreSQL that any user may run")
+@pytest.mark.skipif(not of_machine(), reason="the machine has no PostgreSQL that any user may run")
 def test_for_an_ordinary_user(place):
     python = "/usr/bin/python3"
     if not programs.unprivileged_can(python, "-c", "import sys; sys.exit(sys.version_info < (3, 10))"):

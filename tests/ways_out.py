@@ -769,7 +769,7 @@ def main():
     routes.add_file(live.sqlite, Path(live.scratch_folder, "scratch.db"))
     live.open_socket = socket.create_connection((live.host, live.port))  # nothing may be sent on it
     if live.held_by == "hook":
-        from alembic_rescue.worker import seccomp
+        from alembic_rescue.servers import seccomp
 
         seccomp.available = lambda: False  # as where the kernel has no such filter
     guard.lead_away(routes)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from alembic_rescue.dialects.postgresql import programs as postgresql
+from alembic_rescue.dialects.postgresql.programs import Programs
 from alembic_rescue.errors import DemoFailed, DemoFolderUnfit, DemoNotInstalled
-from alembic_rescue.scratch import programs
-from alembic_rescue.scratch.programs import Programs
+from alembic_rescue.servers import programs
 
 ROLE = "app"
 """Owns the databases; no superuser, as with most hosts."""
@@ -97,7 +98,7 @@ class Server:
         Raises:
             DemoFailed: it ended with an error.
         """
-        copied = self.home / "programs" / programs.PACKAGE
+        copied = self.home / "programs" / postgresql.PACKAGE
         folder = _newest(copied if copied.exists() else None).folder
         status, output = programs.run(folder / program, *arguments, cwd=self.home)
         if status:
@@ -127,7 +128,7 @@ def create(home: Path) -> Server:
         programs.give(server.home)
         home.rmdir()
         home.symlink_to(server.home)
-    programs.readable(newest, server.home / "programs")
+    postgresql.readable(newest, server.home / "programs")
     server.execute(
         "initdb", "-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
     )
@@ -158,9 +159,9 @@ def remove(home: Path) -> None:
 
 def _newest(package: Path | None) -> Programs:
     """The newest PostgreSQL of the wheel."""
-    known = programs.of_wheel(package)
+    known = postgresql.of_wheel(package)
     if not known:
-        raise DemoNotInstalled(programs.PACKAGE)
+        raise DemoNotInstalled(postgresql.PACKAGE)
     return known[-1]
 
 

@@ -14,8 +14,16 @@ from alembic_rescue.evidence.observation import StatementKind
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from alembic_rescue.dialects.base import CatalogReader, Drivers, Failures, IdentityReader, Server, StatementReader
-    from alembic_rescue.worker.requests import Surroundings
+    from alembic_rescue.dialects.base import (
+        CatalogReader,
+        Drivers,
+        Failures,
+        IdentityReader,
+        Places,
+        Server,
+        StatementReader,
+    )
+    from alembic_rescue.dialects.scratch import Scratch, Surroundings
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class Dialect:
     """What one kind of database has of its own: plain values, and parts that are loaded when they are first used."""
 
     name: str
-    """SQLAlchemy's name for it; ``other`` for all that the tool does not know."""
+    """SQLAlchemy's name for it."""
     title: str
     """As people write it; SQLAlchemy's name where the tool does not know it."""
     folder: str | None = None
@@ -97,6 +105,23 @@ class Dialect:
         made: Failures = self._part_or_default("failures", "Failures")
         return made
 
+    @cached_property
+    def scratch(self) -> Scratch:
+        """Starts servers for scratch databases, and makes copies."""
+        made: Scratch = self._part_or_default("scratch", "Scratch")
+        made.name = self.name
+        return made
+
+    @cached_property
+    def places(self) -> Places:
+        """Makes scratch databases on a server."""
+        made: Places = self._part_or_default("places", "Places")
+        return made
+
+    def is_kin(self, name: str) -> bool:
+        """Whether the dialect that SQLAlchemy calls `name` is this one, or of the same folder."""
+        return name == self.name or (self.folder is not None and of(name).folder == self.folder)
+
     def _part_or_default(self, module: str, name: str) -> Any:
         made = self._part(module, name) or getattr(import_module(f"{__name__}.other"), name)
         return made()
@@ -123,7 +148,7 @@ _BY_NAME = {one.name: one for one in (_POSTGRESQL, _MYSQL, _MARIADB, _SQLITE)}
 @cache
 def of(name: str) -> Dialect:
     """The dialect that SQLAlchemy calls `name`."""
-    return _BY_NAME.get(name) or Dialect("other", name, holds_sessions=False, has_rescue_lock=False)
+    return _BY_NAME.get(name) or Dialect(name, name, holds_sessions=False, has_rescue_lock=False)
 
 
 def of_server(name: str, version: str) -> Dialect:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.engine import URL, Connection, Dialect
 
+from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Reading, StatementKind
 from alembic_rescue.model import Blocker
@@ -164,6 +165,29 @@ class Failures(Protocol):
     def ends_session(self, error: BaseException) -> bool:
         """Whether the server let go of the client with it, as far as the driver tells."""
         return False
+
+
+class Places(Protocol):
+    """Makes scratch databases, in a scratch worker, as one who may.  By itself: there are none."""
+
+    drivers: tuple[tuple[str, str], ...] = ()
+    """Those that work without an event loop: as they are imported, and as SQLAlchemy calls them."""
+
+    def with_driver(self, url: URL, driver: str) -> URL:
+        """`url` for that one of the `drivers`."""
+        return url.set(drivername=f"{url.get_backend_name()}+{driver}")
+
+    def url(self, scratch: Mapping[str, Any]) -> URL | None:
+        """That of a scratch database, by what leads the project's drivers there; None: it is not known."""
+        return None
+
+    def prepare(self, admin: Connection, making: Making) -> Prepared:
+        """Make the databases that are not there yet, and end what an earlier worker left running in them."""
+        return Prepared("")
+
+    def remove(self, admin: Connection, databases: Sequence[str], roles: Sequence[str]) -> None:
+        """Take away what :meth:`prepare` made."""
+        return
 
 
 # --- drivers -------------------------------------------------------------------------------------------------------

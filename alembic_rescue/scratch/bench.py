@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from alembic_rescue import errors
+from alembic_rescue import dialects, errors
 from alembic_rescue.client import Project
+from alembic_rescue.dialects.scratch import Making, Place, Prepared, ScratchServer
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
-from alembic_rescue.scratch.server import ScratchServer
 from alembic_rescue.worker.process import Worker
-from alembic_rescue.worker.requests import Making, Place, Prepared, Visited
+from alembic_rescue.worker.requests import Visited
 
 Address = tuple[str, str]
 _PREPARING_SECONDS = 120.0
@@ -34,8 +34,8 @@ class Bench:
     project: Project
     told: list[str] = field(default_factory=list)
     """What is other than it might be: another version, a locale that is missing."""
-    dumps: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """The schemas of live databases, by :attr:`Identity.rows_key`; each is asked for once."""
+    _dumps: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """By :attr:`Identity.rows_key`."""
     _folder: Path | None = None
     _until: ExitStack = field(default_factory=ExitStack)
     _server: ScratchServer | None = None
@@ -73,13 +73,20 @@ class Bench:
             around = visited.surroundings
             identity = visited.database.identity
             wanted = {"encoding": around.encoding, "locale": around.collate} if around else {}
-            dialect = "mariadb" if "MariaDB" in identity.server_version else identity.dialect
+            dialect = dialects.of_server(identity.dialect, identity.server_version).name
             provided = servers.provided(
                 self.project.scratch, dialect, identity.server_version, self.told.append, **wanted
             )
             self._server = self._until.enter_context(provided)
             self.project.secrets.add_url(self._server.admin_url)
         return self._server
+
+    def dump(self, visited: Visited) -> Any:
+        """The schema of a live database, asked for once: see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
+        key, server = visited.database.identity.rows_key, self.server(visited)
+        if key not in self._dumps:
+            self._dumps[key] = self.project.dump(key, server.programs)
+        return self._dumps[key]
 
     def placed(self, view: View, suffix: str = "") -> dict[Address, Place]:
         """A scratch database for each of those that env.py visits, by its address.
@@ -113,7 +120,7 @@ class Bench:
         """Make these databases on the server, as far as they are not there; a run does so by itself.
 
         Raises:
-            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.scratch.places.prepare`.
+            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.worker.places.prepare`.
         """
         made: Prepared = self.ask("prepare", making=self._making(places, view))
         self._roles.update(dict.fromkeys(made.roles))

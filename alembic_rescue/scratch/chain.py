@@ -13,15 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from alembic_rescue import errors
+from alembic_rescue import dialects, errors
+from alembic_rescue.dialects.scratch import Prepared, Unavailable
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
-from alembic_rescue.scratch import copy as copies
 from alembic_rescue.scratch import sources
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.cache import Cache
-from alembic_rescue.worker.requests import Prepared, Progress, ScriptFile, Visited
+from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
@@ -203,8 +203,8 @@ class _Runs:
         self.bench.prepare(self.places, self.view)
         for place in self.places.values():
             self._with_baseline.add(place.database)
-            loaded = copies.baseline(server.admin_url, server.programs, file, place.database, place.role)
-            if isinstance(loaded, copies.Unavailable):
+            loaded = dialects.of(place.dialect).scratch.baseline(server, file, place.database, place.role)
+            if isinstance(loaded, Unavailable):
                 raise errors.BaselineFailed(str(file), loaded.reason)
             if loaded:
                 raise errors.BaselineFailed(loaded[0].what, loaded[0].reason)

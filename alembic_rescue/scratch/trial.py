@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from alembic_rescue import errors
+from alembic_rescue import dialects, errors
+from alembic_rescue.dialects.scratch import Copy, Place, Unavailable
 from alembic_rescue.evidence.causes import Upgrade, never_committed
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
-from alembic_rescue.scratch import copy as copies
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.chain import Asked, hear_steps
-from alembic_rescue.scratch.copy import Copy, Unavailable
-from alembic_rescue.worker.requests import Place
 from alembic_rescue.worker.runs import OwnRun, ScratchVisit
 
 
@@ -81,42 +74,8 @@ def copied(one: Asked, place: Place, rows: Sequence[str], bench: Bench) -> Copy 
     """Make `place` a copy of the live schema, whose version table has `rows`."""
     identity = one.visited.database.identity
     server = bench.server(one.visited)
-    if identity.dialect == "sqlite":
-        folder = Path(unquote(urlsplit(server.admin_url).path))
-        return _sqlite_copy(identity.database, folder / place.database, identity.version_table, rows)
-    if identity.dialect != "postgresql" or server.programs is None:
-        return Unavailable(f"no copy of a {identity.dialect} schema can be made here")
-    if one.key not in bench.dumps:
-        bench.dumps[one.key] = bench.project.dump(one.key, server.programs)
-    dumped: Any = bench.dumps[one.key]
-    if isinstance(dumped, Unavailable):
-        return dumped
-    table = _quoted(identity.version_table)
-    if identity.schema:
-        table = f"{_quoted(identity.schema)}.{table}"
-    return copies.restore(server.admin_url, server.programs, dumped, place.database, {table: tuple(rows)})
-
-
-def _sqlite_copy(live: str, copy: Path, table: str, rows: Sequence[str]) -> Copy | Unavailable:
-    copy.unlink(missing_ok=True)
-    try:
-        with (
-            contextlib.closing(sqlite3.connect(f"{Path(live).absolute().as_uri()}?mode=ro", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(copy)) as target,
-        ):
-            made = source.execute(
-                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-                "ORDER BY type <> 'table', rowid"
-            )
-            for (sql,) in made.fetchall():
-                target.execute(sql)
-            name = _quoted(table)
-            target.execute(f"CREATE TABLE IF NOT EXISTS {name} (version_num VARCHAR(32) NOT NULL)")
-            target.executemany(f"INSERT INTO {name} (version_num) VALUES (?)", [(row,) for row in rows])  # noqa: S608
-            target.commit()
-    except sqlite3.Error as error:
-        return Unavailable(f"its schema cannot be copied: {error}")
-    return Copy(str(copy))
+    kind = dialects.of(identity.dialect).scratch
+    return kind.copied(server, identity, place.database, rows, lambda: bench.dump(one.visited))
 
 
 def _not_tried(reason: str) -> Note:
@@ -125,7 +84,3 @@ def _not_tried(reason: str) -> Note:
         f"the pending revisions were not tried on a copy of the schema: {reason}",
         "what would fail on this database is not known",
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

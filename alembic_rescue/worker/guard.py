@@ -13,7 +13,8 @@ import contextlib
 import sys
 from dataclasses import dataclass
 
-from alembic_rescue.worker import audit, led_away, seccomp
+from alembic_rescue.servers import seccomp
+from alembic_rescue.worker import audit, led_away
 from alembic_rescue.worker.refusal import Refusal, Refused, Stack, refusals
 from alembic_rescue.worker.routes import Address, Routes
 from alembic_rescue.worker.undisturbed import undisturbed

@@ -161,10 +161,8 @@ def read_back(conversation: Conversation, backends: Collection[Backend]) -> Writ
     return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell)
 
 
-def dump(conversation: Conversation, key: Key, programs: Path) -> Any:
-    """The schema of one database as SQL, by PostgreSQL's own pg_dump; see :mod:`alembic_rescue.scratch.copy`."""
-    from alembic_rescue.scratch import copy, libpq  # noqa: PLC0415 - few looks need it
-
+def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
+    """The schema of one database; see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
     dumped: list[Any] = []
 
     def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
@@ -172,12 +170,8 @@ def dump(conversation: Conversation, key: Key, programs: Path) -> Any:
         assert connection is not None, "online mode has a connection"
         found = databases.rows_key(connection, context.version_table, context.version_table_schema)
         if found == key and not dumped:
-            try:
-                connect = libpq.of_driver(connections.arguments_of(connection))
-            except libpq.UntoldError as error:
-                dumped.append(copy.Unavailable(str(error)))
-            else:
-                dumped.append(copy.dump(connect, programs, _STATE.loaded.timeouts.lock))
+            arguments, lock = connections.arguments_of(connection), _STATE.loaded.timeouts.lock
+            dumped.append(dialect_of(connection.dialect.name).scratch.dump(arguments, programs, lock))
 
     environment.look(_STATE.loaded, see, conversation.tell)
     if not dumped:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alembic_rescue.dialects.scratch import Surroundings
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, Identity, Note, Stamp
 
@@ -60,25 +61,6 @@ class ScriptFile:
     """``sha256:...`` of the file."""
     asks_for_the_database: bool = False
     """It speaks of the database's name, so that what it does may depend on that."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a chain takes for granted of its database, and an empty one lacks."""
-
-    role: str
-    superuser: bool
-    roles: tuple[str, ...] = ()
-    """Those that own something, or are granted something, in this database; no server's own."""
-    schemas: tuple[str, ...] = ()
-    extensions: tuple[tuple[str, str], ...] = ()
-    """Each with its schema; those only that were not made by everybody's template."""
-    search_path: str = ""
-    """Set for the role or the database; empty where it is the server's own."""
-    timezone: str = ""
-    encoding: str = ""
-    collate: str = ""
-    ctype: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,46 +145,3 @@ class Progress:
     of: int = 0
     revision: str = ""
     facts: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A scratch database that stands for one of the project's."""
-
-    dialect: str
-    asked: dict[str, str]
-    """What the project's driver is asked for: see :attr:`Visited.asked`."""
-    database: str
-    """Its name on the scratch server, or the SQLite file."""
-    surroundings: Surroundings | None = None
-    schemas: tuple[str, ...] = ()
-    """Those that must be there before env.py runs: its version tables' and its tenants'."""
-    provided: bool = False
-    """All schemas and extensions of the live database are made first, because the chain takes them for granted."""
-    role: str = ""
-    """The one that the chain runs as."""
-    password: str = ""
-    """Of that role, on a server that is not private."""
-
-
-@dataclass(frozen=True)
-class Making:
-    """The scratch databases that a run needs."""
-
-    admin_url: str
-    """Of the scratch server, as one who may make databases there."""
-    places: tuple[Place, ...]
-    live_ids: tuple[str, ...]
-    """The server ids of the project's databases."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What was made for the chain."""
-
-    server_version: str
-    roles: tuple[str, ...] = ()
-    """Those that were made on the server."""
-    provided: tuple[str, ...] = ()
-    lacking: tuple[str, ...] = ()
-    """What could not be made: extensions that the server does not have."""

@@ -19,13 +19,15 @@ from alembic.script.revision import RevisionError
 
 from alembic_rescue import dialects, errors, project, script_files
 from alembic_rescue.config import travelling
+from alembic_rescue.dialects.admin import connected
+from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.evidence.observation import CatalogObject
 from alembic_rescue.failures import one_line, place_of
 from alembic_rescue.project import Project
-from alembic_rescue.scratch import places, sources
-from alembic_rescue.worker import fallback, guard, scratch
+from alembic_rescue.scratch import sources
+from alembic_rescue.worker import fallback, guard, places, scratch
 from alembic_rescue.worker.as_project import run_as_project
-from alembic_rescue.worker.requests import Loading, Making, Prepared, ScriptFile
+from alembic_rescue.worker.requests import Loading, ScriptFile
 from alembic_rescue.worker.routes import Routes
 from alembic_rescue.worker.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
@@ -43,8 +45,8 @@ class Observed:
 
 
 def prepare(_: Conversation, making: Making) -> Prepared:
-    """Make the scratch databases; see :func:`alembic_rescue.scratch.places.prepare`."""
-    return places.prepare(making.admin_url, making.places, making.live_ids)
+    """Make the scratch databases; see :func:`alembic_rescue.worker.places.prepare`."""
+    return places.prepare(making)
 
 
 def remove(_: Conversation, admin_url: str, databases: Sequence[str], roles: Sequence[str]) -> None:
@@ -124,10 +126,11 @@ def settle(
     led = _ready(conversation, making, routes, files)
     loaded = _load(conversation, loading)
     run = scratch.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
-    reader = dialects.of(dialect).reader
-    if reader is None or not run.is_whole:
+    kind = dialects.of(dialect)
+    reader, url = kind.reader, kind.places.url(scratch_database)
+    if reader is None or url is None or not run.is_whole:
         return (None,) * len(texts)
-    with places.connected(scratch_database) as connection:
+    with connected(url) as connection:
         return tuple(reader.settle(connection, [text]).get((text[0], text[1])) for text in texts)
 
 

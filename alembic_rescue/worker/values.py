@@ -28,7 +28,8 @@ _HOMES = (
     "alembic_rescue.worker.scratch_side",
     "alembic_rescue.worker.fallback",
     "alembic_rescue.config.below",
-    "alembic_rescue.scratch.copy",
+    "alembic_rescue.dialects.scratch",
+    "alembic_rescue.dialects.postgresql.copy",
 )
 """Where the classes are that may be named, in the order in which they are looked for."""
 

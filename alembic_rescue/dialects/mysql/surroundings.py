@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from alembic_rescue.worker.requests import Surroundings
+from alembic_rescue.dialects.scratch import Surroundings
 
 _ASKED = """
     SELECT CURRENT_USER(), default_character_set_name, default_collation_name, @@GLOBAL.time_zone

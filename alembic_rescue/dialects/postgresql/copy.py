@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic_rescue.scratch import libpq
-from alembic_rescue.scratch.libpq import Connect
-from alembic_rescue.scratch.survey import LOCKED, SURVEY
+from alembic_rescue.dialects.postgresql import libpq
+from alembic_rescue.dialects.postgresql.libpq import Connect
+from alembic_rescue.dialects.postgresql.survey import LOCKED, SURVEY
+from alembic_rescue.dialects.scratch import Copy, Lack, Unavailable
 
 _DUMP = ("-w", "-Fc", "-Z0", "--schema-only", "--no-subscriptions", "--no-security-labels")
 _RESTORE = ("-w", "--no-tablespaces", "--no-security-labels")
@@ -36,22 +37,6 @@ _SECONDS = 120.0
 """For each program: a schema of 20,000 tables takes about 20."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Lack:
-    """Something of the live database that a copy does not have."""
-
-    what: str
-    """Its name, or the statement that would have made it."""
-    reason: str
-
-
-@dataclass(frozen=True)
-class Unavailable:
-    """Why there is no copy."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -74,15 +59,6 @@ class Dump:
     """SQL that gives the role what it may do on the live database, should it lack it here."""
     left_out: tuple[Lack, ...] = ()
     """What the role cannot read, or others have locked."""
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A database on the scratch server that has the live one's schema."""
-
-    database: str
-    lacks: tuple[Lack, ...] = ()
-    """What of the live database is not there, and why: a failure that speaks of it says nothing."""
 
 
 def dump(connect: Connect, programs: Path | None, lock_timeout: float, seconds: float = _SECONDS) -> Dump | Unavailable:

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from alembic_rescue.worker import seccomp
+from alembic_rescue.servers import seccomp
 
 PREPARING = 120.0
 """Seconds for making the server's files."""

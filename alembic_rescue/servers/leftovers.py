@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic_rescue.scratch import programs
+from alembic_rescue.servers import programs
 
 if sys.platform != "win32":
     import fcntl

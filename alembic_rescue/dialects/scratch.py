@@ -1,0 +1,174 @@
+"""Scratch servers, the databases on them, and copies of live ones: as values, and what a dialect does for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from alembic_rescue.errors import ScratchMissing
+from alembic_rescue.model import Identity
+
+Tell = Callable[[str], object]
+"""Takes one line about what is done, or what is other than it might be."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a chain takes for granted of its database, and an empty one lacks."""
+
+    role: str
+    superuser: bool
+    roles: tuple[str, ...] = ()
+    """Those that own something, or are granted something, in this database; no server's own."""
+    schemas: tuple[str, ...] = ()
+    extensions: tuple[tuple[str, str], ...] = ()
+    """Each with its schema; those only that were not made by everybody's template."""
+    search_path: str = ""
+    """Set for the role or the database; empty where it is the server's own."""
+    timezone: str = ""
+    encoding: str = ""
+    collate: str = ""
+    ctype: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scratch database that stands for one of the project's."""
+
+    dialect: str
+    asked: dict[str, str]
+    """What the project's driver is asked for: see :attr:`Visited.asked`."""
+    database: str
+    """Its name on the scratch server, or the SQLite file."""
+    surroundings: Surroundings | None = None
+    schemas: tuple[str, ...] = ()
+    """Those that must be there before env.py runs: its version tables' and its tenants'."""
+    provided: bool = False
+    """All schemas and extensions of the live database are made first, because the chain takes them for granted."""
+    role: str = ""
+    """The one that the chain runs as."""
+    password: str = ""
+    """Of that role, on a server that is not private."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """The scratch databases that a run needs."""
+
+    admin_url: str
+    """Of the scratch server, as one who may make databases there."""
+    places: tuple[Place, ...]
+    live_ids: tuple[str, ...]
+    """The server ids of the project's databases."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made for the chain."""
+
+    server_version: str
+    roles: tuple[str, ...] = ()
+    """Those that were made on the server."""
+    provided: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    """What could not be made: extensions that the server does not have."""
+
+
+@dataclass(frozen=True)
+class ScratchServer:
+    """A server on which scratch databases may be made, or, named by URL, perhaps one empty database."""
+
+    admin_url: str
+    """``postgresql://postgres@/postgres?host=/folder&port=5432``; ``file:///folder`` for SQLite.
+    May hold a password."""
+    version: str
+    """The server's own word, ``16.14``; empty where it was named by URL, and not asked yet."""
+    programs: Path | None = None
+    """The folder with psql and pg_dump, if there is one."""
+    private: bool = True
+    """Started for this run; False: named by URL."""
+    alone: bool = False
+    """It has no network at all."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something of the live database that a copy does not have."""
+
+    what: str
+    """Its name, or the statement that would have made it."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why there is no copy."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A database on the scratch server that has the live one's schema."""
+
+    database: str
+    lacks: tuple[Lack, ...] = ()
+    """What of the live database is not there, and why: a failure that speaks of it says nothing."""
+
+
+class Scratch(Protocol):
+    """What a dialect does for scratch databases, in the caller's process.  By itself: there are none of its kind."""
+
+    name: str
+    """SQLAlchemy's name for the dialect."""
+
+    def missing(self, reason: str, live_version: str = "") -> ScratchMissing:
+        """The error where there is no server, with the way to one for a live server of that version."""
+        return ScratchMissing(
+            reason,
+            f"install the server programs of {self.name} on this machine, or name an empty database, or a server on "
+            "which one may be created: --scratch URL",
+        )
+
+    @contextmanager
+    def started(self, live_version: str, tell: Tell, encoding: str, locale: str, kept: Path) -> Iterator[ScratchServer]:
+        """A private server, for as long as the block lasts: see :func:`alembic_rescue.scratch.server.provided`.
+
+        Args:
+            kept: the folder in which freshly made files of servers may be kept for later runs.
+        """
+        raise self.missing(f"none is known for {self.name}")
+        yield
+
+    def programs(self, live_version: str) -> Path | None:
+        """The folder with the client's programs for a server of that version, where copies are made by those."""
+        return None
+
+    def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock_timeout: float) -> Any:
+        """Read a live database's schema, in a live worker.
+
+        Args:
+            arguments: what its driver was given to connect.
+            lock_timeout: seconds.
+
+        Returns:
+            What :meth:`copied` takes, or :class:`Unavailable`.
+        """
+        return Unavailable(f"no copy of a {self.name} schema can be made here")
+
+    def copied(
+        self, server: ScratchServer, live: Identity, database: str, rows: Sequence[str], dumped: Callable[[], Any]
+    ) -> Copy | Unavailable:
+        """Make `database` on the server a copy of the live schema, whose version table has `rows`.
+
+        Args:
+            dumped: has a live worker :meth:`dump` it.
+        """
+        return Unavailable(f"no copy of a {self.name} schema can be made here")
+
+    def baseline(self, server: ScratchServer, file: Path, database: str, role: str) -> tuple[Lack, ...] | Unavailable:
+        """Load SQL into an empty scratch database, as that role; the statements that failed."""
+        return Unavailable("it needs psql, which is not here")
