@@ -21,8 +21,9 @@ from alembic_rescue.evidence.observation import (
     Unobserved,
 )
 from alembic_rescue.redact import Secrets
-from alembic_rescue.scratch import cache, sources
+from alembic_rescue.scratch import cache
 from alembic_rescue.scratch.cache import Cache
+from alembic_rescue.worker import sources
 from alembic_rescue.worker.requests import ScriptFile
 
 BASIS = {"server": "18", "env.py": "sha256:1", "role": "app", "schemas": ["public"]}

@@ -76,6 +76,12 @@ class Dialect:
         return made
 
     @cached_property
+    def obstacle(self) -> Callable[[str, str], str | None]:
+        """The query for what takes away what a statement failed to make, by its error and its text; None: not known."""
+        query: Callable[[str, str], str | None] = self._part("obstacles", "query_for") or _none
+        return query
+
+    @cached_property
     def remedy(self) -> Remedy:
         """Makes SQL from the facts of what is missing: see :func:`alembic_rescue.evidence.judging.judge`."""
         made: Remedy = self._part("remedies", "remedy") or nothing
@@ -165,6 +171,10 @@ def known() -> tuple[Dialect, ...]:
 def proper_name(word: str) -> str:
     """SQLAlchemy's name for what a host calls `word` in a URL."""
     return next((one.name for one in _BY_NAME.values() if word in one.aliases), word)
+
+
+def _none(_error: str, _sql: str) -> None:
+    """No obstacle is known."""
 
 
 def _unknown(sql: str) -> StatementKind:

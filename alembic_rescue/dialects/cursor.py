@@ -1,4 +1,4 @@
-"""Queries of the tool's own."""
+"""Queries of the tool's own, and the driver's cursor."""
 
 from __future__ import annotations
 
@@ -21,3 +21,37 @@ def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
 def query(connection: Connection, sql: str, **values: object) -> list[dict[str, Any]]:
     """Run a SELECT through SQLAlchemy, and return the rows as mappings (SQLAlchemy 1.4 and 2 alike)."""
     return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+
+class Cursor:
+    """The driver's cursor.  Statements go without parameters: drivers differ in how they write those.
+
+    A statement holds no percent sign, question mark or lone colon outside of quotes.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection.connection
+        driver: Any = getattr(connection.dialect, "loaded_dbapi", connection.dialect.dbapi)
+        self.error: type[Exception] = driver.Error
+        """The class of all of the driver's errors."""
+
+    def run(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(statement)
+        finally:
+            cursor.close()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(query)
+            return [tuple(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def value(self, query: str) -> Any:
+        """The one value of a query."""
+        return self.rows(query)[0][0]

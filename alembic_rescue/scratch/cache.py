@@ -21,8 +21,7 @@ from typing import Any
 import platformdirs
 
 from alembic_rescue.evidence.observation import Observation, Unobserved
-from alembic_rescue.scratch import sources
-from alembic_rescue.worker import values
+from alembic_rescue.worker import sources, values
 from alembic_rescue.worker.requests import ScriptFile
 
 _ROOT = "<root>/"

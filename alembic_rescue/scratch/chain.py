@@ -18,9 +18,9 @@ from alembic_rescue.dialects.scratch import Prepared, Unavailable
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
-from alembic_rescue.scratch import sources
 from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.cache import Cache
+from alembic_rescue.worker import sources
 from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
 from alembic_rescue.worker.runs import ChainRun, ScratchVisit
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from alembic_rescue import errors
 from alembic_rescue.evidence.live import Answer, Settled, Text
 from alembic_rescue.inspection import View
-from alembic_rescue.scratch import sources
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
 from alembic_rescue.scratch.trial import visits_of
+from alembic_rescue.worker import sources
 
 
 def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench: Bench) -> Settled:

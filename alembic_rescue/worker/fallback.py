@@ -19,8 +19,7 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue import dialects
 from alembic_rescue.dialects.base import CatalogReader
-from alembic_rescue.dialects.postgresql import obstacles
-from alembic_rescue.dialects.postgresql.session import Cursor
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.evidence.causes import follows_another
 from alembic_rescue.evidence.judging import objects
 from alembic_rescue.evidence.observation import Catalog, Failure, Observation, Reading, Unobserved
@@ -280,7 +279,9 @@ class _Copy:
         """Take away what a statement failed to make.  Only that, and what cannot be without it."""
         original = getattr(error, "orig", None) or error
         sent = next((one for one in reversed(self._observer.log.sent) if one.error is original), None)
-        query = obstacles.query_for(one_line(error, str), sent.sql if sent is not None else "")
+        query = dialects.of(self._connection.dialect.name).obstacle(
+            one_line(error, str), sent.sql if sent is not None else ""
+        )
         if query is None:
             return False
         with suppress(Exception):  # the role may not, or something else is in the way of that

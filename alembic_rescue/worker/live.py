@@ -21,8 +21,7 @@ from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.model import Database
 from alembic_rescue.project import Project
 from alembic_rescue.running.run import Remark
-from alembic_rescue.scratch import sources
-from alembic_rescue.worker import writing
+from alembic_rescue.worker import sources, writing
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
 from alembic_rescue.worker.serve import Conversation, Operation
 

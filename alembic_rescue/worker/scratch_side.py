@@ -24,8 +24,7 @@ from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.evidence.observation import CatalogObject
 from alembic_rescue.failures import one_line, place_of
 from alembic_rescue.project import Project
-from alembic_rescue.scratch import sources
-from alembic_rescue.worker import fallback, guard, places, scratch
+from alembic_rescue.worker import fallback, guard, places, scratch, sources
 from alembic_rescue.worker.as_project import run_as_project
 from alembic_rescue.worker.requests import Loading, ScriptFile
 from alembic_rescue.worker.routes import Routes

@@ -6,13 +6,14 @@ from collections.abc import Collection
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql.catalog_columns import read_columns
 from alembic_rescue.dialects.postgresql.catalog_live import read_named
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import read
 from alembic_rescue.dialects.postgresql.catalog_settle import Texts, settle_texts
 from alembic_rescue.dialects.postgresql.catalog_watch import CatalogWatch
-from alembic_rescue.dialects.postgresql.session import Cursor, transaction
+from alembic_rescue.dialects.postgresql.session import transaction
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Reading
 
 

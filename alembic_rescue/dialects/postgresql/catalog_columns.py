@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from alembic_rescue.dialects.postgresql.session import Cursor
+from alembic_rescue.dialects.cursor import Cursor
 
 _REFERENCES_BEFORE_14 = {
     "pg_am": "pg_amop.amopmethod pg_opclass.opcmethod pg_opfamily.opfmethod",

@@ -11,11 +11,12 @@ from itertools import islice
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address, Extensions, Row, identified, read
 from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE, Source
 from alembic_rescue.dialects.postgresql.catalog_touched import dependents, selection_of
-from alembic_rescue.dialects.postgresql.session import Cursor, oids, texts, transaction
+from alembic_rescue.dialects.postgresql.session import oids, texts, transaction
 from alembic_rescue.evidence.observation import CatalogObject, Reading, Unread
 
 _BATCH = 200

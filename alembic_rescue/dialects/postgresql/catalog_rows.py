@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql.catalog_query import Queries, Selection
 from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE
-from alembic_rescue.dialects.postgresql.session import Cursor
 from alembic_rescue.evidence.observation import CatalogObject
 
 Address = tuple[str, str]

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql.catalog_rows import Extensions
-from alembic_rescue.dialects.postgresql.session import Cursor, literal, transaction
+from alembic_rescue.dialects.postgresql.session import literal, transaction
 from alembic_rescue.evidence.observation import CatalogObject
 
 _NAME = "alembic_rescue_settled"

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql.catalog_parts import HINTS
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address
-from alembic_rescue.dialects.postgresql.session import Cursor
 
 _OLDEST = "SELECT (txid_snapshot_xmin(txid_current_snapshot()) & 4294967295)::text"
 """No transaction before this one has anything left to commit."""

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects.base import Renames
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address, Row, read
 from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE
 from alembic_rescue.dialects.postgresql.catalog_touched import Touched, dependents, selection_of
-from alembic_rescue.dialects.postgresql.session import Cursor, transaction
+from alembic_rescue.dialects.postgresql.session import transaction
 from alembic_rescue.evidence.observation import Change
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

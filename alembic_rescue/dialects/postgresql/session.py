@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects.cursor import Cursor
 
 SETTINGS = {
     "search_path": "",
@@ -21,40 +22,6 @@ SETTINGS = {
     "jit": "off",
 }
 """What the text of a definition depends on (as pg_dump sets it), and no compiling of queries that run once."""
-
-
-class Cursor:
-    """The driver's cursor.  Statements go without parameters: drivers differ in how they write those.
-
-    A statement holds no percent sign, question mark or lone colon outside of quotes; see `literal`.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection.connection
-        driver: Any = getattr(connection.dialect, "loaded_dbapi", connection.dialect.dbapi)
-        self.error: type[Exception] = driver.Error
-        """The class of all of the driver's errors."""
-
-    def run(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-        cursor = self._connection.cursor()
-        try:
-            cursor.execute(statement)
-        finally:
-            cursor.close()
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        cursor = self._connection.cursor()
-        try:
-            cursor.execute(query)
-            return [tuple(row) for row in cursor.fetchall()]
-        finally:
-            cursor.close()
-
-    def value(self, query: str) -> Any:
-        """The one value of a query."""
-        return self.rows(query)[0][0]
 
 
 @contextmanager
