@@ -1,0 +1,76 @@
+"""Each dialect is one folder, and nothing outside of it asks which dialect it is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from alembic_rescue import dialects
+
+PACKAGE = Path(dialects.__file__).parents[1]
+ELSEWHERE = [
+    path
+    for path in PACKAGE.rglob("*.py")
+    if not {"dialects", "demo"} & set(path.relative_to(PACKAGE).parts)
+    and path.name != "branches.py"  # it reads the names in a *project's* conditions
+]
+NAMES = frozenset(["postgresql", "mysql", "mariadb", "sqlite", "PostgreSQL", "MySQL", "MariaDB", "SQLite"])
+KNOWN = ["postgresql", "mysql", "mariadb", "sqlite"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_dialect_is_named_outside_of_its_folder(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    named = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in NAMES]
+    assert named == []
+
+
+@pytest.mark.parametrize("name", [*KNOWN, "oracle"])
+def test_each_dialect_has_all_parts_its_own_or_those_of_any_other(name):
+    dialect = dialects.of(name)
+    assert dialect.name == name
+    for part in ("identity", "server", "drivers", "failures", "scratch", "places"):
+        home = type(getattr(dialect, part)).__module__.removeprefix("alembic_rescue.dialects.")
+        own = f"{dialect.folder}.{part}"
+        assert home == (own if (PACKAGE / "dialects" / f"{own.replace('.', '/')}.py").exists() else "other")
+    assert callable(dialect.kind_of)
+    assert callable(dialect.remedy)
+    assert (dialect.reader is None) == (name == "oracle")
+
+
+def test_an_unknown_dialect_promises_nothing():
+    dialect = dialects.of("oracle")
+    assert (dialect.title, dialect.port, dialect.holds_sessions, dialect.has_rescue_lock) == (
+        "oracle",
+        None,
+        False,
+        False,
+    )
+    assert dialect.server.settings(None, 5.0, 30.0, read_only=True) == ()
+    assert dialect.obstacle("relation x already exists", "CREATE TABLE x ()") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "title"),
+    [
+        ("mysql", "10.11.6-MariaDB-0+deb12u1", "MariaDB"),
+        ("mysql", "8.0.36", "MySQL"),
+        ("postgresql", "16.4", "PostgreSQL"),
+        ("oracle", "19.3 MariaDB", "oracle"),
+    ],
+)
+def test_a_server_is_known_by_what_it_calls_itself(name, version, title):
+    assert dialects.of_server(name, version).title == title
+
+
+def test_what_hosts_call_it():
+    assert [dialects.proper_name(word) for word in ("postgres", "postgresql", "oracle")] == [
+        "postgresql",
+        "postgresql",
+        "oracle",
+    ]
+    assert dialects.of("mariadb").is_kin("mysql")
+    assert not dialects.of("oracle").is_kin("db2")
+    assert [one.name for one in dialects.known()] == ["postgresql", "mysql", "sqlite"]
