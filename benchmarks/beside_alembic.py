@@ -26,6 +26,7 @@ import psycopg2
 from tests import servers
 
 ROUNDS = 5
+FIRST_LOOKS = 2
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "100 1000 3000").split())
 BEHIND = 20
 BIN = Path(sys.executable).parent
@@ -81,10 +82,8 @@ class Bench:
         child = os.fork()
         if child == 0:  # of its own: what is asked of the system is the peak of this run's processes
             os.close(reads)
-            with open(os.devnull, "w") as nowhere:
-                done = subprocess.run(
-                    [BIN / command[0], *command[1:]], cwd=self.root, env=environment, stdout=nowhere, stderr=nowhere
-                )
+            words = [str(BIN / command[0]), *command[1:]]
+            done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, check=False)
             os.write(writes, str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss).encode())
             os._exit(done.returncode)
         os.close(writes)
@@ -168,7 +167,7 @@ def _url(server: servers.Server, database: str) -> str:
 def _first_look(bench: Bench, size: int) -> None:
     """Without anything kept, beside the whole chain on an empty database."""
     times = []
-    for _ in range(2 if size > 500 else 3):
+    for _ in range(FIRST_LOOKS):
         bench.forget()
         ours = bench.run(("alembic-rescue", "diagnose"))
         with bench.empty_database() as url:
@@ -193,7 +192,8 @@ def _tell(size: int, ours: str, theirs: str, times: list[tuple[Taken, Taken]]) -
     memory = statistics.median(mine.megabytes / other.megabytes for mine, other in times)
     mine, other = (statistics.median(taken.seconds for taken in column) for column in zip(*times, strict=True))
     print(
-        f"{size:5} revisions  {ours:24} {mine:6.2f} s   {theirs:22} {other:6.2f} s   x{ratio:.2f}, memory x{memory:.2f}",
+        f"{size:5} revisions  {ours:24} {mine:6.2f} s   {theirs:22} {other:6.2f} s   "
+        f"x{ratio:.2f}, memory x{memory:.2f}",
         flush=True,
     )
 

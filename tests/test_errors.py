@@ -397,7 +397,7 @@ def test_a_revision_that_cannot_be_proved_and_an_acceptance_of_another(stuck, da
     )
     told(
         stuck, "stamp", "aaaa0003", "--yes",
-        code="revision-unverifiable", status=3, says=["aaaa0002 cannot be proved", "changes data"],
+        code="revision-unverifiable", status=3, says=["aaaa0002 cannot be proved", "no catalog shows whether it ran"],
         helps=["--accept aaaa0002 --reason TEXT"],
     )  # fmt: skip
     told(

@@ -60,8 +60,8 @@ KINDS = {
         "SET search_path TO x; CREATE TABLE t (a int)",
         "DO $$ BEGIN CREATE TYPE m AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN null; END $$",
         (
-            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_type WHERE typname = 'm') THEN CREATE TYPE m AS ENUM ('a', 'b');"
-            " END IF; END $$"
+            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_type WHERE typname = 'm') THEN "
+            "CREATE TYPE m AS ENUM ('a', 'b'); END IF; END $$"
         ),
         (
             "DO $$ DECLARE r record; BEGIN FOR r IN SELECT column_name FROM information_schema.columns LOOP"

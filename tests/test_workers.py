@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -171,12 +172,12 @@ import alembic.command; alembic.command.stamp = None
 """,
     )
     logger, threads = logging.getLogger("callers"), threading.enumerate()
-    before = (os.getcwd(), list(sys.path), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    before = (Path.cwd(), list(sys.path), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
     lines: list[str] = []
     project = load(tell=lines.append)
     assert project.look().visited[0].database.current_heads == ("aaaa0001",)
     project.end()
-    assert (os.getcwd(), sys.path, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert (Path.cwd(), sys.path, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert not logger.disabled
     assert logging.root.manager.disable == 0
     assert "LEFT_BEHIND" not in os.environ
@@ -201,7 +202,7 @@ def test_the_callers_threads_go_on_meanwhile(linear):
     done.set()
     thread.join()
     project.end()
-    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 0.3
+    assert max(b - a for a, b in pairwise(ticks)) < 0.3
 
 
 def test_it_may_be_called_from_a_thread_that_ends(linear):
