@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from typing import Any
 from alembic_rescue import dialects, errors
 from alembic_rescue.dialects.scratch import Prepared, Unavailable
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
+from alembic_rescue.failures import shown
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
 from alembic_rescue.scratch.bench import Bench
@@ -61,7 +63,7 @@ def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain
         run.to_the_end()
     except errors.RescueError as error:
         asked_for = bench.project.scratch not in {None, "none"}
-        if asked_for or isinstance(error, errors.BaselineFailed):
+        if asked_for or isinstance(error, (errors.BaselineFailed, errors.BadConfig, errors.ModuleMissing)):
             raise
         sent = _offline(missing, bench)
         return found | {one.key: _unobserved(one, error, sent) for one in missing}
@@ -250,6 +252,7 @@ class _Runs:
         if run is None:
             return True
         self.unvisited, self.env_failure = frozenset(run.unvisited), run.error
+        self._refuse_a_broken_file(run.error)
         failed = False
         for visit in run.visits:
             for observation in visit.observations:
@@ -258,6 +261,15 @@ class _Runs:
                 failed = True
                 self._failed(visit.visit, visit.failed, visit.failure or Failure("it failed", "", None))
         return failed
+
+    def _refuse_a_broken_file(self, failure: Failure | None) -> None:
+        """Alembic loads all revision files before it runs one."""
+        if failure is None or not any(str(file.path) == failure.path for file in self.view.scripts.scripts):
+            return
+        place = f"{shown(Path(failure.path))}:{failure.line}"
+        if missing := re.search(r"ModuleNotFoundError: No module named '([^']+)'", failure.error):
+            raise errors.ModuleMissing(missing[1], place)
+        raise errors.BadConfig(place, failure.error)
 
     def _keep(self, visit: int, observation: Observation) -> None:
         if observation.revision not in self.over:  # stamped over, it did nothing

@@ -106,8 +106,9 @@ class _Run:
             self._unexpected.append(f"{schema}{context.version_table}")
             return
         dialect = dialects.of(connection.dialect.name)
-        self.visited.append(visited := _Visited(number, dialect.kind_of))
         self.recorder.files = files = running.files_of(self._project)
+        self._project.script.get_revisions("heads")  # loads all files: one that fails is no revision's failure
+        self.visited.append(visited := _Visited(number, dialect.kind_of))
         running.without_effect(context)
         there = running.applied(self._project.script, rows)
         behind = [one for one in self._visits[number].behind if one not in there]
