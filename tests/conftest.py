@@ -70,6 +70,28 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
 
 
+UNTRIED = frozenset(
+    f"test_{name}"
+    for name in (
+        *("api", "autocommit", "blockers", "commands_told", "compatibility", "concurrency", "config_in_code", "corpus"),
+        *("demo", "dialects", "drivers", "drivers_elsewhere", "env_py", "errors", "evidence", "evidence_dialects"),
+        *("evidence_properties", "flask", "further_down", "histories", "interrupt", "loading", "reports", "readme"),
+        *("looking_writes_nothing", "mariadb", "matrix", "migrations_reach_nothing", "packaged_scripts", "poolers"),
+        *("quiet_pipes", "receipts", "seal", "secrets", "several_databases", "styles", "scratch_chain_styles"),
+        *("two_databases", "two_phase", "unrun", "which_database"),
+    )
+)
+"""Modules that were not yet run as a whole since the evidence is observed; `make test-untried` runs them.  The issue is
+open until this is empty."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test` leaves to `make test-untried`."""
+    for item in items:
+        if item.path.stem in UNTRIED:
+            item.add_marker("untried")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test of what an older version cannot do is not applicable with it, and the run's last lines say why."""
     for mark in item.iter_markers("since"):
@@ -249,7 +271,7 @@ class ProjectCopy:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)

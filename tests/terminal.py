@@ -58,7 +58,7 @@ class Terminal:
         self.raw += data.decode(errors="replace")
         return bool(data)
 
-    def wait_for(self, words: str, seconds: float = 20) -> None:
+    def wait_for(self, words: str, seconds: float = 60) -> None:
         """Read until `words` are on the screen."""
         deadline = time.monotonic() + seconds
         while words not in self.text:

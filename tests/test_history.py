@@ -38,7 +38,7 @@ def test_a_column_that_was_stamped_but_is_not_there_is_named_with_its_sql(orders
     assert (
         f"warning[stamped-but-not-there]: {ORDERS} counts as applied, but its column public.orders.state" in ran.stdout
     )
-    assert "ALTER TABLE orders ADD COLUMN state" in ran.stdout
+    assert "ALTER TABLE public.orders ADD COLUMN state" in ran.stdout
     assert f"Recommendation: complete {ORDERS}" in ran.stdout
 
 
