@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import psycopg2
 import pytest
 
-from alembic_rescue import dialects
+from alembic_rescue import dialects, errors
+from alembic_rescue.connecting import drivers
 
 PACKAGE = Path(dialects.__file__).parents[1]
 ELSEWHERE = [
@@ -74,3 +76,22 @@ def test_what_hosts_call_it():
     assert dialects.of("mariadb").is_kin("mysql")
     assert not dialects.of("oracle").is_kin("db2")
     assert [one.name for one in dialects.known()] == ["postgresql", "mysql", "sqlite"]
+
+
+def test_a_code_is_read_by_the_dialect_whose_driver_it_is():
+    mysql = pytest.importorskip("pymysql").err.OperationalError(1049, "Unknown database 'shop'")
+    mysql.sqlstate = "42000"  # newer versions have it beside their number
+    assert drivers.error_class(mysql) is drivers.error_class(PgError("3D000")) is errors.DatabaseMissing
+    assert drivers.error_text(mysql) == "Unknown database 'shop'"
+    assert drivers.vague_class(pymysql_error(2013)) is errors.ConnectionLost
+
+
+class PgError(psycopg2.Error):
+    """As if the server had sent it."""
+
+    def __init__(self, code):
+        self.sqlstate = code
+
+
+def pymysql_error(number):
+    return pytest.importorskip("pymysql").err.OperationalError(number, "Lost connection to MySQL server during query")

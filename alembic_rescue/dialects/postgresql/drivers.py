@@ -23,6 +23,9 @@ from alembic_rescue.dialects.base import MadeBy
 from alembic_rescue.dialects.postgresql import cancelling
 from alembic_rescue.errors import BadUrl
 
+PACKAGES = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000"])
+"""As they are imported."""
+
 _OF_LIBPQ = ("psycopg2", "psycopg", "psycopg_async")
 _IN_A_DSN = frozenset(["application_name", "options", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword"])
 """What libpq takes in a URL, and asyncpg in its argument ``dsn`` only."""
@@ -32,7 +35,7 @@ _DISTRIBUTIONS = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}
 class Drivers(base.Drivers):
     """psycopg2, psycopg, asyncpg and pg8000."""
 
-    packages = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000"])
+    packages = PACKAGES
     connect_timeout: Mapping[str, str] = {
         **dict.fromkeys(_OF_LIBPQ, "connect_timeout"),
         "asyncpg": "timeout",

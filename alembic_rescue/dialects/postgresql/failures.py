@@ -10,6 +10,7 @@ from typing import Any
 
 from alembic_rescue import errors
 from alembic_rescue.dialects import base
+from alembic_rescue.dialects.postgresql.drivers import PACKAGES
 from alembic_rescue.errors import RescueError
 
 _FIELDS = {"": ("M", "message"), "DETAIL:  ": ("D", "detail"), "HINT:  ": ("H", "hint"), "CONTEXT:  ": ("W", "context")}
@@ -47,7 +48,9 @@ class Failures(base.Failures):
     )
 
     def code_of(self, error: BaseException | None) -> str | None:
-        """Each driver has its own name for it."""
+        """Each driver has its own name for it; MySQL's have one of these, too."""
+        if not _is_ours(error):
+            return None
         code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or _report(error).get("C")
         return str(code) if code else None
 
@@ -59,6 +62,12 @@ class Failures(base.Failures):
         """Its severity is FATAL."""
         severity = _report(error).get("V") or getattr(error, "severity_en", None)
         return severity == "FATAL"
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether it is a driver's of PostgreSQL's, or SQLAlchemy's in the place of one."""
+    modules = {base.__module__ for base in type(error).__mro__}
+    return any(module.partition(".")[0] in PACKAGES or ".postgresql." in module for module in modules)
 
 
 def _told(error: BaseException) -> Iterable[tuple[str, Any]]:
