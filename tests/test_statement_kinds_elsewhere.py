@@ -207,6 +207,6 @@ def test_the_kind_of_a_statement(kind_of, sql, kind):
 
 def test_a_dialect_that_nobody_knows_has_no_reader_and_may_do_anything():
     other = dialects.of("oracle")
-    assert (other.name, other.reader) == ("other", None)
+    assert (other.name, other.reader) == ("oracle", None)
     assert other.kind_of("SELECT 1") is DATA
     assert other.kind_of(" ") is QUERY

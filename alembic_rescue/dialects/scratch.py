@@ -23,6 +23,8 @@ class Surroundings:
     superuser: bool
     roles: tuple[str, ...] = ()
     """Those that own something, or are granted something, in this database; no server's own."""
+    other_roles: tuple[str, ...] = ()
+    """All others of the server, up to some hundreds: a revision may be the first to name one."""
     schemas: tuple[str, ...] = ()
     extensions: tuple[tuple[str, str], ...] = ()
     """Each with its schema; those only that were not made by everybody's template."""

@@ -100,14 +100,15 @@ def _roles(admin: Connection, place: Place, around: Surroundings) -> list[str]:
     """Make the role that the chain runs as, and those that own something or are granted something."""
     known = {str(row[0]) for row in admin.execute(text("SELECT rolname FROM pg_roles"))}
     made = []
-    for name in dict.fromkeys((place.role, *around.roles)):
+    others = () if place.password else around.other_roles  # a server of the user's is not filled with them
+    for name in dict.fromkeys((place.role, *around.roles, *others)):
         if name not in known:
             superuser = " SUPERUSER" if name == place.role and around.superuser else ""
             password = f" PASSWORD {literal(place.password)}" if name == place.role and place.password else ""
             admin.execute(text(f"CREATE ROLE {quoted(admin, name)} LOGIN{superuser}{password}"))
             made.append(name)
     if not around.superuser:  # it may SET ROLE as on the live server, where others granted it theirs
-        for name in set(made) - {place.role}:
+        for name in set(made) & set(around.roles) - {place.role}:
             with contextlib.suppress(DBAPIError):
                 admin.execute(text(f"GRANT {quoted(admin, name)} TO {quoted(admin, place.role)}"))
     with contextlib.suppress(DBAPIError):  # who is no superuser must be a member of a role to give it a database

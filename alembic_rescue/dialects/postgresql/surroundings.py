@@ -16,6 +16,7 @@ _QUERY = """
                   WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname !~ '^pg_'
                     AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
                   ORDER BY 1),
+           ARRAY(SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1 LIMIT 300),
            ARRAY(SELECT nspname::text FROM pg_catalog.pg_namespace
                   WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1),
            ARRAY(SELECT e.extname::text FROM pg_catalog.pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1),
@@ -38,12 +39,13 @@ def of(connection: Connection) -> Surroundings:
         row: Any = cursor.fetchone()
     finally:
         cursor.close()
-    role, superuser, roles, schemas, extensions, places, search_path, timezone, *rest = row
+    role, superuser, roles, every_role, schemas, extensions, places, search_path, timezone, *rest = row
     encoding, collate, ctype = rest
     return Surroundings(
         role=role,
         superuser=bool(superuser),
         roles=tuple(roles),
+        other_roles=tuple(name for name in every_role if name not in set(roles)),
         schemas=tuple(schemas),
         extensions=tuple(zip(extensions, places, strict=True)),
         search_path=search_path or "",
