@@ -211,8 +211,3 @@ def address_of(visited: Visited) -> Address:
     """What tells the project's databases apart for its drivers."""
     asked = visited.asked
     return f"{asked.get('host', '')}:{asked.get('port', '')}", visited.database.identity.database
-
-
-def unavailable(error: errors.RescueError) -> tuple[str, str]:
-    """Why there is no scratch database, and the way to one: what an unobserved revision says."""
-    return error.message, error.help

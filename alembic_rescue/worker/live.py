@@ -13,8 +13,7 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 
-from alembic_rescue import databases, environment, errors, project, script_files
-from alembic_rescue.config import travelling
+from alembic_rescue import databases, environment, errors, script_files
 from alembic_rescue.connecting import connections, sessions
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.evidence.observation import CatalogObject, Reading
@@ -22,6 +21,7 @@ from alembic_rescue.model import Database
 from alembic_rescue.project import Project
 from alembic_rescue.running.run import Remark
 from alembic_rescue.worker import sources, writing
+from alembic_rescue.worker.loading import load as load_project
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
 from alembic_rescue.worker.serve import Conversation, Operation
 
@@ -47,19 +47,7 @@ _STATE = _State()
 
 def load(conversation: Conversation, loading: Loading) -> Loaded:
     """Load the project that is named; see :func:`alembic_rescue.project.load`."""
-    made = None if loading.made is None else travelling.arrived(loading.made)
-    found = project.load(
-        None if made is not None else loading.config or None,
-        loading.section,
-        loading.x,
-        loading.url,
-        loading.lock_timeout,
-        conversation.secrets,
-        config=made,
-        config_from=loading.config_from,
-        app=loading.app,
-        tell=conversation.tell,
-    )
+    found = load_project(conversation, loading)
     _STATE.project = found
     script_files.run_none(found.script, lambda: _STATE.known)
     timeouts = found.timeouts

@@ -17,15 +17,14 @@ from typing import Any
 from alembic import command
 from alembic.script.revision import RevisionError
 
-from alembic_rescue import dialects, errors, project, script_files
-from alembic_rescue.config import travelling
+from alembic_rescue import dialects, errors, script_files
 from alembic_rescue.dialects.admin import connected
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.evidence.observation import CatalogObject
 from alembic_rescue.failures import one_line, place_of
-from alembic_rescue.project import Project
 from alembic_rescue.worker import fallback, guard, places, scratch, sources
 from alembic_rescue.worker.as_project import run_as_project
+from alembic_rescue.worker.loading import load
 from alembic_rescue.worker.requests import Loading, ScriptFile
 from alembic_rescue.worker.routes import Routes
 from alembic_rescue.worker.runs import ChainRun, OwnRun, ScratchVisit
@@ -66,7 +65,7 @@ def observe(
     led = _ready(conversation, making, routes, files)
     opened = sources.Opened()
     opened.begin()
-    loaded = _load(conversation, loading)
+    loaded = load(conversation, loading)
     run = scratch.observe(
         loaded,
         visits,
@@ -88,7 +87,7 @@ def upgrade(
 ) -> OwnRun:
     """Run the pending revisions as the project does; see :func:`alembic_rescue.worker.as_project.run_as_project`."""
     led = _ready(conversation, making, routes, files)
-    loaded = _load(conversation, loading)
+    loaded = load(conversation, loading)
     return run_as_project(
         loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
     )
@@ -105,7 +104,7 @@ def probe(
 ) -> tuple[fallback.Probed, ...]:
     """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.fallback`."""
     led = _ready(conversation, making, routes, files)
-    loaded = _load(conversation, loading)
+    loaded = load(conversation, loading)
     walk = {"upward": fallback.upward, "down_and_up": fallback.down_and_up}[way]
     return walk(loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed)
 
@@ -123,7 +122,7 @@ def settle(
 ) -> tuple[bool | None, ...]:
     """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
     led = _ready(conversation, making, routes, files)
-    loaded = _load(conversation, loading)
+    loaded = load(conversation, loading)
     run = scratch.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
     kind = dialects.of(dialect)
     reader, url = kind.reader, kind.places.url(scratch_database)
@@ -139,7 +138,7 @@ def offline(conversation: Conversation, loading: Loading, revisions: Sequence[st
     One that fails without a database, and those after it, are left out.
     """
     led = _led((), None)
-    loaded = _load(conversation, loading)
+    loaded = load(conversation, loading)
     guard.close(led)
     told: dict[str, str] = {}
     with loaded.around():
@@ -170,7 +169,7 @@ def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -
         BadConfig, ModuleMissing: one of them cannot be run.
     """
     led = _led((), None)
-    loaded = _load(conversation, loading)
+    loaded = load(conversation, loading)
     guard.close(led)
     told = []
     with loaded.around():
@@ -210,22 +209,6 @@ def _led(routes: Routed, files: Path | None) -> Routes:
             led.add(dict(asked), dict(scratch_database))
     guard.lead_away(led)
     return led
-
-
-def _load(conversation: Conversation, loading: Loading) -> Project:
-    made = None if loading.made is None else travelling.arrived(loading.made)
-    return project.load(
-        None if made is not None else loading.config or None,
-        loading.section,
-        loading.x,
-        loading.url,
-        loading.lock_timeout,
-        conversation.secrets,
-        config=made,
-        config_from=loading.config_from,
-        app=loading.app,
-        tell=conversation.tell,
-    )
 
 
 OPERATIONS: Mapping[str, Operation] = {
