@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from alembic_rescue import errors
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.redact import Secrets
-from alembic_rescue.worker.process import Hear, Tell, Worker
+from alembic_rescue.worker.process import Hear, Tell, Worker, live_worker
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Written
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Project:
 def _started(
     named: Loading, secrets: Secrets, tell: Tell, meanwhile: Callable[[], object] = dict
 ) -> tuple[Worker, Loaded]:
-    worker = Worker("live", secrets, tell)
+    worker = live_worker(secrets, tell)
     try:
         meanwhile()
         return worker, worker.call("load", loading=named)

@@ -88,7 +88,7 @@ class Machine:
 
     def changed(self, script: str) -> Ran:
         """Run the demo with something about it changed by `script`."""
-        start = "from alembic_rescue.cli import main; import sys; sys.argv = ['alembic-rescue', 'demo']; main()"
+        start = "from alembic_rescue.cli.start import main; import sys; sys.argv = ['alembic-rescue', 'demo']; main()"
         return self.run(sys.executable, "-c", f"{script}\n{start}")
 
     def processes(self) -> list[str]:

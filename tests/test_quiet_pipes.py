@@ -235,7 +235,7 @@ def test_help_loads_neither_sqlalchemy_nor_alembic(arguments):
     loaded = (
         "import sys, atexit; sys.argv[0] = 'alembic-rescue';"
         "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr));"
-        "from alembic_rescue.cli import main; main()"
+        "from alembic_rescue.cli.start import main; main()"
     )
     ran = _run(arguments, executable=(sys.executable, "-c", loaded))
     assert ran.returncode == 0

@@ -39,6 +39,8 @@ class Bench:
     _folder: Path | None = None
     _until: ExitStack = field(default_factory=ExitStack)
     _server: ScratchServer | None = None
+    _ahead: Worker | None = None
+    """A worker that imports while the server starts."""
     _made: list[str] = field(default_factory=list)
     _roles: dict[str, None] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -56,6 +58,8 @@ class Bench:
                 with suppress(errors.RescueError):  # it is gone, or was never there
                     self.ask("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
         finally:
+            if self._ahead is not None:
+                self._ahead.end()
             self._until.close()
 
     @property
@@ -72,6 +76,8 @@ class Bench:
         if self._server is None:
             around = visited.surroundings
             identity = visited.database.identity
+            if self.project.scratch != servers.NONE:
+                self._ahead = self._worker()
             wanted = {"encoding": around.encoding, "locale": around.collate} if around else {}
             dialect = dialects.of_server(identity.dialect, identity.server_version).name
             provided = servers.provided(
@@ -193,12 +199,16 @@ class Bench:
             WorkerDied, WorkerSilent: it ended, or took longer than one revision may.
         """
         project = self.project
-        worker = Worker("scratch", project.secrets, project.tell, hear or project.hear)
+        worker, self._ahead = self._ahead or self._worker(), None
+        worker.hear = hear or project.hear
         seconds = _PREPARING_SECONDS if hear is None else project.revision_seconds
         try:
             return worker.call(operation, seconds=seconds, whole=_WHOLE * seconds, **arguments)
         finally:
             worker.end()
+
+    def _worker(self) -> Worker:
+        return Worker("scratch", self.project.secrets, self.project.tell)
 
     def _files(self) -> Path:
         """Where SQLite files lead that are none of the project's databases, such as a library's own cache."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import databases, environment, errors, script_files
 from alembic_rescue.connecting import connections, sessions
+from alembic_rescue.connecting.connections import Hold, listening
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.model import Database
@@ -35,6 +38,8 @@ class _State:
     project: Project | None = None
     known: tuple[ScriptFile, ...] = ()
     """Revisions that had to be run to be told, elsewhere."""
+    engines: dict[Key, Engine] = field(default_factory=dict)
+    """One of the reader's own for each database that the last look saw, where it can be used without env.py."""
 
     @property
     def loaded(self) -> Project:
@@ -80,9 +85,14 @@ def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look
     _STATE.known = tuple(known)
     remarks: list[Remark] = []
     hide = _STATE.loaded.secrets.hide
+    _STATE.engines.clear()
 
     def see(context: MigrationContext, rows: tuple[str, ...]) -> Visited:
-        return _visited(context, databases.look_at(context, rows, hide))
+        connection = context.connection
+        assert connection is not None, "online mode has a connection"
+        if not connection.dialect.is_async:  # these need the event loop that env.py runs
+            _STATE.engines.setdefault(_key(context, connection), sessions.own_engine(connection.engine))
+        return _visited(context, connection, databases.look_at(context, rows, hide))
 
     seen = environment.look(_STATE.loaded, see, conversation.tell, remarks)
     scripts, unreadable = script_files.read(_STATE.loaded.script)
@@ -97,9 +107,11 @@ def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look
     )
 
 
-def _visited(context: MigrationContext, database: Database) -> Visited:
-    connection = context.connection
-    assert connection is not None, "online mode has a connection"
+def _key(context: MigrationContext, connection: Connection) -> Key:
+    return databases.rows_key(connection, context.version_table, context.version_table_schema)
+
+
+def _visited(context: MigrationContext, connection: Connection, database: Database) -> Visited:
     engine = connection.engine
     dialect = dialect_of(connection.dialect.name)
     at = connections.opened_at(connection)
@@ -115,20 +127,34 @@ def _visited(context: MigrationContext, database: Database) -> Visited:
 
 
 def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObject]]) -> dict[Key, Reading]:
-    """Run env.py, and read these objects of the databases that it visits, each on a connection of the reader's own."""
+    """Read these objects, each database on a connection of the reader's own.
+
+    Made as env.py made the look's; where that does not do, such as by a tunnel that it has closed, env.py runs again.
+    """
     found: dict[Key, Reading] = {}
+    with suppress(Exception), listening(*Hold(_STATE.loaded, read_only=True).listeners):
+        for key in wanted.keys() & _STATE.engines.keys():
+            found[key] = _named(_STATE.engines[key], wanted[key])
+    if found.keys() >= wanted.keys():
+        return found
 
     def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
-        key = databases.rows_key(connection, context.version_table, context.version_table_schema)
-        reader = dialect_of(connection.dialect.name).reader
-        if key in wanted and key not in found and reader is not None:
-            with sessions.own_engine(connection.engine).connect() as own:
-                found[key] = reader.named(own.execution_options(isolation_level="AUTOCOMMIT"), wanted[key])
+        key = _key(context, connection)
+        if key in wanted and key not in found:
+            found[key] = _named(sessions.own_engine(connection.engine), wanted[key])
 
     environment.look(_STATE.loaded, see, conversation.tell)
     return found
+
+
+def _named(engine: Engine, wanted: Collection[CatalogObject]) -> Reading:
+    reader = dialect_of(engine.dialect.name).reader
+    if reader is None:
+        return Reading({})
+    with engine.connect() as connection:
+        return reader.named(connection.execution_options(isolation_level="AUTOCOMMIT"), wanted)
 
 
 def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Collection[Key]) -> Written:
@@ -155,8 +181,7 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
     def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
-        found = databases.rows_key(connection, context.version_table, context.version_table_schema)
-        if found == key and not dumped:
+        if _key(context, connection) == key and not dumped:
             arguments, lock = connections.arguments_of(connection), _STATE.loaded.timeouts.lock
             dumped.append(dialect_of(connection.dialect.name).scratch.dump(arguments, programs, lock))
 

@@ -55,6 +55,26 @@ Hear = Callable[[Any], None]
 """Takes a worker's word on how far it is."""
 
 
+_AHEAD: list[tuple[str, Worker]] = []
+"""A live worker that was started before anybody asked for it, and the folder in which it was."""
+
+
+def start_ahead() -> None:
+    """Start a live worker for whoever asks for one first: it imports while the command line is still parsed."""
+    _AHEAD.append((os.getcwd(), Worker("live", Secrets())))  # noqa: PTH109 - compared as it is
+
+
+def live_worker(secrets: Secrets, tell: Tell) -> Worker:
+    """The one that was started ahead, or a new one."""
+    while _AHEAD:
+        folder, worker = _AHEAD.pop()
+        if folder == os.getcwd() and worker.alive:  # noqa: PTH109
+            worker.secrets, worker.tell = secrets, tell
+            return worker
+        worker.end()
+    return Worker("live", secrets, tell)
+
+
 def _nobody(_: Any) -> None:
     pass
 

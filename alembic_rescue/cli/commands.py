@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.call import (
+from alembic_rescue.cli.call import (
     COMMAND,
     Call,
     Format,

@@ -5,6 +5,7 @@ stdout carries the answer; everything else goes to stderr.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shlex
@@ -98,7 +99,7 @@ class Call:
             revision_timeout=self.revision_timeout,
             baseline=self.baseline,
             tell=self.tell_env,
-            meanwhile=lambda: import_module("alembic_rescue.rescue"),
+            meanwhile=_import_the_rest,
         )
 
     def load(self, lock_timeout: float | None = None, *, yes: bool = False) -> Project:
@@ -169,6 +170,14 @@ class Call:
         terminal = stream.isatty()
         width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
         return {"width": width, "color": self.color and terminal}
+
+
+def _import_the_rest() -> None:
+    """Import what the commands need, while the worker imports what it needs."""
+    for name in ("alembic_rescue.rescue", "alembic_rescue.report.text"):
+        import_module(name)
+    gc.freeze()
+    gc.enable()
 
 
 def keep_stdout_for_the_answer() -> None:

@@ -1,0 +1,1 @@
+"""The command line: where it starts, its commands, and one call of one.  Nothing else knows typer."""

@@ -1,0 +1,27 @@
+"""Where the command begins.  What is slow to import is already under way when the command line is parsed."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import NoReturn
+
+_LOOKING = frozenset(["diagnose", "plan", "stamp", "undo"])
+"""The commands that need env.py."""
+
+
+def main() -> NoReturn:
+    """The entry point: start the worker that will be needed, then the command line."""
+    gc.disable()  # nothing that is imported is garbage
+    words = set(sys.argv[1:])
+    if _LOOKING & words and not {"-h", "--help", "--version"} & words and "_ALEMBIC_RESCUE_COMPLETE" not in os.environ:
+        from alembic_rescue.worker import process  # noqa: PLC0415 - the others do without
+
+        process.start_ahead()
+    from alembic_rescue.cli import commands  # noqa: PLC0415 - behind the worker
+
+    try:
+        commands.main()
+    finally:
+        gc.freeze()  # nor is what ends with the process
