@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         Revision,
         Target,
     )
-    from alembic_rescue.receipts import default_folder
-    from alembic_rescue.receipts import listed as list_receipts
+    from alembic_rescue.records.receipts import default_folder
+    from alembic_rescue.records.receipts import listed as list_receipts
     from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo
 
 __all__ = [

@@ -237,6 +237,6 @@ def load(
 def _travelling(config: Config | None) -> dict[str, Any] | None:
     if config is None:
         return None
-    from alembic_rescue.config import travelling  # noqa: PLC0415 - the command line never needs it
+    from alembic_rescue.project import travelling  # noqa: PLC0415 - the command line never needs it
 
     return travelling.ready(config)

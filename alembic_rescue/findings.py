@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alembic_rescue import dialects, errors, urls
+from alembic_rescue import dialects, errors
+from alembic_rescue.connection import urls
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.model import Cause, Proof, Verdict

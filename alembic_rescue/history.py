@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from alembic.script.revision import RevisionMap
 
 from alembic_rescue import errors
-from alembic_rescue import path as paths
 from alembic_rescue.errors import listed, rows
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Action, Located, Note, Recommendation
 
 _ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])

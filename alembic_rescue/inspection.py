@@ -8,10 +8,11 @@ from functools import partial
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import errors, findings, scripts, selection
-from alembic_rescue import path as paths
+from alembic_rescue import errors, findings, selection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
 from alembic_rescue.model import Database, Identity, Note
 from alembic_rescue.worker.requests import Look, Visited
 

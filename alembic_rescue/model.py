@@ -178,7 +178,7 @@ class Database:
     """What the role may not do with the version table and a stamp needs."""
     blockers: tuple[Blocker, ...]
     pooled: bool
-    """Whether a connection pooler stands between; see :mod:`alembic_rescue.connecting.poolers`."""
+    """Whether a connection pooler stands between; see :mod:`alembic_rescue.connection.poolers`."""
     called: tuple[str, ...] = ()
     """What env.py calls it: the texts among its ``run_migrations(**kw)``, as the multidb template's engine name."""
     remarks: tuple[Note, ...] = ()
@@ -250,7 +250,7 @@ class Report:
     script_heads: tuple[str, ...]
     databases: tuple[DatabaseReport, ...]
     fingerprint: str | None = None
-    """Over everything that a sealed plan stands for; see :mod:`alembic_rescue.seal`."""
+    """Over everything that a sealed plan stands for; see :mod:`alembic_rescue.records.seal`."""
     receipt: Path | None = None
     reason: str = ""
     """Why, as given with ``--reason``."""

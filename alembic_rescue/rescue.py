@@ -16,13 +16,14 @@ from typing import Any
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import errors, findings, gate, history, inspection, proving, scripts, seal, selection, undoing
-from alembic_rescue import path as paths
+from alembic_rescue import errors, findings, gate, history, inspection, selection, undoing
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence.model import Proof
 from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
     Action,
@@ -36,6 +37,8 @@ from alembic_rescue.model import (
     Revision,
     Target,
 )
+from alembic_rescue.proof import prove
+from alembic_rescue.records import seal
 from alembic_rescue.stamping import carry_out
 
 Confirm = Callable[[Report], bool]
@@ -155,7 +158,7 @@ def stamp(
         folder: where receipts are kept.
         reason: why, for the receipt.
         accept, accept_missing, only: see :func:`plan`; what was accepted is kept in the receipt.
-        sealed: a plan's name and its sealed parts (see :mod:`alembic_rescue.seal`); refuses if anything moved.
+        sealed: a plan's name and its sealed parts (see :mod:`alembic_rescue.records.seal`); refuses if anything moved.
 
     Returns:
         A report whose outcome is STAMPED or NOTHING_TO_DO.
@@ -248,7 +251,7 @@ def _proved(project: Project, view: View, choose: Choose, *, tried: bool = False
     """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
     return [
         (replace(one.visited.database, remarks=(*one.visited.remarks, *one.notes)), one.proof)
-        for one in proving.prove(project, view, choose, tried=tried)
+        for one in prove(project, view, choose, tried=tried)
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from alembic_rescue import errors, receipts, selection
+from alembic_rescue import errors, selection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import (
@@ -21,6 +21,7 @@ from alembic_rescue.model import (
     ReceiptState,
     Report,
 )
+from alembic_rescue.records import receipts
 from alembic_rescue.worker.requests import Tally, ToWrite, Written
 
 Key = tuple[str, str]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import errors, findings, receipts, scripts
-from alembic_rescue import path as paths
+from alembic_rescue import errors, findings
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
 from alembic_rescue.model import (
     Action,
     Database,
@@ -19,6 +20,7 @@ from alembic_rescue.model import (
     ReceiptState,
     Recommendation,
 )
+from alembic_rescue.records import receipts
 
 
 def receipt_to_undo(folder: Path, named: str | None, seen: Sequence[Database]) -> Receipt:

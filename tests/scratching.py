@@ -21,7 +21,7 @@ if led:
     routes = guard.Routes(default=led)
     guard.lead_away(routes)
     given.update(close=lambda: guard.close(routes), around=guard.undisturbed)
-from alembic_rescue import project
+from alembic_rescue.project import loading as project
 from alembic_rescue.worker import as_project, scratch
 sent = []
 loaded = project.load(**options)

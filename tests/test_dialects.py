@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alembic_rescue import findings, load
-from alembic_rescue.databases import look
+from alembic_rescue.environment.databases import look
 from alembic_rescue.evidence.model import Proof
 from tests import chains
 from tests.conftest import ProjectCopy

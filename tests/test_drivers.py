@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import make_url
 
-from alembic_rescue import urls
+from alembic_rescue.connection import urls
 from tests import servers
 from tests.conftest import fresh_database
 from tests.drivers import IDS, POSTGRESQL, TABLE, project_for, url_of

@@ -658,7 +658,7 @@ def test_files_that_cannot_be_read_or_written(stuck, database):
 
 
 def test_a_fault_of_the_tool_itself_has_its_traceback_only_with_debug(stuck):
-    write_env(stuck, first="import alembic_rescue.databases\nalembic_rescue.databases.qualified = None  # a fault")
+    write_env(stuck, first="from alembic_rescue.environment import databases\ndatabases.qualified = None  # a fault")
     planning(
         stuck,
         code="internal-error",

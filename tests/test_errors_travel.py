@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from alembic_rescue import errors
-from alembic_rescue.config.below import Found
 from alembic_rescue.model import Blocker
+from alembic_rescue.project.below import Found
 
 BLOCKER = Blocker(
     pid=4711, application="shop", role="shop", client="local", state="idle in transaction", age_seconds=None, query="",

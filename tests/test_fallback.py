@@ -41,7 +41,7 @@ APPLIED, PARTIAL, NOT_APPLIED, UNVERIFIABLE, EMPTY = (
 _CODE = """
 import pickle, sys
 sys.path.insert(0, "")
-from alembic_rescue import project
+from alembic_rescue.project import loading as project
 from alembic_rescue.worker import fallback
 way, visits = pickle.load(open(".asked", "rb"))
 pickle.dump(getattr(fallback, way)(project.load(), visits, lambda said: None), open(".answered", "wb"))

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from alembic_rescue import dialects, errors
-from alembic_rescue.connecting import drivers
+from alembic_rescue.connection import drivers
 
 PACKAGE = Path(dialects.__file__).parents[1]
 ELSEWHERE = [

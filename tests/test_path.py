@@ -6,7 +6,7 @@ import pytest
 from alembic.script.revision import RevisionError, RevisionMap
 
 from alembic_rescue import Refusal
-from alembic_rescue import path as paths
+from alembic_rescue.graph import path as paths
 from tests.conftest import ProjectCopy
 from tests.graphs import Node, revision_map, write_project
 

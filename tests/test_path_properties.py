@@ -22,7 +22,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from alembic_rescue import Outcome, Refusal, Report, list_receipts, load, plan, stamp, undo
-from alembic_rescue import path as paths
+from alembic_rescue.graph import path as paths
 from tests.conftest import fresh_database
 from tests.graphs import Graph, Node, graphs, write_project
 

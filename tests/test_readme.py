@@ -11,10 +11,10 @@ import pytest
 import typer
 
 from alembic_rescue import Verdict, cli, errors, load
-from alembic_rescue.connecting.sessions import Timeouts
+from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.model import Action
-from alembic_rescue.project import SETTINGS
-from alembic_rescue.receipts import listed
+from alembic_rescue.project.loading import SETTINGS
+from alembic_rescue.records.receipts import listed
 from tests import transcript
 
 ROOT = Path(__file__).parent.parent

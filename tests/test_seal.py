@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from alembic_rescue import Report, load, plan, seal
+from alembic_rescue import Report, load, plan
+from alembic_rescue.records import seal
 from tests import servers
 from tests.conftest import PROJECTS, ProjectCopy, fresh_database
 

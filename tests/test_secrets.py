@@ -269,7 +269,7 @@ def test_nothing_of_it_where_the_write_fails(stuck, database):
 
 
 def test_nothing_of_it_in_a_fault_of_the_tool(stuck):
-    write_env(stuck, first="import alembic_rescue.databases\nalembic_rescue.databases.qualified = None")
+    write_env(stuck, first="import alembic_rescue.environment.databases\nalembic_rescue.databases.qualified = None")
     assert "Traceback" in quiet(stuck, "plan", "head", status=1)
 
 

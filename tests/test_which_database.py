@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy.engine import make_url
 
-from alembic_rescue import urls
+from alembic_rescue.connection import urls
 from tests import servers
 from tests.conftest import fresh_database
 from tests.terminal import at_a_terminal

@@ -18,9 +18,9 @@ import pytest
 
 from alembic_rescue import errors
 from alembic_rescue.client import load
-from alembic_rescue.config.below import Found
 from alembic_rescue.evidence.observation import CatalogObject, Change, Observation
 from alembic_rescue.model import Outcome, Stamp
+from alembic_rescue.project.below import Found
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker import values
 from alembic_rescue.worker.process import Worker

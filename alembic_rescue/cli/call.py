@@ -23,9 +23,9 @@ from alembic_rescue import errors
 from alembic_rescue.redact import Secrets
 
 if TYPE_CHECKING:
+    from alembic_rescue.cli.progress import Shown
     from alembic_rescue.client import Project
     from alembic_rescue.model import DatabaseReport, Report
-    from alembic_rescue.progress import Shown
 
 COMMAND = "alembic-rescue"
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:diagnose|plan|stamp|undo|receipts)\b)")
@@ -134,7 +134,7 @@ class Call:
 
     def receipt_folder(self, settings: dict[str, str]) -> Path:
         """``--receipts``, else the project's setting, else the user's own folder."""
-        from alembic_rescue import receipts
+        from alembic_rescue.records import receipts
 
         chosen = self.receipts or settings.get("receipts")
         return Path(chosen).expanduser().absolute() if chosen else receipts.default_folder()
@@ -274,7 +274,7 @@ def terminal_or_yes(command: str, *, yes: bool) -> None:
 
 def working(call: Call, doing: str) -> Shown:
     """What shows on stderr that work is going on, for its time."""
-    from alembic_rescue.progress import Shown
+    from alembic_rescue.cli.progress import Shown
 
     return Shown(doing, call.tell, color=call.color, quiet=call.debug)
 
@@ -288,7 +288,7 @@ def answer_report(call: Call, report: Report) -> None:
 
 def answer_written(call: Call, report: Report) -> None:
     """Write to stdout what a stamp or an undo came to."""
-    from alembic_rescue import receipts as kept
+    from alembic_rescue.records import receipts as kept
     from alembic_rescue.report import text
 
     try:

@@ -399,7 +399,7 @@ def undo(
 @app.command()
 def receipts(ctx: typer.Context) -> None:
     """List the receipts. Writes nothing."""
-    from alembic_rescue import receipts as kept
+    from alembic_rescue.records import receipts as kept
 
     call: Call = ctx.obj
     folder = call.receipt_folder(_settings_if_any(call))
@@ -458,6 +458,8 @@ def main() -> NoReturn:
             except KeyboardInterrupt:  # an impatient person shall read it all the same
                 status = _fail(error)
         write("")
+    with suppress(OSError):  # its reader may be gone
+        sys.stdout.close()
     sys.exit(status if isinstance(status, int) else errors.DONE)
 
 
@@ -478,8 +480,9 @@ def _plan(
     accept_missing: Sequence[str],
     only: str | None,
 ) -> None:
-    from alembic_rescue import rescue, seal
+    from alembic_rescue import rescue
     from alembic_rescue.model import Outcome
+    from alembic_rescue.records import seal
     from alembic_rescue.report import json as report_json
 
     out_file = out.absolute() if out else None  # the project may be in another folder
@@ -509,7 +512,7 @@ def _plan(
 
 def _sealed_plan(file: Path) -> tuple[str, dict[str, Any]]:
     """The target and the sealed parts of a plan's file."""
-    from alembic_rescue import seal
+    from alembic_rescue.records import seal
 
     try:
         content = json.loads(file.read_text("utf-8"))

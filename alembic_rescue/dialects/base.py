@@ -136,7 +136,7 @@ class Server(Protocol):
     def blockers(
         self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
     ) -> tuple[Blocker, ...]:
-        """See :func:`alembic_rescue.connecting.sessions.blockers`."""
+        """See :func:`alembic_rescue.connection.sessions.blockers`."""
         return ()
 
     def holds(self, connection: Connection, kind: str, name: str) -> bool:

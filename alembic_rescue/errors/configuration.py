@@ -9,7 +9,7 @@ from alembic_rescue.errors.base import Text, UsageError
 from alembic_rescue.errors.words import and_printed, listed
 
 if TYPE_CHECKING:
-    from alembic_rescue.config.below import Found
+    from alembic_rescue.project.below import Found
 
 _CONFIGS = 5
 """Further down in a repository of many services; the nearest come first."""

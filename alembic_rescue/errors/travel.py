@@ -9,7 +9,7 @@ from typing import Any
 from alembic_rescue.errors.base import KIND, RescueError, facts_of, unmade
 from alembic_rescue.errors.outcome import InternalError
 
-_HOMES = {"Blocker": "alembic_rescue.model", "Found": "alembic_rescue.config.below"}
+_HOMES = {"Blocker": "alembic_rescue.model", "Found": "alembic_rescue.project.below"}
 """The dataclasses that errors hold; imported only where one comes along."""
 
 

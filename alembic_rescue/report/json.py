@@ -8,9 +8,9 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
-from alembic_rescue import receipts
 from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
+from alembic_rescue.records import receipts
 
 FORMAT = 1
 

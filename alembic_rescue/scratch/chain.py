@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from alembic_rescue import dialects, errors
+from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects.scratch import Prepared, Unavailable
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
-from alembic_rescue.failures import shown
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
 from alembic_rescue.scratch.bench import Bench

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic_rescue import errors
-from alembic_rescue import path as paths
 from alembic_rescue.dialects.scratch import Unavailable
 from alembic_rescue.evidence.copies import judged
 from alembic_rescue.evidence.model import RevisionEvidence
+from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.chain import Asked, hear_steps

@@ -14,7 +14,7 @@ from sqlalchemy.pool import Pool
 from alembic_rescue import dialects
 from alembic_rescue.dialects.base import StatementReader
 from alembic_rescue.evidence.observation import Statement
-from alembic_rescue.project import Project
+from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import running
 from alembic_rescue.worker.by_driver import Taps
 from alembic_rescue.worker.lines import absolute

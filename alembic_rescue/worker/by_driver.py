@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.pool import Pool
 
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connecting.connections import listening
+from alembic_rescue.connection.connections import listening
 
 Told = Callable[[str, Any], None]
 """Takes a statement and its parameters."""

@@ -18,13 +18,13 @@ from alembic.script import Script
 from sqlalchemy.engine import Connection
 
 from alembic_rescue import dialects
+from alembic_rescue.connection.failures import one_line
 from alembic_rescue.dialects.base import CatalogReader
 from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.evidence.causes import follows_another
 from alembic_rescue.evidence.judging import objects
 from alembic_rescue.evidence.observation import Catalog, Failure, Observation, Reading, Unobserved
-from alembic_rescue.failures import one_line
-from alembic_rescue.project import Project
+from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import running
 from alembic_rescue.worker.effects import effects_of
 from alembic_rescue.worker.lines import absolute

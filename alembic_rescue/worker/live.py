@@ -15,15 +15,16 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue import databases, environment, errors, script_files
-from alembic_rescue.connecting import connections, sessions
-from alembic_rescue.connecting.connections import Hold, listening
+from alembic_rescue import errors
+from alembic_rescue.connection import connections, sessions
+from alembic_rescue.connection.connections import Hold, listening
 from alembic_rescue.dialects import of as dialect_of
+from alembic_rescue.environment import databases, visits
+from alembic_rescue.environment.run import Remark
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.model import Database
-from alembic_rescue.project import Project
-from alembic_rescue.running.run import Remark
-from alembic_rescue.worker import sources, writing
+from alembic_rescue.project.loading import Project
+from alembic_rescue.worker import script_files, sources, writing
 from alembic_rescue.worker.loading import load as load_project
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
 from alembic_rescue.worker.serve import Conversation, Operation
@@ -51,7 +52,7 @@ _STATE = _State()
 
 
 def load(conversation: Conversation, loading: Loading) -> Loaded:
-    """Load the project that is named; see :func:`alembic_rescue.project.load`."""
+    """Load the project that is named; see :func:`alembic_rescue.project.loading.load`."""
     found = load_project(conversation, loading)
     _STATE.project = found
     script_files.run_none(found.script, lambda: _STATE.known)
@@ -94,7 +95,7 @@ def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look
             _STATE.engines.setdefault(_key(context, connection), sessions.own_engine(connection.engine))
         return _visited(context, connection, databases.look_at(context, rows, hide))
 
-    seen = environment.look(_STATE.loaded, see, conversation.tell, remarks)
+    seen = visits.look(_STATE.loaded, see, conversation.tell, remarks)
     scripts, unreadable = script_files.read(_STATE.loaded.script)
     told = {file.path for file in known}
     return Look(
@@ -145,7 +146,7 @@ def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObje
         if key in wanted and key not in found:
             found[key] = _named(sessions.own_engine(connection.engine), wanted[key])
 
-    environment.look(_STATE.loaded, see, conversation.tell)
+    visits.look(_STATE.loaded, see, conversation.tell)
     return found
 
 
@@ -185,7 +186,7 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
             arguments, lock = connections.arguments_of(connection), _STATE.loaded.timeouts.lock
             dumped.append(dialect_of(connection.dialect.name).scratch.dump(arguments, programs, lock))
 
-    environment.look(_STATE.loaded, see, conversation.tell)
+    visits.look(_STATE.loaded, see, conversation.tell)
     if not dumped:
         raise errors.DatabaseChanged(key[1], "others only")
     return dumped[0]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from alembic_rescue import project
-from alembic_rescue.config import travelling
-from alembic_rescue.project import Project
+from alembic_rescue.project import loading as project
+from alembic_rescue.project import travelling
+from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.requests import Loading
 from alembic_rescue.worker.serve import Conversation
 
 
 def load(conversation: Conversation, loading: Loading) -> Project:
-    """Load it; see :func:`alembic_rescue.project.load`.  Its secrets, and what it prints, go to the caller."""
+    """Load it; see :func:`alembic_rescue.project.loading.load`.  Its secrets, and what it prints, go to the caller."""
     made = None if loading.made is None else travelling.arrived(loading.made)
     return project.load(
         None if made is not None else loading.config or None,

@@ -23,7 +23,7 @@ class Loading:
     config_from: str | None = None
     app: str | None = None
     made: dict[str, Any] | None = None
-    """What of a Config that was handed over as an object can travel: see :mod:`alembic_rescue.config.travelling`."""
+    """What of a Config that was handed over as an object can travel: see :mod:`alembic_rescue.project.travelling`."""
 
 
 @dataclass(frozen=True)

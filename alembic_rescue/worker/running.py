@@ -12,14 +12,14 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue.config.sources import connections_of_its_own
-from alembic_rescue.connecting.connections import listening
+from alembic_rescue.connection.connections import listening
+from alembic_rescue.connection.failures import one_line
+from alembic_rescue.environment import handed_over
+from alembic_rescue.environment.handed_over import Given
+from alembic_rescue.environment.two_phase import in_one_phase
 from alembic_rescue.evidence.observation import Failure
-from alembic_rescue.failures import one_line
-from alembic_rescue.project import Project
-from alembic_rescue.running import handed_over
-from alembic_rescue.running.handed_over import Given
-from alembic_rescue.running.two_phase import in_one_phase
+from alembic_rescue.project.loading import Project
+from alembic_rescue.project.sources import connections_of_its_own
 from alembic_rescue.worker.lines import Files, absolute
 
 Steps = Callable[[tuple[str, ...], MigrationContext], Iterator[MigrationStep]]

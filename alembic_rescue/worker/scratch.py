@@ -15,7 +15,7 @@ from alembic_rescue import dialects
 from alembic_rescue.compat import driver_connection
 from alembic_rescue.dialects.base import StatementReader
 from alembic_rescue.evidence.observation import Failure, Observation
-from alembic_rescue.project import Project
+from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import running
 from alembic_rescue.worker.by_driver import Taps
 from alembic_rescue.worker.effects import Effects, effects_of

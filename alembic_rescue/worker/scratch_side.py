@@ -17,12 +17,12 @@ from typing import Any
 from alembic import command
 from alembic.script.revision import RevisionError
 
-from alembic_rescue import dialects, errors, script_files
+from alembic_rescue import dialects, errors
+from alembic_rescue.connection.failures import one_line, place_of
 from alembic_rescue.dialects.admin import connected
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.evidence.observation import CatalogObject
-from alembic_rescue.failures import one_line, place_of
-from alembic_rescue.worker import fallback, guard, places, scratch, sources
+from alembic_rescue.worker import fallback, guard, places, scratch, script_files, sources
 from alembic_rescue.worker.as_project import run_as_project
 from alembic_rescue.worker.loading import load
 from alembic_rescue.worker.requests import Loading, ScriptFile

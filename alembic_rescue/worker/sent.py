@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Engine
 
-from alembic_rescue.failures import chain, one_line
+from alembic_rescue.connection.failures import chain, one_line
 from alembic_rescue.worker.lines import Files, Place, places, swallowing_handler
 
 _LONGEST = 60

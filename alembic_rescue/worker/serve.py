@@ -113,7 +113,7 @@ def _traced(error: errors.RescueError, cause: BaseException) -> errors.RescueErr
 
 
 def _cancel_running() -> None:
-    connections = sys.modules.get("alembic_rescue.connecting.connections")
+    connections = sys.modules.get("alembic_rescue.connection.connections")
     if connections is not None:
         connections.cancel_running()
 

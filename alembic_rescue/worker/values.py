@@ -27,7 +27,7 @@ _HOMES = (
     "alembic_rescue.worker.runs",
     "alembic_rescue.worker.scratch_side",
     "alembic_rescue.worker.fallback",
-    "alembic_rescue.config.below",
+    "alembic_rescue.project.below",
     "alembic_rescue.dialects.scratch",
     "alembic_rescue.dialects.postgresql.copy",
 )

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
 
-from alembic_rescue import databases, environment, errors, selection
-from alembic_rescue.connecting import sessions
-from alembic_rescue.connecting.sessions import Timeouts
-from alembic_rescue.environment import Tell, Visit
+from alembic_rescue import errors, selection
+from alembic_rescue.connection import sessions
+from alembic_rescue.connection.sessions import Timeouts
+from alembic_rescue.environment import databases, visits
+from alembic_rescue.environment.visits import Tell, Visit
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, Identity, Stamp
-from alembic_rescue.project import Project
+from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.requests import Backend, Tally, ToWrite, Written
 
 Key = tuple[str, str]
@@ -69,7 +70,7 @@ class _Again:
 
     def look(self) -> None:
         """Refuse if anything moved since the plan."""
-        found = {one.identity.rows_key: one for one in environment.look(self.project, self._see, self.tell)}
+        found = {one.identity.rows_key: one for one in visits.look(self.project, self._see, self.tell)}
         planned = {part.identity.rows_key: part for part in self.planned}
         new = next((told(one.identity) for key, one in found.items() if key not in planned.keys() | self.left_out), "")
         for key, before in planned.items():
@@ -113,22 +114,22 @@ def _write(
     tell: Tell,
 ) -> Written:
     """Make the stamps, then look with new connections."""
-    visits: dict[Key, list[Visit]] = {key: [] for key in tables}
+    made: dict[Key, list[Visit]] = {key: [] for key in tables}
     failure: RescueError | None = None
     interrupted = False
     try:
         for revisions, purge, turns in _rounds(planned):
-            choose = _choosing(dict(turns), visits, about_to)
-            environment.stamp(project, revisions, choose, tell, purge=purge)
+            choose = _choosing(dict(turns), made, about_to)
+            visits.stamp(project, revisions, choose, tell, purge=purge)
             for key in turns:
-                if not any(visit.checked for visit in visits[key]):
+                if not any(visit.checked for visit in made[key]):
                     raise errors.DatabaseChanged(f"{key[1]} (server id {key[0]})", "others only")
     except RescueError as error:
         failure = error
     except KeyboardInterrupt:
         interrupted = True
     found, unread = _read_back(project, tell, hurry=interrupted)
-    return Written({key: _tally(made) for key, made in visits.items()}, failure, interrupted, found, unread)
+    return Written({key: _tally(found) for key, found in made.items()}, failure, interrupted, found, unread)
 
 
 def _tally(made: Sequence[Visit]) -> Tally:
@@ -226,4 +227,4 @@ def _running(project: Project, backends: Collection[Backend], tell: Tell) -> lis
             return []
         return [one.pid for one in backends if sessions.is_running(connection, one.pid, one.started)]
 
-    return [pid for pids in environment.look(project, see, tell) for pid in pids]
+    return [pid for pids in visits.look(project, see, tell) for pid in pids]

@@ -46,7 +46,7 @@ ROW EXCLUSIVE itself (an uncommitted change)."""
 
 
 def of(connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]) -> tuple[Blocker, ...]:
-    """Read in one query: see :func:`alembic_rescue.connecting.sessions.blockers`."""
+    """Read in one query: see :func:`alembic_rescue.connection.sessions.blockers`."""
     sessions: dict[int, list[dict[str, Any]]] = {}
     for lock in query(connection, _LOCKS, table=table, own=[0, *own]):
         sessions.setdefault(lock["pid"], []).append(lock)

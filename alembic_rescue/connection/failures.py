@@ -18,8 +18,8 @@ from alembic.util import CommandError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from alembic_rescue import compat, errors, urls
-from alembic_rescue.connecting import drivers
+from alembic_rescue import compat, errors
+from alembic_rescue.connection import drivers, urls
 from alembic_rescue.errors import RescueError
 
 Hide = Callable[[str], str]

@@ -11,26 +11,27 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Connection
 
-from alembic_rescue import dialects, environment, errors, urls
-from alembic_rescue.connecting import connections, poolers
-from alembic_rescue.connecting.sessions import blockers, qualified
+from alembic_rescue import dialects, errors
+from alembic_rescue.connection import connections, poolers, urls
+from alembic_rescue.connection.sessions import blockers, qualified
 from alembic_rescue.dialects.base import Facts
 from alembic_rescue.dialects.cursor import fetch
-from alembic_rescue.environment import Tell
+from alembic_rescue.environment import visits
+from alembic_rescue.environment.visits import Tell
 from alembic_rescue.model import Database, Identity
-from alembic_rescue.project import Project
+from alembic_rescue.project.loading import Project
 
 DEFAULT_ID_LIMIT = 32
 """``version_num VARCHAR(32)``, as Alembic creates it."""
 
 
-def look(project: Project, tell: Tell = environment.silent) -> list[Database]:
+def look(project: Project, tell: Tell = visits.silent) -> list[Database]:
     """Look at each database that env.py visits, in its order; at least one.
 
     Raises:
-        UsageError, DatabaseError: see :func:`alembic_rescue.environment.look`.
+        UsageError, DatabaseError: see :func:`alembic_rescue.environment.visits.look`.
     """
-    return environment.look(project, lambda context, rows: look_at(context, rows, project.secrets.hide), tell)
+    return visits.look(project, lambda context, rows: look_at(context, rows, project.secrets.hide), tell)
 
 
 def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[str], str]) -> Database:
@@ -50,7 +51,7 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
         blockers=blockers(connection, table, hide, connections.own_sessions()),
         pooled=poolers.is_pooled(connection),
-        called=tuple(value for value in environment.keyword_arguments().values() if isinstance(value, str)),
+        called=tuple(value for value in visits.keyword_arguments().values() if isinstance(value, str)),
     )
 
 

@@ -14,12 +14,14 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
-from alembic_rescue import errors, host, urls
-from alembic_rescue.config import below, flask_app, sources
-from alembic_rescue.config.guarded import Guard
-from alembic_rescue.config.sources import Source
-from alembic_rescue.connecting.sessions import Timeouts
-from alembic_rescue.failures import Hide, one_line
+from alembic_rescue import errors
+from alembic_rescue.connection import urls
+from alembic_rescue.connection.failures import Hide, one_line
+from alembic_rescue.connection.sessions import Timeouts
+from alembic_rescue.environment import host
+from alembic_rescue.project import below, flask_app, sources
+from alembic_rescue.project.guarded import Guard
+from alembic_rescue.project.sources import Source
 from alembic_rescue.redact import Secrets
 
 SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")

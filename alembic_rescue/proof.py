@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alembic_rescue import dialects, inspection
-from alembic_rescue import path as paths
 from alembic_rescue.client import Project
+from alembic_rescue.connection.failures import shown
 from alembic_rescue.evidence import judging
 from alembic_rescue.evidence.causes import causes
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.observation import CatalogObject, Chain, Observation, Reading, Unobserved
 from alembic_rescue.evidence.recommending import furthest_proved
-from alembic_rescue.failures import shown
+from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch import chain as chains

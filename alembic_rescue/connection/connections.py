@@ -20,10 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import dialects, errors, urls
+from alembic_rescue import dialects, errors
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connecting import drivers, poolers, sessions
-from alembic_rescue.connecting.sessions import Timeouts
+from alembic_rescue.connection import drivers, poolers, sessions, urls
+from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.dialects.base import MadeBy
 from alembic_rescue.model import Blocker
 from alembic_rescue.redact import Secrets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import Connection, Dialect, Engine
 
 from alembic_rescue import dialects
-from alembic_rescue.connecting.held import HeldOpen
+from alembic_rescue.connection.held import HeldOpen
 from alembic_rescue.errors import ConnectTimeout, RescueUnderWay
 from alembic_rescue.model import Blocker
 

@@ -8,9 +8,9 @@ from alembic.script.revision import Revision as AlembicRevision
 from alembic.script.revision import RevisionError, RevisionMap
 from alembic.util import to_tuple
 
-from alembic_rescue import path as paths
+from alembic_rescue.connection.failures import shown
 from alembic_rescue.errors import AmbiguousRevision, BadConfig, DuplicateRevision, UnknownRevision
-from alembic_rescue.failures import shown
+from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Revision
 from alembic_rescue.worker.requests import ScriptFile
 
@@ -32,7 +32,8 @@ def graph(files: Sequence[ScriptFile]) -> RevisionMap:
     """The revision map of these files, checked.
 
     Raises:
-        DuplicateRevision, RevisionCycle, MissingRevision, RevisionError: see :func:`alembic_rescue.path.check_graph`.
+        DuplicateRevision, RevisionCycle, MissingRevision, RevisionError: see
+            :func:`alembic_rescue.graph.path.check_graph`.
     """
     revision_map = RevisionMap(lambda: iter([ScriptRevision(file) for file in files]))
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Dialect, Engine
 
-from alembic_rescue.connecting.connections import listening
+from alembic_rescue.connection.connections import listening
 
 
 def _begin(connection: Connection, _xid: object) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import dialects
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connecting import drivers
+from alembic_rescue.connection import drivers
 from alembic_rescue.dialects import Dialect
 
 _POOLED = "alembic_rescue.pooled"

@@ -19,9 +19,9 @@ from alembic.config import CommandLine, Config
 from sqlalchemy.engine import Connection
 
 from alembic_rescue import compat, errors
-from alembic_rescue.config import below
-from alembic_rescue.config.guarded import Guard
-from alembic_rescue.failures import shown
+from alembic_rescue.connection.failures import shown
+from alembic_rescue.project import below
+from alembic_rescue.project.guarded import Guard
 
 
 @dataclass(frozen=True)

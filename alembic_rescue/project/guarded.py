@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from sqlalchemy.engine import URL
 
-from alembic_rescue import errors, failures, urls
-from alembic_rescue.connecting.connections import Hold, listening
-from alembic_rescue.connecting.sessions import Timeouts
-from alembic_rescue.host import Printed
+from alembic_rescue import errors
+from alembic_rescue.connection import failures, urls
+from alembic_rescue.connection.connections import Hold, listening
+from alembic_rescue.connection.sessions import Timeouts
+from alembic_rescue.environment.host import Printed
 from alembic_rescue.redact import Secrets
 
 T = TypeVar("T")

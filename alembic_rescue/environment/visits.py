@@ -1,7 +1,7 @@
 """Running the project's env.py, to look or to stamp.  The only module that runs it.
 
 env.py is the only way in: it alone knows the URL, the search path, the version table.  So nothing is opened here;
-env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connecting.connections` takes hold of what it
+env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connection.connections` takes hold of what it
 opens.
 """
 
@@ -19,10 +19,11 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
-from alembic_rescue import errors, host
-from alembic_rescue.connecting.connections import listening
-from alembic_rescue.project import Project
-from alembic_rescue.running.run import Remark, Run
+from alembic_rescue import errors
+from alembic_rescue.connection.connections import listening
+from alembic_rescue.environment import host
+from alembic_rescue.environment.run import Remark, Run
+from alembic_rescue.project.loading import Project
 
 T = TypeVar("T")
 See = Callable[[MigrationContext, "tuple[str, ...]"], T]

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from alembic_rescue import errors
-from alembic_rescue.config import sources
-from alembic_rescue.config.guarded import Guard
-from alembic_rescue.config.sources import Source
-from alembic_rescue.failures import of_setup, shown
+from alembic_rescue.connection.failures import of_setup, shown
+from alembic_rescue.project import sources
+from alembic_rescue.project.guarded import Guard
+from alembic_rescue.project.sources import Source
 
 VARIABLE = "FLASK_APP"
 _NO = {"0", "false", "no"}

@@ -10,15 +10,16 @@ from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import errors, failures, host, urls
-from alembic_rescue.config.sources import connections_of_its_own
-from alembic_rescue.connecting.connections import Hold, listening
+from alembic_rescue import errors
+from alembic_rescue.connection import failures, urls
+from alembic_rescue.connection.connections import Hold, listening
+from alembic_rescue.environment import handed_over, host
+from alembic_rescue.environment.handed_over import Given
+from alembic_rescue.environment.left_out import LeftOut
+from alembic_rescue.environment.two_phase import in_one_phase
 from alembic_rescue.model import Note
-from alembic_rescue.project import Project
-from alembic_rescue.running import handed_over
-from alembic_rescue.running.handed_over import Given
-from alembic_rescue.running.left_out import LeftOut
-from alembic_rescue.running.two_phase import in_one_phase
+from alembic_rescue.project.loading import Project
+from alembic_rescue.project.sources import connections_of_its_own
 
 
 @dataclass(frozen=True)

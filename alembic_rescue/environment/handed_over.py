@@ -18,10 +18,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from alembic_rescue import errors, urls
-from alembic_rescue.failures import chain
+from alembic_rescue import errors
+from alembic_rescue.connection import urls
+from alembic_rescue.connection.failures import chain
 from alembic_rescue.model import Note
-from alembic_rescue.project import Project
+from alembic_rescue.project.loading import Project
 
 KEY = "connection"
 

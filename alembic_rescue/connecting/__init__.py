@@ -1,1 +1,0 @@
-"""What is done to connections and sessions: held, timed, told apart by driver, and locked."""

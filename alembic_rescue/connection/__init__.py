@@ -1,0 +1,1 @@
+"""Connections and sessions: addresses, timeouts, locks, drivers, and what their errors mean."""
