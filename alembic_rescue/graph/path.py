@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from alembic.script.revision import (
     CycleDetected,
@@ -29,6 +30,8 @@ from alembic_rescue.model import Stamp
 _RELATIVE = re.compile(r"(?:(?P<branch>.+?)@)?(?P<start>\w+)?(?P<count>[+-]\d+)")
 """The form of a relative target, as in ``alembic.script.revision`` (public documentation: "Relative Migration
 Identifiers"): ``+2``, ``branch@+1``, ``ae10+2``."""
+_FOLLOWED: WeakKeyDictionary[RevisionMap, dict[str, frozenset[str]]] = WeakKeyDictionary()
+"""What each revision follows: a map never changes, and looking names up in it is slow."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def rows_after(graph: RevisionMap, current: Collection[str], run: Sequence[str])
     """
     rows = set(current)
     for revision_id in run:
-        rows -= _follows(graph, _get(graph, revision_id))
+        rows -= follows(graph, revision_id)
         rows.add(revision_id)
     return tuple(sorted(rows))
 
@@ -257,9 +260,12 @@ def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str,
         raise errors.UnknownRevision(target, "it counts below the first revision") from fell_off
 
 
-def follows(graph: RevisionMap, revision_id: str) -> set[str]:
+def follows(graph: RevisionMap, revision_id: str) -> frozenset[str]:
     """The revisions that one directly follows, by ``down_revision`` and by ``depends_on``."""
-    return _follows(graph, _get(graph, revision_id))
+    known = _FOLLOWED.setdefault(graph, {})
+    if revision_id not in known:
+        known[revision_id] = _follows(graph, _get(graph, revision_id))
+    return known[revision_id]
 
 
 def up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
@@ -270,14 +276,14 @@ def up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
         revision = todo.pop()
         if revision not in seen:
             seen.add(revision)
-            todo.extend(_follows(graph, _get(graph, revision)))
+            todo.extend(follows(graph, revision))
     return seen
 
 
-def _follows(graph: RevisionMap, revision: Revision) -> set[str]:
+def _follows(graph: RevisionMap, revision: Revision) -> frozenset[str]:
     """The revisions that `revision` directly follows; labels and partial ids in ``depends_on`` are resolved."""
     named = [*_tuple(revision.down_revision), *_tuple(revision.dependencies)]
-    return {_id(found) for name in named for found in graph.get_revisions(name) if found is not None}
+    return frozenset(_id(found) for name in named for found in graph.get_revisions(name) if found is not None)
 
 
 def _ids(graph: RevisionMap) -> list[str]:

@@ -10,6 +10,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -111,6 +112,13 @@ def _module(file: ScriptFile) -> ModuleType:
 
 
 def _read(path: Path) -> ScriptFile | None:
+    state = path.stat()
+    return _read_once(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=None)
+def _read_once(path: Path, _written: int, _size: int) -> ScriptFile | None:
+    """A stamp looks several times."""
     data = path.read_bytes()
     try:
         text = data.decode("utf-8")
