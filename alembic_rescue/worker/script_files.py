@@ -10,7 +10,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,7 +116,7 @@ def _read(path: Path) -> ScriptFile | None:
     return _read_once(path, state.st_mtime_ns, state.st_size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read_once(path: Path, _written: int, _size: int) -> ScriptFile | None:
     """A stamp looks several times."""
     data = path.read_bytes()
