@@ -23,7 +23,8 @@ _FIRST_TABLE = """
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' LIMIT 1
 """
-_IS_THERE = "SELECT 1 FROM pg_database WHERE datname = :name"
+_IS_THERE = "SELECT 1 FROM pg_database WHERE datname = :name AND oid >= 16384"
+"""And did not come with the server, as ``postgres`` did, whose name many a project's database has."""
 _OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
 
 
@@ -119,6 +120,7 @@ def _roles(admin: Connection, place: Place, around: Surroundings) -> list[str]:
 
 def _database(admin: Connection, place: Place, around: Surroundings) -> None:
     name, owner = quoted(admin, place.database), quoted(admin, place.role)
+    admin.execute(text(f"DROP DATABASE IF EXISTS {name}"))
     made = f"CREATE DATABASE {name} OWNER {owner} TEMPLATE template0"
     alike = f" ENCODING '{around.encoding}' LC_COLLATE '{around.collate}' LC_CTYPE '{around.ctype}'"
     try:

@@ -24,6 +24,8 @@ from alembic_rescue.servers.leftovers import RunFolder, run_folder
 from alembic_rescue.servers.running import running
 
 _PORT = 5432
+_ADMINISTERED = "template1"
+"""The database that administering it goes through: one that no project has."""
 _SETTINGS = {
     "listen_addresses": "",
     "port": str(_PORT),
@@ -71,7 +73,7 @@ class Scratch(scratch.Scratch):
             ready = readable(chosen, folder.path / "programs")
             wanted = _wanted(ready, folder, encoding, _locale(locale, tell), kept)
             with running(folder, wanted, str(chosen)) as alone:
-                url = f"postgresql://postgres@/postgres?host={quote(str(folder.sockets), safe='/')}&port={_PORT}"
+                url = f"postgresql://postgres@/{_ADMINISTERED}?host={quote(str(folder.sockets), safe='/')}&port={_PORT}"
                 yield ScratchServer(url, chosen.version, chosen.folder, alone=alone)
 
     def programs(self, live_version: str) -> Path | None:
