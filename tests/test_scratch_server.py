@@ -21,9 +21,11 @@ import pytest
 from alembic_rescue.dialects.mysql import scratch as mysql
 from alembic_rescue.dialects.postgresql.programs import Programs, of_machine
 from alembic_rescue.dialects.postgresql.scratch import nearest
+from alembic_rescue.dialects.scratch import Making, Place, Surroundings
 from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
 from alembic_rescue.scratch.server import provided
 from alembic_rescue.servers import programs
+from alembic_rescue.worker.places import prepare
 
 ROOT = Path(__file__).parents[1]
 HOLD = """
@@ -130,6 +132,25 @@ def test_a_private_server_and_nothing_of_it_afterwards(place):
         assert sockets.stat().st_mode & 0o777 == 0o700
         assert place in sockets.parents
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.usefixtures("place")
+def test_a_projects_database_may_be_called_as_one_that_comes_with_the_server():
+    around = Surroundings("app", superuser=False, schemas=("public",), search_path="shop, public")
+    wanted = Place("postgresql", {}, "postgres", around, ("shop",), role="app")
+    with provided(None, "postgresql", "18.0", fine) as server:
+        making = Making(server.admin_url, (wanted,), ())
+        prepare(making)
+        url = urlsplit(server.admin_url)
+        theirs = url._replace(path="/postgres", netloc=url.netloc.replace("postgres@", "app@")).geturl()
+        with contextlib.closing(psycopg2.connect(theirs)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SHOW search_path")
+            assert cursor.fetchone() == ("shop, public",)
+            cursor.execute("CREATE TABLE kept (id int)")
+        prepare(making)  # as the next worker does
+        with contextlib.closing(psycopg2.connect(theirs)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('shop.kept') IS NOT NULL")
+            assert cursor.fetchone() == (True,)
 
 
 def test_it_is_gone_after_an_error_too(place):
