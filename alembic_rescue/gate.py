@@ -40,7 +40,7 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
             yield errors.RevisionPartial(revision.revision, [_named(o) for o in revision.missing])
         elif revision.verdict is Verdict.UNVERIFIABLE:
             unread = [o for o in revision.objects if o.presence is Presence.UNVERIFIABLE]
-            yield errors.RevisionUnverifiable(revision.revision, [_reason(o) for o in unread])
+            yield errors.RevisionUnverifiable(revision.revision, [_reason(o, revision.revision) for o in unread])
 
 
 def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
@@ -55,7 +55,7 @@ def _named(found: ObjectEvidence) -> str:
     return f"{found.kind} {found.name}"
 
 
-def _reason(found: ObjectEvidence) -> str:
+def _reason(found: ObjectEvidence, revision: str) -> str:
     where = f"line {found.line}: " if found.line else ""
-    named = "" if found.kind == "statement" else f"{_named(found)}: "
+    named = "" if found.kind == "statement" or found.name == revision else f"{_named(found)}: "
     return f"{where}{named}{found.detail}"
