@@ -35,12 +35,12 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
         if revision.accepted:
             continue
         if revision.verdict is Verdict.NOT_APPLIED:
-            yield errors.RevisionNotApplied(revision.revision, [_named(o) for o in revision.missing])
+            yield errors.RevisionNotApplied(revision.revision, [o.named for o in revision.missing])
         elif revision.verdict is Verdict.PARTIAL:
-            yield errors.RevisionPartial(revision.revision, [_named(o) for o in revision.missing])
+            yield errors.RevisionPartial(revision.revision, [o.named for o in revision.missing])
         elif revision.verdict is Verdict.UNVERIFIABLE:
             unread = [o for o in revision.objects if o.presence is Presence.UNVERIFIABLE]
-            yield errors.RevisionUnverifiable(revision.revision, [_reason(o) for o in unread])
+            yield errors.RevisionUnverifiable(revision.revision, [_reason(o, revision.revision) for o in unread])
 
 
 def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
@@ -51,11 +51,7 @@ def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
     return False
 
 
-def _named(found: ObjectEvidence) -> str:
-    return f"{found.kind} {found.name}"
-
-
-def _reason(found: ObjectEvidence) -> str:
+def _reason(found: ObjectEvidence, revision: str) -> str:
     where = f"line {found.line}: " if found.line else ""
-    named = "" if found.kind == "statement" else f"{_named(found)}: "
+    named = "" if found.name == revision else f"{found.named}: "
     return f"{where}{named}{found.detail}"

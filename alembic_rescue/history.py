@@ -1,4 +1,4 @@
-"""Evidence for what is behind: what was stamped but is not there, and where a schema really stands.  Pure."""
+"""What to do about what is behind: what was stamped but is not there, and where a schema really stands.  Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from alembic.script.revision import RevisionMap
 
 from alembic_rescue import errors
 from alembic_rescue.errors import listed, rows
+from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Action, Located, Note, Recommendation
-
-_ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
 
 
 def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
@@ -24,14 +23,13 @@ def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ..
             f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
             "Alembic will never make it by itself: run the statements shown for it, or restore it from where it was",
         )
-        for evidence in applied
-        if evidence.verdict in _ABSENT
+        for evidence in locating.missing(applied)
     )
 
 
 def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation:
     """What to do about the revisions that count as applied."""
-    absent = [evidence.revision for evidence in applied if evidence.verdict in _ABSENT]
+    absent = [evidence.revision for evidence in locating.missing(applied)]
     if absent:
         return Recommendation(
             Action.COMPLETE, absent[0], f"of {listed(absent)} something is missing, although the version says applied"
@@ -44,30 +42,6 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     cannot = f"; {unread} of them cannot be checked" if unread else ""
     return Recommendation(
         Action.NOTHING, None, f"nothing is missing of the {len(applied)} revisions that count as applied{cannot}"
-    )
-
-
-def locate(graph: RevisionMap, every: Sequence[RevisionEvidence]) -> Located:
-    """Which revisions the schema stands at: the furthest on each branch below which nothing is missing.
-
-    Args:
-        every: the evidence for all revisions of `graph`, in Alembic's order.
-    """
-    verdicts = {evidence.revision: evidence.verdict for evidence in every}
-    lacking: set[str] = set()  # something is missing of it, or below it
-    for revision, verdict in verdicts.items():
-        if verdict in _ABSENT or paths.follows(graph, revision) & lacking:
-            lacking.add(revision)
-    at: list[str] = []
-    below: set[str] = set()
-    for revision, verdict in reversed(verdicts.items()):
-        if revision not in below and verdict is Verdict.APPLIED and revision not in lacking:
-            at.append(revision)
-            below |= paths.up_to(graph, [revision])
-    return Located(
-        revisions=tuple(sorted(at)),
-        unproved=tuple(r for r in verdicts if r in below and verdicts[r] is Verdict.UNVERIFIABLE),
-        following=tuple(r for r in verdicts if r not in below),
     )
 
 

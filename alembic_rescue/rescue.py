@@ -19,6 +19,7 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors, findings, gate, history, inspection, selection, undoing
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
+from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Proof
 from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
@@ -93,7 +94,8 @@ def locate(project: Project, *, only: str | None = None) -> Report:
     view = inspection.look(project, only)
     parts = []
     for database, proof in _proved(project, view, inspection.every):
-        located = history.locate(view.graph, proof.revisions)
+        follows = {one.revision: paths.follows(view.graph, one.revision) for one in proof.revisions}
+        located = locating.locate(proof.revisions, follows)
         advice = history.recommend_for_located(view.graph, located, database.current_heads)
         part = _diagnosis(project, view, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.

@@ -376,7 +376,7 @@ def test_data_are_told_in_every_verdict() -> None:
         (found,) = judge(chain.steps, reading(world))
         assert found.verdict is verdict
         assert found.objects[-1].kind == "statement"
-        assert found.objects[-1].detail == "UPDATE: no catalog shows whether it ran"
+        assert found.objects[-1].detail == "no catalog shows whether it ran"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,12 @@ def test_what_cannot_be_checked_is_to_be_accepted_by_name() -> None:
     assert "accept r1 by name" in reason
 
 
+def test_a_revision_is_named_once() -> None:
+    told = ObjectEvidence("statement", "r1", "present", Presence.UNVERIFIABLE, "it looks the same", "r.py", 7, None)
+    reason = recommend([RevisionEvidence("r1", Verdict.UNVERIFIABLE, (told,))]).reason
+    assert reason.startswith("not provable: r1: it looks the same (line 7)")
+
+
 def test_half_a_revision_without_a_statement_stops() -> None:
     evidence = RevisionEvidence("r1", Verdict.PARTIAL, (THERE, BY_HAND))
     advice = recommend([evidence])

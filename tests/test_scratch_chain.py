@@ -71,6 +71,24 @@ def test_guards_and_loops_see_the_state_of_their_moment(database, tmp_path):
     ]
 
 
+FOR_EACH_ROW = {
+    "a comprehension": "[bind.execute(text('delete from t where id = 1')) for row in {rows}]",
+    "a map": "list(map(lambda row: bind.execute(text('delete from t where id = 1')), {rows}))",
+    "a conditional expression": "bind.execute(text('delete from t')) if {rows} else None",
+    "an `and`": "{rows} and bind.execute(text('delete from t'))",
+    "a loop on one line": "for row in {rows}: bind.execute(text('delete from t where id = 1'))",
+    "rows to be inserted": "op.bulk_insert(sa.table('t', sa.column('id')), [{{'id': row.id}} for row in {rows}])",
+}
+
+
+@pytest.mark.parametrize("line", FOR_EACH_ROW.values(), ids=FOR_EACH_ROW)
+def test_a_line_that_only_asked_for_rows_has_not_changed_any(database, tmp_path, line):
+    body = "bind = op.get_bind()\n" + line.format(rows="bind.execute(text('select id from t')).all()")
+    (asked,) = observed(tmp_path, database, TABLE, body)
+    assert kinds(asked) == [QUERY]
+    assert {one.sends for one in asked.left_out} == {DATA}
+
+
 def test_a_rename_is_told_as_one(database, tmp_path):
     (renamed,) = observed(tmp_path, database, TABLE, 'op.rename_table("t", "u")')
     assert ("public.t", "public.u") in [(old.name, new.name) for old, new in renamed.renames]

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+from alembic_rescue.model import Located
 
-ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
+_ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
 """Something of the revision is known to be missing."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """The furthest revisions that are there, and how sure that is."""
-
-    revisions: tuple[str, ...]
-    """The furthest on each branch that is applied and below which nothing is missing, sorted; none where nothing is."""
-    unproved: tuple[str, ...]
-    """Those at or below them that cannot be checked: by so much the answer is uncertain."""
-    following: tuple[str, ...]
-    """The revisions after them, in the order of the evidence."""
-
-
-def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[str]]) -> Standing:
-    """Which revisions the schema stands at.
+def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[str]]) -> Located:
+    """Which revisions the schema stands at: the furthest on each branch below which nothing is missing.
 
     Args:
         every: the evidence for all revisions, each after those that it follows.
@@ -33,7 +21,7 @@ def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[s
     verdicts = {evidence.revision: evidence.verdict for evidence in every}
     lacking: set[str] = set()  # something is missing of it, or below it
     for revision, verdict in verdicts.items():
-        if verdict in ABSENT or not lacking.isdisjoint(follows.get(revision, ())):
+        if verdict in _ABSENT or not lacking.isdisjoint(follows.get(revision, ())):
             lacking.add(revision)
     at: list[str] = []
     below: set[str] = set()
@@ -44,7 +32,7 @@ def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[s
             at.append(revision)
             below.add(revision)
         below.update(follows.get(revision, ()))
-    return Standing(
+    return Located(
         revisions=tuple(sorted(at)),
         unproved=tuple(r for r in verdicts if r in below and verdicts[r] is Verdict.UNVERIFIABLE),
         following=tuple(r for r in verdicts if r not in below),
@@ -53,4 +41,4 @@ def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[s
 
 def missing(applied: Sequence[RevisionEvidence]) -> tuple[RevisionEvidence, ...]:
     """Those of the revisions that count as applied of which something is not there."""
-    return tuple(evidence for evidence in applied if evidence.verdict in ABSENT)
+    return tuple(evidence for evidence in applied if evidence.verdict in _ABSENT)

@@ -44,6 +44,11 @@ class ObjectEvidence:
     """It holds, but would hold too if the revision had never run."""
 
     @property
+    def named(self) -> str:
+        """For a sentence: ``table public.orders``; a statement stands for itself."""
+        return self.name if self.kind == "statement" else f"{self.kind} {self.name}"
+
+    @property
     def met(self) -> bool:
         """What is expected holds."""
         return self.presence.value == self.expected

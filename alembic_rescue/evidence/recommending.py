@@ -107,10 +107,11 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
         if catalog and _holds(first)
         else f"not provable: {first.revision}"
     )
+    named = "" if told.name == first.revision else f"{told.name}: "
     return Recommendation(
         Action.STOP,
         None,
-        f"{beginning}: {told.name}: {told.detail}{where}. Look at the database, then accept {first.revision} by name",
+        f"{beginning}: {named}{told.detail}{where}. Look at the database, then accept {first.revision} by name",
     )
 
 

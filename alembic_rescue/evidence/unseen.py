@@ -43,7 +43,7 @@ def data(step: Observation, positions: Positions, number: int, live: Live, refer
             yield (
                 _told(statement.sql, f"moot: {gone}, whose rows it changes, is gone since", statement, moot=True)
                 if gone
-                else _told(statement.sql, f"{_command(statement.sql)}: no catalog shows whether it ran", statement)
+                else _told(statement.sql, "no catalog shows whether it ran", statement)
             )
     for line in step.left_out:
         if line.sends is StatementKind.DATA:
@@ -66,8 +66,7 @@ def statements(step: Observation) -> Iterator[ObjectEvidence]:
     for statement in step.statements:
         if statement.kind is StatementKind.CATALOG:
             why = f"it failed on the scratch database: {statement.error}" if statement.error else "it changed nothing"
-            command = _command(statement.sql)
-            yield _told(statement.sql, f"{command}: {why}, so that no catalog shows whether it ran", statement)
+            yield _told(statement.sql, f"{why}, so that no catalog shows whether it ran", statement)
     for line in step.left_out:
         if line.sends is StatementKind.CATALOG:
             yield _told(line.source, "it did not run on the scratch database, and nothing else was changed", line)
@@ -170,11 +169,6 @@ def _gone_target(sql: str, positions: Positions, number: int, live: Live, refere
         for target in targets
     ]
     return gone[0] if gone and all(gone) else None
-
-
-def _command(sql: str) -> str:
-    found = _WORD.search(sql)
-    return found.group().upper() if found else "statement"
 
 
 def _told(shown: str, detail: str, where: Statement | LeftOut, *, moot: bool = False) -> ObjectEvidence:

@@ -26,7 +26,7 @@ _STYLE = {
 
 
 def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -> None:
-    """The table, and the details of what is half there; of what was stamped, also of what is wholly absent."""
+    """The table, and the details of what is half there or unproved; of what was stamped, also of what is absent."""
     in_detail = {Verdict.PARTIAL, Verdict.NOT_APPLIED} if stamped else {Verdict.PARTIAL}
     table = columns("", "Evidence", "There", "Revision", "")
     with_files = page.width >= _WIDE_ENOUGH_FOR_FILES
@@ -44,7 +44,7 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
         if revision.verdict in in_detail:
             _missing(page, revision)
         shared = reasons[_only_reason(revision)] > 1 and _only_reason(revision) is not None
-        if revision.verdict in {Verdict.PARTIAL, Verdict.UNVERIFIABLE} and not shared:
+        if revision.verdict in {*in_detail, Verdict.UNVERIFIABLE} and not shared:
             _unread(page, revision)
     for reason, number in reasons.items():
         if reason is not None and number > 1:
@@ -103,7 +103,7 @@ def _unread(page: Page, revision: Revision) -> None:
     page.line(f"{revision.revision} does what the catalog cannot answer for:", "bold")
     page.indented(Text(revision.path, "dim"))
     for found in unread[:_SHOWN_OBJECTS]:
-        named = "" if found.kind == "statement" else f"{found.kind} {found.name}: "
+        named = "" if found.name == revision.revision else f"{found.named}: "
         page.indented(f"{_line(found)}{named}{found.detail}")
     if len(unread) > _SHOWN_OBJECTS:
         page.indented(f"and {len(unread) - _SHOWN_OBJECTS} more: alembic-rescue --format json lists them all")
@@ -111,8 +111,8 @@ def _unread(page: Page, revision: Revision) -> None:
 
 def _told(found: ObjectEvidence) -> str:
     if found.presence is Presence.DIFFERENT:
-        return f"{_line(found)}{found.kind} {found.name} is different: {found.detail}"
-    return f"{_line(found)}{found.kind} {found.name} is {found.presence.value}, and should be {found.expected}"
+        return f"{_line(found)}{found.named} is different: {found.detail}"
+    return f"{_line(found)}{found.named} is {found.presence.value}, and should be {found.expected}"
 
 
 def _line(found: ObjectEvidence) -> str:

@@ -35,8 +35,8 @@ def left_out(
         files: which are the project's.
         dialect: SQLAlchemy's name: a branch for another one is not left out.
         kind_of: tells what a constant statement does.
-        sent_from: the lines that statements came from, to tell whether a line of which a part may be left out, or
-            that sends nothing for no rows, has sent anything.
+        sent_from: the lines that statements came from which leave something, to tell whether a line of which a part
+            may be left out, or that sends nothing for no rows, has sent any.
     """
     found: dict[tuple[str, int], LeftOut] = {}
     for name, one in ran.items():

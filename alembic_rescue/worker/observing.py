@@ -23,6 +23,8 @@ from alembic_rescue.worker.refusal import Refusal, refusals
 from alembic_rescue.worker.running import failure_of
 from alembic_rescue.worker.sent import Log, Recorder
 
+_LEAVES = frozenset([StatementKind.CATALOG, StatementKind.DATA])
+"""What a query that was sent from a line does not stand for: ``[delete(row) for row in execute("SELECT ...")]``."""
 Around = Callable[[], AbstractContextManager[object]]
 Hide = Callable[[str], str]
 
@@ -94,7 +96,7 @@ class Observer:
                     self._files,
                     self._connection.dialect.name,
                     self._kind_of,
-                    [place for one in log.sent for place in one.places],
+                    [place for one in log.sent if kinds[one.sql] in _LEAVES for place in one.places],
                 )
             ),
             outside=outside(script, self._files, refusals),

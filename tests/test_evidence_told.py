@@ -1,0 +1,41 @@
+"""How the evidence for a revision is told to a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
+from alembic_rescue.model import Revision
+from alembic_rescue.report import evidence
+from alembic_rescue.report.page import Page
+
+COLUMN = ObjectEvidence("column", "public.t.b", "present", Presence.ABSENT, "it does not exist", "r.py", 7, "ALTER")
+UPDATE = ObjectEvidence(
+    "statement", "UPDATE t SET b = a", "present", Presence.UNVERIFIABLE, "no catalog shows it", "r.py", 8, None
+)
+
+
+def text(revision: Revision, *, stamped: bool = False) -> str:
+    page = Page(120, color=False)
+    evidence.revisions(page, [revision], stamped=stamped)
+    return page.text()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "stamped", "told"),
+    [
+        (Verdict.NOT_APPLIED, True, True),
+        (Verdict.NOT_APPLIED, False, False),  # the next upgrade runs it
+        (Verdict.PARTIAL, True, True),
+        (Verdict.PARTIAL, False, True),
+        (Verdict.UNVERIFIABLE, False, True),
+    ],
+)
+def test_a_statement_that_nobody_will_run_by_itself_is_told(verdict, stamped, told) -> None:
+    revision = Revision("r1", "fill b", "r.py", "", verdict, (COLUMN, UPDATE))
+    assert ("line 8: UPDATE t SET b = a: no catalog shows it" in text(revision, stamped=stamped)) is told
+
+
+def test_what_is_told_of_a_whole_revision_names_it_once() -> None:
+    whole = ObjectEvidence("statement", "r1", "present", Presence.UNVERIFIABLE, "it looks the same", "r.py", 6, None)
+    assert "line 6: it looks the same" in text(Revision("r1", "", "r.py", "", Verdict.UNVERIFIABLE, (whole,)))
