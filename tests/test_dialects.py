@@ -110,7 +110,7 @@ def test_a_swallowed_error_lets_the_version_move_on_over_what_is_missing_and_app
     (finding,) = [f for f in part["findings"] if f["code"] == "stamped-but-not-there"]
     assert finding["message"].startswith("r2 counts as applied, but its table ")
     missing = {
-        o["name"].rpartition(".")[2] for r in part["revisions"] for o in r["objects"] if o["presence"] == "absent"
+        o["name"].partition(" on ")[0] for r in part["revisions"] for o in r["objects"] if o["presence"] == "absent"
     }
     assert {"marks", "ix_users_email"} <= missing
     assert (part["recommendation"]["action"], part["recommendation"]["revision"]) == ("complete", "r2")
