@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from alembic_rescue import urls
 from tests import servers
 from tests.conftest import fresh_database
-from tests.drivers import IDS, POSTGRESQL, TABLE, project_for, url_of
+from tests.drivers import IDS, POSTGRESQL, TABLE, project_for, proved, url_of
 from tests.styles import Logs, Style
 from tests.test_concurrency import RESCUE_LOCK, rescue_locks
 from tests.watching import ServerLog, blocked_by, others, until, waiting_for_a_lock
@@ -82,7 +82,7 @@ def _plan(shop):
     assert part["blockers"] == [], "its own sessions are no news"
     (revision,) = part["revisions"]
     assert (revision["verdict"], {o["presence"] for o in revision["objects"]}) == ("applied", {"present"}), revision
-    return f"yes: {len(revision['objects'])} objects proved"
+    return proved(revision)
 
 
 def _stamp_and_undo(shop):
