@@ -109,13 +109,15 @@ class Project:
         except KeyboardInterrupt:
             if not begun:
                 raise
-            return Written({}, interrupted=True, unread=errors.Interrupted("before it was read back"))
+            return replace(self._read_back(backends, hurry=True), interrupted=True)
         return written
 
-    def _read_back(self, backends: Sequence[Backend]) -> Written:
+    def _read_back(self, backends: Sequence[Backend], *, hurry: bool = False) -> Written:
         """By a new worker."""
         try:
-            told: Written = self._live("read_back", backends=tuple(backends))
+            told: Written = self._live("read_back", backends=tuple(backends), hurry=hurry)
+        except KeyboardInterrupt:
+            return Written({}, interrupted=True, unread=errors.Interrupted("before it was read back"))
         except errors.RescueError as error:
             return Written({}, unread=error)
         return told

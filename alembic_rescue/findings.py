@@ -104,6 +104,13 @@ def of_stamp(database: Database) -> tuple[Note, ...]:
     )
 
 
+def left_over(proof: Proof) -> tuple[Note, ...]:
+    """What broke off here, and has to be mended before anything else is done."""
+    return tuple(
+        note(errors.BatchBrokeOff(left.table, left.copy, left.holds_the_rows, left.sql)) for left in proof.left_over
+    )
+
+
 def hindrance(database: Database) -> RescueError | None:
     """What would keep any stamp from being written, whatever its target."""
     identity = database.identity

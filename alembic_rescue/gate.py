@@ -37,7 +37,10 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
         if revision.verdict is Verdict.NOT_APPLIED:
             yield errors.RevisionNotApplied(revision.revision, [o.named for o in revision.missing])
         elif revision.verdict is Verdict.PARTIAL:
-            yield errors.RevisionPartial(revision.revision, [o.named for o in revision.missing])
+            missing = revision.missing
+            yield errors.RevisionPartial(
+                revision.revision, [o.named for o in missing], has_statements=any(o.sql for o in missing)
+            )
         elif revision.verdict is Verdict.UNVERIFIABLE:
             unread = [o for o in revision.objects if o.presence is Presence.UNVERIFIABLE]
             yield errors.RevisionUnverifiable(revision.revision, [_reason(o, revision.revision) for o in unread])

@@ -66,15 +66,16 @@ def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried:
         steps, beside = chain.observations, judging.untouched(chain.observations)
         texts = judging.differing_texts(steps, live, beside)
         answers = settling.settled(view, one, texts, judging.position(steps, live, beside), bench) if texts else {}
-        remedy = dialects.of(one.visited.database.identity.dialect).remedy
-        revisions = judging.judge(steps, live, answers, beside, remedy)
+        dialect = dialects.of(one.visited.database.identity.dialect)
+        revisions = judging.judge(steps, live, answers, beside, dialect.remedy)
         clean = _observed_whole(steps)
         if steps and clean < len(steps) and bench.is_running:
             probed = probing.probe(view, one, one.todo[clean:], bench)
             unclean = revisions[clean:]
             surer = map(_surer, steps[clean:], unclean, probed.evidence or unclean)
             revisions = (*revisions[:clean], *surer)
-        proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional)
+        left_over = tuple(dialect.left_over(live.catalog))
+        proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional, left_over)
         notes = chain.notes
         if tried and not chain.is_missing and (rest := _not_settled(proof)):
             proof, more = _tried(view, one, rest, bench, proof, steps, live, beside)
@@ -105,7 +106,8 @@ def _tried(
         if last.upgrade is not None:
             swallowed = [cause for cause in causes(last.upgrade, steps, live, beside) if cause.swallowed]
             found = (*(cause for cause in swallowed if cause not in found), *found)
-    return replace(proof, causes=found), trial.notes
+    of_left_over = {cause for cause in found for left in proof.left_over if left.copy in cause.error}
+    return replace(proof, causes=tuple(cause for cause in found if cause not in of_left_over)), trial.notes
 
 
 def _observed_whole(steps: Sequence[Observation | Unobserved]) -> int:

@@ -283,7 +283,7 @@ def _diagnosis(
     """The report of one database; `advice` holds unless something stands in the way of acting on it."""
     graph = view.graph
     refusals = inspection.refusal_of(partial(paths.check_current, graph, database.current_heads))
-    hindrances = _other_database(project, database)
+    hindrances = (*_other_database(project, database), *findings.left_over(proof))
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
     if refusals or hindrances:
@@ -327,7 +327,7 @@ def _plan_one(
     project: Project, view: View, database: Database, proof: Proof, target: str, accepted: Acceptance
 ) -> DatabaseReport:
     graph = view.graph
-    refusals: tuple[Note, ...] = _other_database(project, database)
+    refusals: tuple[Note, ...] = (*_other_database(project, database), *findings.left_over(proof))
     path: paths.Path | None = None
     skipped: tuple[Revision, ...] = ()
     try:
@@ -339,7 +339,7 @@ def _plan_one(
         refusals = (*refusals, findings.note(refusal))
     if path and path.nothing_to_do and not refusals:
         advice = Recommendation(Action.NOTHING, None, "the database stands there already")
-    elif refusals and not skipped:
+    elif refusals and (proof.left_over or not skipped):
         advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)

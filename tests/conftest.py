@@ -73,10 +73,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 UNTRIED = frozenset(
     f"test_{name}"
     for name in (
-        *("api", "autocommit", "blockers", "commands_told", "compatibility", "concurrency", "config_in_code", "corpus"),
-        *("demo", "dialects", "drivers", "drivers_elsewhere", "env_py", "errors", "evidence", "evidence_dialects"),
+        *("api", "autocommit", "blockers", "commands_told", "concurrency", "corpus"),
+        *("demo", "drivers", "drivers_elsewhere", "env_py", "errors", "evidence", "evidence_dialects"),
         *("evidence_properties", "flask", "further_down", "histories", "interrupt", "loading", "reports", "readme"),
-        *("looking_writes_nothing", "mariadb", "matrix", "migrations_reach_nothing", "packaged_scripts", "poolers"),
+        *("looking_writes_nothing", "matrix", "migrations_reach_nothing", "poolers"),
         *("quiet_pipes", "receipts", "seal", "secrets", "several_databases", "styles", "scratch_chain_styles"),
         *("two_databases", "two_phase", "unrun", "which_database"),
     )

@@ -43,6 +43,12 @@ TABLE = compatibility.Table(
 IDS = ("psycopg2", "psycopg", "pg8000", "asyncpg", "psycopg_async", "psycopg-create_async_engine")
 
 
+def proved(revision: Any) -> str:
+    """The cell for a plan, by the JSON of the revision that it skips."""
+    number = len(revision["objects"])
+    return f"yes: {number} object{'s' * (number > 1)} proved"
+
+
 def url_of(database: Database, drivername: str, **parts: object) -> str:
     """Its URL for that driver, as the tests' role, with some of its parts replaced."""
     known: dict[str, object] = {"password": servers.PASSWORD, "port": database.server.port, "name": database.name}

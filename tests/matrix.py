@@ -46,7 +46,6 @@ TESTS = (
     *(f"test_styles.py::test_it_is_planned_stamped_and_undone_and_nothing_else_is_touched[{name}]" for name in STYLES),
     "test_loading.py",
     "test_autocommit.py",
-    "test_footprint.py",
     "test_poolers.py",
     "test_json.py",
     "test_errors.py::test_usage",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import traceback
+from types import SimpleNamespace
 
 import pytest
 from alembic.config import Config
 
 import alembic_rescue
 from alembic_rescue import errors
+from alembic_rescue.environment import handed_over
 from tests import servers
 from tests.test_errors import told
 from tests.writing import write_env
@@ -213,13 +216,14 @@ def test_no_password_comes_out_of_code_that_fails(project, database):
 
 
 def test_a_config_given_to_the_api_stays_as_it_is(project, database, monkeypatch, tmp_path):
-    linear = in_code(project, database, first='config.attributes["seen"] = True; config.set_main_option("seen", "yes")')
+    linear = in_code(project, database)
+    write_env(linear, first='config.attributes["seen"] = True; config.set_main_option("seen", "yes")')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     config = Config()
     config.set_main_option("script_location", str(linear.root / "alembic"))
     config.set_main_option("sqlalchemy.url", "postgresql://nobody@127.0.0.1:1/nothing")
-    config.attributes["engine"] = alembic_rescue_engine(database)
+    config.attributes["tenant"] = "red"
     before = dict(config.get_section("alembic") or {})
 
     loaded = alembic_rescue.load(config=config, x=["tenant=blue"], url=database.url)
@@ -228,15 +232,8 @@ def test_a_config_given_to_the_api_stays_as_it_is(project, database, monkeypatch
     assert report.outcome.value == "stamped"
     assert database.versions() == ["aaaa0003"]
     assert config.get_section("alembic") == before
-    assert list(config.attributes) == ["engine"]
+    assert config.attributes == {"tenant": "red"}
     assert config.cmd_opts is None
-    assert loaded.config.cmd_opts.x == ["tenant=blue"]
-
-
-def alembic_rescue_engine(database):
-    from sqlalchemy import create_engine
-
-    return create_engine(database.url)
 
 
 def test_a_config_and_a_file_are_two_answers_to_one_question():
@@ -253,3 +250,10 @@ def test_the_api_prints_nothing_of_what_the_code_prints(project, database, monke
     assert lines == ["noise"]
     assert capfd.readouterr().out == ""
     assert os.environ.get("FLASK_RUN_FROM_CLI") is None
+
+
+def test_an_attribute_that_is_missing_is_the_fault_of_the_line_that_asks_for_it():
+    project = SimpleNamespace(config=Config())
+    with pytest.raises(KeyError) as raised, handed_over.giving(project, handed_over.Given.NOTHING):
+        project.config.attributes["tenant"]
+    assert traceback.extract_tb(raised.tb)[-1].line == 'project.config.attributes["tenant"]'

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from alembic_rescue.compat import takes_async_creator
-from tests.drivers import MARIADB, SQLITE, TABLE, project_at
+from tests.drivers import MARIADB, SQLITE, TABLE, project_at, proved
 from tests.servers import PASSWORD
 from tests.watching import until
 
@@ -39,7 +39,7 @@ def _stamped_and_undone(shop, versions):
     assert "c0de0002" in shop.alembic("current").stdout
     assert shop.rescue_json("undo", "--yes")["outcome"] == "undone"
     assert versions() == ["c0de0001"]
-    return f"yes: {len(revision['objects'])} objects proved"
+    return proved(revision)
 
 
 @contextlib.contextmanager

@@ -135,6 +135,25 @@ def offers(steps, connection, dialect):
         yield list(dict.fromkeys(statement for sql in sqls for statement in split(sql, lexis)))
 
 
+def test_no_step_of_batch_mode_is_offered_by_itself(tmp_path):
+    """Alone it would leave a copy over, or move the rows into nothing."""
+    make = "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.Integer))"
+    alter = (
+        "b.alter_column('a', nullable=False, existing_type=sa.Integer)\n        b.create_unique_constraint('uq', ['a'])"
+    )
+    bodies = {
+        "made": f"def upgrade():\n    {make}\n",
+        "altered": f"def upgrade():\n    with op.batch_alter_table('t') as b:\n        {alter}\n",
+    }
+    scratch, live = (f"sqlite:///{tmp_path}/{name}.db" for name in ("scratch", "live"))
+    steps, config_for = observed(tmp_path, bodies, scratch)
+    command.upgrade(config_for(live), "r1")
+    with contextlib.closing(sa.create_engine(live).connect()) as connection:
+        altered = judged(steps, connection, of("sqlite").remedy)[1]
+    assert altered.verdict.value == "not-applied"
+    assert [one.sql for one in altered.objects] == [None] * len(altered.objects)
+
+
 @pytest.mark.parametrize("damage", DAMAGE_ON_SQLITE, ids=lambda damage: damage[0])
 def test_what_is_missing_on_sqlite_is_made_again_from_its_facts(on_sqlite, tmp_path, damage):
     steps, at_head = on_sqlite

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from alembic_rescue.evidence.missing import Remedy, nothing
-from alembic_rescue.evidence.observation import StatementKind
+from alembic_rescue.evidence.model import LeftOver
+from alembic_rescue.evidence.observation import Catalog, StatementKind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -86,6 +87,12 @@ class Dialect:
         """Makes SQL from the facts of what is missing: see :func:`alembic_rescue.evidence.judging.judge`."""
         made: Remedy = self._part("remedies", "remedy") or nothing
         return made
+
+    @cached_property
+    def left_over(self) -> Callable[[Catalog], Iterable[LeftOver]]:
+        """Finds in a reading of a live database what broke off there."""
+        found: Callable[[Catalog], Iterable[LeftOver]] = self._part("leftovers", "left_over") or _nothing_left
+        return found
 
     @cached_property
     def identity(self) -> IdentityReader:
@@ -175,6 +182,11 @@ def proper_name(word: str) -> str:
 
 def _none(_error: str, _sql: str) -> None:
     """No obstacle is known."""
+
+
+def _nothing_left(_catalog: Catalog) -> tuple[LeftOver, ...]:
+    """Nothing is known to break off."""
+    return ()
 
 
 def _unknown(sql: str) -> StatementKind:

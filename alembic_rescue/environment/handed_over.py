@@ -79,7 +79,20 @@ def giving(project: Project, given: Given) -> Iterator[Attributes]:
             attributes[KEY] = engine if given is Given.ENGINE else opened.enter_context(engine.connect())
         vars(project.config)["attributes"] = attributes
         opened.callback(vars(project.config).__setitem__, "attributes", own)
-        yield attributes
+        try:
+            yield attributes
+        except KeyError as error:
+            _leave_out_of_traceback(error)
+            raise
+
+
+def _leave_out_of_traceback(error: KeyError) -> None:
+    """Have a key that is missing be the fault of the line that asked for it, as with any dict."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        if last.tb_next.tb_frame.f_code is Attributes.__missing__.__code__:
+            last.tb_next = None
+        last = last.tb_next
 
 
 _OF_NONE = re.compile(

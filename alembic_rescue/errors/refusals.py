@@ -238,11 +238,13 @@ class RevisionPartial(Refusal):
     code = "revision-partial"
     revision: str
     missing: Sequence[str]
+    has_statements: bool = True
 
     def _text(self) -> Text:
+        statements = "the statements are in the plan, under the revision"
         return Text(
             f"{self.revision} is half there: {some(self.missing)} not there as it leaves {them(self.missing)}",
-            "complete it first: the statements are in the plan, under the revision. "
+            f"complete it first: {statements if self.has_statements else 'no statement can be offered for it'}. "
             f"Only if what is missing is not wanted at all: --accept-missing {self.revision}",
         )
 
@@ -258,6 +260,27 @@ class RevisionUnverifiable(Refusal):
         return Text(
             f"{self.revision} cannot be proved: {some(self.reasons, verb=False)}",
             f"look at the database; if you know that it is done there: --accept {self.revision} --reason TEXT",
+        )
+
+
+class BatchBrokeOff(Refusal):
+    """Something that takes several statements broke off between them, and left a table over."""
+
+    code = "batch-broke-off"
+    table: str
+    copy: str
+    holds_the_rows: bool
+    sql: str
+
+    def _text(self) -> Text:
+        broke_off = f"a migration broke off while it replaced the table {self.table}"
+        if self.holds_the_rows:
+            return Text(
+                f"{broke_off}: its rows are in {self.copy}", f"give it its name back: {self.sql}; then look again"
+            )
+        return Text(
+            f"{broke_off}: {self.copy} is left over, and the next run fails on it",
+            f"the rows are still in {self.table}: {self.sql}; then look again",
         )
 
 

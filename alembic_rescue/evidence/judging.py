@@ -80,8 +80,7 @@ def judge(
         settled: the server's answers to :func:`differing_texts`.
         untouched: what the scratch database holds besides under the same names, and no revision of the range touches.
             Where it is not given, an object of that kind may be taken for a touched one under another name.
-        remedy: how what is missing is made from its facts, where the revision's own statements do not do it:
-            PostgreSQL's way; for other dialects :func:`~alembic_rescue.evidence.missing.nothing`.
+        remedy: how what is missing is made: PostgreSQL's way, or that of another dialect.
     """
     positions = Positions(steps)
     seen = Live(positions, live, settled, untouched)

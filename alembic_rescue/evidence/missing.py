@@ -38,8 +38,8 @@ _FIRST = (
     "materialized view",
 )
 _PERSISTENCE = {"u": "UNLOGGED "}
-Remedy = Callable[[Finding, Catalog], Optional[str]]
-"""Makes SQL from the facts of what is missing and of what the revision leaves."""
+Remedy = Callable[[Finding, Catalog, Optional[str]], Optional[str]]
+"""Makes SQL from the facts of what is missing and of what the revision leaves, or takes the revision's own."""
 
 
 def sql_for(
@@ -47,21 +47,18 @@ def sql_for(
 ) -> str | None:
     """What to run for a claim that does not hold; None where nothing can be offered.
 
-    The revision's own statements, where all that they change is as it was before them; else what `remedy` makes.
-
     Args:
         reference: the position by which the revision is judged.
+        remedy: decides.  It is given the revision's own statements, where all that they change is as before them.
     """
     claim = finding.claim
     found = claim.object
     if finding.presence is Presence.UNVERIFIABLE or found in live.known_as or found in live.impostors:
         return None
     own = _own_statements(claim, step, live)
-    if own is not None:
-        return own
     if found == claim.change.object:  # what later revisions did to it, they answer for
-        return remedy(finding, {c.object: c.after for c in step.changes if c.after is not None})
-    return remedy(finding, positions.catalog(reference))
+        return remedy(finding, {c.object: c.after for c in step.changes if c.after is not None}, own)
+    return remedy(finding, positions.catalog(reference), own)
 
 
 def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
@@ -82,17 +79,21 @@ def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
     return sorted(findings, key=key)
 
 
-def nothing(_: Finding, __: Catalog) -> None:
+def nothing(_: Finding, __: Catalog, own: str | None = None) -> str | None:
     """For dialects in which nothing is made from facts."""
+    return own
 
 
-def from_facts(finding: Finding, catalog: Catalog) -> str | None:
-    """PostgreSQL's statements.
+def from_facts(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
+    """PostgreSQL's statements, where the revision's own do not do it.
 
     Args:
         catalog: what the revision leaves.
+        own: the revision's own statements.
     """
     claim = finding.claim
+    if own is not None:
+        return own
     if claim.object.kind == "default value":
         return _default_change(claim)
     if claim.expected is None:

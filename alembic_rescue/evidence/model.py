@@ -91,6 +91,19 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class LeftOver:
+    """A table that is left over where something broke off that takes several statements: the next run fails on it."""
+
+    table: str
+    """The table that it was to replace."""
+    copy: str
+    holds_the_rows: bool
+    """The table itself is gone already: all its rows are in the copy."""
+    sql: str
+    """What mends it."""
+
+
+@dataclass(frozen=True)
 class Proof:
     """The evidence for a range of revisions on one database, and what follows from it."""
 
@@ -100,3 +113,5 @@ class Proof:
     causes: tuple[Cause, ...] = ()
     transactional: bool = True
     """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
+    left_over: tuple[LeftOver, ...] = ()
+    """What must be mended before anything else is done."""

@@ -170,9 +170,9 @@ def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Co
     )
 
 
-def read_back(conversation: Conversation, backends: Collection[Backend]) -> Written:
+def read_back(conversation: Conversation, backends: Collection[Backend], *, hurry: bool) -> Written:
     """What new connections see, once `backends`, which another worker left behind, have ended."""
-    return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell)
+    return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell, hurry=hurry)
 
 
 def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:

@@ -10,8 +10,10 @@ from typing import Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
+from sqlalchemy.engine import URL, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
+from alembic_rescue.connection import urls
 from alembic_rescue.connection.connections import listening
 from alembic_rescue.connection.failures import one_line
 from alembic_rescue.environment import handed_over
@@ -52,7 +54,7 @@ def _attempt(
     asked = False
     try:
         with ExitStack() as around:
-            around.enter_context(listening(*listeners))
+            around.enter_context(listening(*_towards(project.url), *listeners))
             around.enter_context(in_one_phase())
             around.enter_context(project.around())
             around.enter_context(connections_of_its_own(project.config))
@@ -65,6 +67,17 @@ def _attempt(
     except BaseException as error:  # noqa: BLE001 - SystemExit too: env.py may end the program
         return error, asked
     return None, asked
+
+
+def _towards(chosen: URL | None) -> tuple[tuple[Any, str, Any], ...]:
+    """Have env.py ask for the database that ``--url`` names, as it does while the live one is looked at."""
+    if chosen is None:
+        return ()
+
+    def do_connect(dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
+        urls.laid_over(chosen, dialect, cargs, cparams)
+
+    return ((Engine, "do_connect", do_connect),)
 
 
 def applied(script: ScriptDirectory, rows: tuple[str, ...]) -> frozenset[str]:

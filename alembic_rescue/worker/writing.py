@@ -201,18 +201,20 @@ def _read_back(project: Project, tell: Tell, *, hurry: bool) -> tuple[tuple[Data
         return _read_back(project, tell, hurry=True)
 
 
-def read_back_after(project: Project, backends: Collection[Backend], tell: Tell) -> Written:
+def read_back_after(project: Project, backends: Collection[Backend], tell: Tell, *, hurry: bool) -> Written:
     """What new connections see once the `backends` that were about to write have ended.
 
     A server goes on with a statement whose client is gone, and may yet change the rows; it ends by the timeouts that
-    were set on its session.
+    were set on its session.  In a `hurry`, because somebody waits for the terminal, that is not waited for.
     """
+    if hurry:
+        project = replace(project, timeouts=_HURRIED)
     deadline = time.monotonic() + project.timeouts.lock + project.timeouts.statement
     while still := _running(project, backends, tell):
         if time.monotonic() > deadline:
             return Written({}, unread=errors.StillWriting(still))
         time.sleep(_ASK_AGAIN_SECONDS)
-    found, unread = _read_back(project, tell, hurry=False)
+    found, unread = _read_back(project, tell, hurry=hurry)
     return Written({}, found=found, unread=unread)
 
 

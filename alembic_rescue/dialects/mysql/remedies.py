@@ -15,13 +15,16 @@ _NOT_BY_FACTS = frozenset(["definition", "compressed", "unreadable"])
 """Facts of a table or column that are not written back: what has one of them is not made from facts."""
 
 
-def remedy(finding: Finding, catalog: Catalog) -> str | None:
+def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
     """What to run; None where nothing can be offered.
 
     Args:
         catalog: what the revision leaves.
+        own: the revision's own statements, where they do it.
     """
     claim, found = finding.claim, finding.claim.object
+    if own is not None:
+        return own
     if claim.expected is None or claim.former is not None:
         return None
     if finding.presence is Presence.DIFFERENT:

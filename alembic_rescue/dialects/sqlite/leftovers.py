@@ -6,28 +6,11 @@ It makes a copy of the table, moves the rows, drops the table and gives the copy
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from alembic_rescue.dialects.definitions import quoted, unquoted
 from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
+from alembic_rescue.evidence.model import LeftOver
 from alembic_rescue.evidence.observation import Catalog, CatalogObject
-
-
-@dataclass(frozen=True)
-class LeftOver:
-    """A copy that still bears the name that it had on the way.  Batch mode fails on it when it is run again."""
-
-    table: str
-    """The table that it is the copy of."""
-    copy: str
-    holds_the_rows: bool
-    """The table itself is dropped already: all rows are in the copy."""
-
-    @property
-    def sql(self) -> str:
-        """What mends it: the copy goes, or takes the table's place as batch mode would have it."""
-        copy, table = _quoted(self.copy), _quoted(self.table)
-        return f"ALTER TABLE {copy} RENAME TO {table}" if self.holds_the_rows else f"DROP TABLE {copy}"
 
 
 def left_over(catalog: Catalog) -> Iterator[LeftOver]:
@@ -36,7 +19,13 @@ def left_over(catalog: Catalog) -> Iterator[LeftOver]:
         name = unquoted(one.name)
         if one.kind == "table" and name.startswith(LEFT_OVER):
             table = name.removeprefix(LEFT_OVER)
-            yield LeftOver(table, name, CatalogObject("table", quoted(table)) not in catalog)
+            yield _told(table, name, holds_the_rows=CatalogObject("table", quoted(table)) not in catalog)
+
+
+def _told(table: str, copy: str, *, holds_the_rows: bool) -> LeftOver:
+    """The copy goes, or takes the table's place as batch mode would have it."""
+    rename, drop = f"ALTER TABLE {_quoted(copy)} RENAME TO {_quoted(table)}", f"DROP TABLE {_quoted(copy)}"
+    return LeftOver(table, copy, holds_the_rows, rename if holds_the_rows else drop)
 
 
 def _quoted(name: str) -> str:

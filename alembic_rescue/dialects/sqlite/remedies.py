@@ -6,6 +6,7 @@ What SQLite alters only by making the table anew is not offered: batch mode does
 from __future__ import annotations
 
 from alembic_rescue.dialects.definitions import unquoted
+from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
 from alembic_rescue.evidence.claims import Finding
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts
@@ -13,13 +14,16 @@ from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts
 _OPTIONS = ("without rowid", "strict")
 
 
-def remedy(finding: Finding, catalog: Catalog) -> str | None:
+def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
     """What to run; None where nothing can be offered.
 
     Args:
         catalog: what the revision leaves.
+        own: the revision's own statements, where they do it.  Not one of batch mode alone.
     """
     claim, found = finding.claim, finding.claim.object
+    if own is not None and LEFT_OVER not in own:
+        return own
     if claim.expected is None or claim.former is not None or not claim.comes_or_goes:
         return None
     return None if finding.presence is Presence.DIFFERENT else _made(found, catalog.get(found, claim.expected), catalog)
