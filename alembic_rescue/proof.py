@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from alembic_rescue import dialects, inspection
@@ -17,11 +18,10 @@ from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import Note
-from alembic_rescue.scratch import chain as chains
 from alembic_rescue.scratch import probing, settling
 from alembic_rescue.scratch import trial as trials
 from alembic_rescue.scratch.bench import Bench
-from alembic_rescue.scratch.chain import Asked
+from alembic_rescue.scratch.chain import Asked, observe
 from alembic_rescue.worker.requests import Visited
 
 _NOTHING = Reading({})
@@ -33,7 +33,6 @@ class Proved:
     """A database that is meant, and the evidence for the revisions that are in question there."""
 
     visited: Visited
-    chain: Chain
     proof: Proof
     notes: tuple[Note, ...] = ()
     """What a person should know of how that was found out."""
@@ -48,66 +47,84 @@ def prove(project: Project, view: View, choose: Choose, *, tried: bool = False) 
     Raises:
         RescueError: a database cannot be read.
     """
-    with Bench(project) as bench:
-        return _prove(project, view, choose, bench, tried=tried)
-
-
-def _prove(project: Project, view: View, choose: Choose, bench: Bench, *, tried: bool) -> list[Proved]:
     asked = [_asked(view, visited, choose) for visited in view.meant]
-    observed = chains.observe(view, [one for one in asked if one.todo], bench)
-    schemas = {
-        one.key: {"public", one.visited.database.identity.schema or "public", *_schemas(one.visited)} for one in asked
-    }
-    wanted = {key: judging.looked_for(chain.observations, schemas[key]) for key, chain in observed.items()}
-    readings = project.read({key: objects for key, objects in wanted.items() if objects})
-    found = []
-    for one in asked:
-        chain, live = observed.get(one.key, Chain(())), readings.get(one.key, _NOTHING)
-        steps, beside = chain.observations, judging.untouched(chain.observations)
-        texts = judging.differing_texts(steps, live, beside)
-        answers = settling.settled(view, one, texts, judging.position(steps, live, beside), bench) if texts else {}
-        dialect = dialects.of(one.visited.database.identity.dialect)
-        revisions = judging.judge(steps, live, answers, beside, dialect.remedy)
-        clean = _observed_whole(steps)
-        if steps and clean < len(steps) and bench.is_running:
-            probed = probing.probe(view, one, one.todo[clean:], bench)
-            unclean = revisions[clean:]
-            surer = map(_surer, steps[clean:], unclean, probed.evidence or unclean)
-            revisions = (*revisions[:clean], *surer)
-        left_over = tuple(dialect.left_over(live.catalog))
-        proof = Proof(revisions, furthest_proved(revisions), (), one.visited.transactional, left_over)
-        notes = chain.notes
-        if tried and not chain.is_missing and (rest := _not_settled(proof)):
-            proof, more = _tried(view, one, rest, bench, proof, steps, live, beside)
-            notes = (*notes, *more)
-        found.append(Proved(one.visited, chain, _told(proof, project.secrets.hide), notes))
+    with Bench(project) as bench:
+        chains = observe(view, [one for one in asked if one.todo], bench)
+        wanted = {one.key: _looked_for(one, chains[one.key]) for one in asked if one.todo}
+        readings = project.read({key: objects for key, objects in wanted.items() if objects})
+        found = []
+        for one in asked:
+            case = _Case(view, one, chains.get(one.key, Chain(())), readings.get(one.key, _NOTHING), bench)
+            proof, notes = case.proof(tried=tried)
+            found.append(Proved(one.visited, _told(proof, project.secrets.hide), notes))
     return found
 
 
-def _tried(
-    view: View,
-    one: Asked,
-    rest: tuple[str, ...],
-    bench: Bench,
-    proof: Proof,
-    steps: Sequence[Observation | Unobserved],
-    live: Reading,
-    beside: Collection[CatalogObject],
-) -> tuple[Proof, tuple[Note, ...]]:
-    """What the next upgrade runs into, behind what is proved; and what the last one swallowed on its way there."""
-    stands, proved = one.visited.database.current_heads, _before(one.todo, rest[0])
-    rows = paths.rows_after(view.graph, stands, proved)
-    trial = trials.run(view, one, rows, rest, bench)
-    found: tuple[Cause, ...] = ()
-    if trial.upgrade is not None:
-        found = causes(trial.upgrade, steps[len(proved) :], live, beside)
-    if trial.upgrade is not None and proved:
-        last = trials.run(view, one, stands, one.todo, bench)
-        if last.upgrade is not None:
-            swallowed = [cause for cause in causes(last.upgrade, steps, live, beside) if cause.swallowed]
-            found = (*(cause for cause in swallowed if cause not in found), *found)
-    of_left_over = {cause for cause in found for left in proof.left_over if left.copy in cause.error}
-    return replace(proof, causes=tuple(cause for cause in found if cause not in of_left_over)), trial.notes
+@dataclass(frozen=True)
+class _Case:
+    """One database: what is asked of it, what the chain did on a scratch database, and what is really there."""
+
+    view: View
+    asked: Asked
+    chain: Chain
+    live: Reading
+    bench: Bench
+
+    @cached_property
+    def beside(self) -> Collection[CatalogObject]:
+        """What no revision in question touched."""
+        return judging.untouched(self.chain.observations)
+
+    def proof(self, *, tried: bool) -> tuple[Proof, tuple[Note, ...]]:
+        """The proof, and what a person should know of how it was found."""
+        revisions = self.with_copies(self.judged())
+        proof = Proof(revisions, furthest_proved(revisions), (), self.asked.visited.transactional)
+        rest = _not_settled(proof)
+        if not tried or self.chain.is_missing or not rest:
+            return proof, self.chain.notes
+        found, notes = self.causes(rest)
+        return replace(proof, causes=found), (*self.chain.notes, *notes)
+
+    def judged(self) -> tuple[RevisionEvidence, ...]:
+        """The verdicts, once the server has said which texts mean the same."""
+        steps = self.chain.observations
+        texts = judging.differing_texts(steps, self.live, self.beside)
+        stands = judging.position(steps, self.live, self.beside) if texts else 0
+        answers = settling.settled(self.view, self.asked, texts, stands, self.bench) if texts else {}
+        remedy = dialects.of(self.asked.visited.database.identity.dialect).remedy
+        return judging.judge(steps, self.live, answers, self.beside, remedy)
+
+    def with_copies(self, observed: tuple[RevisionEvidence, ...]) -> tuple[RevisionEvidence, ...]:
+        """The same, with what copies of the live schema prove from the first revision on that did not run."""
+        steps = self.chain.observations
+        clean = _observed_whole(steps)
+        if clean == len(steps) or not self.bench.is_running:
+            return observed
+        unclean = observed[clean:]
+        probed = probing.probe(self.view, self.asked, self.asked.todo[clean:], self.bench).evidence or unclean
+        return (*observed[:clean], *map(_surer, steps[clean:], unclean, probed))
+
+    def causes(self, rest: tuple[str, ...]) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
+        """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
+        steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.current_heads
+        proved = todo[: todo.index(rest[0])]
+        trial = trials.run(self.view, self.asked, paths.rows_after(self.view.graph, stands, proved), rest, self.bench)
+        if trial.upgrade is None:
+            return (), trial.notes
+        found = causes(trial.upgrade, steps[len(proved) :], self.live, self.beside)
+        if proved:
+            last = trials.run(self.view, self.asked, stands, todo, self.bench)
+            if last.upgrade is not None:
+                swallowed = [cause for cause in causes(last.upgrade, steps, self.live, self.beside) if cause.swallowed]
+                found = (*(cause for cause in swallowed if cause not in found), *found)
+        return found, trial.notes
+
+
+def _looked_for(one: Asked, chain: Chain) -> Collection[CatalogObject]:
+    """The objects of the live database that the judgement needs."""
+    around, schema = one.visited.surroundings, one.visited.database.identity.schema
+    schemas = {"public", schema or "public", *(around.schemas if around else ())}
+    return judging.looked_for(chain.observations, schemas)
 
 
 def _observed_whole(steps: Sequence[Observation | Unobserved]) -> int:
@@ -128,14 +145,6 @@ def _not_settled(proof: Proof) -> tuple[str, ...]:
     rest = tuple(ids[ids.index(proof.proved) + 1 :] if proof.proved else ids)
     verdicts = {evidence.revision: evidence.verdict for evidence in proof.revisions}
     return rest if any(verdicts[revision] not in _SETTLED for revision in rest) else ()
-
-
-def _before(todo: Sequence[str], revision: str) -> Sequence[str]:
-    return todo[: todo.index(revision)]
-
-
-def _schemas(visited: Visited) -> tuple[str, ...]:
-    return visited.surroundings.schemas if visited.surroundings else ()
 
 
 def _asked(view: View, visited: Visited, choose: Choose) -> Asked:
