@@ -9,7 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from alembic_rescue.worker.runs import ScratchVisit
+from alembic_rescue.worker.scratch.runs import ScratchVisit
 from tests.conftest import ProjectCopy, clean_environment
 
 _CODE = """
@@ -17,15 +17,16 @@ import pickle, sys
 sys.path.insert(0, "")
 call, options, led, given = pickle.load(open(sys.argv[1], "rb"))
 if led:
-    from alembic_rescue.worker import guard
+    from alembic_rescue.worker.isolation import guard
     routes = guard.Routes(default=led)
     guard.lead_away(routes)
     given.update(close=lambda: guard.close(routes), around=guard.undisturbed)
 from alembic_rescue.project import loading as project
-from alembic_rescue.worker import as_project, scratch
+from alembic_rescue.worker.scratch import as_project
+from alembic_rescue.worker.scratch import chain
 sent = []
 loaded = project.load(**options)
-run = scratch.observe if call == "observe" else as_project.run_as_project
+run = chain.observe if call == "observe" else as_project.run_as_project
 done = run(loaded, send=sent.append, **given)
 pickle.dump((done, sent), open(sys.argv[2], "wb"))
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alembic_rescue.evidence.observation import CatalogObject, Change, Statement, StatementKind
-from alembic_rescue.worker.attributing import attributed
+from alembic_rescue.worker.observer.attributing import attributed
 
 
 def statement_of(kind, name, sqls, *, parent="", before=None, after=None):

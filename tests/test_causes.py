@@ -16,7 +16,7 @@ from alembic_rescue.evidence.observation import (
     Statement,
     StatementKind,
 )
-from alembic_rescue.worker.runs import OwnVisit
+from alembic_rescue.worker.scratch.runs import OwnVisit
 from tests import scratching
 
 ABORTED = "current transaction is aborted, commands ignored until end of transaction block"

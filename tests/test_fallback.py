@@ -42,7 +42,7 @@ _CODE = """
 import pickle, sys
 sys.path.insert(0, "")
 from alembic_rescue.project import loading as project
-from alembic_rescue.worker import fallback
+from alembic_rescue.worker.scratch import fallback
 way, visits = pickle.load(open(".asked", "rb"))
 pickle.dump(getattr(fallback, way)(project.load(), visits, lambda said: None), open(".answered", "wb"))
 """

@@ -14,9 +14,9 @@ import psycopg2
 import pytest
 
 from alembic_rescue.scratch.server import provided
-from alembic_rescue.worker import refusal
-from alembic_rescue.worker.refusal import Refused, current_stack
-from alembic_rescue.worker.routes import Address, Routes
+from alembic_rescue.worker.isolation import refusal
+from alembic_rescue.worker.isolation.refusal import Refused, current_stack
+from alembic_rescue.worker.isolation.routes import Address, Routes
 from tests import servers, ways_out
 
 LIVE = {"host": "db.example.com", "port": 5432, "database": "shop", "user": "app"}
@@ -319,7 +319,7 @@ early.join()
 def test_drivers_that_were_imported_before_are_led_too(scratch):
     assert run_alone(f"""
 import asyncio, sqlite3, psycopg2, psycopg2.extras, psycopg2.pool, psycopg, asyncpg, pg8000.native
-from alembic_rescue.worker import guard
+from alembic_rescue.worker.isolation import guard
 routes = guard.Routes({scratch!r})
 guard.lead_away(routes)
 guard.lead_away(routes)
@@ -345,7 +345,7 @@ except guard.Refused:
 
 def test_what_a_driver_is_told_besides_the_address_is_kept(scratch):
     assert run_alone(f"""
-from alembic_rescue.worker import guard
+from alembic_rescue.worker.isolation import guard
 guard.lead_away(guard.Routes({scratch!r}))
 import asyncio, asyncpg, psycopg, psycopg2, pg8000.native
 ask = "SELECT current_setting('application_name') || current_setting('search_path') || current_setting('lock_timeout')"
@@ -368,7 +368,7 @@ print(connection.run("SHOW application_name")[0][0])
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is bounded less strictly, or not at all")
 def test_memory_is_bounded():
     assert run_alone("""
-from alembic_rescue.worker import guard
+from alembic_rescue.worker.isolation import guard
 guard.bound_memory(512 * 2**20)
 held = bytearray(100 * 2**20)
 try:
@@ -385,7 +385,7 @@ def test_what_a_revision_changes_of_the_process_is_put_back():
     assert run_alone("""
 import builtins, locale, logging, os, signal, sys, threading, warnings
 import alembic.op, sqlalchemy
-from alembic_rescue.worker.guard import undisturbed
+from alembic_rescue.worker.isolation.guard import undisturbed
 logger = logging.getLogger("mine")
 def state():
     return (os.getcwd(), dict(os.environ), list(sys.path), list(sys.argv), signal.getsignal(signal.SIGTERM),

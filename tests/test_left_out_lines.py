@@ -14,9 +14,9 @@ import pytest
 import alembic_rescue
 from alembic_rescue.dialects.postgresql.statements import kind_of
 from alembic_rescue.evidence.observation import StatementKind
-from alembic_rescue.worker.branches import decided
-from alembic_rescue.worker.left_out import left_out
-from alembic_rescue.worker.lines import Files, Trace, absolute, swallowing_handler
+from alembic_rescue.worker.observer.branches import decided
+from alembic_rescue.worker.observer.left_out import left_out
+from alembic_rescue.worker.observer.lines import Files, Trace, absolute, swallowing_handler
 
 CATALOG, DATA = StatementKind.CATALOG, StatementKind.DATA
 

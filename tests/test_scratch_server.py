@@ -25,7 +25,7 @@ from alembic_rescue.dialects.scratch import Making, Place, Surroundings
 from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
 from alembic_rescue.scratch.server import provided
 from alembic_rescue.servers import programs
-from alembic_rescue.worker.places import prepare
+from alembic_rescue.worker.scratch.places import prepare
 
 ROOT = Path(__file__).parents[1]
 HOLD = """

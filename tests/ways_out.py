@@ -759,7 +759,7 @@ def itself(live):
 
 def main():
     live = Live(**json.loads(sys.argv[1]), joined=[])
-    from alembic_rescue.worker import guard
+    from alembic_rescue.worker.isolation import guard
 
     asked = {"host": live.host, "port": live.port, "database": live.database, "user": live.user}
     by_socket = {**asked, "host": live.folder, "user": "postgres"}

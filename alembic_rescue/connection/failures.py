@@ -179,7 +179,7 @@ def _reason(error: BaseException, hide: Hide) -> str:
     return reason if isinstance(error, CommandError) else f"{type(error).__name__}: {reason}"
 
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 """Below the project's root, these hold other people's code: its virtual environment."""

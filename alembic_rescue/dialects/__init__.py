@@ -72,7 +72,7 @@ class Dialect:
 
     @cached_property
     def effects(self) -> Callable[[], Any] | None:
-        """Makes what asks a scratch database about a step (:class:`alembic_rescue.worker.effects.Effects`)."""
+        """Makes what asks a scratch database about a step (:class:`alembic_rescue.worker.observer.effects.Effects`)."""
         made: Callable[[], Any] | None = self._part("effects", "Effects")
         return made
 

@@ -126,7 +126,7 @@ class Bench:
         """Make these databases on the server, as far as they are not there; a run does so by itself.
 
         Raises:
-            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.worker.places.prepare`.
+            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.worker.scratch.places.prepare`.
         """
         made: Prepared = self.ask("prepare", making=self._making(places, view))
         self._roles.update(dict.fromkeys(made.roles))
@@ -144,7 +144,7 @@ class Bench:
         """Have a new scratch worker run the project's chain in these databases.
 
         Args:
-            operation: see :mod:`alembic_rescue.worker.scratch_side`.
+            operation: see :mod:`alembic_rescue.worker.scratch.operations`.
             places: made first, as far as they are not there.
             view: of what env.py visits.
             hear: takes what is said meanwhile.

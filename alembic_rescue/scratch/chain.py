@@ -24,7 +24,7 @@ from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.worker import sources
 from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
-from alembic_rescue.worker.runs import ChainRun, ScratchVisit
+from alembic_rescue.worker.scratch.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
 NO_SCRATCH = "not observed, because there is no scratch database"

@@ -1,6 +1,6 @@
 """The fallback where a chain does not run from an empty database: its revisions are tried on copies of the live schema.
 
-Two copies, because each way changes its own: see :mod:`alembic_rescue.worker.fallback`.
+Two copies, because each way changes its own: see :mod:`alembic_rescue.worker.scratch.fallback`.
 """
 
 from __future__ import annotations

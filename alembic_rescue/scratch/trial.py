@@ -12,7 +12,7 @@ from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.chain import Asked, hear_steps
-from alembic_rescue.worker.runs import OwnRun, ScratchVisit
+from alembic_rescue.worker.scratch.runs import OwnRun, ScratchVisit
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from alembic_rescue import errors, interrupts
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker.protocol import Channel, Ended
 
-_MODES = {"live": "alembic_rescue.worker.live", "scratch": "alembic_rescue.worker.scratch_side"}
+_MODES = {"live": "alembic_rescue.worker.live.operations", "scratch": "alembic_rescue.worker.scratch.operations"}
 _PR_SET_PDEATHSIG = 1
 _HIGH = 200
 """From here on descriptors are out of the way of code that closes, or counts on, low ones."""

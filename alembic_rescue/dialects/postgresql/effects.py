@@ -35,7 +35,7 @@ _UNSEEN = "(rows, or something else that is kept, were changed by statements tha
 
 
 class Effects:
-    """See :class:`alembic_rescue.worker.effects.Effects`."""
+    """See :class:`alembic_rescue.worker.observer.effects.Effects`."""
 
     def __init__(self) -> None:
         self._next: int | None = None

@@ -22,12 +22,14 @@ from alembic_rescue.connection.failures import one_line, place_of
 from alembic_rescue.dialects.admin import connected
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.evidence.observation import CatalogObject
-from alembic_rescue.worker import fallback, guard, places, scratch, script_files, sources
-from alembic_rescue.worker.as_project import run_as_project
+from alembic_rescue.worker import script_files, sources
+from alembic_rescue.worker.isolation import guard
+from alembic_rescue.worker.isolation.routes import Routes
 from alembic_rescue.worker.loading import load
 from alembic_rescue.worker.requests import Loading, ScriptFile
-from alembic_rescue.worker.routes import Routes
-from alembic_rescue.worker.runs import ChainRun, OwnRun, ScratchVisit
+from alembic_rescue.worker.scratch import chain, fallback, places
+from alembic_rescue.worker.scratch.as_project import run_as_project
+from alembic_rescue.worker.scratch.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
 
 Routed = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -43,7 +45,7 @@ class Observed:
 
 
 def prepare(_: Conversation, making: Making) -> Prepared:
-    """Make the scratch databases; see :func:`alembic_rescue.worker.places.prepare`."""
+    """Make the scratch databases; see :func:`alembic_rescue.worker.scratch.places.prepare`."""
     return places.prepare(making)
 
 
@@ -61,12 +63,12 @@ def observe(
     visits: Sequence[ScratchVisit],
     stamped_over: Collection[str],
 ) -> Observed:
-    """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.observe`."""
+    """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.chain.observe`."""
     led = _ready(conversation, making, routes, files)
     opened = sources.Opened()
     opened.begin()
     loaded = load(conversation, loading)
-    run = scratch.observe(
+    run = chain.observe(
         loaded,
         visits,
         conversation.progress,
@@ -85,7 +87,7 @@ def upgrade(
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> OwnRun:
-    """Run the pending revisions as the project does; see :func:`alembic_rescue.worker.as_project.run_as_project`."""
+    """Run the pending revisions as the project does; see :mod:`alembic_rescue.worker.scratch.as_project`."""
     led = _ready(conversation, making, routes, files)
     loaded = load(conversation, loading)
     return run_as_project(
@@ -102,7 +104,7 @@ def probe(
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> tuple[fallback.Probed, ...]:
-    """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.fallback`."""
+    """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.scratch.fallback`."""
     led = _ready(conversation, making, routes, files)
     loaded = load(conversation, loading)
     walk = {"upward": fallback.upward, "down_and_up": fallback.down_and_up}[way]
@@ -123,7 +125,7 @@ def settle(
     """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
     led = _ready(conversation, making, routes, files)
     loaded = load(conversation, loading)
-    run = scratch.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
+    run = chain.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
     kind = dialects.of(dialect)
     reader, url = kind.reader, kind.places.url(scratch_database)
     if reader is None or url is None or not run.is_whole:

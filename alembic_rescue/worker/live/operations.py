@@ -24,7 +24,8 @@ from alembic_rescue.environment.run import Remark
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.model import Database
 from alembic_rescue.project.loading import Project
-from alembic_rescue.worker import script_files, sources, writing
+from alembic_rescue.worker import script_files, sources
+from alembic_rescue.worker.live import writing
 from alembic_rescue.worker.loading import load as load_project
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
 from alembic_rescue.worker.serve import Conversation, Operation
@@ -159,7 +160,7 @@ def _named(engine: Engine, wanted: Collection[CatalogObject]) -> Reading:
 
 
 def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Collection[Key]) -> Written:
-    """Lock, look again, ask for the receipt, stamp, and read back; see :func:`alembic_rescue.worker.writing.write`."""
+    """Lock, look again, ask for the receipt, stamp, and read back; see :mod:`alembic_rescue.worker.live.writing`."""
     return writing.write(
         _STATE.loaded,
         tuple(planned),

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from alembic_rescue.evidence.observation import LeftOut, StatementKind
-from alembic_rescue.worker.branches import decided, ends
-from alembic_rescue.worker.lines import Files, Place, Ran, absolute, tree_of
-from alembic_rescue.worker.sending import OF_ROWS, Sender, sender_of
+from alembic_rescue.worker.observer.branches import decided, ends
+from alembic_rescue.worker.observer.lines import Files, Place, Ran, absolute, tree_of
+from alembic_rescue.worker.observer.sending import OF_ROWS, Sender, sender_of
 
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Conditional = (ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)

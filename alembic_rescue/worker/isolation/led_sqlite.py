@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import quote, unquote
 
-from alembic_rescue.worker.refusal import Refused
-from alembic_rescue.worker.routes import Routes
+from alembic_rescue.worker.isolation.refusal import Refused
+from alembic_rescue.worker.isolation.routes import Routes
 
 Current = Callable[[], Routes]
 

@@ -14,10 +14,10 @@ import sys
 from dataclasses import dataclass
 
 from alembic_rescue.servers import seccomp
-from alembic_rescue.worker import audit, led_away
-from alembic_rescue.worker.refusal import Refusal, Refused, Stack, refusals
-from alembic_rescue.worker.routes import Address, Routes
-from alembic_rescue.worker.undisturbed import undisturbed
+from alembic_rescue.worker.isolation import audit, led_away
+from alembic_rescue.worker.isolation.refusal import Refusal, Refused, Stack, refusals
+from alembic_rescue.worker.isolation.routes import Address, Routes
+from alembic_rescue.worker.isolation.undisturbed import undisturbed
 
 if sys.platform != "win32":
     import resource

@@ -44,7 +44,7 @@ class Refused(PermissionError):  # noqa: N818 - a fact, not a fault
 refusals: list[Refusal] = []
 """Everything that was refused in this process, the oldest first.  Only added to."""
 
-_OWN = str(Path(__file__).parent)
+_OWN = str(Path(__file__).parents[1])
 _starts: MutableMapping[object, Stack] = WeakKeyDictionary()
 """By the thread, or by the function of one that has no object: who started it."""
 _HARMLESS = {

@@ -16,14 +16,22 @@ from alembic_rescue.compat import driver_connection
 from alembic_rescue.dialects.base import StatementReader
 from alembic_rescue.evidence.observation import Failure, Observation
 from alembic_rescue.project.loading import Project
-from alembic_rescue.worker import running
-from alembic_rescue.worker.by_driver import Taps
-from alembic_rescue.worker.effects import Effects, effects_of
-from alembic_rescue.worker.lines import absolute
-from alembic_rescue.worker.observing import CALLS, Around, Observer, failure_of_step, outside, statements_of, value_of
-from alembic_rescue.worker.refusal import refusals
-from alembic_rescue.worker.runs import ChainRun, ScratchVisit, VisitRun
-from alembic_rescue.worker.sent import Log, Recorder
+from alembic_rescue.worker.isolation.refusal import refusals
+from alembic_rescue.worker.observer.by_driver import Taps
+from alembic_rescue.worker.observer.effects import Effects, effects_of
+from alembic_rescue.worker.observer.lines import absolute
+from alembic_rescue.worker.observer.observer import (
+    CALLS,
+    Around,
+    Observer,
+    failure_of_step,
+    outside,
+    statements_of,
+    value_of,
+)
+from alembic_rescue.worker.observer.sent import Log, Recorder
+from alembic_rescue.worker.scratch import running
+from alembic_rescue.worker.scratch.runs import ChainRun, ScratchVisit, VisitRun
 
 Send = Callable[[dict[str, Any]], None]
 """Takes word on how far it is: ``{"visit", "revision", "number", "of"}`` before each revision, and
@@ -45,9 +53,9 @@ def observe(
 ) -> ChainRun:
     """Run env.py on its scratch databases, each revision committed by itself, and observe those in question.
 
-    Every connection must lead to a scratch database already (:mod:`alembic_rescue.worker.guard`).  A revision that
-    fails ends its visit: what it did is rolled back.  Ask again, in a new worker, with it among `stamped_over`: what
-    ran is not run again.
+    Every connection must lead to a scratch database already (:mod:`alembic_rescue.worker.isolation.guard`).  A
+    revision that fails ends its visit: what it did is rolled back.  Ask again, in a new worker, with it among
+    `stamped_over`: what ran is not run again.
 
     Args:
         visits: those that the live look saw, in env.py's order.

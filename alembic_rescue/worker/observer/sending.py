@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from alembic_rescue.evidence.observation import StatementKind
-from alembic_rescue.worker.lines import Files, absolute, tree_of
+from alembic_rescue.worker.observer.lines import Files, absolute, tree_of
 
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -13,8 +13,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from alembic_rescue.worker import led_libpq, led_python, led_sqlite
-from alembic_rescue.worker.routes import Routes
+from alembic_rescue.worker.isolation import led_libpq, led_python, led_sqlite
+from alembic_rescue.worker.isolation.routes import Routes
 
 Change = Callable[[ModuleType, Callable[[], Routes]], None]
 

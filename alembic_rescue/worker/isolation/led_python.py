@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from alembic_rescue.worker.routes import Routes
+from alembic_rescue.worker.isolation.routes import Routes
 
 Current = Callable[[], Routes]
 

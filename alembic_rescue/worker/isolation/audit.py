@@ -17,8 +17,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from alembic_rescue.worker.refusal import note_start, refuse
-from alembic_rescue.worker.routes import Routes
+from alembic_rescue.worker.isolation.refusal import note_start, refuse
+from alembic_rescue.worker.isolation.routes import Routes
 
 _CLIENTS = re.compile(r"libpq|mysqlclient|libmariadb|sqlite3|odbc|libcurl|libssh", re.IGNORECASE)
 """Libraries that talk to a database, or to the network, by themselves."""

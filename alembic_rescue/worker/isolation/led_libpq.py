@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from alembic_rescue.worker.routes import Routes
+from alembic_rescue.worker.isolation.routes import Routes
 
 Current = Callable[[], Routes]
 

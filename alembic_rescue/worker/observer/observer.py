@@ -15,13 +15,13 @@ from alembic_rescue.dialects import Dialect
 from alembic_rescue.dialects.base import StatementReader, Watch
 from alembic_rescue.evidence.judging import looked_for
 from alembic_rescue.evidence.observation import CatalogObject, Failure, Observation, Outside, Statement, StatementKind
-from alembic_rescue.worker.attributing import attributed
-from alembic_rescue.worker.effects import Effects
-from alembic_rescue.worker.left_out import left_out
-from alembic_rescue.worker.lines import Files, Trace, absolute
-from alembic_rescue.worker.refusal import Refusal, refusals
-from alembic_rescue.worker.running import failure_of
-from alembic_rescue.worker.sent import Log, Recorder
+from alembic_rescue.worker.isolation.refusal import Refusal, refusals
+from alembic_rescue.worker.observer.attributing import attributed
+from alembic_rescue.worker.observer.effects import Effects
+from alembic_rescue.worker.observer.left_out import left_out
+from alembic_rescue.worker.observer.lines import Files, Trace, absolute
+from alembic_rescue.worker.observer.sent import Log, Recorder
+from alembic_rescue.worker.scratch.running import failure_of
 
 _LEAVES = frozenset([StatementKind.CATALOG, StatementKind.DATA])
 """What a query that was sent from a line does not stand for: ``[delete(row) for row in execute("SELECT ...")]``."""

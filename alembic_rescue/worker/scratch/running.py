@@ -22,7 +22,7 @@ from alembic_rescue.environment.two_phase import in_one_phase
 from alembic_rescue.evidence.observation import Failure
 from alembic_rescue.project.loading import Project
 from alembic_rescue.project.sources import connections_of_its_own
-from alembic_rescue.worker.lines import Files, absolute
+from alembic_rescue.worker.observer.lines import Files, absolute
 
 Steps = Callable[[tuple[str, ...], MigrationContext], Iterator[MigrationStep]]
 """Alembic's ``fn``: given the version rows, and the context that env.py configured, it yields what is to be run."""

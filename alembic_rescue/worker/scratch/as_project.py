@@ -15,13 +15,13 @@ from alembic_rescue import dialects
 from alembic_rescue.dialects.base import StatementReader
 from alembic_rescue.evidence.observation import Statement
 from alembic_rescue.project.loading import Project
-from alembic_rescue.worker import running
-from alembic_rescue.worker.by_driver import Taps
-from alembic_rescue.worker.lines import absolute
-from alembic_rescue.worker.observing import CALLS, Around, calls, failure_of_step, statements_of
-from alembic_rescue.worker.runs import OwnRun, OwnVisit, ScratchVisit
-from alembic_rescue.worker.scratch import Send, match
-from alembic_rescue.worker.sent import Log, Recorder
+from alembic_rescue.worker.observer.by_driver import Taps
+from alembic_rescue.worker.observer.lines import absolute
+from alembic_rescue.worker.observer.observer import CALLS, Around, calls, failure_of_step, statements_of
+from alembic_rescue.worker.observer.sent import Log, Recorder
+from alembic_rescue.worker.scratch import running
+from alembic_rescue.worker.scratch.chain import Send, match
+from alembic_rescue.worker.scratch.runs import OwnRun, OwnVisit, ScratchVisit
 
 
 def run_as_project(
@@ -34,13 +34,13 @@ def run_as_project(
 ) -> OwnRun:
     """Run env.py on its copies, with no commit but the project's own, and read the version rows back anew.
 
-    Every connection must lead to a copy already (:mod:`alembic_rescue.worker.guard`).
+    Every connection must lead to a copy already (:mod:`alembic_rescue.worker.isolation.guard`).
 
     Args:
         visits: those that the live look saw.  What the version rows say to be there is skipped.
-        send: see :data:`~alembic_rescue.worker.scratch.Send`; only which revision runs is sent.
+        send: see :data:`~alembic_rescue.worker.scratch.chain.Send`; only which revision runs is sent.
         close: lets nothing out of this process any more; called before the first revision.
-        around: see :func:`~alembic_rescue.worker.scratch.observe`.
+        around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
     """
     run = _OwnRun(project, visits, send, close, around)
     recorder = run.recorder

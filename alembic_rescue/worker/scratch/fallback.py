@@ -25,13 +25,13 @@ from alembic_rescue.evidence.causes import follows_another
 from alembic_rescue.evidence.judging import objects
 from alembic_rescue.evidence.observation import Catalog, Failure, Observation, Reading, Unobserved
 from alembic_rescue.project.loading import Project
-from alembic_rescue.worker import running
-from alembic_rescue.worker.effects import effects_of
-from alembic_rescue.worker.lines import absolute
-from alembic_rescue.worker.observing import CALLS, Around, Observer
-from alembic_rescue.worker.runs import ScratchVisit
-from alembic_rescue.worker.scratch import Send, match
-from alembic_rescue.worker.sent import Recorder
+from alembic_rescue.worker.observer.effects import effects_of
+from alembic_rescue.worker.observer.lines import absolute
+from alembic_rescue.worker.observer.observer import CALLS, Around, Observer
+from alembic_rescue.worker.observer.sent import Recorder
+from alembic_rescue.worker.scratch import running
+from alembic_rescue.worker.scratch.chain import Send, match
+from alembic_rescue.worker.scratch.runs import ScratchVisit
 
 _MOST_OBSTACLES = 50
 """That are taken away for one revision."""
@@ -71,9 +71,9 @@ def upward(
     Args:
         project: whose connections all lead to copies.
         visits: those that the live look saw; the copies' version tables say that what comes before is there.
-        send: see :data:`~alembic_rescue.worker.scratch.Send`.
+        send: see :data:`~alembic_rescue.worker.scratch.chain.Send`.
         close: lets nothing out of this process any more.
-        around: see :func:`~alembic_rescue.worker.scratch.observe`.
+        around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
     """
     return _probed(project, visits, send, close, around, _upward)
 
@@ -91,9 +91,9 @@ def down_and_up(
     Args:
         project: whose connections all lead to copies.
         visits: those that the live look saw; the copies' version tables say that the furthest in question is there.
-        send: see :data:`~alembic_rescue.worker.scratch.Send`.
+        send: see :data:`~alembic_rescue.worker.scratch.chain.Send`.
         close: lets nothing out of this process any more.
-        around: see :func:`~alembic_rescue.worker.scratch.observe`.
+        around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
     """
     return _probed(project, visits, send, close, around, _down_and_up)
 
@@ -150,7 +150,7 @@ class _Probe:
     recorder: Recorder = field(default_factory=lambda: Recorder(lambda code: code is CALLS))
 
     def steps(self, _rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
-        """Alembic's ``fn``; see :meth:`alembic_rescue.worker.scratch._Run.steps`."""
+        """Alembic's ``fn``; see :meth:`alembic_rescue.worker.scratch.chain._Run.steps`."""
         number = match(self.visits, [copy.number for copy in self.copies], context)
         connection = context.connection
         if number is None or connection is None:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Engine
 
 from alembic_rescue.connection.failures import chain, one_line
-from alembic_rescue.worker.lines import Files, Place, places, swallowing_handler
+from alembic_rescue.worker.observer.lines import Files, Place, places, swallowing_handler
 
 _LONGEST = 60
 """Of a parameter's text, in characters."""

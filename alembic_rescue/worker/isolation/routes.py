@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic_rescue.worker.refusal import refuse
+from alembic_rescue.worker.isolation.refusal import refuse
 
 Arguments = Mapping[str, object]
 """Of a connection: ``host`` (or the folder of a Unix socket), ``port``, ``database``, ``user``, ``password``."""

@@ -1,0 +1,1 @@
+"""What a step of the chain did, sent, and left out."""

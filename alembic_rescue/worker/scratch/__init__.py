@@ -1,0 +1,1 @@
+"""The scratch worker: the project's chain, on scratch databases."""
