@@ -77,7 +77,7 @@ _HOMES = {
     "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
-    "receipts": ("default_folder",),
+    "records.receipts": ("default_folder",),
     "rescue": ("diagnose", "diagnose_applied", "locate", "plan", "stamp", "undo"),
 }
 
@@ -87,6 +87,6 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "list_receipts":
-        return import_module(f"{__name__}.receipts").listed
+        return import_module(f"{__name__}.records.receipts").listed
     home = next((module for module, names in _HOMES.items() if name in names), "model")
     return getattr(import_module(f"{__name__}.{home}"), name)

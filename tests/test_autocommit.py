@@ -132,10 +132,10 @@ def _logging():
 @pytest.mark.usefixtures("application")
 def test_what_env_py_printed_is_handed_to_the_caller_who_asks_for_it(capfd):
     told: list[str] = []
-    alembic_rescue.diagnose(alembic_rescue.load(), told.append)
+    alembic_rescue.diagnose(alembic_rescue.load(tell=told.append))
     assert "the application says hello" in told
     assert capfd.readouterr() == ("", "")
-    alembic_rescue.diagnose(alembic_rescue.load(), print)
+    alembic_rescue.diagnose(alembic_rescue.load(tell=print))
     assert "the application says hello\n" in capfd.readouterr().out
 
 
@@ -166,6 +166,6 @@ def test_a_tell_that_raises_does_not_leave_the_streams_taken():
 
     streams, before = (sys.stdout, sys.stderr), _logging()
     with pytest.raises(Exception, match="the application says hello"):
-        alembic_rescue.diagnose(alembic_rescue.load(), tell)
+        alembic_rescue.diagnose(alembic_rescue.load(tell=tell))
     assert (sys.stdout, sys.stderr) == streams
     assert {name: _logging()[name] for name in before} == before

@@ -227,7 +227,11 @@ class Worker:
                 raise errors.WorkerSilent(round(waited, 1), _DOING.get(doing, doing))
             self._learn(message)
             if "line" in message:
-                self._line(message["line"])
+                try:
+                    self._line(message["line"])
+                except BaseException:
+                    self.kill()  # nobody will hear what it comes to
+                    raise
             elif "progress" in message:
                 self.hear(message["progress"])
             elif "ask" in message:
@@ -258,7 +262,10 @@ class Worker:
     def _read_output(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._line(self.secrets.hide(line.decode("utf-8", "replace").rstrip("\n")))
+            try:
+                self._line(self.secrets.hide(line.decode("utf-8", "replace").rstrip("\n")))
+            except Exception:  # noqa: BLE001 - a worker whose output nobody takes would hang
+                self.tell = _nobody
 
     def _line(self, line: str) -> None:
         if line.strip():
