@@ -105,6 +105,12 @@ def test_what_rows_or_the_scratch_server_decide_is_no_cause(error):
     assert causes(run(statement("INSERT INTO t VALUES (1)", error), ends=error)) == ()
 
 
+@pytest.mark.parametrize(("sql", "told"), [("SELECT 1/0", 1), ("SELECT a/0 FROM t", 0), ("SELECT f()/0", 0)])
+def test_a_query_that_reads_no_rows_fails_everywhere(sql, told):
+    error = "division by zero"
+    assert len(causes(run(statement(sql, error), ends=error, sql=sql))) == told
+
+
 def test_what_the_revision_itself_raises_is_no_cause_for_the_copy_has_no_rows():
     assert causes(run(ends="NoResultFound: No row was found when one was required")) == ()
 

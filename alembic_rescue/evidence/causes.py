@@ -32,6 +32,8 @@ _OF_ROWS = re.compile(
     r"contains null values|could not create unique index|cannot be cast to type"
 )
 """What depends on rows, of which the copy has none."""
+_OF_CONSTANTS = re.compile(r"\s*SELECT\b(?:(?!\bFROM\b)[^(])*", re.IGNORECASE)
+"""A query that reads no rows, and calls nothing that could."""
 _OF_THE_COPY = re.compile(
     r"is not available|extension control file|canceling statement|deadlock|lock timeout|out of shared memory|"
     r"No space left|connection|to create extension|has no handler"
@@ -158,7 +160,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         aborted = follows_another(follows)
         last = number == len(failing) - 1
         ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
-        if follows_another(error) or _says_nothing(error, upgrade.lacking):
+        if follows_another(error) or _says_nothing(error, statement.sql, upgrade.lacking):
             continue
         if not ends and not aborted and upgrade.transactional:
             continue  # in a SAVEPOINT: it was meant to fail
@@ -207,9 +209,10 @@ def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
     )
 
 
-def _says_nothing(error: str, lacking: Collection[str]) -> bool:
+def _says_nothing(error: str, sql: str, lacking: Collection[str]) -> bool:
     """Whether the live database may answer otherwise: for its rows, or for what the copy or its server lacks."""
-    if _OF_ROWS.search(error) or _OF_THE_COPY.search(error):
+    of_rows = _OF_ROWS.search(error) and not _OF_CONSTANTS.fullmatch(sql)
+    if of_rows or _OF_THE_COPY.search(error):
         return True
     if not lacking or not _UNDEFINED.search(error):
         return False
