@@ -28,8 +28,8 @@ def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, 
     refused = orders.rescue("stamp", "head", "--yes")
     assert refused.status == 3
     assert (
-        f"error[revision-unverifiable]: {MARKED} cannot be proved: line 12: UPDATE orders SET state = 'old' WHERE id < 1000: no catalog shows whether it ran"
-        in refused.stderr
+        f"error[revision-unverifiable]: {MARKED} cannot be proved: line 12: "
+        "UPDATE orders SET state = 'old' WHERE id < 1000: no catalog shows whether it ran" in refused.stderr
     )
     assert f"--accept {MARKED} --reason TEXT" in refused.stderr
     assert database.versions() == []
