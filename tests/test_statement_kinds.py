@@ -87,6 +87,8 @@ KINDS = {
         "SELECT setval('s', 60)",
         "SELECT nextval('s')",
         "SELECT lo_create(1)",
+        "GRANT SELECT ON LARGE OBJECT 1 TO app",
+        "COMMENT ON LARGE OBJECT 1 IS 'x'",
         "SELECT dblink_exec('c', 'DELETE FROM t')",
         "SELECT query_to_xml('DELETE FROM t RETURNING 1', true, true, '')",
         "SELECT something('x')",

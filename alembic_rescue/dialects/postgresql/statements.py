@@ -28,6 +28,8 @@ _QUERIES = frozenset(["SELECT", "VALUES", "TABLE", "WITH", "PERFORM", "DECLARE"]
 _CHANGES_ROWS = frozenset(["INSERT", "UPDATE", "DELETE", "MERGE"])
 _OF_THE_SERVER = frozenset(["DATABASE", "TABLESPACE", "SYSTEM"])
 """Of these the catalogs of one database tell nothing, or not all."""
+_OF_OBJECTS = frozenset(["ALTER", "COMMENT", "GRANT", "REVOKE", "SECURITY"])
+"""A large object is data, as rows are: the server numbers it, in each database as it likes."""
 _TEMPORARY = frozenset(["TEMP", "TEMPORARY"])
 _BEGINS = frozenset(["", "(", ")", ";", "BEGIN", "THEN", "ELSE", "LOOP"])
 """Before these a row-changing keyword is a statement's own; not so in ``FOR UPDATE`` and ``ON DELETE``."""
@@ -65,6 +67,8 @@ def _part(statement: Tokens) -> Part:
     while _word(statement) == "(":
         statement = statement[1:]
     first, second = _word(statement), _word(statement, 1)
+    if first in _OF_OBJECTS and "LARGE OBJECT" in " ".join(token.word for token in statement[1:]):
+        return Part(DATA)
     if first == "EXPLAIN":
         return _explained(statement[1:])
     if first == "DO":
