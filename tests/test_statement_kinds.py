@@ -41,6 +41,7 @@ KINDS = {
         "PREPARE p AS SELECT 1",
     ],
     CATALOG: [
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, a int, b int GENERATED ALWAYS AS (a * 2) STORED)",
         "CREATE TABLE t (id int DEFAULT nextval('s'), v varchar(20))",
         "CREATE TABLE t AS SELECT * FROM u",
         "SELECT * INTO t FROM u",

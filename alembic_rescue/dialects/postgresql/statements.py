@@ -117,7 +117,7 @@ def _create(statement: Tokens) -> Part:
     if words[0:1] in (["ROLE"], ["USER"], ["GROUP"]) and "PASSWORD" in _words(statement):
         return Part(DATA)
     kind = SESSION if head & _TEMPORARY else CATALOG
-    as_at = next((at for at, token in enumerate(statement) if token.word == "AS"), None)
+    as_at = _outside_of_brackets(statement, "AS")
     if as_at is None or not ("TABLE" in head or "MATERIALIZED" in head):
         return Part(kind)
     query = _part(statement[as_at + 1 :])
@@ -254,6 +254,16 @@ def _called(statement: Tokens) -> frozenset[str]:
             if not is_harmless(name):
                 called.add(name)
     return frozenset(called)
+
+
+def _outside_of_brackets(statement: Tokens, word: str) -> int | None:
+    """Where a word stands first: not in a table's list of columns, where ``AS IDENTITY`` may be."""
+    depth = 0
+    for at, token in enumerate(statement):
+        depth += (token.word == "(") - (token.word == ")")
+        if token.word == word and not depth:
+            return at
+    return None
 
 
 def _word(statement: Tokens, at: int = 0) -> str:
