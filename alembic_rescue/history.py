@@ -13,6 +13,8 @@ from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Action, Located, Note, Recommendation
 
+_APPLIED = "alembic-rescue diagnose --applied"
+
 
 def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
     """A finding for each revision at or below the current heads of which something is missing."""
@@ -45,8 +47,16 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     )
 
 
-def recommend_for_located(graph: RevisionMap, located: Located, current: Collection[str]) -> Recommendation:
-    """What to do about where the schema stands, in the light of what the version table says."""
+def recommend_for_located(
+    graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located, current: Collection[str]
+) -> Recommendation:
+    """What to do about where the schema stands, in the light of what the version table says.
+
+    Args:
+        every: the evidence for all revisions of `graph`.
+        located: what follows from it.
+        current: the version table's rows; the graph need not know them.
+    """
     if not located.revisions:
         return Recommendation(
             Action.STOP, None, "no revision can be shown to be there: an empty schema, or not one of these scripts"
@@ -56,20 +66,23 @@ def recommend_for_located(graph: RevisionMap, located: Located, current: Collect
     stands = f"the schema stands at {found} ({sure})"
     if set(current) == set(located.revisions):
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
+    by_hand = f"by hand: alembic stamp --purge {' '.join(located.revisions)}"
     says = f"{stands}; the version table says {rows(sorted(current))}"
     if set(current) <= paths.up_to(graph, located.revisions):
         targets = _targets(graph, located, current)
         if not targets:
-            by_hand = f"alembic stamp {' '.join(located.revisions)}"
-            return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; by hand: {by_hand}")
+            return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; {by_hand}")
         plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
         return Recommendation(Action.STAMP, targets[0], f"{says}: see {plans}")
-    return Recommendation(
-        Action.STOP,
-        None,
-        f"{stands}, but the version table says {rows(sorted(current))}, of which something is missing: "
-        "see alembic-rescue diagnose --applied",
-    )
+    if unknown := sorted(set(current) - {evidence.revision for evidence in every}):
+        return Recommendation(Action.STOP, None, f"{says}; the scripts do not have {listed(unknown)}; {by_hand}")
+    counted = paths.up_to(graph, current)
+    if not counted.isdisjoint(evidence.revision for evidence in locating.missing(every)):
+        return Recommendation(Action.STOP, None, f"{says}, of which something is missing: see {_APPLIED}")
+    unproved = [one.revision for one in every if one.revision in counted and one.verdict is Verdict.UNVERIFIABLE]
+    though = f", though {listed(unproved)} cannot be proved" if unproved else ""
+    action = Action.NOTHING if counted.issuperset(located.revisions) else Action.STOP
+    return Recommendation(action, None, f"{says}, of which nothing is missing{though}")
 
 
 def _targets(graph: RevisionMap, located: Located, current: Collection[str]) -> list[str]:

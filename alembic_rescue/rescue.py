@@ -96,7 +96,7 @@ def locate(project: Project, *, only: str | None = None) -> Report:
     for database, proof in _proved(project, view, inspection.every):
         follows = {one.revision: paths.follows(view.graph, one.revision) for one in proof.revisions}
         located = locating.locate(proof.revisions, follows)
-        advice = history.recommend_for_located(view.graph, located, database.current_heads)
+        advice = history.recommend_for_located(view.graph, proof.revisions, located, database.current_heads)
         part = _diagnosis(project, view, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.
         parts.append(replace(part, located=located, recommendation=advice))

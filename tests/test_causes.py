@@ -105,6 +105,12 @@ def test_what_rows_or_the_scratch_server_decide_is_no_cause(error):
     assert causes(run(statement("INSERT INTO t VALUES (1)", error), ends=error)) == ()
 
 
+@pytest.mark.parametrize(("sql", "told"), [("SELECT 1/0", 1), ("SELECT a/0 FROM t", 0), ("SELECT f()/0", 0)])
+def test_a_query_that_reads_no_rows_fails_everywhere(sql, told):
+    error = "division by zero"
+    assert len(causes(run(statement(sql, error), ends=error, sql=sql))) == told
+
+
 def test_what_the_revision_itself_raises_is_no_cause_for_the_copy_has_no_rows():
     assert causes(run(ends="NoResultFound: No row was found when one was required")) == ()
 
@@ -157,16 +163,19 @@ def making(catalog_object, after, sql) -> list[Observation]:
 
 def test_an_index_that_is_not_valid_is_left_so_by_if_not_exists():
     steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON t (a)")
-    cause = only(Upgrade(), steps, Reading({INDEX: {"valid": "f", "definition": "x"}}))
-    assert (cause.line, cause.aborts, cause.swallowed) == (30, False, False)
+    cause = only(Upgrade(), steps, Reading({INDEX: {"definition": "x"}}))
+    assert (cause.line, cause.fails, cause.swallowed) == (30, False, False)
     assert cause.mend == "first: DROP INDEX CONCURRENTLY public.ix"
     assert "not valid" in cause.error
 
 
-def test_without_it_the_upgrade_fails_there():
-    steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX ix ON t (a)")
-    cause = only(Upgrade(), steps, Reading({INDEX: {"valid": "f", "definition": "x"}}))
-    assert (cause.aborts, cause.error) == (True, 'relation "ix" already exists: it is not valid')
+def test_without_it_the_upgrade_fails_there_and_the_index_goes_first():
+    sql = "CREATE INDEX ix ON t (a)"
+    steps = making(INDEX, {"valid": "t", "definition": "x"}, sql)
+    failing = run(statement(sql, 'relation "ix" already exists'), ends='relation "ix" already exists', sql=sql)
+    cause = only(failing, steps, Reading({INDEX: {"definition": "x"}}))
+    assert (cause.fails, cause.error) == (True, 'relation "ix" already exists: it is not valid')
+    assert cause.mend == "first: DROP INDEX CONCURRENTLY public.ix"
 
 
 def test_a_valid_index_is_none():

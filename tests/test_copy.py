@@ -109,6 +109,14 @@ def role(database: Database, name: str, words: str = "LOGIN"):
                 cursor.execute(pgsql.SQL("DROP ROLE {}").format(pgsql.Identifier(name)))
 
 
+def test_an_index_that_is_not_valid_is_so_on_the_copy(live, scratch):
+    live.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_day'::regclass", role="postgres")
+    made = restored(dumped(connect(live), scratch), scratch, "invalid")
+    assert made.lacks == ()
+    query = "SELECT indisvalid, indisready FROM pg_index WHERE indexrelid = 'public.orders_day'::regclass"
+    assert ask(scratch, "invalid", query) == [(False, True)]
+
+
 def test_a_copy_has_the_same_schema_its_version_rows_and_no_others(live, scratch):
     made = restored(dumped(connect(live), scratch), scratch, "whole")
     assert made == Copy("whole")

@@ -68,6 +68,10 @@ def test_a_version_that_the_scripts_do_not_know_does_not_hide_where_the_schema_s
     any_database.run("UPDATE alembic_version SET version_num = 'ffff0000'")
     document = orders.rescue_json("diagnose", "--locate")
     assert document["databases"][0]["located"]["revisions"] == [INVOICES]
+    reason = document["databases"][0]["recommendation"]["reason"]
+    assert "the scripts do not have ffff0000" in reason
+    assert reason.endswith(f"by hand: alembic stamp --purge {INVOICES}")
+    assert orders.alembic("stamp", "--purge", INVOICES).status == 0
 
 
 def test_an_empty_schema_stands_nowhere(project, any_database):
@@ -105,6 +109,6 @@ def test_where_no_forward_stamp_leads_to_both_branches_it_says_so_and_what_does(
     database.run("DELETE FROM alembic_version")
     text = branches.rescue("diagnose", "--locate").stdout
     assert "Recommendation: stop: the schema stands at aaaa0001 and bbbb0002" in text
-    assert "no forward stamp leads there; by hand: alembic stamp aaaa0001 bbbb0002." in text
-    assert branches.alembic("stamp", "aaaa0001", "bbbb0002").status == 0
+    assert "no forward stamp leads there; by hand: alembic stamp --purge aaaa0001 bbbb0002." in text
+    assert branches.alembic("stamp", "--purge", "aaaa0001", "bbbb0002").status == 0
     assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from alembic.script.revision import Revision, RevisionMap
 
+from alembic_rescue import history
 from alembic_rescue.evidence.locating import locate, missing
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, RevisionEvidence, Verdict
 from alembic_rescue.evidence.recommending import furthest_proved, recommend
@@ -100,3 +102,24 @@ def test_where_a_schema_stands() -> None:
     found = locate(branches, {"r2": ["r1"], "r3": ["r1"], "r4": ["r3"]})
     assert (found.revisions, found.following) == (("r2",), ("r3", "r4"))
     assert locate(chain("not-applied"), {}).revisions == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "current", "action", "told"),
+    [
+        (("applied", "applied"), ["r2"], Action.NOTHING, "as the version table says"),
+        (("applied", "applied"), ["r1"], Action.STAMP, "see alembic-rescue plan r2"),
+        (("applied", "not-applied"), ["r2"], Action.STOP, "of which something is missing"),
+        (("applied", "data"), ["r2"], Action.NOTHING, "of which nothing is missing, though r2 cannot be proved"),
+        (("applied", "empty"), ["r2"], Action.NOTHING, "the version table says r2, of which nothing is missing"),
+        (("applied", "applied"), ["r1", "r2"], Action.STOP, "by hand: alembic stamp --purge r2"),
+        (("applied", "applied"), ["gone"], Action.STOP, "do not have gone; by hand: alembic stamp --purge r2"),
+    ],
+)
+def test_where_it_stands_beside_what_the_version_table_says(words, current, action, told) -> None:
+    graph = RevisionMap(lambda: [Revision("r1", None), Revision("r2", "r1")])
+    every = chain(*words)
+    located = locate(every, {"r2": ["r1"]})
+    advice = history.recommend_for_located(graph, every, located, current)
+    assert advice.action is action
+    assert told in advice.reason

@@ -284,14 +284,21 @@ def test_a_squashed_history_is_located(report, database):
     assert part["located"]["revisions"] == ["x240000000x9"]
 
 
-def test_a_revision_id_that_is_too_long(report):
+def test_a_revision_id_that_is_too_long(report, database):
     """Everything is rolled back when the id does not fit into its column."""
     paper = report("revision-id-too-long")
     assert paper.alembic("upgrade", "g7_init").status == 0
     failed(paper, "value too long")
-    _, verdicts, action = look(paper)
+    part, verdicts, action = look(paper)
     assert set(verdicts.values()) == {"not-applied"}
     assert action in {"rerun", "stop"}
+    (cause,) = part["causes"]
+    assert "has 36 characters, and alembic_version.version_num holds 32" in cause["error"]
+    assert "ALTER TABLE alembic_version" in cause["fix"]
+
+    database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)")
+    assert paper.alembic("upgrade", "head").status == 0
+    assert set(look(paper, "--applied")[1].values()) == {"applied"}
 
 
 # --- SQLite ---------------------------------------------------------------------------------------------------------

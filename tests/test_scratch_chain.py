@@ -256,6 +256,12 @@ def test_the_server_says_what_the_text_does_not(database, tmp_path):
     assert {body: kinds(step) for body, step in zip(KINDS, steps, strict=True)} == {b: [k] for b, k in KINDS.items()}
 
 
+def test_a_large_object_is_data(database, tmp_path):
+    """The server numbers it: under that number another database has another one, or none."""
+    (made,) = observed(tmp_path, database, TABLE, "op.execute(\"select lo_from_bytea(0, 'x')\")")
+    assert (kinds(made), made.changes) == ([DATA], ())
+
+
 def test_what_goes_past_sqlalchemy_is_seen(database, tmp_path):
     (one, two) = observed(
         tmp_path,

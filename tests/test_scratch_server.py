@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import url2pathname
 
@@ -19,9 +20,10 @@ import psycopg2
 import pytest
 
 from alembic_rescue.dialects.mysql import scratch as mysql
+from alembic_rescue.dialects.postgresql import surroundings
 from alembic_rescue.dialects.postgresql.programs import Programs, of_machine
 from alembic_rescue.dialects.postgresql.scratch import nearest
-from alembic_rescue.dialects.scratch import Making, Place, Surroundings
+from alembic_rescue.dialects.scratch import Alike, Making, Place, Surroundings
 from alembic_rescue.errors import ScratchFailed, ScratchMissing, ScratchUnfit
 from alembic_rescue.scratch.server import provided
 from alembic_rescue.servers import programs
@@ -153,6 +155,32 @@ def test_a_projects_database_may_be_called_as_one_that_comes_with_the_server():
             assert cursor.fetchone() == (True,)
 
 
+def test_its_superuser_is_called_as_the_live_servers_own():
+    with (
+        provided(None, "postgresql", "18", fine, Alike(superuser="rds admin")) as server,
+        contextlib.closing(psycopg2.connect(server.admin_url)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolname !~ '^pg_'")
+        assert cursor.fetchall() == [("rds admin", True)]
+
+
+@pytest.mark.parametrize(
+    ("role", "superuser", "first", "called"),
+    [
+        ("app", False, "postgres", "postgres"),
+        ("postgres", True, "postgres", "postgres"),
+        ("postgres", False, "rdsadmin", "rdsadmin"),
+        ("postgres", False, "postgres", "postgres_superuser"),
+    ],
+)
+def test_no_superuser_of_a_private_server_is_called_as_a_role_that_is_none(role, superuser, first, called):
+    row = (role, superuser, [], [], [], [], [], None, None, first, "UTF8", "C", "C")
+    connection = Mock()
+    connection.connection.cursor.return_value.fetchone.return_value = row
+    assert surroundings.of(connection).first_role == called
+
+
 def test_it_is_gone_after_an_error_too(place):
     with pytest.raises(ZeroDivisionError), provided("local", "postgresql", "18", fine):
         _ = 1 / 0
@@ -164,7 +192,7 @@ def test_it_is_gone_after_an_error_too(place):
 def test_another_version_and_a_locale_that_is_not_there_are_told():
     told = []
     with (
-        provided(None, "postgresql", "99.1", told.append, encoding="LATIN1", locale="xx_XX.ISO8859-1") as server,
+        provided(None, "postgresql", "99.1", told.append, Alike("LATIN1", "xx_XX.ISO8859-1")) as server,
         contextlib.closing(psycopg2.connect(server.admin_url)) as connection,
         connection.cursor() as cursor,
     ):
@@ -176,7 +204,7 @@ def test_another_version_and_a_locale_that_is_not_there_are_told():
 
 
 def test_a_server_that_does_not_start(place):
-    started = provided(None, "postgresql", "18", fine, encoding="NONSENSE")
+    started = provided(None, "postgresql", "18", fine, Alike("NONSENSE"))
     with pytest.raises(ScratchFailed, match=r"initdb ended with 1.*NONSENSE") as failed, started:
         pass
     assert failed.value.code == "scratch-failed"

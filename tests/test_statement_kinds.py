@@ -41,6 +41,7 @@ KINDS = {
         "PREPARE p AS SELECT 1",
     ],
     CATALOG: [
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, a int, b int GENERATED ALWAYS AS (a * 2) STORED)",
         "CREATE TABLE t (id int DEFAULT nextval('s'), v varchar(20))",
         "CREATE TABLE t AS SELECT * FROM u",
         "SELECT * INTO t FROM u",
@@ -87,6 +88,8 @@ KINDS = {
         "SELECT setval('s', 60)",
         "SELECT nextval('s')",
         "SELECT lo_create(1)",
+        "GRANT SELECT ON LARGE OBJECT 1 TO app",
+        "COMMENT ON LARGE OBJECT 1 IS 'x'",
         "SELECT dblink_exec('c', 'DELETE FROM t')",
         "SELECT query_to_xml('DELETE FROM t RETURNING 1', true, true, '')",
         "SELECT something('x')",

@@ -31,6 +31,8 @@ class Surroundings:
     search_path: str = ""
     """Set for the role or the database; empty where it is the server's own."""
     timezone: str = ""
+    first_role: str = "postgres"
+    """The superuser that the server came with; where it is this role, and no superuser any more, another name."""
     encoding: str = ""
     collate: str = ""
     ctype: str = ""
@@ -77,6 +79,18 @@ class Prepared:
     provided: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     """What could not be made: extensions that the server does not have."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What a private server has as the live one has it."""
+
+    encoding: str = "UTF8"
+    """Of the databases that are made on it, unless they are told another one."""
+    locale: str = "C"
+    """Likewise; where the machine does not have it, ``C``."""
+    superuser: str = "postgres"
+    """The role that it comes with.  The chain's own must not be called so unless it is one."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +150,7 @@ class Scratch(Protocol):
         )
 
     @contextmanager
-    def started(self, live_version: str, tell: Tell, encoding: str, locale: str, kept: Path) -> Iterator[ScratchServer]:
+    def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
         """A private server, for as long as the block lasts: see :func:`alembic_rescue.scratch.server.provided`.
 
         Args:

@@ -32,6 +32,8 @@ _OF_ROWS = re.compile(
     r"contains null values|could not create unique index|cannot be cast to type"
 )
 """What depends on rows, of which the copy has none."""
+_OF_CONSTANTS = re.compile(r"\s*SELECT\b(?:(?!\bFROM\b)[^(])*", re.IGNORECASE)
+"""A query that reads no rows, and calls nothing that could."""
 _OF_THE_COPY = re.compile(
     r"is not available|extension control file|canceling statement|deadlock|lock timeout|out of shared memory|"
     r"No space left|connection|to create extension|has no handler"
@@ -120,6 +122,23 @@ class _Here:
                 return bare(self.live.known_as[change.object])
         return None
 
+    def invalid_index(self, revision: str, name: str) -> CatalogObject | None:
+        """The index of that name that the revision makes, and that is there but not valid."""
+        return next(
+            (
+                change.object
+                for step, change, _ in self.made()
+                if step.revision == revision and bare(change.object) == name and self.is_invalid(change)
+            ),
+            None,
+        )
+
+    def is_invalid(self, change: Change) -> bool:
+        """Whether the index that a change makes is there, but not valid, which the change makes it."""
+        actual, valid = self.catalog.get(change.object), (change.after or {}).get("valid")
+        of_an_index = change.object.kind.endswith("index") and valid is not None
+        return of_an_index and actual is not None and actual.get("valid") != valid
+
     def made(self) -> Iterator[tuple[Observation, Change, Statement | None]]:
         """What the revisions make, each with the statement that does."""
         for step in self.observed.values():
@@ -141,7 +160,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         aborted = follows_another(follows)
         last = number == len(failing) - 1
         ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
-        if follows_another(error) or _says_nothing(error, upgrade.lacking):
+        if follows_another(error) or _says_nothing(error, statement.sql, upgrade.lacking):
             continue
         if not ends and not aborted and upgrade.transactional:
             continue  # in a SAVEPOINT: it was meant to fail
@@ -149,6 +168,9 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         known = here.other_name(revision, _named(error))
         if known is not None:
             error, mend = f"{error}: here it is called {known}", f"drop it by the name that it has here, {known}"
+        invalid = here.invalid_index(revision, _named(error))
+        if invalid is not None:
+            error, mend = f"{error}: it is not valid", _drop(invalid)
         if aborted and not ends:
             mend = f"{mend}, or `with op.get_bind().begin_nested():` inside the try"
         yield Cause(
@@ -187,9 +209,10 @@ def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
     )
 
 
-def _says_nothing(error: str, lacking: Collection[str]) -> bool:
+def _says_nothing(error: str, sql: str, lacking: Collection[str]) -> bool:
     """Whether the live database may answer otherwise: for its rows, or for what the copy or its server lacks."""
-    if _OF_ROWS.search(error) or _OF_THE_COPY.search(error):
+    of_rows = _OF_ROWS.search(error) and not _OF_CONSTANTS.fullmatch(sql)
+    if of_rows or _OF_THE_COPY.search(error):
         return True
     if not lacking or not _UNDEFINED.search(error):
         return False
@@ -261,6 +284,7 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             handler_line=None,
             mend="",
             aborts=False,
+            fails=False,
         )
         name = change.object.name
         lacks = [one for one in labels(change.after.get("labels", "")) if one not in labels(actual.get("labels", ""))]
@@ -268,20 +292,13 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             error = f"type {name} is there already, and lacks {_listed(lacks)}: it is left so"
             mend = "; ".join(f"ALTER TYPE {name} ADD VALUE {_literal(label)}" for label in lacks)
             yield replace(cause, error=error, mend=f"first: {mend}")
-        elif _is_invalid(change, actual.get("valid")):
-            if re.search(r"\bIF\s+NOT\s+EXISTS\b", cause.statement, re.IGNORECASE):
-                error, aborts = f"index {name} is there, but not valid: IF NOT EXISTS leaves it so", False
-            else:  # the copy does not have it: a dump leaves out what is not valid
-                error, aborts = (
-                    f'relation "{bare(change.object)}" already exists: it is not valid',
-                    upgrade.transactional,
-                )
-            yield replace(cause, error=error, mend=f"first: DROP INDEX CONCURRENTLY {name}", aborts=aborts)
+        elif here.is_invalid(change):
+            error = f"index {name} is there already, and is not valid: it is left so"
+            yield replace(cause, error=error, mend=_drop(change.object))
 
 
-def _is_invalid(change: Change, valid: str | None) -> bool:
-    made = (change.after or {}).get("valid")
-    return change.object.kind.endswith("index") and made is not None and valid is not None and valid != made
+def _drop(index: CatalogObject) -> str:
+    return f"first: DROP INDEX CONCURRENTLY {index.name}"
 
 
 def _rows(rows: Collection[str]) -> str:

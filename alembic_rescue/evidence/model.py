@@ -88,6 +88,8 @@ class Cause:
     mend: str
     aborts: bool = True
     """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
+    fails: bool = True
+    """False: what it would make is there already, other than it would make it, and is left so without a word."""
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,9 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
             f"({swallowed.error}) without a SAVEPOINT. Mend it ({swallowed.mend}), then run alembic upgrade"
         )
     if causes:
-        where = f"{causes[0].path}:{causes[0].line}"
-        return f"{there}: {where} must fail ({causes[0].error}). Mend it, then run alembic upgrade"
+        cause = causes[0]
+        fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
+        return f"{there}: {cause.path}:{cause.line} {fails}. Mend it ({cause.mend}), then run alembic upgrade"
     if not transactional:  # what had run before the failure would have stayed
         return f"{there}: the run did not come so far. Mend what failed, then run alembic upgrade"
     return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"

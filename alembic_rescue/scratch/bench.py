@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.client import Project
-from alembic_rescue.dialects.scratch import Making, Place, Prepared, ScratchServer
+from alembic_rescue.dialects.scratch import Alike, Making, Place, Prepared, ScratchServer
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
 from alembic_rescue.worker.process import Worker
@@ -78,11 +78,9 @@ class Bench:
             identity = visited.database.identity
             if self.project.scratch != servers.NONE:
                 self._ahead = self._worker()
-            wanted = {"encoding": around.encoding, "locale": around.collate} if around else {}
+            alike = Alike(around.encoding, around.collate, around.first_role) if around else Alike()
             dialect = dialects.of_server(identity.dialect, identity.server_version).name
-            provided = servers.provided(
-                self.project.scratch, dialect, identity.server_version, self.told.append, **wanted
-            )
+            provided = servers.provided(self.project.scratch, dialect, identity.server_version, self.told.append, alike)
             self._server = self._until.enter_context(provided)
             self.project.secrets.add_url(self._server.admin_url)
         return self._server

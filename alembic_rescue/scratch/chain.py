@@ -99,6 +99,7 @@ def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
         "tables": [_table(v.database.identity) for v in view.scripts.visited],
         "role": around and around.role,
         "superuser": around and around.superuser,
+        "first role": around and around.first_role,
         "schemas": around and around.schemas,
         "driver": one.visited.driver,
         "versions": [version("alembic"), version("sqlalchemy")],

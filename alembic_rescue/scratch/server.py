@@ -20,12 +20,13 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 from alembic_rescue import dialects
-from alembic_rescue.dialects.scratch import ScratchServer, Tell
+from alembic_rescue.dialects.scratch import Alike, ScratchServer, Tell
 from alembic_rescue.errors import ScratchUnfit
 from alembic_rescue.scratch.cache import default_folder
 from alembic_rescue.servers import programs
 
 LOCAL, NONE = "local", "none"
+_USUAL = Alike()
 
 
 @contextlib.contextmanager
@@ -34,9 +35,7 @@ def provided(
     dialect: str,
     live_version: str,
     tell: Tell,
-    *,
-    encoding: str = "UTF8",
-    locale: str = "C",
+    alike: Alike = _USUAL,
 ) -> Iterator[ScratchServer]:
     """A server for scratch databases, for as long as the block lasts.
 
@@ -45,8 +44,7 @@ def provided(
         dialect: SQLAlchemy's word: ``postgresql``, ``sqlite``, ``mysql``, ``mariadb``.
         live_version: what the live server calls itself; the same major version is preferred.
         tell: is told where the server is of another version, or lacks the locale.
-        encoding: of the databases that are made on it, unless they are told another one.
-        locale: likewise; where the machine does not have it, ``C``.
+        alike: what a private one has as the live one has it.
 
     Raises:
         ScratchMissing: there is none, or none is wanted.
@@ -62,7 +60,7 @@ def provided(
     if programs.WINDOWS and not kind.is_file:
         raise kind.scratch.missing("none is started by itself on Windows", live_version)
     kept = default_folder().with_name("alembic-rescue-servers")
-    with kind.scratch.started(live_version, tell, encoding, locale, kept) as server:
+    with kind.scratch.started(live_version, tell, alike, kept) as server:
         yield server
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from alembic_rescue.dialects import scratch
-from alembic_rescue.dialects.scratch import ScratchServer, Tell
+from alembic_rescue.dialects.scratch import Alike, ScratchServer, Tell
 from alembic_rescue.servers import programs
 from alembic_rescue.servers.keeper import Wanted
 from alembic_rescue.servers.leftovers import RunFolder, run_folder
@@ -41,7 +41,7 @@ class Scratch(scratch.Scratch):
     """The machine's own server, of whichever of the two kinds."""
 
     @contextmanager
-    def started(self, live_version: str, tell: Tell, encoding: str, locale: str, kept: Path) -> Iterator[ScratchServer]:
+    def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
         """Its files are made anew for each run."""
         programs_here = found()
         if programs_here is None:

@@ -52,7 +52,7 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source("pg_publication_namespace", left_out="pnpubid pnnspid"),
     Source("pg_default_acl", left_out="defaclrole defaclnamespace defaclobjtype", privileges="NULL"),
-    Source("pg_largeobject_metadata", own="true", address="pg_largeobject", privileges="'L'"),
+    Source("pg_largeobject_metadata", where="false", address="pg_largeobject"),  # rows by another name: data
     Source("pg_tablespace", "spcname", left_out="spcname", privileges="'t'"),
     Source("pg_parameter_acl", "parname", left_out="parname", privileges="NULL"),
     Source(

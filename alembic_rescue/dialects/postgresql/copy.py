@@ -55,6 +55,8 @@ class Dump:
     """SQL, in the database, ``%(database)s`` for its name: what was set for it, and for the role."""
     wrappers: tuple[str, ...]
     """SQL that makes foreign data wrappers without a handler, and servers without options."""
+    invalid: tuple[str, ...]
+    """SQL that makes the indexes that are not valid, and marks them so: an archive leaves them out."""
     after: tuple[str, ...]
     """SQL that gives the role what it may do on the live database, should it lack it here."""
     left_out: tuple[Lack, ...] = ()
@@ -106,6 +108,7 @@ def _dumped(connect: Connect, programs: Path, lock_timeout: float, seconds: floa
         database=known["database"],
         settings=tuple(known["settings"]),
         wrappers=tuple(known["wrappers"]),
+        invalid=tuple(known["invalid"]),
         after=tuple(known["after"]),
         left_out=tuple(Lack(name, reason) for name, reason in hidden.items()),
     )
@@ -152,6 +155,7 @@ def _restored(target: _Target, dump: Dump, database: str, versions: Mapping[str,
     lacks += target.restore(archive, first)
     lacks += [Lack("FOREIGN SERVER", error) for error in target.sql(target.database, dump.wrappers)]
     lacks += target.restore(archive, [entry for entry in entries if entry not in first])
+    lacks += [Lack("INDEX", error) for error in target.sql(target.database, dump.invalid)]
     for table, rows in versions.items():
         values = ", ".join(f"({_literal(row)})" for row in rows)
         written = [f"DELETE FROM {table}", f"INSERT INTO {table} (version_num) VALUES {values}"]  # noqa: S608

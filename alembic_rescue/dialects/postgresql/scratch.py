@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from alembic_rescue.dialects import scratch
 from alembic_rescue.dialects.postgresql import copy, libpq
 from alembic_rescue.dialects.postgresql.programs import Programs, of_machine, of_wheel, readable
-from alembic_rescue.dialects.scratch import Copy, Lack, ScratchServer, Tell, Unavailable
+from alembic_rescue.dialects.scratch import Alike, Copy, Lack, ScratchServer, Tell, Unavailable
 from alembic_rescue.errors import ScratchMissing
 from alembic_rescue.model import Identity
 from alembic_rescue.servers import programs
@@ -62,7 +63,7 @@ class Scratch(scratch.Scratch):
         )
 
     @contextmanager
-    def started(self, live_version: str, tell: Tell, encoding: str, locale: str, kept: Path) -> Iterator[ScratchServer]:
+    def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
         """The best on this machine for that version."""
         chosen = best(live_version)
         if chosen is None:
@@ -71,9 +72,10 @@ class Scratch(scratch.Scratch):
             tell(f"the scratch server is PostgreSQL {chosen.version}, the project's is {live_version}")
         with run_folder() as folder:
             ready = readable(chosen, folder.path / "programs")
-            wanted = _wanted(ready, folder, encoding, _locale(locale, tell), kept)
+            wanted = _wanted(ready, folder, replace(alike, locale=_locale(alike.locale, tell)), kept)
             with running(folder, wanted, str(chosen)) as alone:
-                url = f"postgresql://postgres@/{_ADMINISTERED}?host={quote(str(folder.sockets), safe='/')}&port={_PORT}"
+                socket = f"host={quote(str(folder.sockets), safe='/')}&port={_PORT}"
+                url = f"postgresql://{quote(alike.superuser, safe='')}@/{_ADMINISTERED}?{socket}"
                 yield ScratchServer(url, chosen.version, chosen.folder, alone=alone)
 
     def programs(self, live_version: str) -> Path | None:
@@ -148,11 +150,11 @@ def _plain(locale: str) -> str:
     return locale.replace("-", "").lower()
 
 
-def _wanted(ready: Programs, folder: RunFolder, encoding: str, locale: str, kept: Path) -> Wanted:
+def _wanted(ready: Programs, folder: RunFolder, alike: Alike, kept: Path) -> Wanted:
     settings = {**_SETTINGS, "unix_socket_directories": str(folder.sockets)}
     data = str(folder.data)
-    initdb = [str(ready.folder / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
-    initdb += ["-E", encoding, f"--locale={locale}", "--wal-segsize=1"]
+    initdb = [str(ready.folder / "initdb"), "-D", data, "-U", alike.superuser, "-A", "trust", "--no-sync"]
+    initdb += ["-E", alike.encoding, f"--locale={alike.locale}", "--wal-segsize=1"]
     if ready.major >= _FIRST_WITH_CHECKSUMS:
         initdb.append("--no-data-checksums")
     return Wanted(

@@ -28,6 +28,8 @@ _QUERIES = frozenset(["SELECT", "VALUES", "TABLE", "WITH", "PERFORM", "DECLARE"]
 _CHANGES_ROWS = frozenset(["INSERT", "UPDATE", "DELETE", "MERGE"])
 _OF_THE_SERVER = frozenset(["DATABASE", "TABLESPACE", "SYSTEM"])
 """Of these the catalogs of one database tell nothing, or not all."""
+_OF_OBJECTS = frozenset(["ALTER", "COMMENT", "GRANT", "REVOKE", "SECURITY"])
+"""A large object is data, as rows are: the server numbers it, in each database as it likes."""
 _TEMPORARY = frozenset(["TEMP", "TEMPORARY"])
 _BEGINS = frozenset(["", "(", ")", ";", "BEGIN", "THEN", "ELSE", "LOOP"])
 """Before these a row-changing keyword is a statement's own; not so in ``FOR UPDATE`` and ``ON DELETE``."""
@@ -65,6 +67,8 @@ def _part(statement: Tokens) -> Part:
     while _word(statement) == "(":
         statement = statement[1:]
     first, second = _word(statement), _word(statement, 1)
+    if first in _OF_OBJECTS and "LARGE OBJECT" in " ".join(token.word for token in statement[1:]):
+        return Part(DATA)
     if first == "EXPLAIN":
         return _explained(statement[1:])
     if first == "DO":
@@ -113,7 +117,7 @@ def _create(statement: Tokens) -> Part:
     if words[0:1] in (["ROLE"], ["USER"], ["GROUP"]) and "PASSWORD" in _words(statement):
         return Part(DATA)
     kind = SESSION if head & _TEMPORARY else CATALOG
-    as_at = next((at for at, token in enumerate(statement) if token.word == "AS"), None)
+    as_at = _outside_of_brackets(statement, "AS")
     if as_at is None or not ("TABLE" in head or "MATERIALIZED" in head):
         return Part(kind)
     query = _part(statement[as_at + 1 :])
@@ -250,6 +254,16 @@ def _called(statement: Tokens) -> frozenset[str]:
             if not is_harmless(name):
                 called.add(name)
     return frozenset(called)
+
+
+def _outside_of_brackets(statement: Tokens, word: str) -> int | None:
+    """Where a word stands first: not in a table's list of columns, where ``AS IDENTITY`` may be."""
+    depth = 0
+    for at, token in enumerate(statement):
+        depth += (token.word == "(") - (token.word == ")")
+        if token.word == word and not depth:
+            return at
+    return None
 
 
 def _word(statement: Tokens, at: int = 0) -> str:

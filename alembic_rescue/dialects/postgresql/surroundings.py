@@ -26,6 +26,7 @@ _QUERY = """
            (SELECT CASE WHEN source IN ('database', 'user', 'database user') THEN reset_val ELSE '' END
               FROM pg_catalog.pg_settings WHERE name = 'search_path'),
            (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'),
+           (SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10),
            pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate::text, d.datctype::text
       FROM pg_catalog.pg_database d WHERE d.datname = current_database()
 """
@@ -40,7 +41,9 @@ def of(connection: Connection) -> Surroundings:
     finally:
         cursor.close()
     role, superuser, roles, every_role, schemas, extensions, places, search_path, timezone, *rest = row
-    encoding, collate, ctype = rest
+    first_role, encoding, collate, ctype = rest
+    if first_role == role and not superuser:
+        first_role = f"{role}_superuser"
     return Surroundings(
         role=role,
         superuser=bool(superuser),
@@ -50,6 +53,7 @@ def of(connection: Connection) -> Surroundings:
         extensions=tuple(zip(extensions, places, strict=True)),
         search_path=search_path or "",
         timezone=timezone or "",
+        first_role=first_role,
         encoding=encoding,
         collate=collate,
         ctype=ctype,

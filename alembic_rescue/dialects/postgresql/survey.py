@@ -76,6 +76,12 @@ SELECT json_build_object(
       'ON e.oid = refobjid WHERE deptype = ''e'' AND classid = ''pg_proc''::regclass AND extname = ''dblink'' LOOP '
       'EXECUTE format(''REVOKE ALL ON FUNCTION %s FROM PUBLIC'', f); END LOOP; END $rescue$'
     FROM pg_catalog.pg_extension WHERE extname = 'dblink') AS made),
+  'invalid', (SELECT coalesce(json_agg(format(
+      '%s; UPDATE pg_catalog.pg_index SET indisvalid = false, indisready = %L WHERE indexrelid = %L::regclass',
+      pg_get_indexdef(indexrelid), indisready, format('%I.%I', nspname, relname)) ORDER BY nspname, relname), '[]')
+    FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid
+      JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+    WHERE NOT indisvalid AND relkind = 'i' AND nspname !~ '^pg_'),
   'after', (SELECT coalesce(json_agg(sql), '[]') FROM (
     SELECT format('DO $rescue$ BEGIN IF NOT has_schema_privilege(%L, %L, %L) THEN '
                   'GRANT %3$s ON SCHEMA %2$I TO %1$I; END IF; END $rescue$',
@@ -86,7 +92,7 @@ SELECT json_build_object(
     SELECT format('GRANT CREATE ON DATABASE %%(database)s TO %I', session_user)
     FROM here WHERE has_database_privilege(oid, 'CREATE') AND NOT (SELECT rolsuper FROM me)) AS granted))
 """
-"""Roles, settings, wrappers and privileges as SQL that makes them; what the role cannot read.
+"""Roles, settings, wrappers, invalid indexes and privileges as SQL that makes them; what the role cannot read.
 
 The role keeps being a superuser if it is one: what it runs may need that.  No other becomes one.
 """

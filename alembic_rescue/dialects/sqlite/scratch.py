@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from alembic_rescue.dialects import scratch
-from alembic_rescue.dialects.scratch import Copy, ScratchServer, Tell, Unavailable
+from alembic_rescue.dialects.scratch import Alike, Copy, ScratchServer, Tell, Unavailable
 from alembic_rescue.model import Identity
 from alembic_rescue.servers.leftovers import run_folder
 
@@ -19,7 +19,7 @@ class Scratch(scratch.Scratch):
     """There is no server to start."""
 
     @contextmanager
-    def started(self, live_version: str, tell: Tell, encoding: str, locale: str, kept: Path) -> Iterator[ScratchServer]:
+    def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
         """A folder."""
         with run_folder() as folder:
             (home := folder.path / "files").mkdir(mode=0o700)

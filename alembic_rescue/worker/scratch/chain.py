@@ -125,6 +125,8 @@ class _Run:
             self._closed = True
             self._close()
         effects = effects_of(dialect)
+        with self._committed(effects, connection):
+            running.make_room(context, [*behind, *todo])
         of = len(behind) + len(todo)
         for at, revision in enumerate(behind, 1):
             yield self._begun(visited, revision, at, of)[0]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
+from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
+from alembic_rescue import dialects
+from alembic_rescue.environment.databases import DEFAULT_ID_LIMIT
 from alembic_rescue.connection import urls
 from alembic_rescue.connection.connections import listening
 from alembic_rescue.connection.failures import one_line
@@ -100,6 +104,26 @@ def step_of(script: ScriptDirectory, revision: str) -> tuple[MigrationStep, Scri
     """The step that upgrades to `revision`, as ``alembic upgrade`` makes it."""
     found = script.get_revision(revision)
     return MigrationStep.upgrade_from_script(script.revision_map, found), found
+
+
+def make_room(context: MigrationContext, revisions: Sequence[str]) -> None:
+    """Widen the version table of a scratch database, where one of these ids does not fit.
+
+    What a revision makes is not less there because the live version table is too narrow for its name.
+    """
+    connection = context.connection
+    assert connection is not None, "online mode has a connection"
+    longest = max(map(len, revisions), default=0)
+    if longest <= DEFAULT_ID_LIMIT or not dialects.of(connection.dialect.name).enforces_lengths:
+        return
+    table, schema = context.version_table, context.version_table_schema
+    columns = inspect(connection).get_columns(table, schema=schema)
+    kind = next((column["type"] for column in columns if column["name"] == "version_num"), None)
+    if isinstance(kind, String) and kind.length is not None and kind.length < longest:
+        wide = String(longest)
+        Operations(context).alter_column(
+            table, "version_num", type_=wide, existing_type=kind, existing_nullable=False, schema=schema
+        )
 
 
 def without_effect(context: MigrationContext) -> None:
