@@ -33,7 +33,7 @@ _LOGGED = re.compile(
 )
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 15) -> Any:
+def until(true: Callable[[], Any], what: str, seconds: float = 45) -> Any:
     """Wait until `true` returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
