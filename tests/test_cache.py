@@ -274,7 +274,7 @@ def test_two_databases_of_one_env_py_are_told_apart():
 
     def asked(database):
         identity = Identity("", "postgresql", "18", database, "db", 5432, database, "app", None, "v", None, "public")
-        seen = Database(identity, ("r1",), True, 32, None, (), (), pooled=False)  # noqa: FBT003
+        seen = Database(identity, ("r1",), True, 32, None, (), (), pooled=False)
         return Asked(Visited(seen, {}, "postgresql+psycopg2", transactional=True), (), ("r2",))
 
     both = asked("shop"), asked("ledger")
