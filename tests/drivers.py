@@ -40,6 +40,8 @@ TABLE = compatibility.Table(
     ),
     (*POSTGRESQL, *MARIADB, *SQLITE),
 )
+IN_TIME = 45
+"""Seconds, on a machine that is busy with other tests: without a timeout it would not end at all."""
 IDS = ("psycopg2", "psycopg", "pg8000", "asyncpg", "psycopg_async", "psycopg-create_async_engine")
 
 

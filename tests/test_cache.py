@@ -6,6 +6,7 @@ import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,11 +21,13 @@ from alembic_rescue.evidence.observation import (
     StatementKind,
     Unobserved,
 )
+from alembic_rescue.model import Database, Identity
 from alembic_rescue.redact import Secrets
 from alembic_rescue.scratch import cache
 from alembic_rescue.scratch.cache import Cache
+from alembic_rescue.scratch.chain import Asked, basis_of
 from alembic_rescue.worker import sources
-from alembic_rescue.worker.requests import ScriptFile
+from alembic_rescue.worker.requests import ScriptFile, Visited
 
 BASIS = {"server": "18", "env.py": "sha256:1", "role": "app", "schemas": ["public"]}
 
@@ -264,3 +267,20 @@ def test_another_checkout_of_the_same_files_finds_the_same_with_its_own_paths(tm
     there, same_chain, as_there = at(tmp_path / "there")
     found = there.load(there.keys(BASIS, same_chain))
     assert list(found.values()) == as_there
+
+
+def test_two_databases_of_one_env_py_are_told_apart():
+    """All but their place among its visits may be the same; each has revisions of its own (Alembic's multidb)."""
+
+    def asked(database):
+        identity = Identity("", "postgresql", "18", database, "db", 5432, database, "app", None, "v", None, "public")
+        seen = Database(identity, ("r1",), True, 32, None, (), (), pooled=False)
+        return Asked(Visited(seen, {}, "postgresql+psycopg2", transactional=True), (), ("r2",))
+
+    both = asked("shop"), asked("ledger")
+    look = SimpleNamespace(visited=[one.visited for one in both], scripts=())
+    named = SimpleNamespace(section=None, x=(), config_from=None, app=None)
+    loaded = SimpleNamespace(env=Path("/p/env.py"), options={})
+    project = SimpleNamespace(loaded=loaded, named=named, scratch=None, baseline=None)
+    one, other = (basis_of(SimpleNamespace(scripts=look), each, SimpleNamespace(project=project)) for each in both)
+    assert one != other

@@ -102,8 +102,10 @@ _OF_NONE = re.compile(
 )
 
 
-def is_missed(project: Project, error: BaseException) -> bool:
+def is_missed(project: Project, error: BaseException | None) -> bool:
     """Whether `error` came from there being no connection, in an env.py that asked for one and opened none.
+
+    None: it came to its end, and to no migration.
 
     A KeyError, and a None used as a connection, are clear.  Anything else may as well be a setting that is missing,
     and then the configured URL may be a wrong one: only ``--url`` leaves no doubt.
@@ -112,7 +114,7 @@ def is_missed(project: Project, error: BaseException) -> bool:
         return False
     if project.url is not None:
         return True
-    return any(
+    return error is not None and any(
         (isinstance(link, KeyError) and link.args == (KEY,)) or _OF_NONE.search(str(link)) for link in chain(error)
     )
 

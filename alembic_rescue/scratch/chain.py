@@ -97,6 +97,7 @@ def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
         "scratch": project.scratch,
         "baseline": project.baseline and _digest(project.baseline),
         "tables": [_table(v.database.identity) for v in view.scripts.visited],
+        "visit": [v.database.identity.rows_key for v in view.scripts.visited].index(one.key),
         "role": around and around.role,
         "superuser": around and around.superuser,
         "first role": around and around.first_role,

@@ -37,13 +37,13 @@ def run_env(
 ) -> BaseException | None:
     """Run env.py; returns what it failed with.
 
-    One that asks for a connection in ``config.attributes``, and fails without, is run again with one.
+    One that asks for a connection in ``config.attributes``, and fails or does nothing without, is run again with one.
 
     Args:
         visited: whether it has come to its migrations.
     """
     error, asked = _attempt(project, steps, listeners, Given.NOTHING)
-    if error is None or not asked or visited() or not handed_over.is_missed(project, error):
+    if not asked or visited() or not handed_over.is_missed(project, error):
         return error
     error, _ = _attempt(project, steps, listeners, Given.CONNECTION)
     if error is not None and not visited() and handed_over.is_of_wrong_kind(error):
