@@ -16,11 +16,11 @@ from sqlalchemy.engine import URL, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue import dialects
-from alembic_rescue.environment.databases import DEFAULT_ID_LIMIT
 from alembic_rescue.connection import urls
 from alembic_rescue.connection.connections import listening
 from alembic_rescue.connection.failures import one_line
 from alembic_rescue.environment import handed_over
+from alembic_rescue.environment.databases import DEFAULT_ID_LIMIT
 from alembic_rescue.environment.handed_over import Given
 from alembic_rescue.environment.two_phase import in_one_phase
 from alembic_rescue.evidence.observation import Failure
