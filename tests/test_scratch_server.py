@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import url2pathname
 
@@ -175,10 +174,7 @@ def test_its_superuser_is_called_as_the_live_servers_own():
     ],
 )
 def test_no_superuser_of_a_private_server_is_called_as_a_role_that_is_none(role, superuser, first, called):
-    row = (role, superuser, [], [], [], [], [], None, None, first, "UTF8", "C", "C")
-    connection = Mock()
-    connection.connection.cursor.return_value.fetchone.return_value = row
-    assert surroundings.of(connection).first_role == called
+    assert surroundings.first_role_beside(role, first, superuser=superuser) == called
 
 
 def test_it_is_gone_after_an_error_too(place):

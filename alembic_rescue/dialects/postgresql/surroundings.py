@@ -42,8 +42,6 @@ def of(connection: Connection) -> Surroundings:
         cursor.close()
     role, superuser, roles, every_role, schemas, extensions, places, search_path, timezone, *rest = row
     first_role, encoding, collate, ctype = rest
-    if first_role == role and not superuser:
-        first_role = f"{role}_superuser"
     return Surroundings(
         role=role,
         superuser=bool(superuser),
@@ -53,8 +51,13 @@ def of(connection: Connection) -> Surroundings:
         extensions=tuple(zip(extensions, places, strict=True)),
         search_path=search_path or "",
         timezone=timezone or "",
-        first_role=first_role,
+        first_role=first_role_beside(role, first_role, superuser=bool(superuser)),
         encoding=encoding,
         collate=collate,
         ctype=ctype,
     )
+
+
+def first_role_beside(role: str, first_role: str, *, superuser: bool) -> str:
+    """The name of the scratch server's first role, always a superuser: the live one's, unless that is no superuser there."""
+    return f"{role}_superuser" if first_role == role and not superuser else first_role
