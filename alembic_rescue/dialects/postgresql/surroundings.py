@@ -59,5 +59,5 @@ def of(connection: Connection) -> Surroundings:
 
 
 def first_role_beside(role: str, first_role: str, *, superuser: bool) -> str:
-    """The name of the scratch server's first role, always a superuser: the live one's, unless that is no superuser there."""
+    """The name of the scratch server's first role, a superuser: as on the live server, unless it is none there."""
     return f"{role}_superuser" if first_role == role and not superuser else first_role
