@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from alembic_rescue import Verdict, cli, errors, load
+from alembic_rescue import Verdict, errors, load
+from alembic_rescue.cli import commands
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.model import Action
 from alembic_rescue.project.loading import SETTINGS
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 EVIDENCE = (ROOT / "docs" / "evidence.md").read_text("utf-8")
 EXAMPLE = ROOT / "alembic.ini.example"
-PROGRAM = typer.main.get_command(cli.app)
+PROGRAM = typer.main.get_command(commands.app)
 FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump) .*\n?", re.MULTILINE)
 """Other programs' command lines."""
 

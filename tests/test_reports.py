@@ -294,7 +294,7 @@ def test_a_revision_id_that_is_too_long(report, database):
     assert action in {"rerun", "stop"}
     (cause,) = part["causes"]
     assert "has 36 characters, and alembic_version.version_num holds 32" in cause["error"]
-    assert "ALTER TABLE alembic_version" in cause["fix"]
+    assert "ALTER TABLE alembic_version" in cause["mend"]
 
     database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)")
     assert paper.alembic("upgrade", "head").status == 0
