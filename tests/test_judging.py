@@ -52,6 +52,21 @@ def test_each_position(position, expected) -> None:
     assert verdicts(chain, chain.states[position]) == expected
 
 
+def test_one_revision_that_never_ran_counts_for_no_more_than_one_that_did() -> None:
+    def many(world) -> None:
+        for number in range(30):
+            make_table(world, f"many{number}", "x")
+
+    chain = Chain().step(lambda w: make_table(w, "first", "x")).step(many)
+    for name in ("a", "b", "c"):
+        chain.step(lambda w, name=name: make_table(w, name, "x"))
+    live = {o: facts for o, facts in chain.world.items() if "many" not in o.name}
+    assert verdicts(chain, live) == [APPLIED, NOT_APPLIED, APPLIED, APPLIED, APPLIED]
+    assert verdicts(chain, {**live, **chain.states[2]}) == [APPLIED] * 5
+    half = {o: facts for o, facts in chain.states[2].items() if "many1" not in o.name}  # 11 of 30 are lost
+    assert verdicts(chain, half) == [APPLIED, PARTIAL, NOT_APPLIED, NOT_APPLIED, NOT_APPLIED]
+
+
 def test_a_table_stands_for_its_columns() -> None:
     chain = two_tables()
     missing = told(chain, {}, "r1")

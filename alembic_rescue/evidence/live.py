@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple, Optional
 
 from alembic_rescue.evidence.names import by_bare_name
@@ -33,6 +34,20 @@ class Text(NamedTuple):
 
 Settled = Mapping[Text, Answer]
 """What the server says of two texts once both are loaded: whether they are the same; None where one cannot be."""
+
+
+_ROUNDING = 1e-9
+"""What sums of the same parts in another order may differ by."""
+
+
+class _Voice(NamedTuple):
+    """An object against some positions."""
+
+    object: CatalogObject
+    revision: int
+    """The one that has run there, or has not, by what the object is like."""
+    start: int
+    end: int
 
 
 class Live:
@@ -119,22 +134,37 @@ class Live:
         return [label for label in labels((self.facts(catalog_object) or {}).get("labels", "")) if label not in known]
 
     def best(self) -> list[int]:
-        """The positions that explain the live database best, all equally well, in order."""
-        steps = [0] * (self._positions.last + 2)
-        for catalog_object in self._positions.objects:
-            if self.unread(catalog_object) is not None:
-                continue
-            for start, end, state in self._positions.spans(catalog_object):
-                along = state is None and self._positions.went_along(catalog_object, start)  # counted where it belongs
-                cost = 0 if along else self._unexplained(catalog_object, state)
-                steps[start] += cost
-                steps[end + 1] -= cost
-        costs, sum_ = [], 0
-        for step in steps[:-1]:
-            sum_ += step
-            costs.append(sum_)
-        least = min(costs)
-        return [position for position, cost in enumerate(costs) if cost == least]
+        """The positions that explain the live database best, all equally well, in order.
+
+        Each object speaks for the states that are most like it, and so against the other positions: there either a
+        revision has run that should not have, or one has not that should.  All that speak of the same revision count
+        for as much as that one, so that one that is not there does not outweigh all that came after it.
+        """
+        voices = [voice for o in self._positions.objects if self.unread(o) is None for voice in self._against(o)]
+        speakers: dict[int, set[CatalogObject]] = {}
+        for voice in voices:
+            speakers.setdefault(voice.revision, set()).add(voice.object)
+        steps = [0.0] * (self._positions.last + 2)
+        for voice in voices:
+            weight = 1 / len(speakers[voice.revision])
+            steps[voice.start] += weight
+            steps[voice.end + 1] -= weight
+        costs = list(accumulate(steps[:-1]))
+        least = min(costs) + _ROUNDING
+        return [position for position, cost in enumerate(costs) if cost < least]
+
+    def _against(self, catalog_object: CatalogObject) -> Iterator[_Voice]:
+        """What an object speaks against: the spans whose state is less like it than another's."""
+        spans = list(self._positions.spans(catalog_object))
+        costs = []
+        for start, _, state in spans:
+            along = state is None and self._positions.went_along(catalog_object, start)  # counted where it belongs
+            costs.append(0 if along else self._unexplained(catalog_object, state))
+        alike = [number for number, cost in enumerate(costs) if cost == min(costs)]
+        for number, (start, end, _) in enumerate(spans):
+            if number not in alike:
+                nearest = min(alike, key=lambda other: abs(other - number))
+                yield _Voice(catalog_object, spans[number + 1][0] if nearest > number else start, start, end)
 
     def differing_texts(self) -> Iterator[Text]:
         """Texts that no position has."""
