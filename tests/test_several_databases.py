@@ -188,6 +188,7 @@ def test_only_is_kept_in_a_sealed_plan(tenants):
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0003")
 
 
+@pytest.mark.slow
 def test_one_of_several_can_be_undone_alone_and_the_rest_after_it(tenants):
     assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
     assert tenants.rescue("undo", "--only", "blue", "--yes").status == 0
@@ -259,6 +260,7 @@ def test_a_failure_half_way_says_which_are_stamped_and_undo_takes_back_exactly_t
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
 
 
+@pytest.mark.slow
 def test_after_a_failure_half_way_the_same_command_goes_on(tenants):
     with tenants.database.session() as somebody:
         somebody.cursor().execute("SELECT * FROM green.alembic_version FOR UPDATE")
@@ -341,6 +343,7 @@ def test_a_ctrl_c_half_way_says_what_was_done(tenants):
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
 
 
+@pytest.mark.slow
 def test_a_stamp_that_was_killed_half_way_is_undone_exactly(tenants):
     with green_held_up(tenants) as running:
         running.kill()
