@@ -74,10 +74,10 @@ UNTRIED = frozenset(
     f"test_{name}"
     for name in (
         *("api", "autocommit", "blockers", "commands_told", "concurrency", "corpus"),
-        *("demo", "drivers", "drivers_elsewhere", "env_py", "errors", "evidence", "evidence_dialects"),
+        *("demo", "drivers", "drivers_elsewhere", "errors", "evidence", "evidence_dialects"),
         *("evidence_properties", "further_down", "histories", "interrupt", "loading", "reports", "readme"),
         *("looking_writes_nothing", "migrations_reach_nothing", "poolers"),
-        *("quiet_pipes", "receipts", "seal", "secrets", "several_databases", "styles", "scratch_chain_styles"),
+        *("quiet_pipes", "receipts", "seal", "secrets", "styles"),
         *("two_databases", "two_phase", "unrun", "which_database"),
     )
 )

@@ -27,6 +27,7 @@ SAMPLES = {
     "float": 2.5,
     "int": 32,
     "int | None": 7,
+    "bool": True,
     "Sequence[int]": [4711, 4712],
     "Sequence[str]": ["a", "b", "c", "d", "e"],
     "Sequence[str] | None": ["a", "b"],

@@ -92,7 +92,7 @@ def test_a_lock_is_given_up_in_time_there_too(pooled, database):
         cursor.execute("UPDATE alembic_version SET version_num = 'aaaa0002'")
         begin = time.monotonic()
         ran = pooled.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "1")
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 45
         assert ran.status == 4
         assert "error[lock-timeout]" in ran.stderr
         assert f"pid {other.info.backend_pid}" in ran.stderr

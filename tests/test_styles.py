@@ -28,6 +28,8 @@ _MANAGE = ("python", "manage.py")
 _SHOP_AND_LEDGER = (("shop", "alembic_version"), ("ledger", "alembic_version"))
 _WITH_URL = ("alembic-rescue", "--url", "postgresql://shop@db.example/shop")
 _HANDED_OVER = "connection-handed-over"
+_PROVIDED = "provided-first"
+"""Of the scratch database, where a chain takes a schema for granted: it is nothing about env.py."""
 _NEVER_THERE = "no: it does not come to its migrations"
 
 ENV_PY = (
@@ -237,7 +239,7 @@ def _rescued(stage, style):
     planned = stage.rescue("plan", style.target, *style.restriction)
     assert (planned.status, planned.json["outcome"]) == (0, "ready"), planned.everything
     findings = {finding["code"] for part in planned.json["databases"] for finding in part["findings"]}
-    assert findings == ({style.finding} if style.finding else set())
+    assert findings - {_PROVIDED} == ({style.finding} if style.finding else set())
     assert stage.rows(*style.tables) == behind
 
     log = stage.logs()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect
 
 from alembic_rescue.compat import driver_connection
@@ -33,12 +34,11 @@ class Server(base.Server):
         return (*held, "SET default_transaction_read_only = on") if read_only else held
 
     def hold_read_only(self, connection: Connection) -> None:
-        """By ``BEGIN READ ONLY``: of the driver's own transactions only.
+        """By the first statement of each transaction.
 
-        With a driver in autocommit it would become the very setting of the session that must not be touched.
+        What drivers have for it becomes a setting of the session: pg8000's always, psycopg2's with autocommit.
         """
-        if not getattr(driver_connection(connection.connection), "autocommit", False):
-            connection.execution_options(postgresql_readonly=True)
+        event.listen(connection, "begin", _read_only)
 
     def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
         """A *transaction's* advisory lock, in a transaction that is begun for it.
@@ -73,3 +73,13 @@ class Server(base.Server):
         """On the search path, where `name` has no schema."""
         literal = "'" + name.replace("'", "''") + "'"
         return bool(fetch(connection, _PRESENCE.get(kind, _PRESENCE_OF_A_RELATION).format(name=literal))[0][0])
+
+
+def _read_only(connection: Connection) -> None:
+    if getattr(driver_connection(connection.connection), "autocommit", False):
+        return  # no transaction is begun
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute("SET TRANSACTION READ ONLY")
+    finally:
+        cursor.close()
