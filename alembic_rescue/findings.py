@@ -105,7 +105,7 @@ def of_stamp(database: Database) -> tuple[Note, ...]:
 
 
 def left_over(proof: Proof) -> tuple[Note, ...]:
-    """What broke off here, and has to be mended before anything else is done."""
+    """What broke off here, and has to be fixed before anything else is done."""
     return tuple(
         note(errors.BatchBrokeOff(left.table, left.copy, left.holds_the_rows, left.sql)) for left in proof.left_over
     )
@@ -146,21 +146,19 @@ def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
 def _cause(cause: Cause) -> Note:
     place = f"{cause.path}:{cause.line}"
     if not cause.fails:
-        return Note(
-            "left-as-it-is", f"{place}: {cause.statement}: {cause.error}", f"mend {cause.revision}: {cause.mend}"
-        )
+        return Note("left-as-it-is", f"{place}: {cause.statement}: {cause.error}", f"fix {cause.revision}: {cause.fix}")
     fails = f"{place}: {cause.statement} must fail here: {cause.error}"
     if not cause.swallowed:
-        return Note("will-fail", fails, f"mend {cause.revision}: {cause.mend}")
+        return Note("will-fail", fails, f"fix {cause.revision}: {cause.fix}")
     if not cause.aborts:
         return Note(
             "swallowed-error",
             f"{fails}, and the except at line {cause.handler_line} hides it: the version moves on over it",
-            f"mend {cause.revision}: {cause.mend}",
+            f"fix {cause.revision}: {cause.fix}",
         )
     return Note(
         "swallowed-error",
         f"{fails}, and the except at line {cause.handler_line} hides it without a SAVEPOINT: the transaction is "
         "aborted from there on, and the whole run is rolled back with it",
-        f"mend {cause.revision}: {cause.mend}",
+        f"fix {cause.revision}: {cause.fix}",
     )

@@ -172,7 +172,7 @@ def _told(proof: Proof, hide: Callable[[str], str]) -> Proof:
             path=cause.path and shown(Path(cause.path)),
             statement=hide(cause.statement),
             error=hide(cause.error),
-            mend=hide(cause.mend),
+            fix=hide(cause.fix),
         )
 
     return replace(

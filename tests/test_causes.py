@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from alembic_rescue.dialects.postgresql.catalog import READER
-from alembic_rescue.evidence.causes import Upgrade, causes, first_words, mend_of, never_committed
+from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of, never_committed
 from alembic_rescue.evidence.observation import (
     CatalogObject,
     Change,
@@ -42,13 +42,13 @@ def test_what_ends_the_run_is_the_cause_with_file_and_line():
     cause = only(run(statement(path="/p/helpers.py", line=3), ends=TAKEN))
     assert (cause.revision, cause.path, cause.line, cause.error) == ("r2", "/p/helpers.py", 3, TAKEN)
     assert (cause.swallowed, cause.handler_line, cause.aborts) == (False, None, True)
-    assert "checkfirst=True" in cause.mend
+    assert "checkfirst=True" in cause.fix
 
 
 def test_what_was_swallowed_and_aborted_the_transaction_is_the_cause_of_all_that_follows():
     cause = only(run(statement(handler=12), statement("CREATE TABLE t ()", ABORTED, 14), ends=ABORTED))
     assert (cause.error, cause.swallowed, cause.handler_line, cause.aborts) == (TAKEN, True, 12, True)
-    assert "begin_nested" in cause.mend
+    assert "begin_nested" in cause.fix
 
 
 def test_it_is_the_cause_also_where_only_the_version_fails_after_it():
@@ -61,7 +61,7 @@ def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
     others = [statement(f"ALTER TABLE t{n}", ABORTED, n, n + 1) for n in (30, 40)]
     cause = only(run(first, *others, ends=ABORTED, sql=VERSION))
     assert (cause.line, cause.handler_line) == (20, 23)
-    assert cause.mend.startswith("look before dropping, or IF EXISTS")
+    assert cause.fix.startswith("look before dropping, or IF EXISTS")
 
 
 def test_what_fails_in_a_savepoint_was_meant_to():
@@ -76,7 +76,7 @@ def test_a_failure_in_a_savepoint_before_one_that_aborts_is_none_either():
 def test_in_autocommit_the_version_moves_on_over_what_was_swallowed():
     cause = only(run(statement(handler=12), transactional=False))
     assert (cause.swallowed, cause.aborts) == (True, False)
-    assert "begin_nested" not in cause.mend
+    assert "begin_nested" not in cause.fix
 
 
 def test_in_autocommit_what_ends_the_run_rolls_nothing_back():
@@ -149,8 +149,8 @@ def test_a_constraint_that_is_there_under_another_name_is_named(facts, named):
     )
     steps = [Observation("r2", (Change(KEY, FACTS, None),))]
     cause = only(run(dropped, ends=dropped.error), steps, Reading({OTHER: facts}))
-    assert ("fk_other" in cause.mend) is ("fk_other" in cause.error) is named
-    assert named or cause.mend == "look before dropping, or IF EXISTS"
+    assert ("fk_other" in cause.fix) is ("fk_other" in cause.error) is named
+    assert named or cause.fix == "look before dropping, or IF EXISTS"
 
 
 INDEX = CatalogObject("index", "public.ix", "public.t")
@@ -165,7 +165,7 @@ def test_an_index_that_is_not_valid_is_left_so_by_if_not_exists():
     steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON t (a)")
     cause = only(Upgrade(), steps, Reading({INDEX: {"definition": "x"}}))
     assert (cause.line, cause.fails, cause.swallowed) == (30, False, False)
-    assert cause.mend == "first: DROP INDEX CONCURRENTLY public.ix"
+    assert cause.fix == "first: DROP INDEX CONCURRENTLY public.ix"
     assert "not valid" in cause.error
 
 
@@ -175,7 +175,7 @@ def test_without_it_the_upgrade_fails_there_and_the_index_goes_first():
     failing = run(statement(sql, 'relation "ix" already exists'), ends='relation "ix" already exists', sql=sql)
     cause = only(failing, steps, Reading({INDEX: {"definition": "x"}}))
     assert (cause.fails, cause.error) == (True, 'relation "ix" already exists: it is not valid')
-    assert cause.mend == "first: DROP INDEX CONCURRENTLY public.ix"
+    assert cause.fix == "first: DROP INDEX CONCURRENTLY public.ix"
 
 
 def test_a_valid_index_is_none():
@@ -190,7 +190,7 @@ MOOD = CatalogObject("type", "public.mood")
 def test_a_type_that_lacks_a_label_is_left_so_by_checkfirst(there, lacks):
     steps = making(MOOD, {"labels": "'a', 'b', 'c'''"}, "CREATE TYPE mood AS ENUM ('a', 'b', 'c''')")
     found = causes(Upgrade(), steps, Reading({MOOD: {"labels": there}}))
-    assert [cause.mend for cause in found] == (
+    assert [cause.fix for cause in found] == (
         [
             "first: "
             + "; ".join(f"ALTER TYPE public.mood ADD VALUE '{one.replace(chr(39), 2 * chr(39))}'" for one in lacks)
@@ -225,7 +225,7 @@ def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen(
     cause = only(upgrade, steps)
     assert (cause.path, cause.line) == ("/p/long.py", 7)
     assert cause.error == f"the id {long} has 36 characters, and app.alembic_version.version_num holds 32"
-    assert cause.mend.endswith("ALTER TABLE app.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
+    assert cause.fix.endswith("ALTER TABLE app.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
 
 
 def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
@@ -244,7 +244,7 @@ def test_an_env_that_never_commits_is_a_finding():
 
 
 @pytest.mark.parametrize(
-    ("error", "sql", "mend"),
+    ("error", "sql", "fix"),
     [
         ('relation "t" already exists', "CREATE TABLE t ()", "look before creating, or IF NOT EXISTS"),
         (
@@ -265,11 +265,11 @@ def test_an_env_that_never_commits_is_a_finding():
         ("CREATE INDEX CONCURRENTLY cannot run inside a transaction block", "CREATE INDEX", "autocommit_block"),
         ('unsafe use of new value "x" of enum type mood', "INSERT", "autocommit_block"),
         ("must be owner of table t", "ALTER TABLE t", "as the owner"),
-        ('syntax error at or near "x"', "x", "mend the statement"),
+        ('syntax error at or near "x"', "x", "fix the statement"),
     ],
 )
-def test_each_failure_has_a_way_on(error, sql, mend):
-    assert mend in mend_of(error, sql)
+def test_each_failure_has_a_way_on(error, sql, fix):
+    assert fix in fix_of(error, sql)
 
 
 def test_long_statements_are_shortened():
@@ -309,8 +309,8 @@ def test_a_real_run_tells_what_was_swallowed_and_goes_through_once_it_is_mended(
     lines = (project.root / "alembic" / "versions" / "r2.py").read_text().splitlines()
     assert "drop_index" in lines[cause.line - 1]
     assert "except" in lines[(cause.handler_line or 0) - 1]
-    mended = scratching.revision(2, "pass")
-    (project.root / "alembic" / "versions" / "r2.py").write_text(mended)
+    fixed = scratching.revision(2, "pass")
+    (project.root / "alembic" / "versions" / "r2.py").write_text(fixed)
     upgrade, visit = upgraded(project, "r1", "r2", "r3", "r4")
     assert causes(upgrade) == ()
     assert not visit.never_commits
@@ -326,7 +326,7 @@ def test_a_real_constraint_under_another_name_is_named(database, tmp_path):
     dropped = CatalogObject(same[0].kind, same[0].name.replace("mine", "orders_a_key"), same[0].parent)
     steps = [Observation("r3", (Change(dropped, same[1], None),)), Observation("r4")]
     cause = only(upgrade, steps, Reading(live))
-    assert cause.mend == "drop it by the name that it has here, mine"
+    assert cause.fix == "drop it by the name that it has here, mine"
 
 
 def test_a_real_id_that_does_not_fit(database, tmp_path):

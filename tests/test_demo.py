@@ -171,7 +171,7 @@ def _is_rescued(act: str) -> None:
 
 
 def _is_not_trapped(act: str) -> None:
-    """Nothing is there: the stamp is refused, the named line is mended, and the whole run goes through."""
+    """Nothing is there: the stamp is refused, the named line is fixed, and the whole run goes through."""
     (diagnosis,) = outputs(act, "alembic-rescue diagnose")
     assert verdicts(diagnosis)["65e4b4ef883d"] == "not-applied"
     assert "Recommendation: rerun" in one_line(diagnosis)

@@ -58,7 +58,7 @@ def test_the_trap_nothing_is_left(tmp_path, any_database) -> None:
     assert (cause.revision, cause.line, cause.swallowed, cause.handler_line) == ("r3", 11, True, 12)
     assert "review" in cause.error
     assert "exists" in cause.error
-    assert "begin_nested" in cause.mend
+    assert "begin_nested" in cause.fix
     assert "r3.py:11" in part.recommendation.reason
     assert "rolled back" in part.recommendation.reason
 

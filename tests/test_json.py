@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
+
+from alembic_rescue import Cause, ObjectEvidence
 
 DOCUMENT = {
     "format",
@@ -29,11 +33,19 @@ DATABASE = {
     "revisions",
     "pending_after",
     "blockers",
+    "causes",
     "findings",
     "recommendation",
 }
 REVISION = {"revision", "doc", "path", "verdict", "accepted", "objects"}
 NOTE = {"code", "message", "help"}
+CAUSE = {"revision", "path", "line", "statement", "error", "swallowed", "fix"}
+OBJECT = {"kind", "name", "expected", "presence", "detail", "line", "sql"}
+
+
+def test_the_fields_of_causes_and_objects_are_those_that_are_promised():
+    assert {field.name for field in fields(Cause)} >= CAUSE
+    assert {field.name for field in fields(ObjectEvidence)} >= OBJECT
 
 
 @pytest.fixture

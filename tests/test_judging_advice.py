@@ -82,7 +82,7 @@ def test_half_a_revision_without_a_statement_stops() -> None:
 
 
 def test_a_swallowed_failure_is_the_reason() -> None:
-    cause = Cause("r1", "r1.py", 12, "CREATE TYPE", "it exists already", swallowed=True, handler_line=13, mend="look")
+    cause = Cause("r1", "r1.py", 12, "CREATE TYPE", "it exists already", swallowed=True, handler_line=13, fix="look")
     assert "r1.py:12 hides a failure" in recommend(chain("not-applied"), [cause]).reason
     assert "must fail" in recommend(chain("not-applied"), [cause], transactional=False).reason
 

@@ -110,7 +110,7 @@ DAMAGE_ON_MARIADB = [
 ]
 
 
-def mended(steps, connection, damage):
+def fixed(steps, connection, damage):
     """The catalog before the damage, and after the statements that are offered for it."""
     dialect = of(connection.dialect.name)
     before = dict(dialect.reader.everything(connection))
@@ -159,7 +159,7 @@ def test_what_is_missing_on_sqlite_is_made_again_from_its_facts(on_sqlite, tmp_p
     steps, at_head = on_sqlite
     path = shutil.copy(at_head, tmp_path / "live.db")
     with contextlib.closing(sa.create_engine(f"sqlite:///{path}").connect()) as connection:
-        before, after, ran = mended(steps, connection, damage)
+        before, after, ran = fixed(steps, connection, damage)
     assert after == before, ran
 
 
@@ -178,7 +178,7 @@ def test_what_is_missing_on_mariadb_is_made_again_from_its_facts(mariadb_server,
         command.upgrade(config_for(live.url), "head")
         with contextlib.closing(sa.create_engine(live.url).connect()) as connection:
             for damage in DAMAGE_ON_MARIADB:
-                before, after, ran = mended(steps, connection, damage)
+                before, after, ran = fixed(steps, connection, damage)
                 assert after == before, (damage, ran)
 
 

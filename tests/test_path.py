@@ -594,7 +594,7 @@ def test_files_that_follow_one_another_in_a_circle_are_refused(project_of):
     ran = project_of(Node("first", ("third",)), *LINE[1:]).rescue("plan", "third")
     assert ran.status == 3
     assert "error[revision-cycle]: the script files follow one another in a circle, among first, " in ran.stderr
-    assert "help: mend down_revision or depends_on in one of these files" in ran.stderr
+    assert "help: fix down_revision or depends_on in one of these files" in ran.stderr
 
 
 def test_a_file_that_follows_a_missing_one_is_refused(project_of):
@@ -693,7 +693,7 @@ def test_alembic_stamp_heads_deletes_a_row_that_this_tool_keeps(project_of, data
 
     database.stand_at("left1", "right1")
     assert project.alembic("stamp", "heads").status == 0
-    assert database.versions() in (["right2"], ["left1", "right2"]), "the first up to Alembic 1.20, until it is mended"
+    assert database.versions() in (["right2"], ["left1", "right2"]), "the first up to Alembic 1.20, until it is fixed"
 
     database.stand_at("left1", "right1")
     stamped = project.rescue("stamp", "heads", "--yes")

@@ -294,7 +294,7 @@ def test_a_revision_id_that_is_too_long(report, database):
     assert action in {"rerun", "stop"}
     (cause,) = part["causes"]
     assert "has 36 characters, and alembic_version.version_num holds 32" in cause["error"]
-    assert "ALTER TABLE alembic_version" in cause["mend"]
+    assert "ALTER TABLE alembic_version" in cause["fix"]
 
     database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)")
     assert paper.alembic("upgrade", "head").status == 0
@@ -331,7 +331,7 @@ def test_sqlite_left_over_table(tokens):
     assert verdicts["m130000000m3"] == "not-applied"
     assert action == "stop"
     assert part["causes"] == []  # the migration is not to blame
-    run(mended(part, "_alembic_tmp_api_tokens is left over", 'DROP TABLE "_alembic_tmp_api_tokens"'))
+    run(fixed(part, "_alembic_tmp_api_tokens is left over", 'DROP TABLE "_alembic_tmp_api_tokens"'))
     assert copy.alembic("upgrade", "head").status == 0
     assert set(look(copy, "--applied")[1].values()) == {"applied"}
 
@@ -349,12 +349,12 @@ def test_sqlite_died_between_drop_and_rename(tokens):
     assert not [o["sql"] for o in revision(part, "m130000000m2")["objects"] if o["sql"]]
     assert refused(copy, "m130000000m3")
     rename = 'ALTER TABLE "_alembic_tmp_api_tokens" RENAME TO "api_tokens"'
-    run(mended(part, "its rows are in _alembic_tmp_api_tokens", rename))
+    run(fixed(part, "its rows are in _alembic_tmp_api_tokens", rename))
     _, verdicts, action = look(copy)
     assert (verdicts["m130000000m2"], action) == ("not-applied", "rerun")
 
 
-def mended(part: dict[str, Any], message: str, sql: str) -> str:
+def fixed(part: dict[str, Any], message: str, sql: str) -> str:
     """The statement that is told for what broke off."""
     (found,) = [found for found in part["findings"] if found["code"] == "batch-broke-off"]
     assert message in found["message"]

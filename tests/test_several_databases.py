@@ -249,7 +249,7 @@ def test_a_failure_half_way_says_which_are_stamped_and_undo_takes_back_exactly_t
     name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
     assert f"written and verified: blue.alembic_version in {name}; " in ran.stderr
     assert f"not written: green.alembic_version in {name} and red.alembic_version in {name}" in ran.stderr
-    assert "help: mend the cause and run the same command again" in ran.stderr
+    assert "help: fix the cause and run the same command again" in ran.stderr
     (receipt,) = tenants.receipts
     assert f"take back exactly what was written: alembic-rescue undo {receipt.stem}" in ran.stderr
     assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0001")

@@ -98,7 +98,7 @@ def version_is_behind(stage: Stage) -> None:
 
 
 def nothing_is_there(stage: Stage) -> None:
-    """The trap: the log is the same, but the failed run took everything back with it.  Mend and rerun."""
+    """The trap: the log is the same, but the failed run took everything back with it.  Fix and rerun."""
     stage.open(DATABASE)
     stage.tell(
         "Second act, the trap. A fresh database at b354d12d1e7d, in which nothing of the next two revisions is there "
@@ -117,7 +117,7 @@ def nothing_is_there(stage: Stage) -> None:
     stage.run("alembic-rescue stamp 774225e563ca --yes", ends=3, shows="error[revision-not-applied]: 65e4b4ef883d")
     stage.check("nothing was stamped", DATABASE, "SELECT version_num FROM alembic_version", "b354d12d1e7d")
 
-    stage.tell("So do what diagnose says: mend the line that it names, look before creating.")
+    stage.tell("So do what diagnose says: fix the line that it names, look before creating.")
     stage.edit(_SWALLOWING, _SWALLOWED, _MENDED)
     stage.tell("And run it again.")
     stage.run("alembic upgrade head", shows=f"-> {LATEST}")

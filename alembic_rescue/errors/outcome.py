@@ -42,7 +42,7 @@ class HalfWritten(RescueError):
         told = "; ".join(f"{what}: {listed(which)}" for what, which in self.databases.items() if which)
         return Text(
             f"it broke off half-way ({self.why}); {told}",
-            "mend the cause and run the same command again: what is written has nothing more to do. "
+            "fix the cause and run the same command again: what is written has nothing more to do. "
             f"Or take back exactly what was written: {self.way_back}",
         )
 

@@ -186,7 +186,7 @@ class RevisionCycle(Refusal):
         )
         return Text(
             f"the script files follow one another in a circle, among {listed(named)}",
-            "mend down_revision or depends_on in one of these files",
+            "fix down_revision or depends_on in one of these files",
         )
 
 
@@ -227,7 +227,7 @@ class RevisionNotApplied(Refusal):
     def _text(self) -> Text:
         return Text(
             f"{self.revision} is not applied: {some(self.missing)} not there as it leaves {them(self.missing)}",
-            "do not stamp it: what is missing would be lost for ever. Mend the migration and run alembic upgrade, "
+            "do not stamp it: what is missing would be lost for ever. Fix the migration and run alembic upgrade, "
             f"which makes it. Only if it is not wanted at all: --accept-missing {self.revision}",
         )
 

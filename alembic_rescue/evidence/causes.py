@@ -164,15 +164,15 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             continue
         if not ends and not aborted and upgrade.transactional:
             continue  # in a SAVEPOINT: it was meant to fail
-        mend = mend_of(error, statement.sql)
+        fix = fix_of(error, statement.sql)
         known = here.other_name(revision, _named(error))
         if known is not None:
-            error, mend = f"{error}: here it is called {known}", f"drop it by the name that it has here, {known}"
+            error, fix = f"{error}: here it is called {known}", f"drop it by the name that it has here, {known}"
         invalid = here.invalid_index(revision, _named(error))
         if invalid is not None:
-            error, mend = f"{error}: it is not valid", _drop(invalid)
+            error, fix = f"{error}: it is not valid", _drop(invalid)
         if aborted and not ends:
-            mend = f"{mend}, or `with op.get_bind().begin_nested():` inside the try"
+            fix = f"{fix}, or `with op.get_bind().begin_nested():` inside the try"
         yield Cause(
             revision=revision,
             path=statement.path,
@@ -181,7 +181,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             error=error,
             swallowed=not ends,
             handler_line=statement.handler_line,
-            mend=mend,
+            fix=fix,
             aborts=upgrade.transactional,
         )
     yield from _version_too_long(upgrade, here)
@@ -204,7 +204,7 @@ def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         error=f"the id {revision} has {len(revision)} characters, and {name}.version_num holds {found[1]}",
         swallowed=False,
         handler_line=None,
-        mend=f"widen the column first: ALTER TABLE {name} ALTER COLUMN version_num TYPE VARCHAR(128)",
+        fix=f"widen the column first: ALTER TABLE {name} ALTER COLUMN version_num TYPE VARCHAR(128)",
         aborts=upgrade.transactional,
     )
 
@@ -230,7 +230,7 @@ def _named(error: str) -> str:
 # --- what to do ----------------------------------------------------------------------------------------------------
 
 _CREATING = "look before creating"
-_MENDS: tuple[tuple[str, str, str], ...] = (
+_FIXES: tuple[tuple[str, str, str], ...] = (
     (r"^type .* already exists", "", f"{_CREATING}: create it with checkfirst=True, and create_type=False in tables"),
     (r"^(relation|column|schema|extension|enum label|table|index|sequence) .* already exists", "",
      f"{_CREATING}, or IF NOT EXISTS"),
@@ -250,12 +250,12 @@ _MENDS: tuple[tuple[str, str, str], ...] = (
 """What the server says, what the statement is, and what to do about it: the first that fits."""
 
 
-def mend_of(error: str, sql: str) -> str:
+def fix_of(error: str, sql: str) -> str:
     """What to do about a statement that fails with `error`, in the server's words."""
-    for says, does, mend in _MENDS:
+    for says, does, fix in _FIXES:
         if re.search(says, error) and re.search(does, sql, re.IGNORECASE | re.DOTALL):
-            return mend
-    return "mend the statement"
+            return fix
+    return "fix the statement"
 
 
 def first_words(sql: str) -> str:
@@ -282,7 +282,7 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             error="",
             swallowed=False,
             handler_line=None,
-            mend="",
+            fix="",
             aborts=False,
             fails=False,
         )
@@ -290,11 +290,11 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         lacks = [one for one in labels(change.after.get("labels", "")) if one not in labels(actual.get("labels", ""))]
         if change.object.kind == "type" and lacks:
             error = f"type {name} is there already, and lacks {_listed(lacks)}: it is left so"
-            mend = "; ".join(f"ALTER TYPE {name} ADD VALUE {_literal(label)}" for label in lacks)
-            yield replace(cause, error=error, mend=f"first: {mend}")
+            fix = "; ".join(f"ALTER TYPE {name} ADD VALUE {_literal(label)}" for label in lacks)
+            yield replace(cause, error=error, fix=f"first: {fix}")
         elif here.is_invalid(change):
             error = f"index {name} is there already, and is not valid: it is left so"
-            yield replace(cause, error=error, mend=_drop(change.object))
+            yield replace(cause, error=error, fix=_drop(change.object))
 
 
 def _drop(index: CatalogObject) -> str:

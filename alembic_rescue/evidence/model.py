@@ -85,7 +85,7 @@ class Cause:
     """Inside a ``try``/``except`` that hides the failure, without a SAVEPOINT."""
     handler_line: int | None
     """Of the ``except``."""
-    mend: str
+    fix: str
     aborts: bool = True
     """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
     fails: bool = True
@@ -102,7 +102,7 @@ class LeftOver:
     holds_the_rows: bool
     """The table itself is gone already: all its rows are in the copy."""
     sql: str
-    """What mends it."""
+    """What fixes it."""
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,4 @@ class Proof:
     transactional: bool = True
     """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
     left_over: tuple[LeftOver, ...] = ()
-    """What must be mended before anything else is done."""
+    """What must be fixed before anything else is done."""

@@ -125,15 +125,15 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
     if swallowed and transactional:
         return (
             f"{there}: the whole run was rolled back, because {swallowed.path}:{swallowed.line} hides a failure "
-            f"({swallowed.error}) without a SAVEPOINT. Mend it ({swallowed.mend}), then run alembic upgrade"
+            f"({swallowed.error}) without a SAVEPOINT. Fix it ({swallowed.fix}), then run alembic upgrade"
         )
     if causes:
         cause = causes[0]
         fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
-        return f"{there}: {cause.path}:{cause.line} {fails}. Mend it ({cause.mend}), then run alembic upgrade"
+        return f"{there}: {cause.path}:{cause.line} {fails}. Fix it ({cause.fix}), then run alembic upgrade"
     if not transactional:  # what had run before the failure would have stayed
-        return f"{there}: the run did not come so far. Mend what failed, then run alembic upgrade"
-    return f"{there}: the failed run rolled back. Mend what failed, then run alembic upgrade"
+        return f"{there}: the run did not come so far. Fix what failed, then run alembic upgrade"
+    return f"{there}: the failed run rolled back. Fix what failed, then run alembic upgrade"
 
 
 def _counted(evidence: RevisionEvidence) -> str:
