@@ -10,6 +10,7 @@ from pathlib import Path
 from alembic_rescue import dialects, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.connection.failures import shown
+from alembic_rescue.dialects import Dialect
 from alembic_rescue.evidence import judging
 from alembic_rescue.evidence.causes import causes
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
@@ -70,6 +71,11 @@ class _Case:
     live: Reading
     bench: Bench
 
+    @property
+    def dialect(self) -> Dialect:
+        """Of the database."""
+        return dialects.of(self.asked.visited.database.identity.dialect)
+
     @cached_property
     def beside(self) -> Collection[CatalogObject]:
         """What no revision in question touched."""
@@ -78,12 +84,14 @@ class _Case:
     def proof(self, *, tried: bool) -> tuple[Proof, tuple[Note, ...]]:
         """The proof, and what a person should know of how it was found."""
         revisions = self.with_copies(self.judged())
-        proof = Proof(revisions, furthest_proved(revisions), (), self.asked.visited.transactional)
+        left_over = tuple(self.dialect.left_over(self.live.catalog))
+        proof = Proof(revisions, furthest_proved(revisions), (), self.asked.visited.transactional, left_over)
         rest = _not_settled(proof)
         if not tried or self.chain.is_missing or not rest:
             return proof, self.chain.notes
         found, notes = self.causes(rest)
-        return replace(proof, causes=found), (*self.chain.notes, *notes)
+        others = tuple(cause for cause in found if not any(left.copy in cause.error for left in left_over))
+        return replace(proof, causes=others), (*self.chain.notes, *notes)
 
     def judged(self) -> tuple[RevisionEvidence, ...]:
         """The verdicts, once the server has said which texts mean the same."""
@@ -91,8 +99,7 @@ class _Case:
         texts = judging.differing_texts(steps, self.live, self.beside)
         stands = judging.position(steps, self.live, self.beside) if texts else 0
         answers = settling.settled(self.view, self.asked, texts, stands, self.bench) if texts else {}
-        remedy = dialects.of(self.asked.visited.database.identity.dialect).remedy
-        return judging.judge(steps, self.live, answers, self.beside, remedy)
+        return judging.judge(steps, self.live, answers, self.beside, self.dialect.remedy)
 
     def with_copies(self, observed: tuple[RevisionEvidence, ...]) -> tuple[RevisionEvidence, ...]:
         """The same, with what copies of the live schema prove from the first revision on that did not run."""
