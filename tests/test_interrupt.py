@@ -18,7 +18,7 @@ from tests.watching import OF_THIS_DATABASE, VERSION_TABLE, blocked_by, others, 
 
 pytestmark = pytest.mark.slow
 
-AT_ONCE = 2.5
+AT_ONCE = 6
 """Seconds.  Under 2 on a machine that has nothing else to do."""
 ROW_CHANGED = "UPDATE alembic_version SET version_num = version_num"
 STAMP = ("stamp", "aaaa0003", "--yes", "--lock-timeout", "30")
@@ -269,9 +269,9 @@ def test_with_the_network_gone_where_not_even_a_cancel_gets_through(linear):
             running.send_signal(signal.SIGINT)
             _, err = running.communicate(timeout=20)
         assert taken.seconds < AT_ONCE
-        assert running.returncode == 130
-        assert "left at once" in err
-        assert "alembic-rescue receipts" in err
+        assert running.returncode == 5  # the server may go on alone
+        assert "could not be read back (interrupted)" in err
+        assert "alembic-rescue undo" in err
         (receipt,) = linear.receipts
-        assert json.loads(receipt.read_text())["state"] == "begun", "it leads back, should the server go on alone"
+        assert json.loads(receipt.read_text())["parts"][0]["rows_before"] == ["aaaa0001"]
         blocker.rollback()

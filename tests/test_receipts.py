@@ -194,9 +194,10 @@ def test_where_the_folder_cannot_be_made_nothing_is_stamped(linear, tmp_path):
 
 
 def test_where_the_disk_takes_no_more_nothing_is_stamped_and_no_half_receipt_is_left(linear):
-    # A limit of no bytes for any file: for the program the same as a full disk.
+    # A limit of no bytes for any file: for the program the same as a full disk.  Nor is there a scratch database.
+    accepted = ["--accept", "aaaa0002", "--accept", "aaaa0003"]
     ran = subprocess.run(
-        ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", str(BIN / "alembic-rescue"), "stamp", "aaaa0003", "--yes"],
+        ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", BIN / "alembic-rescue", "stamp", "aaaa0003", "--yes", *accepted],
         cwd=linear.root,
         env=clean_environment(linear.home),
         capture_output=True,

@@ -81,7 +81,10 @@ class Bench:
             alike = Alike(around.encoding, around.collate, around.first_role) if around else Alike()
             dialect = dialects.of_server(identity.dialect, identity.server_version).name
             provided = servers.provided(self.project.scratch, dialect, identity.server_version, self.told.append, alike)
-            self._server = self._until.enter_context(provided)
+            try:
+                self._server = self._until.enter_context(provided)
+            except OSError as error:  # such as a full disk
+                raise errors.ScratchFailed("the scratch server", str(error)) from error
             self.project.secrets.add_url(self._server.admin_url)
         return self._server
 
