@@ -21,10 +21,10 @@ test: $(VENV)/dev  ## Run the tests, against private servers: PostgreSQL, and Ma
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility and not untried' $(ARGS)
 
 test-untried: $(VENV)/dev  ## Run the tests that were not yet run as a whole since the evidence is observed
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'untried and not slow and not compatibility' $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'untried and not compatibility' $(ARGS)
 
-test-slow: $(VENV)/dev  ## Run the tests that take long: evidence over the whole corpus, random graphs and schemas, locks, Ctrl-C, PostgreSQL 16
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+test-slow: $(VENV)/dev  ## Run the tests that take long: through the command line, random schemas, locks, Ctrl-C, PostgreSQL 16
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compatibility and not untried' $(ARGS)
 
 test-compatibility: $(VENV)/dev  ## Run the tests behind docs/compatibility.md: styles of env.py, drivers, databases, Flask
 	$(BIN)/python -m pytest -n $(WORKERS) -m compatibility $(ARGS)

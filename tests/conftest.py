@@ -70,15 +70,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
 
 
+THROUGH_THE_COMMAND_LINE = frozenset(
+    f"test_{name}"
+    for name in (
+        *("api", "autocommit", "commands_told", "config_in_code", "demo", "dialects", "env_py", "errors", "evidence"),
+        *("flask", "history", "interrupt", "json", "looking_writes_nothing", "mariadb", "migrations_reach_nothing"),
+        *("packaged_scripts", "quiet_pipes", "readme", "receipts", "reports", "scratch_chain_styles", "secrets"),
+        *("several_databases", "two_databases", "two_phase"),
+    )
+)
+"""Modules whose tests run the whole tool, most of them several times: `make test` leaves them to `make test-slow`, but
+for the acceptance tests."""
 UNTRIED = frozenset(
     f"test_{name}"
     for name in (
-        *("api", "autocommit", "blockers", "commands_told", "concurrency", "corpus"),
-        *("demo", "drivers", "drivers_elsewhere", "errors", "evidence", "evidence_dialects"),
-        *("evidence_properties", "further_down", "histories", "interrupt", "loading", "reports", "readme"),
-        *("looking_writes_nothing", "migrations_reach_nothing", "poolers"),
-        *("quiet_pipes", "receipts", "seal", "secrets", "styles"),
-        *("two_databases", "two_phase", "unrun", "which_database"),
+        *("blockers", "concurrency", "corpus", "drivers", "drivers_elsewhere", "evidence_dialects"),
+        *("evidence_properties", "further_down", "histories", "loading", "poolers", "seal", "styles", "unrun"),
+        "which_database",
     )
 )
 """Modules that were not yet run as a whole since the evidence is observed; `make test-untried` runs them.  The issue is
@@ -86,10 +94,12 @@ open until this is empty."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test` leaves to `make test-untried`."""
+    """Mark what `make test` leaves to others."""
     for item in items:
         if item.path.stem in UNTRIED:
             item.add_marker("untried")
+        if item.path.stem in THROUGH_THE_COMMAND_LINE:
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
