@@ -287,8 +287,10 @@ def switching(project, first, then, run):
     write_env(
         linear,
         first="count = os.path.exists('count') and int(open('count').read()) or 0\n"
-        "open('count', 'w').write(str(count + 1))",
-        engine=f"create_engine({first.url!r} if count + 1 < {run} else {then.url!r})",
+        "import sys\n"
+        "live = 'upgrade' not in sys.argv  # as on a scratch database\n"
+        "open('count', 'w').write(str(count + live))",
+        engine=f"create_engine({first.url!r} if not live or count + 1 < {run} else {then.url!r})",
     )
     return linear
 
