@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,6 +17,7 @@ from alembic_rescue.client import Project
 from alembic_rescue.dialects.scratch import Alike, Making, Place, Prepared, ScratchServer
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
+from alembic_rescue.servers.leftovers import run_folder
 from alembic_rescue.worker.process import Worker
 from alembic_rescue.worker.requests import Visited
 
@@ -214,7 +214,8 @@ class Bench:
     def _files(self) -> Path:
         """Where SQLite files lead that are none of the project's databases, such as a library's own cache."""
         if self._folder is None:
-            self._folder = Path(self._until.enter_context(TemporaryDirectory(prefix="alembic-rescue-files-")))
+            self._folder = self._until.enter_context(run_folder()).path / "files"
+            self._folder.mkdir(mode=0o700)
         return self._folder
 
 
