@@ -126,3 +126,14 @@ def test_each_position_is_told_for_what_it_is(database: Database, tmp_path: Path
         assert (missing, ready) == ([], []), f"at r{number}"
         unproved = [r for r in chain.revisions[number:] if found[r].verdict is not Verdict.NOT_APPLIED]
         assert len(unproved) <= 3, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
+
+
+def test_one_that_never_ran_is_the_one_that_is_named(database: Database, tmp_path: Path) -> None:
+    left_out = 7  # it attaches a partition and adds a column; all that is there later builds on the table
+    bodies = [*CHANGED[: left_out - 1], "pass", *CHANGED[left_out:]]
+    write(tmp_path / "ran", database.url, bodies, options="transaction_per_migration=True").upgrade("head")
+    chain = write(tmp_path / "project", database.url, CHANGED, options="transaction_per_migration=True")
+    found = by_id(chain.locate())
+    missing = [revision for revision in chain.revisions if found[revision].verdict in MISSING]
+    assert f"r{left_out}" in missing
+    assert len(missing) <= 3, [told(found[revision]) for revision in missing]
