@@ -74,9 +74,18 @@ THROUGH_THE_COMMAND_LINE = frozenset(
     f"test_{name}"
     for name in (
         *("api", "autocommit", "commands_told", "config_in_code", "demo", "dialects", "env_py", "errors", "evidence"),
-        *("flask", "history", "interrupt", "json", "looking_writes_nothing", "mariadb", "migrations_reach_nothing"),
+        *(
+            "flask",
+            "gate",
+            "history",
+            "interrupt",
+            "json",
+            "looking_writes_nothing",
+            "mariadb",
+            "migrations_reach_nothing",
+        ),
         *("packaged_scripts", "quiet_pipes", "readme", "receipts", "reports", "scratch_chain_styles", "secrets"),
-        *("several_databases", "two_databases", "two_phase"),
+        *("several_databases", "trap", "two_databases", "two_phase"),
     )
 )
 """Modules whose tests run the whole tool, most of them several times: `make test` leaves them to `make test-slow`, but
@@ -98,7 +107,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in UNTRIED:
             item.add_marker("untried")
-        if item.path.stem in THROUGH_THE_COMMAND_LINE:
+        if item.path.stem in THROUGH_THE_COMMAND_LINE or "project_of" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
 
 

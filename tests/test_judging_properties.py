@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alembic_rescue.evidence.judging import judge
@@ -114,6 +114,7 @@ def test_each_position_of_a_random_chain(seed, length) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 8))
+@example(134217728, 7)
 def test_one_damaged_object_is_named(seed, length) -> None:
     chain, chance = random_chain(seed, length)
     touched = {change.object for step in chain.steps for change in step.changes}

@@ -7,7 +7,7 @@ an object that has the new name of a rename while the old one is still there.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Optional
@@ -36,10 +36,6 @@ Settled = Mapping[Text, Answer]
 """What the server says of two texts once both are loaded: whether they are the same; None where one cannot be."""
 
 
-_ROUNDING = 1e-9
-"""What sums of the same parts in another order may differ by."""
-
-
 class _Voice(NamedTuple):
     """An object against some positions."""
 
@@ -48,6 +44,8 @@ class _Voice(NamedTuple):
     """The one that has run there, or has not, by what the object is like."""
     start: int
     end: int
+    facts: int
+    """How many more of its facts are other there."""
 
 
 class Live:
@@ -137,21 +135,27 @@ class Live:
         """The positions that explain the live database best, all equally well, in order.
 
         Each object speaks for the states that are most like it, and so against the other positions: there either a
-        revision has run that should not have, or one has not that should.  All that speak of the same revision count
-        for as much as that one, so that one that is not there does not outweigh all that came after it.
+        revision has run that should not have, or one has not that should.  The fewer such revisions the better, so that
+        a large one that is not there does not outweigh all that came after it; of positions with equally many, facts
+        decide.
         """
         voices = [voice for o in self._positions.objects if self.unread(o) is None for voice in self._against(o)]
-        speakers: dict[int, set[CatalogObject]] = {}
+        about: dict[int, list[tuple[int, int]]] = {}
         for voice in voices:
-            speakers.setdefault(voice.revision, set()).add(voice.object)
-        steps = [0.0] * (self._positions.last + 2)
-        for voice in voices:
-            weight = 1 / len(speakers[voice.revision])
-            steps[voice.start] += weight
-            steps[voice.end + 1] -= weight
-        costs = list(accumulate(steps[:-1]))
-        least = min(costs) + _ROUNDING
-        return [position for position, cost in enumerate(costs) if cost < least]
+            about.setdefault(voice.revision, []).append((voice.start, voice.end))
+        revisions = self._summed((*span, 1) for spans in about.values() for span in _merged(spans))
+        facts = self._summed((voice.start, voice.end, voice.facts) for voice in voices)
+        costs = list(zip(revisions, facts, strict=True))
+        least = min(costs)
+        return [position for position, cost in enumerate(costs) if cost == least]
+
+    def _summed(self, weights: Iterable[tuple[int, int, int]]) -> list[int]:
+        """For each position, the sum of what counts from the first to the last."""
+        steps = [0] * (self._positions.last + 2)
+        for start, end, weight in weights:
+            steps[start] += weight
+            steps[end + 1] -= weight
+        return list(accumulate(steps[:-1]))
 
     def _against(self, catalog_object: CatalogObject) -> Iterator[_Voice]:
         """What an object speaks against: the spans whose state is less like it than another's."""
@@ -164,7 +168,8 @@ class Live:
         for number, (start, end, _) in enumerate(spans):
             if number not in alike:
                 nearest = min(alike, key=lambda other: abs(other - number))
-                yield _Voice(catalog_object, spans[number + 1][0] if nearest > number else start, start, end)
+                revision = spans[number + 1][0] if nearest > number else start
+                yield _Voice(catalog_object, revision, start, end, costs[number] - costs[nearest])
 
     def differing_texts(self) -> Iterator[Text]:
         """Texts that no position has."""
@@ -190,6 +195,17 @@ class Live:
             for fact in {*state, *actual}
             if self._positions.counts(catalog_object, fact)
         )
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same positions, each once."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def labels(text: str) -> list[str]:
