@@ -85,7 +85,7 @@ THROUGH_THE_COMMAND_LINE = frozenset(
             "migrations_reach_nothing",
         ),
         *("packaged_scripts", "quiet_pipes", "readme", "receipts", "reports", "scratch_chain_styles", "secrets"),
-        *("several_databases", "trap", "two_databases", "two_phase"),
+        *("several_databases", "trap", "two_databases", "two_phase", "unrun"),
     )
 )
 """Modules whose tests run the whole tool, most of them several times: `make test` leaves them to `make test-slow`, but
@@ -93,9 +93,8 @@ for the acceptance tests."""
 UNTRIED = frozenset(
     f"test_{name}"
     for name in (
-        *("blockers", "concurrency", "corpus", "drivers", "drivers_elsewhere", "evidence_dialects"),
-        *("evidence_properties", "further_down", "histories", "loading", "poolers", "seal", "styles", "unrun"),
-        "which_database",
+        *("corpus", "drivers", "drivers_elsewhere", "evidence_dialects", "evidence_properties", "histories", "seal"),
+        "styles",
     )
 )
 """Modules that were not yet run as a whole since the evidence is observed; `make test-untried` runs them.  The issue is
