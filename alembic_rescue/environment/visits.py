@@ -98,11 +98,6 @@ class Visit:
     rows: int = 0
     """Rows changed, as the server counted them."""
 
-    @property
-    def nothing_written(self) -> bool:
-        """Known for sure: each statement was refused, or changed no row."""
-        return self.rows == 0 and self.answered == self.sent
-
 
 Choose = Callable[[MigrationContext], "Visit | None"]
 """Given the context that env.py configured, at each of its ``run_migrations()``; None passes the visit over."""
