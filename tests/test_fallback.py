@@ -44,7 +44,7 @@ sys.path.insert(0, "")
 from alembic_rescue.project import loading as project
 from alembic_rescue.worker.scratch import fallback
 way, visits = pickle.load(open(".asked", "rb"))
-pickle.dump(getattr(fallback, way)(project.load(), visits, lambda said: None), open(".answered", "wb"))
+pickle.dump(fallback.probe(project.load(), way, visits, lambda said: None), open(".answered", "wb"))
 """
 
 

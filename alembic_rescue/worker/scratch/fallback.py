@@ -58,44 +58,31 @@ Given = dict[str, Any]
 Walk = Callable[["_Copy", Sequence[str]], Iterator[MigrationStep]]
 
 
-def upward(
+def probe(
     project: Project,
+    way: str,
     visits: Sequence[ScratchVisit],
     send: Send,
     *,
     close: Callable[[], object] = lambda: None,
     around: Around = nullcontext,
 ) -> tuple[Probed, ...]:
-    """Run each revision in question, what is in its way taken away first.
+    """Try the revisions in question on copies.
 
     Args:
         project: whose connections all lead to copies.
-        visits: those that the live look saw; the copies' version tables say that what comes before is there.
+        way: ``upward`` runs each one, what is in its way taken away first; ``down_and_up`` takes each one back and
+            makes it again, from the furthest on.
+        visits: those that the live look saw; the copies' version tables say that what comes before is there, or for
+            ``down_and_up`` the furthest in question.
         send: see :data:`~alembic_rescue.worker.scratch.chain.Send`.
         close: lets nothing out of this process any more.
         around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
     """
-    return _probed(project, visits, send, close, around, _upward)
-
-
-def down_and_up(
-    project: Project,
-    visits: Sequence[ScratchVisit],
-    send: Send,
-    *,
-    close: Callable[[], object] = lambda: None,
-    around: Around = nullcontext,
-) -> tuple[Probed, ...]:
-    """Take each revision in question back and make it again, from the furthest on.
-
-    Args:
-        project: whose connections all lead to copies.
-        visits: those that the live look saw; the copies' version tables say that the furthest in question is there.
-        send: see :data:`~alembic_rescue.worker.scratch.chain.Send`.
-        close: lets nothing out of this process any more.
-        around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
-    """
-    return _probed(project, visits, send, close, around, _down_and_up)
+    walk = {"upward": _upward, "down_and_up": _down_and_up}[way]
+    tried = _Probe(project, visits, send, close, around, walk)
+    error = running.run_env(project, tried.steps, tried.recorder.listeners, lambda: bool(tried.copies))
+    return tuple(copy.result(error) for copy in tried.copies)
 
 
 def _upward(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
@@ -121,19 +108,6 @@ def _down_and_up(copy: _Copy, todo: Sequence[str]) -> Iterator[MigrationStep]:
             copy.found[revision] = copy.ended(revision)
             yield copy.down(revision)
             copy.ended(revision)
-
-
-def _probed(
-    project: Project,
-    visits: Sequence[ScratchVisit],
-    send: Send,
-    close: Callable[[], object],
-    around: Around,
-    walk: Walk,
-) -> tuple[Probed, ...]:
-    probe = _Probe(project, visits, send, close, around, walk)
-    error = running.run_env(project, probe.steps, probe.recorder.listeners, lambda: bool(probe.copies))
-    return tuple(copy.result(error) for copy in probe.copies)
 
 
 @dataclass

@@ -107,8 +107,9 @@ def probe(
     """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.scratch.fallback`."""
     led = _ready(conversation, making, routes, files)
     loaded = load(conversation, loading)
-    walk = {"upward": fallback.upward, "down_and_up": fallback.down_and_up}[way]
-    return walk(loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed)
+    return fallback.probe(
+        loaded, way, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
+    )
 
 
 def settle(
