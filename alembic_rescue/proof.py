@@ -83,33 +83,37 @@ class _Case:
 
     def proof(self, *, tried: bool) -> tuple[Proof, tuple[Note, ...]]:
         """The proof, and what a person should know of how it was found."""
-        revisions = self.with_copies(self.judged())
+        judged, unsettled = self.judged()
+        revisions, unprobed = self.with_copies(judged)
+        notes = (*self.chain.notes, *unsettled, *unprobed)
         left_over = tuple(self.dialect.left_over(self.live.catalog))
         proof = Proof(revisions, furthest_proved(revisions), (), self.asked.visited.transactional, left_over)
         rest = _not_settled(proof)
         if not tried or self.chain.is_missing or not rest:
-            return proof, self.chain.notes
-        found, notes = self.causes(rest)
+            return proof, notes
+        found, untried = self.causes(rest)
         others = tuple(cause for cause in found if not any(left.copy in cause.error for left in left_over))
-        return replace(proof, causes=others), (*self.chain.notes, *notes)
+        return replace(proof, causes=others), (*notes, *untried)
 
-    def judged(self) -> tuple[RevisionEvidence, ...]:
+    def judged(self) -> tuple[tuple[RevisionEvidence, ...], tuple[Note, ...]]:
         """The verdicts, once the server has said which texts mean the same."""
         steps = self.chain.observations
         texts = judging.differing_texts(steps, self.live, self.beside)
         stands = judging.position(steps, self.live, self.beside) if texts else 0
-        answers = settling.settled(self.view, self.asked, texts, stands, self.bench) if texts else {}
-        return judging.judge(steps, self.live, answers, self.beside, self.dialect.remedy)
+        settled = settling.settle(self.view, self.asked, texts, stands, self.bench) if texts else settling.NOTHING
+        return judging.judge(steps, self.live, settled.answers, self.beside, self.dialect.remedy), settled.notes
 
-    def with_copies(self, observed: tuple[RevisionEvidence, ...]) -> tuple[RevisionEvidence, ...]:
+    def with_copies(
+        self, observed: tuple[RevisionEvidence, ...]
+    ) -> tuple[tuple[RevisionEvidence, ...], tuple[Note, ...]]:
         """The same, with what copies of the live schema prove from the first revision on that did not run."""
         steps = self.chain.observations
         clean = _observed_whole(steps)
         if clean == len(steps) or not self.bench.is_running:
-            return observed
+            return observed, ()
         unclean = observed[clean:]
-        probed = probing.probe(self.view, self.asked, self.asked.todo[clean:], self.bench).evidence or unclean
-        return (*observed[:clean], *map(_surer, steps[clean:], unclean, probed))
+        probe = probing.probe(self.view, self.asked, self.asked.todo[clean:], self.bench)
+        return (*observed[:clean], *map(_surer, steps[clean:], unclean, probe.evidence or unclean)), probe.notes
 
     def causes(self, rest: tuple[str, ...]) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
         """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""

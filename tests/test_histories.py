@@ -73,8 +73,11 @@ def test_located_at_every_position(history: Path, tmp_path: Path, database: Data
         position = upgraded(chain, database, step)
         part = chain.locate()
         wrong += [f"at r{position}: {said}" for said in false_verdicts(part, position) + mislocated(part, position)]
-        if not step:
-            assert by_id(part)["r1"].verdict is Verdict.NOT_APPLIED, told(by_id(part)["r1"])
+        if (
+            not step
+        ):  # where a later revision takes all of it back, nothing tells a chain that has run from one that has not
+            first = by_id(part)["r1"]
+            assert first.verdict is Verdict.NOT_APPLIED or first.cancelled_by, told(first)
     assert not wrong, "\n".join(wrong)
     held = [o for revision in part.revisions for o in revision.objects if o.met and o.presence.value == "present"]
     assert held, [*map(told, part.revisions)]  # that nothing can be told would be no answer

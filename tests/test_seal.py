@@ -53,13 +53,13 @@ def sealed(plan_for_aaaa0003, linear) -> ProjectCopy:
 
 
 def refused(project: ProjectCopy, *arguments: str, status: int = 3) -> str:
-    """What ``stamp --plan plan.json`` says on stderr when it refuses, and that it wrote nothing."""
+    """What ``stamp --plan plan.json`` says on stderr when it refuses, but for progress; and that it wrote nothing."""
     rows = project.database.versions()
     ran = project.rescue(*arguments, "stamp", "--plan", "plan.json", "--yes")
     assert ran.status == status, ran.everything
     assert project.database.versions() == rows
     assert project.receipts == []
-    return ran.stderr
+    return ran.stderr[ran.stderr.index("error[") :]
 
 
 # --- carried out -------------------------------------------------------------------------------------------------

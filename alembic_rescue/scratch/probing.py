@@ -15,6 +15,7 @@ from alembic_rescue.evidence.copies import judged
 from alembic_rescue.evidence.model import RevisionEvidence
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import View
+from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.chain import Asked, hear_steps
 from alembic_rescue.scratch.trial import copied, visits_of
@@ -25,7 +26,7 @@ class Probe:
     """What came of it."""
 
     evidence: tuple[RevisionEvidence, ...] = ()
-    reason: str = ""
+    notes: tuple[Note, ...] = ()
     """Why there is none."""
 
 
@@ -37,10 +38,22 @@ def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
         upward = _on_a_copy(view, one, "upward", before, todo, bench)
         down_and_up = _on_a_copy(view, one, "down_and_up", after, todo, bench)
     except errors.RescueError as error:
-        return Probe(reason=error.message)
+        return _not_probed(error.message)
     if isinstance(upward, str) or isinstance(down_and_up, str):
-        return Probe(reason=upward if isinstance(upward, str) else str(down_and_up))
+        return _not_probed(upward if isinstance(upward, str) else str(down_and_up))
     return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy, upward.opposites))
+
+
+def _not_probed(reason: str) -> Probe:
+    return Probe(
+        notes=(
+            Note(
+                "copies-not-asked",
+                f"what the chain did not get through could not be tried on copies of the schema: {reason}",
+                "what they would prove of those revisions is not known",
+            ),
+        )
+    )
 
 
 def _on_a_copy(view: View, one: Asked, way: str, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from alembic_rescue import errors
 from alembic_rescue.evidence.live import Answer, Settled, Text
 from alembic_rescue.inspection import View
+from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
@@ -15,8 +17,22 @@ from alembic_rescue.scratch.trial import visits_of
 from alembic_rescue.worker import sources
 
 
-def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench: Bench) -> Settled:
-    """The server's answers; a text that nobody could be asked about has None.
+@dataclass(frozen=True)
+class Settling:
+    """What came of it."""
+
+    answers: Settled
+    """The server's; a text that it could not be asked about has None."""
+    notes: tuple[Note, ...] = ()
+    """Why it could not be asked."""
+
+
+NOTHING = Settling({})
+"""Where nothing is to be asked."""
+
+
+def settle(view: View, one: Asked, texts: Sequence[Text], position: int, bench: Bench) -> Settling:
+    """Ask the server.  Never raises: that it could not be asked is told.
 
     Args:
         texts: what differs.
@@ -37,12 +53,20 @@ def settled(view: View, one: Asked, texts: Sequence[Text], position: int, bench:
     if asked:
         try:
             told = _asked(view, one, asked, ran, bench)
-        except errors.RescueError:
-            return {**answers, **dict.fromkeys(asked)}
+        except errors.RescueError as error:
+            return Settling({**answers, **dict.fromkeys(asked)}, (_not_settled(error.message),))
         for text, answer in zip(asked, told, strict=True):
             answers[text] = answer
             cache.keep_answer(keys[text], answer)
-    return answers
+    return Settling(answers)
+
+
+def _not_settled(reason: str) -> Note:
+    return Note(
+        "texts-not-compared",
+        f"the scratch server could not be asked whether definitions that are spelled otherwise are the same: {reason}",
+        "what differs in nothing else is unverifiable",
+    )
 
 
 def _asked(view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], bench: Bench) -> Sequence[Answer]:

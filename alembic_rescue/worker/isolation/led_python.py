@@ -188,7 +188,8 @@ def _mysql(routes: Current, asked: Mapping[str, Any]) -> dict[str, Any]:
     database = "db" if "db" in asked and "database" not in asked else "database"
     scratch = routes().to(
         {
-            "host": asked.get("unix_socket") or asked.get("host"),
+            "unix_socket": asked.get("unix_socket"),
+            "host": asked.get("host"),
             "port": asked.get("port") or 3306,
             "database": asked.get("database") or asked.get("db"),
             "user": asked.get("user"),

@@ -33,12 +33,13 @@ class Address:
     def of(cls, asked: Arguments) -> Address:
         """The address in a driver's arguments; what is not given is what libpq would take."""
         user = _text(asked, "user", "username") or os.environ.get("PGUSER", "") or _login()
-        host, _, _ = _text(asked, "host").partition(",")  # the first of several
+        socket = _text(asked, "unix_socket")
+        host, _, _ = (socket or _text(asked, "host")).partition(",")  # the first of several
         host = host.rstrip("/") if host.startswith("/") else host.lower()
         port, _, _ = _text(asked, "port").partition(",")
         return cls(
             "localhost" if host in _LOOPBACK else host,
-            port or "5432",
+            "" if socket else port or "5432",
             _text(asked, "database", "dbname", "db") or user,
             user,
         )
