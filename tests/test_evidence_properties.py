@@ -34,7 +34,7 @@ def verdicts_are_those_of_the_position(server: Server, chain: RandomChain, data:
         project = write(Path(folder) / "project", database.url, chain.bodies)
         project.upgrade(f"r{position}")
         part = project.locate()
-        wrong = false_verdicts(part, position) + mislocated(part, position)
+        wrong = false_verdicts(part.revisions, position) + mislocated(part.located, part.revisions, position)
         assert not wrong, "\n".join([f"at r{position} of {chain.bodies}", *wrong])
 
         if not damages:

@@ -44,6 +44,10 @@ def recorded():
         ({"host": "/Run/Postgres/", "db": "shop"}, ("/Run/Postgres", "5432", "shop", "me")),
         ({"host": "one,two", "port": "1,2", "dbname": "shop"}, ("one", "1", "shop", "me")),
         ({"host": None, "port": "", "database": b"shop", "user": None}, ("", "5432", "shop", "me")),
+        (
+            {"unix_socket": "/run/m.sock", "host": "localhost", "port": 3306, "db": "shop"},
+            ("/run/m.sock", "", "shop", "me"),
+        ),
         ({}, ("", "5432", "me", "me")),
     ],
 )

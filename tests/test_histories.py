@@ -6,18 +6,30 @@ surgery on enums, views over views ... the bodies of ``upgrade()`` of r1, r2, ..
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Union
 
 import pytest
 
-from alembic_rescue import DatabaseReport, Verdict
-from tests.chains import MISSING, Chain, by_id, told, write
+from alembic_rescue import DatabaseReport, Revision, Verdict
+from alembic_rescue.evidence.model import RevisionEvidence
+from alembic_rescue.model import Located
+from tests.chains import MISSING, Chain, told, write
 from tests.conftest import PROJECTS, Database
+from tests.observed import observe
 
 HISTORIES = sorted((PROJECTS / "histories").glob("*.py"))
 PRESENT = {"applied", "partial"}
 """What may never be said of a revision that did not run."""
-QUICK = {"dynamic_drop", "guard_legacy", "rename_back", "swapped_check", "swap_tables", "table_copied"}
+WITH_THE_WHOLE_TOOL = [
+    pytest.param("dynamic_drop"),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("guard_legacy", "rename_back", "swapped_check", "swap_tables", "table_copied")
+    ),
+]
+Judged = Union[Revision, RevisionEvidence]
 
 
 def chain_of(history: Path, root: Path, database: Database) -> Chain:
@@ -42,55 +54,57 @@ def stand_at(database: Database, position: int) -> None:
         database.run(f"INSERT INTO alembic_version VALUES ('r{position}')")
 
 
-def false_verdicts(part: DatabaseReport, position: int) -> list[str]:
+def false_verdicts(revisions: Sequence[Judged], position: int) -> list[str]:
     """What is said wrongly of a database at which r1 ... up to `position` ran."""
     return [
         told(revision)
-        for revision in part.revisions
+        for revision in revisions
         if (
             revision.verdict in MISSING if int(revision.revision[1:]) <= position else revision.verdict.value in PRESENT
         )
     ]
 
 
-def mislocated(part: DatabaseReport, position: int) -> list[str]:
+def mislocated(located: Located, revisions: Sequence[Judged], position: int) -> list[str]:
     """What ``--locate`` says wrongly: another revision is right only where nothing proves what lies between."""
-    assert part.located
-    at = max((int(revision[1:]) for revision in part.located.revisions), default=0)
+    at = max((int(revision[1:]) for revision in located.revisions), default=0)
     between = range(min(at, position) + 1, max(at, position) + 1)
-    verdicts = [by_id(part)[f"r{n}"].verdict.value for n in between]
+    known = {revision.revision: revision.verdict.value for revision in revisions}
+    verdicts = [known[f"r{n}"] for n in between]
     unproved = {"unverifiable", "empty"} if at < position else {"empty"}
     return [f"located at r{at}, and it stands at r{position}: {verdicts}"] if set(verdicts) - unproved else []
 
 
-@pytest.mark.parametrize(
-    "history", [pytest.param(h, id=h.stem, marks=() if h.stem in QUICK else pytest.mark.slow) for h in HISTORIES]
-)
-def test_located_at_every_position(history: Path, tmp_path: Path, database: Database) -> None:
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.stem)
+def test_judged_at_every_position(history: Path, tmp_path: Path, database: Database, scratch: Database) -> None:
     chain = chain_of(history, tmp_path / "project", database)
+    observed = observe(chain.root, chain.revisions, scratch)
     wrong = []
     for step in range(len(chain.revisions) + 1):
         position = upgraded(chain, database, step)
-        part = chain.locate()
-        wrong += [f"at r{position}: {said}" for said in false_verdicts(part, position) + mislocated(part, position)]
-        if (
-            not step
-        ):  # where a later revision takes all of it back, nothing tells a chain that has run from one that has not
-            first = by_id(part)["r1"]
-            assert first.verdict is Verdict.NOT_APPLIED or first.cancelled_by, told(first)
+        every = observed.judged(database)
+        looks = {
+            "--locate": every,
+            "diagnose": observed.judged(database, position),
+            "--applied": observed.judged(database, 0, position),
+            "set back by one, diagnose": observed.judged(database, max(position - 1, 0)),
+        }
+        wrong += [f"{look} at r{position}: {said}" for look in looks for said in false_verdicts(looks[look], position)]
+        wrong += mislocated(observed.located(every), every, position)
+        if not step:  # unless a later revision takes all of it back: then it looks the same whether it has run
+            assert every[0].verdict is Verdict.NOT_APPLIED or every[0].cancelled_by, told(every[0])
     assert not wrong, "\n".join(wrong)
-    held = [o for revision in part.revisions for o in revision.objects if o.met and o.presence.value == "present"]
-    assert held, [*map(told, part.revisions)]  # that nothing can be told would be no answer
+    held = [o for revision in every for o in revision.objects if o.met and o.presence.value == "present"]
+    assert held, [*map(told, every)]  # that nothing can be told would be no answer
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.stem)
-def test_every_look_at_every_position(history: Path, tmp_path: Path, database: Database) -> None:
-    chain = chain_of(history, tmp_path / "project", database)
+@pytest.mark.parametrize("name", WITH_THE_WHOLE_TOOL)
+def test_every_look_at_every_position(name: str, tmp_path: Path, database: Database) -> None:
+    chain = chain_of(PROJECTS / "histories" / f"{name}.py", tmp_path / "project", database)
     wrong: list[str] = []
 
     def looked(look: str, part: DatabaseReport, position: int) -> None:
-        wrong.extend(f"{look} at r{position}: {said}" for said in false_verdicts(part, position))
+        wrong.extend(f"{look} at r{position}: {said}" for said in false_verdicts(part.revisions, position))
 
     for step in range(len(chain.revisions) + 1):
         position = upgraded(chain, database, step)
@@ -104,11 +118,13 @@ def test_every_look_at_every_position(history: Path, tmp_path: Path, database: D
         ]
         if part.recommendation.action.value == "stamp":
             wrong.append(f"at r{position} recommended: {part.recommendation}")
-        if not position:
-            continue
-        looked("--applied", chain.applied(), position)
-        for back in {0, position - 1}:
-            stand_at(database, back)
-            looked(f"set back to r{back}, diagnose", chain.diagnose(), position)
-        stand_at(database, position)
+        part = chain.locate()
+        looked("--locate", part, position)
+        assert part.located
+        wrong += mislocated(part.located, part.revisions, position)
+        if position:
+            looked("--applied", chain.applied(), position)
+            stand_at(database, position - 1)
+            looked("set back by one, diagnose", chain.diagnose(), position)
+            stand_at(database, position)
     assert not wrong, "\n".join(wrong)

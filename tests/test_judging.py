@@ -235,6 +235,41 @@ def test_the_owner_of_what_was_made_is_told_and_not_counted() -> None:
     assert judge(chain.steps, reading(world))[0].objects[0].detail == "not counted: owner is admin, expected app"
 
 
+def test_a_fact_that_no_position_has_is_a_difference() -> None:
+    chain = two_tables()
+    world = chain.copy()
+    world[column("a", "x")]["identity"] = "a"
+    assert verdicts(chain, world) == [PARTIAL, APPLIED]
+    assert told(chain, world, "r1") == [("column", "public.a.x", "different", "identity is a, expected none")]
+    world = chain.copy()
+    world[column("a", "x")]["comment"] = "by hand"
+    assert verdicts(chain, world) == [APPLIED, APPLIED]
+
+
+def test_a_fact_that_a_pending_revision_gives_is_none_of_those_before() -> None:
+    def more(world) -> None:
+        world[column("a", "x")]["identity"] = "a"
+        make_table(world, "b", "x")
+
+    chain = Chain().step(lambda w: make_table(w, "a", "x")).step(more)
+    world = chain.states[1] | {column("a", "x"): {**chain.states[1][column("a", "x")], "identity": "a"}}
+    assert verdicts(chain, world) == [APPLIED, PARTIAL]
+
+
+def test_a_comment_counts_where_the_revision_gave_one() -> None:
+    def commented(world) -> None:
+        make_table(world, "a", "x")
+        world[table("a")]["comment"] = "what it is for"
+
+    chain = Chain().step(commented)
+    world = chain.copy()
+    del world[table("a")]["comment"]
+    assert verdicts(chain, world) == [PARTIAL]
+    assert told(chain, world, "r1") == [
+        ("table", "public.a", "different", "comment is none, expected what it is for")
+    ]  # and not its columns beside it
+
+
 def test_an_owner_who_was_changed_counts() -> None:
     make_table(start := {}, "a", "x")
     chain = Chain().start(start).step(lambda w: w[table("a")].update(owner="admin"))

@@ -34,7 +34,7 @@ def make(world, chance):
 
 def add(world, chance):
     new = column(a_table(world, chance), chance.choice("zuvw"))
-    world.setdefault(new, {"type": chance.choice(TYPES), "not null": "false"})
+    world.setdefault(new, {"type": chance.choice(TYPES), "not null": "false", "storage": "plain"})
 
 
 def retype(world, chance):

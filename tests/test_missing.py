@@ -28,6 +28,9 @@ CHAIN = (
     CREATE TRIGGER tr BEFORE UPDATE OF id ON p FOR EACH ROW EXECUTE FUNCTION f();
     CREATE SEQUENCE sq AS integer;
     CREATE DOMAIN dom AS text CHECK (value <> '');
+    ALTER TABLE p ADD COLUMN w int CONSTRAINT ck_w CHECK (w > 0);
+    COMMENT ON COLUMN p.k IS 'it''s the key';
+    COMMENT ON CONSTRAINT ck_n ON "Odd Table" IS 'positive';
     """,
     """
     ALTER TABLE p ADD COLUMN m int NOT NULL DEFAULT 3;
@@ -40,6 +43,7 @@ CHAIN = (
     """
     ALTER TABLE p ALTER m DROP DEFAULT;
     ALTER TABLE "Odd Table" RENAME TO even;
+    ALTER TABLE p RENAME COLUMN w TO width;
     CREATE OR REPLACE VIEW v AS SELECT id, m FROM p WHERE id > 4;
     """,
 )
@@ -93,6 +97,9 @@ def judged(database, steps):
         ("DROP INDEX ix_pid", "r1", "public.ix_pid"),
         ("ALTER TABLE even DROP CONSTRAINT ck_n", "r1", "ck_n on public.even"),
         ('ALTER TABLE even DROP CONSTRAINT "Odd Table_pid_fkey"', "r1", '"Odd Table_pid_fkey" on public.even'),
+        ("ALTER TABLE p DROP CONSTRAINT ck_w", "r1", "ck_w on public.p"),
+        ("COMMENT ON COLUMN p.k IS NULL", "r1", "public.p.k"),
+        ("COMMENT ON CONSTRAINT ck_n ON even IS 'other'", "r1", "ck_n on public.even"),
         ("DROP VIEW v", "r1", "public.v"),
         ("DROP TRIGGER tr ON p", "r1", "tr on public.p"),
         ("ALTER TABLE p DISABLE TRIGGER tr", "r1", "tr on public.p"),

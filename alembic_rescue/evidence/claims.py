@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from alembic_rescue.evidence.live import Live
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
-from alembic_rescue.evidence.positions import Positions, differing, is_circumstance
+from alembic_rescue.evidence.positions import GIVEN, Positions, differing, is_circumstance
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Claim:
     """The revision makes it, takes it away, or gives it its name; else it only changes facts of it."""
     facts: frozenset[str]
     """The facts that the revision answers for."""
+    known: frozenset[str] | None = None
+    """Of an object that the revision makes, the facts that it has anywhere in the range; None: it only changes some."""
     former: CatalogObject | None = None
     """Its name before, where the revision gave it another one."""
     since: tuple[tuple[CatalogObject, Facts], ...] = ()
@@ -109,7 +111,8 @@ def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Find
             vacuous=vacuous,
             proves=met and not vacuous,
         )
-    answers = {fact: live.same(claim.object, fact, claim.expected, actual) for fact in sorted(claim.facts)}
+    facts = claim.facts | _more(claim, actual)
+    answers = {fact: live.same(claim.object, fact, claim.expected, actual) for fact in sorted(facts)}
     different = tuple(fact for fact, answer in answers.items() if answer is False)
     unknown = tuple(fact for fact, answer in answers.items() if answer is None)
     held = [fact for fact, answer in answers.items() if answer is True]
@@ -121,6 +124,13 @@ def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Find
     if unknown:
         return Finding(claim, Presence.UNVERIFIABLE, actual, unknown=unknown, proves=proves)
     return Finding(claim, Presence.PRESENT, actual, vacuous=not proves, proves=proves)
+
+
+def _more(claim: Claim, actual: Facts) -> frozenset[str]:
+    """What an object that the revision makes has on the live database, and has not wherever the range has it."""
+    if claim.known is None:
+        return frozenset()
+    return frozenset(fact for fact in actual.keys() - claim.known if not is_circumstance(fact))
 
 
 def _claim(positions: Positions, change: Change, number: int, reference: int) -> tuple[Claim | None, int | None]:
@@ -136,7 +146,7 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     if change.after is None:
         facts = frozenset[str]()
     elif before is None:
-        facts = frozenset(fact for fact in change.after if not is_circumstance(fact))
+        facts = frozenset(fact for fact in change.after if not is_circumstance(fact) or fact in GIVEN)
     else:
         facts = differing(before, change.after)
         if former is not None and positions.goes_along(current, number):  # texts name what has another name now
@@ -161,4 +171,6 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
         return None, taken_by
     expected = None if change.after is None else positions.at(current, reference)
     free = tuple((o, last) for o, last in since if positions.at(o, reference) is None)
-    return Claim(current, change, expected, comes_or_goes, facts, former, free), None
+    names = {change.object, current, *(o for o, _ in since)}
+    known = positions.facts(names) if before is None else None
+    return Claim(current, change, expected, comes_or_goes, facts, known, former, free), None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from alembic_rescue.evidence.claims import Finding
+from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.names import bare, column_of
 from alembic_rescue.evidence.observation import CatalogObject
 
@@ -53,11 +54,12 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
 
 
 def _alike(above: Finding, below: Finding) -> bool:
-    """Both come or both go in the revision, and both are there or both are not."""
+    """Both come or both go in the revision, and both are there or both are not; at most the one above differs."""
     same_way = (above.claim.expected is None) == (below.claim.expected is None)
     if below.claim.object.kind.endswith("view column"):  # the view's definition says what they are
         return above.met == below.met
-    return _comes_or_goes(above) and _comes_or_goes(below) and same_way and above.presence is below.presence
+    same = above.presence is below.presence or (above.presence is Presence.DIFFERENT and below.met)
+    return _comes_or_goes(above) and _comes_or_goes(below) and same_way and same
 
 
 def _comes_or_goes(finding: Finding) -> bool:

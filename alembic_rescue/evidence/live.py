@@ -159,13 +159,10 @@ class Live:
 
     def _against(self, catalog_object: CatalogObject) -> Iterator[_Voice]:
         """What an object speaks against: the spans whose state is less like it than another's."""
-        spans = list(self._positions.spans(catalog_object))
-        costs = []
-        for start, _, state in spans:
-            along = state is None and self._positions.went_along(catalog_object, start)  # counted where it belongs
-            costs.append(0 if along else self._unexplained(catalog_object, state))
+        spans = list(self._positions.away(catalog_object))  # what is gone along is counted where it belongs
+        costs = [0 if is_away else self._unexplained(catalog_object, state) for _, _, state, is_away in spans]
         alike = [number for number, cost in enumerate(costs) if cost == min(costs)]
-        for number, (start, end, _) in enumerate(spans):
+        for number, (start, end, _, _) in enumerate(spans):
             if number not in alike:
                 nearest = min(alike, key=lambda other: abs(other - number))
                 revision = spans[number + 1][0] if nearest > number else start

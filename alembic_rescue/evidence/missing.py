@@ -37,6 +37,8 @@ _FIRST = (
     "view",
     "materialized view",
 )
+_COMMENTED_ON = frozenset(["table", "table column", "view", "materialized view", "index", "sequence", "type", "schema"])
+"""Kinds that COMMENT ON names like that, by their names alone."""
 _PERSISTENCE = {"u": "UNLOGGED "}
 Remedy = Callable[[Finding, Catalog, Optional[str]], Optional[str]]
 """Makes SQL from the facts of what is missing and of what the revision leaves, or takes the revision's own."""
@@ -57,7 +59,10 @@ def sql_for(
         return None
     own = _own_statements(claim, step, live)
     if found == claim.change.object:  # what later revisions did to it, they answer for
-        return remedy(finding, {c.object: c.after for c in step.changes if c.after is not None}, own)
+        made = {c.object: c.after for c in step.changes if c.after is not None}
+        if finding.actual is None and _is_spelled_otherwise(claim):  # a column that it names is called otherwise since
+            made, own = {**made, found: claim.expected or {}}, None
+        return remedy(finding, made, own)
     return remedy(finding, positions.catalog(reference), own)
 
 
@@ -125,6 +130,11 @@ def _own_statements(claim: Claim, step: Observation, live: Live) -> str | None:
     return ";\n".join(statement.sql.strip().rstrip(";") for statement in sent)
 
 
+def _is_spelled_otherwise(claim: Claim) -> bool:
+    made, expected = claim.change.after or {}, claim.expected or {}
+    return "definition" in made and "definition" in expected and made["definition"] != expected["definition"]
+
+
 def _comes_along(change: Change, claim: Claim) -> bool:
     return change.object.parent == claim.change.object.name and claim.change.before is None and change.before is None
 
@@ -149,7 +159,9 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
         facts = [fact for fact in facts if fact not in {"valid", "indisready"}]
     as_before = all(actual.get(fact) == (claim.change.before or {}).get(fact) for fact in facts)
     for fact in facts:
-        if found.kind == "table column":
+        if fact == "comment":
+            yield _comment(found, expected.get(fact))
+        elif found.kind == "table column":
             yield _column_change(found, fact, expected)
         elif fact == "labels":
             yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
@@ -178,6 +190,25 @@ def _switch(found: CatalogObject, fact: str, expected: Facts) -> str | None:
     if found.kind == "trigger" and fact == "enabled" and expected.get(fact) in {"O", "D"}:
         return f"ALTER TABLE {found.parent} {_TRIGGER[expected[fact]]} TRIGGER {quoted(bare(found))}"
     return None
+
+
+def _comment(found: CatalogObject, text: str | None) -> str | None:
+    named = found.name
+    if found.kind in {"table constraint", "trigger"}:
+        named = f"{quoted(bare(found))} ON {found.parent}"
+    elif found.kind not in {
+        "table",
+        "table column",
+        "view",
+        "materialized view",
+        "index",
+        "sequence",
+        "type",
+        "schema",
+    }:
+        return None
+    kind = found.kind.removeprefix("table ").upper()
+    return f"COMMENT ON {kind} {named} IS {'NULL' if text is None else _literal(text)}"
 
 
 def _column_change(found: CatalogObject, fact: str, expected: Facts) -> str | None:
@@ -219,6 +250,10 @@ def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
         yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts, catalog))
     else:
         yield _one_statement(found, facts, catalog)
+    with_it = {o: told for o, told in catalog.items() if found.kind == "table" and o.parent == found.name}
+    for commented, told in {found: facts, **with_it}.items():
+        if "comment" in told:
+            yield _comment(commented, told["comment"])
 
 
 def _one_statement(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:

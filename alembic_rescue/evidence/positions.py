@@ -33,6 +33,8 @@ _CIRCUMSTANCES = frozenset(
     ]
 )
 _CIRCUMSTANCE_PREFIXES = ("privileges of ", "options.")
+GIVEN = frozenset(["comment"])
+"""Circumstances that no object has unless somebody gave it one: the revision that did answers for it."""
 
 
 def is_circumstance(fact: str) -> bool:
@@ -107,6 +109,11 @@ class Positions:
         states = ((o, self.at(o, position)) for o in self._changes)
         return {o: state for o, state in states if state is not None}
 
+    def facts(self, objects: Collection[CatalogObject]) -> frozenset[str]:
+        """All facts that one of these has at some position."""
+        states = (state for o in objects if o in self._changes for *_, state in self.spans(o))
+        return frozenset(fact for state in states for fact in state or ())
+
     def next(self, catalog_object: CatalogObject, position: int, until: int) -> tuple[int, Change] | None:
         """The first revision after a position, and not after another, that touches it, and what it does."""
         return next((c for c in self._changes.get(catalog_object, ()) if position < c[0] <= until), None)
@@ -130,10 +137,20 @@ class Positions:
         """Whether it has another name only because that revision renames what it belongs to."""
         return catalog_object.parent in self._new_names[position]
 
-    def went_along(self, catalog_object: CatalogObject, position: int) -> bool:
-        """Whether it has gone by that position because its revision renames what it belongs to."""
-        new = self.renamed_to(catalog_object, position)
-        return new is not None and self.goes_along(new, position)
+    def away(self, catalog_object: CatalogObject) -> Iterator[tuple[int, int, Facts | None, bool]]:
+        """Its :meth:`spans`, and whether it is gone only because what it belongs to has another name there.
+
+        One is cut where another object takes that name.
+        """
+        for start, end, state in self.spans(catalog_object):
+            new = self.renamed_to(catalog_object, start)
+            if new is None or not self.goes_along(new, start):
+                yield start, end, state, False
+                continue
+            above = next(o for o in self._changes if o.name == catalog_object.parent)
+            for first, last, there in self.spans(above):
+                if first <= end and last >= start:
+                    yield max(first, start), min(last, end), state, there is None
 
     def is_made_before(self, catalog_object: CatalogObject, position: int) -> bool:
         """Whether an earlier revision of the range makes it, under this name or a former one."""
