@@ -29,11 +29,6 @@ def chosen(visited: Sequence[Database], only: str | None) -> list[Database]:
     return fitting
 
 
-def may_mean(only: str | None, database: Database) -> bool:
-    """Whether `only` can come to mean this one, whatever else env.py visits."""
-    return only is None or only in names(database) or only in database.identity.url
-
-
 def names(database: Database) -> set[str]:
     """What a person may call it: the database's name, the schema's, the version table's, and what env.py calls it."""
     identity = database.identity

@@ -145,20 +145,12 @@ def test_the_role_may_do_there_what_it_may_do_here(live, scratch):
     assert ask(scratch, "allowed", f"SELECT rolsuper FROM pg_roles WHERE rolname = '{servers.ROLE}'") == [(False,)]
 
 
-def test_a_copy_replaces_one_of_its_name_and_can_be_cloned(live, scratch):
+def test_a_copy_replaces_one_of_its_name(live, scratch):
     dump = dumped(connect(live), scratch)
-    first = restored(dump, scratch, "again")
+    restored(dump, scratch, "again")
     ask(scratch, "again", "DROP TABLE public.orders")
-    first = restored(dump, scratch, "again")
-    assert copy.cloned(scratch.admin_url, scratch.programs, first, "clone") == Copy("clone")
-    ask(scratch, "clone", "DROP TABLE public.orders")
+    restored(dump, scratch, "again")
     assert ask(scratch, "again", "SELECT to_regclass('public.orders') IS NOT NULL") == [(True,)]
-
-
-def test_a_clone_of_what_is_not_there_is_told(scratch):
-    made = copy.cloned(scratch.admin_url, scratch.programs, Copy("never made"), "clone2")
-    assert isinstance(made, Unavailable)
-    assert "never made" in made.reason
 
 
 def test_what_was_set_for_the_database_and_the_role_is_set(live, scratch):

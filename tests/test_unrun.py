@@ -18,8 +18,8 @@ from tests.conftest import Database, fresh_database
 from tests.servers import ROLE, Server
 from tests.unrun_cases import BASE, GROUPS, REPORTED, Case, Tells
 
-QUICK = {"json default", "view: another number", "CTE insert"}
-"""Those that `make test` tries by themselves, too."""
+BY_THEMSELVES = [case for case in REPORTED if case.alone or case.name in {"view: another number", "CTE insert"}]
+"""One of the catalog and one of rows, and those that do not go together with others: all others are tried in chains."""
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,7 @@ def _chain(root: Path, database: Database, case: Case, *, by_hand: bool) -> Chai
 
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["chain", "by-hand"])
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, id=c.name, marks=[] if c.name in QUICK else pytest.mark.slow) for c in REPORTED]
-)
+@pytest.mark.parametrize("case", BY_THEMSELVES, ids=lambda case: case.name)
 def test_a_change_by_itself(empty: Database, tmp_path: Path, case: Case, by_hand: bool) -> None:
     chain = _chain(tmp_path / "project", empty, case, by_hand=by_hand)
     assert chain.plan("r2").outcome is Outcome.REFUSED, told(by_id(chain.diagnose())["r2"])

@@ -166,14 +166,6 @@ def _restored(target: _Target, dump: Dump, database: str, versions: Mapping[str,
     return Copy(database, tuple(lacks))
 
 
-def cloned(admin_url: str, programs: Path, copy: Copy, database: str, seconds: float = _SECONDS) -> Copy | Unavailable:
-    """Make another copy of a copy that nobody is connected to: for what changes it."""
-    target = _Target(programs, libpq.of_url(admin_url), libpq.of_url(admin_url, database), seconds)
-    name = _identifier(database)
-    made = [f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} TEMPLATE {_identifier(copy.database)}"]
-    return _told(lambda: target.cloned(made, copy, database))
-
-
 def baseline(
     admin_url: str, programs: Path | None, file: Path, database: str, role: str, seconds: float = _SECONDS
 ) -> tuple[Lack, ...] | Unavailable:
@@ -252,12 +244,6 @@ class _Target:
             Path(listed.name).unlink()
         for match in _FAILED.finditer(libpq.text(done.stderr) + "\n"):
             yield Lack(" ".join(match["command"].split()), match["error"])
-
-    def cloned(self, made: Sequence[str], copy: Copy, database: str) -> Copy:
-        errors = self.sql(self.server, made)
-        if errors:
-            raise _FailedError(errors[0])
-        return Copy(database, copy.lacks)
 
 
 class _FailedError(Exception):

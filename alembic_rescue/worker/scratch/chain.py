@@ -99,7 +99,6 @@ class _Run:
         self.recorder = Recorder(lambda code: code is CALLS)
         self._project, self._visits, self._send = project, visits, send
         self._stamped_over, self._close, self._around = stamped_over, close, around
-        self._unexpected: list[str] = []
         self._closed = False
 
     # --- what Alembic asks for -----------------------------------------------------------------------------------
@@ -109,9 +108,7 @@ class _Run:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
         number = match(self._visits, [one.number for one in self.visited], context)
-        if number is None:
-            schema = f"{context.version_table_schema}." if context.version_table_schema else ""
-            self._unexpected.append(f"{schema}{context.version_table}")
+        if number is None:  # a visit that was not asked for
             return
         dialect = dialects.of(connection.dialect.name)
         self.recorder.files = files = running.files_of(self._project)
@@ -180,7 +177,7 @@ class _Run:
         of_env = None if error is None or within else self._failure_of(error, str(self._project.env_path))
         made = {one.number for one in self.visited}
         unvisited = tuple(number for number in range(len(self._visits)) if number not in made)
-        return ChainRun(visits, unvisited, tuple(self._unexpected), of_env)
+        return ChainRun(visits, unvisited, of_env)
 
     def _visit(self, visited: _Visited, error: BaseException | None) -> VisitRun:
         script = self._project.script

@@ -45,8 +45,6 @@ class ChainRun:
     visits: tuple[VisitRun, ...] = ()
     unvisited: tuple[int, ...] = ()
     """Which of the visits asked for env.py did not make."""
-    unexpected: tuple[str, ...] = ()
-    """The version tables of visits that were not asked for; nothing ran there."""
     error: Failure | None = None
     """What env.py itself failed with, outside of a revision: before its visits a failure, after them a finding."""
 
