@@ -135,7 +135,7 @@ def maria(mariadb_server: mariadb.Server) -> Iterator[mariadb.MariaDatabase]:
         yield database
 
 
-def _server(version: int) -> servers.Server:
+def server_of(version: int) -> servers.Server:
     known = json.loads(os.environ[_variable(version)])
     return servers.Server(version, Path(known["pgdata"]), known["port"])
 
@@ -143,13 +143,13 @@ def _server(version: int) -> servers.Server:
 @pytest.fixture(scope="session")
 def server() -> servers.Server:
     """The newest PostgreSQL."""
-    return _server(max(VERSIONS))
+    return server_of(max(VERSIONS))
 
 
 @pytest.fixture(scope="session", params=SERVERS, ids=lambda version: f"pg{version}")
 def any_server(request: pytest.FixtureRequest) -> servers.Server:
     """Each supported PostgreSQL in turn."""
-    return _server(request.param)
+    return server_of(request.param)
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,9 @@ class Observed:
         return locating.locate(judged, {one: {before} for before, one in pairwise(ids)})
 
 
-def observe(root: Path, revisions: Sequence[str], scratch: Database) -> Observed:
+def observe(root: Path, revisions: Sequence[str], scratch: Database, role: str = ROLE) -> Observed:
     """Run the chain of the project in `root` as the scratch worker does, led to `scratch`."""
-    led = {"host": str(scratch.server.pgdata), "port": scratch.server.port, "database": scratch.name, "user": ROLE}
+    led = {"host": str(scratch.server.pgdata), "port": scratch.server.port, "database": scratch.name, "user": role}
     project = ProjectCopy(root, root.parent / "state")
     done, _ = scratching.run(project, led=led, visits=[scratching.visit(*revisions)])
     assert done.is_whole, done

@@ -157,8 +157,6 @@ DAMAGE = [
     ("DROP POLICY own_orders ON orders", "c035", "public.orders.own_orders"),
     ("ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "c035", "public.orders"),
     ("REVOKE INSERT ON audit FROM PUBLIC", "c036", "public.audit"),
-    ("COMMENT ON COLUMN orders.note IS NULL", "c002", "public.orders.note"),
-    ("COMMENT ON TABLE audit IS 'other'", "c013", "public.audit"),
     ("ALTER DOMAIN email_address DROP CONSTRAINT email_address_check", "c034", "public.email_address"),
     ("ALTER TABLE users DROP COLUMN home; ALTER TABLE users ADD COLUMN home text", "c061", "public.users.home"),
 ]
@@ -177,6 +175,24 @@ def test_one_damaged_object_is_named(at_head, damage: str, revision: str, name: 
         bare = name.rpartition(".")[2]
         assert bare in " ".join(blamed.get(revision, [])), blamed
         assert all(any(bare in found for found in names) for names in blamed.values()), blamed
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "revision", "name"),
+    [
+        ("COMMENT ON COLUMN orders.note IS NULL", "c002", "public.orders.note"),
+        ("COMMENT ON TABLE audit IS 'other'", "c013", "public.audit"),
+        ("ALTER INDEX audit_at RENAME TO audit_when", "c013", "public.audit_at"),
+        ("ALTER INDEX ix_users_name SET (fillfactor = 70)", "c001", "public.ix_users_name"),
+    ],
+)
+def test_what_a_dba_does_is_told_and_not_counted(at_head, by_hand: str, revision: str, name: str) -> None:
+    head, observed = at_head
+    with clone(head) as database:
+        database.run(by_hand)
+        judged = observed.judged(database)
+        assert not [told(r) for r in judged if r.verdict in MISSING]
+        assert [o.detail for r in judged if r.revision == revision for o in r.objects if o.name == name and o.detail]
 
 
 def test_an_invalid_index_is_not_there(at_head) -> None:

@@ -256,18 +256,21 @@ def test_a_fact_that_a_pending_revision_gives_is_none_of_those_before() -> None:
     assert verdicts(chain, world) == [APPLIED, PARTIAL]
 
 
-def test_a_comment_counts_where_the_revision_gave_one() -> None:
-    def commented(world) -> None:
-        make_table(world, "a", "x")
-        world[table("a")]["comment"] = "what it is for"
-
-    chain = Chain().step(commented)
+def test_what_is_not_counted_is_told_of_what_it_is_said_of() -> None:
+    chain = two_tables()
     world = chain.copy()
-    del world[table("a")]["comment"]
-    assert verdicts(chain, world) == [PARTIAL]
-    assert told(chain, world, "r1") == [
-        ("table", "public.a", "different", "comment is none, expected what it is for")
-    ]  # and not its columns beside it
+    world[column("a", "x")]["comment"] = "by hand"
+    assert verdicts(chain, world) == [APPLIED, APPLIED]
+    (_, x) = judge(chain.steps, reading(world))[0].objects
+    assert (x.name, x.detail) == ("public.a.x", "not counted: comment is by hand, expected none")
+
+
+def test_a_table_that_differs_stands_for_what_does_not() -> None:
+    chain = two_tables()
+    world = chain.copy()
+    world[table("a")]["persistence"] = "u"
+    (only,) = judge(chain.steps, reading(world))[0].objects
+    assert (only.name, only.detail) == ("public.a", "persistence is u, expected p")
 
 
 def test_an_owner_who_was_changed_counts() -> None:

@@ -29,8 +29,6 @@ CHAIN = (
     CREATE SEQUENCE sq AS integer;
     CREATE DOMAIN dom AS text CHECK (value <> '');
     ALTER TABLE p ADD COLUMN w int CONSTRAINT ck_w CHECK (w > 0);
-    COMMENT ON COLUMN p.k IS 'it''s the key';
-    COMMENT ON CONSTRAINT ck_n ON "Odd Table" IS 'positive';
     """,
     """
     ALTER TABLE p ADD COLUMN m int NOT NULL DEFAULT 3;
@@ -39,6 +37,8 @@ CHAIN = (
     ALTER TYPE mood ADD VALUE 'c' BEFORE 'b';
     ALTER TABLE p ADD CONSTRAINT ck_m CHECK (m > 1);
     ALTER TABLE p ENABLE ROW LEVEL SECURITY;
+    COMMENT ON COLUMN p.k IS 'it''s the key';
+    COMMENT ON CONSTRAINT ck_n ON "Odd Table" IS 'positive';
     """,
     """
     ALTER TABLE p ALTER m DROP DEFAULT;
@@ -98,8 +98,8 @@ def judged(database, steps):
         ("ALTER TABLE even DROP CONSTRAINT ck_n", "r1", "ck_n on public.even"),
         ('ALTER TABLE even DROP CONSTRAINT "Odd Table_pid_fkey"', "r1", '"Odd Table_pid_fkey" on public.even'),
         ("ALTER TABLE p DROP CONSTRAINT ck_w", "r1", "ck_w on public.p"),
-        ("COMMENT ON COLUMN p.k IS NULL", "r1", "public.p.k"),
-        ("COMMENT ON CONSTRAINT ck_n ON even IS 'other'", "r1", "ck_n on public.even"),
+        ("COMMENT ON COLUMN p.k IS NULL", "r2", "public.p.k"),
+        ("COMMENT ON CONSTRAINT ck_n ON even IS 'other'", "r2", "ck_n on public.even"),
         ("DROP VIEW v", "r1", "public.v"),
         ("DROP TRIGGER tr ON p", "r1", "tr on public.p"),
         ("ALTER TABLE p DISABLE TRIGGER tr", "r1", "tr on public.p"),

@@ -14,7 +14,8 @@ import pytest
 
 from alembic_rescue import Outcome, Verdict
 from tests.chains import MISSING, THERE, Chain, by_id, told, write
-from tests.conftest import Database, fresh_database
+from tests.conftest import VERSIONS, Database, fresh_database, server_of
+from tests.observed import observe
 from tests.servers import ROLE, Server
 from tests.unrun_cases import BASE, GROUPS, REPORTED, Case, Tells
 
@@ -25,6 +26,10 @@ BY_THEMSELVES = [case for case in REPORTED if case.alone or case.name in {"view:
 @pytest.fixture(scope="module")
 def server_with_role(server: Server) -> Server:
     """The base grants rights to a role."""
+    return _with_role(server)
+
+
+def _with_role(server: Server) -> Server:
     with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin, admin, admin.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(4711); SELECT 1 FROM pg_roles WHERE rolname = 'app'")
         if not cursor.fetchone():
@@ -163,3 +168,33 @@ def test_one_of_many_that_did_not_run_is_found_among_those_that_did(
         if r not in left_out and found[r].verdict in MISSING
     }  # fmt: skip
     assert _lines(ready) + _lines(missing) == "", f"NOT RUN\n{_lines(ready)}\nRAN\n{_lines(missing)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_change_of_a_kind_on_an_older_server(server_with_role: Server, tmp_path: Path, group: str) -> None:
+    """The scratch server is of another major version than the live one."""
+    older = _with_role(server_of(min(VERSIONS)))
+    cases = {f"c{n:03}": case for n, case in enumerate(_possible(GROUPS[group], older), start=1) if not case.alone}
+    superuser = any(case.superuser for case in cases.values())
+    first = "\n".join(f"op.execute({_made(case, schema)!r})" for schema, case in cases.items())
+    bodies = {"made": first} | {
+        schema: f'op.execute("SET LOCAL search_path TO {schema}, public")\n{case.statements}'
+        for schema, case in cases.items()
+    }
+    with fresh_database(older) as live, fresh_database(server_with_role) as scratch:
+        chain = write(tmp_path / "project", _url(live, superuser=superuser), bodies)
+        observed = observe(chain.root, chain.revisions, scratch, role="postgres" if superuser else ROLE)
+        chain.upgrade("made")
+        not_run = {r.revision: r for r in observed.judged(live)}
+        chain.upgrade("head")
+        ran = {r.revision: r for r in observed.judged(live)}
+    ready = {case.name: told(not_run[r]) for r, case in cases.items() if not_run[r].verdict in THERE}
+    missing = {case.name: told(ran[r]) for r, case in cases.items() if ran[r].verdict in MISSING}
+    unproved = {
+        case.name: told(ran[r])
+        for r, case in cases.items()
+        if case.tells is Tells.CATALOG and ran[r].verdict is not Verdict.APPLIED
+    }
+    assert _lines(ready) + _lines(missing) + _lines(unproved) == ""
+    assert ran["made"].verdict not in MISSING, told(ran["made"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from alembic_rescue.evidence.live import Live
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
-from alembic_rescue.evidence.positions import GIVEN, Positions, differing, is_circumstance
+from alembic_rescue.evidence.positions import Positions, differing, is_circumstance
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     if change.after is None:
         facts = frozenset[str]()
     elif before is None:
-        facts = frozenset(fact for fact in change.after if not is_circumstance(fact) or fact in GIVEN)
+        facts = frozenset(fact for fact in change.after if not is_circumstance(fact))
     else:
         facts = differing(before, change.after)
         if former is not None and positions.goes_along(current, number):  # texts name what has another name now

@@ -38,7 +38,9 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
         facts = finding.claim.expected or finding.claim.change.before or {}
         names = [column_of(found), found.parent, facts.get("owned by"), facts.get("owned by", "").rpartition(".")[0]]
         above = [f for name in names if name for f in by_name.get(name, ()) if _alike(f, finding)]
-        if found in telling or not found.kind.endswith(_COMES_ALONG):
+        if found in telling:
+            return None
+        if not found.kind.endswith(_COMES_ALONG):
             above = []
         if not above and found.kind == "index":
             constraint = constraints.get((found.parent, bare(found)))

@@ -20,7 +20,7 @@ from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvid
 from alembic_rescue.evidence.names import column_of, spoken
 from alembic_rescue.evidence.observation import CatalogObject, Observation, Reading, StatementKind, Unobserved
 from alembic_rescue.evidence.positions import Positions, Step
-from alembic_rescue.evidence.wording import detail
+from alembic_rescue.evidence.wording import detail, noteworthy
 
 _OUTLIVES = frozenset(["type", "enum label", "schema", "extension", "function", "procedure", "sequence", "role"])
 """Kinds that commonly stay behind when their tables go, or are there from elsewhere: alone they prove no run."""
@@ -162,7 +162,7 @@ def _verdict(
 
 def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, reference: int) -> Iterator[ObjectEvidence]:
     offered: set[str] = set()
-    for finding in missing.in_order(folded(findings, bench.live.known_as), step):
+    for finding in missing.in_order(folded(findings, noteworthy(findings, bench.live)), step):
         claim = finding.claim
         statement = None if claim.change.statement is None else step.statements[claim.change.statement]
         sql = None

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Optional
 
+from alembic_rescue.evidence import numbering
 from alembic_rescue.evidence.names import by_bare_name
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading
 from alembic_rescue.evidence.positions import Positions, is_circumstance
@@ -31,6 +32,10 @@ class Text(NamedTuple):
     scratch: str
     live: str
 
+
+_OWNERS = "privileges of owner"
+_SINCE_17 = "MAINTAIN"
+"""A privilege that owners have from PostgreSQL 17 on: it is compared where both servers know it."""
 
 Settled = Mapping[Text, Answer]
 """What the server says of two texts once both are loaded: whether they are the same; None where one cannot be."""
@@ -64,17 +69,18 @@ class Live:
         self._unread = {unread.object: unread.reason for unread in reading.unread}
         self._unread_names = {unread.object.name: unread.reason for unread in reading.unread}
         self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
-        self.impostors = dict(_impostors(positions, reading.catalog))
+        catalog, self.numbered = numbering.as_known(positions, reading.catalog)
+        self.impostors = dict(_impostors(positions, catalog))
         """Objects under the new name of a rename whose old one is still there, with the old one."""
         taken = {new.name for new in self.impostors}
-        self._catalog = {
-            o: facts for o, facts in reading.catalog.items() if o not in self.impostors and o.parent not in taken
-        }
+        self._catalog = {o: facts for o, facts in catalog.items() if o not in self.impostors and o.parent not in taken}
         self.known_as = dict(_aliases(positions, self._catalog, untouched))
         """Constraints, indexes and sequences of columns that are there under another name, with that name."""
         self._catalog.update({o: self._catalog[other] for o, other in self.known_as.items()})
         self._names = {o.name for o in self._catalog}
         self._labels = _labels(positions)
+        there = (state for o in positions.objects for *_, state in positions.spans(o))
+        self._maintained = _has_maintain(reading.catalog.values()) and _has_maintain(there)
 
     @cached_property
     def by_name(self) -> dict[str, list[CatalogObject]]:
@@ -113,8 +119,12 @@ class Live:
             return True
         if one is None or other is None:
             return False
+        if in_lines(one) == in_lines(other):
+            return True
         if "nextval(" in other and one == self._with_known_sequences(other):
             return True
+        if fact == _OWNERS and not self._maintained:
+            return _held(one) - {_SINCE_17} == _held(other) - {_SINCE_17}
         if fact == "labels":
             known = self._labels.get(catalog_object, frozenset())
             return labels(one) == [label for label in labels(other) if label in known]
@@ -205,6 +215,11 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+def in_lines(text: str) -> str:
+    """A text whose lines all end alike: a body that was written on Windows has others."""
+    return text.replace("\r\n", "\n")
+
+
 def labels(text: str) -> list[str]:
     """The labels of an enum, from the text of the fact."""
     return [found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", text)]
@@ -230,6 +245,14 @@ def _labels(positions: Positions) -> dict[CatalogObject, frozenset[str]]:
         o: frozenset(label for *_, state in positions.spans(o) for label in labels((state or {}).get("labels", "")))
         for o in positions.objects
     }
+
+
+def _has_maintain(states: Iterable[Facts | None]) -> bool:
+    return any(_SINCE_17 in _held((state or {}).get(_OWNERS, "")) for state in states)
+
+
+def _held(privileges: str) -> set[str]:
+    return set(privileges.split(", "))
 
 
 def _impostors(positions: Positions, catalog: Catalog) -> Iterator[tuple[CatalogObject, CatalogObject]]:

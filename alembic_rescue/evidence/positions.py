@@ -16,15 +16,21 @@ Step = Union[Observation, Unobserved]
 
 _CIRCUMSTANCES = frozenset(
     [
+        "by root",
         "cache",
         "clustered",
         "comment",
         "compression",
         "extnamespace",
+        "generated columns",
         "options",
         "options of TOAST",
         "owner",
         "position",
+        "pubdelete",
+        "pubinsert",
+        "pubtruncate",
+        "pubupdate",
         "replica identity",
         "statistics target",
         "storage",
@@ -33,8 +39,6 @@ _CIRCUMSTANCES = frozenset(
     ]
 )
 _CIRCUMSTANCE_PREFIXES = ("privileges of ", "options.")
-GIVEN = frozenset(["comment"])
-"""Circumstances that no object has unless somebody gave it one: the revision that did answers for it."""
 
 
 def is_circumstance(fact: str) -> bool:

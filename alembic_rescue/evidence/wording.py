@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from alembic_rescue.evidence.claims import Finding
-from alembic_rescue.evidence.live import Live, labels
+from alembic_rescue.evidence.live import Live, in_lines, labels
 from alembic_rescue.evidence.names import column_of
-from alembic_rescue.evidence.observation import Facts
+from alembic_rescue.evidence.observation import CatalogObject, Facts
 from alembic_rescue.evidence.positions import is_circumstance
 
 _SHOWN = 120
@@ -18,6 +18,13 @@ _FALSE = frozenset(["", "f", "false", "no", "0", "none"])
 def detail(finding: Finding, live: Live) -> str | None:
     """Why a claim does not hold, or what is to be known of it although it holds; None where there is nothing."""
     return "; ".join(_details(finding, live)) or None
+
+
+def noteworthy(findings: Sequence[Finding], live: Live) -> frozenset[CatalogObject]:
+    """What is there as expected, and of which there is more to tell than of what it belongs to."""
+    told = {f.claim.object: set(_details(f, live)) for f in findings if f.met and f.claim.expected is not None}
+    by_name = {o.name: details for o, details in told.items()}
+    return frozenset(o for o, details in told.items() if details - by_name.get(o.parent, set()))
 
 
 def _details(finding: Finding, live: Live) -> Iterator[str]:
@@ -33,6 +40,8 @@ def _details(finding: Finding, live: Live) -> Iterator[str]:
         for fact in finding.unknown:
             yield f"it cannot be told whether these are the same: {_difference(fact, claim.expected, actual)}"
         yield from _circumstances(finding, actual)
+    if claim.object in live.numbered and finding.met:
+        yield f"not counted: {live.numbered[claim.object]}"
     if claim.object in live.known_as and actual is not None:
         yield f"it is there under another name: {live.known_as[claim.object].name}"
     if claim.object.kind == "type" and claim.expected is not None and (more := live.more_labels(claim.object)):
@@ -65,6 +74,8 @@ def _circumstances(finding: Finding, actual: Facts) -> Iterator[str]:
         for fact in sorted({*expected, *actual} - finding.claim.facts):
             if is_circumstance(fact) and expected.get(fact) != actual.get(fact):
                 yield f"not counted: {_difference(fact, expected, actual)}"
+    if any(in_lines(actual.get(fact, "")) == in_lines(text) != actual.get(fact) for fact, text in expected.items()):
+        yield "not counted: its lines end otherwise"
 
 
 def _difference(fact: str, expected: Facts, actual: Facts) -> str:

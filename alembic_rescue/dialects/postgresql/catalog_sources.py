@@ -36,7 +36,15 @@ SOURCES: tuple[Source, ...] = (
     Source("pg_foreign_data_wrapper", "fdwname", left_out="fdwname", privileges="'F'"),
     Source("pg_foreign_server", "srvname", left_out="srvname", privileges="'S'"),
     Source("pg_event_trigger", "evtname", left_out="evtname"),
-    Source("pg_publication", "pubname", left_out="pubname"),
+    Source(
+        "pg_publication",
+        "pubname",
+        facts={  # what older servers do not have is told only where it is not what they do
+            "generated columns": "nullif({pubgencols}::text, 'n')",
+            "by root": "nullif({pubviaroot}::boolean, false)::text",
+        },
+        left_out="pubname pubgencols pubviaroot",
+    ),
     Source(
         "pg_publication_rel",
         joins=TABLE.format("x.prrelid"),
@@ -79,7 +87,12 @@ SOURCES: tuple[Source, ...] = (
         kind="'role membership'",
         own=f"(x.roleid >= {FIRST_OF_USERS} OR x.member >= {FIRST_OF_USERS})",
         name="x.member::regrole || ' in ' || x.roleid::regrole || ' by ' || x.grantor::regrole",
-        left_out="roleid member grantor",
+        facts={
+            "inherits": "nullif({inherit_option}::boolean, m.rolinherit)::text",
+            "may set": "nullif({set_option}::boolean, true)::text",
+        },
+        joins=" JOIN pg_roles m ON m.oid = x.member",
+        left_out="roleid member grantor inherit_option set_option",
         whole=True,
     ),
     Source(
