@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo mariadb test test-untried test-slow matrix test-compatibility compatibility check format readme bench clean
+.PHONY: help demo mariadb test test-slow matrix test-compatibility compatibility check format readme bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,13 +18,10 @@ mariadb:  ## Install Debian's MariaDB server, where it is missing: the tests sta
 	  $$root apt-get update && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y mariadb-server; }
 
 test: $(VENV)/dev  ## Run the tests, against private servers: PostgreSQL, and MariaDB where it is installed
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility and not untried' $(ARGS)
-
-test-untried: $(VENV)/dev  ## Run the tests that were not yet run as a whole since the evidence is observed
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'untried and not compatibility' $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility' $(ARGS)
 
 test-slow: $(VENV)/dev  ## Run the tests that take long: through the command line, random schemas, locks, Ctrl-C, PostgreSQL 16
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compatibility and not untried' $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compatibility' $(ARGS)
 
 test-compatibility: $(VENV)/dev  ## Run the tests behind docs/compatibility.md: styles of env.py, drivers, databases, Flask
 	$(BIN)/python -m pytest -n $(WORKERS) -m compatibility $(ARGS)

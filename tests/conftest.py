@@ -70,43 +70,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
 
 
-THROUGH_THE_COMMAND_LINE = frozenset(
-    f"test_{name}"
-    for name in (
-        *("api", "autocommit", "commands_told", "config_in_code", "demo", "dialects", "env_py", "errors", "evidence"),
-        *(
-            "flask",
-            "gate",
-            "history",
-            "interrupt",
-            "json",
-            "looking_writes_nothing",
-            "mariadb",
-            "migrations_reach_nothing",
-        ),
-        *("packaged_scripts", "quiet_pipes", "readme", "receipts", "reports", "scratch_chain_styles", "secrets"),
-        *("several_databases", "trap", "two_databases", "two_phase", "unrun"),
-    )
-)
-"""Modules whose tests run the whole tool, most of them several times: `make test` leaves them to `make test-slow`, but
-for the acceptance tests."""
-UNTRIED = frozenset(
-    f"test_{name}"
-    for name in (
-        *("drivers", "drivers_elsewhere", "evidence_dialects", "evidence_properties", "seal"),
-        "styles",
-    )
-)
-"""Modules that were not yet run as a whole since the evidence is observed; `make test-untried` runs them.  The issue is
-open until this is empty."""
+TAKES_LONG = """
+    api autocommit commands_told config_in_code corpus demo dialects drivers env_py errors evidence
+    evidence_dialects evidence_properties flask gate histories history interrupt json looking_writes_nothing mariadb
+    migrations_reach_nothing packaged_scripts quiet_pipes readme receipts reports scratch_chain_styles seal
+    secrets several_databases styles trap two_databases two_phase unrun
+"""
+"""Modules that `make test` leaves to `make test-slow`: most run the whole tool, several times in each test."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test` leaves to others."""
+    slow = {f"test_{name}" for name in TAKES_LONG.split()}
     for item in items:
-        if item.path.stem in UNTRIED:
-            item.add_marker("untried")
-        if item.path.stem in THROUGH_THE_COMMAND_LINE or "project_of" in getattr(item, "fixturenames", ()):
+        if item.path.stem in slow or "project_of" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
 
 
