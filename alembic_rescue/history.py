@@ -42,9 +42,11 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
         )
     unread = sum(evidence.verdict is Verdict.UNVERIFIABLE for evidence in applied)
     cannot = f"; {unread} of them cannot be checked" if unread else ""
-    return Recommendation(
-        Action.NOTHING, None, f"nothing is missing of the {len(applied)} revisions that count as applied{cannot}"
-    )
+    return Recommendation(Action.NOTHING, None, f"nothing is missing of {_revisions(len(applied))} applied{cannot}")
+
+
+def _revisions(number: int) -> str:
+    return "the one revision that counts as" if number == 1 else f"the {number} revisions that count as"
 
 
 def recommend_for_located(

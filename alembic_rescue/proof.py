@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import dropwhile
 from pathlib import Path
 
 from alembic_rescue import dialects, inspection
@@ -100,7 +101,10 @@ class _Case:
         steps = self.chain.observations
         texts = judging.differing_texts(steps, self.live, self.beside)
         stands = judging.position(steps, self.live, self.beside) if texts else 0
-        settled = settling.settle(self.view, self.asked, texts, stands, self.bench) if texts else settling.NOTHING
+        over = [step.revision for step in steps if isinstance(step, Observation) and step.failure is not None]
+        settled = settling.NOTHING
+        if texts:
+            settled = settling.settle(self.view, self.asked, texts, stands, over, self.bench)
         return judging.judge(steps, self.live, settled.answers, self.beside, self.dialect.remedy), settled.notes
 
     def with_copies(
@@ -151,11 +155,10 @@ def _surer(step: Observation | Unobserved, observed: RevisionEvidence, probed: R
 
 
 def _not_settled(proof: Proof) -> tuple[str, ...]:
-    """The revisions behind those that are proved, where one of them is not there, or not wholly."""
-    ids = [evidence.revision for evidence in proof.revisions]
-    rest = tuple(ids[ids.index(proof.proved) + 1 :] if proof.proved else ids)
-    verdicts = {evidence.revision: evidence.verdict for evidence in proof.revisions}
-    return rest if any(verdicts[revision] not in _SETTLED for revision in rest) else ()
+    """The revisions behind those that are there, where one of them is not, or not wholly."""
+    rest = tuple(dropwhile(lambda evidence: evidence.is_there or evidence.verdict is Verdict.EMPTY, proof.revisions))
+    unsettled = any(evidence.verdict not in _SETTLED and not evidence.is_there for evidence in rest)
+    return tuple(evidence.revision for evidence in rest) if unsettled else ()
 
 
 def _asked(view: View, visited: Visited, choose: Choose) -> Asked:

@@ -19,6 +19,7 @@ MADE = """op.execute('''
     CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2020-02-01');
     CREATE FUNCTION f() RETURNS int LANGUAGE sql AS E'\\\\n select 1;\\\\n';
     CREATE PUBLICATION pub FOR TABLE s;
+    CREATE TABLE plain (a int, b text);
     CREATE VIEW v AS SELECT a, b FROM s;
 ''')"""
 NOT_COUNTED = {
@@ -41,6 +42,14 @@ NOT_COUNTED = {
     "comment": ("COMMENT ON COLUMN s.a IS 'by hand'", "not counted: comment is by hand"),
     "privileges": ("GRANT SELECT ON s TO PUBLIC", "not counted: privileges of PUBLIC is SELECT"),
     "publication": ("ALTER PUBLICATION pub SET (publish = 'insert')", "not counted"),
+    "row security": (
+        "ALTER TABLE s ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON s USING (a = 1)",
+        "not counted: row security is true, expected none",
+    ),
+    "attached as a partition": (
+        "CREATE TABLE whole (a int, b text) PARTITION BY RANGE (a); ALTER TABLE whole ATTACH PARTITION plain DEFAULT",
+        "not counted: partition bound is DEFAULT, expected none",
+    ),
     "line ends": (
         "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS E'\\r\\n select 1;\\r\\n'",
         "not counted: its lines end otherwise",
@@ -55,7 +64,6 @@ NOT_COUNTED = {
     ),
 }
 COUNTED = {
-    "row security": "ALTER TABLE s ENABLE ROW LEVEL SECURITY",
     "unlogged": "ALTER TABLE i SET UNLOGGED",
     "not null": "ALTER TABLE s ALTER a SET NOT NULL",
     "collation": 'ALTER TABLE i ALTER b TYPE text COLLATE "C"',

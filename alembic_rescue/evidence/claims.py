@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from alembic_rescue.evidence.live import Live
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
-from alembic_rescue.evidence.positions import Positions, differing, is_circumstance
+from alembic_rescue.evidence.positions import Positions, differing, is_addition, is_circumstance
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def _more(claim: Claim, actual: Facts) -> frozenset[str]:
     """What an object that the revision makes has on the live database, and has not wherever the range has it."""
     if claim.known is None:
         return frozenset()
-    return frozenset(fact for fact in actual.keys() - claim.known if not is_circumstance(fact))
+    more = actual.keys() - claim.known
+    return frozenset(fact for fact in more if not is_circumstance(fact) and not is_addition(fact))
 
 
 def _claim(positions: Positions, change: Change, number: int, reference: int) -> tuple[Claim | None, int | None]:

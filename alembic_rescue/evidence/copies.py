@@ -55,23 +55,12 @@ def _cautious(steps: Sequence[Step], copy: Reading) -> list[RevisionEvidence]:
 def _together(one: RevisionEvidence, other: RevisionEvidence) -> RevisionEvidence:
     """What both ways say of one revision."""
     verdicts = {one.verdict, other.verdict}
-    if verdicts & _LACKING and any(map(_speaks_for_it, (one, other))):
+    if verdicts & _LACKING and (one.is_there or other.is_there):
         return _unverifiable(one, "it can be run as it stands, and it can be taken back as well")
     for wanted in (Verdict.APPLIED, Verdict.PARTIAL, Verdict.NOT_APPLIED):
         if wanted in verdicts:
             return one if one.verdict is wanted else other
     return one  # unverifiable or empty: what it does when it is run says more
-
-
-def _speaks_for_it(evidence: RevisionEvidence) -> bool:
-    """Whether all holds that it did to the catalog, whatever else is not known of it."""
-    if evidence.verdict is Verdict.APPLIED:
-        return True
-    return (
-        evidence.verdict is Verdict.UNVERIFIABLE
-        and not evidence.missing
-        and any(told.met and not told.vacuous for told in evidence.objects)
-    )
 
 
 def _unverifiable(evidence: RevisionEvidence, why: str) -> RevisionEvidence:

@@ -170,7 +170,8 @@ class Live:
     def _against(self, catalog_object: CatalogObject) -> Iterator[_Voice]:
         """What an object speaks against: the spans whose state is less like it than another's."""
         spans = list(self._positions.away(catalog_object))  # what is gone along is counted where it belongs
-        costs = [0 if is_away else self._unexplained(catalog_object, state) for _, _, state, is_away in spans]
+        known = self._positions.facts([catalog_object])
+        costs = [0 if is_away else self._unexplained(catalog_object, state, known) for _, _, state, is_away in spans]
         alike = [number for number, cost in enumerate(costs) if cost == min(costs)]
         for number, (start, end, _, _) in enumerate(spans):
             if number not in alike:
@@ -189,8 +190,11 @@ class Live:
                 if self._positions.counts(catalog_object, fact) and live not in scratch:
                     yield from (Text(catalog_object, fact, text, live) for text in scratch)
 
-    def _unexplained(self, catalog_object: CatalogObject, state: Facts | None) -> int:
-        """How many facts are other than in a state.  What is missing along with what it belongs to counts there."""
+    def _unexplained(self, catalog_object: CatalogObject, state: Facts | None, known: Collection[str]) -> int:
+        """How many of the known facts are other than in a state.
+
+        What is missing along with what it belongs to counts there.
+        """
         actual = self.facts(catalog_object)
         if state is None or actual is None:
             if state is actual:
@@ -199,7 +203,7 @@ class Live:
             return 0 if along and not self.has(catalog_object.parent) else 1
         return sum(
             self.same(catalog_object, fact, state, actual) is False
-            for fact in {*state, *actual}
+            for fact in known
             if self._positions.counts(catalog_object, fact)
         )
 

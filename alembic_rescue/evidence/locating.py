@@ -25,9 +25,10 @@ def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[s
             lacking.add(revision)
     at: list[str] = []
     below: set[str] = set()
-    for revision, verdict in reversed(verdicts.items()):
+    there = {evidence.revision for evidence in every if evidence.is_there}
+    for revision in reversed(verdicts):
         if revision not in below:
-            if verdict is not Verdict.APPLIED or revision in lacking:
+            if revision not in there or revision in lacking:
                 continue
             at.append(revision)
             below.add(revision)

@@ -13,8 +13,16 @@ from typing import Optional
 from alembic_rescue.evidence.claims import Claim, Finding
 from alembic_rescue.evidence.live import Live, labels
 from alembic_rescue.evidence.model import Presence
-from alembic_rescue.evidence.names import bare
-from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Observation, StatementKind
+from alembic_rescue.evidence.names import bare, parts
+from alembic_rescue.evidence.observation import (
+    Catalog,
+    CatalogObject,
+    Change,
+    Facts,
+    Observation,
+    Statement,
+    StatementKind,
+)
 from alembic_rescue.evidence.positions import Positions
 
 _FALSE = frozenset(["", "f", "false", "no", "0", "none"])
@@ -127,7 +135,22 @@ def _own_statements(claim: Claim, step: Observation, live: Live) -> str | None:
         return None
     if not all(_is_as_before(c, live) for c in by_them):
         return None
+    sent += _later_ones(claim, step, max(n for n in numbers if n is not None))
     return ";\n".join(statement.sql.strip().rstrip(";") for statement in sent)
+
+
+def _later_ones(claim: Claim, step: Observation, number: int) -> list[Statement]:
+    """What the revision does to a column after it has added it, such as SET NOT NULL once it is filled."""
+    if claim.object.kind != "table column":
+        return []
+    words = [
+        re.compile(rf"(?<!\w){re.escape(parts(name)[-1])}(?!\w)") for name in (claim.object.name, claim.object.parent)
+    ]
+    return [
+        later
+        for later in step.statements[number + 1 :]
+        if later.kind is StatementKind.CATALOG and later.error is None and all(word.search(later.sql) for word in words)
+    ]
 
 
 def _is_spelled_otherwise(claim: Claim) -> bool:
@@ -163,6 +186,8 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
             yield _comment(found, expected.get(fact))
         elif found.kind == "table column":
             yield _column_change(found, fact, expected)
+        elif fact == "owned by" and fact in expected:
+            yield f"ALTER SEQUENCE {found.name} OWNED BY {expected[fact]}"
         elif fact == "labels":
             yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
         elif fact == "definition" and as_before:

@@ -69,6 +69,12 @@ class RevisionEvidence:
         """What does not hold."""
         return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
+    @property
+    def is_there(self) -> bool:
+        """It has run, as far as catalogs tell: what nobody can tell of it is only the rest, such as rows."""
+        proved = any(o.met and not o.vacuous and o.kind != "statement" for o in self.objects)
+        return self.verdict is Verdict.APPLIED or (self.verdict is Verdict.UNVERIFIABLE and proved and not self.missing)
+
 
 @dataclass(frozen=True)
 class Cause:

@@ -41,6 +41,16 @@ _CIRCUMSTANCES = frozenset(
 _CIRCUMSTANCE_PREFIXES = ("privileges of ", "options.")
 
 
+_ADDITIONS = frozenset(
+    ["inherited", "parents", "partition bound", "relispartition", "row security", "row security forced"]
+)
+
+
+def is_addition(fact: str) -> bool:
+    """Somebody gives it to an object that is there already: row security, or a place among partitions."""
+    return fact in _ADDITIONS
+
+
 def is_circumstance(fact: str) -> bool:
     """An object gets it by where and by whom it is made; a revision that makes the object did not ask for it."""
     return fact in _CIRCUMSTANCES or fact.startswith(_CIRCUMSTANCE_PREFIXES)
@@ -151,8 +161,8 @@ class Positions:
             if new is None or not self.goes_along(new, start):
                 yield start, end, state, False
                 continue
-            above = next(o for o in self._changes if o.name == catalog_object.parent)
-            for first, last, there in self.spans(above):
+            above = next((o for o in self._changes if o.name == catalog_object.parent), None)
+            for first, last, there in self.spans(above) if above else ((start, end, None),):
                 if first <= end and last >= start:
                     yield max(first, start), min(last, end), state, there is None
 

@@ -8,7 +8,7 @@ from alembic_rescue.evidence.claims import Finding
 from alembic_rescue.evidence.live import Live, in_lines, labels
 from alembic_rescue.evidence.names import column_of
 from alembic_rescue.evidence.observation import CatalogObject, Facts
-from alembic_rescue.evidence.positions import is_circumstance
+from alembic_rescue.evidence.positions import is_addition, is_circumstance
 
 _SHOWN = 120
 """Characters of a text, from where two begin to differ."""
@@ -72,7 +72,8 @@ def _circumstances(finding: Finding, actual: Facts) -> Iterator[str]:
     expected = finding.claim.expected or {}
     if finding.claim.change.before is None and finding.claim.former is None:
         for fact in sorted({*expected, *actual} - finding.claim.facts):
-            if is_circumstance(fact) and expected.get(fact) != actual.get(fact):
+            uncounted = is_circumstance(fact) or (is_addition(fact) and fact not in expected)
+            if uncounted and expected.get(fact) != actual.get(fact):
                 yield f"not counted: {_difference(fact, expected, actual)}"
     if any(in_lines(actual.get(fact, "")) == in_lines(text) != actual.get(fact) for fact, text in expected.items()):
         yield "not counted: its lines end otherwise"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,11 +16,11 @@ from typing import Any
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.connection.failures import shown
-from alembic_rescue.dialects.scratch import Prepared, Unavailable
+from alembic_rescue.dialects.scratch import Place, Prepared, Unavailable
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
-from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.scratch.bench import Address, Bench
 from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.worker import sources
 from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
@@ -147,6 +147,31 @@ def hear_steps(bench: Bench) -> Callable[[Any], None]:
     return hear
 
 
+def load_baseline(
+    view: View, places: Mapping[Address, Place], bench: Bench, loaded: Collection[str] = ()
+) -> frozenset[str]:
+    """Load what the user says was there before the first revision; the names of the databases in which it then is.
+
+    Args:
+        loaded: in which it is already.
+
+    Raises:
+        BaselineFailed: it does not load.
+    """
+    file, names = bench.project.baseline, frozenset(place.database for place in places.values())
+    if file is None or names.issubset(loaded):
+        return frozenset(loaded)
+    bench.prepare(places, view)
+    server = bench.server(view.scripts.visited[0])
+    for place in places.values():
+        failed = dialects.of(place.dialect).scratch.baseline(server, file, place.database, place.role)
+        if isinstance(failed, Unavailable):
+            raise errors.BaselineFailed(str(file), failed.reason)
+        if failed:
+            raise errors.BaselineFailed(failed[0].what, failed[0].reason)
+    return names
+
+
 @dataclass
 class _Runs:
     """One chain, from worker to worker."""
@@ -167,7 +192,7 @@ class _Runs:
     provided: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     _current: tuple[int, str] | None = None
-    _with_baseline: set[str] = field(default_factory=set)
+    _with_baseline: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         visited = self.view.scripts.visited
@@ -193,25 +218,11 @@ class _Runs:
 
     def _run_on(self) -> None:
         for _ in range(_MOST_FAILURES + 1):
-            self._load_baseline()
+            self._with_baseline |= load_baseline(self.view, self.places, self.bench, self._with_baseline)
             run = self._one_run()
             failed = self._taken(run)
             if not failed or self.failed_behind:
                 return
-
-    def _load_baseline(self) -> None:
-        """Load what the user says was there before the first revision, once."""
-        file, server = self.bench.project.baseline, self.bench.server(self.view.scripts.visited[0])
-        if file is None or self._with_baseline.issuperset(place.database for place in self.places.values()):
-            return
-        self.bench.prepare(self.places, self.view)
-        for place in self.places.values():
-            self._with_baseline.add(place.database)
-            loaded = dialects.of(place.dialect).scratch.baseline(server, file, place.database, place.role)
-            if isinstance(loaded, Unavailable):
-                raise errors.BaselineFailed(str(file), loaded.reason)
-            if loaded:
-                raise errors.BaselineFailed(loaded[0].what, loaded[0].reason)
 
     def _one_run(self) -> ChainRun | None:
         """One worker's; None where it did not come to its end."""

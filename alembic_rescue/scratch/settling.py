@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from alembic_rescue import errors
@@ -12,7 +12,7 @@ from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.cache import Cache
-from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
+from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps, load_baseline
 from alembic_rescue.scratch.trial import visits_of
 from alembic_rescue.worker import sources
 
@@ -31,12 +31,15 @@ NOTHING = Settling({})
 """Where nothing is to be asked."""
 
 
-def settle(view: View, one: Asked, texts: Sequence[Text], position: int, bench: Bench) -> Settling:
+def settle(
+    view: View, one: Asked, texts: Sequence[Text], position: int, over: Collection[str], bench: Bench
+) -> Settling:
     """Ask the server.  Never raises: that it could not be asked is told.
 
     Args:
         texts: what differs.
         position: after how many of the revisions in question the live database stands.
+        over: revisions that fail on the scratch database, and are stamped over there.
     """
     files = {file.revision: file for file in view.scripts.scripts}
     ran = (*one.behind, *one.todo[:position])
@@ -52,7 +55,7 @@ def settle(view: View, one: Asked, texts: Sequence[Text], position: int, bench: 
     asked = [text for text in texts if text not in answers]
     if asked:
         try:
-            told = _asked(view, one, asked, ran, bench)
+            told = _asked(view, one, asked, ran, over, bench)
         except errors.RescueError as error:
             return Settling({**answers, **dict.fromkeys(asked)}, (_not_settled(error.message),))
         for text, answer in zip(asked, told, strict=True):
@@ -69,8 +72,11 @@ def _not_settled(reason: str) -> Note:
     )
 
 
-def _asked(view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], bench: Bench) -> Sequence[Answer]:
+def _asked(
+    view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], over: Collection[str], bench: Bench
+) -> Sequence[Answer]:
     places = bench.placed(view, "_settled")
+    load_baseline(view, places, bench)
     _, own = bench.route(places[address_of(one.visited)])
     told: Sequence[Answer] = bench.run(
         "settle",
@@ -78,6 +84,7 @@ def _asked(view: View, one: Asked, texts: Sequence[Text], ran: tuple[str, ...], 
         view,
         hear_steps(bench),
         visits=visits_of(view, one, ran, ()),
+        stamped_over=tuple(over),
         dialect=one.visited.database.identity.dialect,
         scratch_database=own,
         texts=tuple(tuple(text) for text in texts),

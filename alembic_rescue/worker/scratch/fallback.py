@@ -23,7 +23,8 @@ from alembic_rescue.dialects.base import CatalogReader
 from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.evidence.causes import follows_another
 from alembic_rescue.evidence.judging import objects
-from alembic_rescue.evidence.observation import Catalog, Failure, Observation, Reading, Unobserved
+from alembic_rescue.evidence.live import TEXTS
+from alembic_rescue.evidence.observation import Catalog, Change, Failure, Observation, Reading, Unobserved
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.observer.effects import effects_of
 from alembic_rescue.worker.observer.lines import absolute
@@ -161,7 +162,7 @@ class _Copy:
         self._probe, self._connection, self._cursor = probe, connection, Cursor(connection)
         dialect = dialects.of(connection.dialect.name)
         hide = probe.project.secrets.hide
-        self._effects = effects_of(dialect)
+        self._effects, self._reader = effects_of(dialect), reader
         with self._committed():  # what env.py has set for its session outlives a revision that fails
             self._before: Catalog = reader.everything(connection)
             self._observer = _Watcher(
@@ -273,8 +274,21 @@ class _Copy:
         """What the step did that ran last."""
         with self._committed():
             observed = self._observer.observed(self.script_of(revision))
-        self.last = replace(observed, failure=self._failure)
+            changes = tuple(map(self._spelled_as_before, observed.changes))
+        self.last = replace(observed, changes=changes, failure=self._failure)
         return self.last
+
+    def _spelled_as_before(self, change: Change) -> Change:
+        """The change with the texts that the copy had, where they mean the same: after a restore they are others."""
+        after, before = change.after or {}, self._before.get(change.object, {})
+        texts = [
+            (change.object, fact, after[fact], before[fact])
+            for fact in TEXTS & after.keys() & before.keys()
+            if after[fact] != before[fact]
+        ]
+        answers = self._reader.settle(self._connection, texts) if texts else {}
+        same = {fact: before[fact] for (_, fact), answer in answers.items() if answer}
+        return replace(change, after={**after, **same}) if same else change
 
     @contextmanager
     def _committed(self) -> Iterator[None]:

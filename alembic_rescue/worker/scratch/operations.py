@@ -119,6 +119,7 @@ def settle(
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
+    stamped_over: Collection[str],
     dialect: str,
     scratch_database: Mapping[str, Any],
     texts: Sequence[tuple[CatalogObject, str, str, str]],
@@ -126,7 +127,9 @@ def settle(
     """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
     led = _ready(conversation, making, routes, files)
     loaded = load(conversation, loading)
-    run = chain.observe(loaded, visits, conversation.progress, close=lambda: guard.close(led))
+    run = chain.observe(
+        loaded, visits, conversation.progress, stamped_over=stamped_over, close=lambda: guard.close(led)
+    )
     kind = dialects.of(dialect)
     reader, url = kind.reader, kind.places.url(scratch_database)
     if reader is None or url is None or not run.is_whole:
