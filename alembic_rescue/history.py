@@ -13,7 +13,7 @@ from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Action, Located, Note, Recommendation
 
-_APPLIED = "alembic-rescue diagnose --applied"
+_APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
 
 def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
@@ -23,15 +23,33 @@ def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ..
             "stamped-but-not-there",
             f"{evidence.revision} counts as applied, but its "
             f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
-            "Alembic will never make it by itself: run the statements shown for it, or restore it from where it was",
+            f"Alembic will never make it by itself: {_way_on(evidence)}",
         )
         for evidence in locating.missing(applied)
     )
 
 
+def _way_on(evidence: RevisionEvidence) -> str:
+    if any(found.sql for found in evidence.missing):
+        return "run the statements shown for it, or restore it from where it was"
+    return "look at the database, and make it so by hand"
+
+
+def _never_ran(revisions: Sequence[RevisionEvidence]) -> bool:
+    """Nothing of any of them is there that would not be there without."""
+    return not any(evidence.is_there or evidence.verdict is Verdict.PARTIAL for evidence in revisions)
+
+
 def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation:
     """What to do about the revisions that count as applied."""
-    absent = [evidence.revision for evidence in locating.missing(applied)]
+    lacking = locating.missing(applied)
+    absent = [evidence.revision for evidence in lacking]
+    if absent and _never_ran(applied[applied.index(lacking[0]) :]):
+        reason = f"nothing of {listed(absent)} is there, although the version says applied"
+        return Recommendation(Action.STOP, None, f"{reason}: see {_LOCATE}")
+    if absent and not any(found.sql for found in lacking[0].missing):
+        reason = f"of {absent[0]} something is missing for which no statement can be offered"
+        return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
     if absent:
         return Recommendation(
             Action.COMPLETE, absent[0], f"of {listed(absent)} something is missing, although the version says applied"
@@ -79,6 +97,9 @@ def recommend_for_located(
     if unknown := sorted(set(current) - {evidence.revision for evidence in every}):
         return Recommendation(Action.STOP, None, f"{says}; the scripts do not have {listed(unknown)}; {by_hand}")
     counted = paths.up_to(graph, current)
+    beyond = [evidence for evidence in every if evidence.revision in counted.intersection(located.following)]
+    if locating.missing(beyond) and counted.issuperset(located.revisions) and _never_ran(beyond):
+        return Recommendation(Action.STOP, None, f"{says}, which did not run; {by_hand}, and then alembic upgrade")
     if not counted.isdisjoint(evidence.revision for evidence in locating.missing(every)):
         return Recommendation(Action.STOP, None, f"{says}, of which something is missing: see {_APPLIED}")
     unproved = [one.revision for one in every if one.revision in counted and one.verdict is Verdict.UNVERIFIABLE]

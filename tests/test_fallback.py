@@ -279,3 +279,17 @@ def test_an_obstacle_is_looked_for_where_the_statement_says(error, sql, schema):
 )
 def test_other_failures_have_nothing_in_their_way(error):
     assert obstacles.query_for(error, "") is None
+
+
+@pytest.mark.parametrize("way", ["without downgrade", "with it"])
+def test_a_text_that_a_dump_spells_otherwise_is_the_same(tmp_path, database, way) -> None:
+    made = "CREATE TABLE m (stage varchar(9) CONSTRAINT known CHECK (stage IN ('a', 'b')))"
+    restored = (
+        "CREATE TABLE m (stage varchar(9) CONSTRAINT known"
+        " CHECK (stage::text = ANY (ARRAY['a'::character varying::text, 'b'::character varying::text])))"
+    )
+    other = restored.replace("'b'", "'c'")
+    back = " --- DROP TABLE m" if way == "with it" else ""
+    assert of(verdicts(tmp_path / "same", database, made + back, there=restored)) == [APPLIED]
+    database.run("DROP TABLE m")
+    assert of(verdicts(tmp_path / "other", database, made + back, there=other)) == [PARTIAL]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from alembic.script.revision import Revision, RevisionMap
 
@@ -19,6 +21,7 @@ OBJECTS = {
     "applied": (THERE,),
     "not-applied": (LACKING,),
     "partial": (THERE, LACKING),
+    "by hand": (THERE, BY_HAND),
     "data": (DATA,),
     "there, and data": (THERE, DATA),
     "empty": (),
@@ -26,7 +29,7 @@ OBJECTS = {
 
 
 def chain(*words: str) -> list[RevisionEvidence]:
-    verdict = {"data": "unverifiable", "there, and data": "unverifiable"}
+    verdict = {"data": "unverifiable", "there, and data": "unverifiable", "by hand": "partial"}
     return [
         RevisionEvidence(f"r{n}", Verdict(verdict.get(word, word)), OBJECTS[word]) for n, word in enumerate(words, 1)
     ]
@@ -102,6 +105,9 @@ def test_where_a_schema_stands() -> None:
     found = locate(branches, {"r2": ["r1"], "r3": ["r1"], "r4": ["r3"]})
     assert (found.revisions, found.following) == (("r2",), ("r3", "r4"))
     assert locate(chain("not-applied"), {}).revisions == ()
+    rows_too = replace(chain("applied")[0], revision="r5", verdict=Verdict.UNVERIFIABLE)  # its objects are there
+    found = locate([*every[:3], rows_too], {**follows, "r5": ["r3"]})
+    assert (found.revisions, found.unproved) == (("r5",), ("r2", "r5"))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,13 @@ def test_where_a_schema_stands() -> None:
     [
         (("applied", "applied"), ["r2"], Action.NOTHING, "as the version table says"),
         (("applied", "applied"), ["r1"], Action.STAMP, "see alembic-rescue plan r2"),
-        (("applied", "not-applied"), ["r2"], Action.STOP, "of which something is missing"),
+        (("applied", "partial"), ["r2"], Action.STOP, "of which something is missing"),
+        (
+            ("applied", "not-applied"),
+            ["r2"],
+            Action.STOP,
+            "r2, which did not run; by hand: alembic stamp --purge r1, and then alembic upgrade",
+        ),
         (("applied", "data"), ["r2"], Action.NOTHING, "of which nothing is missing, though r2 cannot be proved"),
         (("applied", "empty"), ["r2"], Action.NOTHING, "the version table says r2, of which nothing is missing"),
         (("applied", "applied"), ["r1", "r2"], Action.STOP, "by hand: alembic stamp --purge r2"),
@@ -123,3 +135,20 @@ def test_where_it_stands_beside_what_the_version_table_says(words, current, acti
     advice = history.recommend_for_located(graph, every, located, current)
     assert advice.action is action
     assert told in advice.reason
+
+
+@pytest.mark.parametrize(
+    ("words", "action", "told"),
+    [
+        (("applied", "partial"), Action.COMPLETE, "of r2 something is missing"),
+        (("not-applied", "applied"), Action.COMPLETE, "of r1 something is missing"),
+        (("applied", "not-applied", "data"), Action.STOP, "nothing of r2 is there"),
+        (("applied", "by hand"), Action.STOP, "of r2 something is missing for which no statement can be offered"),
+        (("applied", "data"), Action.NOTHING, "nothing is missing of the 2 revisions that count as applied; 1 of them"),
+        (("applied",), Action.NOTHING, "nothing is missing of the one revision that counts as applied"),
+        (("data",), Action.STOP, "nothing is proved"),
+    ],
+)
+def test_what_to_do_about_what_counts_as_applied(words, action, told) -> None:
+    advice = history.recommend_for_applied(chain(*words))
+    assert (advice.action, told in advice.reason) == (action, True), advice

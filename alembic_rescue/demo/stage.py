@@ -28,7 +28,7 @@ _FOREIGN = ("PG", "DATABASE_URL", "ALEMBIC_", "SQLALCHEMY_", "FORCE_COLOR")
 """Beginnings of environment variables that could lead a command to a config or a database of the user's own."""
 _CACHE = "cache"
 """The folder of what was observed on scratch databases: the user's own is left alone."""
-_PROGRESS = "Running the migrations on the scratch database: "
+_PROGRESS = "Running the migrations on "
 """How a line begins that says how far long work is: whether one comes is the machine's speed, so none is shown."""
 _NARRATION = 100
 _WIDEST = 132

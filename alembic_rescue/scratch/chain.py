@@ -28,7 +28,7 @@ from alembic_rescue.worker.scratch.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
 NO_SCRATCH = "not observed, because there is no scratch database"
-_RUNNING = "Running the migrations on the scratch database"
+ON_SCRATCH = "on the scratch database"
 _MOST_FAILURES = 5
 """Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
 
@@ -136,12 +136,12 @@ def _offline(asked: Sequence[Asked], bench: Bench) -> Mapping[str, str]:
     return told
 
 
-def hear_steps(bench: Bench) -> Callable[[Any], None]:
+def hear_steps(bench: Bench, where: str = "on a copy of the schema") -> Callable[[Any], None]:
     """Says how far a chain is that nothing else is wanted of."""
 
     def hear(said: Any) -> None:
         if isinstance(said, Mapping) and "of" in said:
-            told = Progress(_RUNNING, said["number"], said["of"], said["revision"])
+            told = Progress(f"Running the migrations {where}", said["number"], said["of"], said["revision"])
             bench.project.hear(told)
 
     return hear
@@ -258,7 +258,9 @@ class _Runs:
             self._keep(said["visit"], said["observed"])
         else:
             self._current = (said["visit"], said["revision"])
-            self.bench.project.hear(Progress(_RUNNING, said["number"], said["of"], said["revision"]))
+            self.bench.project.hear(
+                Progress(f"Running the migrations {ON_SCRATCH}", said["number"], said["of"], said["revision"])
+            )
 
     def _taken(self, run: ChainRun | None) -> bool:
         """Take in what came of a run; whether there is something to go on with."""

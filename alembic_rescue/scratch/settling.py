@@ -12,7 +12,7 @@ from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.cache import Cache
-from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps, load_baseline
+from alembic_rescue.scratch.chain import ON_SCRATCH, Asked, basis_of, hear_steps, load_baseline
 from alembic_rescue.scratch.trial import visits_of
 from alembic_rescue.worker import sources
 
@@ -82,7 +82,7 @@ def _asked(
         "settle",
         places,
         view,
-        hear_steps(bench),
+        hear_steps(bench, ON_SCRATCH),
         visits=visits_of(view, one, ran, ()),
         stamped_over=tuple(over),
         dialect=one.visited.database.identity.dialect,
