@@ -76,6 +76,7 @@ def test_what_alembic_reads_is_known_from_its_version():
     assert Config("alembic.ini", **compat.toml_argument("shop.toml")).toml_file_name == "shop.toml"
 
 
+@pytest.mark.slow
 def test_where_there_is_no_such_python_the_running_one_is_taken_and_that_is_said(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(matrix, "BUILD", tmp_path)
     assert matrix.interpreter("3.99") is None

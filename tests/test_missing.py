@@ -197,6 +197,21 @@ def test_the_revisions_own_statement_where_nothing_of_it_is_there() -> None:
     assert [o.sql for o in found.missing] == ["ALTER TABLE public.a ADD COLUMN y integer"]
 
 
+def test_what_is_done_to_a_column_once_it_is_filled_is_offered_behind_it() -> None:
+    statements = (
+        sent("ALTER TABLE a ADD COLUMN z INTEGER", StatementKind.CATALOG),
+        sent("UPDATE a SET z = 1", StatementKind.DATA),
+        sent("ALTER TABLE a ALTER COLUMN z SET NOT NULL", StatementKind.CATALOG),
+        sent("ALTER TABLE b ALTER COLUMN z SET NOT NULL", StatementKind.CATALOG),
+        sent("CREATE INDEX ix ON a (z)", StatementKind.CATALOG),
+    )
+    make_table(start := {}, "a", "x")
+    z = {"type": "integer", "not null": "true"}
+    chain = with_statement(Chain().start(start).step(lambda w: w.update({column("a", "z"): z})), *statements)
+    (found,) = judge(chain.steps, reading(chain.states[0]))
+    assert [o.sql for o in found.missing] == [f"{statements[0].sql};\n{statements[2].sql}"]
+
+
 def test_a_drop_is_offered_only_of_what_stood_there_before() -> None:
     make_table(start := {}, "a", "x")
     drop = sent("DROP TABLE a", StatementKind.CATALOG)

@@ -143,14 +143,12 @@ def _later_ones(claim: Claim, step: Observation, number: int) -> list[Statement]
     """What the revision does to a column after it has added it, such as SET NOT NULL once it is filled."""
     if claim.object.kind != "table column":
         return []
-    words = [
-        re.compile(rf"(?<!\w){re.escape(parts(name)[-1])}(?!\w)") for name in (claim.object.name, claim.object.parent)
-    ]
-    return [
-        later
-        for later in step.statements[number + 1 :]
-        if later.kind is StatementKind.CATALOG and later.error is None and all(word.search(later.sql) for word in words)
-    ]
+    table, column = re.escape(parts(claim.object.parent)[-1]), re.escape(bare(claim.object))
+    alters = re.compile(
+        rf'\bTABLE\b.*(?<!\w){table}"?\s+ALTER\s+(?:COLUMN\s+)?"?{column}(?!\w)', re.IGNORECASE | re.DOTALL
+    )
+    later = (one for one in step.statements[number + 1 :] if one.kind is StatementKind.CATALOG and one.error is None)
+    return [one for one in later if alters.search(one.sql)]
 
 
 def _is_spelled_otherwise(claim: Claim) -> bool:
