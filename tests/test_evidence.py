@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+import alembic_rescue
 from alembic_rescue import DatabaseReport, Verdict
-from tests.chains import Chain, by_id, verdicts, write
+from tests.chains import Chain, by_id, only, told, verdicts, write
 from tests.conftest import Database
 
 STANDS = "op.execute(\"CREATE TYPE review AS ENUM ('open', 'closed')\")"
@@ -219,3 +220,25 @@ def test_data_changes_among_the_rest(tmp_path, database) -> None:
     located = chain.locate().located
     assert located is not None
     assert (located.revisions, located.unproved) == (("r3",), ("r2",))
+
+
+@pytest.mark.parametrize("with_baseline", [True, False], ids=["baseline", "copies"])
+def test_a_chain_that_does_not_start_from_empty_on_a_restored_database(tmp_path, database, with_baseline) -> None:
+    """A restore spells the check otherwise: it is the same where the baseline is loaded, and on copies."""
+    chain = project(
+        tmp_path,
+        database,
+        "op.add_column('by_hand', sa.Column('step', sa.Integer))",
+        "op.execute(\"CREATE TABLE m (stage varchar(9) CONSTRAINT known CHECK (stage IN ('a', 'b')))\")",
+    )
+    by_hand = "CREATE TABLE by_hand (id integer)"
+    database.run(by_hand)
+    chain.upgrade("head")
+    restored = "stage::text = ANY (ARRAY['a'::character varying::text, 'b'::character varying::text])"
+    database.run(f"ALTER TABLE m DROP CONSTRAINT known, ADD CONSTRAINT known CHECK ({restored})")
+    database.stand_at("r1")
+    (baseline := tmp_path / "baseline.sql").write_text(by_hand)
+    loaded = alembic_rescue.load(chain.ini, baseline=baseline if with_baseline else None)
+    part = only(alembic_rescue.diagnose(loaded))
+    assert verdicts(part) == {"r2": "applied"}, [*map(told, part.revisions)]
+    assert advice(part) == ("stamp", "r2")
