@@ -240,7 +240,9 @@ def test_a_fact_that_no_position_has_is_a_difference() -> None:
     world = chain.copy()
     world[column("a", "x")]["identity"] = "a"
     assert verdicts(chain, world) == [PARTIAL, APPLIED]
-    assert told(chain, world, "r1") == [("column", "public.a.x", "different", "identity is a, expected none")]
+    assert told(chain, world, "r1") == [
+        ("column", "public.a.x", "different", "it is GENERATED ALWAYS, expected no identity column")
+    ]
     world = chain.copy()
     world[column("a", "x")]["comment"] = "by hand"
     assert verdicts(chain, world) == [APPLIED, APPLIED]
@@ -270,7 +272,7 @@ def test_a_table_that_differs_stands_for_what_does_not() -> None:
     world = chain.copy()
     world[table("a")]["persistence"] = "u"
     (only,) = judge(chain.steps, reading(world))[0].objects
-    assert (only.name, only.detail) == ("public.a", "persistence is u, expected p")
+    assert (only.name, only.detail) == ("public.a", "it is UNLOGGED, expected permanent")
 
 
 def test_an_owner_who_was_changed_counts() -> None:
