@@ -181,5 +181,6 @@ def _told(shown: str, detail: str, where: Statement | LeftOut, *, moot: bool = F
 
 
 def _unverifiable(shown: str, detail: str, path: str, line: int | None) -> ObjectEvidence:
-    name = " ".join(shown.split())[:_SHOWN]
+    flat = " ".join(shown.split())
+    name = flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN].rstrip()} ..."
     return ObjectEvidence("statement", name, "present", Presence.UNVERIFIABLE, detail, path, line, None)
