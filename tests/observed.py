@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from alembic_rescue import dialects
-from alembic_rescue.dialects.base import CatalogReader
+from alembic_rescue.dialects.postgresql.catalog import READER
 from alembic_rescue.evidence import judging, locating
 from alembic_rescue.evidence.model import RevisionEvidence
 from alembic_rescue.evidence.observation import Observation
@@ -40,11 +40,11 @@ class Observed:
         beside = judging.untouched(steps)
         with _engine(live.url).connect() as connection:
             wanted = judging.looked_for(steps, _SCHEMAS)
-            reading = _reader().named(connection.execution_options(isolation_level="AUTOCOMMIT"), wanted)
+            reading = READER.named(connection.execution_options(isolation_level="AUTOCOMMIT"), wanted)
         texts = judging.differing_texts(steps, reading, beside)
         with _engine(self.scratch.url).connect() as connection:
-            answers = {text: _reader().settle(connection, [text]).get(text[:2]) for text in texts}
-        return judging.judge(steps, reading, answers, beside)
+            answers = {text: READER.settle(connection, [text]).get(text[:2]) for text in texts}
+        return judging.judge(steps, reading, answers, beside, dialects.of("postgresql").remedy)
 
     def located(self, judged: Sequence[RevisionEvidence]) -> Located:
         """Where the database stands, by the verdicts of all revisions."""
@@ -64,9 +64,3 @@ def observe(root: Path, revisions: Sequence[str], scratch: Database, role: str =
 @lru_cache(maxsize=4)
 def _engine(url: str) -> Engine:
     return create_engine(url, poolclass=NullPool)
-
-
-def _reader() -> CatalogReader:
-    reader = dialects.of("postgresql").reader
-    assert reader is not None
-    return reader

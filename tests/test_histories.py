@@ -124,7 +124,8 @@ def test_every_look_at_every_position(name: str, tmp_path: Path, database: Datab
         wrong += mislocated(part.located, part.revisions, position)
         if position:
             looked("--applied", chain.applied(), position)
-            stand_at(database, position - 1)
-            looked("set back by one, diagnose", chain.diagnose(), position)
+            for back in {0, position - 1}:
+                stand_at(database, back)
+                looked(f"set back to r{back}, diagnose", chain.diagnose(), position)
             stand_at(database, position)
     assert not wrong, "\n".join(wrong)

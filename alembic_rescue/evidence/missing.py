@@ -219,16 +219,7 @@ def _comment(found: CatalogObject, text: str | None) -> str | None:
     named = found.name
     if found.kind in {"table constraint", "trigger"}:
         named = f"{quoted(bare(found))} ON {found.parent}"
-    elif found.kind not in {
-        "table",
-        "table column",
-        "view",
-        "materialized view",
-        "index",
-        "sequence",
-        "type",
-        "schema",
-    }:
+    elif found.kind not in _COMMENTED_ON:
         return None
     kind = found.kind.removeprefix("table ").upper()
     return f"COMMENT ON {kind} {named} IS {'NULL' if text is None else _literal(text)}"
