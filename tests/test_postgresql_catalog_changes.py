@@ -265,6 +265,28 @@ def test_each_change_is_seen_and_their_sum_is_the_whole(any_server):
                 check(database, catalog, connection, watch, statement)
 
 
+def test_what_somebody_elses_transaction_keeps_young_is_told_once(any_server):
+    """While one is open on the server, what was committed since looks as if it were new."""
+    with (
+        fresh_database(any_server) as database,
+        connected(database) as connection,
+        fresh_database(any_server) as other,
+        other.session() as theirs,
+    ):
+        theirs.cursor().execute("SELECT txid_current()")
+        database.run("CREATE TABLE before (id integer)", role="postgres")
+        watch = READER.watch(connection)
+        assert step(database, watch, connection)[0] == []
+        database.run("CREATE EXTENSION vector", role="postgres")
+        assert [change.object.name for change in step(database, watch, connection)[0]] == ["vector"]
+        assert step(database, watch, connection)[0] == []
+        for comment in ("one", "two"):
+            database.run(f"COMMENT ON TYPE vector IS '{comment}'", role="postgres")
+            (change,) = step(database, watch, connection)[0]
+            assert change.after["comment"] == comment
+        assert step(database, watch, connection)[0] == []
+
+
 RANDOM = (
     "CREATE TABLE {t} (id int PRIMARY KEY, a int, b text)",
     "DROP TABLE {t} CASCADE",

@@ -31,6 +31,8 @@ SELECT c::regclass::text, o::text FROM d
 """
 """What depends on the objects to begin with; a view depends on what its rule depends on."""
 _NEVER = "false"
+Rows = dict[tuple[str, str], Address]
+"""What is to be read anew, by the keys of rows and the transactions that wrote them."""
 
 
 def dependents(cursor: Cursor, addresses: Collection[Address]) -> set[Address]:
@@ -58,7 +60,7 @@ class _Track:
 
     def query(self, number: int, new: str) -> str:
         """How many rows are counted, those among them that are new, and the other new ones."""
-        entry = f"string_agg(({self.key})::text || ' ' || {self.unit}, ',')"
+        entry = f"string_agg(({self.key})::text || ' ' || x.xmin || ' ' || {self.unit}, ',')"
         return (
             f"SELECT {number}, count(*) FILTER (WHERE {self.own}), {entry} FILTER (WHERE {self.own} AND {new}),"
             f" {entry} FILTER (WHERE {new} AND NOT {self.own})"
@@ -73,9 +75,18 @@ class Touched:
         self._tracks = tuple(_tracks(queries))
         self._catalogs = sorted({track.catalog for track in self._tracks})
         self._since = cursor.value(_OLDEST)
-        self._counts = {catalog: count for catalog, count, _ in self._counted(cursor)}
+        counted = self._counted(cursor)
+        self._counts = {catalog: count for catalog, count, _ in counted}
         for number, _, own, _ in self._asked(cursor, self._tracks, "true"):
-            self._tracks[number].known = _entries(own)
+            self._tracks[number].known = _by_key(_entries(own))
+        self._young: dict[int, Rows] = {
+            number: _entries(own) | _entries(others)
+            for number, _, own, others in self._asked(cursor, self._of({c for c, _, new in counted if new}), self._new)
+        }
+        """What looks as if it were new, by track: told already, or there before.
+
+        A transaction that is open anywhere on the server has all that is committed since look so.
+        """
 
     def since_then(self, cursor: Cursor) -> set[Address]:
         """What was touched since the last call, or is gone."""
@@ -86,19 +97,24 @@ class Touched:
                 moved.add(catalog)
             self._counts[catalog] = count
         touched: set[Address] = set()
-        tracks = [track for track in self._tracks if track.catalog in moved]
-        for number, count, own, others in self._asked(cursor, tracks, self._new) if tracks else ():
+        young: dict[int, Rows] = {}
+        for number, count, own, others in self._asked(cursor, self._of(moved), self._new):
             track = self._tracks[number]
             found = _entries(own)
-            track.known.update(found)
+            track.known.update(_by_key(found))
             if count != len(track.known):
                 ((_, _, listed, _),) = self._asked(cursor, [track], "true")
-                current = _entries(listed)
+                current = _by_key(_entries(listed))
                 touched.update(unit for key, unit in track.known.items() if key not in current)
                 track.known = current
-            touched.update(found.values(), _entries(others).values())
-        self._since = oldest
+            young[number] = found | _entries(others)
+            known = self._young.get(number, {})
+            touched.update(unit for row, unit in young[number].items() if row not in known)
+        self._since, self._young = oldest, young
         return touched
+
+    def _of(self, catalogs: Collection[str]) -> list[_Track]:
+        return [track for track in self._tracks if track.catalog in catalogs]
 
     @property
     def _new(self) -> str:
@@ -112,7 +128,9 @@ class Touched:
             )
         )
 
-    def _asked(self, cursor: Cursor, tracks: Iterable[_Track], new: str) -> list[tuple[int, int, str, str]]:
+    def _asked(self, cursor: Cursor, tracks: Collection[_Track], new: str) -> list[tuple[int, int, str, str]]:
+        if not tracks:
+            return []
         numbers = {id(track): number for number, track in enumerate(self._tracks)}
         return cursor.rows(" UNION ALL ".join(track.query(numbers[id(track)], new) for track in tracks))
 
@@ -133,12 +151,16 @@ def _tracks(queries: Queries) -> Iterator[_Track]:
         yield _Track(hint.catalog, hint.joins, hint.where, hint.key, unit, own)
 
 
-def _entries(listed: str | None) -> dict[str, Address]:
-    found: dict[str, Address] = {}
+def _entries(listed: str | None) -> Rows:
+    found: Rows = {}
     for entry in listed.split(",") if listed else ():
-        key, catalog, oid = entry.rsplit(" ", 2)
-        found[key] = (catalog, oid)
+        key, written_by, catalog, oid = entry.rsplit(" ", 3)
+        found[key, written_by] = (catalog, oid)
     return found
+
+
+def _by_key(rows: Rows) -> dict[str, Address]:
+    return {key: unit for (key, _), unit in rows.items()}
 
 
 def selection_of(addresses: Iterable[Address]) -> dict[str, set[str]]:
