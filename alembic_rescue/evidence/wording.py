@@ -84,7 +84,8 @@ def _circumstances(finding: Finding, actual: Facts) -> Iterator[str]:
             uncounted = is_circumstance(fact) or (is_addition(fact) and fact not in expected)
             if uncounted and expected.get(fact) != actual.get(fact):
                 yield f"not counted: {_difference(fact, expected, actual)}"
-    if any(in_lines(actual.get(fact, "")) == in_lines(text) != actual.get(fact) for fact, text in expected.items()):
+    others = ((text, actual[fact]) for fact, text in expected.items() if fact in actual and actual[fact] != text)
+    if any(in_lines(one) == in_lines(other) for one, other in others):
         yield "not counted: its lines end otherwise"
 
 

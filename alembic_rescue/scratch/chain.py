@@ -141,10 +141,13 @@ def hear_steps(bench: Bench, where: str = "on a copy of the schema") -> Callable
 
     def hear(said: Any) -> None:
         if isinstance(said, Mapping) and "of" in said:
-            told = Progress(f"Running the migrations {where}", said["number"], said["of"], said["revision"])
-            bench.project.hear(told)
+            bench.project.hear(_progress(said, where))
 
     return hear
+
+
+def _progress(said: Mapping[str, Any], where: str) -> Progress:
+    return Progress(f"Running the migrations {where}", said["number"], said["of"], said["revision"])
 
 
 def load_baseline(
@@ -258,9 +261,7 @@ class _Runs:
             self._keep(said["visit"], said["observed"])
         else:
             self._current = (said["visit"], said["revision"])
-            self.bench.project.hear(
-                Progress(f"Running the migrations {ON_SCRATCH}", said["number"], said["of"], said["revision"])
-            )
+            self.bench.project.hear(_progress(said, ON_SCRATCH))
 
     def _taken(self, run: ChainRun | None) -> bool:
         """Take in what came of a run; whether there is something to go on with."""
