@@ -27,8 +27,6 @@ import alembic_rescue
 from tests import mariadb, servers
 
 VERSIONS = (16, 18)
-SERVERS = (pytest.param(16, marks=pytest.mark.slow), 18)
-"""The older one is left to ``make test-slow``."""
 PROJECTS = Path(__file__).parent / "projects"
 INCIDENT = Path(alembic_rescue.__file__).parent / "demo" / "project"
 BIN = Path(sys.executable).parent
@@ -123,7 +121,12 @@ def server() -> servers.Server:
     return server_of(max(VERSIONS))
 
 
-@pytest.fixture(scope="session", params=SERVERS, ids=lambda version: f"pg{version}")
+def _each_version(older: pytest.MarkDecorator) -> list[Any]:
+    marks = {min(VERSIONS): older}
+    return [pytest.param(v, marks=marks.get(v, ()), id=f"pg{v}") for v in VERSIONS]
+
+
+@pytest.fixture(scope="session", params=_each_version(pytest.mark.slow))
 def any_server(request: pytest.FixtureRequest) -> servers.Server:
     """Each supported PostgreSQL in turn."""
     return server_of(request.param)
@@ -214,10 +217,10 @@ def scratch(server: servers.Server) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture
-def any_database(any_server: servers.Server) -> Iterator[Database]:
-    """An empty database on each supported PostgreSQL."""
-    with fresh_database(any_server) as database:
+@pytest.fixture(params=_each_version(pytest.mark.compatibility))
+def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database on each supported PostgreSQL in turn, for what runs the whole tool."""
+    with fresh_database(server_of(request.param)) as database:
         yield database
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -45,6 +45,10 @@ class Observed:
         with _engine(self.scratch.url).connect() as connection:
             answers = {text: READER.settle(connection, [text]).get(text[:2]) for text in texts}
         return judging.judge(steps, reading, answers, beside, dialects.of("postgresql").remedy)
+
+    def of(self, revisions: Collection[str]) -> Observed:
+        """These revisions alone, where none of the others has to do with them."""
+        return replace(self, steps=tuple(step for step in self.steps if step.revision in revisions))
 
     def located(self, judged: Sequence[RevisionEvidence]) -> Located:
         """Where the database stands, by the verdicts of all revisions."""

@@ -232,7 +232,7 @@ REPAIRED = [
     "ALTER TABLE users DROP COLUMN score CASCADE",
     "ALTER TABLE orders DROP COLUMN placed",
     "ALTER TABLE users DROP CONSTRAINT uq_users_email",
-    "ALTER TABLE users ALTER locale SET DEFAULT 'de', ALTER locale TYPE text, ALTER locale DROP NOT NULL",
+    "ALTER TABLE users ALTER locale DROP DEFAULT, ALTER locale DROP NOT NULL",
     "ALTER TABLE ledger DROP CONSTRAINT ck_ledger_kind_known",
     "DROP TABLE metrics",
     "DROP TABLE user_profiles",
@@ -264,6 +264,8 @@ def test_the_sql_that_is_shown_makes_it_so(at_head, damage: str) -> None:
     "damage",
     [
         "DROP INDEX uq_users_lower_email; CREATE INDEX uq_users_lower_email ON users (email)",  # somebody made it
+        "ALTER TABLE users ALTER locale TYPE text",  # and widened it
+        "ALTER TABLE users ALTER locale SET DEFAULT 'de'",
         "REVOKE INSERT ON audit FROM PUBLIC",
         "DROP POLICY own_orders ON orders",
     ],

@@ -22,11 +22,20 @@ from tests.styles import Logs, Style
 from tests.test_concurrency import RESCUE_LOCK, rescue_locks
 from tests.watching import ServerLog, blocked_by, others, until, waiting_for_a_lock
 
+SLOW = ("PostgreSQL, psycopg2", "PostgreSQL, asyncpg")
+"""Most projects' drivers: ``make test-slow`` tries these, and ``make test-compatibility`` the others."""
+
 
 def on(*rows):
-    """Run it for these rows of the table; many commands, so it is slow."""
-    ids = [name for row, name in zip(POSTGRESQL, IDS, strict=True) if row in rows]
-    return lambda test: pytest.mark.slow(pytest.mark.parametrize("row", rows, ids=ids)(test))
+    """Run it for these rows of the table."""
+    return pytest.mark.parametrize(
+        "row",
+        [
+            pytest.param(row, marks=pytest.mark.slow if row in SLOW else pytest.mark.compatibility, id=name)
+            for row, name in zip(POSTGRESQL, IDS, strict=True)
+            if row in rows
+        ],
+    )
 
 
 ON_EACH = on(*POSTGRESQL)

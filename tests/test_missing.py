@@ -108,12 +108,12 @@ def judged(database, steps):
         ("DROP DOMAIN dom", "r1", "public.dom"),
         ("DROP TYPE mood", "r1", "public.mood"),
         ("DROP TYPE mood; CREATE TYPE mood AS ENUM ('a', 'b')", "r2", "public.mood.c"),
-        ("ALTER TABLE p ALTER k TYPE varchar(30)", "r2", "public.p.k"),
+        ("ALTER TABLE p ALTER k TYPE varchar(20)", "r2", "public.p.k"),
         ("ALTER TABLE p ALTER k DROP DEFAULT", "r2", "public.p.k"),
         ("ALTER TABLE p ALTER m DROP NOT NULL", "r2", "public.p.m"),
         ("ALTER TABLE p DROP CONSTRAINT ck_m", "r2", "ck_m on public.p"),
         ("ALTER TABLE p DISABLE ROW LEVEL SECURITY", "r2", "public.p"),
-        ("ALTER TABLE p ALTER m SET DEFAULT 7", "r3", "public.p.m"),
+        ("ALTER TABLE p ALTER m SET DEFAULT 3", "r3", "public.p.m"),
         ('ALTER TABLE even ALTER "Odd Col" DROP NOT NULL', "r1", 'public.even."Odd Col"'),
     ],
 )
@@ -136,6 +136,10 @@ def test_one_damaged_object_is_named_and_its_sql_makes_it_so_again(at_head, live
         "CREATE OR REPLACE VIEW v AS SELECT id, m FROM p WHERE id > 5",
         "CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end'",
         'ALTER TABLE even RENAME TO "Odd Table"',
+        "ALTER TABLE p ALTER k TYPE varchar(30)",
+        "ALTER TABLE p ALTER width TYPE bigint",
+        "ALTER TABLE p ALTER k SET DEFAULT 'y'",
+        "ALTER TABLE p ALTER m SET DEFAULT 7",
     ],
 )
 def test_nothing_is_offered_that_turns_back_what_somebody_made(at_head, live, damage) -> None:

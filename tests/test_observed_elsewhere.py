@@ -12,7 +12,7 @@ from alembic.config import Config
 
 from alembic_rescue.dialects import of
 from alembic_rescue.dialects.statements import MYSQL, SQLITE, split
-from alembic_rescue.evidence import judging, missing
+from alembic_rescue.evidence import judging
 from tests import mariadb
 from tests.dialect_chains import EVERYWHERE, ON_MARIADB
 from tests.scratching import chain, run, visit
@@ -40,9 +40,9 @@ def observed(tmp_path, bodies, scratch):
     return done.visits[0].observations, config_for
 
 
-def judged(steps, connection, remedy=missing.nothing):
-    reader = of(connection.dialect.name).reader
-    return judging.judge(steps, reader.named(connection, judging.objects(steps)), remedy=remedy)
+def judged(steps, connection):
+    dialect = of(connection.dialect.name)
+    return judging.judge(steps, dialect.reader.named(connection, judging.objects(steps)), remedy=dialect.remedy)
 
 
 def verdicts(tmp_path, bodies, scratch, live):
@@ -130,7 +130,7 @@ def fixed(steps, connection, damage):
 def offers(steps, connection, dialect):
     """For each revision, the statements that are offered for what it lacks."""
     lexis = SQLITE if dialect.name == "sqlite" else MYSQL
-    for revision in judged(steps, connection, dialect.remedy):
+    for revision in judged(steps, connection):
         sqls = [one.sql for one in revision.objects if not one.met and one.sql]
         yield list(dict.fromkeys(statement for sql in sqls for statement in split(sql, lexis)))
 
@@ -149,7 +149,7 @@ def test_no_step_of_batch_mode_is_offered_by_itself(tmp_path):
     steps, config_for = observed(tmp_path, bodies, scratch)
     command.upgrade(config_for(live), "r1")
     with contextlib.closing(sa.create_engine(live).connect()) as connection:
-        altered = judged(steps, connection, of("sqlite").remedy)[1]
+        altered = judged(steps, connection)[1]
     assert altered.verdict.value == "not-applied"
     assert [one.sql for one in altered.objects] == [None] * len(altered.objects)
 

@@ -6,13 +6,16 @@ Small changes of every kind (``unrun_cases.py``), each a revision of its own ove
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
 import psycopg2
 import pytest
 
-from alembic_rescue import Outcome, Verdict
+from alembic_rescue import Outcome, Revision, Verdict
+from alembic_rescue.evidence.model import RevisionEvidence
 from tests.chains import MISSING, THERE, Chain, by_id, told, write
 from tests.conftest import VERSIONS, Database, fresh_database, server_of
 from tests.observed import observe
@@ -21,6 +24,7 @@ from tests.unrun_cases import BASE, GROUPS, REPORTED, Case, Tells
 
 BY_THEMSELVES = [case for case in REPORTED if case.alone or case.name in {"view: another number", "CTE insert"}]
 """One of the catalog and one of rows, and those that do not go together with others: all others are tried in chains."""
+Evidence = Union[Revision, RevisionEvidence]
 
 
 @pytest.fixture(scope="module")
@@ -49,59 +53,117 @@ def _url(database: Database, *, superuser: bool) -> str:
     return f"postgresql+psycopg2://postgres@/{database.name}?host={database.server.pgdata}&port={database.server.port}"
 
 
-def _possible(cases: list[Case], server: Server) -> list[Case]:
-    return [case for case in cases if case.since <= server.version]
-
-
 # --- all of a kind in one chain -------------------------------------------------------------------------------------
 
 
-def _made(case: Case, schema: str) -> str:
-    """The base of one case, in a schema of its own."""
-    return f"CREATE SCHEMA {schema}; SET LOCAL search_path TO {schema}, public; {BASE} {case.before}"
+@dataclass(frozen=True)
+class Kind:
+    """The changes of a kind that go together: a revision makes the base of each, in a schema of its own."""
+
+    cases: Mapping[str, Case]
+
+    @property
+    def superuser(self) -> bool:
+        return any(case.superuser for case in self.cases.values())
+
+    @property
+    def base(self) -> list[str]:
+        return [
+            f"CREATE SCHEMA {schema}; SET LOCAL search_path TO {schema}, public; {BASE} {case.before}"
+            for schema, case in self.cases.items()
+        ]
+
+    def bodies(self, *, first: str = "", left_out: Collection[str] = ()) -> dict[str, str]:
+        """The revisions; those that are `left_out` do nothing, and `first` stands in the place of the base."""
+        return {"made": first or "\n".join(f"op.execute({sql!r})" for sql in self.base)} | {
+            schema: "pass"
+            if schema in left_out
+            else f'op.execute("SET LOCAL search_path TO {schema}, public")\n{case.statements}'
+            for schema, case in self.cases.items()
+        }
+
+    def on(self, server: Server) -> Kind:
+        """Those that this server can do."""
+        return Kind({schema: case for schema, case in self.cases.items() if case.since <= server.version})
 
 
-@pytest.mark.parametrize("by_hand", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["chain", "by-hand"])
+def _kind(group: str) -> Kind:
+    return Kind({f"c{n:03}": case for n, case in enumerate(GROUPS[group], start=1) if not case.alone})
+
+
 @pytest.mark.parametrize("group", GROUPS)
-def test_each_change_of_a_kind(empty: Database, tmp_path: Path, group: str, by_hand: bool) -> None:
-    cases = {
-        f"c{n:03}": case
-        for n, case in enumerate(_possible(GROUPS[group], empty.server), start=1)
-        if not case.alone
-    }  # fmt: skip
-    superuser = any(case.superuser for case in cases.values())
-    base = [_made(case, schema) for schema, case in cases.items()]
-    first = "pass" if by_hand else "\n".join(f"op.execute({sql!r})" for sql in base)
-    bodies = {"made": first} | {
-        schema: f'op.execute("SET LOCAL search_path TO {schema}, public")\n{case.statements}'
-        for schema, case in cases.items()
-    }
-    chain = write(tmp_path / "project", _url(empty, superuser=superuser), bodies)
-    if by_hand:
-        for sql in base:
-            empty.run(f"BEGIN; {sql}; COMMIT", role="postgres" if superuser else ROLE)
-    chain.upgrade("made")
+def test_each_change_of_a_kind(server_with_role: Server, tmp_path: Path, group: str) -> None:
+    """Run on one scratch server, of the live one's major version and of another."""
+    kind = _kind(group)
+    with fresh_database(server_with_role) as scratch:
+        chain = write(tmp_path / "project", _url(scratch, superuser=kind.superuser), kind.bodies())
+        observed = observe(chain.root, chain.revisions, scratch, role="postgres" if kind.superuser else ROLE)
+        for server in (server_with_role, _with_role(server_of(min(VERSIONS)))):
+            on_it = kind.on(server)
+            told_there = observed.of(["made", *on_it.cases])
+            with fresh_database(server) as live:
+                url = _url(live, superuser=kind.superuser)
+                chain = write(tmp_path / f"live{server.version}", url, on_it.bodies())
+                chain.upgrade("made")
+                not_run = told_there.judged(live)
+                chain.upgrade("head")
+                _hold(on_it, not_run, told_there.judged(live), server)
 
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.compatibility) for part in range(1, 4))])
+def test_each_change_of_a_kind_to_what_was_made_by_hand(empty: Database, tmp_path: Path, group: str, part: int) -> None:
+    """With the whole of the tool: the chain does not run from an empty database, and a copy takes long."""
+    kind = Kind(dict(list(_kind(group).on(empty.server).cases.items())[part::4]))
+    chain = write(tmp_path / "project", _url(empty, superuser=kind.superuser), kind.bodies(first="pass"))
+    for sql in kind.base:
+        empty.run(f"BEGIN; {sql}; COMMIT", role="postgres" if kind.superuser else ROLE)
+    chain.upgrade("made")
     not_run = chain.diagnose()
-    found = by_id(not_run)
-    ready = {case.name: told(found[r]) for r, case in cases.items() if found[r].verdict in THERE}
     assert not_run.recommendation.action.value != "stamp", not_run.recommendation
 
     chain.upgrade("head")
     empty.run("UPDATE alembic_version SET version_num = 'made'", role="postgres")
     ran = chain.diagnose()
-    found = by_id(ran)
-    missing = {case.name: told(found[r]) for r, case in cases.items() if found[r].verdict in MISSING}
-    unproved = {
+    _hold(kind, not_run.revisions, ran.revisions)
+    assert ran.recommendation.action.value not in {"rerun", "complete"}, ran.recommendation
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_one_of_many_that_did_not_run_is_found_among_those_that_did(
+    empty: Database, scratch: Database, tmp_path: Path, group: str
+) -> None:
+    """The application stamped over one revision; all others ran."""
+    kind = _kind(group).on(empty.server)
+    left_out = set(list(kind.cases)[::5])
+    url = _url(empty, superuser=kind.superuser)
+    write(tmp_path / "damaged", url, kind.bodies(left_out=left_out)).upgrade("head")
+    chain = write(tmp_path / "project", url, kind.bodies())
+    observed = observe(chain.root, chain.revisions, scratch, role="postgres" if kind.superuser else ROLE)
+    found = {revision.revision: revision for revision in observed.judged(empty)}
+    ready = {kind.cases[r].name: told(found[r]) for r in left_out if found[r].verdict in THERE}
+    missing = {
         case.name: told(found[r])
-        for r, case in cases.items()
-        if case.tells is Tells.CATALOG and found[r].verdict is not Verdict.APPLIED and not by_hand
+        for r, case in kind.cases.items()
+        if r not in left_out and found[r].verdict in MISSING
+    }  # fmt: skip
+    assert _lines(ready) + _lines(missing) == "", f"NOT RUN\n{_lines(ready)}\nRAN\n{_lines(missing)}"
+
+
+def _hold(kind: Kind, before: Iterable[Evidence], after: Iterable[Evidence], proved_on: Server | None = None) -> None:
+    """Before they ran none is ready; afterwards none is missing, and `proved_on` this server all of the catalog are."""
+    not_run, ran = ({one.revision: one for one in found} for found in (before, after))
+    ready = {case.name: told(not_run[r]) for r, case in kind.cases.items() if not_run[r].verdict in THERE}
+    missing = {case.name: told(ran[r]) for r, case in kind.cases.items() if ran[r].verdict in MISSING}
+    unproved = {
+        case.name: told(ran[r])
+        for r, case in kind.cases.items()
+        if proved_on and case.tells is Tells.CATALOG and ran[r].verdict is not Verdict.APPLIED
     }
     assert _lines(ready) + _lines(missing) + _lines(unproved) == "", (
-        f"of {len(cases)}\nNOT RUN, BUT READY\n{_lines(ready)}\nRAN, BUT MISSING\n{_lines(missing)}\n"
-        f"RAN, BUT NOT PROVED\n{_lines(unproved)}"
+        f"of {len(kind.cases)}, on {proved_on}\nNOT RUN, BUT READY\n{_lines(ready)}\nRAN, BUT MISSING\n"
+        f"{_lines(missing)}\nRAN, BUT NOT PROVED\n{_lines(unproved)}"
     )
-    assert ran.recommendation.action.value not in {"rerun", "complete"}, ran.recommendation
 
 
 def _lines(found: dict[str, str]) -> str:
@@ -133,68 +195,3 @@ def test_a_change_by_itself(empty: Database, tmp_path: Path, case: Case, by_hand
     assert found.verdict not in MISSING, told(found)
     if case.tells is Tells.CATALOG and not by_hand:
         assert found.verdict is Verdict.APPLIED, told(found)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("group", GROUPS)
-def test_one_of_many_that_did_not_run_is_found_among_those_that_did(
-    empty: Database, tmp_path: Path, group: str
-) -> None:
-    """The application stamped over one revision; all others ran."""
-    cases = {
-        f"c{n:03}": case
-        for n, case in enumerate(_possible(GROUPS[group], empty.server), start=1)
-        if not case.alone
-    }  # fmt: skip
-    superuser = any(case.superuser for case in cases.values())
-    left_out = {r for n, r in enumerate(cases) if n % 5 == 0}
-
-    def bodies(*, damaged: bool) -> dict[str, str]:
-        first = "\n".join(f"op.execute({_made(case, schema)!r})" for schema, case in cases.items())
-        return {"made": first} | {
-            schema: "pass"
-            if damaged and schema in left_out
-            else f'op.execute("SET LOCAL search_path TO {schema}, public")\n{case.statements}'
-            for schema, case in cases.items()
-        }
-
-    url = _url(empty, superuser=superuser)
-    write(tmp_path / "damaged", url, bodies(damaged=True)).upgrade("head")
-    found = by_id(write(tmp_path / "project", url, bodies(damaged=False)).applied())
-    ready = {case.name: told(found[r]) for r, case in cases.items() if r in left_out and found[r].verdict in THERE}
-    missing = {
-        case.name: told(found[r])
-        for r, case in cases.items()
-        if r not in left_out and found[r].verdict in MISSING
-    }  # fmt: skip
-    assert _lines(ready) + _lines(missing) == "", f"NOT RUN\n{_lines(ready)}\nRAN\n{_lines(missing)}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("group", GROUPS)
-def test_each_change_of_a_kind_on_an_older_server(server_with_role: Server, tmp_path: Path, group: str) -> None:
-    """The scratch server is of another major version than the live one."""
-    older = _with_role(server_of(min(VERSIONS)))
-    cases = {f"c{n:03}": case for n, case in enumerate(_possible(GROUPS[group], older), start=1) if not case.alone}
-    superuser = any(case.superuser for case in cases.values())
-    first = "\n".join(f"op.execute({_made(case, schema)!r})" for schema, case in cases.items())
-    bodies = {"made": first} | {
-        schema: f'op.execute("SET LOCAL search_path TO {schema}, public")\n{case.statements}'
-        for schema, case in cases.items()
-    }
-    with fresh_database(older) as live, fresh_database(server_with_role) as scratch:
-        chain = write(tmp_path / "project", _url(live, superuser=superuser), bodies)
-        observed = observe(chain.root, chain.revisions, scratch, role="postgres" if superuser else ROLE)
-        chain.upgrade("made")
-        not_run = {r.revision: r for r in observed.judged(live)}
-        chain.upgrade("head")
-        ran = {r.revision: r for r in observed.judged(live)}
-    ready = {case.name: told(not_run[r]) for r, case in cases.items() if not_run[r].verdict in THERE}
-    missing = {case.name: told(ran[r]) for r, case in cases.items() if ran[r].verdict in MISSING}
-    unproved = {
-        case.name: told(ran[r])
-        for r, case in cases.items()
-        if case.tells is Tells.CATALOG and ran[r].verdict is not Verdict.APPLIED
-    }
-    assert _lines(ready) + _lines(missing) + _lines(unproved) == ""
-    assert ran["made"].verdict not in MISSING, told(ran["made"])

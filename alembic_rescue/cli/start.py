@@ -16,9 +16,9 @@ def main() -> NoReturn:
     gc.disable()  # nothing that is imported is garbage
     words = set(sys.argv[1:])
     if _LOOKING & words and not {"-h", "--help", "--version"} & words and "_ALEMBIC_RESCUE_COMPLETE" not in os.environ:
-        from alembic_rescue.worker import process  # noqa: PLC0415 - the others do without
+        from alembic_rescue.worker.spawn import spawn_ahead  # noqa: PLC0415 - the others do without
 
-        process.start_ahead()
+        spawn_ahead()
     from alembic_rescue.cli import commands  # noqa: PLC0415 - behind the worker
 
     try:

@@ -8,7 +8,6 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from alembic_rescue.evidence.missing import Remedy, nothing
 from alembic_rescue.evidence.model import LeftOver
 from alembic_rescue.evidence.observation import Catalog, StatementKind
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         StatementReader,
     )
     from alembic_rescue.dialects.scratch import Scratch, Surroundings
+    from alembic_rescue.evidence.missing import Remedy
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Dialect:
     @cached_property
     def remedy(self) -> Remedy:
         """Makes SQL from the facts of what is missing: see :func:`alembic_rescue.evidence.judging.judge`."""
-        made: Remedy = self._part("remedies", "remedy") or nothing
+        made: Remedy = self._part("remedies", "remedy") or _own
         return made
 
     @cached_property
@@ -192,3 +192,8 @@ def _nothing_left(_catalog: Catalog) -> tuple[LeftOver, ...]:
 def _unknown(sql: str) -> StatementKind:
     """The kind of a statement in a language that nobody here reads: it may do anything."""
     return StatementKind.DATA if sql.strip() else StatementKind.QUERY
+
+
+def _own(_finding: Any, _catalog: Any, own: str | None = None) -> str | None:
+    """The revision's own statements; nothing is made from facts."""
+    return own

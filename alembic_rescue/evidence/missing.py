@@ -92,11 +92,6 @@ def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
     return sorted(findings, key=key)
 
 
-def nothing(_: Finding, __: Catalog, own: str | None = None) -> str | None:
-    """For dialects in which nothing is made from facts."""
-    return own
-
-
 def from_facts(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
     """PostgreSQL's statements, where the revision's own do not do it.
 
@@ -108,7 +103,8 @@ def from_facts(finding: Finding, catalog: Catalog, own: str | None = None) -> st
     if own is not None:
         return own
     if claim.object.kind == "default value":
-        return _default_change(claim)
+        was_there = "default" in (finding.actual or {})
+        return _default_change(claim) if not was_there or _as_before(claim, finding.actual or {}, ["default"]) else None
     if claim.expected is None:
         return None
     if finding.presence is Presence.DIFFERENT:
@@ -178,12 +174,13 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
     if found.kind == "index" and "valid" in facts:
         yield f"REINDEX INDEX {found.name}"
         facts = [fact for fact in facts if fact not in {"valid", "indisready"}]
-    as_before = all(actual.get(fact) == (claim.change.before or {}).get(fact) for fact in facts)
+    as_before = _as_before(claim, actual, facts)
     for fact in facts:
         if fact == "comment":
             yield _comment(found, expected.get(fact))
         elif found.kind == "table column":
-            yield _column_change(found, fact, expected)
+            turns_back = fact in {"type", "collation"} and not _as_before(claim, actual, [fact])
+            yield None if turns_back else _column_change(found, fact, expected)
         elif fact == "owned by" and fact in expected:
             yield f"ALTER SEQUENCE {found.name} OWNED BY {expected[fact]}"
         elif fact == "labels":
@@ -194,6 +191,12 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
             yield _switch(found, fact, expected)
         else:
             yield None
+
+
+def _as_before(claim: Claim, actual: Facts, facts: Iterable[str]) -> bool:
+    """Whether they are what the revision found; otherwise somebody had a reason to make them what they are."""
+    before = claim.change.before or {}
+    return all(fact in before and actual.get(fact) == before[fact] for fact in facts)
 
 
 def _replacement(found: CatalogObject, definition: str) -> str | None:

@@ -54,11 +54,10 @@ def recommend(
         reason = f"{first.revision} is half there: {_counted(first)}. No statement can be offered for that"
         return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
     if first.verdict is Verdict.PARTIAL:
-        return Recommendation(
-            Action.COMPLETE,
-            first.revision,
-            f"{first.revision} is half there: {_counted(first)}. Run what is missing, then stamp {first.revision}",
-        )
+        by_hand = [o.name for o in first.missing if not o.sql]
+        and_more = f", make {_listed(by_hand[:_SHOWN])} right by hand" if by_hand else ""
+        reason = f"{first.revision} is half there: {_counted(first)}. Run what is missing{and_more}"
+        return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
         return _stamp(proved, revisions)
     return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional))

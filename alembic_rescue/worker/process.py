@@ -6,23 +6,21 @@ no Ctrl-C of the terminal's.  It is ended when it does not answer in its time, a
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from math import inf
 from typing import Any
 
 from alembic_rescue import errors
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker.protocol import Channel, Ended
+from alembic_rescue.worker.spawn import Spawned, spawn, spawned_ahead
 
 GRACE_SECONDS = 2.0
 """How long a worker has to come round after a Ctrl-C before it is ended."""
@@ -45,34 +43,15 @@ _DOING = {
     "offline": "asking for the migrations' SQL",
 }
 """What it is about, for a sentence."""
-_START = (
-    "import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; sys.argv[:] = a['argv']; "
-    "from alembic_rescue.worker.serve import serve; serve(a)"
-)
 Tell = Callable[[str], None]
 """Takes a line that the project's code printed, without secrets."""
 Hear = Callable[[Any], None]
 """Takes a worker's word on how far it is."""
 
 
-_AHEAD: list[tuple[str, Worker]] = []
-"""A live worker that was started before anybody asked for it, and the folder in which it was."""
-
-
-def start_ahead() -> None:
-    """Start a live worker for whoever asks for one first: it imports while the command line is still parsed."""
-    _AHEAD.append((os.getcwd(), Worker("live", Secrets())))  # noqa: PTH109 - compared as it is
-
-
 def live_worker(secrets: Secrets, tell: Tell) -> Worker:
     """The one that was started ahead, or a new one."""
-    while _AHEAD:
-        folder, worker = _AHEAD.pop()
-        if folder == os.getcwd() and worker.alive:  # noqa: PTH109
-            worker.secrets, worker.tell = secrets, tell
-            return worker
-        worker.end()
-    return Worker("live", secrets, tell)
+    return Worker("live", secrets, tell, spawned=spawned_ahead())
 
 
 def _nobody(_: Any) -> None:
@@ -87,37 +66,20 @@ class Worker:
         mode: ``live`` looks at the project's databases, and stamps; ``scratch`` runs the chain, led away from them.
         secrets: is told those that come up in the worker.
         tell: see :data:`Tell`.
+        spawned: its process, where that runs already.
     """
 
     mode: str
     secrets: Secrets
     tell: Tell = _nobody
     hear: Hear = _nobody
-    python: str = sys.executable
+    spawned: InitVar[Spawned | None] = None
     _last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
     _interrupted: bool = False
 
-    def __post_init__(self) -> None:
-        here, theirs = os.pipe(), os.pipe()
-        given = {
-            "mode": self.mode,
-            "reads": here[0],
-            "writes": theirs[1],
-            "path": sys.path,
-            "argv": ["alembic", "upgrade" if self.mode == "scratch" else "current"],
-            "caller": os.getpid() if threading.current_thread() is threading.main_thread() else None,
-        }
-        self._process = subprocess.Popen(  # noqa: S603 - this very Python
-            [self.python, *_flags(), "-c", _START, json.dumps(given)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(here[0], theirs[1]),
-            start_new_session=True,
-        )
-        os.close(here[0])
-        os.close(theirs[1])
-        self._channel = Channel(theirs[0], here[1])
+    def __post_init__(self, spawned: Spawned | None) -> None:
+        self._process, reads, writes = spawned or spawn(self.mode)
+        self._channel = Channel(reads, writes)
         self._drain = threading.Thread(target=self._read_output, daemon=True, name="worker-output")
         self._drain.start()
 
@@ -281,8 +243,3 @@ def _status(status: int) -> str:
         return f"was ended by {signal.Signals(-status).name}"
     except ValueError:
         return f"was ended by signal {-status}"
-
-
-def _flags() -> list[str]:
-    """The interpreter's own options, as far as they change how modules are found or warned of."""
-    return [flag for flag, on in (("-I", sys.flags.isolated), ("-E", sys.flags.ignore_environment)) if on]

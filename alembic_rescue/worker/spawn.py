@@ -1,0 +1,73 @@
+"""Starts the process of a worker.
+
+For the command line, which starts one before all else: only what is quick to import stands here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import NamedTuple
+
+_START = (
+    "import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; sys.argv[:] = a['argv']; "
+    "from alembic_rescue.worker.serve import serve; serve(a)"
+)
+_AHEAD: list[tuple[str, Spawned]] = []
+
+
+class Spawned(NamedTuple):
+    """A worker's process, and this side's ends of the pipes between."""
+
+    process: subprocess.Popen[bytes]
+    reads: int
+    writes: int
+
+
+def spawn(mode: str, python: str = sys.executable) -> Spawned:
+    """Start one, in a session of its own, so that no Ctrl-C of the terminal reaches it."""
+    here, theirs = os.pipe(), os.pipe()
+    given = {
+        "mode": mode,
+        "reads": here[0],
+        "writes": theirs[1],
+        "path": sys.path,
+        "argv": ["alembic", "upgrade" if mode == "scratch" else "current"],
+        "caller": os.getpid() if threading.current_thread() is threading.main_thread() else None,
+    }
+    process = subprocess.Popen(  # noqa: S603 - this very Python
+        [python, *_flags(), "-c", _START, json.dumps(given)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(here[0], theirs[1]),
+        start_new_session=True,
+    )
+    os.close(here[0])
+    os.close(theirs[1])
+    return Spawned(process, theirs[0], here[1])
+
+
+def spawn_ahead() -> None:
+    """Start a live worker for whoever asks for one first: it imports while the command line is still parsed."""
+    _AHEAD.append((os.getcwd(), spawn("live")))  # noqa: PTH109 - compared as it is
+
+
+def spawned_ahead() -> Spawned | None:
+    """The one that was started ahead, where this is still the folder that it started in."""
+    if not _AHEAD:
+        return None
+    folder, spawned = _AHEAD.pop()
+    if folder == os.getcwd():  # noqa: PTH109
+        return spawned
+    os.close(spawned.writes)  # it ends by itself
+    os.close(spawned.reads)
+    return None
+
+
+def _flags() -> list[str]:
+    """The interpreter's own options, as far as they change how modules are found or warned of."""
+    return [flag for flag, on in (("-I", sys.flags.isolated), ("-E", sys.flags.ignore_environment)) if on]
