@@ -28,6 +28,7 @@ from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.scratch.chain import Asked, basis_of
 from alembic_rescue.worker import sources
 from alembic_rescue.worker.requests import ScriptFile, Visited
+from tests.conftest import fresh_database
 
 BASIS = {"server": "18", "env.py": "sha256:1", "role": "app", "schemas": ["public"]}
 
@@ -284,3 +285,19 @@ def test_two_databases_of_one_env_py_are_told_apart():
     project = SimpleNamespace(loaded=loaded, named=named, scratch=None, baseline=None)
     one, other = (basis_of(SimpleNamespace(scripts=look), each, SimpleNamespace(project=project)) for each in both)
     assert one != other
+
+
+@pytest.mark.slow
+def test_another_checkout_for_another_database_runs_no_migration_again(project, server, tmp_path):
+    """With the whole of the tool: each deployment has a folder, and each developer a database, of its own."""
+    kept = []
+    for checkout in ("one", "two"):
+        with fresh_database(server) as database:
+            copy = project("linear", database)
+            copy.root = copy.root.rename(tmp_path / checkout)
+            database.stand_at("aaaa0001")
+            diagnosed = copy.rescue_json("diagnose", XDG_CACHE_HOME=str(tmp_path / "cache"))
+            assert diagnosed["databases"][0]["revisions"], diagnosed
+            kept.append(sorted((tmp_path / "cache" / "alembic-rescue").glob("??/*.json")))
+    assert kept[0]
+    assert kept[0] == kept[1], "the second look would have kept something of its own"

@@ -72,11 +72,11 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
 
 
 def _options(found: Project) -> str:
-    """A digest of what is configured, but for URLs: they say where, not what."""
+    """A digest of what is configured, but for URLs and the folder, `here`: they say where, not what."""
     parser = found.config.file_config
     options = {name: dict(parser.items(name, raw=True)) for name in parser.sections()}
     kept = {
-        name: {option: value for option, value in section.items() if "://" not in value}
+        name: {option: value for option, value in section.items() if option != "here" and "://" not in value}
         for name, section in options.items()
     }
     return sources.digest([json.dumps(kept, sort_keys=True)])
