@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import uuid
 
 import pytest
 from sqlalchemy import create_engine
@@ -11,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from alembic_rescue.dialects.postgresql.catalog import READER
 from tests.conftest import fresh_database
+from tests.servers import ROLE
 
 BASE = """
 CREATE TABLE t (id int PRIMARY KEY, a int, b int, c text, j json DEFAULT '{}'::json, n int, d date DEFAULT '2020-01-01',
@@ -285,6 +287,28 @@ def test_what_somebody_elses_transaction_keeps_young_is_told_once(any_server):
             (change,) = step(database, watch, connection)[0]
             assert change.after["comment"] == comment
         assert step(database, watch, connection)[0] == []
+
+
+def test_a_role_that_somebody_else_makes_meanwhile_is_not_the_revisions(any_server):
+    """A scratch server that is named with ``--scratch URL`` may be others' too."""
+    name = f"theirs_{uuid.uuid4().hex[:8]}"
+    ours = f"ours_{uuid.uuid4().hex[:8]}"
+    sent = [f"CREATE ROLE {ours}", f"GRANT {ours} TO {ROLE}", "CREATE TABLE t (id integer)"]
+    with fresh_database(any_server) as database, connected(database) as connection:
+        try:
+            watch = READER.watch(connection)
+            database.run(f"CREATE ROLE {name}; GRANT {name} TO {ROLE};" + "; ".join(sent), role="postgres")
+            made = [change.object.name for change in watch.step(connection, sent)[0]]
+            assert {"public.t", ours, f"{ROLE} in {ours} by postgres"} <= {*made}
+            assert not [one for one in made if name in one]
+            database.run(f"DROP ROLE {name}; DROP ROLE {ours}", role="postgres")
+            gone = watch.step(connection, [f"DROP ROLE {ours}"])[0]
+            assert {change.object.name for change in gone} == {ours, f"{ROLE} in {ours} by postgres"}
+            database.run(f"CREATE ROLE {ours}", role="postgres")
+            (in_a_block,) = watch.step(connection, ["DO $$ BEGIN EXECUTE 'CREATE ' || 'ROLE ou' || 'rs'; END $$"])[0]
+            assert in_a_block.object.name == ours
+        finally:
+            database.run(f"DROP ROLE IF EXISTS {name}; DROP ROLE IF EXISTS {ours}", role="postgres")
 
 
 RANDOM = (

@@ -24,10 +24,14 @@ Renames = tuple[tuple[CatalogObject, CatalogObject], ...]
 class Watch(Protocol):
     """Follows the catalog of a scratch database from revision to revision."""
 
-    def step(self, connection: Connection) -> tuple[tuple[Change, ...], Renames]:
+    def step(self, connection: Connection, sent: Collection[str] | None = None) -> tuple[tuple[Change, ...], Renames]:
         """What has changed since the last call (or since the watch began), and what was renamed.
 
         The transaction of what changed it must be committed, and none be open on `connection`; none is afterwards.
+
+        Args:
+            sent: the statements that were sent since then.  What belongs to the whole server, such as a role, and
+                cannot be of their making is somebody else's.  None: they are not known.
         """
 
 

@@ -121,7 +121,11 @@ class Watch:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def step(self, connection: Connection) -> tuple[tuple[Change, ...], Renames]:
+    def step(
+        self,
+        connection: Connection,
+        sent: Collection[str] | None = None,  # noqa: ARG002 - all that is read is this database's own
+    ) -> tuple[tuple[Change, ...], Renames]:
         """What has changed since the last call, and what was renamed."""
         before, self._catalog = self._catalog, READER.everything(connection)
         return differences.changes(before, self._catalog), differences.renames(before, self._catalog)

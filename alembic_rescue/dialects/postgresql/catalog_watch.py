@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
@@ -15,13 +16,19 @@ from alembic_rescue.dialects.postgresql.catalog_rows import Address, Row, read
 from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE
 from alembic_rescue.dialects.postgresql.catalog_touched import Touched, dependents, selection_of
 from alembic_rescue.dialects.postgresql.session import transaction
-from alembic_rescue.evidence.observation import Change
+from alembic_rescue.dialects.postgresql.statements import kind_of
+from alembic_rescue.evidence.observation import Change, StatementKind
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NAMING = frozenset({"pg_namespace", "pg_authid", "pg_extension"})
 """What is named in the texts of much that does not depend on it, or of all that does."""
 _REWRITTEN = frozenset({"pg_class", "pg_attribute"})
 """Whose rows the server also writes anew for reasons of storage alone."""
+
+_OF_THE_SERVER = frozenset({"role", "role membership"})
+_RUNS_OTHERS = re.compile(r"\b(DO|CALL|EXECUTE)\b", re.IGNORECASE)
+"""In a statement that may run others, which are not known."""
+_BETWEEN_ROLES = re.compile(" in | by ")
 
 Units = dict[Address, dict[Address, Row]]
 """The objects that were read, by what they are read with."""
@@ -38,7 +45,7 @@ class CatalogWatch:
             self._units = self._all(cursor)
             self._usual = self._privileges(cursor)
 
-    def step(self, connection: Connection) -> tuple[tuple[Change, ...], Renames]:
+    def step(self, connection: Connection, sent: Collection[str] | None = None) -> tuple[tuple[Change, ...], Renames]:
         """What has changed since the last call; see `alembic_rescue.dialects.base.Watch`."""
         with transaction(connection, _BEGIN) as cursor:
             touched = self._touched.since_then(cursor)
@@ -61,7 +68,8 @@ class CatalogWatch:
                 self._units[unit] = rows
             else:
                 self._units.pop(unit, None)
-        return _changes(before, after), _renames(before, after)
+        changes = (change for change in _changes(before, after) if sent is None or _may_be_of(change, sent))
+        return tuple(changes), _renames(before, after)
 
     def _all(self, cursor: Cursor) -> Units:
         own = {address: row for address, row in read(cursor, self._queries).items() if not row.delivered}
@@ -102,6 +110,18 @@ class CatalogWatch:
         facts = {name: value for name, value in row.facts.items() if not name.startswith("privileges of ")}
         facts |= self._usual.get(address, {})
         return {} if facts == row.facts and address[0] not in _REWRITTEN else facts
+
+
+def _may_be_of(change: Change, sent: Collection[str]) -> bool:
+    """Whether these statements may have made it: roles are the whole server's, and others may use it, too."""
+    if change.object.kind not in _OF_THE_SERVER:
+        return True
+    roles = [role.strip('"') for role in _BETWEEN_ROLES.split(change.object.name)[:2]]
+    if change.after is not None:
+        del roles[:-1]  # the one that was granted; one that is gone may have gone with its member
+    return any(_RUNS_OTHERS.search(sql) or kind_of(sql) is StatementKind.DATA for sql in sent) or any(
+        role in sql for role in roles for sql in sent
+    )
 
 
 def _by_unit(rows: Mapping[Address, Row]) -> Units:

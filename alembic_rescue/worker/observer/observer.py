@@ -77,8 +77,8 @@ class Observer:
     def observed(self, script: Script) -> Observation:
         """What the step did, which has been committed."""
         path, log = absolute(script.path), self.log
-        changes, renames = self._watch.step(self._connection) if self._watch is not None else ((), ())
         sent = [one.sql for one in log.sent]
+        changes, renames = self._watch.step(self._connection, sent) if self._watch is not None else ((), ())
         kinds = dict(zip(sent, self._effects.kinds(self._connection, sent, changes), strict=True))
         statements = statements_of(log, path, lambda sql: kinds[sql], self._hide)
         if unseen := self._effects.unseen(kinds.values()):
