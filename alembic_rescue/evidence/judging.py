@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from alembic_rescue.evidence import missing, unseen
+from alembic_rescue.evidence import dated, missing, unseen
 from alembic_rescue.evidence.claims import Finding, claims, find
 from alembic_rescue.evidence.folding import folded
 from alembic_rescue.evidence.live import Live, Settled, Text, has_another_name
@@ -41,7 +41,7 @@ def objects(steps: Sequence[Step]) -> frozenset[CatalogObject]:
 def looked_for(steps: Sequence[Step], schemas: Collection[str]) -> frozenset[CatalogObject]:
     """What must be read: :func:`objects`, and what is called as in lines that did not run, in these schemas."""
     named = {CatalogObject("", f"{schema}.{name}") for name in mentioned(steps) for schema in schemas}
-    return objects(steps) | named
+    return objects(steps) | named | dated.looked_for(steps)
 
 
 def untouched(steps: Sequence[Step]) -> frozenset[CatalogObject]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Optional
 
-from alembic_rescue.evidence import numbering
+from alembic_rescue.evidence import dated, numbering
 from alembic_rescue.evidence.names import by_bare_name
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading
 from alembic_rescue.evidence.positions import Positions, is_circumstance
@@ -69,14 +69,18 @@ class Live:
         self._unread = {unread.object: unread.reason for unread in reading.unread}
         self._unread_names = {unread.object.name: unread.reason for unread in reading.unread}
         self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
-        catalog, self.numbered = numbering.as_known(positions, reading.catalog)
+        catalog, by_date, unclear = dated.as_known(positions, reading.catalog, untouched)
+        self._unread |= {unread.object: unread.reason for unread in unclear}
+        self._unread_names |= {unread.object.name: unread.reason for unread in unclear}
+        catalog, self.numbered = numbering.as_known(positions, catalog)
         self.impostors = dict(_impostors(positions, catalog))
         """Objects under the new name of a rename whose old one is still there, with the old one."""
         taken = {new.name for new in self.impostors}
         self._catalog = {o: facts for o, facts in catalog.items() if o not in self.impostors and o.parent not in taken}
         self.known_as = dict(_aliases(positions, self._catalog, untouched))
-        """Constraints, indexes and sequences of columns that are there under another name, with that name."""
+        """What is there under another name (constraints, sequences of columns, partitions of the month), with it."""
         self._catalog.update({o: self._catalog[other] for o, other in self.known_as.items()})
+        self.known_as.update(by_date)
         self._names = {o.name for o in self._catalog}
         self._labels = _labels(positions)
         there = (state for o in positions.objects for *_, state in positions.spans(o))

@@ -140,6 +140,8 @@ class Observation:
     """The revision's own file."""
     line: int | None = None
     """Of its ``upgrade()``."""
+    by_date: tuple[CatalogObject, ...] = ()
+    """Tables that it made, and whose names come from the date on which it ran."""
     beside: tuple[CatalogObject, ...] = ()
     """What was there besides when it had run: on the tables that it touched, and under names in lines left out."""
 

@@ -73,10 +73,13 @@ class Positions:
         self._altered: dict[CatalogObject, set[str]] = {}
         self._comes_and_goes: set[CatalogObject] = set()
         self.names: set[str] = set()
+        self.by_date: dict[CatalogObject, int] = {}
+        """Tables whose names come from the date, and where they are made."""
         for position, step in enumerate(steps, start=1):
             self._renamed.append(dict(step.renames) if isinstance(step, Observation) else {})
             self._former.append({new: old for old, new in self._renamed[-1].items()})
             self._new_names.append({new.name for new in self._former[-1]})
+            self.by_date.update(dict.fromkeys(step.by_date if isinstance(step, Observation) else (), position))
             for change in _changes(step):
                 self._changes.setdefault(change.object, []).append((position, change))
                 self.names.add(change.object.name)

@@ -8,7 +8,7 @@ import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -161,6 +161,15 @@ def tree_of(path: str) -> ast.Module | None:
         return ast.parse(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
         return None
+
+
+def constants(paths: Iterable[str]) -> Iterator[str]:
+    """What the code in these files spells out, docstrings aside."""
+    for path in paths:
+        tree = tree_of(path)
+        nodes = list(ast.walk(tree)) if tree is not None else []
+        texts = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        yield from (str(node.value) for node in nodes if isinstance(node, ast.Constant) and id(node) not in texts)
 
 
 def swallowing_handler(path: str, line: int) -> int | None:

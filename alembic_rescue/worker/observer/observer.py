@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from alembic.runtime.migration import MigrationStep
@@ -13,13 +14,22 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.dialects.base import StatementReader, Watch
+from alembic_rescue.evidence import dated
 from alembic_rescue.evidence.judging import looked_for
-from alembic_rescue.evidence.observation import CatalogObject, Failure, Observation, Outside, Statement, StatementKind
+from alembic_rescue.evidence.observation import (
+    CatalogObject,
+    Change,
+    Failure,
+    Observation,
+    Outside,
+    Statement,
+    StatementKind,
+)
 from alembic_rescue.worker.isolation.refusal import Refusal, refusals
 from alembic_rescue.worker.observer.attributing import attributed
 from alembic_rescue.worker.observer.effects import Effects
 from alembic_rescue.worker.observer.left_out import left_out
-from alembic_rescue.worker.observer.lines import Files, Trace, absolute
+from alembic_rescue.worker.observer.lines import Files, Trace, absolute, constants
 from alembic_rescue.worker.observer.sent import Log, Recorder
 from alembic_rescue.worker.scratch.running import failure_of
 
@@ -100,8 +110,18 @@ class Observer:
                 )
             ),
             outside=outside(script, self._files, refusals),
+            by_date=self._by_date(script, changes),
         )
         return replace(found, beside=self._beside(found))
+
+    def _by_date(self, script: Script, changes: Sequence[Change]) -> tuple[CatalogObject, ...]:
+        """The tables whose names none of the code that ran spells out."""
+        today = datetime.now().astimezone().date()
+        years = {one.object: dated.year_in(one.object, today) for one in changes if one.before is None}
+        if not any(years.values()):
+            return ()
+        spelled = "\n".join(constants({*self._trace.ran, script.path}))
+        return tuple(one for one, year in years.items() if year is not None and year not in spelled)
 
     def _beside(self, found: Observation) -> tuple[CatalogObject, ...]:
         schemas = {name.partition(".")[0] for change in found.changes for name in (change.object.name,)}
