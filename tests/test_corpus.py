@@ -239,6 +239,8 @@ REPAIRED = [
     "DROP VIEW active_users",
     "ALTER TABLE bookings DROP CONSTRAINT bookings_pk",
     "COMMENT ON COLUMN orders.note IS NULL",
+    "DROP POLICY own_orders ON orders",
+    "REVOKE INSERT ON audit FROM PUBLIC",
 ]
 
 
@@ -266,8 +268,6 @@ def test_the_sql_that_is_shown_makes_it_so(at_head, damage: str) -> None:
         "DROP INDEX uq_users_lower_email; CREATE INDEX uq_users_lower_email ON users (email)",  # somebody made it
         "ALTER TABLE users ALTER locale TYPE text",  # and widened it
         "ALTER TABLE users ALTER locale SET DEFAULT 'de'",
-        "REVOKE INSERT ON audit FROM PUBLIC",
-        "DROP POLICY own_orders ON orders",
     ],
 )
 def test_where_no_sql_makes_it_so_none_is_shown(at_head, damage: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from alembic_rescue.dialects.postgresql.catalog import READER
+from alembic_rescue.dialects.postgresql.remedies import quoted, remedy
 from alembic_rescue.evidence.judging import judge, objects
-from alembic_rescue.evidence.missing import quoted
 from alembic_rescue.evidence.observation import Observation, Statement, StatementKind
 from tests.chain_values import Chain, column, drop_table, make_table, reading, sent
 from tests.conftest import fresh_database
@@ -39,6 +39,10 @@ CHAIN = (
     ALTER TABLE p ENABLE ROW LEVEL SECURITY;
     COMMENT ON COLUMN p.k IS 'it''s the key';
     COMMENT ON CONSTRAINT ck_n ON "Odd Table" IS 'positive';
+    CREATE POLICY "Own" ON p AS RESTRICTIVE FOR UPDATE TO pg_monitor, CURRENT_USER USING (m > 1) WITH CHECK (m > 2);
+    CREATE POLICY everyone ON p USING (true);
+    GRANT SELECT, INSERT ON p TO pg_monitor;
+    GRANT USAGE ON SEQUENCE sq TO PUBLIC;
     """,
     """
     ALTER TABLE p ALTER m DROP DEFAULT;
@@ -85,7 +89,7 @@ def live(at_head):
 
 def judged(database, steps):
     with connected(database) as connection:
-        return judge(steps, READER.named(connection, objects(steps)))
+        return judge(steps, READER.named(connection, objects(steps)), remedy=remedy)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,10 @@ def judged(database, steps):
         ("ALTER TABLE p DROP CONSTRAINT ck_m", "r2", "ck_m on public.p"),
         ("ALTER TABLE p DISABLE ROW LEVEL SECURITY", "r2", "public.p"),
         ("ALTER TABLE p ALTER m SET DEFAULT 3", "r3", "public.p.m"),
+        ('DROP POLICY "Own" ON p', "r2", '"Own" on public.p'),
+        ("DROP POLICY everyone ON p", "r2", "everyone on public.p"),
+        ("REVOKE INSERT ON p FROM pg_monitor", "r2", "public.p"),
+        ("REVOKE USAGE ON SEQUENCE sq FROM PUBLIC", "r2", "public.sq"),
         ('ALTER TABLE even ALTER "Odd Col" DROP NOT NULL', "r1", 'public.even."Odd Col"'),
     ],
 )
@@ -192,12 +200,12 @@ def _says(statement, name):
 def test_the_revisions_own_statement_where_nothing_of_it_is_there() -> None:
     make = sent("CREATE TABLE a (x int, y int);", StatementKind.CATALOG)
     chain = with_statement(Chain().step(lambda w: make_table(w, "a", "x", "y")), make)
-    (found,) = judge(chain.steps, reading({}))
+    (found,) = judge(chain.steps, reading({}), remedy=remedy)
     assert [o.sql for o in found.objects] == ["CREATE TABLE a (x int, y int)"]
     assert found.objects[0].line == 9
     world = chain.copy()
     del world[column("a", "y")]
-    (found,) = judge(chain.steps, reading(world))
+    (found,) = judge(chain.steps, reading(world), remedy=remedy)
     assert [o.sql for o in found.missing] == ["ALTER TABLE public.a ADD COLUMN y integer"]
 
 
@@ -212,7 +220,7 @@ def test_what_is_done_to_a_column_once_it_is_filled_is_offered_behind_it() -> No
     make_table(start := {}, "a", "x")
     z = {"type": "integer", "not null": "true"}
     chain = with_statement(Chain().start(start).step(lambda w: w.update({column("a", "z"): z})), *statements)
-    (found,) = judge(chain.steps, reading(chain.states[0]))
+    (found,) = judge(chain.steps, reading(chain.states[0]), remedy=remedy)
     assert [o.sql for o in found.missing] == [f"{statements[0].sql};\n{statements[2].sql}"]
 
 
@@ -220,9 +228,9 @@ def test_a_drop_is_offered_only_of_what_stood_there_before() -> None:
     make_table(start := {}, "a", "x")
     drop = sent("DROP TABLE a", StatementKind.CATALOG)
     chain = with_statement(Chain().start(start).step(lambda w: drop_table(w, "a")), drop)
-    assert [o.sql for o in judge(chain.steps, reading(chain.states[0]))[0].missing] == ["DROP TABLE a"]
+    assert [o.sql for o in judge(chain.steps, reading(chain.states[0]), remedy=remedy)[0].missing] == ["DROP TABLE a"]
     other = {**chain.states[0], column("a", "x"): {"type": "text", "not null": "false"}}
-    assert {o.sql for o in judge(chain.steps, reading(other))[0].missing} == {None}
+    assert {o.sql for o in judge(chain.steps, reading(other), remedy=remedy)[0].missing} == {None}
 
 
 @pytest.mark.parametrize(

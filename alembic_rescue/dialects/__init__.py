@@ -85,7 +85,9 @@ class Dialect:
     @cached_property
     def remedy(self) -> Remedy:
         """Makes SQL from the facts of what is missing: see :func:`alembic_rescue.evidence.judging.judge`."""
-        made: Remedy = self._part("remedies", "remedy") or _own
+        from alembic_rescue.evidence.missing import only_own  # noqa: PLC0415 - the workers do without
+
+        made: Remedy = self._part("remedies", "remedy") or only_own
         return made
 
     @cached_property
@@ -192,8 +194,3 @@ def _nothing_left(_catalog: Catalog) -> tuple[LeftOver, ...]:
 def _unknown(sql: str) -> StatementKind:
     """The kind of a statement in a language that nobody here reads: it may do anything."""
     return StatementKind.DATA if sql.strip() else StatementKind.QUERY
-
-
-def _own(_finding: Any, _catalog: Any, own: str | None = None) -> str | None:
-    """The revision's own statements; nothing is made from facts."""
-    return own

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from alembic_rescue.evidence.judging import judge
+from alembic_rescue.evidence.missing import Remedy, only_own
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
 from alembic_rescue.evidence.observation import Observation, Reading
 from alembic_rescue.evidence.positions import Step
@@ -23,6 +24,7 @@ def judged(
     copy: Reading,
     again: Reading | None = None,
     opposites: Collection[str] = (),
+    remedy: Remedy = only_own,
 ) -> tuple[RevisionEvidence, ...]:
     """The verdicts.
 
@@ -31,16 +33,17 @@ def judged(
         down_and_up: what each made when it was run again after its ``downgrade()``.
         copy: what the copy of `upward` held before.
         again: what the copy of `down_and_up` held before, if that is another reading.
+        remedy: see :func:`.judging.judge`.
         opposites: revisions that lead back when they are run twice: they look the same, run or not.
     """
-    both = zip(_cautious(upward, copy), _cautious(down_and_up, again or copy), strict=True)
+    both = zip(_cautious(upward, copy, remedy), _cautious(down_and_up, again or copy, remedy), strict=True)
     why = "it is its own opposite: run twice, it leads back"
     return tuple(_unverifiable(one, why) if one.revision in opposites else _together(one, other) for one, other in both)
 
 
-def _cautious(steps: Sequence[Step], copy: Reading) -> list[RevisionEvidence]:
+def _cautious(steps: Sequence[Step], copy: Reading, remedy: Remedy) -> list[RevisionEvidence]:
     """Verdicts in which what is not there counts only if no later revision that nobody saw may have taken it away."""
-    judged = list(judge(steps, copy))
+    judged = list(judge(steps, copy, remedy=remedy))
     unseen: str | None = None
     for number in range(len(steps) - 1, -1, -1):
         step, evidence = steps[number], judged[number]

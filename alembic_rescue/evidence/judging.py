@@ -71,7 +71,7 @@ def judge(
     live: Reading,
     settled: Settled = _UNASKED,
     untouched: Collection[CatalogObject] = (),
-    remedy: missing.Remedy = missing.from_facts,
+    remedy: missing.Remedy = missing.only_own,
 ) -> tuple[RevisionEvidence, ...]:
     """The verdict for each revision of a range, in its order.
 
@@ -80,7 +80,7 @@ def judge(
         settled: the server's answers to :func:`differing_texts`.
         untouched: what the scratch database holds besides under the same names, and no revision of the range touches.
             Where it is not given, an object of that kind may be taken for a touched one under another name.
-        remedy: how what is missing is made: PostgreSQL's way, or that of another dialect.
+        remedy: how what is missing is made: the dialect's way.
     """
     positions = Positions(steps)
     seen = Live(positions, live, settled, untouched)

@@ -7,7 +7,7 @@ dropped or replaced only where the revision does so itself, and where what is th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 from alembic_rescue.evidence.claims import Claim, Finding
@@ -18,17 +18,12 @@ from alembic_rescue.evidence.observation import (
     Catalog,
     CatalogObject,
     Change,
-    Facts,
     Observation,
     Statement,
     StatementKind,
 )
 from alembic_rescue.evidence.positions import Positions
 
-_FALSE = frozenset(["", "f", "false", "no", "0", "none"])
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
-_IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT"}
-_TRIGGER = {"O": "ENABLE", "D": "DISABLE"}
 _FIRST = (
     "schema",
     "extension",
@@ -45,9 +40,6 @@ _FIRST = (
     "view",
     "materialized view",
 )
-_COMMENTED_ON = frozenset(["table", "table column", "view", "materialized view", "index", "sequence", "type", "schema"])
-"""Kinds that COMMENT ON names like that, by their names alone."""
-_PERSISTENCE = {"u": "UNLOGGED "}
 Remedy = Callable[[Finding, Catalog, Optional[str]], Optional[str]]
 """Makes SQL from the facts of what is missing and of what the revision leaves, or takes the revision's own."""
 
@@ -83,40 +75,18 @@ def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
     def key(finding: Finding) -> tuple[int, int, int]:
         found, change = finding.claim.object, finding.claim.change
         facts = made.get(found, {})
-        within = _order(facts.get("definition", ""))
+        within = order_of(facts.get("definition", ""))
         if found.kind == "enum label":
-            within = _position(found, made)
+            within = position_of(found, made)
         rank = _FIRST.index(found.kind) if found.kind in _FIRST else len(_FIRST)
         return (change.statement if known and change.statement is not None else 0, rank, within)
 
     return sorted(findings, key=key)
 
 
-def from_facts(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
-    """PostgreSQL's statements, where the revision's own do not do it.
-
-    Args:
-        catalog: what the revision leaves.
-        own: the revision's own statements.
-    """
-    claim = finding.claim
-    if own is not None:
-        return own
-    if claim.object.kind == "default value":
-        was_there = "default" in (finding.actual or {})
-        return _default_change(claim) if not was_there or _as_before(claim, finding.actual or {}, ["default"]) else None
-    if claim.expected is None:
-        return None
-    if finding.presence is Presence.DIFFERENT:
-        return _joined(_changes(claim, finding.actual or {}, finding.different))
-    if not claim.comes_or_goes:
-        return _joined(_changes(claim, claim.change.before or {}, sorted(claim.facts)))
-    return None if claim.former is not None else _joined(_creation(claim, catalog))
-
-
-def quoted(name: str) -> str:
-    """An identifier, quoted unless it is plain."""
-    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+def only_own(_finding: Finding, _catalog: Catalog, own: str | None = None) -> str | None:
+    """The revision's own statements; nothing is made from facts."""
+    return own
 
 
 def _own_statements(claim: Claim, step: Observation, live: Live) -> str | None:
@@ -165,236 +135,17 @@ def _is_as_before(change: Change, live: Live) -> bool:
     return all(live.same(change.object, fact, change.before, actual) for fact in counted)
 
 
-# --- what is there, and differs -----------------------------------------------------------------------------------
-
-
-def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[str | None]:
-    found, expected = claim.object, claim.change.after or {}
-    facts = list(different)
-    if found.kind == "index" and "valid" in facts:
-        yield f"REINDEX INDEX {found.name}"
-        facts = [fact for fact in facts if fact not in {"valid", "indisready"}]
-    as_before = _as_before(claim, actual, facts)
-    for fact in facts:
-        if fact == "comment":
-            yield _comment(found, expected.get(fact))
-        elif found.kind == "table column":
-            turns_back = fact in {"type", "collation"} and not _as_before(claim, actual, [fact])
-            yield None if turns_back else _column_change(found, fact, expected)
-        elif fact == "owned by" and fact in expected:
-            yield f"ALTER SEQUENCE {found.name} OWNED BY {expected[fact]}"
-        elif fact == "labels":
-            yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
-        elif fact == "definition" and as_before:
-            yield _replacement(found, expected.get(fact, ""))
-        elif found.kind in {"table", "table constraint", "trigger"}:
-            yield _switch(found, fact, expected)
-        else:
-            yield None
-
-
-def _as_before(claim: Claim, actual: Facts, facts: Iterable[str]) -> bool:
-    """Whether they are what the revision found; otherwise somebody had a reason to make them what they are."""
-    before = claim.change.before or {}
-    return all(fact in before and actual.get(fact) == before[fact] for fact in facts)
-
-
-def _replacement(found: CatalogObject, definition: str) -> str | None:
-    """The revision's own replacement of what it found, and what still is there."""
-    if found.kind == "view":
-        return f"CREATE OR REPLACE VIEW {found.name} AS\n{definition.rstrip().rstrip(';')}"
-    return definition if definition.startswith("CREATE OR REPLACE ") else None
-
-
-def _switch(found: CatalogObject, fact: str, expected: Facts) -> str | None:
-    """What is turned on or off by a word."""
-    on = _holds(expected.get(fact))
-    if found.kind == "table" and fact == "row security":
-        return f"ALTER TABLE {found.name} {'ENABLE' if on else 'DISABLE'} ROW LEVEL SECURITY"
-    if found.kind == "table constraint" and fact == "valid" and on:
-        return f"ALTER TABLE {found.parent} VALIDATE CONSTRAINT {quoted(bare(found))}"
-    if found.kind == "trigger" and fact == "enabled" and expected.get(fact) in {"O", "D"}:
-        return f"ALTER TABLE {found.parent} {_TRIGGER[expected[fact]]} TRIGGER {quoted(bare(found))}"
-    return None
-
-
-def _comment(found: CatalogObject, text: str | None) -> str | None:
-    named = found.name
-    if found.kind in {"table constraint", "trigger"}:
-        named = f"{quoted(bare(found))} ON {found.parent}"
-    elif found.kind not in _COMMENTED_ON:
-        return None
-    kind = found.kind.removeprefix("table ").upper()
-    return f"COMMENT ON {kind} {named} IS {'NULL' if text is None else _literal(text)}"
-
-
-def _column_change(found: CatalogObject, fact: str, expected: Facts) -> str | None:
-    name, value = quoted(bare(found)), expected.get(fact)
-    alter = f"ALTER TABLE {found.parent} ALTER COLUMN {name}"
-    if fact in {"type", "collation"} and "type" in expected:
-        collation = f" COLLATE {expected['collation']}" if "collation" in expected else ""
-        return f"{alter} TYPE {expected['type']}{collation} USING {name}::{expected['type']}"
-    if fact == "not null":
-        return f"{alter} {'SET' if _holds(value) else 'DROP'} NOT NULL"
-    return None
-
-
-def _default_change(claim: Claim) -> str:
-    default = (claim.change.after or {}).get("default")
-    column = quoted(bare(claim.object))
-    alter = f"ALTER TABLE {claim.object.parent} ALTER COLUMN {column}"
-    return f"{alter} SET DEFAULT {default}" if default is not None else f"{alter} DROP DEFAULT"
-
-
-def _labels(found: CatalogObject, expected: list[str], actual: list[str]) -> Iterator[str | None]:
-    before: str | None = None
-    for label in expected:
-        if label not in actual:
-            place = f" AFTER {_literal(before)}" if before is not None else ""
-            yield f"ALTER TYPE {found.name} ADD VALUE {_literal(label)}{place}"
-        before = label
-
-
-# --- what is not there --------------------------------------------------------------------------------------------
-
-
-def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
-    found = claim.object
-    facts = catalog.get(found, claim.expected or {})
-    if found.kind == "table":
-        yield from _table(found, facts, catalog)
-    elif found.kind == "table column":
-        yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts, catalog))
-    else:
-        yield _one_statement(found, facts, catalog)
-    with_it = {o: told for o, told in catalog.items() if found.kind == "table" and o.parent == found.name}
-    for commented, told in {found: facts, **with_it}.items():
-        if "comment" in told:
-            yield _comment(commented, told["comment"])
-
-
-def _one_statement(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
-    definition = facts.get("definition", "").rstrip().rstrip(";") or None
-    if found.kind == "table constraint":
-        return _with(f"ALTER TABLE {found.parent} ADD CONSTRAINT {quoted(bare(found))} ", definition)
-    if found.kind == "type" and "labels" in facts:
-        return f"CREATE TYPE {found.name} AS ENUM ({', '.join(map(_literal, labels(facts['labels'])))})"
-    if found.kind == "type" and facts.get("typtype") == "d" and "type" in facts:
-        return _domain(found, facts, catalog)
-    if found.kind == "enum label":
-        return _label(found, catalog)
-    if found.kind in {"view", "materialized view"}:
-        options = f" WITH ({facts['view options']})" if "view options" in facts else ""
-        return _with(f"CREATE {found.kind.upper()} {found.name}{options} AS\n", definition)
-    if found.kind == "sequence":
-        return _sequence(found, facts)
-    if found.kind in {"schema", "extension"}:
-        return f"CREATE {found.kind.upper()} {found.name}"
-    return _named(found, definition)
-
-
-def _label(found: CatalogObject, catalog: Catalog) -> str:
-    """Behind the label that goes before it, if one does."""
-    known, at = _labels_of(found, catalog), _position(found, catalog)
-    place = f" AFTER {_literal(known[at - 1])}" if at else f" BEFORE {_literal(known[1])}" if known[1:] else ""
-    return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}{place}"
-
-
-def _labels_of(found: CatalogObject, catalog: Catalog) -> list[str]:
-    return labels(catalog.get(CatalogObject("type", found.parent), {}).get("labels", ""))
-
-
-def _position(found: CatalogObject, catalog: Catalog) -> int:
-    known = _labels_of(found, catalog)
-    return known.index(bare(found)) if bare(found) in known else 0
-
-
-def _domain(found: CatalogObject, facts: Facts, catalog: Catalog) -> str:
-    text = f"CREATE DOMAIN {found.name} AS {facts['type']}"
-    if "default" in facts:
-        text += f" DEFAULT {facts['default']}"
-    if _holds(facts.get("not null")):
-        text += " NOT NULL"
-    for constraint, told in catalog.items():
-        if constraint.kind == "domain constraint" and constraint.parent == found.name:
-            text += f" CONSTRAINT {quoted(bare(constraint))} {told.get('definition', '')}"
-    return text
-
-
-def _sequence(found: CatalogObject, facts: Facts) -> str:
-    return f"CREATE SEQUENCE {found.name}" + (f" AS {facts['type']}" if "type" in facts else "")
-
-
-def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> Iterator[str | None]:
-    """Its sequences, itself, then its constraints and the indexes that no constraint brings along."""
-    own = {o: f for o, f in catalog.items() if o.parent == found.name}
-    columns = [_column(o, f, catalog) for o, f in own.items() if o.kind == "table column"]
-    bound = {"partition key", "partition bound", "parents", "reloftype", "access method"} & facts.keys()
-    if bound or not all(columns):
-        yield None
-        return
-    sequences = {o: f for o, f in catalog.items() if o.kind == "sequence" and _is_of(f, found) and o.parent == ""}
-    for sequence, told in sequences.items():
-        yield _sequence(sequence, told)
-    elements = ",\n    ".join(column for column in columns if column)
-    yield f"CREATE {_PERSISTENCE.get(facts.get('persistence', ''), '')}TABLE {found.name} (\n    {elements}\n)"
-    for sequence, told in sequences.items():
-        yield f"ALTER SEQUENCE {sequence.name} OWNED BY {told['owned by']}"
-    constraints = {bare(o): f for o, f in own.items() if o.kind == "table constraint"}
-    for name, constraint in sorted(constraints.items(), key=lambda item: _order(item[1].get("definition", ""))):
-        yield _with(f"ALTER TABLE {found.name} ADD CONSTRAINT {quoted(name)} ", constraint.get("definition"))
-    for index, told in own.items():
-        if index.kind == "index" and bare(index) not in constraints:
-            yield _named(index, told.get("definition"))
-
-
-def _column(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
-    if "type" not in facts:
-        return None
-    text = f"{quoted(bare(found))} {facts['type']}"
-    default = catalog.get(CatalogObject("default value", f"for {found.name}", found.parent), {}).get("default")
-    if "collation" in facts:
-        text += f" COLLATE {facts['collation']}"
-    if "generated" in facts:
-        text += f" GENERATED ALWAYS AS ({default})" + (" STORED" if facts["generated"] == "s" else "")
-    elif "identity" in facts:
-        text += f" GENERATED {_IDENTITY.get(facts['identity'], 'ALWAYS')} AS IDENTITY"
-    elif default is not None:
-        text += f" DEFAULT {default}"
-    return text + (" NOT NULL" if _holds(facts.get("not null")) else "")
-
-
-def _named(found: CatalogObject, definition: str | None) -> str | None:
-    """A definition that is a whole statement, which stands without its own name: ``CREATE INDEX * ON ...``."""
-    if definition is None or not definition.upper().startswith("CREATE "):
-        return None
-    name = found.name if found.kind == "statistics object" else quoted(bare(found))
-    return definition.replace(" * ", f" {name} ", 1)
-
-
-def _is_of(sequence: Facts, table: CatalogObject) -> bool:
-    return sequence.get("owned by", "").startswith(f"{table.name}.")
-
-
-def _order(definition: str) -> int:
+def order_of(definition: str) -> int:
     """Keys before what refers to them."""
     return 0 if definition.startswith(("PRIMARY", "UNIQUE")) else 2 if definition.startswith("FOREIGN") else 1
 
 
-def _holds(value: str | None) -> bool:
-    return (value or "").lower() not in _FALSE
+def position_of(found: CatalogObject, catalog: Catalog) -> int:
+    """Of a label among those of its enum."""
+    known = labels_of(found, catalog)
+    return known.index(bare(found)) if bare(found) in known else 0
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _with(beginning: str, rest: str | None) -> str | None:
-    return None if rest is None else beginning + rest
-
-
-def _joined(statements: Iterable[str | None]) -> str | None:
-    """All of them; None where one of them cannot be offered."""
-    told = list(statements)
-    complete = [statement for statement in told if statement is not None]
-    return ";\n".join(complete) if complete and len(complete) == len(told) else None
+def labels_of(found: CatalogObject, catalog: Catalog) -> list[str]:
+    """All labels of the enum of one."""
+    return labels(catalog.get(CatalogObject("type", found.parent), {}).get("labels", ""))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alembic_rescue import errors
+from alembic_rescue import dialects, errors
 from alembic_rescue.dialects.scratch import Unavailable
 from alembic_rescue.evidence.copies import judged
 from alembic_rescue.evidence.model import RevisionEvidence
@@ -41,7 +41,8 @@ def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
         return _not_probed(error.message)
     if isinstance(upward, str) or isinstance(down_and_up, str):
         return _not_probed(upward if isinstance(upward, str) else str(down_and_up))
-    return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy, upward.opposites))
+    remedy = dialects.of(one.visited.database.identity.dialect).remedy
+    return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy, upward.opposites, remedy))
 
 
 def _not_probed(reason: str) -> Probe:
