@@ -235,13 +235,12 @@ class _Target:
         """Restore these entries, each by itself; return what could not be had."""
         if not entries:
             return
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list", delete=False) as listed:
-            listed.writelines(f"{entry.id};\n" for entry in entries)
-        try:
-            arguments = [*_RESTORE, "-L", listed.name, "-d", self.database["dbname"]]
-            done = libpq.run(self.programs / "pg_restore", arguments, self.database, self.seconds, archive)
-        finally:
-            Path(listed.name).unlink()
+        with tempfile.TemporaryFile() as listed:  # without a name: a kill leaves nothing behind
+            listed.writelines(f"{entry.id};\n".encode() for entry in entries)
+            listed.seek(0)
+            number = listed.fileno()
+            arguments = [*_RESTORE, "-L", f"/dev/fd/{number}", "-d", self.database["dbname"]]
+            done = libpq.run(self.programs / "pg_restore", arguments, self.database, self.seconds, archive, [number])
         for match in _FAILED.finditer(libpq.text(done.stderr) + "\n"):
             yield Lack(" ".join(match["command"].split()), match["error"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -110,9 +110,14 @@ def _of_tls(value: Any) -> dict[str, str]:
 
 
 def run(
-    program: Path, arguments: Sequence[str], connect: Connect, seconds: float, given: bytes = b""
+    program: Path,
+    arguments: Sequence[str],
+    connect: Connect,
+    seconds: float,
+    given: bytes = b"",
+    descriptors: Collection[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run one of PostgreSQL's programs, `given` on its standard input.
+    """Run one of PostgreSQL's programs, `given` on its standard input; it has these open `descriptors` as well.
 
     Raises:
         UntoldError: see :func:`environment`.
@@ -126,6 +131,7 @@ def run(
         capture_output=True,
         timeout=seconds,
         check=False,
+        pass_fds=descriptors,
         start_new_session=True,  # a terminal's Ctrl-C is not for it
     )
 
