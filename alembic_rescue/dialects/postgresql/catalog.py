@@ -21,7 +21,7 @@ class PostgresqlCatalog:
     """Reads the catalogs of PostgreSQL 12 to 18; see `alembic_rescue.dialects.base.CatalogReader`."""
 
     def __init__(self) -> None:
-        self._queries: dict[str, Queries] = {}
+        self._queries: dict[tuple[str, str], Queries] = {}
 
     def everything(self, connection: Connection) -> Catalog:
         """Every object that is not the server's own, nor an extension's member."""
@@ -46,10 +46,11 @@ class PostgresqlCatalog:
         return settle_texts(connection, texts)
 
     def _for(self, cursor: Cursor) -> Queries:
-        version = cursor.value("SELECT current_setting('server_version_num')")
-        if version not in self._queries:
-            self._queries[version] = Queries(read_columns(cursor))
-        return self._queries[version]
+        ((version, role),) = cursor.rows("SELECT current_setting('server_version_num'), current_user::text")
+        key = str(version), str(role)
+        if key not in self._queries:
+            self._queries[key] = Queries(read_columns(cursor))
+        return self._queries[key]
 
 
 READER = PostgresqlCatalog()

@@ -39,7 +39,8 @@ _REFERENCES_BEFORE_14 = {
 """What ``pg_get_catalog_foreign_keys()`` says from 14 on, of the columns that are read by the general rule."""
 
 _COLUMNS = """
-SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL), {target}, {relation}
+SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL), {target}, {relation},
+       has_column_privilege(c.oid, a.attnum, 'SELECT')
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid {join}
  WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
    AND c.oid < 16384
@@ -69,6 +70,8 @@ class Column:
     """The catalog that it refers to, if it does."""
     relation: str | None
     """Where it numbers columns: the column that has their relation."""
+    readable: bool
+    """Whether this role may read it: before 14 not even the oid of a subscription, unless as a superuser."""
 
 
 Columns = Mapping[str, tuple[Column, ...]]
@@ -80,9 +83,10 @@ def read_columns(cursor: Cursor) -> Columns:
     published = int(cursor.value("SELECT current_setting('server_version_num')")) >= _FOREIGN_KEYS_PUBLISHED
     known = {column: target for target, columns in _REFERENCES_BEFORE_14.items() for column in columns.split()}
     found: dict[str, list[Column]] = {}
-    for catalog, name, kind, target, relation in cursor.rows(_COLUMNS.format(**_FROM_14 if published else _BEFORE_14)):
+    query = _COLUMNS.format(**_FROM_14 if published else _BEFORE_14)
+    for catalog, name, kind, target, relation, readable in cursor.rows(query):
         refers = target or known.get(f"{catalog}.{name}") or ("pg_proc" if kind == "regproc" else None)
-        found.setdefault(catalog, []).append(Column(name, kind, refers, relation))
+        found.setdefault(catalog, []).append(Column(name, kind, refers, relation, readable))
     return {catalog: tuple(columns) for catalog, columns in found.items()}
 
 

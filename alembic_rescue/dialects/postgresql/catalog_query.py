@@ -89,8 +89,14 @@ class Queries:
             Source(catalog, privileges="NULL")
             for catalog, columns in self._columns.items()
             if catalog not in named and not catalog.startswith("pg_stat") and columns[0].name == "oid"
+            if columns[0].readable
         )
-        return (*(source for source in SOURCES if source.catalog in self._columns), *unknown)
+        return (*(source for source in SOURCES if self._can_be_read(source)), *unknown)
+
+    def _can_be_read(self, source: Source) -> bool:
+        columns = self._columns.get(source.catalog, ())
+        keys = set(re.findall(r"\bx\.(\w+)", source.key))
+        return bool(columns) and (source.view != "" or all(c.readable for c in columns if c.name in keys))
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -198,7 +204,7 @@ class Queries:
         ]
         for catalog, alias in origins:
             for column in self._columns[catalog]:
-                if column.name in left_out:
+                if column.name in left_out or not (column.readable or source.view):
                     continue
                 if column.type == "aclitem[]" and source.privileges:
                     facts["privileges of "] = self._privileges(source, column.name)
