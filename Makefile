@@ -20,10 +20,10 @@ mariadb:  ## Install Debian's MariaDB server, where it is missing: the tests sta
 test: $(VENV)/dev  ## Run the tests, against private servers: PostgreSQL, and MariaDB where it is installed
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility' $(ARGS)
 
-test-slow: $(VENV)/dev  ## Run the tests that take long: through the command line, random schemas, locks, Ctrl-C, PostgreSQL 16
+test-slow: $(VENV)/dev  ## Run the tests that take long: through the command line, random schemas, locks, Ctrl-C
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not compatibility' $(ARGS)
 
-test-compatibility: $(VENV)/dev  ## Run the tests behind docs/compatibility.md: styles of env.py, drivers, databases, Flask
+test-compatibility: $(VENV)/dev  ## Run the tests behind docs/compatibility.md: styles of env.py, drivers, databases, Flask, PostgreSQL 16
 	$(BIN)/python -m pytest -n $(WORKERS) -m compatibility $(ARGS)
 
 matrix:  ## Install the wheel in several environments, from the lowest versions to the newest, and run the tests in each

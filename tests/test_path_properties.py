@@ -31,11 +31,11 @@ pytestmark = pytest.mark.slow
 often = settings(max_examples=300, deadline=None, print_blob=True)
 on_files = settings(
     often,
-    max_examples=25,
+    max_examples=12,
     suppress_health_check=[HealthCheck.too_slow],
     phases=set(Phase) - {Phase.explain},  # which takes minutes
 )
-on_a_server = settings(on_files, max_examples=8)
+on_a_server = settings(on_files, max_examples=5)
 
 
 @pytest.fixture(autouse=True, scope="module")
