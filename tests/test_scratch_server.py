@@ -11,9 +11,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import url2pathname
 
+import platformdirs
 import psutil
 import psycopg2
 import pytest
@@ -228,11 +230,11 @@ def test_it_is_no_way_out_for_a_superuser(place, server):
             assert scratch.alone
 
 
-def holding(place, python=sys.executable, **more):
+def holding(place, python=sys.executable, variables=MappingProxyType({}), **more):
     """A process that has a scratch server until its standard input ends."""
     process = subprocess.Popen(
         [python, "-c", HOLD, str(ROOT)],
-        env={**os.environ, "TMPDIR": str(place)},
+        env={**os.environ, "TMPDIR": str(place), **variables},
         cwd="/",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -304,7 +306,13 @@ def test_for_an_ordinary_user(place):
     private = place / "own"
     private.mkdir()
     os.chown(private, user["user"], user["group"])
-    process, (url, _) = holding(private, python, **user)
+    libraries = place / "libraries"
+    libraries.mkdir()
+    shutil.copytree(Path(platformdirs.__file__).parent, libraries / "platformdirs")
+    closed = place / "somebody's"  # a cache that this user may not look into
+    closed.mkdir(mode=0o700)
+    variables = {"PYTHONPATH": str(libraries), "XDG_CACHE_HOME": str(closed)}
+    process, (url, _) = holding(private, python, variables, **user)
     assert str(private) in url
     process.stdin.close()
     assert process.wait(10) == 0

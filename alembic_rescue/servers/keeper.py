@@ -107,9 +107,12 @@ def _keep(wanted: Wanted) -> None:
 
 
 def _taken_from_kept(wanted: Wanted) -> bool:
-    """Copy the files that an earlier run has kept; False where there are none."""
+    """Copy the files that an earlier run has kept; False where there are none of this user's."""
     kept, data = Path(wanted.kept), Path(wanted.data)
-    if not wanted.kept or not kept.is_dir():
+    try:
+        if not wanted.kept or kept.stat().st_uid != os.geteuid():
+            return False
+    except OSError:
         return False
     try:
         shutil.copytree(kept, data, dirs_exist_ok=True)
@@ -122,7 +125,8 @@ def _taken_from_kept(wanted: Wanted) -> bool:
         if wanted.user:
             os.chown(data, wanted.user["user"], wanted.user["group"])
         return False
-    kept.touch()
+    with contextlib.suppress(OSError):
+        kept.touch()
     return True
 
 
