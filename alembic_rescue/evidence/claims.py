@@ -13,6 +13,8 @@ from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
 from alembic_rescue.evidence.positions import Positions, differing, is_addition, is_circumstance
 
+_SETTINGS = "settings"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -134,6 +136,14 @@ def _more(claim: Claim, actual: Facts) -> frozenset[str]:
     return frozenset(fact for fact in more if not is_circumstance(fact) and not is_addition(fact))
 
 
+def _comes_or_goes(positions: Positions, change: Change, number: int, former: CatalogObject | None) -> bool:
+    if former is not None:
+        return not (positions.goes_along(change.object, number) and positions.is_made_before(former, number))
+    if change.object.kind == _SETTINGS and change.after is not None:
+        return False  # one object has all of a database's settings, whoever made them
+    return (change.before is None) != (change.after is None)
+
+
 def _claim(positions: Positions, change: Change, number: int, reference: int) -> tuple[Claim | None, int | None]:
     """The claim, if anything of it is left, and the later revision that took something of it."""
     current = change.object
@@ -141,9 +151,7 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     before = change.before
     if before is None and former is not None:
         before = positions.at(former, number - 1)
-    comes_or_goes = (change.before is None) != (change.after is None)
-    if former is not None:
-        comes_or_goes = not (positions.goes_along(current, number) and positions.is_made_before(former, number))
+    comes_or_goes = _comes_or_goes(positions, change, number, former)
     if change.after is None:
         facts = frozenset[str]()
     elif before is None:

@@ -129,7 +129,7 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
         for claim in (kept.as_called(bench.live) for kept in mine.kept)
     ]
     cancelled_by = tuple(bench.steps[position - 1].revision for position in sorted(mine.cancelled_by))
-    catalog = list(_objects(step, findings, bench, reference))
+    catalog = list(_objects(step, findings, bench, number))
     beside = [
         *unseen.refused(step),
         *unseen.data(step, bench.positions, number, bench.live, reference),
@@ -160,14 +160,15 @@ def _verdict(
     return Verdict.APPLIED if proving_kinds or proved else Verdict.UNVERIFIABLE
 
 
-def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, reference: int) -> Iterator[ObjectEvidence]:
+def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, number: int) -> Iterator[ObjectEvidence]:
+    span = number, bench.reference(number)
     offered: set[str] = set()
     for finding in missing.in_order(folded(findings, noteworthy(findings, bench.live)), step):
         claim = finding.claim
         statement = None if claim.change.statement is None else step.statements[claim.change.statement]
         sql = None
         if not finding.met:
-            sql = missing.sql_for(finding, step, bench.positions, bench.live, reference, bench.remedy)
+            sql = missing.sql_for(finding, step, bench.positions, bench.live, span, bench.remedy)
         expected, presence = _as_told(finding, bench.live)
         yield ObjectEvidence(
             kind=spoken(claim.object, claim.expected or claim.change.before),

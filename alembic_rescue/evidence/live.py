@@ -116,6 +116,11 @@ class Live:
         """Whether anything of that full name is there."""
         return name in self._names
 
+    def has_more(self, names: Collection[str]) -> bool:
+        """Whether something belongs to what goes by these names, and no revision knows it."""
+        known = {*self._positions.objects, *self._untouched, *self.known_as.values()}
+        return any(o.parent in names and o not in known for o in self._catalog)
+
     def same(self, catalog_object: CatalogObject, fact: str, expected: Facts, actual: Facts) -> Answer:
         """Whether a fact of an object that is there is as a position has it."""
         one, other = expected.get(fact), actual.get(fact)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Optional
 
 from alembic_rescue.evidence.claims import Claim, Finding
-from alembic_rescue.evidence.live import Live, labels
+from alembic_rescue.evidence.live import Live, labels, substance
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.names import bare, parts
 from alembic_rescue.evidence.observation import (
     Catalog,
     CatalogObject,
     Change,
+    Facts,
     Observation,
     Statement,
     StatementKind,
@@ -40,30 +41,43 @@ _FIRST = (
     "view",
     "materialized view",
 )
+_SETS = re.compile(
+    r"\bALL\s+\w+\s+IN\s+SCHEMA\b|\bALTER\s+PUBLICATION\b.*\bSET\s|\b(?:DROP|REASSIGN)\s+OWNED\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Statements about a whole set of objects, whatever is in it."""
+_DROPS = re.compile(r"\bDROP\b", re.IGNORECASE)
+_REPLACES = re.compile(r"\bOR\s+REPLACE\b", re.IGNORECASE)
+_MAKES = re.compile(r"^\s*CREATE\s+(?!OR\s+REPLACE\b)|\bADD\s+CONSTRAINT\b", re.IGNORECASE | re.MULTILINE)
+_WHOLE = frozenset(["policy", "rule", "sequence", "trigger", "function", "procedure", "view", "materialized view"])
+"""Kinds that are made by one statement.  Of others, such as a table, each revision makes its own part."""
+_WITHOUT_SCHEMA = frozenset(
+    ["schema", "extension", "role", "role membership", "publication", "settings", "event trigger"]
+)
 Remedy = Callable[[Finding, Catalog, Optional[str]], Optional[str]]
 """Makes SQL from the facts of what is missing and of what the revision leaves, or takes the revision's own."""
 
 
 def sql_for(
-    finding: Finding, step: Observation, positions: Positions, live: Live, reference: int, remedy: Remedy
+    finding: Finding, step: Observation, positions: Positions, live: Live, span: tuple[int, int], remedy: Remedy
 ) -> str | None:
     """What to run for a claim that does not hold; None where nothing can be offered.
 
     Args:
-        reference: the position by which the revision is judged.
+        span: the revision's own position, and the one by which it is judged.
         remedy: decides.  It is given the revision's own statements, where all that they change is as before them.
     """
     claim = finding.claim
     found = claim.object
     if finding.presence is Presence.UNVERIFIABLE or found in live.known_as or found in live.impostors:
         return None
-    own = _own_statements(claim, step, live)
+    own = _own_statements(claim, step, positions, live, span)
     if found == claim.change.object:  # what later revisions did to it, they answer for
         made = {c.object: c.after for c in step.changes if c.after is not None}
-        if finding.actual is None and _is_spelled_otherwise(claim):  # a column that it names is called otherwise since
+        if finding.actual is None and _is_other_since(claim):
             made, own = {**made, found: claim.expected or {}}, None
         return remedy(finding, made, own)
-    return remedy(finding, positions.catalog(reference), own)
+    return remedy(finding, positions.catalog(span[1]), own)
 
 
 def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
@@ -89,8 +103,14 @@ def only_own(_finding: Finding, _catalog: Catalog, own: str | None = None) -> st
     return own
 
 
-def _own_statements(claim: Claim, step: Observation, live: Live) -> str | None:
-    """The revision's own statements, where the live database is, in all that they change, as it was before them."""
+def _own_statements(
+    claim: Claim, step: Observation, positions: Positions, live: Live, span: tuple[int, int]
+) -> str | None:
+    """The revision's own statements, where the live database is, in all that they change, as it was before them.
+
+    None where they would do more than that: to what somebody else made, or to what a later revision took back; and
+    where they would do it elsewhere, or need others of the revision's before them.
+    """
     mine = [c for c in step.changes if c.object == claim.change.object or _comes_along(c, claim)]
     numbers = {c.statement for c in mine}
     if None in numbers or claim.object != claim.change.object:
@@ -99,10 +119,51 @@ def _own_statements(claim: Claim, step: Observation, live: Live) -> str | None:
     sent = [step.statements[number] for number in sorted(n for n in numbers if n is not None)]
     if any(s.kind is not StatementKind.CATALOG or s.error is not None for s in sent):
         return None
-    if not all(_is_as_before(c, live) for c in by_them):
+    text = "\n".join(one.sql for one in sent)
+    if not all(_is_as_before(c, live) for c in by_them) or _reaches_further(text, by_them, live):
+        return None
+    if any(_is_taken_back(c, positions, *span) for c in by_them):
+        return None
+    if _MAKES.search(text) and any(c.before is not None and c.after is not None for c in by_them):
+        return None  # what was there has been dropped by another statement
+    if _is_elsewhere(claim.object, text, step):
         return None
     sent += _later_ones(claim, step, max(n for n in numbers if n is not None))
     return ";\n".join(statement.sql.strip().rstrip(";") for statement in sent)
+
+
+def _is_taken_back(change: Change, positions: Positions, number: int, reference: int) -> bool:
+    if change.after is None:
+        return positions.at(change.object, reference) is not None
+    return change.before is None and positions.is_dropped(change.object, number + 1, reference)
+
+
+def _reaches_further(text: str, changes: Sequence[Change], live: Live) -> bool:
+    """Whether a text may change what is not among the `changes` that it made on the scratch database."""
+    if _SETS.search(text):
+        return True
+    gone = [c.object for c in changes if c.after is None] if _DROPS.search(text) else []
+    if gone and re.search(r"\bCASCADE\b", text, re.IGNORECASE):
+        return True
+    if any(live.has_more({o.name, o.parent if o.kind == "table column" else o.name}) for o in gone):
+        return True  # an index goes with its column
+    replaced = [c for c in changes if c.before is not None and c.after is not None]
+    return _REPLACES.search(text) is not None and any(_is_other_than(c.before or {}, c.object, live) for c in replaced)
+
+
+def _is_other_than(before: Facts, found: CatalogObject, live: Live) -> bool:
+    """Whether it has something besides what the revision changes, which a replacement would reset."""
+    actual = live.facts(found) or {}
+    facts = substance(before).keys() | substance(actual).keys()
+    return any(live.same(found, fact, before, actual) is not True for fact in facts)
+
+
+def _is_elsewhere(found: CatalogObject, text: str, step: Observation) -> bool:
+    """Whether the text, run by itself, would be about another schema: it rests on the session's search path."""
+    if any(one.kind is StatementKind.SESSION and "search_path" in one.sql for one in step.statements):
+        return True
+    schema = parts(found.parent or found.name)[:-1] if found.kind not in _WITHOUT_SCHEMA else []
+    return bool(schema) and schema[0] != "public" and schema[0] not in text
 
 
 def _later_ones(claim: Claim, step: Observation, number: int) -> list[Statement]:
@@ -117,8 +178,11 @@ def _later_ones(claim: Claim, step: Observation, number: int) -> list[Statement]
     return [one for one in later if alters.search(one.sql)]
 
 
-def _is_spelled_otherwise(claim: Claim) -> bool:
+def _is_other_since(claim: Claim) -> bool:
+    """A later revision changed it: who a policy lets in, or the name of a column that it names."""
     made, expected = claim.change.after or {}, claim.expected or {}
+    if claim.object.kind in _WHOLE:
+        return bool(expected) and substance(made) != substance(expected)
     return "definition" in made and "definition" in expected and made["definition"] != expected["definition"]
 
 

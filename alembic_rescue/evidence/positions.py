@@ -47,8 +47,8 @@ _ADDITIONS = frozenset(
 
 
 def is_addition(fact: str) -> bool:
-    """Somebody gives it to an object that is there already: row security, or a place among partitions."""
-    return fact in _ADDITIONS
+    """Somebody gives it to an object that is there already: row security, a place among partitions, a setting."""
+    return fact in _ADDITIONS or fact.startswith("setting ")
 
 
 def is_circumstance(fact: str) -> bool:

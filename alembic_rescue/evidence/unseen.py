@@ -30,6 +30,7 @@ _WRITES_ROWS = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|TRUNCATE|MERGE)\b", 
 _CALLS = re.compile(r"\b(?:setval|nextval|lo_\w+|dblink\w*|pg_\w+)\s*\(", re.IGNORECASE)
 _EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)
 _MAKES = re.compile(r"\b(?:create|add)(?:_\w+)?\b", re.IGNORECASE)
+_ADDS_COLUMN = re.compile(r"column|\badd\s+(?!constraint\b)")
 _WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][\w$]*')
 _SAYS_NOTHING = frozenset(["foreignkey", "primary", "unique", "check", "name", "type_", "public"])
 """Constants of Alembic's operations that name no object."""
@@ -129,12 +130,19 @@ def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Liv
         found = more[0]
         return f"it did not run on the scratch database, which has no {found.kind} {found.name}; this database has"
     if _MAKES.search(line.source):
-        tables = "table" in line.source.lower()
-        made = [o for o in ours if o.parent or tables or o.kind not in {"table", "schema"}]
-        explained = bool(made)
+        explained = any(_is_made_by(o, line.source.lower()) for o in ours)
     else:
         explained = bool(names - {bare(o) for o in ours | theirs})
     return None if explained else "it did not run on the scratch database: whether it does on this one is not known"
+
+
+def _is_made_by(found: CatalogObject, source: str) -> bool:
+    """Whether it may be what a line that makes something makes; its table, or a column of its index, is not."""
+    if found.kind in {"table", "schema"}:
+        return "table" in source and not found.parent
+    if found.kind.endswith("column") or found.kind == "default value":
+        return _ADDS_COLUMN.search(source) is not None
+    return True
 
 
 def _named(by_name: Mapping[str, list[CatalogObject]], names: set[str]) -> set[CatalogObject]:
@@ -151,14 +159,15 @@ def _gone_target(sql: str, positions: Positions, number: int, live: Live, refere
     """The table whose rows a statement changes, if a later revision dropped it, and it is gone as it should be."""
     if not _WRITES_ROWS.match(sql) or _CALLS.search(sql):
         return None
-    targets = [parts(target)[-1] for target in _TARGET.findall(sql)]
+    targets = [parts(target) for target in _TARGET.findall(sql)]
     gone = [
         next(
             (
                 o.name
-                for name in (target, target.lower())
+                for name in (target[-1], target[-1].lower())
                 for o in positions.by_name.get(name, ())
                 if o.kind == "table"
+                and _is_in(o, target[:-1])
                 and positions.at(o, reference) is None
                 and positions.is_dropped(o, number, reference)
                 and live.facts(o) is None
@@ -169,6 +178,10 @@ def _gone_target(sql: str, positions: Positions, number: int, live: Live, refere
         for target in targets
     ]
     return gone[0] if gone and all(gone) else None
+
+
+def _is_in(table: CatalogObject, schema: Sequence[str]) -> bool:
+    return not schema or parts(table.name)[0] in {schema[-1], schema[-1].lower()}
 
 
 def _told(shown: str, detail: str, where: Statement | LeftOut, *, moot: bool = False) -> ObjectEvidence:

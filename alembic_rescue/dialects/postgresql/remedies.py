@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from alembic_rescue.evidence.claims import Claim, Finding
 from alembic_rescue.evidence.live import labels
@@ -56,7 +58,7 @@ def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | 
 
 def quoted(name: str) -> str:
     """An identifier, quoted unless it is plain."""
-    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+    return name if _PLAIN.match(name) and name not in RESERVED_WORDS else '"' + name.replace('"', '""') + '"'
 
 
 # --- what is there, and differs -----------------------------------------------------------------------------------
@@ -73,7 +75,8 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
         if fact == "comment":
             yield _comment(found, expected.get(fact))
         elif found.kind == "table column":
-            turns_back = fact in {"type", "collation"} and not _as_before(claim, actual, [fact])
+            loosens = fact == "not null" and not _holds(expected.get(fact))
+            turns_back = (loosens or fact in {"type", "collation"}) and not _as_before(claim, actual, [fact])
             yield None if turns_back else _column_change(found, fact, expected)
         elif fact.startswith(_PRIVILEGES):
             yield _grant(found, fact, expected, actual)
@@ -82,7 +85,7 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
         elif fact == "labels":
             yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
         elif fact == "definition" and as_before:
-            yield _replacement(found, expected.get(fact, ""))
+            yield _replacement(found, expected)
         elif found.kind in {"table", "table constraint", "trigger"}:
             yield _switch(found, fact, expected)
         else:
@@ -95,10 +98,16 @@ def _as_before(claim: Claim, actual: Facts, facts: Iterable[str]) -> bool:
     return all(fact in before and actual.get(fact) == before[fact] for fact in facts)
 
 
-def _replacement(found: CatalogObject, definition: str) -> str | None:
+def _replacement(found: CatalogObject, expected: Facts) -> str | None:
     """The revision's own replacement of what it found, and what still is there."""
+    definition = expected.get("definition", "")
     if found.kind == "view":
-        return f"CREATE OR REPLACE VIEW {found.name} AS\n{definition.rstrip().rstrip(';')}"
+        return f"CREATE OR REPLACE VIEW {found.name}{_options(expected)} AS\n{definition.rstrip().rstrip(';')}"
+    if found.kind == "table constraint" and definition:
+        name = quoted(bare(found))
+        return f"ALTER TABLE {found.parent} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {definition}"
+    if found.kind == "index" and (made := _named(found, definition)):
+        return f"DROP INDEX {found.name};\n{made}"
     return definition if definition.startswith("CREATE OR REPLACE ") else None
 
 
@@ -176,7 +185,14 @@ def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
     if found.kind == "table":
         yield from _table(found, facts, catalog)
     elif found.kind == "table column":
-        yield _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts, catalog))
+        sequences = _sequences({found.name}, catalog) if "identity" not in facts else {}
+        yield from (_sequence(sequence, told) for sequence, told in sequences.items())
+        yield (
+            None
+            if "inherited" in facts
+            else _with(f"ALTER TABLE {found.parent} ADD COLUMN ", _column(found, facts, catalog))
+        )
+        yield from (f"ALTER SEQUENCE {sequence.name} OWNED BY {found.name}" for sequence in sequences)
     else:
         yield _one_statement(found, facts, catalog)
     with_it = {o: told for o, told in catalog.items() if found.kind == "table" and o.parent == found.name}
@@ -196,8 +212,7 @@ def _one_statement(found: CatalogObject, facts: Facts, catalog: Catalog) -> str 
     if found.kind == "enum label":
         return _label(found, catalog)
     if found.kind in {"view", "materialized view"}:
-        options = f" WITH ({facts['view options']})" if "view options" in facts else ""
-        return _with(f"CREATE {found.kind.upper()} {found.name}{options} AS\n", definition)
+        return _with(f"CREATE {found.kind.upper()} {found.name}{_options(facts)} AS\n", definition)
     if found.kind == "sequence":
         return _sequence(found, facts)
     if found.kind == "policy":
@@ -212,6 +227,10 @@ def _label(found: CatalogObject, catalog: Catalog) -> str:
     known, at = labels_of(found, catalog), position_of(found, catalog)
     place = f" AFTER {_literal(known[at - 1])}" if at else f" BEFORE {_literal(known[1])}" if known[1:] else ""
     return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}{place}"
+
+
+def _options(view: Facts) -> str:
+    return f" WITH ({view['view options']})" if "view options" in view else ""
 
 
 def _policy(found: CatalogObject, facts: Facts) -> str:
@@ -236,7 +255,24 @@ def _domain(found: CatalogObject, facts: Facts, catalog: Catalog) -> str:
 
 
 def _sequence(found: CatalogObject, facts: Facts) -> str:
-    return f"CREATE SEQUENCE {found.name}" + (f" AS {facts['type']}" if "type" in facts else "")
+    kind = f" AS {facts['type']}" if "type" in facts else ""
+    return f"CREATE SEQUENCE {found.name}{kind}{_numbers(facts)}"
+
+
+def _numbers(sequence: Facts) -> str:
+    """How it counts, where that is said."""
+    words = {"seqincrement": "INCREMENT BY", "seqmin": "MINVALUE", "seqmax": "MAXVALUE", "seqstart": "START WITH"}
+    told = [f"{word} {sequence[fact]}" for fact, word in words.items() if fact in sequence]
+    return "".join(f" {one}" for one in (*told, *(["CYCLE"] if _holds(sequence.get("seqcycle")) else [])))
+
+
+def _sequences(columns: Collection[str], catalog: Catalog) -> Catalog:
+    """Those that belong to these columns, and are no part of an identity."""
+    return {
+        o: facts
+        for o, facts in catalog.items()
+        if o.kind == "sequence" and o.parent == "" and facts.get("owned by") in columns
+    }
 
 
 def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> Iterator[str | None]:
@@ -247,7 +283,7 @@ def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> Iterator[str
     if bound or not all(columns):
         yield None
         return
-    sequences = {o: f for o, f in catalog.items() if o.kind == "sequence" and _is_of(f, found) and o.parent == ""}
+    sequences = _sequences({o.name for o in own}, catalog)
     for sequence, told in sequences.items():
         yield _sequence(sequence, told)
     elements = ",\n    ".join(column for column in columns if column)
@@ -272,7 +308,9 @@ def _column(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
     if "generated" in facts:
         text += f" GENERATED ALWAYS AS ({default})" + (" STORED" if facts["generated"] == "s" else "")
     elif "identity" in facts:
-        text += f" GENERATED {_IDENTITY.get(facts['identity'], 'ALWAYS')} AS IDENTITY"
+        own = next((told for told in catalog.values() if told.get("owned by") == found.name), {})
+        numbers = f" ({_numbers(own).strip()})" if _numbers(own) else ""
+        text += f" GENERATED {_IDENTITY.get(facts['identity'], 'ALWAYS')} AS IDENTITY{numbers}"
     elif default is not None:
         text += f" DEFAULT {default}"
     return text + (" NOT NULL" if _holds(facts.get("not null")) else "")
@@ -283,11 +321,7 @@ def _named(found: CatalogObject, definition: str | None) -> str | None:
     if definition is None or not definition.upper().startswith("CREATE "):
         return None
     name = found.name if found.kind == "statistics object" else quoted(bare(found))
-    return definition.replace(" * ", f" {name} ", 1)
-
-
-def _is_of(sequence: Facts, table: CatalogObject) -> bool:
-    return sequence.get("owned by", "").startswith(f"{table.name}.")
+    return definition.replace(" * ", f" {name} ", 1).replace(" ON ONLY ", " ON ", 1 if found.kind == "index" else 0)
 
 
 def _holds(value: str | None) -> bool:
