@@ -179,6 +179,8 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     if not (comes_or_goes or facts):
         return None, taken_by
     expected = None if change.after is None else positions.at(current, reference)
+    if change.after is None:  # it would be called otherwise by now
+        current = positions.moved_along(current, number, reference)
     free = tuple((o, last) for o, last in since if positions.at(o, reference) is None)
     names = {change.object, current, *(o for o, _ in since)}
     known = positions.facts(names) if before is None else None
