@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from alembic_rescue.evidence.live import Live
+from alembic_rescue.evidence.live import TEXTS, Live
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
 from alembic_rescue.evidence.positions import Positions, differing, is_addition, is_circumstance
@@ -79,11 +79,15 @@ class Claims:
     """Positions of later revisions that take back or replace something of it."""
 
 
-def claims(positions: Positions, step: Observation, number: int, reference: int) -> Claims:
+def claims(positions: Positions, step: Observation, number: int, reference: int, live: Live) -> Claims:
     """What the revision at `number` answers for at the position `reference`, which is not before it."""
     result = Claims()
     for change in step.changes:
         claim, taken_by = _claim(positions, change, number, reference)
+        if claim is not None and (later := live.later_state(claim.object, reference)) is not None:
+            claim, taken_by = _claim(positions, change, number, later)
+        if claim is not None and _is_its_makers(claim, positions, step, number, live):
+            continue
         if claim is not None:
             result.kept.append(claim)
         if taken_by is not None:
@@ -136,6 +140,23 @@ def _more(claim: Claim, actual: Facts) -> frozenset[str]:
     return frozenset(fact for fact in more if not is_circumstance(fact) and not is_addition(fact))
 
 
+def _is_its_makers(claim: Claim, positions: Positions, step: Observation, number: int, live: Live) -> bool:
+    """Only its text changed, by a rename of what it is about; that it is not there at all its maker answers for."""
+    if claim.comes_or_goes or claim.expected is None or live.facts(claim.object) is not None:
+        return False
+    return bool(step.renames) and claim.facts <= TEXTS and positions.is_made_before(claim.change.object, number)
+
+
+def _now(
+    positions: Positions, change: Change, current: CatalogObject, number: int, reference: int
+) -> tuple[CatalogObject, Facts | None]:
+    """What it is called at the reference, and what it is like there; of what is gone, what it would be called."""
+    if change.after is not None:
+        return current, positions.at(current, reference)
+    moved = positions.moved_along(current, number, reference)
+    return (moved if positions.at(moved, reference) is None else current), None
+
+
 def _comes_or_goes(positions: Positions, change: Change, number: int, former: CatalogObject | None) -> bool:
     if former is not None:
         return not (positions.goes_along(change.object, number) and positions.is_made_before(former, number))
@@ -178,9 +199,7 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
         event = positions.next(current, taken_by, reference)
     if not (comes_or_goes or facts):
         return None, taken_by
-    expected = None if change.after is None else positions.at(current, reference)
-    if change.after is None:  # it would be called otherwise by now
-        current = positions.moved_along(current, number, reference)
+    current, expected = _now(positions, change, current, number, reference)
     free = tuple((o, last) for o, last in since if positions.at(o, reference) is None)
     names = {change.object, current, *(o for o, _ in since)}
     known = positions.facts(names) if before is None else None

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from alembic_rescue.evidence import dated, missing, unseen
-from alembic_rescue.evidence.claims import Finding, claims, find
+from alembic_rescue.evidence.claims import Claim, Finding, claims, find
 from alembic_rescue.evidence.folding import folded
 from alembic_rescue.evidence.live import Live, Settled, Text, has_another_name
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
@@ -32,7 +32,8 @@ mentioned = unseen.mentioned
 
 def objects(steps: Sequence[Step]) -> frozenset[CatalogObject]:
     """What must be read of the live database: all that the range touches, and the tables of its constraints."""
-    touched = set(Positions(steps).objects)
+    positions = Positions(steps)
+    touched = {*positions.objects, *positions.gone}
     return frozenset(
         touched | {CatalogObject("table", o.parent) for o in touched if o.parent and has_another_name(o.kind)}
     )
@@ -118,12 +119,12 @@ class _Bench:
 
 def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidence:
     reference, rival = bench.reference(number), bench.rival(number)
-    mine = claims(bench.positions, step, number, reference)
+    mine = claims(bench.positions, step, number, reference, bench.live)
     findings = [
         find(
             claim,
             bench.live,
-            None if rival is None else bench.positions.at(claim.object, rival),
+            None if rival is None else bench.positions.at(_before(claim), rival),
             proved=rival is None,
         )
         for claim in (kept.as_called(bench.live) for kept in mine.kept)
@@ -139,6 +140,11 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
     if verdict is Verdict.UNVERIFIABLE and not any(o.presence is Presence.UNVERIFIABLE for o in (*catalog, *beside)):
         beside.append(unseen.ambiguous(step, cancelled_by))
     return RevisionEvidence(step.revision, verdict, (*catalog, *beside), cancelled_by)
+
+
+def _before(claim: Claim) -> CatalogObject:
+    """What is gone is called as it was; all else as it is at the position in question."""
+    return claim.change.object if claim.expected is None else claim.object
 
 
 def _verdict(

@@ -150,6 +150,29 @@ class Live:
         known = self._labels.get(catalog_object, frozenset())
         return [label for label in labels((self.facts(catalog_object) or {}).get("labels", "")) if label not in known]
 
+    def later_state(self, found: CatalogObject, position: int) -> int | None:
+        """Where a later revision leaves an object just as it is here; None where it is as at `position`, or nowhere."""
+        expected, actual = self._positions.at(found, position), self.facts(found)
+        if expected is None or (
+            actual is None and not (found.kind == "default value" and self._column_is_there(found))
+        ):
+            return None
+        known = self._positions.facts([found])
+        if not self._unexplained(found, expected, known):
+            return None
+        later = ((start, state) for start, _, state in self._positions.spans(found) if start > position)
+        return next(
+            (
+                start
+                for start, state in later
+                if (state is None) == (actual is None) and not self._unexplained(found, state, known)
+            ),
+            None,
+        )
+
+    def _column_is_there(self, default: CatalogObject) -> bool:
+        return self.has(default.name.removeprefix("for "))
+
     def best(self) -> list[int]:
         """The positions that explain the live database best, all equally well, in order.
 

@@ -5,7 +5,8 @@ Position 0 is before the first revision of the range, position n after its n-th.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Union
 
@@ -143,6 +144,19 @@ class Positions:
         """Its name before that revision, where the revision gives it this one."""
         return self._former[position].get(catalog_object)
 
+    @property
+    def gone(self) -> Iterator[CatalogObject]:
+        """What is taken away somewhere, by the names that it would have now."""
+        for catalog_object, changes in self._changes.items():
+            yield from (self.moved_along(catalog_object, p, self.last) for p, change in changes if change.after is None)
+
+    def moved_along(self, gone: CatalogObject, position: int, until: int) -> CatalogObject:
+        """What an object that went at `position` would be called now: what it belonged to may be called otherwise."""
+        name, parent = gone.name, gone.parent
+        for renamed in filter(None, self._renamed[position + 1 : until + 1]):
+            name, parent = (_with_new_names(text, renamed) for text in (name, parent))
+        return CatalogObject(gone.kind, name, parent)
+
     def is_dropped(self, catalog_object: CatalogObject, first: int, last: int) -> bool:
         """Whether one of the revisions from the `first` to the `last` takes it away, rather than rename it."""
         return any(
@@ -197,3 +211,11 @@ def _changes(step: Step) -> Iterator[Change]:
     for old, new in step.renames:
         if new not in changed and old in changed:
             yield Change(new, changed[old].before, changed[old].before)
+
+
+def _with_new_names(text: str, renamed: Mapping[CatalogObject, CatalogObject]) -> str:
+    """A full name in which what it is part of is called anew."""
+    names = {old.name: new.name for old, new in renamed.items()}
+    ends = {old.name: r"(?=\.)" if old.kind == "schema" else r'(?![\w"])' for old in renamed}
+    known = "|".join(re.escape(name) + ends[name] for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf'(?<![\w".])(?:{known})', lambda found: names[found[0]], text)
