@@ -85,7 +85,7 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
         elif fact == "labels":
             yield from _labels(found, labels(expected.get(fact, "")), labels(actual.get(fact, "")))
         elif fact == "definition" and as_before:
-            yield _replacement(found, expected)
+            yield _replacement(found, expected, actual)
         elif found.kind in {"table", "table constraint", "trigger"}:
             yield _switch(found, fact, expected)
         else:
@@ -98,10 +98,12 @@ def _as_before(claim: Claim, actual: Facts, facts: Iterable[str]) -> bool:
     return all(fact in before and actual.get(fact) == before[fact] for fact in facts)
 
 
-def _replacement(found: CatalogObject, expected: Facts) -> str | None:
+def _replacement(found: CatalogObject, expected: Facts, actual: Facts) -> str | None:
     """The revision's own replacement of what it found, and what still is there."""
     definition = expected.get("definition", "")
     if found.kind == "view":
+        if _options(actual) != _options(expected):  # a replacement resets what somebody set
+            return None
         return f"CREATE OR REPLACE VIEW {found.name}{_options(expected)} AS\n{definition.rstrip().rstrip(';')}"
     if found.kind == "table constraint" and definition:
         name = quoted(bare(found))
