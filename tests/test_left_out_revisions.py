@@ -173,6 +173,15 @@ CASES = (
         (2,),
     ),
     Case("index made anew", (f"{T}; CREATE INDEX i ON t (a)", "DROP INDEX i|CREATE INDEX i ON t (a, b)"), "an", (2,)),
+    Case(
+        "key on another column",
+        (
+            f"{T}; ALTER TABLE t ADD PRIMARY KEY (a)",
+            "ALTER TABLE t DROP CONSTRAINT t_pkey|ALTER TABLE t ADD PRIMARY KEY (b)",
+        ),
+        "an",
+        (2,),
+    ),
     Case("reserved words", (f'{OTHER}; CREATE TABLE t ("user" text, "order" int)',), "p", live="DROP TABLE t"),
     Case("serial", (f"{OTHER}; CREATE TABLE t (id serial, a int)",), "p", live="ALTER TABLE t DROP id"),
     Case(

@@ -47,13 +47,18 @@ def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | 
     if claim.object.kind == "default value":
         was_there = "default" in (finding.actual or {})
         return _default_change(claim) if not was_there or _as_before(claim, finding.actual or {}, ["default"]) else None
-    if claim.expected is None:
+    if claim.expected is None or _goes_with_its_constraint(claim.object, catalog):
         return None
     if finding.presence is Presence.DIFFERENT:
         return _joined(_changes(claim, finding.actual or {}, finding.different))
     if not claim.comes_or_goes:
         return _joined(_changes(claim, claim.change.before or {}, sorted(claim.facts)))
     return None if claim.former is not None else _joined(_creation(claim, catalog))
+
+
+def _goes_with_its_constraint(found: CatalogObject, catalog: Catalog) -> bool:
+    constraint = f"{quoted(bare(found))} on {found.parent}"
+    return found.kind == "index" and any(o.kind == "table constraint" and o.name == constraint for o in catalog)
 
 
 def quoted(name: str) -> str:
