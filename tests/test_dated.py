@@ -64,6 +64,8 @@ def test_the_same_of_other_days_is_looked_for(name, other):
 
 # --- on a server --------------------------------------------------------------------------------------------------
 
+slow = pytest.mark.slow
+
 PARENT = 'op.execute("CREATE TABLE events (at date NOT NULL, n int) PARTITION BY RANGE (at)")'
 MONTHS = """
 import datetime
@@ -98,6 +100,7 @@ def judged(bodies, live_sql, database, scratch, tmp_path):
     return observe(chain.root, chain.revisions, scratch).judged(database)
 
 
+@slow
 def test_those_of_another_month_are_the_same(database, scratch, tmp_path):
     sql = EVENTS + month(2025, 3) + month(2025, 4) + month(2025, 5)
     made, months = judged([PARENT, MONTHS.format(months=2)], sql, database, scratch, tmp_path)
@@ -105,17 +108,20 @@ def test_those_of_another_month_are_the_same(database, scratch, tmp_path):
     assert "it is there under another name: public.events_2025_03" in told(months)
 
 
+@slow
 def test_an_index_that_none_of_them_has_is_missing(database, scratch, tmp_path):
     sql = EVENTS + month(2025, 3, index=False)
     _, months = judged([PARENT, MONTHS.format(months=1)], sql, database, scratch, tmp_path)
     assert months.verdict is Verdict.PARTIAL, told(months)
 
 
+@slow
 def test_where_there_are_none_it_did_not_run(database, scratch, tmp_path):
     made, months = judged([PARENT, MONTHS.format(months=2)], EVENTS, database, scratch, tmp_path)
     assert [made.verdict, months.verdict] == [Verdict.APPLIED, Verdict.NOT_APPLIED], told(months)
 
 
+@slow
 def test_of_two_revisions_that_make_such_names_nobody_can_tell(database, scratch, tmp_path):
     bodies = [PARENT, MONTHS.format(months=1), MONTHS.format(months=3)]
     found = judged(bodies, EVENTS + month(2025, 3), database, scratch, tmp_path)
@@ -123,6 +129,7 @@ def test_of_two_revisions_that_make_such_names_nobody_can_tell(database, scratch
     assert dated.REASON in told(found[2])
 
 
+@slow
 def test_nor_of_the_later_one_alone(server, scratch, tmp_path):
     """The earlier one is not in question, and has run long ago."""
     with fresh_database(server) as live:
@@ -132,6 +139,7 @@ def test_nor_of_the_later_one_alone(server, scratch, tmp_path):
         assert later.verdict is Verdict.UNVERIFIABLE, told(later)
 
 
+@slow
 def test_a_date_that_the_revision_spells_is_held_to(database, scratch, tmp_path):
     year = datetime.now().astimezone().year
     bodies = [PARENT, SPELLED.format(year=year), SPELLED.format(year=year + 1)]

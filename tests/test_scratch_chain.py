@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from alembic_rescue.evidence.observation import StatementKind
+from tests.conftest import fresh_database
 from tests.scratching import ENV, chain, run, visit
 
 QUERY, SESSION, CATALOG, DATA = StatementKind
@@ -87,6 +90,27 @@ def test_a_line_that_only_asked_for_rows_has_not_changed_any(database, tmp_path,
     (asked,) = observed(tmp_path, database, TABLE, body)
     assert kinds(asked) == [QUERY]
     assert {one.sends for one in asked.left_out} == {DATA}
+
+
+def test_what_others_write_elsewhere_on_the_server_is_not_the_revisions(server, database, tmp_path):
+    over = threading.Event()
+
+    def write_on(other):
+        with other.session() as theirs, theirs.cursor() as cursor:
+            theirs.autocommit = True
+            while not over.wait(0.001):
+                cursor.execute("SELECT txid_current()")
+
+    with fresh_database(server) as other:
+        busy = threading.Thread(target=write_on, args=[other])
+        busy.start()
+        try:
+            body = "import time\nop.get_bind().execute(text('select id from t'))\ntime.sleep(0.2)"
+            (asked,) = observed(tmp_path, database, TABLE, body)
+        finally:
+            over.set()
+            busy.join()
+    assert kinds(asked) == [QUERY]
 
 
 def test_a_rename_is_told_as_one(database, tmp_path):

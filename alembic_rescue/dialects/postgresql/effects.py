@@ -18,6 +18,12 @@ from alembic_rescue.evidence.observation import Change, StatementKind
 _LOCAL = "SELECT current_setting('search_path'), current_setting('role')"
 _NEXT = "SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_current_if_assigned() + 1)"
 """Grows with each transaction that writes: the latest to have ended, or this one itself."""
+_OWN = """
+    SELECT txid_current_if_assigned() IS NOT NULL,
+           EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity
+                    WHERE backend_type = 'client backend' AND datname <> current_database())
+"""
+"""Whether this transaction writes, and whether others are at work elsewhere on the server, who may be those that do."""
 _ROWS = """
     SELECT oid, changed FROM (
         SELECT oid, pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
@@ -63,7 +69,7 @@ class Effects:
         """Counts, unless the statements that were seen change rows anyway."""
         if any(part.strongest is StatementKind.DATA for sql in sent for part in parts(sql)):
             return
-        self._wrote = self._number(connection) != self._next
+        self._wrote = self._number(connection) != self._next and self._is_of_this_database(connection)
         if self._wrote and not any(_has_rows(sql) for sql in sent):
             changed = self._rows_changed(connection)
             self._rows = any(number > self._counted.get(table, 0) for table, number in changed.items())
@@ -81,6 +87,14 @@ class Effects:
         with suppress(Exception):
             return {table: int(number) for table, number in _fetch(connection, _ROWS)}
         return {}
+
+    @staticmethod
+    def _is_of_this_database(connection: Connection) -> bool:
+        """Whether it was this database that was written to, as far as that can be told."""
+        with suppress(Exception):
+            ((own, others),) = _fetch(connection, _OWN)
+            return bool(own) or not others
+        return True
 
     def kinds(self, connection: Connection, sent: Sequence[str], changes: Collection[Change]) -> list[StatementKind]:
         """The kind of each statement, now that the step is committed.
