@@ -20,8 +20,7 @@ _NEXT = "SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_curre
 """Grows with each transaction that writes: the latest to have ended, or this one itself."""
 _OWN = """
     SELECT txid_current_if_assigned() IS NOT NULL,
-           EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity
-                    WHERE backend_type = 'client backend' AND datname <> current_database())
+           EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity WHERE datname <> current_database())
 """
 """Whether this transaction writes, and whether others are at work elsewhere on the server, who may be those that do."""
 _ROWS = """
