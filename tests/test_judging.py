@@ -511,6 +511,18 @@ def test_what_could_not_be_read() -> None:
     ]
 
 
+def test_what_could_not_be_read_of_a_rename_is_not_taken_for_done() -> None:
+    def renamed(world):
+        world[view("v")] = {"definition": "SELECT c FROM a"}
+        return rename_column(world, "a", "x", "c")
+
+    chain = two_tables().step(lambda w: w.update({view("v"): {"definition": "SELECT x FROM a"}})).step(renamed)
+    world = {o: facts for o, facts in chain.world.items() if o != view("v")}
+    locked = Unread(view("v"), "process 12 holds a lock on it")
+    assert verdicts(chain, world, unread=(locked,)) == [APPLIED, APPLIED, UNVERIFIABLE, UNVERIFIABLE]
+    assert verdicts(chain, world) == [APPLIED, APPLIED, NOT_APPLIED, APPLIED], "its maker answers for it"
+
+
 def test_what_is_to_be_read() -> None:
     make_table(start := {}, "a", "x")
     chain = Chain().start(start).step(lambda w: w.update({constraint("a", "ck"): CHECK}))

@@ -142,7 +142,12 @@ def _more(claim: Claim, actual: Facts) -> frozenset[str]:
 
 def _is_its_makers(claim: Claim, positions: Positions, step: Observation, number: int, live: Live) -> bool:
     """Only its text changed, by a rename of what it is about; that it is not there at all its maker answers for."""
-    if claim.comes_or_goes or claim.expected is None or live.facts(claim.object) is not None:
+    if (
+        claim.comes_or_goes
+        or claim.expected is None
+        or live.facts(claim.object) is not None
+        or live.unread(claim.object)
+    ):
         return False
     return bool(step.renames) and claim.facts <= TEXTS and positions.is_made_before(claim.change.object, number)
 
