@@ -88,21 +88,26 @@ def as_known(
     Returns:
         That catalog, the tables and what they are really called, and those of which nobody can tell.
     """
+    if not positions.by_date:
+        return catalog, {}, ()
     makers: dict[object, set[int]] = {}
     for table, position in positions.by_date.items():
         makers.setdefault(_key(table), set()).add(position)
-    elsewhere = {_key(one) for one in untouched if one.kind in _TABLES} - {None}
+    elsewhere = {_key(one) for one in untouched if one.kind in _TABLES}
+    there: dict[object, list[CatalogObject]] = {}
+    for one in sorted(o for o in catalog if o.kind in _TABLES and o not in positions.objects):
+        there.setdefault(_key(one), []).append(one)
     found, names, unclear = dict(catalog), dict[CatalogObject, CatalogObject](), list[Unread]()
     for table in positions.by_date:
         key = _key(table)
-        others = sorted(o for o in catalog if o.kind == table.kind and _key(o) == key and o not in positions.objects)
-        if table in catalog or not others:
+        other = next((one for one in there.get(key, ()) if one.kind == table.kind), None)
+        if table in catalog or other is None:
             continue
         if len(makers[key]) > 1 or key in elsewhere:
             unclear.append(Unread(table, REASON))
             continue
-        names[table] = others[0]
-        found.update(_under_its_name(positions, catalog, table, others[0]))
+        names[table] = other
+        found.update(_under_its_name(positions, catalog, table, other))
     return found, names, tuple(unclear)
 
 

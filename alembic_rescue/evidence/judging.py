@@ -130,7 +130,7 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
         for claim in (kept.as_called(bench.live) for kept in mine.kept)
     ]
     cancelled_by = tuple(bench.steps[position - 1].revision for position in sorted(mine.cancelled_by))
-    catalog = list(_objects(step, findings, bench, number))
+    catalog = list(_objects(step, findings, bench, (number, reference)))
     beside = [
         *unseen.refused(step),
         *unseen.data(step, bench.positions, number, bench.live, reference),
@@ -166,8 +166,9 @@ def _verdict(
     return Verdict.APPLIED if proving_kinds or proved else Verdict.UNVERIFIABLE
 
 
-def _objects(step: Observation, findings: Sequence[Finding], bench: _Bench, number: int) -> Iterator[ObjectEvidence]:
-    span = number, bench.reference(number)
+def _objects(
+    step: Observation, findings: Sequence[Finding], bench: _Bench, span: tuple[int, int]
+) -> Iterator[ObjectEvidence]:
     offered: set[str] = set()
     for finding in missing.in_order(folded(findings, noteworthy(findings, bench.live)), step):
         claim = finding.claim

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import NamedTuple, Optional
 
 from alembic_rescue.evidence import dated, numbering
-from alembic_rescue.evidence.names import by_bare_name
+from alembic_rescue.evidence.names import by_bare_name, column_of
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading
 from alembic_rescue.evidence.positions import Positions, is_circumstance
 
@@ -66,12 +66,10 @@ class Live:
         self._positions = positions
         self._settled = settled
         self._untouched = untouched
-        self._unread = {unread.object: unread.reason for unread in reading.unread}
-        self._unread_names = {unread.object.name: unread.reason for unread in reading.unread}
-        self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
         catalog, by_date, unclear = dated.as_known(positions, reading.catalog, untouched)
-        self._unread |= {unread.object: unread.reason for unread in unclear}
-        self._unread_names |= {unread.object.name: unread.reason for unread in unclear}
+        self._unread = {unread.object: unread.reason for unread in (*reading.unread, *unclear)}
+        self._unread_names = {unread.name: reason for unread, reason in self._unread.items()}
+        self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
         catalog, self.numbered = numbering.as_known(positions, catalog)
         self.impostors = dict(_impostors(positions, catalog))
         """Objects under the new name of a rename whose old one is still there, with the old one."""
@@ -118,8 +116,12 @@ class Live:
 
     def has_more(self, names: Collection[str]) -> bool:
         """Whether something belongs to what goes by these names, and no revision knows it."""
+        return not self._with_more.isdisjoint(names)
+
+    @cached_property
+    def _with_more(self) -> frozenset[str]:
         known = {*self._positions.objects, *self._untouched, *self.known_as.values()}
-        return any(o.parent in names and o not in known for o in self._catalog)
+        return frozenset(o.parent for o in self._catalog if o not in known)
 
     def same(self, catalog_object: CatalogObject, fact: str, expected: Facts, actual: Facts) -> Answer:
         """Whether a fact of an object that is there is as a position has it."""
@@ -153,9 +155,9 @@ class Live:
     def later_state(self, found: CatalogObject, position: int) -> int | None:
         """Where a later revision leaves an object just as it is here; None where it is as at `position`, or nowhere."""
         expected, actual = self._positions.at(found, position), self.facts(found)
-        if expected is None or (
-            actual is None and not (found.kind == "default value" and self._column_is_there(found))
-        ):
+        if expected is None or actual == expected:
+            return None
+        if actual is None and not self._is_default_of_what_is_there(found):
             return None
         known = self._positions.facts([found])
         if not self._unexplained(found, expected, known):
@@ -170,8 +172,9 @@ class Live:
             None,
         )
 
-    def _column_is_there(self, default: CatalogObject) -> bool:
-        return self.has(default.name.removeprefix("for "))
+    def _is_default_of_what_is_there(self, found: CatalogObject) -> bool:
+        column = column_of(found)
+        return column is not None and self.has(column)
 
     def best(self) -> list[int]:
         """The positions that explain the live database best, all equally well, in order.

@@ -152,10 +152,24 @@ class Positions:
 
     def moved_along(self, gone: CatalogObject, position: int, until: int) -> CatalogObject:
         """What an object that went at `position` would be called now: what it belonged to may be called otherwise."""
-        name, parent = gone.name, gone.parent
-        for renamed in filter(None, self._renamed[position + 1 : until + 1]):
-            name, parent = (_with_new_names(text, renamed) for text in (name, parent))
-        return CatalogObject(gone.kind, name, parent)
+        return CatalogObject(gone.kind, *(self._moved(text, position, until) for text in (gone.name, gone.parent)))
+
+    def _moved(self, text: str, position: int, until: int) -> str:
+        while True:
+            named = [known for name in _names_in(text) for known in self._moves.get(name, ())]
+            position = min((at for at, _, _ in named if position < at <= until), default=0)
+            if not position:
+                return text
+            text = _with_new_names(text, {old: new for at, old, new in named if at == position})
+
+    @cached_property
+    def _moves(self) -> Mapping[str, Sequence[tuple[int, CatalogObject, CatalogObject]]]:
+        """All renames, by the old name: at which position, and what."""
+        moves: dict[str, list[tuple[int, CatalogObject, CatalogObject]]] = {}
+        for position, renamed in enumerate(self._renamed):
+            for old, new in renamed.items():
+                moves.setdefault(old.name, []).append((position, old, new))
+        return moves
 
     def is_dropped(self, catalog_object: CatalogObject, first: int, last: int) -> bool:
         """Whether one of the revisions from the `first` to the `last` takes it away, rather than rename it."""
@@ -211,6 +225,13 @@ def _changes(step: Step) -> Iterator[Change]:
     for old, new in step.renames:
         if new not in changed and old in changed:
             yield Change(new, changed[old].before, changed[old].before)
+
+
+def _names_in(text: str) -> set[str]:
+    """What may be a name in a full name: its own, and those of what it is part of, or on."""
+    starts = [0, *(at + 1 for at, sign in enumerate(text) if sign in " (,[")]
+    ends = [*(at for at, sign in enumerate(text) if sign in " .,()[]"), len(text)]
+    return {text[start:end] for start in starts for end in ends if start < end}
 
 
 def _with_new_names(text: str, renamed: Mapping[CatalogObject, CatalogObject]) -> str:
