@@ -109,10 +109,7 @@ def _keep(wanted: Wanted) -> None:
 def _taken_from_kept(wanted: Wanted) -> bool:
     """Copy the files that an earlier run has kept; False where there are none of this user's."""
     kept, data = Path(wanted.kept), Path(wanted.data)
-    try:
-        if not wanted.kept or kept.stat().st_uid != os.geteuid():
-            return False
-    except OSError:
+    if not wanted.kept or not _is_ours(kept):
         return False
     try:
         shutil.copytree(kept, data, dirs_exist_ok=True)
@@ -130,6 +127,12 @@ def _taken_from_kept(wanted: Wanted) -> bool:
     return True
 
 
+def _is_ours(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return folder.stat().st_uid == os.geteuid()
+    return False
+
+
 def _keep_files(wanted: Wanted) -> None:
     """Keep the files just made: whole, or not at all.  Those of the servers last used stay, two besides this one."""
     if not wanted.kept:
@@ -138,7 +141,7 @@ def _keep_files(wanted: Wanted) -> None:
     beside = kept.with_name(f".{kept.name}-{os.getpid()}")
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if kept.parent.stat().st_uid == os.geteuid():
+        if _is_ours(kept.parent):
             shutil.copytree(wanted.data, beside)
             beside.rename(kept)
             others = sorted(kept.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -6,6 +6,7 @@ no Ctrl-C of the terminal's.  It is ended when it does not answer in its time, a
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -50,8 +51,14 @@ Hear = Callable[[Any], None]
 
 
 def live_worker(secrets: Secrets, tell: Tell) -> Worker:
-    """The one that was started ahead, or a new one."""
-    return Worker("live", secrets, tell, spawned=spawned_ahead())
+    """The one that was started ahead, if it runs and this is still its folder; else a new one."""
+    if ahead := spawned_ahead():
+        folder, spawned = ahead
+        worker = Worker("live", secrets, tell, spawned=spawned)
+        if folder == os.getcwd() and worker.alive:  # noqa: PTH109
+            return worker
+        worker.end()
+    return Worker("live", secrets, tell)
 
 
 def _nobody(_: Any) -> None:

@@ -27,7 +27,7 @@ class Spawned(NamedTuple):
     writes: int
 
 
-def spawn(mode: str, python: str = sys.executable) -> Spawned:
+def spawn(mode: str) -> Spawned:
     """Start one, in a session of its own, so that no Ctrl-C of the terminal reaches it."""
     here, theirs = os.pipe(), os.pipe()
     given = {
@@ -39,7 +39,7 @@ def spawn(mode: str, python: str = sys.executable) -> Spawned:
         "caller": os.getpid() if threading.current_thread() is threading.main_thread() else None,
     }
     process = subprocess.Popen(  # noqa: S603 - this very Python
-        [python, *_flags(), "-c", _START, json.dumps(given)],
+        [sys.executable, *_flags(), "-c", _START, json.dumps(given)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -56,16 +56,9 @@ def spawn_ahead() -> None:
     _AHEAD.append((os.getcwd(), spawn("live")))  # noqa: PTH109 - compared as it is
 
 
-def spawned_ahead() -> Spawned | None:
-    """The one that was started ahead, where this is still the folder that it started in."""
-    if not _AHEAD:
-        return None
-    folder, spawned = _AHEAD.pop()
-    if folder == os.getcwd():  # noqa: PTH109
-        return spawned
-    os.close(spawned.writes)  # it ends by itself
-    os.close(spawned.reads)
-    return None
+def spawned_ahead() -> tuple[str, Spawned] | None:
+    """The one that was started ahead, once, and the folder that it started in."""
+    return _AHEAD.pop() if _AHEAD else None
 
 
 def _flags() -> list[str]:

@@ -57,8 +57,8 @@ def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | 
 
 
 def _goes_with_its_constraint(found: CatalogObject, catalog: Catalog) -> bool:
-    constraint = f"{quoted(bare(found))} on {found.parent}"
-    return found.kind == "index" and any(o.kind == "table constraint" and o.name == constraint for o in catalog)
+    name = f"{quoted(bare(found))} on {found.parent}"
+    return found.kind == "index" and CatalogObject("table constraint", name, found.parent) in catalog
 
 
 def quoted(name: str) -> str:
@@ -134,16 +134,11 @@ def _grant(found: CatalogObject, fact: str, expected: Facts, actual: Facts) -> s
     """What a role lacks; nothing is revoked."""
     role, kind = fact.removeprefix(_PRIVILEGES), _GRANTED_ON.get(found.kind)
     held, really = ({*facts.get(fact, "none").split(", ")} - {"none"} for facts in (expected, actual))
-    lacking = ", ".join(sorted(held - really))
-    if (
-        kind is None
-        or role == "owner"
-        or not lacking
-        or not really <= held
-        or {"*", " "} & {*lacking.replace(", ", "")}
-    ):
+    lacking = sorted(held - really)
+    is_plain = all(one.isalpha() for one in lacking)  # with no grant option, and by the owner
+    if kind is None or role == "owner" or not lacking or not is_plain or not really <= held:
         return None
-    return f"GRANT {lacking} ON {kind} {found.name} TO {role}"
+    return f"GRANT {', '.join(lacking)} ON {kind} {found.name} TO {role}"
 
 
 def _comment(found: CatalogObject, text: str | None) -> str | None:
@@ -192,7 +187,7 @@ def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
     if found.kind == "table":
         yield from _table(found, facts, catalog)
     elif found.kind == "table column":
-        sequences = _sequences({found.name}, catalog) if "identity" not in facts else {}
+        sequences = _sequences({found.name}, catalog)
         yield from (_sequence(sequence, told) for sequence, told in sequences.items())
         yield (
             None
