@@ -23,10 +23,12 @@ from pathlib import Path
 
 import psycopg2
 
+from alembic_rescue import dialects
+from alembic_rescue.dialects.scratch import Alike
 from tests import servers
 
 ROUNDS = 5
-FIRST_LOOKS = 2
+FIRST_LOOKS = 3
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "100 1000 3000").split())
 BEHIND = 20
 BIN = Path(sys.executable).parent
@@ -103,6 +105,13 @@ class Bench:
         """Empty the cache."""
         shutil.rmtree(self.root.parent / "cache", ignore_errors=True)
 
+    def start_of_a_server(self) -> float:
+        """Seconds until one that was never started before takes connections."""
+        with tempfile.TemporaryDirectory() as kept:
+            begin = time.perf_counter()
+            with dialects.of("postgresql").scratch.started("18.0", lambda _: None, Alike(), Path(kept) / "servers"):
+                return time.perf_counter() - begin
+
     @contextmanager
     def empty_database(self) -> Iterator[str]:
         """A URL of one."""
@@ -165,15 +174,17 @@ def _url(server: servers.Server, database: str) -> str:
 
 
 def _first_look(bench: Bench, size: int) -> None:
-    """Without anything kept, beside the whole chain on an empty database."""
-    times = []
+    """Without anything kept, beside the whole chain on an empty database; the start of the scratch server by itself."""
+    times, starts = [], []
     for _ in range(FIRST_LOOKS):
         bench.forget()
         ours = bench.run(("alembic-rescue", "diagnose"))
         with bench.empty_database() as url:
             theirs = bench.run(("alembic", "upgrade", "head"), url)
         times.append((ours, theirs))
+        starts.append(bench.start_of_a_server())
     _tell(size, "diagnose, nothing kept", "alembic upgrade head", times)
+    print(f"{size:5} revisions  in this the scratch server's start took {statistics.median(starts):.2f} s", flush=True)
 
 
 def _pair(bench: Bench, size: int, ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:

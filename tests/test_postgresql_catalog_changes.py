@@ -385,3 +385,20 @@ def test_renames_are_told_as_pairs_and_as_changes(database):
         step(database, watch, connection)
         database.run("DROP TABLE z; CREATE TABLE z (id int PRIMARY KEY)")
         assert step(database, watch, connection)[0] == []
+
+
+def test_what_the_watch_remembers_is_what_the_catalog_says(database):
+    database.run(BASE, role="postgres")
+    with connected(database) as connection, connected(database) as other:
+        watch = READER.watch(connection)
+        database.run("CREATE TABLE again (id serial PRIMARY KEY, n int)", role="postgres")
+        step(database, watch, connection)
+        database.run("DROP TABLE again; CREATE TABLE again (id bigserial, m int UNIQUE)", role="postgres")
+        step(database, watch, connection)
+        differing = {}
+        catalog = sorted(everything(database, connection))
+        for one in [*catalog[::5], *(one for one in catalog if "again" in one.name)]:
+            remembered, said = {*watch.there(connection, [one])}, {*READER.named(other, [one]).catalog}
+            if remembered != said:
+                differing[one] = (remembered - said, said - remembered)
+        assert not differing

@@ -34,6 +34,9 @@ class Watch(Protocol):
                 cannot be of their making is somebody else's.  None: they are not known.
         """
 
+    def there(self, connection: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
+        """Which of these there were at the last step, what else goes by their names, and what belongs to any of it."""
+
 
 class CatalogReader(Protocol):
     """Reads catalogs in the server's own words."""

@@ -130,6 +130,10 @@ class Watch:
         before, self._catalog = self._catalog, READER.everything(connection)
         return differences.changes(before, self._catalog), differences.renames(before, self._catalog)
 
+    def there(self, connection: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
+        """Those objects, and all of their tables."""
+        return READER.named(connection, objects).catalog
+
 
 READER = Reader()
 

@@ -149,7 +149,8 @@ class Queries:
 
     def facts_of_parts(self, selection: Selection | None = None) -> str:
         """Read the facts that stand in another catalog, of the objects selected or of all."""
-        return " UNION ALL ".join(self._facts_of(part, selection) for part in self.parts)
+        parts = (part for part in self.parts if selection is None or part.is_of(selection))
+        return " UNION ALL ".join(self._facts_of(part, selection) for part in parts)
 
     def _facts_of(self, part: Part, selection: Selection | None) -> str:
         if selection is None:

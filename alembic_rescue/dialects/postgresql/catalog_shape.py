@@ -6,7 +6,8 @@ later PostgreSQL adds, and so are the rows of a catalog that has no description.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 FIRST_OF_USERS = 16384
@@ -108,6 +109,11 @@ class Part:
     def own(self) -> str:
         """Which rows are of objects that are read whole or are not the server's own."""
         return f"({self.owner} >= {FIRST_OF_USERS} OR {self.catalog_of_owner} IN ({_ALWAYS}))"
+
+    def is_of(self, catalogs: Collection[str]) -> bool:
+        """Whether its rows may be facts of objects of these catalogs."""
+        one = re.fullmatch(r"'(\w+)'::regclass", self.catalog_of_owner)
+        return one is None or one[1] in catalogs
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy.engine import Connection
 
@@ -17,7 +17,7 @@ from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE
 from alembic_rescue.dialects.postgresql.catalog_touched import Touched, dependents, selection_of
 from alembic_rescue.dialects.postgresql.session import transaction
 from alembic_rescue.dialects.postgresql.statements import kind_of
-from alembic_rescue.evidence.observation import Change, StatementKind
+from alembic_rescue.evidence.observation import CatalogObject, Change, StatementKind
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NAMING = frozenset({"pg_namespace", "pg_authid", "pg_extension"})
@@ -43,6 +43,7 @@ class CatalogWatch:
         with transaction(connection, _BEGIN) as cursor:
             self._touched = Touched(cursor, queries)
             self._units = self._all(cursor)
+            self._named = _Named(self._units.values())
             self._usual = self._privileges(cursor)
 
     def step(self, connection: Connection, sent: Collection[str] | None = None) -> tuple[tuple[Change, ...], Renames]:
@@ -64,12 +65,19 @@ class CatalogWatch:
         before = {unit: before.get(unit, {}) for unit in before.keys() | after.keys()}
         before = {unit: self._as_delivered(after.get(unit, {})) | rows for unit, rows in before.items()}
         for unit in before:
+            self._named.remove(self._units.pop(unit, {}))
+        for unit in before:
             if rows := after.get(unit):
                 self._units[unit] = rows
-            else:
-                self._units.pop(unit, None)
+                self._named.add(rows)
         changes = (change for change in _changes(before, after) if sent is None or _may_be_of(change, sent))
         return tuple(changes), _renames(before, after)
+
+    def there(self, _: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
+        """What was there at the last step by these names, and what belongs to it."""
+        found = self._named.by({name for one in objects for name in (one.name, one.parent) if name})
+        parts = self._named.within({one.name for one in found})
+        return found | parts | self._named.within({one.name for one in parts})
 
     def _all(self, cursor: Cursor) -> Units:
         own = {address: row for address, row in read(cursor, self._queries).items() if not row.delivered}
@@ -110,6 +118,41 @@ class CatalogWatch:
         facts = {name: value for name, value in row.facts.items() if not name.startswith("privileges of ")}
         facts |= self._usual.get(address, {})
         return {} if facts == row.facts and address[0] not in _REWRITTEN else facts
+
+
+class _Named:
+    """The objects of some units, by their names."""
+
+    def __init__(self, units: Iterable[Mapping[Address, Row]]) -> None:
+        self._by: dict[str, set[CatalogObject]] = defaultdict(set)
+        self._within: dict[str, set[CatalogObject]] = defaultdict(set)
+        for rows in units:
+            self.add(rows)
+
+    def add(self, rows: Mapping[Address, Row]) -> None:
+        """Those of one more unit."""
+        for row in rows.values():
+            self._by[row.object.name].add(row.object)
+            self._within[_owner(row)].add(row.object)
+
+    def remove(self, rows: Mapping[Address, Row]) -> None:
+        """Those of one unit less."""
+        for row in rows.values():
+            self._by[row.object.name].discard(row.object)
+            self._within[_owner(row)].discard(row.object)
+
+    def by(self, names: Iterable[str]) -> set[CatalogObject]:
+        """Those that go by one of these names."""
+        return {one for name in names for one in self._by.get(name, ())}
+
+    def within(self, parents: Iterable[str]) -> set[CatalogObject]:
+        """Those that belong to something that goes by one of these names."""
+        return {one for name in parents for one in self._within.get(name, ())}
+
+
+def _owner(row: Row) -> str:
+    """The name of what an object belongs to: of the column, for a column's sequence."""
+    return row.object.parent or row.facts.get("owned by", "")
 
 
 def _may_be_of(change: Change, sent: Collection[str]) -> bool:

@@ -56,8 +56,7 @@ class Observer:
         """What the step under way, or the last one, has sent."""
         self._recorder, self._files, self._effects, self._around, self._hide = recorder, files, effects, around, hide
         self._kind_of, self._connection = dialect.kind_of, connection
-        self._reader = dialect.reader
-        self._watch: Watch | None = self._reader.watch(connection) if self._reader is not None else None
+        self._watch: Watch | None = dialect.reader.watch(connection) if dialect.reader is not None else None
         self._trace = Trace(files)
         effects.begin(connection)
 
@@ -124,12 +123,12 @@ class Observer:
         return tuple(one for one, year in years.items() if year is not None and year not in spelled)
 
     def _beside(self, found: Observation) -> tuple[CatalogObject, ...]:
-        schemas = {name.partition(".")[0] for change in found.changes for name in (change.object.name,)}
+        schemas = {change.object.name.partition(".")[0] for change in found.changes}
         wanted = looked_for([found], schemas | {"public"})
-        if self._reader is None or not wanted:
+        if self._watch is None or not wanted:
             return ()
         touched = {change.object for change in found.changes}
-        return tuple(sorted(self._reader.named(self._connection, wanted).catalog.keys() - touched))
+        return tuple(sorted({*self._watch.there(self._connection, wanted)} - touched))
 
 
 def calls(original: Callable[..., Any], given: dict[str, Any]) -> None:
