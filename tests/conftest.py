@@ -30,7 +30,10 @@ VERSIONS = (16, 18)
 PROJECTS = Path(__file__).parent / "projects"
 INCIDENT = Path(alembic_rescue.__file__).parent / "demo" / "project"
 BIN = Path(sys.executable).parent
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 * 1024**3
 _STARTED: list[servers.Server] = []
+_MADE: list[str] = []
 
 
 def _variable(version: int) -> str:
@@ -41,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controlling process; the workers find them through the environment."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    _work_in_memory()
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rescue-cache-")  # nothing of the user's is read or written
     # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
     compileall.compile_dir(Path(alembic_rescue.__file__).parent, quiet=1)
@@ -57,13 +61,23 @@ def pytest_configure(config: pytest.Config) -> None:
             )
 
 
+def _work_in_memory() -> None:
+    """Have all temporary folders in memory, where there is room: servers make and remove thousands of files."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+        folder = tempfile.mkdtemp(prefix="rescue-tests-", dir=_MEMORY)
+        Path(folder).chmod(0o711)  # the servers' own users pass through
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        _MADE.append(folder)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not _STARTED:
         return
     while _STARTED:
         _STARTED.pop().remove()
-    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
     mariadb.remove()
+    for folder in [os.environ["XDG_CACHE_HOME"], *_MADE]:
+        shutil.rmtree(folder, ignore_errors=True)
     if not mariadb.installed():  # here, because these must be the run's last lines
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
 

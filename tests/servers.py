@@ -23,6 +23,7 @@ _OPTIONS = " ".join(
     f"-c {option}"
     for option in (
         "fsync=off",
+        "dynamic_shared_memory_type=mmap",  # some tests kill it, and what it has shared would stay
         "full_page_writes=off",
         "max_connections=200",
         "max_prepared_transactions=20",

@@ -252,6 +252,20 @@ def test_a_caller_that_is_killed_leaves_nothing(place):
         assert gone(place)
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="what a server shares is elsewhere")
+def test_a_server_that_is_killed_leaves_no_memory_behind(place):
+    shared = {path.name for path in Path("/dev/shm").glob("PostgreSQL.*")}
+    process, (url, _) = holding(place)
+    (postgres,) = next(child for child in psutil.Process(process.pid).children()).children()
+    with contextlib.closing(psycopg2.connect(url)):
+        postgres.kill()
+        postgres.wait()
+    process.stdin.close()
+    assert process.wait(10) == 0
+    assert {path.name for path in Path("/dev/shm").glob("PostgreSQL.*")} <= shared
+    assert gone(place)
+
+
 @pytest.mark.slow
 def test_what_a_killed_keeper_leaves_is_removed_by_the_next_run(place):
     process, (url, _) = holding(place)

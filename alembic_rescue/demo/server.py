@@ -31,6 +31,7 @@ unix_socket_permissions = 0700
 max_connections = 20
 shared_buffers = 16MB
 fsync = off
+dynamic_shared_memory_type = mmap
 timezone = UTC
 """
 

@@ -22,10 +22,11 @@ _KEEPER = f"import sys; sys.path.append({str(_ROOT)!r}); from alembic_rescue.ser
 @contextlib.contextmanager
 def running(folder: RunFolder, wanted: Wanted, name: str) -> Iterator[bool]:
     """Have the server run for as long as the block lasts; say whether it has no network."""
+    own = {"TMPDIR": str(folder.sockets)}  # another's may be closed to the user that it runs as
     process = subprocess.Popen(  # noqa: S603 - this package's own code
         [sys.executable, "-I", "-S", "-c", _KEEPER, wanted.argument()],
         cwd="/",
-        env={**programs.environment(), "TZ": "UTC", "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**programs.environment(), "TZ": "UTC", "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1", **own},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

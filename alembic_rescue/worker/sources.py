@@ -99,7 +99,7 @@ def _of_the_project(paths: Iterable[str]) -> Iterable[str]:
         if (folder := sysconfig.get_path(name))
     )
     this = str(Path(__file__).parents[1]) + os.sep
-    outside = ("/proc/", "/dev/", "/sys/", "<")
+    outside = ("/proc/", "/dev/fd/", "/sys/", "<")
     return (
         path
         for path in paths

@@ -34,6 +34,8 @@ _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
+    "wal_init_zero": "off",
+    "dynamic_shared_memory_type": "mmap",  # in its own folder: nothing stays behind where it is killed
     "autovacuum": "off",
     "max_connections": "50",
     "max_prepared_transactions": "20",
