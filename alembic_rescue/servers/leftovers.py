@@ -106,9 +106,17 @@ def _remove_leftovers(place: Path) -> None:
             try:
                 if _lock(owner):
                     _end_server(path / _DATA)
-                    shutil.rmtree(path, ignore_errors=True)
+                    _remove(path)
             finally:
                 os.close(owner)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder in which the last processes of a server may still be about to end."""
+    until = time.monotonic() + _ENDS_WITHIN
+    while path.exists() and time.monotonic() < until:
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.01)
 
 
 def _end_server(data: Path) -> None:
