@@ -443,6 +443,9 @@ def test_data_are_told_in_every_verdict() -> None:
         ("WITH n AS (DELETE FROM a RETURNING *) INSERT INTO c SELECT * FROM n", UNVERIFIABLE),
         ("DO $$ BEGIN UPDATE a SET x = 1; END $$", UNVERIFIABLE),
         ("UPDATE a SET x = nextval('s')", UNVERIFIABLE),
+        ("INSERT INTO a (x) VALUES (1), (2)", APPLIED),
+        ("UPDATE a SET x = lower(coalesce(x, 'y')) WHERE id IN (1, 2)", APPLIED),
+        ("INSERT INTO a SELECT migrate_the_rest()", UNVERIFIABLE),
     ],
 )
 def test_rows_of_a_table_that_is_gone_since(sql, verdict) -> None:
@@ -473,6 +476,19 @@ def test_a_guard_that_found_what_it_makes() -> None:
     names = LeftOut("versions/r1.py", 9, 'op.create_index(name, "t", [c])', CATALOG, ("t",))
     dynamic = Chain().start(start).step(lambda w: w.update({column("t", "c"): {"type": "text"}}), left_out=(names,))
     assert verdicts(dynamic, dynamic.world, untouched=[table("t")]) == [UNVERIFIABLE]
+
+
+def test_a_guard_that_went_the_other_way_here() -> None:
+    make_table(start := {}, "t", "a")
+    old_way = LeftOut("versions/r1.py", 9, "op.execute('CREATE INDEX old_way ON t(a)')", CATALOG, ("old_way", "t", "a"))
+    made = {index("t", "new_way"): {"definition": "CREATE INDEX * ON public.t USING btree (a) INCLUDE (a)"}}
+    chain = Chain().start(start).step(lambda w: w.update(made), left_out=(old_way,))
+    assert verdicts(chain, start, untouched=[table("t"), column("t", "a")]) == [NOT_APPLIED]
+    world = start | {index("t", "old_way"): {"definition": "CREATE INDEX * ON public.t USING btree (a)"}}
+    (found,) = judge(chain.steps, reading(world), untouched=[table("t"), column("t", "a")])
+    assert found.verdict is UNVERIFIABLE
+    assert [o.presence for o in found.objects] == [Presence.UNVERIFIABLE] * 2
+    assert not any(o.sql for o in found.objects)
 
 
 def test_a_swallowed_failure() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alembic_rescue.evidence import dated, missing, unseen
 from alembic_rescue.evidence.claims import Claim, Finding, claims, find
@@ -129,6 +129,8 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
         )
         for claim in (kept.as_called(bench.live) for kept in mine.kept)
     ]
+    if unseen.ran_otherwise(step, bench.positions, reference, bench.live):
+        findings = [found if found.met else replace(found, presence=Presence.UNVERIFIABLE) for found in findings]
     cancelled_by = tuple(bench.steps[position - 1].revision for position in sorted(mine.cancelled_by))
     catalog = list(_objects(step, findings, bench, (number, reference)))
     beside = [
