@@ -12,11 +12,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from alembic_rescue.dialects import differences
-from alembic_rescue.dialects.base import Renames
 from alembic_rescue.dialects.definitions import quoted, roots, unquoted
 from alembic_rescue.dialects.mysql import definitions, settling
-from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
+from alembic_rescue.dialects.whole import Watch
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading, Unread
 
 DATABASE = CatalogObject("database", "current")
 
@@ -99,7 +98,7 @@ class Reader:
 
     def watch(self, connection: Connection) -> Watch:
         """Begin to follow a scratch database."""
-        return Watch(self.everything(connection))
+        return Watch(self, connection)
 
     def settle(
         self, connection: Connection, texts: Sequence[tuple[CatalogObject, str, str, str]]
@@ -113,26 +112,6 @@ class Reader:
                 except (session.Error, StopIteration):
                     settled[one, fact] = None
         return settled
-
-
-class Watch:
-    """Follows the catalog of a scratch database: it is read whole at each step."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def step(
-        self,
-        connection: Connection,
-        sent: Collection[str] | None = None,  # noqa: ARG002 - all that is read is this database's own
-    ) -> tuple[tuple[Change, ...], Renames]:
-        """What has changed since the last call, and what was renamed."""
-        before, self._catalog = self._catalog, READER.everything(connection)
-        return differences.changes(before, self._catalog), differences.renames(before, self._catalog)
-
-    def there(self, connection: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
-        """Those objects, and all of their tables."""
-        return READER.named(connection, objects).catalog
 
 
 READER = Reader()

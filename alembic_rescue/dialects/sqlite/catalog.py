@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from alembic_rescue.dialects import differences
-from alembic_rescue.dialects.base import Renames
+from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.dialects.definitions import quoted, roots
 from alembic_rescue.dialects.sqlite import settling
 from alembic_rescue.dialects.sqlite.definitions import objects
 from alembic_rescue.dialects.sqlite.statements import LEFT_OVER
-from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Reading, Unread
+from alembic_rescue.dialects.whole import Watch
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading, Unread
 
 DATABASE = CatalogObject("database", "current")
 
@@ -62,7 +62,7 @@ class Reader:
 
     def watch(self, connection: Connection) -> Watch:
         """Begin to follow a scratch database."""
-        return Watch(self.everything(connection))
+        return Watch(self, connection)
 
     def settle(
         self,
@@ -71,26 +71,6 @@ class Reader:
     ) -> dict[tuple[CatalogObject, str], bool | None]:
         """What the words alone tell."""
         return {(one, fact): settling.same(one, fact, text, other) for one, fact, text, other in texts}
-
-
-class Watch:
-    """Follows the catalog of a scratch database: it is read whole at each step."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def step(
-        self,
-        connection: Connection,
-        sent: Collection[str] | None = None,  # noqa: ARG002 - all that is read is this database's own
-    ) -> tuple[tuple[Change, ...], Renames]:
-        """What has changed since the last call, and what was renamed."""
-        before, self._catalog = self._catalog, READER.everything(connection)
-        return differences.changes(before, self._catalog), differences.renames(before, self._catalog)
-
-    def there(self, connection: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
-        """Those objects, and all of their tables."""
-        return READER.named(connection, objects).catalog
 
 
 READER = Reader()
@@ -104,17 +84,8 @@ def _catalog(rows: Iterable[_Row]) -> Catalog:
 
 
 def _rows(connection: Connection) -> list[_Row]:
-    return [_Row(*row) for row in _fetched(connection, _ROWS)]
+    return [_Row(*row) for row in fetch(connection, _ROWS)]
 
 
 def _settings(connection: Connection) -> Facts:
-    return {name: str(_fetched(connection, f"PRAGMA main.{name}")[0][0]) for name in _SETTINGS}
-
-
-def _fetched(connection: Connection, sql: str) -> list[tuple[str, ...]]:
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(sql)
-        return [tuple(row) for row in cursor.fetchall()]
-    finally:
-        cursor.close()
+    return {name: str(fetch(connection, f"PRAGMA main.{name}")[0][0]) for name in _SETTINGS}

@@ -22,6 +22,7 @@ from alembic_rescue.connection.failures import one_line, place_of
 from alembic_rescue.dialects.admin import connected
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.evidence.observation import CatalogObject
+from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files, sources
 from alembic_rescue.worker.isolation import guard
 from alembic_rescue.worker.isolation.routes import Routes
@@ -64,10 +65,9 @@ def observe(
     stamped_over: Collection[str],
 ) -> Observed:
     """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.chain.observe`."""
-    led = _ready(conversation, making, routes, files)
     opened = sources.Opened()
     opened.begin()
-    loaded = load(conversation, loading)
+    led, loaded = _ready(conversation, loading, making, routes, files)
     run = chain.observe(
         loaded,
         visits,
@@ -88,8 +88,7 @@ def upgrade(
     visits: Sequence[ScratchVisit],
 ) -> OwnRun:
     """Run the pending revisions as the project does; see :mod:`alembic_rescue.worker.scratch.as_project`."""
-    led = _ready(conversation, making, routes, files)
-    loaded = load(conversation, loading)
+    led, loaded = _ready(conversation, loading, making, routes, files)
     return run_as_project(
         loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
     )
@@ -105,8 +104,7 @@ def probe(
     visits: Sequence[ScratchVisit],
 ) -> tuple[fallback.Probed, ...]:
     """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.scratch.fallback`."""
-    led = _ready(conversation, making, routes, files)
-    loaded = load(conversation, loading)
+    led, loaded = _ready(conversation, loading, making, routes, files)
     return fallback.probe(
         loaded, way, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
     )
@@ -125,8 +123,7 @@ def settle(
     texts: Sequence[tuple[CatalogObject, str, str, str]],
 ) -> tuple[bool | None, ...]:
     """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
-    led = _ready(conversation, making, routes, files)
-    loaded = load(conversation, loading)
+    led, loaded = _ready(conversation, loading, making, routes, files)
     run = chain.observe(
         loaded, visits, conversation.progress, stamped_over=stamped_over, close=lambda: guard.close(led)
     )
@@ -143,8 +140,7 @@ def offline(conversation: Conversation, loading: Loading, revisions: Sequence[st
 
     One that fails without a database, and those after it, are left out.
     """
-    led = _led((), None)
-    loaded = load(conversation, loading)
+    led, loaded = _led_and_loaded(conversation, loading)
     guard.close(led)
     told: dict[str, str] = {}
     with loaded.around():
@@ -174,8 +170,7 @@ def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -
     Raises:
         BadConfig, ModuleMissing: one of them cannot be run.
     """
-    led = _led((), None)
-    loaded = load(conversation, loading)
+    led, loaded = _led_and_loaded(conversation, loading)
     guard.close(led)
     told = []
     with loaded.around():
@@ -198,10 +193,19 @@ def _told(path: Path) -> ScriptFile:
     return script_files.told_by(names, path)
 
 
-def _ready(conversation: Conversation, making: Making, routes: Routed, files: Path) -> Routes:
-    """Make the scratch databases as far as they are not there, and let no driver lead anywhere else."""
+def _ready(
+    conversation: Conversation, loading: Loading, making: Making, routes: Routed, files: Path
+) -> tuple[Routes, Project]:
+    """Make the scratch databases as far as they are not there, lead all drivers there, then load the project."""
     conversation.progress(prepare(conversation, making))
-    return _led(routes, files)
+    return _led_and_loaded(conversation, loading, routes, files)
+
+
+def _led_and_loaded(
+    conversation: Conversation, loading: Loading, routes: Routed = (), files: Path | None = None
+) -> tuple[Routes, Project]:
+    led = _led(routes, files)
+    return led, load(conversation, loading)
 
 
 def _led(routes: Routed, files: Path | None) -> Routes:
