@@ -40,7 +40,7 @@ NOT_COUNTED = {
     "clustered": ("ALTER TABLE s CLUSTER ON s_pkey", "not counted: clustered"),
     "replica identity": ("ALTER TABLE s REPLICA IDENTITY FULL", "not counted: replica identity"),
     "comment": ("COMMENT ON COLUMN s.a IS 'by hand'", "not counted: comment is by hand"),
-    "privileges": ("GRANT SELECT ON s TO PUBLIC", "not counted: privileges of PUBLIC is SELECT"),
+    "privileges": ("GRANT SELECT ON s TO PUBLIC", "not counted: privileges of PUBLIC: SELECT is granted"),
     "publication": ("ALTER PUBLICATION pub SET (publish = 'insert')", "not counted"),
     "row security": (
         "ALTER TABLE s ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON s USING (a = 1)",

@@ -285,11 +285,41 @@ def test_an_owner_who_was_changed_counts() -> None:
     assert verdicts(within, within.states[2]) == [APPLIED, APPLIED]
 
 
+def privileges(role: str, *names: str) -> dict[str, str]:
+    return {f"privileges of {role}: {name}": "granted" for name in names}
+
+
 def test_privileges_are_facts_that_come_and_go() -> None:
     make_table(start := {}, "a", "x")
-    chain = Chain().start(start).step(lambda w: w[table("a")].update({"privileges of app": "SELECT"}))
+    chain = Chain().start(start).step(lambda w: w[table("a")].update(privileges("app", "SELECT")))
     assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
     assert verdicts(chain, chain.states[1]) == [APPLIED]
+
+
+def test_a_revoke_that_did_not_run_is_told_where_it_was_left_out() -> None:
+    make_table(start := {}, "a", "x")
+    start[table("a")].update(privileges("app", "SELECT", "INSERT"))
+    chain = Chain().start(start).step(lambda w: w[table("a")].__delitem__("privileges of app: INSERT"))
+    chain.step(lambda w: w[table("a")].update(privileges("app", "UPDATE")))
+    world = chain.copy()
+    world[table("a")].update(privileges("app", "INSERT"))
+    assert verdicts(chain, world) == [NOT_APPLIED, APPLIED]
+    assert verdicts(chain, chain.world) == [APPLIED, APPLIED]
+
+
+def test_all_privileges_are_all_that_the_server_had() -> None:
+    """PostgreSQL 17 added MAINTAIN, which a database that was upgraded from an older one does not have granted."""
+    make_table(start := {}, "a", "x")
+    before = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+    chain = Chain().start(start).step(lambda w: w[table("a")].update(privileges("app", *before, "MAINTAIN")))
+    upgraded = {table("a"): {**start[table("a")], **privileges("app", *before)}}
+    assert verdicts(chain, start | upgraded) == [APPLIED]
+    assert verdicts(chain, start) == [NOT_APPLIED]
+    less = {table("a"): {**start[table("a")], **privileges("app", *before[1:])}}
+    assert verdicts(chain, start | less) == [PARTIAL]
+    alone = Chain().start(start).step(lambda w: w[table("a")].update(privileges("app", "SELECT")))
+    alone.step(lambda w: w[table("a")].update(privileges("app", "MAINTAIN")))
+    assert verdicts(alone, alone.states[1]) == [APPLIED, NOT_APPLIED]
 
 
 def test_an_invalid_index_is_not_there() -> None:

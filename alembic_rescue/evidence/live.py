@@ -33,9 +33,8 @@ class Text(NamedTuple):
     live: str
 
 
-_OWNERS = "privileges of owner"
 _SINCE_17 = "MAINTAIN"
-"""A privilege that owners have from PostgreSQL 17 on: it is compared where both servers know it."""
+_ALL_BEFORE_17 = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
 Settled = Mapping[Text, Answer]
 """What the server says of two texts once both are loaded: whether they are the same; None where one cannot be."""
@@ -81,8 +80,6 @@ class Live:
         self.known_as.update(by_date)
         self._names = {o.name for o in self._catalog}
         self._labels = _labels(positions)
-        there = (state for o in positions.objects for *_, state in positions.spans(o))
-        self._maintained = _has_maintain(reading.catalog.values()) and _has_maintain(there)
 
     @cached_property
     def by_name(self) -> dict[str, list[CatalogObject]]:
@@ -126,7 +123,7 @@ class Live:
     def same(self, catalog_object: CatalogObject, fact: str, expected: Facts, actual: Facts) -> Answer:
         """Whether a fact of an object that is there is as a position has it."""
         one, other = expected.get(fact), actual.get(fact)
-        if one == other:
+        if one == other or (fact.endswith(_SINCE_17) and _is_of_all(fact, expected, actual)):
             return True
         if one is None or other is None:
             return False
@@ -134,8 +131,6 @@ class Live:
             return True
         if "nextval(" in other and one == self._with_known_sequences(other):
             return True
-        if fact == _OWNERS and not self._maintained:
-            return _held(one) - {_SINCE_17} == _held(other) - {_SINCE_17}
         if fact == "labels":
             known = self._labels.get(catalog_object, frozenset())
             return labels(one) == [label for label in labels(other) if label in known]
@@ -286,12 +281,13 @@ def _labels(positions: Positions) -> dict[CatalogObject, frozenset[str]]:
     }
 
 
-def _has_maintain(states: Iterable[Facts | None]) -> bool:
-    return any(_SINCE_17 in _held((state or {}).get(_OWNERS, "")) for state in states)
+def _is_of_all(fact: str, expected: Facts, actual: Facts) -> bool:
+    """Whether it came with ALL privileges, to which PostgreSQL 17 added one.
 
-
-def _held(privileges: str) -> set[str]:
-    return set(privileges.split(", "))
+    A server before that, and one that was upgraded since, has all others.
+    """
+    others = [fact.removesuffix(_SINCE_17) + privilege for privilege in _ALL_BEFORE_17]
+    return all(other in expected and expected[other] == actual.get(other) for other in others)
 
 
 def _impostors(positions: Positions, catalog: Catalog) -> Iterator[tuple[CatalogObject, CatalogObject]]:

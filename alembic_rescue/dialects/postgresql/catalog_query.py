@@ -48,17 +48,17 @@ _FACT_NAMES = {
 }
 """The facts that do not go by the catalog's own word."""
 
-_PRIVILEGES = """(SELECT json_object_agg(p.grantee, coalesce(p.held, 'none')) FROM (
-  SELECT p.grantee, string_agg(p.privilege, ', ' ORDER BY p.privilege) FILTER (WHERE p.held) AS held,
-         string_agg(p.privilege, ', ' ORDER BY p.privilege) FILTER (WHERE NOT p.held) AS usual
+_PRIVILEGES = """(SELECT json_object_agg(p.grantee || ': ' || p.privilege, coalesce(p.held, 'none')) FROM (
+  SELECT p.grantee, p.privilege, string_agg(p.how, ', ' ORDER BY p.how) FILTER (WHERE p.held) AS held,
+         string_agg(p.how, ', ' ORDER BY p.how) FILTER (WHERE NOT p.held) AS usual
     FROM (SELECT a.held, CASE a.grantee WHEN 0 THEN 'PUBLIC' WHEN {owner} THEN 'owner'
-                 ELSE a.grantee::regrole::text END AS grantee,
-                 a.privilege_type || CASE WHEN a.is_grantable AND a.grantee <> {owner} THEN '*' ELSE '' END
-                 || CASE WHEN a.grantor <> {owner} THEN ' by ' || a.grantor::regrole ELSE '' END AS privilege
+                 ELSE a.grantee::regrole::text END AS grantee, a.privilege_type AS privilege,
+                 'granted' || CASE WHEN a.is_grantable AND a.grantee <> {owner} THEN ' with grant option' ELSE '' END
+                 || CASE WHEN a.grantor <> {owner} THEN ' by ' || a.grantor::regrole ELSE '' END AS how
             FROM (SELECT true AS held, e.* FROM aclexplode({acl}) e
                    UNION ALL SELECT false, e.* FROM aclexplode({usual}) e) a) p
-   GROUP BY p.grantee) p WHERE p.held IS DISTINCT FROM p.usual)"""
-"""What each grantee holds, where that is not what it holds of a new object.  The owner goes by that word."""
+   GROUP BY p.grantee, p.privilege) p WHERE p.held IS DISTINCT FROM p.usual)"""
+"""Each privilege of each grantee that is not as for a new object.  The owner goes by that word."""
 
 _OBJECTS = """
 SELECT '{known_as}', ({key})::text, {kind}, {name}, {parent_catalog}, ({parent_oid})::text, {parent},

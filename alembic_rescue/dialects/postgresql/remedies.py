@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
@@ -76,15 +77,15 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
         yield f"REINDEX INDEX {found.name}"
         facts = [fact for fact in facts if fact not in {"valid", "indisready"}]
     as_before = _as_before(claim, actual, facts)
-    for fact in facts:
+    privileges = [fact for fact in facts if fact.startswith(_PRIVILEGES)]
+    yield from _grants(found, privileges, expected, actual)
+    for fact in (fact for fact in facts if fact not in privileges):
         if fact == "comment":
             yield _comment(found, expected.get(fact))
         elif found.kind == "table column":
             loosens = fact == "not null" and not _holds(expected.get(fact))
             turns_back = (loosens or fact in {"type", "collation"}) and not _as_before(claim, actual, [fact])
             yield None if turns_back else _column_change(found, fact, expected)
-        elif fact.startswith(_PRIVILEGES):
-            yield _grant(found, fact, expected, actual)
         elif fact == "owned by" and fact in expected:
             yield f"ALTER SEQUENCE {found.name} OWNED BY {expected[fact]}"
         elif fact == "labels":
@@ -130,15 +131,17 @@ def _switch(found: CatalogObject, fact: str, expected: Facts) -> str | None:
     return None
 
 
-def _grant(found: CatalogObject, fact: str, expected: Facts, actual: Facts) -> str | None:
-    """What a role lacks; nothing is revoked."""
-    role, kind = fact.removeprefix(_PRIVILEGES), _GRANTED_ON.get(found.kind)
-    held, really = ({*facts.get(fact, "none").split(", ")} - {"none"} for facts in (expected, actual))
-    lacking = sorted(held - really)
-    is_plain = all(one.isalpha() for one in lacking)  # with no grant option, and by the owner
-    if kind is None or role == "owner" or not lacking or not is_plain or not really <= held:
-        return None
-    return f"GRANT {', '.join(lacking)} ON {kind} {found.name} TO {role}"
+def _grants(found: CatalogObject, facts: Iterable[str], expected: Facts, actual: Facts) -> Iterator[str | None]:
+    """What roles lack; nothing is revoked."""
+    kind, lacking = _GRANTED_ON.get(found.kind), defaultdict[str, list[str]](list)
+    for fact in facts:
+        role, _, privilege = fact.removeprefix(_PRIVILEGES).rpartition(": ")
+        is_plain = expected.get(fact) == "granted" and actual.get(fact, "none") == "none"
+        if kind is None or role == "owner" or not is_plain:
+            yield None
+        lacking[role].append(privilege)
+    for role, privileges in lacking.items():
+        yield f"GRANT {', '.join(sorted(privileges))} ON {kind} {found.name} TO {role}"
 
 
 def _comment(found: CatalogObject, text: str | None) -> str | None:
