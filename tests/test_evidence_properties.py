@@ -17,9 +17,9 @@ from tests.random_chains import RandomChain, chains
 from tests.servers import Server
 from tests.test_histories import false_verdicts, mislocated
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "25"))
 FEW = settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
