@@ -67,6 +67,30 @@ def _revisions(number: int) -> str:
     return "the one revision that counts as" if number == 1 else f"the {number} revisions that count as"
 
 
+def on_each_branch(graph: RevisionMap, pending: Sequence[RevisionEvidence], advice: Recommendation) -> Recommendation:
+    """The same advice; where what is proved ends on several branches, a stamp for each of them.
+
+    Args:
+        pending: the evidence, those first that are proved.
+    """
+    if advice.action is not Action.STAMP:
+        return advice
+    ids = [evidence.revision for evidence in pending]
+    proved = ids[: ids.index(str(advice.revision)) + 1]
+    followed = {before for one in proved for before in paths.follows(graph, one)}
+    ends = [one for one in proved if one not in followed]
+    if len(ends) == 1:
+        return advice
+    if set(ends) == set(graph.heads):
+        return Recommendation(
+            Action.STAMP, "heads", f"everything up to {listed(ends)} is there; only the version is behind"
+        )
+    each = f"stamp {ends[0]}, then {listed(ends[1:])}, then upgrade"
+    return Recommendation(
+        Action.STAMP, ends[0], f"everything up to {listed(ends)}, on several branches, is there: {each}"
+    )
+
+
 def recommend_for_located(
     graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located, current: Collection[str]
 ) -> Recommendation:

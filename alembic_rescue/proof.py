@@ -56,7 +56,8 @@ def prove(project: Project, view: View, choose: Choose, *, tried: bool = False) 
         readings = project.read({key: objects for key, objects in wanted.items() if objects})
         found = []
         for one in asked:
-            case = _Case(view, one, chains.get(one.key, Chain(())), readings.get(one.key, _NOTHING), bench)
+            chain, live = chains.get(one.key, Chain(())), readings.get(one.key, _NOTHING)
+            case = _Case(view, *_as_it_stands(view, one, chain, live), live, bench)
             proof, notes = case.proof(tried=tried)
             found.append(Proved(one.visited, _told(proof, project.secrets.hide), notes))
     return found
@@ -133,6 +134,14 @@ class _Case:
                 swallowed = [cause for cause in causes(last.upgrade, steps, self.live, self.beside) if cause.swallowed]
                 found = (*(cause for cause in swallowed if cause not in found), *found)
         return found, trial.notes
+
+
+def _as_it_stands(view: View, one: Asked, chain: Chain, live: Reading) -> tuple[Asked, Chain]:
+    """The same revisions, of several branches those first that have run."""
+    follows = {revision: paths.follows(view.graph, revision) for revision in one.todo}
+    found = judging.order(chain.observations, follows, live)
+    steps = tuple(chain.observations[number] for number in found)
+    return replace(one, todo=tuple(one.todo[number] for number in found)), replace(chain, observations=steps)
 
 
 def _looked_for(one: Asked, chain: Chain) -> Collection[CatalogObject]:

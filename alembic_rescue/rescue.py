@@ -61,6 +61,7 @@ def diagnose(project: Project, *, only: str | None = None) -> Report:
     parts = []
     for database, proof in _proved(project, view, inspection.pending, tried=True):
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+        advice = history.on_each_branch(view.graph, proof.revisions, advice)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
         part = _diagnosis(project, view, database, proof, told, advice)
         parts.append(replace(part, causes=proof.causes))
@@ -290,7 +291,7 @@ def _diagnosis(
         advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
     return DatabaseReport(
         database=database,
-        revisions=_with_evidence(graph, [evidence.revision for evidence in proof.revisions], proof),
+        revisions=_with_evidence(graph, paths.in_order(graph, {one.revision for one in proof.revisions}), proof),
         heads_after=database.current_heads,
         stamps=(),
         pending_after=inspection.pending(graph, database),

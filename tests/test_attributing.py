@@ -62,3 +62,11 @@ def test_what_failed_made_nothing_and_data_only_where_nothing_else_did():
     assert attributed([change], [failed])[0].statement is None
     other = Statement("CREATE TABLE t ()", StatementKind.CATALOG, "r.py", 3)
     assert attributed([change], [failed, call, other])[0].statement == 2
+
+
+def test_of_two_that_change_a_column_each_made_what_it_says():
+    two = sent("ALTER TABLE t ALTER COLUMN c SET NOT NULL", "ALTER TABLE t ALTER COLUMN c SET DEFAULT ''")
+    for sqls, not_null in ((two, 0), ([*reversed(two)], 1)):
+        column = {"parent": "public.t", "before": {"type": "text"}, "after": {"type": "text", "not null": "true"}}
+        assert statement_of("table column", "public.t.c", sqls, **column) == not_null
+        assert statement_of("default value", "for public.t.c", sqls, parent="public.t") == 1 - not_null

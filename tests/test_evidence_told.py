@@ -39,3 +39,15 @@ def test_a_statement_that_nobody_will_run_by_itself_is_told(verdict, stamped, to
 def test_what_is_told_of_a_whole_revision_names_it_once() -> None:
     whole = ObjectEvidence("statement", "r1", "present", Presence.UNVERIFIABLE, "it looks the same", "r.py", 6, None)
     assert "line 6: it looks the same" in text(Revision("r1", "", "r.py", "", Verdict.UNVERIFIABLE, (whole,)))
+
+
+def test_of_a_long_chain_what_lacks_something_is_always_told() -> None:
+    page = Page(120, color=False)
+    chain = [Revision(f"r{number}", "", "r.py", "", Verdict.APPLIED, ()) for number in range(80)]
+    chain[70] = Revision("r70", "", "r.py", "", Verdict.PARTIAL, (COLUMN,))
+    chain[60] = Revision("r60", "", "r.py", "", Verdict.UNVERIFIABLE, (UPDATE,))
+    evidence.revisions(page, chain)
+    assert "r70 lacks something" in page.text()
+    assert "r60 does what the catalog cannot answer for" in page.text()
+    assert "and 30 more (30 applied)" in page.text()
+    assert page.text().index("r60 ") < page.text().index("r70 ")

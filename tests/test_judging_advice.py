@@ -90,6 +90,37 @@ def test_a_swallowed_failure_is_the_reason() -> None:
     assert "must fail" in recommend(chain("not-applied"), [cause], transactional=False).reason
 
 
+def test_what_fails_when_it_is_run_again_is_said_with_the_stamp_or_stops_it() -> None:
+    cause = Cause("r2", "r2.py", 12, "ALTER TABLE", "it exists", swallowed=False, handler_line=None, fix="look")
+    advice = recommend(chain("applied", "not-applied"), [cause])
+    assert (advice.action, advice.revision) == (Action.STAMP, "r1")
+    assert "stamp r1, fix r2.py:12, which fails (it exists), then upgrade" in advice.reason
+    advice = recommend(chain("applied", "data", "not-applied"), [cause])
+    assert (advice.action, advice.revision) == (Action.STOP, None)
+    assert "Run again, it fails at r2.py:12 (it exists)" in advice.reason
+
+
+def test_nothing_is_said_to_have_failed_that_nobody_saw() -> None:
+    assert "If a run failed, all of it was rolled back" in recommend(chain("not-applied")).reason
+
+
+def test_a_stamp_for_each_branch_that_is_proved() -> None:
+    files = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r1"), Revision("r4", "r2")]
+    graph = RevisionMap(lambda: files)
+
+    def advised(*words: str):
+        pending = chain(*words)
+        return history.on_each_branch(graph, pending, recommend(pending))
+
+    line = advised("applied", "applied", "not-applied", "not-applied")
+    assert (line.action, line.revision) == (Action.STAMP, "r2")
+    both = advised("applied", "applied", "applied", "not-applied")
+    assert (both.action, both.revision) == (Action.STAMP, "r2")
+    assert "stamp r2, then r3, then upgrade" in both.reason
+    whole = advised("applied", "applied", "applied", "applied")
+    assert (whole.action, whole.revision) == (Action.STAMP, "heads")
+
+
 def test_the_furthest_that_is_proved() -> None:
     assert furthest_proved(chain("applied", "empty", "data", "applied")) == "r1"
     assert furthest_proved(chain("empty", "data")) is None

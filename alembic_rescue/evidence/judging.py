@@ -9,10 +9,11 @@ well at an equally good position before the revision proves nothing.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from alembic_rescue.evidence import dated, missing, unseen
+from alembic_rescue.evidence import branches, dated, missing, unseen
 from alembic_rescue.evidence.claims import Claim, Finding, claims, find
 from alembic_rescue.evidence.folding import folded
 from alembic_rescue.evidence.live import Live, Settled, Text, has_another_name
@@ -49,6 +50,11 @@ def untouched(steps: Sequence[Step]) -> frozenset[CatalogObject]:
     """What was on the scratch database besides, and no revision of the range touched."""
     beside = {one for step in steps if isinstance(step, Observation) for one in step.beside}
     return frozenset(beside - set(Positions(steps).objects))
+
+
+def order(steps: Sequence[Step], follows: Mapping[str, AbstractSet[str]], live: Reading) -> tuple[int, ...]:
+    """The numbers of the steps in the order in which they are to be judged; see :mod:`.branches`."""
+    return branches.order(steps, follows, lambda: Live(Positions(steps), live, _UNASKED, untouched(steps)))
 
 
 def position(steps: Sequence[Step], live: Reading, beside: Collection[CatalogObject] = ()) -> int:

@@ -189,6 +189,27 @@ class Live:
         least = min(costs)
         return [position for position, cost in enumerate(costs) if cost == least]
 
+    def speaks_for(self, ran: Collection[int]) -> dict[int, int]:
+        """The steps that have run by what most of their objects are like (1), and those that have not (-1).
+
+        Args:
+            ran: the steps that are known to have run: what is as well like it was before is as it is afterwards.
+        """
+        votes: dict[int, int] = {}
+        for catalog_object in self._positions.objects:
+            if self.unread(catalog_object) is not None:
+                continue
+            spans = list(self._positions.away(catalog_object))
+            known = self._positions.facts([catalog_object])
+            costs = [0 if away else self._unexplained(catalog_object, state, known) for _, _, state, away in spans]
+            least = max((number for number, (start, *_) in enumerate(spans) if start - 1 in ran), default=0)
+            alike = [number for number, cost in enumerate(costs) if cost == min(costs)]
+            alike = [number for number in alike if number >= least] or alike
+            for number, (start, *_) in enumerate(spans[1:], start=1):
+                if number <= alike[0] or number > alike[-1]:
+                    votes[start - 1] = votes.get(start - 1, 0) + (1 if number <= alike[0] else -1)
+        return {step: (vote > 0) - (vote < 0) for step, vote in votes.items()}
+
     def _summed(self, weights: Iterable[tuple[int, int, int]]) -> list[int]:
         """For each position, the sum of what counts from the first to the last."""
         steps = [0] * (self._positions.last + 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from alembic_rescue.evidence.model import Cause, Presence, RevisionEvidence, Verdict
 from alembic_rescue.model import Action, Recommendation
@@ -36,14 +36,16 @@ def recommend(
     proved = furthest_proved(revisions)
     ahead = _after(revisions, proved)
     first = next((e for e in ahead if e.verdict is not Verdict.EMPTY), None)
+    failing = {cause.revision: cause for cause in reversed(causes) if cause.aborts}
     if first is None:
-        return _stamp(proved, revisions) if proved else _nothing_to_prove(revisions)
+        return _stamp(proved, revisions, failing) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or _holds(e)]
     if first.verdict is Verdict.UNVERIFIABLE:
         stands_before = not _holds(first) and any(e.verdict is Verdict.NOT_APPLIED for e in beyond)
-        if applied_beyond or not (stands_before or (proved and _says_nothing(first))):
-            return _cannot_tell(first)
+        again_fails = first.revision in failing
+        if applied_beyond or again_fails or not (stands_before or (proved and _says_nothing(first))):
+            return _cannot_tell(first, failing.get(first.revision))
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
         return Recommendation(
             Action.STOP,
@@ -59,7 +61,7 @@ def recommend(
         reason = f"{first.revision} is half there: {_counted(first)}. Run what is missing{and_more}"
         return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
-        return _stamp(proved, revisions)
+        return _stamp(proved, revisions, failing)
     return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional))
 
 
@@ -73,7 +75,7 @@ def _says_nothing(evidence: RevisionEvidence) -> bool:
     return all(o.kind == "statement" for o in evidence.objects)
 
 
-def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation:
+def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[str, Cause]) -> Recommendation:
     rest = _after(revisions, proved)
     up_to = f"everything up to {proved} is there"
     if not rest:
@@ -85,6 +87,9 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence]) -> Recommendation
     }.get(following.verdict, "it has nothing to check")
     if following.verdict is Verdict.NOT_APPLIED and any(o.met and not o.vacuous for o in following.objects):
         word = "only what may be left over from elsewhere is there"
+    if cause := failing.get(following.revision):
+        then = f"stamp {proved}, fix {cause.path}:{cause.line}, which fails ({cause.error}), then upgrade"
+        return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
     return Recommendation(
         Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: stamp {proved}, then upgrade"
     )
@@ -97,7 +102,7 @@ def _nothing_to_prove(revisions: Sequence[RevisionEvidence]) -> Recommendation:
     )
 
 
-def _cannot_tell(first: RevisionEvidence) -> Recommendation:
+def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation:
     told = next(o for o in first.objects if o.presence is Presence.UNVERIFIABLE)
     where = f" (line {told.line})" if told.line else ""
     catalog = [o for o in first.objects if o.kind != "statement"]
@@ -107,10 +112,11 @@ def _cannot_tell(first: RevisionEvidence) -> Recommendation:
         else f"not provable: {first.revision}"
     )
     named = "" if told.name == first.revision else f"{told.name}: "
+    again = f". Run again, it fails at {cause.path}:{cause.line} ({cause.error})" if cause is not None else ""
     return Recommendation(
         Action.STOP,
         None,
-        f"{beginning}: {named}{told.detail}{where}. Look at the database, then accept {first.revision} by name",
+        f"{beginning}: {named}{told.detail}{where}{again}. Look at the database, then accept {first.revision} by name",
     )
 
 
@@ -132,7 +138,7 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
         return f"{there}: {cause.path}:{cause.line} {fails}. Fix it ({cause.fix}), then run alembic upgrade"
     if not transactional:  # what had run before the failure would have stayed
         return f"{there}: the run did not come so far. Fix what failed, then run alembic upgrade"
-    return f"{there}: the failed run rolled back. Fix what failed, then run alembic upgrade"
+    return f"{there}. If a run failed, all of it was rolled back: fix what failed, then run alembic upgrade"
 
 
 def _counted(evidence: RevisionEvidence) -> str:

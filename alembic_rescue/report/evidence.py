@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.text import Text
 
@@ -32,15 +32,18 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
     with_files = page.width >= _WIDE_ENOUGH_FOR_FILES
     if with_files:
         table.add_column("File", overflow="fold")
-    for revision in shown[:_SHOWN_REVISIONS]:
+    chosen = _chosen(shown, in_detail)
+    for revision in chosen:
         verdict = Text(revision.verdict.value + _remark(revision), _STYLE[revision.verdict])
         row: list[str | Text] = ["", verdict, _there(revision), revision.revision, Text(revision.doc)]
         table.add_row(*row, *([Text(revision.path, "dim")] if with_files else []))
     page.table(table)
-    if len(shown) > _SHOWN_REVISIONS:
-        page.indented(f"and {len(shown) - _SHOWN_REVISIONS} more: alembic-rescue --format json lists them all")
+    kept = {revision.revision for revision in chosen}
+    if rest := [revision.verdict.value for revision in shown if revision.revision not in kept]:
+        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in Counter(rest).items())
+        page.indented(f"and {len(rest)} more ({verdicts}): alembic-rescue --format json lists them all")
     reasons = Counter(_only_reason(revision) for revision in shown)
-    for revision in shown[:_SHOWN_REVISIONS]:
+    for revision in chosen:
         if revision.verdict in in_detail:
             _missing(page, revision)
         shared = reasons[_only_reason(revision)] > 1 and _only_reason(revision) is not None
@@ -50,6 +53,18 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
         if reason is not None and number > 1:
             page.line()
             page.line(f"{number} revisions are unverifiable: {reason}", "bold")
+
+
+def _chosen(shown: Sequence[Revision], in_detail: Collection[Verdict]) -> Sequence[Revision]:
+    """As many as help somebody at a terminal, in their order: those that lack something, then those in doubt."""
+    if len(shown) <= _SHOWN_REVISIONS:
+        return shown
+
+    def by_weight(revision: Revision) -> int:
+        return 0 if revision.verdict in in_detail else 1 if revision.verdict is Verdict.UNVERIFIABLE else 2
+
+    weightiest = {revision.revision for revision in sorted(shown, key=by_weight)[:_SHOWN_REVISIONS]}
+    return [revision for revision in shown if revision.revision in weightiest]
 
 
 def sent(page: Page, shown: Sequence[Revision]) -> None:

@@ -33,13 +33,25 @@ def _of(change: Change, able: Sequence[tuple[int, frozenset[str]]]) -> int | Non
     if len(able) == 1:
         return able[0][0]
     own, parents = _names(change.object)
-    best: tuple[int, int] | None = None
+    changed = _words_of(change)
+    best: tuple[tuple[int, int], int] | None = None
     for number, words in able:
         named = 2 * (own <= words) + (bool(parents) and parents <= words)
         # What was made was made by the first that names it; what was changed or dropped, by the last.
-        if named and (best is None or named > best[0] or (named == best[0] and change.before is not None)):
-            best = named, number
+        fits = named, len(changed & words)
+        if named and (best is None or fits > best[0] or (fits == best[0] and change.before is not None)):
+            best = fits, number
     return _by_beginning(own, able, made=change.before is None) if best is None else best[1]
+
+
+def _words_of(change: Change) -> frozenset[str]:
+    """What a statement says that makes this change, and not another one of the same object."""
+    if change.object.kind == "default value":
+        return frozenset(["default"])
+    if change.before is None or change.after is None:
+        return frozenset()
+    differing = {fact for fact in {*change.before, *change.after} if change.before.get(fact) != change.after.get(fact)}
+    return frozenset(word.lower() for fact in differing for word in _WORD.findall(fact))
 
 
 def _by_beginning(own: frozenset[str], able: Sequence[tuple[int, frozenset[str]]], *, made: bool) -> int | None:
