@@ -67,10 +67,13 @@ def _revisions(number: int) -> str:
     return "the one revision that counts as" if number == 1 else f"the {number} revisions that count as"
 
 
-def on_each_branch(graph: RevisionMap, pending: Sequence[RevisionEvidence], advice: Recommendation) -> Recommendation:
+def on_each_branch(
+    graph: RevisionMap, current: Collection[str], pending: Sequence[RevisionEvidence], advice: Recommendation
+) -> Recommendation:
     """The same advice; where what is proved ends on several branches, a stamp for each of them.
 
     Args:
+        current: the version table's rows.
         pending: the evidence, those first that are proved.
     """
     if advice.action is not Action.STAMP:
@@ -81,13 +84,17 @@ def on_each_branch(graph: RevisionMap, pending: Sequence[RevisionEvidence], advi
     ends = [one for one in proved if one not in followed]
     if len(ends) == 1:
         return advice
-    if set(ends) == set(graph.heads):
+    rows_then = {*ends, *(row for row in current if row not in followed)}
+    targets = _targets(graph, rows_then, current)
+    if not targets:
+        by_hand = f"no forward stamp leads there; by hand: alembic stamp --purge {' '.join(sorted(rows_then))}"
         return Recommendation(
-            Action.STAMP, "heads", f"everything up to {listed(ends)} is there; only the version is behind"
+            Action.STOP, None, f"everything up to {listed(ends)}, on several branches, is there; {by_hand}"
         )
-    each = f"stamp {ends[0]}, then {listed(ends[1:])}, then upgrade"
+    first, *others = targets
+    then = f"stamp {first}, " + "".join(f"then {other}, " for other in others) + "then upgrade"
     return Recommendation(
-        Action.STAMP, ends[0], f"everything up to {listed(ends)}, on several branches, is there: {each}"
+        Action.STAMP, first, f"everything up to {listed(ends)}, on several branches, is there: {then}"
     )
 
 
@@ -113,7 +120,7 @@ def recommend_for_located(
     by_hand = f"by hand: alembic stamp --purge {' '.join(located.revisions)}"
     says = f"{stands}; the version table says {rows(sorted(current))}"
     if set(current) <= paths.up_to(graph, located.revisions):
-        targets = _targets(graph, located, current)
+        targets = _targets(graph, set(located.revisions), current)
         if not targets:
             return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; {by_hand}")
         plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
@@ -132,15 +139,15 @@ def recommend_for_located(
     return Recommendation(action, None, f"{says}, of which nothing is missing{though}")
 
 
-def _targets(graph: RevisionMap, located: Located, current: Collection[str]) -> list[str]:
-    """The stamps that lead from `current` to where the schema stands, one after the other; none where none do."""
-    if len(located.revisions) > 1 and set(located.revisions) == set(graph.heads):
+def _targets(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:
+    """The stamps that lead from `current` to these rows, one after the other; none where none do."""
+    if len(wanted) > 1 and wanted == set(graph.heads):
         return ["heads"]
-    targets = [revision for revision in located.revisions if revision not in current]
+    targets = sorted(wanted - set(current))
     stands = tuple(sorted(current))
     for target in targets:
         try:
             stands = paths.find_path(graph, stands, target).heads_after
         except errors.Refusal:  # a branch of its own, of which nothing stands in the version table
             return []
-    return targets if set(stands) == set(located.revisions) else []
+    return targets if set(stands) == wanted else []

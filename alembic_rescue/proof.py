@@ -14,6 +14,7 @@ from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.evidence import judging
 from alembic_rescue.evidence.causes import causes
+from alembic_rescue.evidence.doubts import WORD, in_doubt
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.observation import CatalogObject, Chain, Observation, Reading, Unobserved
 from alembic_rescue.evidence.recommending import furthest_proved
@@ -40,25 +41,34 @@ class Proved:
     """What a person should know of how that was found out."""
 
 
-def prove(project: Project, view: View, choose: Choose, *, tried: bool = False) -> list[Proved]:
+def prove(
+    project: Project, view: View, choose: Choose, *, besides: Choose = lambda _, __: (), tried: bool = False
+) -> list[Proved]:
     """Judge the revisions that `choose` names, for each database that is meant.
 
     Args:
+        besides: later ones that may have run as well, and have changed what those left; of them nothing is told.
         tried: what is not there is run on a copy of the schema, for what it runs into.
 
     Raises:
         RescueError: a database cannot be read.
     """
-    asked = [_asked(view, visited, choose) for visited in view.meant]
+    chosen = [_asked(view, visited, choose) for visited in view.meant]
+    asked = [
+        replace(one, todo=(*one.todo, *besides(view.graph, one.visited.database))) if one.todo else one
+        for one in chosen
+    ]
     with Bench(project) as bench:
         chains = observe(view, [one for one in asked if one.todo], bench)
         wanted = {one.key: _looked_for(one, chains[one.key]) for one in asked if one.todo}
         readings = project.read({key: objects for key, objects in wanted.items() if objects})
         found = []
-        for one in asked:
+        for meant, one in zip(chosen, asked, strict=True):
             chain, live = chains.get(one.key, Chain(())), readings.get(one.key, _NOTHING)
-            case = _Case(view, *_as_it_stands(view, one, chain, live), live, bench)
+            ran = _without_what_fails(one, chain, len(meant.todo))
+            case = _Case(view, *_as_it_stands(view, *ran, live), live, bench)
             proof, notes = case.proof(tried=tried)
+            proof = replace(proof, revisions=tuple(r for r in proof.revisions if r.revision in meant.todo))
             found.append(Proved(one.visited, _told(proof, project.secrets.hide), notes))
     return found
 
@@ -118,7 +128,16 @@ class _Case:
             return observed, ()
         unclean = observed[clean:]
         probe = probing.probe(self.view, self.asked, self.asked.todo[clean:], self.bench)
-        return (*observed[:clean], *map(_surer, steps[clean:], unclean, probe.evidence or unclean)), probe.notes
+        found = (*observed[:clean], *map(_surer, steps[clean:], unclean, probe.evidence or unclean))
+        return in_doubt(found, self._words_unseen(found)), probe.notes
+
+    def _words_unseen(self, found: Sequence[RevisionEvidence]) -> dict[str, frozenset[str]]:
+        """The words in the files of revisions that have run on the live database, and did not on the scratch one."""
+        counted = set(inspection.applied(self.view.graph, self.asked.visited.database))
+        ran = {one.revision for one in found if one.is_there or one.revision in counted}
+        ran -= {step.revision for step in self.chain.observations if _ran(step)}
+        files = {file.revision: file.path for file in self.view.scripts.scripts if file.revision in ran}
+        return {revision: frozenset(WORD.findall(_text(path))) for revision, path in files.items()}
 
     def causes(self, rest: tuple[str, ...]) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
         """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
@@ -134,6 +153,13 @@ class _Case:
                 swallowed = [cause for cause in causes(last.upgrade, steps, self.live, self.beside) if cause.swallowed]
                 found = (*(cause for cause in swallowed if cause not in found), *found)
         return found, trial.notes
+
+
+def _without_what_fails(one: Asked, chain: Chain, chosen: int) -> tuple[Asked, Chain]:
+    """Without those that are looked at besides, from the first on that did not run on the scratch database."""
+    steps = chain.observations
+    ran = chosen + _observed_whole(steps[chosen:])
+    return replace(one, todo=one.todo[:ran]), replace(chain, observations=steps[:ran])
 
 
 def _as_it_stands(view: View, one: Asked, chain: Chain, live: Reading) -> tuple[Asked, Chain]:
@@ -153,14 +179,23 @@ def _looked_for(one: Asked, chain: Chain) -> Collection[CatalogObject]:
 
 def _observed_whole(steps: Sequence[Observation | Unobserved]) -> int:
     """How many of them, from the first on, ran to their end on the scratch database."""
-    whole = (isinstance(step, Observation) and step.failure is None for step in steps)
-    return next((number for number, is_whole in enumerate(whole) if not is_whole), len(steps))
+    return next((number for number, step in enumerate(steps) if not _ran(step)), len(steps))
+
+
+def _ran(step: Observation | Unobserved) -> bool:
+    return isinstance(step, Observation) and step.failure is None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _surer(step: Observation | Unobserved, observed: RevisionEvidence, probed: RevisionEvidence) -> RevisionEvidence:
     """What a copy proves of a revision that the chain did not get to, or past; otherwise what was observed."""
-    ran = isinstance(step, Observation) and step.failure is None
-    return observed if ran or probed.verdict is Verdict.UNVERIFIABLE else probed
+    return observed if _ran(step) or probed.verdict is Verdict.UNVERIFIABLE else probed
 
 
 def _not_settled(proof: Proof) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def diagnose(project: Project, *, only: str | None = None) -> Report:
     parts = []
     for database, proof in _proved(project, view, inspection.pending, tried=True):
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-        advice = history.on_each_branch(view.graph, proof.revisions, advice)
+        advice = history.on_each_branch(view.graph, database.current_heads, proof.revisions, advice)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
         part = _diagnosis(project, view, database, proof, told, advice)
         parts.append(replace(part, causes=proof.causes))
@@ -78,7 +78,7 @@ def diagnose_applied(project: Project, *, only: str | None = None) -> Report:
     """
     view = inspection.look(project, only)
     parts = []
-    for database, proof in _proved(project, view, inspection.applied):
+    for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
         missing = history.stamped_but_not_there(proof.revisions)
         parts.append(
             _diagnosis(project, view, database, proof, missing, history.recommend_for_applied(proof.revisions))
@@ -250,11 +250,11 @@ def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
 # --- diagnosing ---------------------------------------------------------------------------------------------------
 
 
-def _proved(project: Project, view: View, choose: Choose, *, tried: bool = False) -> list[tuple[Database, Proof]]:
+def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[tuple[Database, Proof]]:
     """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
     return [
         (replace(one.visited.database, remarks=(*one.visited.remarks, *one.notes)), one.proof)
-        for one in prove(project, view, choose, tried=tried)
+        for one in prove(project, view, choose, **more)
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chains import write
+
 ORDERS, MARKED, INVOICES = "0aa10001", "0bb20002", "0cc30003"
 
 
@@ -96,6 +98,42 @@ def branches(project, database):
     return copied
 
 
+def test_what_a_pending_revision_has_changed_is_not_missing(tmp_path, database):
+    chain = write(
+        tmp_path,
+        database.url,
+        ["op.execute('CREATE TABLE t (a int, b int)')", "op.execute('ALTER TABLE t ALTER a SET NOT NULL')", "1 / 0"],
+    )
+    chain.upgrade("r2")
+    database.run("UPDATE alembic_version SET version_num = 'r1'")
+    report = chain.applied()
+    assert [(one.revision, one.verdict.value) for one in report.revisions] == [("r1", "applied")]
+    assert report.recommendation.action.value == "nothing"
+    database.run("ALTER TABLE t DROP COLUMN b")
+    assert [found.name for found in chain.applied().revisions[0].missing] == ["public.t.b"]
+
+
+def test_what_an_unobserved_revision_took_away_is_not_missing(tmp_path, database):
+    """The first tables were made by hand, and a later revision that needs them drops what an earlier one made."""
+    database.run("CREATE TABLE base (id int)")
+    chain = write(
+        tmp_path,
+        database.url,
+        [
+            "op.execute('ALTER TABLE base ADD x int')",
+            "op.execute('CREATE TABLE t (id int CONSTRAINT pk_t PRIMARY KEY, n int)')",
+            "op.execute('ALTER TABLE base ADD y int')\nop.execute('ALTER TABLE t DROP CONSTRAINT pk_t')",
+        ],
+    )
+    chain.upgrade("r3")
+    found = {one.revision: one for one in chain.applied().revisions}
+    assert not [one.revision for one in found.values() if one.missing]
+    assert found["r2"].verdict.value == "unverifiable"
+    assert "r3 names it and could not be observed" in "".join(one.detail or "" for one in found["r2"].objects)
+    located = chain.locate().located
+    assert "r2" not in located.following
+
+
 def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database):
     database.run("UPDATE alembic_version SET version_num = 'bbbb0001' WHERE version_num = 'bbbb0002'")
     text = branches.rescue("diagnose", "--locate").stdout
@@ -103,6 +141,29 @@ def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database)
     assert "see alembic-rescue plan bbbb0002." in text
     assert branches.rescue("stamp", "bbbb0002", "--yes").status == 0
     assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)
+
+
+def test_of_two_branches_each_is_stamped_where_it_is(branches, database):
+    for name, before in (("a2", "aaaa0001"), ("b3", "bbbb0002"), ("a3", "aaaa0002")):
+        revision = f"{name[0] * 4}000{name[1]}"
+        (branches.root / "alembic" / "versions" / f"{name}.py").write_text(
+            "from alembic import op\nimport sqlalchemy as sa\n"
+            f"revision, down_revision = {revision!r}, {before!r}\n\n\n"
+            f"def upgrade():\n    op.create_table({name!r}, sa.Column('id', sa.Integer, primary_key=True))\n"
+        )
+    assert branches.alembic("upgrade", "aaaa0002").status == 0
+    assert branches.alembic("upgrade", "bbbb0003").status == 0
+    database.run("UPDATE alembic_version SET version_num = 'aaaa0001' WHERE version_num = 'aaaa0002'")
+    database.run("UPDATE alembic_version SET version_num = 'bbbb0002' WHERE version_num = 'bbbb0003'")
+    document = branches.rescue_json("diagnose")
+    revisions = document["databases"][0]["revisions"]
+    verdicts = {one["revision"]: one["verdict"] for one in revisions if one["verdict"] != "empty"}
+    assert verdicts == {"aaaa0002": "applied", "aaaa0003": "not-applied", "bbbb0003": "applied"}
+    assert _advice(document) == ("stamp", "aaaa0002")
+    assert branches.rescue("stamp", "aaaa0002", "--yes").status == 0
+    assert _advice(branches.rescue_json("diagnose")) == ("stamp", "bbbb0003")
+    assert branches.rescue("stamp", "bbbb0003", "--yes").status == 0
+    assert branches.alembic("upgrade", "heads").status == 0
 
 
 def test_where_no_forward_stamp_leads_to_both_branches_it_says_so_and_what_does(branches, database):

@@ -1,0 +1,57 @@
+"""What may be missing because of a later revision that has run there, and that nobody saw run.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.names import parts
+
+_SCHEMA_AND_NAME = 2
+WORD = re.compile(r"\w+")
+
+
+def in_doubt(
+    revisions: Sequence[RevisionEvidence], unseen: Mapping[str, AbstractSet[str]]
+) -> tuple[RevisionEvidence, ...]:
+    """The same evidence; what a later revision's file names that was not observed is not called missing.
+
+    Args:
+        revisions: in the order in which they run.
+        unseen: the words in the files of those that count as having run, or are shown to have, unobserved.
+    """
+    found: list[RevisionEvidence] = []
+    words: dict[str, str] = {}
+    for evidence in reversed(revisions):
+        found.append(_doubted(evidence, words) if words else evidence)
+        words.update(dict.fromkeys(unseen.get(evidence.revision, ()), evidence.revision))
+    return tuple(reversed(found))
+
+
+def _doubted(evidence: RevisionEvidence, words: Mapping[str, str]) -> RevisionEvidence:
+    missing = {id(one): words[name] for one in evidence.missing for name in [_owner(one)] if name in words}
+    if not missing:
+        return evidence
+    objects = tuple(
+        replace(
+            one,
+            presence=Presence.UNVERIFIABLE,
+            sql=None,
+            detail=f"{one.detail or 'it is still there'}; {missing[id(one)]} names it and could not be observed",
+        )
+        if id(one) in missing
+        else one
+        for one in evidence.objects
+    )
+    doubted = replace(evidence, objects=objects)
+    return doubted if doubted.missing else replace(doubted, verdict=Verdict.UNVERIFIABLE)
+
+
+def _owner(one: ObjectEvidence) -> str:
+    """The bare name of an object's table, or its own."""
+    table = one.name.partition(" on ")[2]
+    own = parts(table or one.name)
+    return own[-1] if table or len(own) <= _SCHEMA_AND_NAME else own[-2]
