@@ -119,7 +119,7 @@ def _all_errors(kind: type[errors.RescueError]) -> list[type[errors.RescueError]
 
 def test_each_verdict_and_each_recommendation_is_explained():
     for column, known in (("evidence", Verdict), ("recommendation", Action)):
-        (table,) = re.findall(rf"^ *\| {column} \|.*\n(?: *\|.*\n)+", README, re.MULTILINE)
+        (table,) = re.findall(rf"^ *\| {column}[^|]*\|.*\n(?: *\|.*\n)+", README, re.MULTILINE | re.IGNORECASE)
         assert set(re.findall(r"^ *\| `([a-z-]+)` \|", table, re.MULTILINE)) == {one.value for one in known}
 
 
