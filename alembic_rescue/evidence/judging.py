@@ -141,7 +141,7 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
     catalog = list(_objects(step, findings, bench, (number, reference)))
     beside = [
         *unseen.refused(step),
-        *unseen.data(step, bench.positions, number, bench.live, reference),
+        *unseen.data(step),
         *(unseen.skipped(step, bench.positions, reference, bench.live) if step.changes else unseen.statements(step)),
     ]
     verdict = _verdict(step, findings, beside, proved=rival is None)

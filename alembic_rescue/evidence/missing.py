@@ -23,7 +23,7 @@ from alembic_rescue.evidence.observation import (
     Statement,
     StatementKind,
 )
-from alembic_rescue.evidence.positions import Positions
+from alembic_rescue.evidence.positions import Positions, differing
 
 _FIRST = (
     "schema",
@@ -111,6 +111,8 @@ def _own_statements(
     None where they would do more than that: to what somebody else made, or to what a later revision took back; and
     where they would do it elsewhere, or need others of the revision's before them.
     """
+    if claim.change.before is not None and len(_alterations(claim, step, 0)) > 1:
+        return None  # each makes a part of it
     mine = [c for c in step.changes if c.object == claim.change.object or _comes_along(c, claim)]
     numbers = {c.statement for c in mine}
     if None in numbers or claim.object != claim.change.object:
@@ -128,14 +130,17 @@ def _own_statements(
         return None  # what was there has been dropped by another statement
     if _is_elsewhere(claim.object, text, step):
         return None
-    sent += _later_ones(claim, step, max(n for n in numbers if n is not None))
+    sent += _alterations(claim, step, max(n for n in numbers if n is not None) + 1)
     return ";\n".join(statement.sql.strip().rstrip(";") for statement in sent)
 
 
 def _is_taken_back(change: Change, positions: Positions, number: int, reference: int) -> bool:
     if change.after is None:
         return positions.at(change.object, reference) is not None
-    return change.before is None and positions.is_dropped(change.object, number + 1, reference)
+    if change.before is not None:
+        since = positions.at(change.object, reference) or change.after
+        return any(since.get(fact) != change.after.get(fact) for fact in differing(change.before, change.after))
+    return positions.is_dropped(change.object, number + 1, reference)
 
 
 def _reaches_further(text: str, changes: Sequence[Change], live: Live) -> bool:
@@ -166,15 +171,15 @@ def _is_elsewhere(found: CatalogObject, text: str, step: Observation) -> bool:
     return bool(schema) and schema[0] != "public" and schema[0] not in text
 
 
-def _later_ones(claim: Claim, step: Observation, number: int) -> list[Statement]:
-    """What the revision does to a column after it has added it, such as SET NOT NULL once it is filled."""
+def _alterations(claim: Claim, step: Observation, first: int) -> list[Statement]:
+    """What the revision does to a column from that statement on, such as SET NOT NULL once it is filled."""
     if claim.object.kind != "table column":
         return []
     table, column = re.escape(parts(claim.object.parent)[-1]), re.escape(bare(claim.object))
     alters = re.compile(
         rf'\bTABLE\b.*(?<!\w){table}"?\s+ALTER\s+(?:COLUMN\s+)?"?{column}(?!\w)', re.IGNORECASE | re.DOTALL
     )
-    later = (one for one in step.statements[number + 1 :] if one.kind is StatementKind.CATALOG and one.error is None)
+    later = (one for one in step.statements[first:] if one.kind is StatementKind.CATALOG and one.error is None)
     return [one for one in later if alters.search(one.sql)]
 
 

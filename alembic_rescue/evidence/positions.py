@@ -57,6 +57,11 @@ def is_circumstance(fact: str) -> bool:
     return fact in _CIRCUMSTANCES or fact.startswith(_CIRCUMSTANCE_PREFIXES)
 
 
+def counts_when_made(catalog_object: CatalogObject, fact: str) -> bool:
+    """Whether a revision that makes an object asked for that fact.  Default privileges are nothing but privileges."""
+    return not is_circumstance(fact) or catalog_object.kind == "default acl"
+
+
 def differing(one: Facts, other: Facts) -> frozenset[str]:
     """The facts whose texts are not the same in both."""
     return frozenset(fact for fact in {*one, *other} if one.get(fact) != other.get(fact))
@@ -213,7 +218,7 @@ class Positions:
         """Whether a fact tells positions apart: a revision changes it, or makes the object with it on purpose."""
         if fact in self._altered.get(catalog_object, ()):
             return True
-        return catalog_object in self._comes_and_goes and not is_circumstance(fact)
+        return catalog_object in self._comes_and_goes and counts_when_made(catalog_object, fact)
 
 
 def _changes(step: Step) -> Iterator[Change]:

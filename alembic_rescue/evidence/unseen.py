@@ -22,23 +22,6 @@ from alembic_rescue.evidence.positions import Positions, Step
 _SHOWN = 60
 """Characters of a statement that stand for it."""
 _NAME = r'(?:"(?:[^"]|"")*"|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")*"|[\w$]+))*'
-_TARGET = re.compile(
-    rf"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|MERGE\s+INTO)\s+(?:ONLY\s+)?({_NAME})",
-    re.IGNORECASE,
-)
-_WRITES_ROWS = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|TRUNCATE|MERGE)\b", re.IGNORECASE)
-_BEFORE_PARENTHESIS = re.compile(rf"({_NAME})\s*\(")
-_HARMLESS = """
-    all and any array as by case cast conflict else exists filter from group in key lateral like not on or over
-    partition row select set then union using values when where with within
-    char character decimal interval numeric time timestamp varchar
-    abs array_agg avg btrim ceil char_length clock_timestamp coalesce concat concat_ws count current_timestamp date
-    date_part date_trunc encode extract floor format gen_random_uuid generate_series greatest json_agg json_build_object
-    jsonb_agg jsonb_build_array jsonb_build_object jsonb_set least left length lower ltrim max md5 min mod now nullif
-    position random rank regexp_replace repeat replace right round row_number rtrim split_part string_agg strpos substr
-    substring sum to_char to_date to_json to_jsonb to_timestamp trim unnest upper uuid_generate_v4
-"""
-"""Words of SQL and the servers' own functions before a parenthesis: what is behind any other name is not known."""
 _EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)
 _MAKES = re.compile(r"\b(?:create|add)(?:_\w+)?\b", re.IGNORECASE)
 _ADDS_COLUMN = re.compile(r"column|\badd\s+(?!constraint\b)")
@@ -47,16 +30,11 @@ _SAYS_NOTHING = frozenset(["foreignkey", "primary", "unique", "check", "name", "
 """Constants of Alembic's operations that name no object."""
 
 
-def data(step: Observation, positions: Positions, number: int, live: Live, reference: int) -> Iterator[ObjectEvidence]:
+def data(step: Observation) -> Iterator[ObjectEvidence]:
     """Each statement that changed rows or the like, and each line that could have."""
     for statement in step.statements:
         if statement.kind is StatementKind.DATA:
-            gone = _gone_target(statement.sql, positions, number, live, reference)
-            yield (
-                _told(statement.sql, f"moot: {gone}, whose rows it changes, is gone since", statement, moot=True)
-                if gone
-                else _told(statement.sql, "no catalog shows whether it ran", statement)
-            )
+            yield _told(statement.sql, "no catalog shows whether it ran", statement)
     for line in step.left_out:
         if line.sends is StatementKind.DATA:
             yield _told(line.source, "it did not run on the empty scratch database: what it does is not known", line)
@@ -139,8 +117,14 @@ def _would_change(step: Observation) -> Iterator[LeftOut]:
 
 
 def _names(line: LeftOut) -> set[str]:
-    named = {part for name in line.names for part in (*parts(name), name)}
+    named = {part for name in line.names for part in (*parts(name), name, *_words_of_sql(name))}
     return {name for name in named if name.lower() not in _SAYS_NOTHING}
+
+
+def _words_of_sql(text: str) -> list[str]:
+    """What a constant may name that is a statement, and no name itself."""
+    words = [word.strip('"') for word in _WORD.findall(text)]
+    return words if len(words) > 1 else []
 
 
 def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Live) -> str | None:
@@ -192,45 +176,8 @@ def _named(by_name: Mapping[str, list[CatalogObject]], names: set[str]) -> set[C
     }
 
 
-def _gone_target(sql: str, positions: Positions, number: int, live: Live, reference: int) -> str | None:
-    """The table whose rows a statement changes, if a later revision dropped it, and it is gone as it should be."""
-    if not _WRITES_ROWS.match(sql):
-        return None
-    targets = [parts(target) for target in _TARGET.findall(sql)]
-    called = {parts(name)[-1].lower() for name in _BEFORE_PARENTHESIS.findall(sql)}
-    if called - {*_HARMLESS.split()} - {target[-1].lower() for target in targets}:
-        return None
-    gone = [
-        next(
-            (
-                o.name
-                for name in (target[-1], target[-1].lower())
-                for o in positions.by_name.get(name, ())
-                if o.kind == "table"
-                and _is_in(o, target[:-1])
-                and positions.at(o, reference) is None
-                and positions.is_dropped(o, number, reference)
-                and live.facts(o) is None
-                and live.unread(o) is None
-            ),
-            None,
-        )
-        for target in targets
-    ]
-    return gone[0] if gone and all(gone) else None
-
-
-def _is_in(table: CatalogObject, schema: Sequence[str]) -> bool:
-    return not schema or parts(table.name)[0] in {schema[-1], schema[-1].lower()}
-
-
-def _told(shown: str, detail: str, where: Statement | LeftOut, *, moot: bool = False) -> ObjectEvidence:
-    evidence = _unverifiable(shown, detail, where.path, where.line or None)
-    if not moot:
-        return evidence
-    return ObjectEvidence(
-        evidence.kind, evidence.name, "present", Presence.PRESENT, detail, where.path, where.line, None, vacuous=True
-    )
+def _told(shown: str, detail: str, where: Statement | LeftOut) -> ObjectEvidence:
+    return _unverifiable(shown, detail, where.path, where.line or None)
 
 
 def _unverifiable(shown: str, detail: str, path: str, line: int | None) -> ObjectEvidence:
