@@ -193,6 +193,73 @@ CASES = (
         "ap",
         live="ALTER TABLE m DROP z",
     ),
+    # several changes of one thing, and some of them taken back
+    Case(
+        "an index made anew, its table renamed since",
+        (
+            f"{T}; CREATE INDEX i ON t (a)",
+            "DROP INDEX i|CREATE INDEX i ON t (a, b)",
+            "ALTER TABLE t RENAME TO u",
+            OTHER,
+        ),
+        "anaa",
+        (2,),
+        offered=False,
+    ),
+    Case(
+        "type and not null",
+        (T, "ALTER TABLE t ALTER a TYPE bigint|ALTER TABLE t ALTER a SET NOT NULL", OTHER),
+        "ana",
+        (2,),
+    ),
+    Case(
+        "default and not null",
+        (T, "ALTER TABLE t ALTER a SET DEFAULT 1|ALTER TABLE t ALTER a SET NOT NULL", OTHER),
+        "apa",
+        live="ALTER TABLE t ALTER a DROP DEFAULT",
+    ),
+    Case(
+        "not null and default",
+        (T, "ALTER TABLE t ALTER a SET NOT NULL|ALTER TABLE t ALTER a SET DEFAULT 1", OTHER),
+        "apa",
+        live="ALTER TABLE t ALTER a DROP DEFAULT",
+    ),
+    Case(
+        "granted, and one taken back since",
+        (T, "GRANT SELECT, INSERT ON t TO pg_monitor", "REVOKE INSERT ON t FROM pg_monitor", OTHER),
+        "anaa",
+        (2,),
+    ),
+    Case(
+        "not null, and one taken back since",
+        (T, "ALTER TABLE t ALTER a SET NOT NULL, ALTER b SET NOT NULL", "ALTER TABLE t ALTER b DROP NOT NULL", OTHER),
+        "anaa",
+        (2,),
+    ),
+    Case(
+        "one of two labels",
+        ("CREATE TYPE st AS ENUM ('a', 'b')", "ALTER TYPE st ADD VALUE 'e'", "ALTER TYPE st ADD VALUE 'f'", OTHER),
+        "anaa",
+        (2,),
+    ),
+    Case(
+        "one left out, and what the next one dropped",
+        (f"{T}; CREATE INDEX ia ON t (a)", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (b)", "DROP INDEX ia"),
+        "una",
+        (2,),
+    ),
+    Case(
+        "default privileges",
+        (
+            "CREATE SCHEMA s",
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT SELECT ON TABLES TO pg_monitor",
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT SELECT ON TABLES TO PUBLIC",
+            OTHER,
+        ),
+        "apaa",
+        (2,),
+        offered=False,
+    ),
     Case(
         "search path",
         (

@@ -135,8 +135,13 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
         )
         for claim in (kept.as_called(bench.live) for kept in mine.kept)
     ]
-    if unseen.ran_otherwise(step, bench.positions, reference, bench.live):
-        findings = [found if found.met else replace(found, presence=Presence.UNVERIFIABLE) for found in findings]
+    otherwise = unseen.ran_otherwise(step, bench.positions, reference, bench.live)
+    findings = [
+        replace(found, presence=Presence.UNVERIFIABLE)
+        if not found.met and (otherwise or _looks_dropped_since(found, reference, bench))
+        else found
+        for found in findings
+    ]
     cancelled_by = tuple(bench.steps[position - 1].revision for position in sorted(mine.cancelled_by))
     catalog = list(_objects(step, findings, bench, (number, reference)))
     beside = [
@@ -148,6 +153,18 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
     if verdict is Verdict.UNVERIFIABLE and not any(o.presence is Presence.UNVERIFIABLE for o in (*catalog, *beside)):
         beside.append(unseen.ambiguous(step, cancelled_by))
     return RevisionEvidence(step.revision, verdict, (*catalog, *beside), cancelled_by)
+
+
+def _looks_dropped_since(finding: Finding, reference: int, bench: _Bench) -> bool:
+    """Whether it is not there, and a later revision that drops it may have run: all else is as that one leaves it."""
+    found, positions = finding.claim.object, bench.positions
+    event = positions.next(found, reference, positions.last) if finding.actual is None else None
+    if event is None or finding.claim.expected is None or not positions.is_dropped(found, event[0], event[0]):
+        return False
+    dropping = bench.steps[event[0] - 1]
+    return isinstance(dropping, Observation) and all(
+        (bench.live.facts(change.object) is None) == (change.after is None) for change in dropping.changes
+    )
 
 
 def _before(claim: Claim) -> CatalogObject:
