@@ -136,9 +136,10 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
         for claim in (kept.as_called(bench.live) for kept in mine.kept)
     ]
     otherwise = unseen.ran_otherwise(step, bench.positions, reference, bench.live)
+    has_run = number <= bench.best[-1]
     findings = [
         replace(found, presence=Presence.UNVERIFIABLE)
-        if not found.met and (otherwise or _looks_dropped_since(found, reference, bench))
+        if not found.met and (otherwise or (has_run and _looks_dropped_since(found, reference, bench)))
         else found
         for found in findings
     ]
