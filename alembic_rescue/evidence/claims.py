@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from alembic_rescue.evidence.live import TEXTS, Live
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
-from alembic_rescue.evidence.positions import Positions, counts_when_made, differing, is_addition, is_circumstance
+from alembic_rescue.evidence.positions import Positions, counts_when_made, is_addition, is_circumstance
 
 _SETTINGS = "settings"
 
@@ -170,11 +170,6 @@ def _comes_or_goes(positions: Positions, change: Change, number: int, former: Ca
     return (change.before is None) != (change.after is None)
 
 
-def _with_parent(facts: Facts, old: str, new: str) -> Facts:
-    """The facts with what it belongs to called anew in their texts."""
-    return {fact: text.replace(old, new) for fact, text in facts.items()}
-
-
 def _claim(positions: Positions, change: Change, number: int, reference: int) -> tuple[Claim | None, int | None]:
     """The claim, if anything of it is left, and the later revision that took something of it."""
     current = change.object
@@ -188,9 +183,7 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     elif before is None:
         facts = frozenset(fact for fact in change.after if counts_when_made(current, fact))
     else:
-        facts = differing(before, change.after)
-        if former is not None and positions.goes_along(current, number):  # texts name what has another name now
-            facts &= differing(_with_parent(before, former.parent, current.parent), change.after)
+        facts = positions.rewritten(before, change.after, number)
     taken_by = None
     since: list[tuple[CatalogObject, Facts]] = []
     event = positions.next(current, number, reference)
@@ -198,16 +191,13 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
         taken_by, later = event
         renamed = positions.renamed_to(current, taken_by) if change.after is not None else None
         if renamed is not None:
-            before_it = later.before or {}
-            if positions.goes_along(renamed, taken_by):
-                before_it = _with_parent(before_it, current.parent, renamed.parent)
-            facts -= differing(before_it, positions.at(renamed, taken_by) or {})
+            facts -= positions.rewritten(later.before or {}, positions.at(renamed, taken_by) or {}, taken_by)
             since.append((current, later.before or {}))
             current = renamed
         elif later.before is None or later.after is None:
             return None, taken_by
         else:
-            facts -= differing(later.before, later.after)
+            facts -= positions.rewritten(later.before, later.after, taken_by)
         event = positions.next(current, taken_by, reference)
     if not (comes_or_goes or facts):
         return None, taken_by

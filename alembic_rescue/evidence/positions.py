@@ -6,11 +6,11 @@ Position 0 is before the first revision of the range, position n after its n-th.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Union
 
-from alembic_rescue.evidence.names import by_bare_name
+from alembic_rescue.evidence.names import bare, by_bare_name
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Facts, Observation, Unobserved
 
 Step = Union[Observation, Unobserved]
@@ -78,6 +78,7 @@ class Positions:
         self._new_names: list[set[str]] = [set()]
         self._altered: dict[CatalogObject, set[str]] = {}
         self._comes_and_goes: set[CatalogObject] = set()
+        self._anew: dict[int, Callable[[str], str]] = {}
         self.names: set[str] = set()
         self.by_date: dict[CatalogObject, int] = {}
         """Tables whose names come from the date, and where they are made."""
@@ -175,6 +176,22 @@ class Positions:
             for old, new in renamed.items():
                 moves.setdefault(old.name, []).append((position, old, new))
         return moves
+
+    def rewritten(self, before: Facts, after: Facts, position: int) -> frozenset[str]:
+        """The facts that a revision changed, without those whose texts only call anew what it renames."""
+        changed = differing(before, after)
+        called_anew = self._called_anew(position) if changed and self._renamed[position] else str
+        return frozenset(fact for fact in changed if fact not in before or called_anew(before[fact]) != after.get(fact))
+
+    def _called_anew(self, position: int) -> Callable[[str], str]:
+        """Writes a text with the names that the revision there gives, full and bare ones."""
+        if position not in self._anew:
+            pairs = self._renamed[position].items()
+            names = {bare(old): bare(new) for old, new in pairs} | {old.name: new.name for old, new in pairs}
+            known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+            pattern = re.compile(rf'(?<![\w"])(?:{known})(?![\w"])')
+            self._anew[position] = lambda text: pattern.sub(lambda found: names[found[0]], text)
+        return self._anew[position]
 
     def is_dropped(self, catalog_object: CatalogObject, first: int, last: int) -> bool:
         """Whether one of the revisions from the `first` to the `last` takes it away, rather than rename it."""

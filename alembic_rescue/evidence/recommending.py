@@ -138,7 +138,7 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
         return f"{there}: {cause.path}:{cause.line} {fails}. Fix it ({cause.fix}), then run alembic upgrade"
     if not transactional:  # what had run before the failure would have stayed
         return f"{there}: the run did not come so far. Fix what failed, then run alembic upgrade"
-    return f"{there}. If a run failed, all of it was rolled back: fix what failed, then run alembic upgrade"
+    return f"{there}. If a run failed, all of it was rolled back. Fix what failed, then run alembic upgrade"
 
 
 def _counted(evidence: RevisionEvidence) -> str:
