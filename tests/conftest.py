@@ -6,10 +6,12 @@ import compileall
 import contextlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +32,8 @@ VERSIONS = (16, 18)
 PROJECTS = Path(__file__).parent / "projects"
 INCIDENT = Path(alembic_rescue.__file__).parent / "demo" / "project"
 BIN = Path(sys.executable).parent
+_BEGUN = "ALEMBIC_RESCUE_TEST_BEGUN"
+_OUT_OF_TIME = "The time given with --seconds is up."
 _MEMORY = Path("/dev/shm")
 _ROOM = 4 * 1024**3
 _STARTED: list[servers.Server] = []
@@ -40,10 +44,18 @@ def _variable(version: int) -> str:
     return f"ALEMBIC_RESCUE_TEST_PG{version}"
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", ())
+    late = sum(_OUT_OF_TIME in str(report.longrepr) for report in skipped)
+    if late:
+        terminalreporter.write_line(f"NOT STARTED: {late} tests. {_OUT_OF_TIME}", yellow=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the controlling process; the workers find them through the environment."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    os.environ[_BEGUN] = str(time.time())
     _work_in_memory()
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rescue-cache-")  # nothing of the user's is read or written
     # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
@@ -91,8 +103,22 @@ TAKES_LONG = """
 """Modules that `make test` leaves to `make test-slow`: most run the whole tool, several times in each test."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test` leaves to others."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seconds",
+        type=float,
+        default=0.0,
+        help="Start no test after so many seconds. The modules run in another order each time; how many tests were not "
+        "started is the run's last line.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what `make test` leaves to others; where the time is short, mix the modules, so that each has its turn."""
+    if config.getoption("--seconds"):
+        mixed = random.Random(os.environ[_BEGUN])
+        turns = {module: mixed.random() for module in sorted({item.path.name for item in items})}
+        items.sort(key=lambda item: turns[item.path.name])
     slow = {f"test_{name}" for name in TAKES_LONG.split()}
     for item in items:
         if item.path.stem in slow or "project_of" in getattr(item, "fixturenames", ()):
@@ -100,7 +126,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test of what an older version cannot do is not applicable with it, and the run's last lines say why."""
+    """Not started: a test for which there is no time, and one of what an older version cannot do.
+
+    The run's last lines say how many, and why.
+    """
+    seconds = item.config.getoption("--seconds")
+    if seconds and time.time() > float(os.environ[_BEGUN]) + seconds:
+        pytest.skip(_OUT_OF_TIME)
     for mark in item.iter_markers("since"):
         package, first, what = mark.args
         if Version(installed := metadata.version(package)) < Version(first):
