@@ -125,7 +125,7 @@ def test_each_position_is_told_for_what_it_is(database: Database, tmp_path: Path
         ready = [told(found[r]) for r in chain.revisions[number:] if found[r].verdict in THERE]
         assert (missing, ready) == ([], []), f"at r{number}"
         unproved = [r for r in chain.revisions[number:] if found[r].verdict is not Verdict.NOT_APPLIED]
-        assert len(unproved) <= 3, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
+        assert len(unproved) <= 4, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
 
 
 def test_one_that_never_ran_is_the_one_that_is_named(database: Database, tmp_path: Path) -> None:

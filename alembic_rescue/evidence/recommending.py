@@ -43,9 +43,10 @@ def recommend(
     applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or _holds(e)]
     if first.verdict is Verdict.UNVERIFIABLE:
         stands_before = not _holds(first) and any(e.verdict is Verdict.NOT_APPLIED for e in beyond)
-        again_fails = first.revision in failing
-        if applied_beyond or again_fails or not (stands_before or (proved and _says_nothing(first))):
-            return _cannot_tell(first, failing.get(first.revision))
+        cause = failing.get(first.revision)
+        fails_again = proved is not None and cause is not None and not cause.swallowed
+        if applied_beyond or fails_again or not (stands_before or (proved and _says_nothing(first))):
+            return _cannot_tell(first, cause)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
         return Recommendation(
             Action.STOP,
