@@ -87,10 +87,8 @@ def on_each_branch(
     rows_then = {*ends, *(row for row in current if row not in followed)}
     targets = _targets(graph, rows_then, current)
     if not targets:
-        by_hand = f"no forward stamp leads there; by hand: alembic stamp --purge {' '.join(sorted(rows_then))}"
-        return Recommendation(
-            Action.STOP, None, f"everything up to {listed(ends)}, on several branches, is there; {by_hand}"
-        )
+        reason = f"everything up to {listed(ends)}, on several branches, is there; no forward stamp leads there"
+        return Recommendation(Action.STOP, None, f"{reason}; {_by_hand(sorted(rows_then))}")
     first, *others = targets
     then = f"stamp {first}, " + "".join(f"then {other}, " for other in others) + "then upgrade"
     return Recommendation(
@@ -117,7 +115,7 @@ def recommend_for_located(
     stands = f"the schema stands at {found} ({sure})"
     if set(current) == set(located.revisions):
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
-    by_hand = f"by hand: alembic stamp --purge {' '.join(located.revisions)}"
+    by_hand = _by_hand(located.revisions)
     says = f"{stands}; the version table says {rows(sorted(current))}"
     if set(current) <= paths.up_to(graph, located.revisions):
         targets = _targets(graph, set(located.revisions), current)
@@ -137,6 +135,10 @@ def recommend_for_located(
     though = f", though {listed(unproved)} cannot be proved" if unproved else ""
     action = Action.NOTHING if counted.issuperset(located.revisions) else Action.STOP
     return Recommendation(action, None, f"{says}, of which nothing is missing{though}")
+
+
+def _by_hand(revisions: Sequence[str]) -> str:
+    return f"by hand: alembic stamp --purge {' '.join(revisions)}"
 
 
 def _targets(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:

@@ -82,17 +82,22 @@ def test_an_empty_schema_stands_nowhere(project, any_database):
     assert document["databases"][0]["located"]["revisions"] == []
 
 
+def makes_a_table(project, name, revision, before):
+    """A revision file."""
+    (project.root / "alembic" / "versions" / f"{name}.py").write_text(
+        "from alembic import op\nimport sqlalchemy as sa\n"
+        f"revision, down_revision = {revision!r}, {before!r}\n\n\n"
+        f"def upgrade():\n    op.create_table({name!r}, sa.Column('id', sa.Integer, primary_key=True))\n"
+    )
+
+
 @pytest.fixture
 def branches(project, database):
     """Two branches with a table for each revision; the database is at the first of one and the second of the other."""
     copied = project("two_branches", database)
     of_branches = {"a1": ("aaaa0001", None), "b1": ("bbbb0001", None), "b2": ("bbbb0002", "bbbb0001")}
     for name, (revision, before) in of_branches.items():
-        (copied.root / "alembic" / "versions" / f"{name}.py").write_text(
-            "from alembic import op\nimport sqlalchemy as sa\n"
-            f"revision, down_revision = {revision!r}, {before!r}\n\n\n"
-            f"def upgrade():\n    op.create_table({name!r}, sa.Column('id', sa.Integer, primary_key=True))\n"
-        )
+        makes_a_table(copied, name, revision, before)
     assert copied.alembic("upgrade", "aaaa0001").status == 0
     assert copied.alembic("upgrade", "bbbb0002").status == 0
     return copied
@@ -145,12 +150,7 @@ def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database)
 
 def test_of_two_branches_each_is_stamped_where_it_is(branches, database):
     for name, before in (("a2", "aaaa0001"), ("b3", "bbbb0002"), ("a3", "aaaa0002")):
-        revision = f"{name[0] * 4}000{name[1]}"
-        (branches.root / "alembic" / "versions" / f"{name}.py").write_text(
-            "from alembic import op\nimport sqlalchemy as sa\n"
-            f"revision, down_revision = {revision!r}, {before!r}\n\n\n"
-            f"def upgrade():\n    op.create_table({name!r}, sa.Column('id', sa.Integer, primary_key=True))\n"
-        )
+        makes_a_table(branches, name, f"{name[0] * 4}000{name[1]}", before)
     assert branches.alembic("upgrade", "aaaa0002").status == 0
     assert branches.alembic("upgrade", "bbbb0003").status == 0
     database.run("UPDATE alembic_version SET version_num = 'aaaa0001' WHERE version_num = 'aaaa0002'")

@@ -114,8 +114,14 @@ CHANGED = [
 ]
 
 
-@pytest.mark.parametrize("bodies", [RENAMED, CHANGED], ids=["renamed", "changed"])
-def test_each_position_is_told_for_what_it_is(database: Database, tmp_path: Path, bodies: list[str]) -> None:
+LOOK_THE_SAME = {"r8", "r10", "r14", "r21"}
+"""Of CHANGED: what is taken back later (a comment, a default), and what takes back (a comment, default privileges)."""
+
+
+@pytest.mark.parametrize(("bodies", "alike"), [(RENAMED, None), (CHANGED, LOOK_THE_SAME)], ids=["renamed", "changed"])
+def test_each_position_is_told_for_what_it_is(
+    database: Database, tmp_path: Path, bodies: list[str], alike: set[str] | None
+) -> None:
     chain = write(tmp_path / "project", database.url, bodies, options="transaction_per_migration=True")
     for number in range(len(bodies) + 1):
         if number:
@@ -125,7 +131,8 @@ def test_each_position_is_told_for_what_it_is(database: Database, tmp_path: Path
         ready = [told(found[r]) for r in chain.revisions[number:] if found[r].verdict in THERE]
         assert (missing, ready) == ([], []), f"at r{number}"
         unproved = [r for r in chain.revisions[number:] if found[r].verdict is not Verdict.NOT_APPLIED]
-        assert len(unproved) <= 4, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
+        told_apart = {*unproved} <= alike if alike is not None else len(unproved) <= 3
+        assert told_apart, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
 
 
 def test_one_that_never_ran_is_the_one_that_is_named(database: Database, tmp_path: Path) -> None:

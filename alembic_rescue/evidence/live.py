@@ -7,7 +7,7 @@ an object that has the new name of a rename while the old one is still there.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Optional
@@ -185,9 +185,7 @@ class Live:
             about.setdefault(voice.revision, []).append((voice.start, voice.end))
         revisions = self._summed((*span, 1) for spans in about.values() for span in _merged(spans))
         facts = self._summed((voice.start, voice.end, voice.facts) for voice in voices)
-        costs = list(zip(revisions, facts, strict=True))
-        least = min(costs)
-        return [position for position, cost in enumerate(costs) if cost == least]
+        return _least(list(zip(revisions, facts, strict=True)))
 
     def speaks_for(self, ran: Collection[int]) -> dict[int, int]:
         """The steps that have run by what most of their objects are like (1), and those that have not (-1).
@@ -199,13 +197,11 @@ class Live:
         for catalog_object in self._positions.objects:
             if self.unread(catalog_object) is not None:
                 continue
-            spans = list(self._positions.away(catalog_object))
-            known = self._positions.facts([catalog_object])
-            costs = [0 if away else self._unexplained(catalog_object, state, known) for _, _, state, away in spans]
-            least = max((number for number, (start, *_) in enumerate(spans) if start - 1 in ran), default=0)
-            alike = [number for number, cost in enumerate(costs) if cost == min(costs)]
+            starts, costs = zip(*((start, cost) for start, _, cost in self._costs(catalog_object)), strict=True)
+            least = max((number for number, start in enumerate(starts) if start - 1 in ran), default=0)
+            alike = _least(costs)
             alike = [number for number in alike if number >= least] or alike
-            for number, (start, *_) in enumerate(spans[1:], start=1):
+            for number, start in enumerate(starts[1:], start=1):
                 if number <= alike[0] or number > alike[-1]:
                     votes[start - 1] = votes.get(start - 1, 0) + (1 if number <= alike[0] else -1)
         return {step: (vote > 0) - (vote < 0) for step, vote in votes.items()}
@@ -220,15 +216,20 @@ class Live:
 
     def _against(self, catalog_object: CatalogObject) -> Iterator[_Voice]:
         """What an object speaks against: the spans whose state is less like it than another's."""
-        spans = list(self._positions.away(catalog_object))  # what is gone along is counted where it belongs
-        known = self._positions.facts([catalog_object])
-        costs = [0 if is_away else self._unexplained(catalog_object, state, known) for _, _, state, is_away in spans]
-        alike = [number for number, cost in enumerate(costs) if cost == min(costs)]
-        for number, (start, end, _, _) in enumerate(spans):
+        spans = list(self._costs(catalog_object))
+        alike = _least([cost for *_, cost in spans])
+        for number, (start, end, cost) in enumerate(spans):
             if number not in alike:
                 nearest = min(alike, key=lambda other: abs(other - number))
                 revision = spans[number + 1][0] if nearest > number else start
-                yield _Voice(catalog_object, revision, start, end, costs[number] - costs[nearest])
+                yield _Voice(catalog_object, revision, start, end, cost - spans[nearest][2])
+
+    def _costs(self, catalog_object: CatalogObject) -> Iterator[tuple[int, int, int]]:
+        """First and last position of each of its states, and how many of its facts are other than there."""
+        known = self._positions.facts([catalog_object])
+        for start, end, state, is_away in self._positions.away(catalog_object):
+            # what is gone along is counted where it belongs
+            yield start, end, 0 if is_away else self._unexplained(catalog_object, state, known)
 
     def differing_texts(self) -> Iterator[Text]:
         """Texts that no position has."""
@@ -257,6 +258,12 @@ class Live:
             for fact in known
             if self._positions.counts(catalog_object, fact)
         )
+
+
+def _least(costs: Sequence[int] | Sequence[tuple[int, int]]) -> list[int]:
+    """The numbers of the lowest."""
+    least = min(costs)
+    return [number for number, cost in enumerate(costs) if cost == least]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -21,7 +21,6 @@ from alembic_rescue.evidence.positions import Positions, Step
 
 _SHOWN = 60
 """Characters of a statement that stand for it."""
-_NAME = r'(?:"(?:[^"]|"")*"|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")*"|[\w$]+))*'
 _EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)
 _MAKES = re.compile(r"\b(?:create|add)(?:_\w+)?\b", re.IGNORECASE)
 _ADDS_COLUMN = re.compile(r"column|\badd\s+(?!constraint\b)")
@@ -60,7 +59,7 @@ def ran_otherwise(step: Observation, positions: Positions, reference: int, live:
         _MAKES.search(line.source) and _is_made_by(found, line.source.lower())
         for line in step.left_out
         if line.sends is StatementKind.CATALOG
-        for found in _here_alone(line, positions, reference, live)
+        for found in _here_alone(*_on_both(_names(line), positions, reference, live))
     )
 
 
@@ -131,7 +130,7 @@ def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Liv
     """None where the guard is explained: what it makes is there on both sides, what it changes is on neither."""
     names = _names(line)
     ours, theirs = _on_both(names, positions, reference, live)
-    more = _here_alone(line, positions, reference, live)
+    more = _here_alone(ours, theirs)
     if more:
         found = more[0]
         return f"it did not run on the scratch database, which has no {found.kind} {found.name}; this database has"
@@ -151,10 +150,10 @@ def _on_both(
     return _named(live.by_name, names), theirs | _named(live.untouched_by_name, names)
 
 
-def _here_alone(line: LeftOut, positions: Positions, reference: int, live: Live) -> list[CatalogObject]:
-    """What a line names that is on the live database alone, without the parts of what is there alone."""
-    ours, theirs = _on_both(_names(line), positions, reference, live)
-    return sorted(o for o in ours - theirs if o.parent not in {other.name for other in ours - theirs})
+def _here_alone(ours: set[CatalogObject], theirs: set[CatalogObject]) -> list[CatalogObject]:
+    """What is on the live database alone, without the parts of what is there alone."""
+    more = ours - theirs
+    return sorted(o for o in more if o.parent not in {other.name for other in more})
 
 
 def _is_made_by(found: CatalogObject, source: str) -> bool:

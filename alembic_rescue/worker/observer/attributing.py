@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alembic_rescue.evidence.observation import CatalogObject, Change, Statement, StatementKind
+from alembic_rescue.evidence.positions import differing
 
 _WORD = re.compile(r"[^\W\d][\w$]*")
 
@@ -50,8 +51,8 @@ def _words_of(change: Change) -> frozenset[str]:
         return frozenset(["default"])
     if change.before is None or change.after is None:
         return frozenset()
-    differing = {fact for fact in {*change.before, *change.after} if change.before.get(fact) != change.after.get(fact)}
-    return frozenset(word.lower() for fact in differing for word in _WORD.findall(fact))
+    changed = differing(change.before, change.after)
+    return frozenset(word.lower() for fact in changed for word in _WORD.findall(fact))
 
 
 def _by_beginning(own: frozenset[str], able: Sequence[tuple[int, frozenset[str]]], *, made: bool) -> int | None:
