@@ -114,8 +114,8 @@ CHANGED = [
 ]
 
 
-LOOK_THE_SAME = {"r8", "r10", "r14", "r21"}
-"""Of CHANGED: what is taken back later (a comment, a default), and what takes back (a comment, default privileges)."""
+LOOK_THE_SAME = {"r8", "r10", "r14", "r21", "r22", "r26"}
+"""Of CHANGED: what is taken back later (a comment, a default), or takes it back, or away what is not there yet."""
 
 
 @pytest.mark.parametrize(("bodies", "alike"), [(RENAMED, None), (CHANGED, LOOK_THE_SAME)], ids=["renamed", "changed"])
@@ -131,7 +131,7 @@ def test_each_position_is_told_for_what_it_is(
         ready = [told(found[r]) for r in chain.revisions[number:] if found[r].verdict in THERE]
         assert (missing, ready) == ([], []), f"at r{number}"
         unproved = [r for r in chain.revisions[number:] if found[r].verdict is not Verdict.NOT_APPLIED]
-        told_apart = {*unproved} <= alike if alike is not None else len(unproved) <= 3
+        told_apart = len(unproved) <= 3 if alike is None else len(unproved) <= 4 and {*unproved} <= alike
         assert told_apart, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
 
 
