@@ -9,7 +9,7 @@ from alembic_rescue.connection import urls
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.model import Cause, Proof, Verdict
-from alembic_rescue.model import Database, Note
+from alembic_rescue.model import BrokenOff, Database, Note
 
 
 def note(error: RescueError) -> Note:
@@ -39,6 +39,9 @@ def of(database: Database) -> tuple[Note, ...]:
                 "a stamp would mark every revision up to the target as applied",
             )
         )
+    if broke_off := database.broke_off:
+        told = errors.BrokeOff(broke_off.command, broke_off.receipt, database.current_heads, go_on(broke_off))
+        found.append(note(told))
     if database.pooled:
         found.append(
             Note(
@@ -58,6 +61,16 @@ def of(database: Database) -> tuple[Note, ...]:
         if blocker.blocks
     ]
     return tuple(found)
+
+
+def go_on(broke_off: BrokenOff) -> str:
+    """The commands that lead out of what broke off, to either end."""
+    accepted = "".join(f" --accept {revision}" for revision in broke_off.accepted)
+    accepted += "".join(f" --accept-missing {revision}" for revision in broke_off.accepted_missing)
+    return (
+        f"Forward, to {errors.rows(broke_off.rows_after)}: alembic-rescue stamp {broke_off.target}{accepted}. "
+        f"Back, to {errors.rows(broke_off.rows_before)}: alembic-rescue undo"
+    )
 
 
 def limits(database: Database, proof: Proof) -> tuple[Note, ...]:

@@ -11,7 +11,7 @@ from alembic_rescue.errors import listed, rows
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.graph import path as paths
-from alembic_rescue.model import Action, Located, Note, Recommendation
+from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendation
 
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
@@ -94,6 +94,17 @@ def on_each_branch(
     return Recommendation(
         Action.STAMP, first, f"everything up to {listed(ends)}, on several branches, is there: {then}"
     )
+
+
+def recommend_after_breaking_off(broke_off: BrokenOff | None) -> Recommendation | None:
+    """To finish what broke off; None where nothing did."""
+    if broke_off is None:
+        return None
+    if broke_off.command == "stamp":
+        reason = f"the stamp of receipt {broke_off.receipt} broke off; finish it"
+        return Recommendation(Action.STAMP, broke_off.target, reason)
+    reason = f"the undo of receipt {broke_off.receipt} broke off; finish it with alembic-rescue undo"
+    return Recommendation(Action.STOP, None, reason)
 
 
 def recommend_for_located(

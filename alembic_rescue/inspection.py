@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from alembic.script.revision import RevisionMap
@@ -13,7 +13,8 @@ from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
-from alembic_rescue.model import Database, Identity, Note
+from alembic_rescue.model import Database, Identity, Note, Receipt
+from alembic_rescue.records import ledger
 from alembic_rescue.worker.requests import Look, Visited
 
 Choose = Callable[[RevisionMap, Database], Sequence[str]]
@@ -44,8 +45,12 @@ class View:
         return tuple({identity.rows_key: identity for identity in rest}.values())
 
 
-def look(project: Project, only: str | None) -> View:
+def look(project: Project, only: str | None, kept: Sequence[Receipt] = ()) -> View:
     """Look at what env.py visits, and choose what is meant.
+
+    Args:
+        only: see :mod:`alembic_rescue.selection`.
+        kept: the receipts, the oldest first: they tell what broke off here.
 
     Raises:
         SeveralDatabases, NoSuchDatabase, AmbiguousDatabase: see there.
@@ -59,7 +64,9 @@ def look(project: Project, only: str | None) -> View:
         key = visited.database.identity.rows_key
         if project.loaded.has_url and key in first:
             raise errors.SeveralDatabases(visited.database.identity.sentence)
-        first.setdefault(key, visited)
+        database = visited.database
+        broke_off = ledger.broken_off(kept, database.identity, database.current_heads)
+        first.setdefault(key, replace(visited, database=replace(database, broke_off=broke_off)))
     chosen = selection.chosen([visited.database for visited in first.values()], only)
     meant = tuple(first[database.identity.rows_key] for database in chosen)
     view = View(graph, seen, meant, ())
@@ -73,14 +80,14 @@ def every(graph: RevisionMap, _: Database) -> tuple[str, ...]:
 
 def pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What is pending; nothing where the rows cannot be explained."""
-    unexplained = refusal_of(partial(paths.check_current, graph, database.current_heads))
-    return () if unexplained else paths.pending(graph, database.current_heads)
+    unexplained = refusal_of(partial(paths.check_current, graph, database.stands_at))
+    return () if unexplained else paths.pending(graph, database.stands_at)
 
 
 def applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
-    unexplained = refusal_of(partial(paths.check_current, graph, database.current_heads))
-    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.current_heads))
+    unexplained = refusal_of(partial(paths.check_current, graph, database.stands_at))
+    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.stands_at))
 
 
 def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:

@@ -83,8 +83,13 @@ class Identity:
     dialect: str
     server_version: str
     server_id: str
-    """Tells this database from every other, clones by file copy excepted: PostgreSQL's system identifier and the
-    database's oid; SQLite's device and inode."""
+    """PostgreSQL's system identifier and the database's oid; SQLite's device and inode.  A promoted replica and a
+    restored snapshot have the original's."""
+    server_address: str | None
+    """What the server says that it was reached at, behind poolers and names; None for a socket or a file, or where it
+    does not say."""
+    socket: str | None
+    """The folder (or file) of the local socket that was connected to."""
     host: str | None
     """None for a local socket or a file."""
     port: int | None
@@ -127,14 +132,37 @@ class Identity:
         return f"{self.table} in {self.name}"
 
     @property
+    def exactly(self) -> str:
+        """For a sentence that tells it from every other, a clone too."""
+        return f"{self.rows_key[0]}, {self.table}, role {self.role}"
+
+    @property
     def rows_key(self) -> tuple[str, str]:
-        """Equal for two looks at the same rows, whoever looked."""
-        return (self.server_id, self.table)
+        """Equal for two looks at the same rows, whoever looked; the first part is for a sentence, too."""
+        address = address_of(self.host, self.port, self.socket)
+        return (database_key(self.database, address, self.server_id, self.server_address), self.table)
 
     @property
     def key(self) -> tuple[str, str, str | None, str | None]:
         """As `rows_key`, and as the same role, on which search path and permissions depend."""
-        return (self.server_id, self.table, self.version_table_schema, self.role)
+        return (*self.rows_key, self.version_table_schema, self.role)
+
+
+def address_of(host: str | None, port: int | None, socket: str | None) -> str:
+    """What was connected to: host and port, or the socket; empty for a file."""
+    if socket is not None:
+        return f"{socket}:{port}" if port else socket
+    return f"{host.lower().rstrip('.')}:{port}" if host else ""
+
+
+def database_key(database: str, address: str, server_id: str, server_address: str | None) -> str:
+    """Equal for the same database only: by its name, where it was reached, and what its server says of itself.
+
+    An id that is not told (``-``) makes nothing equal: the address stands beside it.
+    """
+    at = f" at {address}" if address else ""
+    itself = f", which names itself {server_address}" if server_address else ""
+    return f"{database}{at} (server id {server_id}{itself})"
 
 
 @dataclass(frozen=True)
@@ -163,6 +191,28 @@ class Blocker:
 
 
 @dataclass(frozen=True)
+class BrokenOff:
+    """A stamp, or the undo of one, that broke off between two statements: the rows are those of neither end."""
+
+    command: str
+    """What broke off: ``stamp`` or ``undo``."""
+    receipt: str
+    """Its id."""
+    stamp: str
+    """The id of the stamp's own receipt."""
+    target: str
+    """The stamp's, as it was asked for."""
+    rows_before: tuple[str, ...]
+    """Before the stamp: where an undo leads."""
+    rows_after: tuple[str, ...]
+    """After it: where the stamp leads."""
+    accepted: tuple[str, ...]
+    """The revisions that a person had vouched for."""
+    accepted_missing: tuple[str, ...]
+    """Those without whose objects that person did."""
+
+
+@dataclass(frozen=True)
 class Database:
     """What one look at one database found."""
 
@@ -183,6 +233,13 @@ class Database:
     """What env.py calls it: the texts among its ``run_migrations(**kw)``, as the multidb template's engine name."""
     remarks: tuple[Note, ...] = ()
     """What is to be said about env.py itself."""
+    broke_off: BrokenOff | None = None
+    """What left the rows as they are, where that is known from a receipt."""
+
+    @property
+    def stands_at(self) -> tuple[str, ...]:
+        """The rows that a stamp starts from: where one broke off, those before it."""
+        return self.broke_off.rows_before if self.broke_off else self.current_heads
 
 
 @dataclass(frozen=True)
@@ -228,6 +285,15 @@ class DatabaseReport:
     """The statements of pending revisions that must fail on this database as it stands."""
     located: Located | None = None
     """Only of ``diagnose --locate``."""
+
+    @property
+    def rows_before(self) -> tuple[str, ...]:
+        """What a receipt keeps as the other end: the rows now; where something broke off, the end that is left."""
+        broke_off = self.database.broke_off
+        if broke_off is None:
+            return self.database.current_heads
+        back = self.heads_after == broke_off.rows_before
+        return broke_off.rows_after if back else broke_off.rows_before
 
 
 @dataclass(frozen=True)

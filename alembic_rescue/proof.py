@@ -141,7 +141,7 @@ class _Case:
 
     def causes(self, rest: tuple[str, ...]) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
         """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
-        steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.current_heads
+        steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.stands_at
         proved = todo[: todo.index(rest[0])]
         trial = trials.run(self.view, self.asked, paths.rows_after(self.view.graph, stands, proved), rest, self.bench)
         if trial.upgrade is None:

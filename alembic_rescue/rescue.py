@@ -7,7 +7,7 @@ in the report that is returned.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -28,6 +28,7 @@ from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
     Action,
+    BrokenOff,
     Database,
     DatabaseReport,
     Note,
@@ -39,36 +40,38 @@ from alembic_rescue.model import (
     Target,
 )
 from alembic_rescue.proof import prove
-from alembic_rescue.records import seal
+from alembic_rescue.records import receipts, seal
+from alembic_rescue.records.plans import SealedPlan
 from alembic_rescue.stamping import carry_out
 
 Confirm = Callable[[Report], bool]
 """Shown the plan before anything is written; only True goes on."""
 
 
-def diagnose(project: Project, *, only: str | None = None) -> Report:
+def diagnose(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
     """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
 
     Writes nothing.
 
     Args:
         only: the one database that is meant, where env.py visits several: see :mod:`alembic_rescue.selection`.
+        folder: where receipts are kept, by default the project's own: one of them may tell what broke off.
 
     Raises:
         RescueError: the scripts, env.py or the database cannot be read.
     """
-    view = inspection.look(project, only)
+    view = inspection.look(project, only, _kept(project, folder))
     parts = []
     for database, proof in _proved(project, view, inspection.pending, tried=True):
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-        advice = history.on_each_branch(view.graph, database.current_heads, proof.revisions, advice)
+        advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
         part = _diagnosis(project, view, database, proof, told, advice)
         parts.append(replace(part, causes=proof.causes))
     return _diagnosed(view, parts, only)
 
 
-def diagnose_applied(project: Project, *, only: str | None = None) -> Report:
+def diagnose_applied(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
     """Hold the revisions at or below the current heads against the catalog: what was stamped but is not there.
 
     Writes nothing.
@@ -76,7 +79,7 @@ def diagnose_applied(project: Project, *, only: str | None = None) -> Report:
     Raises:
         RescueError: as :func:`diagnose`.
     """
-    view = inspection.look(project, only)
+    view = inspection.look(project, only, _kept(project, folder))
     parts = []
     for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
         missing = history.stamped_but_not_there(proof.revisions)
@@ -86,13 +89,13 @@ def diagnose_applied(project: Project, *, only: str | None = None) -> Report:
     return _diagnosed(view, parts, only)
 
 
-def locate(project: Project, *, only: str | None = None) -> Report:
+def locate(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
     """Which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
 
     Raises:
         RescueError: as :func:`diagnose`.
     """
-    view = inspection.look(project, only)
+    view = inspection.look(project, only, _kept(project, folder))
     parts = []
     for database, proof in _proved(project, view, inspection.every):
         follows = {one.revision: paths.follows(view.graph, one.revision) for one in proof.revisions}
@@ -100,6 +103,7 @@ def locate(project: Project, *, only: str | None = None) -> Report:
         advice = history.recommend_for_located(view.graph, proof.revisions, located, database.current_heads)
         part = _diagnosis(project, view, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.
+        advice = history.recommend_after_breaking_off(database.broke_off) or advice
         parts.append(replace(part, located=located, recommendation=advice))
     return _diagnosed(view, parts, only)
 
@@ -111,6 +115,7 @@ def plan(
     accept: Sequence[str] = (),
     accept_missing: Sequence[str] = (),
     only: str | None = None,
+    folder: Path | None = None,
 ) -> Report:
     """Everything that :func:`stamp` would check and do.  Writes nothing.
 
@@ -119,6 +124,7 @@ def plan(
         accept: skipped revisions whose doing cannot be checked and for which a person vouches; ids or partial ids.
         accept_missing: skipped revisions of which something is missing, and a person does without it.
         only: see :func:`diagnose`; the others are left as they are.
+        folder: see :func:`diagnose`.
 
     Returns:
         A report whose outcome is READY, NOTHING_TO_DO or REFUSED; in the last case it holds every refusal.
@@ -127,7 +133,7 @@ def plan(
         RescueError: nothing could be planned, because the scripts, env.py or the database cannot be read, or
             because the database takes no writes from this role.
     """
-    view = inspection.look(project, only)
+    view = inspection.look(project, only, _kept(project, folder))
     accepted = Acceptance(
         frozenset(scripts.resolved(view.graph, name) for name in accept),
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
@@ -139,7 +145,7 @@ def plan(
     report = Report("plan", _outcome(parts), target_, heads, tuple(parts), only=only, left_out=view.left_out)
     if report.outcome is Outcome.READY:
         _raise_if_not_writable(parts)
-    return replace(report, fingerprint=seal.fingerprint(seal.parts(report)))
+    return replace(report, fingerprint=seal.digest(seal.parts(report)))
 
 
 def stamp(
@@ -152,7 +158,7 @@ def stamp(
     accept: Sequence[str] = (),
     accept_missing: Sequence[str] = (),
     only: str | None = None,
-    sealed: tuple[str, Mapping[str, Any]] | None = None,
+    sealed: SealedPlan | None = None,
 ) -> Report:
     """Plan, confirm, stamp, verify, and leave a receipt.
 
@@ -161,7 +167,7 @@ def stamp(
         folder: where receipts are kept.
         reason: why, for the receipt.
         accept, accept_missing, only: see :func:`plan`; what was accepted is kept in the receipt.
-        sealed: a plan's name and its sealed parts (see :mod:`alembic_rescue.records.seal`); refuses if anything moved.
+        sealed: a plan as it was approved; refuses if anything moved.
 
     Returns:
         A report whose outcome is STAMPED or NOTHING_TO_DO.
@@ -174,10 +180,10 @@ def stamp(
         HalfWritten: of several databases, some were written; the receipt tells which.
         DatabaseError: see there; nothing written.
     """
-    planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only)
+    planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
     planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
     if sealed is not None:
-        seal.check(*sealed, planned)
+        seal.check(sealed.name, sealed.parts, planned)
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if planned.outcome is Outcome.NOTHING_TO_DO:
@@ -199,35 +205,41 @@ def undo(
 ) -> Report:
     """Put back the rows of the last receipt of what env.py visits, or of the one that is `named`.
 
-    Exactly what the receipt's stamp wrote is taken back, of the databases that `only` leaves.
+    Exactly what the receipt's stamp wrote is taken back, of the databases that `only` leaves.  One that broke off is
+    gone on with.
 
     Returns:
-        A report whose outcome is UNDONE.
+        A report whose outcome is UNDONE; NOTHING_TO_DO where an undo whose end nobody saw had taken it all back.
 
     Raises:
         NoReceipt, BadReceipt, ReceiptIsUndo, ReceiptSpent, ReceiptOfOtherDatabase: there is none to undo.
         DatabaseMovedOn, NothingStamped: a database does not stand where the receipt left it.
         RescueError: as :func:`stamp`.
     """
-    view = inspection.look(project, only)
+    kept = receipts.listed(folder)
+    view = inspection.look(project, only, kept)
     graph, seen = view.graph, view.databases
-    receipt = undoing.receipt_to_undo(folder, named, seen)
+    receipt = undoing.receipt_to_undo(kept, folder, named, seen)
     parts = []
-    for database, part in undoing.to_undo(folder, receipt, seen, only):
+    for database, part in undoing.to_undo(kept, receipt, seen, only):
         refusals = _other_database(project, database)
         try:
             parts.append(undoing.way_back(graph, database, receipt, part, refusals))
         except Refusal as refusal:
             raise selection.naming(database, refusal) if len(receipt.parts) > 1 else refusal from None
-    if not any(part.stamps for part in parts):
-        one = receipt.parts[0]
-        raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
     outcome = Outcome.REFUSED if any(part.refusals for part in parts) else Outcome.READY
+    if not any(part.stamps for part in parts):
+        if not any(later.undoes == receipt.id for later in kept):
+            one = receipt.parts[0]
+            raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
+        outcome = Outcome.NOTHING_TO_DO
     left_out = view.without([part.database for part in parts])
     heads = scripts.heads(graph)
     planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
     if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
+    if outcome is Outcome.NOTHING_TO_DO:
+        return replace(planned, receipt=None)
     _raise_if_not_writable(parts)
     if not confirm(planned):
         raise errors.NotConfirmed
@@ -245,6 +257,10 @@ def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
         for part in planned.databases
     )
     return replace(planned, outcome=outcome, databases=tuple(after), receipt=receipt.path)
+
+
+def _kept(project: Project, folder: Path | None) -> list[Receipt]:
+    return receipts.listed(folder or receipts.folder_of(project.settings))
 
 
 # --- diagnosing ---------------------------------------------------------------------------------------------------
@@ -283,8 +299,9 @@ def _diagnosis(
 ) -> DatabaseReport:
     """The report of one database; `advice` holds unless something stands in the way of acting on it."""
     graph = view.graph
-    refusals = inspection.refusal_of(partial(paths.check_current, graph, database.current_heads))
+    refusals = inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
     hindrances = (*_other_database(project, database), *findings.left_over(proof))
+    advice = history.recommend_after_breaking_off(database.broke_off) or advice
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
     if refusals or hindrances:
@@ -321,6 +338,13 @@ def _other_database(project: Project, database: Database) -> tuple[Note, ...]:
     return () if project.loaded.has_url else findings.other_database(database, os.environ)
 
 
+def _going_on(graph: RevisionMap, database: Database, broke_off: BrokenOff, path: paths.Path) -> paths.Path:
+    """The path from the rows as they are.  Only the end that was meant can be gone on to."""
+    if path.heads_after != broke_off.rows_after:
+        raise errors.BrokeOff(broke_off.command, broke_off.receipt, database.current_heads, findings.go_on(broke_off))
+    return replace(path, stamps=paths.find_stamps(graph, database.current_heads, path.heads_after))
+
+
 # --- planning ----------------------------------------------------------------------------------------------------
 
 
@@ -332,7 +356,9 @@ def _plan_one(
     path: paths.Path | None = None
     skipped: tuple[Revision, ...] = ()
     try:
-        path = paths.find_path(graph, database.current_heads, target)
+        path = paths.find_path(graph, database.stands_at, target)
+        if database.broke_off:
+            path = _going_on(graph, database, database.broke_off, path)
         paths.check_length(path.heads_after, database.id_limit)
         skipped = gate.judged(_with_evidence(graph, path.skipped, proof), accepted)
         refusals = (*refusals, *(findings.note(refusal) for refusal in gate.refusals(skipped, accepted)))
@@ -367,6 +393,6 @@ def _target(graph: RevisionMap, asked: str, parts: Sequence[DatabaseReport]) -> 
     """What the target stands for in the first database that has a path to it; None where none has."""
     for part in parts:
         with suppress(Refusal):
-            found = paths.find_path(graph, part.database.current_heads, asked).targets
+            found = paths.find_path(graph, part.database.stands_at, asked).targets
             return Target(asked, found, scripts.revisions(graph, found)[0].doc if len(found) == 1 else None)
     return None

@@ -14,7 +14,6 @@ from alembic_rescue.client import Project
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import (
     Database,
-    Identity,
     Outcome,
     Receipt,
     ReceiptPart,
@@ -49,7 +48,7 @@ def carry_out(
         parts = [
             receipts.part(
                 part.database.identity,
-                part.database.current_heads,
+                part.rows_before,
                 part.heads_after,
                 part.revisions,
                 tables[part.database.identity.rows_key],
@@ -83,8 +82,8 @@ def _judged(planned: Report, receipt: Receipt, tables: Mapping[Key, str], writte
     for part in receipt.parts:
         if found and part.database.rows_key not in found:
             elsewhere = next((one for key, one in found.items() if key not in tables), None)
-            now = _told(elsewhere.identity) if elsewhere else "others only"
-            unread = errors.DatabaseChanged(_told(part.database), now)
+            now = elsewhere.identity.exactly if elsewhere else "others only"
+            unread = errors.DatabaseChanged(part.database.exactly, now)
     tallies = {key: written.tallies.get(key, _UNKNOWN) for key in tables}
     parts = [_outcome(part, tallies, failure, found, tables) for part in receipt.parts]
     receipt = receipts.complete(receipt, parts)
@@ -105,10 +104,6 @@ class _Interrupted(KeyboardInterrupt):
 
 def _nothing_was_written(message: str) -> str:
     return message if "nothing was written" in message else message + _NOTHING
-
-
-def _told(identity: Identity) -> str:
-    return f"{identity.name} (server id {identity.server_id}, {identity.table}, role {identity.role})"
 
 
 def _of(database: Database, error: RescueError, planned: Report) -> RescueError:
@@ -147,11 +142,11 @@ def _not_written(
     if isinstance(failure, errors.WriteWithoutEffect):
         failure = errors.WriteWithoutEffect(receipt.parts[0].database.table, failure.reason)
     told = failure if isinstance(failure, RescueError) else errors.Interrupted("nothing was written")
-    for part in receipt.parts:
-        now = found.get(part.database.rows_key)
-        moved = now is not None and now.current_heads != part.rows_before
+    for part in planned.databases:
+        now, then = found.get(part.database.identity.rows_key), part.database.current_heads
+        moved = part.stamps and now is not None and now.current_heads != then
         if now and moved and isinstance(told, (errors.DatabaseError, errors.EnvNeverMigrates)):  # none left to make
-            told = _of(now, errors.DatabaseMoved(part.rows_before, now.current_heads), planned)
+            told = _of(now, errors.DatabaseMoved(then, now.current_heads), planned)
     told.message = _nothing_was_written(told.message)
     if found:
         told.report = _as_found(planned, receipt, found)

@@ -20,30 +20,38 @@ from alembic_rescue.model import (
     ReceiptState,
     Recommendation,
 )
-from alembic_rescue.records import receipts
+from alembic_rescue.records import ledger, receipts
 
 
-def receipt_to_undo(folder: Path, named: str | None, seen: Sequence[Database]) -> Receipt:
-    """The receipt that is `named`, or the last one of what was seen.
+def receipt_to_undo(kept: Sequence[Receipt], folder: Path, named: str | None, seen: Sequence[Database]) -> Receipt:
+    """The receipt of the stamp that is `named`, or that broke off, or that is the last of what was seen.
+
+    Args:
+        kept: those in `folder`, the oldest first.
 
     Raises:
         NoReceipt, BadReceipt, ReceiptIsUndo: there is none to undo.
     """
     identities = [database.identity for database in seen]
+    broke_off = [database.broke_off for database in seen if database.broke_off]
+    stamps = {one.receipt: one.stamp for one in broke_off}
+    by_id = {receipt.id: receipt for receipt in kept}
     if named is None:
-        found = receipts.last_to_undo(folder, identities)
+        meant = (by_id[stamp] for stamp in stamps.values() if stamp in by_id)
+        found = next(meant, None) or ledger.last_to_undo(kept, identities)
         if found is None:
             names = errors.listed(dict.fromkeys(identity.name for identity in identities))
             raise errors.NoReceipt(f"of a stamp of {names} that could be undone", str(folder))
         return found
     receipt = receipts.find(folder, named)
+    receipt = by_id.get(stamps.get(receipt.id, ""), receipt)
     if receipt.command == "undo":
         raise errors.ReceiptIsUndo(receipt.id)
     return receipt
 
 
 def to_undo(
-    folder: Path, receipt: Receipt, seen: Sequence[Database], only: str | None
+    kept: Sequence[Receipt], receipt: Receipt, seen: Sequence[Database], only: str | None
 ) -> list[tuple[Database, ReceiptPart]]:
     """What the receipt's stamp wrote and nobody took back yet, each with its database as it is now; at least one.
 
@@ -51,10 +59,10 @@ def to_undo(
         ReceiptSpent, ReceiptOfOtherDatabase: there is nothing of it to undo here.
     """
     here = {database.identity.rows_key: database for database in seen}
-    missing = [part.database.name for part in receipt.parts if part.database.rows_key not in here]
+    missing = [part.database.rows_key[0] for part in receipt.parts if part.database.rows_key not in here]
     if len(missing) == len(receipt.parts) or (missing and only is None):
-        raise errors.ReceiptOfOtherDatabase(receipt.id, missing[0], errors.listed(d.identity.name for d in seen))
-    undone = receipts.undone_by(folder, receipt)
+        raise errors.ReceiptOfOtherDatabase(receipt.id, missing[0], errors.listed(where for where, _ in here))
+    undone = ledger.undone_by(kept, receipt)
     parts = [part for part in receipt.parts if part.database.rows_key in here]
     left = [part for part in parts if part.database.rows_key not in undone]
     reached = [part for part in left if part.reached]
@@ -70,30 +78,35 @@ def way_back(
     """What putting back the rows of one part comes to; without stamps where its stamp never reached the database.
 
     Raises:
-        NothingStamped, DatabaseMovedOn, UnknownRevision: its rows cannot be put back.
+        DatabaseMovedOn, UnknownRevision, BadReceipt: its rows cannot be put back.
     """
     now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
-    # A stamp that broke off between two statements leaves rows of both.
-    broke_off = part.state is not ReceiptState.VERIFIED and now <= before | after
+    broke_off = database.broke_off is not None and database.broke_off.stamp == receipt.id
     as_read_back = part.rows_found is not None and now == set(part.rows_found)
-    untouched = now == before or part.state is ReceiptState.NOT_WRITTEN
-    if untouched and len(receipt.parts) == 1:
-        raise errors.NothingStamped(receipt.id, part.rows_before, sorted(now))
-    if not untouched and now != after and not broke_off and not as_read_back:
-        raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
     back = database.current_heads
-    if not untouched:
+    if now != before and part.state is not ReceiptState.NOT_WRITTEN:
+        if now != after and not broke_off and not as_read_back:
+            raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
         back = receipts.way_back(part.rows_before, part.rows_after, database.current_heads)
-    for row in back:
-        if not scripts.has(graph, row):
-            raise errors.UnknownRevision(row)
+        _check_back(graph, receipt, part, back)
+    stamps = paths.find_stamps(graph, database.current_heads, back)
     return DatabaseReport(
         database=database,
         revisions=part.skipped,
         heads_after=back,
-        stamps=paths.find_stamps(graph, database.current_heads, back) if not untouched else (),
-        pending_after=paths.pending(graph, back),
+        stamps=stamps,
+        pending_after=paths.pending(graph, back) if stamps else (),
         refusals=refusals,
         findings=findings.of(database),
         recommendation=Recommendation(Action.NOTHING, None, "the rows of the receipt can be put back"),
     )
+
+
+def _check_back(graph: RevisionMap, receipt: Receipt, part: ReceiptPart, back: Sequence[str]) -> None:
+    """Refuse rows that nobody can explain, and those of an edited receipt, which would lead forward."""
+    for row in back:
+        if not scripts.has(graph, row):
+            raise errors.UnknownRevision(row)
+    known = all(scripts.has(graph, row) for row in part.rows_after)
+    if known and not set(part.rows_before) <= paths.up_to(graph, part.rows_after):
+        raise errors.BadReceipt(str(receipt.path), "its rows before the stamp do not precede those after it")

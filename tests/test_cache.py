@@ -274,7 +274,9 @@ def test_two_databases_of_one_env_py_are_told_apart():
     """All but their place among its visits may be the same; each has revisions of its own (Alembic's multidb)."""
 
     def asked(database):
-        identity = Identity("", "postgresql", "18", database, "db", 5432, database, "app", None, "v", None, "public")
+        identity = Identity(
+            "", "postgresql", "18", database, None, None, "db", 5432, database, "app", None, "v", None, "public"
+        )
         seen = Database(identity, ("r1",), True, 32, None, (), (), pooled=False)
         return Asked(Visited(seen, {}, "postgresql+psycopg2", transactional=True), (), ("r2",))
 

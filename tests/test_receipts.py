@@ -68,7 +68,7 @@ def test_a_receipt_tells_what_was_what_is_and_how_to_go_back(linear):
     assert ran.status == 0, ran.everything
     (file,) = linear.receipts
     kept = content(file)
-    assert kept["format"] == 2
+    assert kept["format"] == 3
     assert kept["id"] == file.stem
     assert kept["command"] == "stamp"
     assert kept["state"] == "verified"

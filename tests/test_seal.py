@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import tempfile
 import uuid
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alembic_rescue import Report, load, plan
-from alembic_rescue.records import seal
+from alembic_rescue.errors import BadPlanFile
+from alembic_rescue.records import plans, seal
 from tests import servers
 from tests.conftest import PROJECTS, ProjectCopy, fresh_database
 
@@ -81,7 +87,8 @@ def test_the_plan_says_how_to_carry_it_out(linear):
 def test_the_file_is_the_json_of_the_plan_and_its_seal(linear):
     answer = linear.rescue_json("plan", "aaaa0003", "--out", "plan.json")
     written = json.loads((linear.root / "plan.json").read_text())
-    assert written.pop("seal")["databases"][0]["current_heads"] == ["aaaa0001"]
+    assert written.pop("seal").startswith("sha256:")
+    assert written.pop("sealed")["databases"][0]["current_heads"] == ["aaaa0001"]
     assert written == answer
     assert written["fingerprint"].startswith("sha256:")
 
@@ -250,43 +257,134 @@ def test_where_the_plan_cannot_be_written_that_is_an_error(linear):
     assert "help: name another place; the database was not touched" in ran.stderr
 
 
-@pytest.mark.parametrize("part", ["current_heads", "heads_after", "scripts", "verdicts"])
-def test_a_seal_that_was_changed_is_no_sealed_plan(sealed, part):
+@pytest.mark.parametrize("shown", ["url", "heads_after", "revisions"])
+def test_a_plan_that_was_changed_is_refused(sealed, shown):
     content = json.loads((sealed.root / "plan.json").read_text())
-    content["seal"]["databases"][0][part] = []
+    content["databases"][0][shown] = []
     (sealed.root / "plan.json").write_text(json.dumps(content))
     told = refused(sealed, status=2)
     assert told.startswith("error[bad-plan-file]: plan.json is not a sealed plan: it was changed after it was sealed\n")
     assert "help: make one with: alembic-rescue plan REVISION --out FILE" in told
 
 
-def test_a_target_that_was_changed_outside_of_the_seal_changes_nothing(sealed):
-    content = json.loads((sealed.root / "plan.json").read_text())
-    content["target"] = {"revision": "aaaa0005", "revisions": ["aaaa0005"], "doc": None}
-    (sealed.root / "plan.json").write_text(json.dumps(content))
-    assert "the target changed from aaaa0003 to aaaa0005" in refused(sealed)
+def changed(value):
+    """Each value that differs from `value` in one leaf, or by one member."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield {key: one for key, one in value.items() if key != name}
+            yield from ({**value, name: other} for other in changed(inner))
+    elif isinstance(value, list):
+        yield [*value, "more"]
+        for number, inner in enumerate(value):
+            yield from ([*value[:number], other, *value[number + 1 :]] for other in changed(inner))
+    else:
+        yield "changed" if value is None else None
+
+
+@pytest.mark.parametrize("key", ["", "a key that is kept elsewhere"])
+def test_all_of_a_plan_is_under_the_seal(plan_for_aaaa0003, tmp_path, key):
+    content = json.loads(plan_for_aaaa0003)
+    del content["seal"]
+    content = {**content, "seal": seal._seal(content, key)}
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(content, indent=7, sort_keys=True))
+    assert plans.read(file, key).target == "aaaa0003", "however it is spaced and sorted"
+    edits = list(changed(content))
+    assert len(edits) > 100
+    for edit in edits:
+        file.write_text(json.dumps(edit))
+        with pytest.raises(BadPlanFile):
+            plans.read(file, key)
+
+
+def test_with_a_key_nobody_forges_a_seal(linear):
+    key = {"ALEMBIC_RESCUE_PLAN_KEY": "kept by those who approve"}
+    assert linear.rescue("plan", "aaaa0003", "--out", "plan.json", **key).status == 0
+    file = linear.root / "plan.json"
+    keyed = json.loads(file.read_text())
+    assert keyed["seal"].startswith("hmac-sha256:")
+    assert key["ALEMBIC_RESCUE_PLAN_KEY"] not in file.read_text()
+    without = {name: value for name, value in keyed.items() if name != "seal"}
+    forged = {**without, "seal": seal.digest(without)}
+    for content, in_use, reason in (
+        (keyed, {}, "it is sealed with a key: set ALEMBIC_RESCUE_PLAN_KEY"),
+        (
+            keyed,
+            {"ALEMBIC_RESCUE_PLAN_KEY": "another"},
+            "it was changed after it was sealed, or sealed with another key",
+        ),
+        (forged, key, "it is sealed without the key in ALEMBIC_RESCUE_PLAN_KEY"),
+    ):
+        file.write_text(json.dumps(content))
+        ran = linear.rescue("stamp", "--plan", "plan.json", "--yes", **in_use)
+        assert ran.status == 2, ran.everything
+        assert f"plan.json is not a sealed plan: {reason}" in ran.stderr
+        assert "kept by those" not in ran.everything
+    file.write_text(json.dumps(keyed))
+    assert linear.rescue("stamp", "--plan", "plan.json", "--yes", **key).status == 0
+    assert linear.database.versions() == ["aaaa0003"]
+
+
+def test_only_the_user_can_read_a_plan_whatever_was_there(linear):
+    (linear.root / "plan.json").write_text("{}")
+    (linear.root / "plan.json").chmod(0o644)
+    before = os.umask(0)
+    try:
+        assert linear.rescue("plan", "aaaa0003", "--out", "plan.json").status == 0
+    finally:
+        os.umask(before)
+    assert (linear.root / "plan.json").stat().st_mode & 0o777 == 0o600
 
 
 NO_PLANS = {
-    "empty": "",
-    "text": "stamp aaaa0003, please",
-    "list": "[]",
-    "number": "7",
-    "another-document": '{"format": 1, "outcome": "ready"}',
-    "hollow": '{"seal": [], "fingerprint": "", "target": null}',
+    "empty": ("", "it is not JSON"),
+    "text": ("stamp aaaa0003, please", "it is not JSON"),
+    "deep": ('{"seal":' * 100_000, "it is not JSON"),
+    "list": ("[]", "it is not a JSON object"),
+    "number": ("7", "it is not a JSON object"),
+    "another-document": ('{"format": 1, "outcome": "ready"}', "it has no seal"),
+    "hollow": ('{"seal": [], "sealed": "", "target": null}', "it was changed after it was sealed"),
 }
 
 
 @pytest.mark.parametrize("kind", NO_PLANS)
-def test_a_file_that_is_no_plan_is_refused(linear, kind):
-    (linear.root / "plan.json").write_text(NO_PLANS[kind])
-    told = refused(linear, status=2)
-    assert "error[bad-plan-file]: plan.json is not a sealed plan: it does not have a plan's form" in told
+def test_a_file_that_is_no_plan_is_refused(tmp_path, kind):
+    content, reason = NO_PLANS[kind]
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(BadPlanFile, match=reason):
+        plans.read(tmp_path / "plan.json", "")
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    for name, reason in (("fifo", "not a regular file"), (".", "not a regular file"), ("huge", "1099511627776 bytes")):
+        with pytest.raises(BadPlanFile, match=reason):
+            plans.read(tmp_path / name, "")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_whatever_is_sealed_a_file_is_a_plan_or_is_told_to_be_none(content):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plan.json"
+        for whole in (content, {"target": content, "sealed": content, "seal": content}):
+            if isinstance(whole, dict):
+                whole = {**whole, "seal": seal.digest({k: v for k, v in whole.items() if k != "seal"})}  # noqa: PLW2901
+            file.write_text(json.dumps(whole))
+            with contextlib.suppress(BadPlanFile):
+                plans.read(file, "")
 
 
 def test_a_plan_that_was_not_sealed_is_refused(linear):
     (linear.root / "plan.json").write_text(linear.rescue("--format", "json", "plan", "aaaa0003").stdout)
-    assert "error[bad-plan-file]: plan.json is not a sealed plan" in refused(linear, status=2)
+    assert "error[bad-plan-file]: plan.json is not a sealed plan: it has no seal" in refused(linear, status=2)
 
 
 def test_a_file_that_is_not_there_is_refused(linear):
@@ -330,7 +428,7 @@ def test_the_fingerprint_does_not_depend_on_who_else_is_there(linear, planned):
 
 def test_the_fingerprint_survives_the_way_through_a_file(planned):
     report = planned("aaaa0003")
-    assert seal.fingerprint(json.loads(json.dumps(seal.parts(report)))) == report.fingerprint
+    assert seal.digest(json.loads(json.dumps(seal.parts(report)))) == report.fingerprint
     assert seal.differences(json.loads(json.dumps(seal.parts(report))), seal.parts(report)) == []
 
 

@@ -82,9 +82,10 @@ def test_which_database_it_is_stands_in_plan_question_receipt_and_json(project, 
     assert identity.items() <= document.items()
     sealed = json.loads((linear.root / "plan.json").read_text())
     assert identity.items() <= sealed["databases"][0].items()
-    assert sealed["seal"]["databases"][0]["database"] == [
-        identity["server_id"], "ops.alembic_version", "ops", servers.ROLE,
-    ]  # fmt: skip
+    where, *rest = sealed["sealed"]["databases"][0]["database"]
+    assert rest == ["ops.alembic_version", "ops", servers.ROLE]
+    address = f"127.0.0.1:{database.server.port}"
+    assert where == f"{database.name} at {address} (server id {identity['server_id']}, which names itself {address})"
 
     with at_a_terminal(linear, "stamp", "aaaa0003", columns=200) as terminal:
         terminal.wait_for(f"Set ops.alembic_version in {database.name} at 127.0.0.1:{database.server.port} from base")

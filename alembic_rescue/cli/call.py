@@ -136,8 +136,7 @@ class Call:
         """``--receipts``, else the project's setting, else the user's own folder."""
         from alembic_rescue.records import receipts
 
-        chosen = self.receipts or settings.get("receipts")
-        return Path(chosen).expanduser().absolute() if chosen else receipts.default_folder()
+        return self.receipts or receipts.folder_of(settings)
 
     def answer(self, text: str) -> None:
         """Write the answer to stdout."""

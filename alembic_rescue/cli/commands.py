@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
@@ -32,6 +32,9 @@ from alembic_rescue.cli.call import (
 )
 from alembic_rescue.errors import RescueError
 from alembic_rescue.redact import Secrets
+
+if TYPE_CHECKING:
+    from alembic_rescue.records.plans import SealedPlan
 
 app = typer.Typer(
     name=COMMAND,
@@ -194,15 +197,12 @@ Revision = Annotated[
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the receipt.")
 ]
-Yes = Annotated[
-    bool, typer.Option("--yes", "-y", envvar="ALEMBIC_RESCUE_YES", help="Do not ask. Needed without a terminal.")
-]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed without a terminal.")]
 Accept = Annotated[
     Optional[list[str]],
     typer.Option(
         "--accept",
         metavar="REVISION",
-        envvar="ALEMBIC_RESCUE_ACCEPT",
         help="Vouch for a skipped revision whose doing cannot be checked; repeatable.",
     ),
 ]
@@ -211,7 +211,6 @@ AcceptMissing = Annotated[
     typer.Option(
         "--accept-missing",
         metavar="REVISION",
-        envvar="ALEMBIC_RESCUE_ACCEPT_MISSING",
         help="Do without what is missing of a skipped revision: Alembic will never make it; repeatable.",
     ),
 ]
@@ -271,7 +270,7 @@ def diagnose(
     look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
     with working(call, "Looking at the database") as shown:
         project.hear = shown.hear
-        report = look(project, only=only)
+        report = look(project, only=only, folder=call.receipt_folder(project.settings))
     if call.format is Format.JSON:
         answer_report(call, report)
     else:
@@ -289,7 +288,10 @@ def plan(
     out: Annotated[
         Optional[Path],
         typer.Option(
-            "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Seal the plan into FILE, for stamp --plan."
+            "--out",
+            metavar="FILE",
+            envvar="ALEMBIC_RESCUE_OUT",
+            help="Seal the plan into FILE, for stamp --plan. With ALEMBIC_RESCUE_PLAN_KEY nobody can forge the seal.",
         ),
     ] = None,
     accept: Accept = None,
@@ -332,19 +334,20 @@ def stamp(
 ) -> None:
     """Plan, confirm, stamp, verify on a new connection, and leave a receipt."""
     from alembic_rescue import rescue
+    from alembic_rescue.evidence.model import Verdict
 
     call: Call = ctx.obj
-    sealed = _sealed_plan(plan_file) if plan_file else None
-    target = revision or (sealed[0] if sealed else None)
+    sealed = _sealed_plan(call, plan_file) if plan_file else None
+    target = revision or (sealed.target if sealed else None)
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
     if sealed:
-        accept, accept_missing = _accepted_in(sealed[1])
-        only = only or sealed[1].get("only")
+        accept = sealed.accepted(Verdict.UNVERIFIABLE)
+        accept_missing = sealed.accepted(Verdict.PARTIAL, Verdict.NOT_APPLIED)
+        only = only or sealed.only
     if dry_run:
-        sealed_in = (str(plan_file), sealed[1]) if sealed else None
         accepted = {"accept": accept or (), "accept_missing": accept_missing or ()}
-        _plan(call, target, lock_timeout, None, sealed_in, **accepted, only=only)
+        _plan(call, target, lock_timeout, None, sealed, **accepted, only=only)
         return
     terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
     project = call.load(lock_timeout, yes=yes)
@@ -359,7 +362,7 @@ def stamp(
             accept=accept or (),
             accept_missing=accept_missing or (),
             only=only,
-            sealed=(str(plan_file), sealed[1]) if sealed else None,
+            sealed=sealed,
         )
     answer_written(call, report)
 
@@ -474,7 +477,7 @@ def _plan(
     revision: str,
     lock_timeout: float | None,
     out: Path | None,
-    sealed: tuple[str, dict[str, Any]] | None = None,
+    sealed: SealedPlan | None = None,
     *,
     accept: Sequence[str],
     accept_missing: Sequence[str],
@@ -482,22 +485,27 @@ def _plan(
 ) -> None:
     from alembic_rescue import rescue
     from alembic_rescue.model import Outcome
-    from alembic_rescue.records import seal
+    from alembic_rescue.records import plans, seal
     from alembic_rescue.report import json as report_json
 
+    key = _plan_key(call)
     out_file = out.absolute() if out else None  # the project may be in another folder
     project = call.load(lock_timeout)
     with working(call, "Planning") as shown:
         project.hear = shown.hear
-        report = rescue.plan(project, revision, accept=accept, accept_missing=accept_missing, only=only)
+        report = rescue.plan(
+            project,
+            revision,
+            accept=accept,
+            accept_missing=accept_missing,
+            only=only,
+            folder=call.receipt_folder(project.settings),
+        )
     if sealed is not None:
-        seal.check(*sealed, report)
+        seal.check(sealed.name, sealed.parts, report)
     if out_file is not None and report.outcome is not Outcome.REFUSED:
-        content = {**report_json.document(report), "seal": seal.parts(report)}
-        try:
-            out_file.write_text(report_json.dumped(content, call.secrets.net), "utf-8")
-        except OSError as error:
-            raise errors.CannotWriteFile(str(out), error.strerror or str(error)) from error
+        shown = json.loads(report_json.dumped(report_json.document(report), call.secrets.net))
+        plans.write(str(out), out_file, seal.sealed(shown, report, key))
     if report.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(report)
     if call.format is Format.JSON:
@@ -510,28 +518,19 @@ def _plan(
         call.answer(f"Sealed in {out}. To carry out exactly this: {COMMAND} stamp --plan {out}\n")
 
 
-def _sealed_plan(file: Path) -> tuple[str, dict[str, Any]]:
-    """The target and the sealed parts of a plan's file."""
+def _sealed_plan(call: Call, file: Path) -> SealedPlan:
+    from alembic_rescue.records import plans
+
+    return plans.read(file, _plan_key(call))
+
+
+def _plan_key(call: Call) -> str:
+    """The key of the seals, which nobody is shown; empty for none."""
     from alembic_rescue.records import seal
 
-    try:
-        content = json.loads(file.read_text("utf-8"))
-        parts, fingerprint, target = content["seal"], content["fingerprint"], content["target"]
-        asked = ",".join(target["revisions"]) if len(target["revisions"]) == 1 else target["revision"]
-    except OSError as error:
-        raise errors.BadPlanFile(str(file), error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.BadPlanFile(str(file), "it does not have a plan's form") from error
-    if seal.fingerprint(parts) != fingerprint:
-        raise errors.BadPlanFile(str(file), "it was changed after it was sealed")
-    return asked, parts
-
-
-def _accepted_in(sealed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What a sealed plan accepted, as ``--accept`` and ``--accept-missing``."""
-    pairs = [(revision, part["verdicts"][revision]) for part in sealed["databases"] for revision in part["accepted"]]
-    unverifiable = [revision for revision, verdict in pairs if verdict == "unverifiable"]
-    return unverifiable, [revision for revision, _ in pairs if revision not in unverifiable]
+    key = os.environ.get(seal.KEY_VARIABLE, "")
+    call.secrets.add(key)
+    return key
 
 
 def _settings_if_any(call: Call) -> dict[str, str]:

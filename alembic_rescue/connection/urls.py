@@ -98,6 +98,12 @@ def host_of(url: URL) -> str | None:
     return None if not host or host.startswith("/") else str(host)
 
 
+def socket_of(url: URL) -> str | None:
+    """The folder (PostgreSQL's) or the file (MySQL's) of the local socket that `url` names."""
+    named = url.query.get("unix_socket") or url.query.get("host")
+    return named if isinstance(named, str) and named.startswith("/") else None
+
+
 def port_of(url: URL) -> int | None:
     """The port, the dialect's own where `url` has none."""
     named = url.port or url.query.get("port")

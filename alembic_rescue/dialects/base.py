@@ -85,7 +85,9 @@ class Facts:
     version: str
     database: str | None = None
     server_id: str | None = None
-    """Tells this database from every other."""
+    """Tells this database from every other but its copies."""
+    server_address: str | None = None
+    """What the server says that it was reached at."""
     role: str | None = None
     encrypted: bool | None = None
     found_in: str | None = None
@@ -100,6 +102,16 @@ class Facts:
     """Whether it may make the version table."""
 
 
+class Where(NamedTuple):
+    """Which database a connection leads to; None: it does not tell."""
+
+    database: str | None = None
+    server_id: str | None = None
+    server_address: str | None = None
+    found_in: str | None = None
+    """As of :class:`Facts`, all four."""
+
+
 class IdentityReader(Protocol):
     """Tells which database a connection leads to.  By itself: what SQLAlchemy knows."""
 
@@ -112,9 +124,9 @@ class IdentityReader(Protocol):
         """
         return Facts(".".join(str(part) for part in connection.dialect.server_version_info or ()))
 
-    def server_id(self, connection: Connection, table: str) -> tuple[str | None, str | None]:
-        """:attr:`Facts.server_id` and :attr:`Facts.found_in`, through the driver's cursor."""
-        return None, None
+    def where(self, connection: Connection, table: str) -> Where:
+        """What tells the database from others, through the driver's cursor."""
+        return Where()
 
 
 class Server(Protocol):

@@ -18,7 +18,7 @@ from alembic_rescue.dialects.base import Facts
 from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.environment import visits
 from alembic_rescue.environment.visits import Tell
-from alembic_rescue.model import Database, Identity
+from alembic_rescue.model import Database, Identity, address_of, database_key
 from alembic_rescue.project.loading import Project
 
 DEFAULT_ID_LIMIT = 32
@@ -61,9 +61,15 @@ def rows_key(connection: Connection, table: str, schema: str | None) -> tuple[st
     Args:
         table, schema: as env.py configured them.
     """
-    server_id, found_in = _server_id(connection, qualified(connection.dialect, table, schema))
-    home = schema or found_in
-    return (server_id, f"{home}.{table}" if home else table)
+    where = dialects.of(connection.dialect.name).identity.where(
+        connection, qualified(connection.dialect, table, schema)
+    )
+    url = connections.opened_at(connection)
+    database = url.database or "" if where.database is None else where.database
+    home = schema or where.found_in
+    address = address_of(urls.host_of(url), urls.port_of(url), urls.socket_of(url))
+    key = database_key(database, address, where.server_id or _address(url), where.server_address)
+    return (key, f"{home}.{table}" if home else table)
 
 
 def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...] | None) -> None:
@@ -77,24 +83,13 @@ def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, .
     """
     found_key = rows_key(connection, identity.version_table, identity.version_table_schema)
     if found_key != identity.rows_key:
-        raise errors.DatabaseChanged(_told(identity.name, identity.rows_key), _told("another one", found_key))
+        raise errors.DatabaseChanged(*(f"{table} in {where}" for where, table in (identity.rows_key, found_key)))
     if rows is None:
         return
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
     found = fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
     if (now := tuple(sorted(str(row[0]) for row in found))) != rows:
         raise errors.DatabaseMoved(rows, now)
-
-
-def _told(name: str, key: tuple[str, str]) -> str:
-    server_id, table = key
-    return f"{name} (server id {server_id}, {table})"
-
-
-def _server_id(connection: Connection, table: str) -> tuple[str, str | None]:
-    """The server id, and the schema in which `table`, quoted, is found or would be made."""
-    server_id, found_in = dialects.of(connection.dialect.name).identity.server_id(connection, table)
-    return server_id or _address(connections.opened_at(connection)), found_in
 
 
 def _address(url: URL) -> str:
@@ -113,6 +108,8 @@ def _identity(connection: Connection, context: MigrationContext, facts: Facts) -
         dialect=connection.dialect.name,
         server_version=facts.version,
         server_id=facts.server_id or _address(url),
+        server_address=facts.server_address,
+        socket=urls.socket_of(url),
         host=urls.host_of(url),
         port=urls.port_of(url),
         database=database,

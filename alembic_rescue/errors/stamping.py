@@ -52,6 +52,23 @@ class PlanChanged(Refusal):
         )
 
 
+class BrokeOff(Refusal):
+    """A stamp or an undo broke off between two statements, and this would lead elsewhere."""
+
+    code = "broke-off"
+    command: str
+    receipt: str
+    found: Sequence[str]
+    ways: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the {self.command} of receipt {self.receipt} broke off between two statements: "
+            f"the database stands at {rows(self.found)}, neither before nor after it",
+            f"finish it first, either way. {self.ways}",
+        )
+
+
 class RescueUnderWay(Refusal):
     """Another rescue holds the database's advisory lock."""
 
@@ -99,7 +116,8 @@ class ReceiptOfOtherDatabase(Refusal):
     def _text(self) -> Text:
         return Text(
             f"receipt {self.receipt} belongs to {self.theirs}, but env.py opens {self.ours}",
-            "run it with the settings of that database, or name it with --url",
+            "use the settings of that database, or name it with --url. A promoted replica and a restored snapshot have "
+            "the original's server id: if this is the very server under another address, run the receipt's SQL by hand",
         )
 
 

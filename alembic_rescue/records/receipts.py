@@ -1,16 +1,16 @@
 """Receipts: what was, what is, how to go back.  One JSON file each, mode 0600.
 
 Having a receipt on disk means: its stamp was about to be made.  It is written, and synced, before the first
-statement; it is completed (in one rename) when the outcome is known.  None is ever deleted.
+statement; it is completed (in one rename) when the outcome is known.  None is ever deleted.  Its digest keeps out
+mistakes, not forgers.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -23,9 +23,17 @@ import platformdirs
 from alembic_rescue import errors
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
 from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
+from alembic_rescue.records import files, seal
 
-FORMAT = 2
+FORMAT = 3
 _SUFFIX = ".json"
+_SEAL = "seal"
+
+
+def folder_of(settings: Mapping[str, str]) -> Path:
+    """The project's setting, else the user's own folder."""
+    chosen = settings.get("receipts")
+    return Path(chosen).expanduser().absolute() if chosen else default_folder()
 
 
 def default_folder() -> Path:
@@ -64,7 +72,7 @@ def begin(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
-        _write(receipt)
+        files.write(receipt.path, to_json(receipt))
     except OSError as error:
         raise errors.ReceiptNotWritten(str(folder), error.strerror or str(error)) from error
     return receipt
@@ -96,7 +104,7 @@ def complete(receipt: Receipt, parts: Sequence[ReceiptPart]) -> Receipt:
     """
     completed = replace(receipt, parts=tuple(parts))
     with suppress(OSError):
-        _write(completed)
+        files.write(completed.path, to_json(completed))
     return completed
 
 
@@ -117,7 +125,7 @@ def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[s
 
 
 def listed(folder: Path) -> list[Receipt]:
-    """All receipts of `folder`, the oldest first; files that are none are passed over."""
+    """All receipts of `folder`, the oldest first; what is none, or was changed since, is passed over."""
     found = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
@@ -131,13 +139,22 @@ def read(path: Path) -> Receipt:
     """Read one receipt.
 
     Raises:
-        BadReceipt: the file cannot be read, or is none.
+        BadReceipt: the file cannot be read, is none, or was changed since it was written.
     """
     try:
-        return _from_json(json.loads(path.read_text("utf-8")), path)
+        content = files.read(path)
     except OSError as error:
         raise errors.BadReceipt(str(path), error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except files.NotADocument as error:
+        raise errors.BadReceipt(str(path), str(error)) from error
+    written = content.pop(_SEAL, None)
+    if (version_ := content.get("format")) != FORMAT:
+        raise errors.BadReceipt(str(path), f"its format is {version_}, where {FORMAT} is read here")
+    try:
+        if seal.digest(content) != written:
+            raise errors.BadReceipt(str(path), "it was changed after it was written")
+        return _from_json(content, path)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise errors.BadReceipt(str(path), "it does not have a receipt's form") from error
 
 
@@ -156,57 +173,18 @@ def find(folder: Path, named: str) -> Receipt:
     return matching[0]
 
 
-def undone_by(folder: Path, receipt: Receipt) -> dict[tuple[str, str], Receipt]:
-    """By :attr:`Identity.rows_key`: the undo that took that part of `receipt` back."""
-    return {
-        part.database.rows_key: later
-        for later in listed(folder)
-        if later.undoes == receipt.id
-        for part in later.parts
-        if part.state is ReceiptState.VERIFIED
-    }
-
-
-def last_to_undo(folder: Path, databases: Iterable[Identity]) -> Receipt | None:
-    """The newest stamp that may have reached one of `databases` and was not undone there."""
-    wanted = {database.rows_key for database in databases}
-    for receipt in reversed(listed(folder)):
-        if receipt.command != "stamp":
-            continue
-        open_ = {part.database.rows_key for part in receipt.parts if part.reached} & wanted
-        if open_ - undone_by(folder, receipt).keys():
-            return receipt
-    return None
-
-
 def to_json(receipt: Receipt) -> dict[str, Any]:
     """The receipt as it stands in its file."""
     content = {"format": FORMAT, **asdict(receipt), "state": receipt.state}
     content["created"] = receipt.created.isoformat()
     del content["path"]
-    return content
-
-
-def _write(receipt: Receipt) -> None:
-    """Write whole or not at all: to a file beside it, synced, then renamed."""
-    beside = receipt.path.with_suffix(".part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(to_json(receipt), file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(receipt.path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    return {**content, _SEAL: seal.digest(content)}
 
 
 def _from_json(content: dict[str, Any], path: Path) -> Receipt:
-    if content.pop("format") != FORMAT:
-        raise ValueError("another format")
-    del content["state"]
+    del content["state"], content["format"]
+    if not content["parts"]:
+        raise ValueError("it has no parts")
     return Receipt(
         **{
             **content,

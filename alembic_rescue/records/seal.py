@@ -1,8 +1,12 @@
-"""A plan's seal: the parts that must not have moved between plan and stamp, and what differs if they did.  Pure."""
+"""A plan's seal: what must not have moved between plan and stamp, and that the file is as it was shown.  Pure.
+
+A digest keeps out mistakes.  Who can write the file can make another digest, but not one with a key.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +14,8 @@ from typing import Any
 from alembic_rescue.errors import PlanChanged
 from alembic_rescue.model import Report
 
+KEY_VARIABLE = "ALEMBIC_RESCUE_PLAN_KEY"
+"""Holds the key of the seals; a variable alone, because a command line is in the list of processes."""
 _NAMES = {
     "target": "the target",
     "script_heads": "the latest revisions of the scripts",
@@ -44,10 +50,52 @@ def parts(report: Report) -> dict[str, Any]:
     }
 
 
-def fingerprint(sealed: Mapping[str, Any]) -> str:
-    """``sha256:...`` over the parts."""
-    canonical = json.dumps(sealed, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+def digest(content: Any) -> str:
+    """``sha256:...`` over a value that JSON can say, however it is spaced and sorted there."""
+    return f"sha256:{hashlib.sha256(_canonical(content)).hexdigest()}"
+
+
+def sealed(document: Mapping[str, Any], report: Report, key: str) -> dict[str, Any]:
+    """The content of a sealed plan's file.
+
+    Args:
+        document: what the approver reads.
+        report: what it was made of.
+        key: makes it a seal that nobody forges; empty for none.
+    """
+    content = {**document, "sealed": parts(report)}
+    return {**content, "seal": _seal(content, key)}
+
+
+def opened(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The sealed parts of a file's content.
+
+    Raises:
+        ValueError: it is not as it was sealed, or not with this key; the message says which.
+    """
+    within = {name: value for name, value in content.items() if name != "seal"}
+    seal = str(content["seal"])
+    if key and not seal.startswith(_KEYED):
+        raise ValueError(f"it is sealed without the key in {KEY_VARIABLE}")
+    if not key and seal.startswith(_KEYED):
+        raise ValueError(f"it is sealed with a key: set {KEY_VARIABLE}")
+    if not hmac.compare_digest(seal.encode(), _seal(within, key).encode()):
+        raise ValueError("it was changed after it was sealed" + (", or sealed with another key" if key else ""))
+    found: dict[str, Any] = within["sealed"]
+    return found
+
+
+_KEYED = "hmac-sha256:"
+
+
+def _seal(content: Any, key: str) -> str:
+    if not key:
+        return digest(content)
+    return _KEYED + hmac.new(key.encode(), _canonical(content), hashlib.sha256).hexdigest()
+
+
+def _canonical(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
 def check(name: str, sealed: Mapping[str, Any], report: Report) -> None:

@@ -213,6 +213,8 @@ def _where(page: Page, report: Report, parts: Sequence[DatabaseReport]) -> None:
 
 def _server(identity: Identity) -> str:
     facts = [f"{identity.dialect} {identity.server_version}", f"id {identity.server_id}"]
+    if identity.server_address not in {None, f"{identity.host}:{identity.port}"}:
+        facts.append(f"names itself {identity.server_address}")
     if identity.role:
         facts.append(f"role {identity.role}")
     if identity.encrypted is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import base
-from alembic_rescue.dialects.base import Facts
+from alembic_rescue.dialects.base import Facts, Where
 from alembic_rescue.dialects.cursor import fetch
 
 _VARIABLES = """
@@ -39,15 +39,25 @@ class Identity(base.IdentityReader):
             version=version,
             database=database or "",
             server_id=_id_of(variables, database or "", connection),
+            server_address=_address_of(variables),
             role=role,
             encrypted=any(value for _, value in fetch(connection, _CIPHER)),
             refuses_writes=_refuses_writes(variables, connection),
         )
 
-    def server_id(self, connection: Connection, table: str) -> tuple[str | None, str | None]:
+    def where(self, connection: Connection, table: str) -> Where:
         """A schema is a database here."""
         ((database, _, _),) = fetch(connection, _SESSION)
-        return _id_of(dict(fetch(connection, _VARIABLES)), database or "", connection), None
+        variables = dict(fetch(connection, _VARIABLES))
+        server_id = _id_of(variables, database or "", connection)
+        return Where(database or "", server_id, _address_of(variables))
+
+
+def _address_of(variables: Mapping[str, str]) -> str | None:
+    """None in a cluster: its members are one database."""
+    if variables.get("group_replication_group_name") or variables.get("wsrep_on") == "ON":
+        return None
+    return f"{variables.get('hostname')}:{variables.get('port')}"
 
 
 def _id_of(variables: Mapping[str, str], database: str, connection: Connection) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import base
-from alembic_rescue.dialects.base import Facts
+from alembic_rescue.dialects.base import Facts, Where
 from alembic_rescue.dialects.cursor import fetch, query
 
 _ASKED = """
     SELECT current_database() AS database, current_user::text AS role, current_setting('server_version') AS version,
            (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS database_oid,
            (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()) AS encrypted,
+           pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port() AS address,
            pg_catalog.pg_is_in_recovery() AS in_recovery,
            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask_id,
            (SELECT reset_val = 'on' FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only')
@@ -29,7 +30,9 @@ _ASKED = """
                AS may_create
 """
 _FOUND = """
-    SELECT (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()),
+    SELECT current_database()::text,
+           pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port(),
+           (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()),
            coalesce((SELECT nspname::text FROM pg_catalog.pg_class c
                        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                       WHERE c.oid = to_regclass({table})), current_schema()::text)
@@ -49,6 +52,7 @@ class Identity(base.IdentityReader):
             version=told["version"],
             database=told["database"],
             server_id=f"{system}/{told['database_oid']}",
+            server_address=told["address"],
             role=told["role"],
             encrypted=told["encrypted"],
             found_in=told["found_in"],
@@ -58,13 +62,13 @@ class Identity(base.IdentityReader):
             may_create=told["may_create"],
         )
 
-    def server_id(self, connection: Connection, table: str) -> tuple[str | None, str | None]:
+    def where(self, connection: Connection, table: str) -> Where:
         """In three."""
         literal = "'" + table.replace("'", "''") + "'"
-        oid, found_in = fetch(connection, _FOUND.format(table=literal))[0]
+        database, address, oid, found_in = fetch(connection, _FOUND.format(table=literal))[0]
         may_ask = fetch(connection, _MAY_ASK_ID)[0][0]
         system = fetch(connection, _SYSTEM_ID)[0][0] if may_ask else "-"
-        return f"{system}/{oid}", found_in
+        return Where(database, f"{system}/{oid}", address, found_in)
 
 
 def _refuses_writes(told: Mapping[str, Any]) -> str | None:

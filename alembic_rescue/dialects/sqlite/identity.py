@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects import base
-from alembic_rescue.dialects.base import Facts
+from alembic_rescue.dialects.base import Facts, Where
 from alembic_rescue.dialects.cursor import fetch
 
 
@@ -20,9 +20,10 @@ class Identity(base.IdentityReader):
         version = fetch(connection, "SELECT sqlite_version()")[0][0]
         return Facts(version=version, database=file or ":memory:", server_id=_id_of(file))
 
-    def server_id(self, connection: Connection, table: str) -> tuple[str | None, str | None]:
+    def where(self, connection: Connection, table: str) -> Where:
         """There are no schemas."""
-        return _id_of(_file(connection)), None
+        file = _file(connection)
+        return Where(file or ":memory:", _id_of(file))
 
 
 def _file(connection: Connection) -> str:

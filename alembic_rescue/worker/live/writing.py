@@ -15,7 +15,7 @@ from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.environment import databases, visits
 from alembic_rescue.environment.visits import Tell, Visit
 from alembic_rescue.errors import RescueError
-from alembic_rescue.model import Database, Identity, Stamp
+from alembic_rescue.model import Database, Stamp
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.requests import Backend, Tally, ToWrite, Written
 
@@ -66,29 +66,31 @@ class _Again:
     tables: dict[Key, str] = field(default_factory=dict)
     """The version tables of all that env.py visits, quoted."""
     locks: dict[str, sessions.RescueLock] = field(default_factory=dict)
-    """By server id, which tells databases apart: one lock for all schemas of one."""
+    """By database: one lock for all schemas of one."""
 
     def look(self) -> None:
         """Refuse if anything moved since the plan."""
         found = {one.identity.rows_key: one for one in visits.look(self.project, self._see, self.tell)}
         planned = {part.identity.rows_key: part for part in self.planned}
-        new = next((told(one.identity) for key, one in found.items() if key not in planned.keys() | self.left_out), "")
+        new = next(
+            (one.identity.exactly for key, one in found.items() if key not in planned.keys() | self.left_out), ""
+        )
         for key, before in planned.items():
             now = found.get(key)
             if now is None or now.identity.key != before.identity.key:
-                raise errors.DatabaseChanged(told(before.identity), told(now.identity) if now else new or "others")
+                raise errors.DatabaseChanged(before.identity.exactly, now.identity.exactly if now else new or "others")
             if now.current_heads != before.rows_before:
                 moved = errors.DatabaseMoved(before.rows_before, now.current_heads)
                 raise selection.naming(now, moved) if len(self.planned) > 1 else moved
         if new:
-            raise errors.DatabaseChanged(errors.listed(told(one.identity) for one in planned.values()), f"{new}, too")
+            raise errors.DatabaseChanged(errors.listed(one.identity.exactly for one in planned.values()), f"{new}, too")
 
     def _see(self, context: MigrationContext, rows: tuple[str, ...]) -> Database:
         assert context.connection is not None, "online mode has a connection"
         key = databases.rows_key(context.connection, context.version_table, context.version_table_schema)
         for part in self.planned:
             if part.identity.rows_key == key:
-                lock = self.locks.setdefault(part.identity.server_id, sessions.RescueLock())
+                lock = self.locks.setdefault(key[0], sessions.RescueLock())
                 lock.take(context.connection.engine, self.project.timeouts, part.identity.name)
                 rows = context.get_current_heads()
         database = databases.look_at(context, rows, self.project.secrets.hide)
@@ -99,11 +101,6 @@ class _Again:
     def release(self) -> None:
         for lock in self.locks.values():
             lock.release()
-
-
-def told(identity: Identity) -> str:
-    """The database, for a sentence, with all that tells it from others."""
-    return f"{identity.name} (server id {identity.server_id}, {identity.table}, role {identity.role})"
 
 
 def _write(
@@ -123,7 +120,7 @@ def _write(
             visits.stamp(project, revisions, choose, tell, purge=purge)
             for key in turns:
                 if not any(visit.checked for visit in made[key]):
-                    raise errors.DatabaseChanged(f"{key[1]} (server id {key[0]})", "others only")
+                    raise errors.DatabaseChanged(f"{key[1]} in {key[0]}", "others only")
     except RescueError as error:
         failure = error
     except KeyboardInterrupt:
@@ -167,8 +164,8 @@ def _choosing(
         key = databases.rows_key(context.connection, context.version_table, context.version_table_schema)
         if key not in visits:
             planned = [part.identity for part, _ in turns.values()]
-            before = told(planned[0]) if planned else "other databases"
-            raise errors.DatabaseChanged(before, f"{key[1]} (server id {key[0]})")
+            before = planned[0].exactly if planned else "other databases"
+            raise errors.DatabaseChanged(before, f"{key[1]} in {key[0]}")
         turn = turns.pop(key, None)
         if turn is None:
             return None

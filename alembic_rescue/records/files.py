@@ -1,0 +1,66 @@
+"""Records as files: one JSON document each, which only the user can read, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LARGEST = 64 * 1024 * 1024
+"""In bytes.  No record is nearly so large."""
+
+
+class NotADocument(ValueError):  # noqa: N818 - it says what the file is
+    """What is in the file is no JSON document; the message says what it is."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The document in `path`.  Never waits, whatever kind of file it is.
+
+    Raises:
+        OSError: it cannot be read.
+        NotADocument: it is no regular file, too large, or not JSON.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise NotADocument("it is not a regular file")
+        if found.st_size > LARGEST:
+            raise NotADocument(f"it has {found.st_size} bytes")
+        text = file.read(LARGEST)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotADocument("it is not JSON") from error
+    if not isinstance(content, dict):
+        raise NotADocument("it is not a JSON object")
+    return content
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write to a file beside it, synced, then renamed.
+
+    Raises:
+        OSError: it cannot be written; what stood there before still does.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    beside = path.with_suffix(".part")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # it may have been there
+            json.dump(content, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

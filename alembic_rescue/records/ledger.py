@@ -1,0 +1,67 @@
+"""What the receipts of a folder say together: what can be undone, and what broke off.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from alembic_rescue.evidence.model import Verdict
+from alembic_rescue.model import BrokenOff, Identity, Receipt, ReceiptPart, ReceiptState
+
+Key = tuple[str, str]
+"""An :attr:`Identity.rows_key`."""
+
+
+def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
+    """By database: the undo that took that part of `receipt` back."""
+    return {
+        part.database.rows_key: later
+        for later in kept
+        if later.undoes == receipt.id
+        for part in later.parts
+        if part.state is ReceiptState.VERIFIED
+    }
+
+
+def last_to_undo(kept: Sequence[Receipt], databases: Iterable[Identity]) -> Receipt | None:
+    """The newest stamp that may have reached one of `databases` and was not undone there."""
+    wanted = {database.rows_key for database in databases}
+    for receipt in reversed(kept):
+        if receipt.command != "stamp":
+            continue
+        open_ = {part.database.rows_key for part in receipt.parts if part.reached} & wanted
+        if open_ - undone_by(kept, receipt).keys():
+            return receipt
+    return None
+
+
+def broken_off(kept: Sequence[Receipt], database: Identity, rows: Collection[str]) -> BrokenOff | None:
+    """What broke off between two statements and left `rows`, which are those of neither of its ends.
+
+    Args:
+        kept: the oldest first.
+        rows: of the version table, as they are now.
+    """
+    for receipt in reversed(kept):
+        for part in receipt.parts:
+            if part.database.rows_key == database.rows_key and part.state is not ReceiptState.NOT_WRITTEN:
+                return _broken_off(receipt, part, set(rows))
+    return None
+
+
+def _broken_off(receipt: Receipt, part: ReceiptPart, rows: set[str]) -> BrokenOff | None:
+    ends = part.rows_before, part.rows_after
+    mixture = rows <= {*ends[0], *ends[1]} and rows not in map(set, ends)
+    if part.state is ReceiptState.VERIFIED or not mixture:
+        return None
+    before, after = ends if receipt.undoes is None else ends[::-1]
+    named = [revision for revision in part.skipped if revision.accepted]
+    return BrokenOff(
+        command=receipt.command,
+        receipt=receipt.id,
+        stamp=receipt.undoes or receipt.id,
+        target=receipt.target,
+        rows_before=before,
+        rows_after=after,
+        accepted=tuple(one.revision for one in named if one.verdict is Verdict.UNVERIFIABLE),
+        accepted_missing=tuple(one.revision for one in named if one.verdict is not Verdict.UNVERIFIABLE),
+    )

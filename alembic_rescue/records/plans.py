@@ -1,0 +1,76 @@
+"""Sealed plans, as files: mode 0600, because a plan tells what is in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic_rescue import errors
+from alembic_rescue.evidence.model import Verdict
+from alembic_rescue.records import files, seal
+
+
+@dataclass(frozen=True)
+class SealedPlan:
+    """A plan as it was approved."""
+
+    name: str
+    """Its file, as it was given."""
+    target: str
+    parts: Mapping[str, Any]
+    """See :func:`alembic_rescue.records.seal.parts`."""
+
+    @property
+    def only(self) -> str | None:
+        """The one database that it is for, where env.py visits several."""
+        only: str | None = self.parts["only"]
+        return only
+
+    def accepted(self, *verdicts: Verdict) -> list[str]:
+        """The revisions with one of these verdicts that it accepts."""
+        found = []
+        for part in self.parts["databases"]:
+            found += [one for one in part["accepted"] if part["verdicts"][one] in {each.value for each in verdicts}]
+        return found
+
+
+def write(name: str, path: Path, content: Mapping[str, Any]) -> None:
+    """Put a sealed plan's content into its file.
+
+    Raises:
+        CannotWriteFile: see there.
+    """
+    try:
+        files.write(path, content)
+    except OSError as error:
+        raise errors.CannotWriteFile(name, error.strerror or str(error)) from error
+
+
+def read(path: Path, key: str) -> SealedPlan:
+    """Read a sealed plan.
+
+    Raises:
+        BadPlanFile: it cannot be read, is none, or is not as it was sealed with `key` (empty: without one).
+    """
+    try:
+        content = files.read(path)
+    except OSError as error:
+        raise errors.BadPlanFile(str(path), error.strerror or str(error)) from error
+    except files.NotADocument as error:
+        raise errors.BadPlanFile(str(path), str(error)) from error
+    if not content.keys() >= {"seal", "sealed", "target"}:
+        raise errors.BadPlanFile(str(path), "it has no seal")
+    try:
+        parts = seal.opened(content, key)
+    except ValueError as error:
+        raise errors.BadPlanFile(str(path), str(error)) from error
+    except RecursionError as error:
+        raise errors.BadPlanFile(str(path), "it is nested too deeply") from error
+    try:
+        target = content["target"]
+        asked = target["revisions"][0] if len(target["revisions"]) == 1 else target["revision"]
+        return SealedPlan(str(path), str(asked), parts)
+    except (KeyError, TypeError, IndexError) as error:
+        raise errors.BadPlanFile(str(path), "it does not have a plan's form") from error
