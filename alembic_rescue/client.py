@@ -6,6 +6,7 @@ Nothing of the project runs here.  What is asked of it is asked of a worker; see
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +34,7 @@ def silent(_: Any) -> None:
 
 @dataclass
 class Project:
-    """A project that could be loaded.  Its worker ends with it."""
+    """A project that could be loaded.  Its worker ends with it, and does one thing at a time, whoever asks."""
 
     named: Loading
     loaded: Loaded
@@ -48,6 +49,7 @@ class Project:
     hear: Hear = field(default=silent, repr=False)
     _worker: Worker | None = field(default=None, repr=False)
     _known: tuple[ScriptFile, ...] = field(default=(), repr=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -85,6 +87,12 @@ class Project:
         Raises:
             RescueError: nothing was written.
         """
+        with self._turn:
+            return self._write(tuple(planned), tuple(left_out), begin)
+
+    def _write(
+        self, planned: tuple[ToWrite, ...], left_out: tuple[Key, ...], begin: Callable[[Mapping[Key, str]], None]
+    ) -> Written:
         begun: list[bool] = []
         backends: list[Backend] = []
 
@@ -99,8 +107,8 @@ class Project:
                 "write",
                 seconds=self._silence(),
                 answers={"begin": put_on_disk},
-                planned=tuple(planned),
-                left_out=tuple(left_out),
+                planned=planned,
+                left_out=left_out,
             )
         except (errors.WorkerDied, errors.WorkerSilent) as error:
             if not begun:
@@ -140,9 +148,10 @@ class Project:
     # --- parts -------------------------------------------------------------------------------------------------
 
     def _live(self, operation: str, **arguments: Any) -> Any:
-        worker = self._running()
-        worker.tell, worker.hear = self.tell, self.hear
-        return worker.call(operation, seconds=self._silence(), **arguments)
+        with self._turn:
+            worker = self._running()
+            worker.tell, worker.hear = self.tell, self.hear
+            return worker.call(operation, seconds=self._silence(), **arguments)
 
     def _running(self) -> Worker:
         """The live worker, or a new one where it is gone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,12 @@ class Graph:
 
 def revision_map(*nodes: Node) -> RevisionMap:
     """These revisions as Alembic holds them."""
-    return RevisionMap(lambda: [Revision(n.id, n.down, n.depends_on or None, n.labels or None) for n in nodes])
+    return RevisionMap(lambda: revisions(*nodes))
+
+
+def revisions(*nodes: Node) -> Iterator[Revision]:
+    """Each by itself."""
+    return (Revision(n.id, n.down, n.depends_on or None, n.labels or None) for n in nodes)
 
 
 def write_project(root: Path, nodes: Iterable[Node], url: str) -> Path:

@@ -8,7 +8,7 @@ from alembic.script.revision import RevisionError, RevisionMap
 from alembic_rescue import Refusal
 from alembic_rescue.graph import path as paths
 from tests.conftest import ProjectCopy
-from tests.graphs import Node, revision_map, write_project
+from tests.graphs import Node, revision_map, revisions, write_project
 
 INCIDENT = revision_map(
     Node("b354d12d1e7d"),
@@ -483,12 +483,12 @@ def test_a_column_without_a_limit_holds_any_id():
 
 def graph_refusal_of(*nodes: Node) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        paths.check_graph(revision_map(*nodes))
+        paths.load(revisions(*nodes))
     return refused.value
 
 
 def test_a_sound_graph_passes_and_says_nothing(recwarn):
-    paths.check_graph(revision_map(Node("one"), Node("two", ("one",))))
+    paths.load(revisions(Node("one"), Node("two", ("one",))))
     assert not recwarn.list
 
 
@@ -545,9 +545,9 @@ def test_a_dependency_must_be_a_full_id_or_a_label(dependency):
 
 
 def test_a_label_that_two_revisions_bear_comes_in_alembics_own_words():
-    graph = revision_map(Node("one", labels=("same",)), Node("two", labels=("same",)))
+    bearing = revisions(Node("one", labels=("same",)), Node("two", labels=("same",)))
     with pytest.raises(RevisionError, match="Branch name 'same' in revision"):
-        paths.check_graph(graph)
+        paths.load(bearing)
 
 
 # --- by the installed command: broken script directories ---------------------------------------------------------

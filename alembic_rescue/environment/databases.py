@@ -17,7 +17,7 @@ from alembic_rescue.connection.sessions import blockers, qualified
 from alembic_rescue.dialects.base import Facts
 from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.environment import visits
-from alembic_rescue.environment.visits import Tell
+from alembic_rescue.environment.printed import Tell
 from alembic_rescue.model import Database, Identity, address_of, database_key
 from alembic_rescue.project.loading import Project
 

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue import errors
 from alembic_rescue.connection import failures, urls
 from alembic_rescue.connection.connections import Hold, listening
-from alembic_rescue.environment import handed_over, host
+from alembic_rescue.environment import handed_over
 from alembic_rescue.environment.handed_over import Given
 from alembic_rescue.environment.left_out import LeftOut
+from alembic_rescue.environment.printed import Printed, Tell
 from alembic_rescue.environment.two_phase import in_one_phase
 from alembic_rescue.model import Note
 from alembic_rescue.project.loading import Project
@@ -38,7 +38,7 @@ class Run:
         read_only: whether it only looks.
     """
 
-    def __init__(self, project: Project, tell: host.Tell, *, read_only: bool) -> None:
+    def __init__(self, project: Project, tell: Tell, *, read_only: bool) -> None:
         self.hold = Hold(project, read_only=read_only)
         self.raised: list[BaseException] = []
         """By the tool's own part, within env.py, which may have swallowed it."""
@@ -47,7 +47,7 @@ class Run:
         self.remarks: list[Remark] = []
         self._project = project
         self._hint = ""
-        self._printed = host.Printed(project.secrets.hide, tell)
+        self._printed = Printed(project.secrets.hide, tell)
         self._left_out = LeftOut(lambda note: self.remarks.append(Remark(note, self.visits)))
         self._connections_seen = 0
         self._listeners = (*self.hold.listeners, *(self._left_out.listeners if read_only else ()))
@@ -76,7 +76,7 @@ class Run:
             RescueError: env.py failed, or the tool's own part did.  Not where env.py failed afterwards, for a reason
                 that has nothing to do with a database: that is a remark.
         """
-        error = host.outside_of_event_loops(partial(self._run, call, done))
+        error = self._run(call, done)
         self._printed.end()
         if error is None:
             return
@@ -121,7 +121,7 @@ class Run:
         self.hold.failures.clear()
         try:
             with ExitStack() as around:
-                around.enter_context(host.kept_as_it_was(self._printed))
+                around.enter_context(self._printed.taking())
                 around.enter_context(listening(*self._listeners))
                 around.enter_context(in_one_phase())
                 around.enter_context(self._project.around())

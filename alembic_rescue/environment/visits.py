@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import errors
 from alembic_rescue.connection.connections import listening
-from alembic_rescue.environment import host
+from alembic_rescue.environment.printed import Tell
 from alembic_rescue.environment.run import Remark, Run
 from alembic_rescue.project.loading import Project
 
@@ -30,7 +30,6 @@ See = Callable[[MigrationContext, "tuple[str, ...]"], T]
 """What looks: it is given the context that env.py configured, and the rows of its version table."""
 BeforeWrite = Callable[[Connection, bool], None]
 """Called on the connection that is about to make (True) or to change (False) the version table; may refuse."""
-Tell = host.Tell
 
 
 def silent(_: str) -> None:

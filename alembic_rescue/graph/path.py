@@ -10,7 +10,7 @@ A *row* is a row of the version table.  Alembic keeps one row per branch: the ro
 from __future__ import annotations
 
 import re
-import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -55,8 +55,10 @@ class Path:
         return not self.stamps
 
 
-def check_graph(graph: RevisionMap) -> None:
-    """Load `graph` and refuse what Alembic only warns of.  Must be the first use of the map: it warns once.
+def load(revisions: Iterable[Revision]) -> RevisionMap:
+    """The graph of these revisions, which may be made on the way; loaded and checked.
+
+    Alembic warns of two of its faults; they are looked for first, since warnings are the whole process's.
 
     Raises:
         DuplicateRevision: two files bear one id (Alembic would silently use the last that it reads).
@@ -64,26 +66,27 @@ def check_graph(graph: RevisionMap) -> None:
         MissingRevision: a file follows one that is not there, or depends on it.
         RevisionError: any other fault, in Alembic's own words, such as a label that two files bear.
     """
-    broken: RevisionError | KeyError | None = None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            graph.heads  # noqa: B018 - loads the map
-        except (RevisionError, KeyError) as error:
-            broken = error
-    warned = [str(warning.message) for warning in caught]
-    for text in warned:  # first, because the second file of an id can be what closes a circle
-        if duplicate := re.fullmatch(r"Revision (.+) is present more than once", text):
-            raise errors.DuplicateRevision(duplicate[1], []) from broken
-    if isinstance(broken, CycleDetected):
-        raise errors.RevisionCycle(list(broken.revisions)) from broken
-    if isinstance(broken, KeyError):
-        missing = [text for text in warned if text.endswith("is not present")]
-        # Of a dependency Alembic does not warn.
-        reason = "; ".join(missing) or f"{broken} stands in a depends_on, and is neither a revision nor a label"
-        raise errors.MissingRevision(reason) from broken
-    if broken is not None:
-        raise broken
+    try:
+        made = list(revisions)
+        _check_ids(made)
+        graph = RevisionMap(lambda: made)
+        graph.heads  # noqa: B018 - loads the map
+    except CycleDetected as circle:  # one that follows itself cannot even be made
+        raise errors.RevisionCycle(list(circle.revisions)) from circle
+    except KeyError as unknown:
+        reason = f"{unknown} stands in a depends_on, and is neither a revision nor a label"
+        raise errors.MissingRevision(reason) from unknown
+    return graph
+
+
+def _check_ids(revisions: Sequence[Revision]) -> None:
+    counted = Counter(revision.revision for revision in revisions)
+    for revision_id, count in counted.items():
+        if count > 1:
+            raise errors.DuplicateRevision(revision_id, [])
+    missing = [(down, one) for one in revisions for down in _tuple(one.down_revision) if down not in counted]
+    if missing:
+        raise errors.MissingRevision("; ".join(f"Revision {down} referenced from {one}" for down, one in missing))
 
 
 def check_current(graph: RevisionMap, current: Collection[str]) -> None:

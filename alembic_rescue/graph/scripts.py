@@ -33,17 +33,15 @@ def graph(files: Sequence[ScriptFile]) -> RevisionMap:
 
     Raises:
         DuplicateRevision, RevisionCycle, MissingRevision, RevisionError: see
-            :func:`alembic_rescue.graph.path.check_graph`.
+            :func:`alembic_rescue.graph.path.load`.
     """
-    revision_map = RevisionMap(lambda: iter([ScriptRevision(file) for file in files]))
     try:
-        paths.check_graph(revision_map)
+        return paths.load(ScriptRevision(file) for file in files)
     except DuplicateRevision as duplicate:
         bearing = sorted(shown(file.path) for file in files if file.revision == duplicate.revision)
         raise DuplicateRevision(duplicate.revision, bearing) from None
     except RevisionError as error:
         raise BadConfig("the script directory", " ".join(str(error).split())) from error
-    return revision_map
 
 
 def heads(revision_map: RevisionMap) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from alembic_rescue import errors
 from alembic_rescue.connection import failures, urls
 from alembic_rescue.connection.connections import Hold, listening
 from alembic_rescue.connection.sessions import Timeouts
-from alembic_rescue.environment.host import Printed
+from alembic_rescue.environment.printed import Printed
 from alembic_rescue.redact import Secrets
 
 T = TypeVar("T")

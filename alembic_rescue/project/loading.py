@@ -18,7 +18,7 @@ from alembic_rescue import errors
 from alembic_rescue.connection import urls
 from alembic_rescue.connection.failures import Hide, one_line
 from alembic_rescue.connection.sessions import Timeouts
-from alembic_rescue.environment import host
+from alembic_rescue.environment.printed import Printed
 from alembic_rescue.project import below, flask_app, sources
 from alembic_rescue.project.guarded import Guard
 from alembic_rescue.project.sources import Source
@@ -94,10 +94,10 @@ def load(
     secrets.add_environment(os.environ)
     secrets.add_url(url or "")
     chosen = urls.parse(url) if url else None
-    printed = host.Printed(secrets.hide, tell)
+    printed = Printed(secrets.hide, tell)
     guard = Guard(chosen, Timeouts(), secrets, printed)
     try:
-        with host.kept_as_it_was(printed):
+        with printed.taking():
             if config is not None:
                 source = sources.of_config(config, section, x)
             elif config_from is not None:

@@ -13,7 +13,8 @@ from alembic_rescue import errors, selection
 from alembic_rescue.connection import sessions
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.environment import databases, visits
-from alembic_rescue.environment.visits import Tell, Visit
+from alembic_rescue.environment.printed import Tell
+from alembic_rescue.environment.visits import Visit
 from alembic_rescue.errors import RescueError
 from alembic_rescue.model import Database, Stamp
 from alembic_rescue.project.loading import Project
