@@ -101,7 +101,8 @@ class Project:
             begun.append(True)
 
         worker = self._running()
-        worker.hear = lambda said: backends.append(said) if isinstance(said, Backend) else self.hear(said)
+        hear = self.hear  # not self, which would never be let go then
+        worker.hear = lambda said: backends.append(said) if isinstance(said, Backend) else hear(said)
         try:
             written: Written = worker.call_through(
                 "write",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -106,7 +108,7 @@ def state():
         "argv": list(sys.argv),
         "handlers": {number: signal.getsignal(number) for number in signal.valid_signals()},
         "wakeup": signal.set_wakeup_fd(-1),
-        "folder": os.getcwd(),
+        "folder": Path.cwd(),
         "environment": dict(os.environ),
         "filters": list(warnings.filters),
         "shows": warnings.showwarning,
@@ -246,7 +248,5 @@ def test_nothing_that_the_tool_started_stays(project, database, tmp_path):
     linear = project("linear", database)
     before = threading.active_count()
     everything(linear, None, tmp_path)
-    import gc
-
     gc.collect()
     until(lambda: threading.active_count() <= before, "the threads of the worker have ended")

@@ -14,8 +14,16 @@ import pytest
 from alembic_rescue import Receipt, list_receipts, load
 from alembic_rescue import stamp as api_stamp
 from alembic_rescue import undo as api_undo
+from alembic_rescue.evidence.model import ObjectEvidence, Presence
+from alembic_rescue.model import Identity, ReceiptPart, ReceiptState, Revision
+from alembic_rescue.records import ledger, seal
+from alembic_rescue.records.receipts import begin
+from alembic_rescue.report import text as report_text
 from tests.conftest import BIN, ProjectCopy, clean_environment, fresh_database
+from tests.test_seal import changed
 from tests.watching import until, waiting_for_a_lock
+
+IDENTITY = Identity("", "postgresql", "18", "7/1", None, None, "db", 5432, "shop", "app", None, "v", None, "public")
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +62,12 @@ def folder_of(project: ProjectCopy):
 
 def content(file) -> dict:
     return json.loads(file.read_text())
+
+
+def sealed(kept: dict) -> dict:
+    """With a seal that fits."""
+    within = {name: value for name, value in kept.items() if name != "seal"}
+    return {**within, "seal": seal.digest(within)}
 
 
 def mode(path) -> int:
@@ -124,7 +138,7 @@ def test_the_receipt_is_on_disk_before_the_write_and_completed_after_it(linear):
         _, told = process.communicate(timeout=30)
         assert process.returncode == 0, told
         completed = {**part, "state": "verified", "rows_found": ["aaaa0003"]}
-        assert content(file) == {**begun, "state": "verified", "parts": [completed]}
+        assert content(file) == sealed({**begun, "state": "verified", "parts": [completed]})
         assert [path.name for path in file.parent.iterdir()] == [file.name], "no other file is left"
 
 
@@ -321,12 +335,19 @@ def test_files_that_are_no_receipts_are_passed_over(linear):
     (folder / "list.json").write_text("[1, 2]")
     (folder / "number.json").write_text("7")
     (folder / "other.json").write_text('{"format": 1, "name": "something else"}')
-    (folder / "newer.json").write_text(json.dumps({**kept, "format": 3}))
-    (folder / "less.json").write_text(json.dumps({key: value for key, value in kept.items() if key != "parts"}))
+    (folder / "newer.json").write_text(json.dumps(sealed({**kept, "format": 4})))
+    (folder / "ancient.json").write_text(json.dumps({**kept, "format": 1}))
+    (folder / "less.json").write_text(json.dumps(sealed({key: value for key, value in kept.items() if key != "parts"})))
+    (folder / "partless.json").write_text(json.dumps(sealed({**kept, "parts": []})))
+    (folder / "edited.json").write_text(json.dumps({**kept, "reason": "another"}))
+    (folder / "deep.json").write_text('{"format":' * 100_000)
     (part,) = kept["parts"]
     del part["rows_before"]
-    (folder / "lesser.json").write_text(json.dumps({**kept, "parts": [part]}))
-    (folder / "undated.json").write_text(json.dumps({**kept, "created": "yesterday"}))
+    (folder / "lesser.json").write_text(json.dumps(sealed({**kept, "parts": [part]})))
+    (folder / "undated.json").write_text(json.dumps(sealed({**kept, "created": "yesterday"})))
+    os.mkfifo(folder / "fifo.json")
+    (folder / "huge.json").touch()
+    os.truncate(folder / "huge.json", 1 << 40)
     (folder / "binary.json").write_bytes(b"\xff\xfe\x00")
     (folder / "folder.json").mkdir()
     (folder / "dangling.json").symlink_to(folder / "nowhere")
@@ -338,8 +359,29 @@ def test_files_that_are_no_receipts_are_passed_over(linear):
 def test_a_receipt_without_a_time_zone_does_not_upset_the_list(linear):
     receipt = stamped(linear, "aaaa0003")
     other = receipt.path.with_name("edited.json")
-    other.write_text(json.dumps({**content(receipt.path), "id": "edited", "created": "2020-01-01T00:00:00"}))
+    other.write_text(json.dumps(sealed({**content(receipt.path), "id": "edited", "created": "2020-01-01T00:00:00"})))
     assert [listed["id"] for listed in linear.rescue_json("receipts")["receipts"]] == ["edited", receipt.id]
+
+
+def test_whatever_is_changed_in_a_receipt_it_is_one_or_is_told_to_be_none(tmp_path):
+    revision = Revision(
+        "aaaa0002",
+        "doc",
+        "path.py",
+        "sha256:0",
+        objects=(ObjectEvidence("table", "a", "present", Presence.ABSENT, None, "p", 1, "x"),),
+    )
+    part = ReceiptPart(IDENTITY, ReceiptState.VERIFIED, ("aaaa0001",), ("aaaa0002",), None, (revision,), ("SELECT 1;",))
+    receipt = begin(tmp_path, "stamp", "aaaa0002", "", [part])
+    kept = content(receipt.path)
+    edits = list(changed(kept))
+    assert len(edits) > 100
+    for edit in edits:
+        receipt.path.write_text(json.dumps(sealed(edit)))
+        for found in list_receipts(tmp_path):
+            assert ledger.last_to_undo([found], [IDENTITY]) in {found, None}
+            ledger.broken_off([found, found], IDENTITY, ["aaaa0003"])
+            assert report_text.receipt_list([found, receipt], "", width=80, color=False)
 
 
 # --- where they are kept -----------------------------------------------------------------------------------------

@@ -359,7 +359,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 1 << 40)
-    for name, reason in (("fifo", "not a regular file"), (".", "not a regular file"), ("huge", "1099511627776 bytes")):
+    for name, reason in (("fifo", "not a regular file"), (".", "Is a directory"), ("huge", "1099511627776 bytes")):
         with pytest.raises(BadPlanFile, match=reason):
             plans.read(tmp_path / name, "")
 

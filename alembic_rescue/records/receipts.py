@@ -24,6 +24,7 @@ from alembic_rescue import errors
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
 from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import files, seal
+from alembic_rescue.records.form import fits
 
 FORMAT = 3
 _SUFFIX = ".json"
@@ -148,8 +149,10 @@ def read(path: Path) -> Receipt:
     except files.NotADocument as error:
         raise errors.BadReceipt(str(path), str(error)) from error
     written = content.pop(_SEAL, None)
-    if (version_ := content.get("format")) != FORMAT:
-        raise errors.BadReceipt(str(path), f"its format is {version_}, where {FORMAT} is read here")
+    if (format_ := content.get("format", FORMAT)) != FORMAT:
+        raise errors.BadReceipt(str(path), f"its format is {format_}, where {FORMAT} is read here")
+    if written is None:
+        raise errors.BadReceipt(str(path), "it does not have a receipt's form")
     try:
         if seal.digest(content) != written:
             raise errors.BadReceipt(str(path), "it was changed after it was written")
@@ -183,9 +186,7 @@ def to_json(receipt: Receipt) -> dict[str, Any]:
 
 def _from_json(content: dict[str, Any], path: Path) -> Receipt:
     del content["state"], content["format"]
-    if not content["parts"]:
-        raise ValueError("it has no parts")
-    return Receipt(
+    receipt = Receipt(
         **{
             **content,
             "created": datetime.fromisoformat(content["created"]).astimezone(timezone.utc),
@@ -193,6 +194,9 @@ def _from_json(content: dict[str, Any], path: Path) -> Receipt:
             "path": path,
         }
     )
+    if not receipt.parts or not fits(receipt, Receipt):
+        raise ValueError("a receipt's values are of other types")
+    return receipt
 
 
 def _part(content: dict[str, Any]) -> ReceiptPart:
