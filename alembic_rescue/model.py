@@ -114,7 +114,9 @@ class Identity:
     @property
     def place(self) -> str:
         """Host and port, or that there is none."""
-        return f"{self.host}:{self.port}" if self.host else "a local socket"
+        if self.host is None:
+            return "a local socket"
+        return f"{self.host}:{self.port}" if self.port else self.host
 
     @property
     def table(self) -> str:
@@ -210,6 +212,10 @@ class BrokenOff:
     """The revisions that a person had vouched for."""
     accepted_missing: tuple[str, ...]
     """Those without whose objects that person did."""
+
+
+NULL_ROW = "NULL"
+"""Stands for a row of a version table that holds no revision: no revision is called so."""
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,9 @@ def way_back(
     """What putting back the rows of one part comes to; without stamps where its stamp never reached the database.
 
     Raises:
-        DatabaseMovedOn, UnknownRevision, BadReceipt: its rows cannot be put back.
+        DatabaseMovedOn, UnknownRevision, BadReceipt, EmptyRow, DoubledRow: its rows cannot be put back.
     """
+    paths.check_rows(database.current_heads)
     now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
     broke_off = database.broke_off is not None and database.broke_off.stamp == receipt.id
     as_read_back = part.rows_found is not None and now == set(part.rows_found)

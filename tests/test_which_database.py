@@ -232,6 +232,9 @@ def test_the_same_database_in_another_spelling_is_not_refused(project, chosen):
         ("postgresql://localhost/shop", "postgresql://db.example.org/shop", False),
         ("postgresql://localhost/shop", "mysql://localhost:5432/shop", False),
         ("sqlite:///shop.db", "sqlite:///other/shop.db", False),
+        ("postgresql:///shop?host=db1,db2&port=1,2", "postgresql://db2:2/shop", True),
+        ("postgresql:///shop?host=db1:1&host=db2:2", "postgresql://db1:1/shop", True),
+        ("postgresql:///shop?host=db1,db2&port=1,2", "postgresql://db2:1/shop", False),
     ],
 )
 def test_whether_two_urls_name_the_same_database(one, other, same):
@@ -262,6 +265,34 @@ def test_encryption_is_asked_for_where_nobody_said_how(url, given, variables, as
         arguments = dict.fromkeys([argument] if given else [], given.get("sslmode"))
         urls.require_encryption(urls.parse(url), driver, arguments, variables)
         assert arguments == ({argument: asked} if asked else {})
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("postgresql:///shop?host=127.0.0.1,localhost&port=1,2", None),
+        ("postgresql:///shop?host=127.0.0.1:1&host=127.0.0.1:2", None),
+        ("postgresql:///shop?host=/run/postgresql,localhost", None),
+        ("postgresql:///shop?host=127.0.0.1,db.example.org&port=1,2", "require"),
+    ],
+)
+def test_of_several_hosts_each_counts(url, asked):
+    arguments: dict[str, object] = {}
+    urls.require_encryption(urls.parse(url), "psycopg2", arguments, {})
+    assert arguments.get("sslmode") == asked
+
+
+@pytest.mark.parametrize("hosts", ["host=127.0.0.1,127.0.0.1&port=1,{port}", "host=127.0.0.1:1&host=127.0.0.1:{port}"])
+@pytest.mark.parametrize("given", ["--url", "DATABASE_URL"])
+def test_several_servers_in_a_url_are_tried_one_after_the_other(project, chosen, given, hosts):
+    url = make_url(chosen.url)
+    several = f"postgresql://{url.username}@/{url.database}?{hosts.format(port=url.port)}"
+    linear = project("linear", chosen)
+    more = ("--url", several) if given == "--url" else ()
+    variables = {"PGPASSWORD": servers.PASSWORD, **({} if more else {"DATABASE_URL": several})}
+    ran = linear.rescue(*more, "plan", "aaaa0003", **variables)
+    assert ran.status == 0, ran.everything
+    assert f"Database {chosen.name} at 127.0.0.1:{url.port}" in ran.stdout
 
 
 def test_a_host_that_is_not_local_is_not_reached_without_encryption(project, chosen, watched):

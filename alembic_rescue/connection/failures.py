@@ -7,6 +7,7 @@ hands it on, else the words do: see :class:`alembic_rescue.dialects.base.Failure
 from __future__ import annotations
 
 import re
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -181,6 +182,7 @@ def _reason(error: BaseException, hide: Hide) -> str:
 
 _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
+_STANDARD = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 """Below the project's root, these hold other people's code: its virtual environment."""
 
@@ -207,13 +209,20 @@ def _self_type(error: BaseException) -> str:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Raised by a line of this package, or by SQLAlchemy, Alembic or a driver that it called: not by env.py."""
+    """Raised by a line of this package, or by a library that it called: not by env.py."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if _of_package([frame]):
             return True
-        if not _LIBRARIES & _folders(frame) and Path(frame.filename).parent.name not in drivers.packages():
+        if not _of_library(frame):
             return False
     return False
+
+
+def _of_library(frame: traceback.FrameSummary) -> bool:
+    """Whether it is SQLAlchemy's, Alembic's, a driver's, or Python's own."""
+    folders = _folders(frame)
+    pythons = _STANDARD in folders and not _INSTALLED & {folder.name for folder in folders}
+    return bool(_LIBRARIES & folders) or pythons or Path(frame.filename).parent.name in drivers.packages()
 
 
 def place_of(error: BaseException, env_path: Path) -> str:

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,33 @@ def without_password(url: URL) -> URL:
     return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
 
 
-def host_of(url: URL) -> str | None:
-    """The host that `url` names; None for a local socket."""
+def servers_of(url: URL) -> list[tuple[str | None, int | None]]:
+    """Host and port of each server that `url` names: libpq takes several.  A local socket has no host."""
     if url.query.get("unix_socket"):
-        return None
-    host = url.host or url.query.get("host")
-    host = host[0] if isinstance(host, tuple) else host
-    return None if not host or host.startswith("/") else str(host)
+        return [(None, port_of(url))]
+    hosts = _listed(url.host or url.query.get("host")) or [""]
+    ports = _listed(url.port or url.query.get("port"))
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    default, found = dialects.of(url.get_backend_name()).port, []
+    for host, port in zip_longest(hosts, ports[: len(hosts)], fillvalue=""):
+        name = host
+        if url.host is None and re.fullmatch(r"[^/:]+:\d+", host):  # as SQLAlchemy has them
+            name, _, port = host.partition(":")  # noqa: PLW2901
+        local = not name or name.startswith("/")
+        found.append((None if local else name, int(port) if port.isdigit() else default))
+    return found
+
+
+def _listed(value: Any) -> list[str]:
+    """In the forms of libpq (``a,b``) and of SQLAlchemy (a tuple)."""
+    if isinstance(value, tuple):
+        return list(map(str, value))
+    return str(value).split(",") if value else []
+
+
+def host_of(url: URL) -> str | None:
+    """The host, or hosts, that `url` names; None for a local socket."""
+    return ",".join(host for host, _ in servers_of(url) if host) or None
 
 
 def socket_of(url: URL) -> str | None:
@@ -105,9 +126,11 @@ def socket_of(url: URL) -> str | None:
 
 
 def port_of(url: URL) -> int | None:
-    """The port, the dialect's own where `url` has none."""
-    named = url.port or url.query.get("port")
-    return int(str(named)) if named else dialects.of(url.get_backend_name()).port
+    """The port, the dialect's own where `url` has none; None where it names several."""
+    if url.query.get("unix_socket"):
+        return url.port or dialects.of(url.get_backend_name()).port
+    ports = {port for _, port in servers_of(url)}
+    return ports.pop() if len(ports) == 1 else None
 
 
 def is_local(host: str | None) -> bool:
@@ -121,18 +144,17 @@ def is_local(host: str | None) -> bool:
 
 
 def same_database(one: URL, other: URL) -> bool:
-    """Whether two URLs name the same database, as far as text can tell (drivers, users and options aside)."""
+    """Whether two URLs can mean the same database, as far as text can tell (drivers, users and options aside)."""
     if one.get_backend_name() != other.get_backend_name():
         return False
     if dialects.of(one.get_backend_name()).is_file:
         return _file(one) == _file(other)
-    hosts = host_of(one), host_of(other)
-    same_host = _canonical(hosts[0]) == _canonical(hosts[1]) or (is_local(hosts[0]) and is_local(hosts[1]))
-    return same_host and port_of(one) == port_of(other) and one.database == other.database
+    servers = [{_canonical(*server) for server in servers_of(url)} for url in (one, other)]
+    return not servers[0].isdisjoint(servers[1]) and one.database == other.database
 
 
-def _canonical(host: str | None) -> str | None:
-    return host and host.lower().rstrip(".")
+def _canonical(host: str | None, port: int | None) -> tuple[str | None, int | None]:
+    return None if host is None or is_local(host) else host.lower().rstrip("."), port
 
 
 def _file(url: URL) -> Path | None:
@@ -143,8 +165,8 @@ def name_of(url: URL) -> str:
     """For a sentence: ``shop at db.example.org:5432``; no user, no password."""
     if dialects.of(url.get_backend_name()).is_file:
         return str(_file(url) or ":memory:")
-    host = host_of(url)
-    return f"{url.database} at {f'{host}:{port_of(url)}' if host else 'a local socket'}"
+    places = [f"{host}:{port}" if host else "a local socket" for host, port in servers_of(url)]
+    return f"{url.database} at {' or '.join(places)}"
 
 
 def with_defaults(url: URL, environment: Mapping[str, str]) -> URL:
@@ -176,5 +198,6 @@ def require_encryption(
 ) -> None:
     """Ask for an encrypted connection where `url` leads to another host and nothing says how."""
     argument, value = dialects.of(url.get_backend_name()).drivers.encrypted.get(driver, ("", None))
-    if argument and not is_local(host_of(url)) and argument not in cparams and "PGSSLMODE" not in environment:
+    local = all(is_local(host) for host, _ in servers_of(url))
+    if argument and not local and argument not in cparams and "PGSSLMODE" not in environment:
         cparams[argument] = value

@@ -5,7 +5,7 @@ Everything is read through the connection and the context that env.py configured
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import String, inspect
@@ -18,7 +18,7 @@ from alembic_rescue.dialects.base import Facts
 from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.environment import visits
 from alembic_rescue.environment.printed import Tell
-from alembic_rescue.model import Database, Identity, address_of, database_key
+from alembic_rescue.model import NULL_ROW, Database, Identity, address_of, database_key
 from alembic_rescue.project.loading import Project
 
 DEFAULT_ID_LIMIT = 32
@@ -44,7 +44,7 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
     exists = _table_exists(connection, context)
     return Database(
         identity=_identity(connection, context, facts),
-        current_heads=tuple(sorted(rows)),
+        current_heads=_sorted(rows),
         version_table_exists=exists,
         id_limit=_id_limit(connection, context, exists=exists) if dialect.enforces_lengths else None,
         read_only=facts.refuses_writes,
@@ -88,8 +88,12 @@ def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, .
         return
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
     found = fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
-    if (now := tuple(sorted(str(row[0]) for row in found))) != rows:
+    if (now := _sorted(row[0] for row in found)) != rows:
         raise errors.DatabaseMoved(rows, now)
+
+
+def _sorted(rows: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted(NULL_ROW if row is None else str(row) for row in rows))
 
 
 def _address(url: URL) -> str:

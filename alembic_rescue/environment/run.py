@@ -163,6 +163,8 @@ class Run:
             explained = errors.WriteRefused(hold.writes_to, failures.one_line(error, hide))
         if explained is None and isinstance(error, DBAPIError) and failures.is_ours(error):
             explained = errors.ServerUnable(failures.one_line(error, hide))
+        if explained is None and self.raised and failures.is_ours(error):
+            explained = errors.InternalError(f"{type(error).__name__}: {failures.one_line(error, hide)}")
         if explained is None:
             explained = failures.of_env(error, project.env_path, self._printed.tail(), hide)
         if isinstance(explained, (errors.EnvFailed, errors.EnvExited)):

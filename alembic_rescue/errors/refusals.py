@@ -156,6 +156,31 @@ class OverlappingCurrent(Refusal):
         )
 
 
+class EmptyRow(Refusal):
+    """A row of the version table holds no revision."""
+
+    code = "empty-row"
+
+    def _text(self) -> Text:
+        return Text(
+            "a row of the version table holds no revision: its version_num is NULL, which Alembic never writes",
+            "delete it: DELETE FROM the version table WHERE version_num IS NULL. Then look: alembic-rescue diagnose",
+        )
+
+
+class DoubledRow(Refusal):
+    """Two rows of the version table hold the same revision."""
+
+    code = "doubled-row"
+    revision: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the version table holds {self.revision} more than once; Alembic can neither upgrade nor stamp it so",
+            "delete the extra rows, and make version_num the primary key again. Then look: alembic-rescue diagnose",
+        )
+
+
 class DuplicateRevision(Refusal):
     """Two script files bear the same revision id."""
 

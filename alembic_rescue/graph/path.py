@@ -25,7 +25,7 @@ from alembic.script.revision import (
 )
 
 from alembic_rescue import errors
-from alembic_rescue.model import Stamp
+from alembic_rescue.model import NULL_ROW, Stamp
 
 _RELATIVE = re.compile(r"(?:(?P<branch>.+?)@)?(?P<start>\w+)?(?P<count>[+-]\d+)")
 """The form of a relative target, as in ``alembic.script.revision`` (public documentation: "Relative Migration
@@ -93,15 +93,30 @@ def check_current(graph: RevisionMap, current: Collection[str]) -> None:
     """Refuse a version table whose rows the scripts cannot explain.
 
     Raises:
+        EmptyRow, DoubledRow: see :func:`check_rows`.
         UnknownCurrent: a row is in none of the files (full ids only: Alembic never writes a partial one).
         OverlappingCurrent: a row is an ancestor of another.  Alembic raises on such rows in most of its commands.
     """
+    check_rows(current)
     for row in sorted(current):
         if _find(graph, row) is None:
             raise errors.UnknownCurrent(row)
     for descendant in sorted(current):
         for ancestor in sorted((up_to(graph, [descendant]) & set(current)) - {descendant}):
             raise errors.OverlappingCurrent(ancestor, descendant)
+
+
+def check_rows(current: Collection[str]) -> None:
+    """Refuse rows that Alembic never writes, and cannot change: it counts the rows that each statement changed.
+
+    Raises:
+        EmptyRow: one holds no revision.
+        DoubledRow: two hold the same.  The table has lost its primary key.
+    """
+    if NULL_ROW in current:
+        raise errors.EmptyRow
+    if doubled := [row for row, count in Counter(current).items() if count > 1]:
+        raise errors.DoubledRow(doubled[0])
 
 
 def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path:

@@ -81,14 +81,14 @@ class Drivers(base.Drivers):
         environment = {} if drivername.endswith("+pg8000") else os.environ  # it reads none of libpq's variables
         host = _listed(arguments.get("host") or environment.get("PGHOST"))
         port = _listed(arguments.get("port") or environment.get("PGPORT"))
-        by_socket = host.startswith("/")
+        by_query = host.startswith("/") or "," in host
         return URL.create(
             drivername,
             username=arguments.get("user") or environment.get("PGUSER"),
-            host=None if by_socket else host or None,
-            port=int(port) if port.isdigit() and not by_socket else None,
+            host=None if by_query else host or None,
+            port=int(port) if port.isdigit() and not by_query else None,
             database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
-            query={"host": host, **({"port": port} if port else {})} if by_socket else {},
+            query={"host": host, **({"port": port} if port else {})} if by_query else {},
         )
 
     def made(self, raw: Any, made_by: MadeBy | None) -> None:
