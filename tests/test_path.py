@@ -7,6 +7,7 @@ from alembic.script.revision import RevisionError, RevisionMap
 
 from alembic_rescue import Refusal
 from alembic_rescue.graph import path as paths
+from alembic_rescue.model import NULL_ROW
 from tests.conftest import ProjectCopy
 from tests.graphs import Node, revision_map, revisions, write_project
 
@@ -478,6 +479,18 @@ def test_a_column_without_a_limit_holds_any_id():
     paths.check_length(["a" * 1000], None)
 
 
+def test_a_row_without_a_revision_is_refused():
+    with pytest.raises(Refusal) as refused:
+        paths.check_current(revision_map(Node("one")), ["one", NULL_ROW])
+    assert refused.value.code == "empty-row"
+
+
+def test_a_row_that_is_there_twice_is_refused():
+    with pytest.raises(Refusal) as refused:
+        paths.check_current(revision_map(Node("one")), ["one", "one"])
+    assert refused.value.code == "doubled-row"
+
+
 # --- broken graphs -----------------------------------------------------------------------------------------------
 
 
@@ -674,6 +687,22 @@ def test_a_refusal_names_itself_ends_with_3_and_writes_nothing(project_of, datab
     assert f"Refused: {code}. Nothing was written." in ran.stdout
     assert database.versions() == sorted(rows)
     assert forked.receipts == []
+
+
+@pytest.mark.parametrize(("second", "code"), [("NULL", "empty-row"), ("'first'", "doubled-row")])
+def test_rows_that_alembic_never_writes_are_refused_by_each_command(project_of, database, second, code):
+    line = project_of(*LINE, database=database)
+    database.run(
+        f"CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('first'), ({second})"
+    )
+    before = database.run("SELECT * FROM alembic_version")
+    for command, status in ((("diagnose",), 0), (("diagnose", "--applied"), 0), (("diagnose", "--locate"), 0),
+                            (("plan", "third"), 3), (("stamp", "third", "--yes"), 3)):  # fmt: skip
+        ran = line.rescue(*command)
+        assert ran.status == status, ran.everything
+        assert f"error[{code}]: " in ran.everything
+        assert "Traceback" not in ran.everything
+    assert database.run("SELECT * FROM alembic_version") == before
 
 
 @pytest.mark.parametrize("command", [("plan", ""), ("stamp", "", "--yes")])

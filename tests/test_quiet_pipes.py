@@ -255,3 +255,12 @@ def test_completion_is_offered():
     assert "_ALEMBIC_RESCUE_COMPLETE=complete_bash" in shown.stdout
     completed = _run([], _ALEMBIC_RESCUE_COMPLETE="complete_bash", COMP_WORDS="alembic-rescue dia", COMP_CWORD="1")
     assert completed.stdout.split() == ["diagnose"]
+
+
+def test_no_variable_answers_for_a_person(linear):
+    answers = dict.fromkeys(("ALEMBIC_RESCUE_YES", "ALEMBIC_RESCUE_ACCEPT", "ALEMBIC_RESCUE_ACCEPT_MISSING"), "1")
+    ran = linear.rescue("stamp", "aaaa0003", **answers)
+    assert ran.status == 2
+    assert "error[no-terminal]" in ran.stderr
+    told = linear.rescue("stamp", "--help", COLUMNS="200").stdout
+    assert not [name for name in answers if name in told]
