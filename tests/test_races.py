@@ -1,0 +1,137 @@
+"""Many rescues at once, races against `alembic upgrade`, and a server that stops: nothing is lost, and each status is true."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg2
+import pytest
+from psycopg2 import sql as pgsql
+
+from tests import servers
+from tests.conftest import BIN, Database, ProjectCopy, clean_environment
+
+pytestmark = pytest.mark.slow
+
+LINE = ["aaaa0001", "aaaa0002", "aaaa0003", "aaaa0004", "aaaa0005"]
+KEEPS_A_LOG = """
+    CREATE TABLE log (number serial, before text, after text);
+    CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO log (before, after) VALUES (OLD.version_num, NEW.version_num); RETURN NEW;
+    END $$;
+    CREATE TRIGGER keep AFTER UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION keep()
+"""
+UNTOUCHED = {3, 4}
+"""Exit statuses that say: nothing was written."""
+
+
+def logged(database) -> list[tuple[str, str]]:
+    return database.run("SELECT before, after FROM log ORDER BY number")
+
+
+def stand_at_the_first(database):
+    database.stand_at("aaaa0001")
+    database.run("DROP TABLE IF EXISTS log; DROP TRIGGER IF EXISTS keep ON alembic_version;"
+                 "DROP FUNCTION IF EXISTS keep();" + KEEPS_A_LOG)  # fmt: skip
+
+
+def check_forward(database):
+    """Each change goes on from where the last one left off, and forward; and the table holds its end."""
+    at = "aaaa0001"
+    for before, after in logged(database):
+        assert before == at
+        assert LINE.index(after) > LINE.index(before)
+        at = after
+    assert database.versions() == [at]
+
+
+@pytest.fixture
+def linear(project, database) -> ProjectCopy:
+    """Five revisions in a line, at the first, what the chain does known to the cache."""
+    stand_at_the_first(database)
+    copy = project("linear", database)
+    assert copy.rescue("plan", "head").status == 0
+    return copy
+
+
+@pytest.mark.parametrize("targets", [["aaaa0003"], LINE[1:]], ids=["one-target", "several-targets"])
+def test_of_fifty_at_once_each_says_truly_what_it_did(linear, targets):
+    with ThreadPoolExecutor(8) as several:
+        asked = [targets[number % len(targets)] for number in range(50)]
+        ran = list(several.map(lambda target: linear.rescue_json("stamp", target, "--yes"), asked))
+    check_forward(linear.database)
+    outcomes = Counter(answer["outcome"] for answer in ran)
+    assert outcomes["stamped"] == len(logged(linear.database)) >= 1
+    assert outcomes["stamped"] + outcomes["refused"] + outcomes["nothing-to-do"] == 50, outcomes
+    states = Counter(json.loads(path.read_text())["state"] for path in linear.receipts)
+    assert states["verified"] == outcomes["stamped"]
+
+
+def test_a_hundred_races_against_an_upgrade_lose_nothing(linear):
+    chosen = random.Random(9)
+    told = Counter()
+    for _ in range(100):
+        stand_at_the_first(linear.database)
+        target = chosen.choice(LINE[1:])
+        stamp = linear.started("stamp", target, "--yes")
+        time.sleep(chosen.random() * 0.9)
+        upgrade = subprocess.run([BIN / "alembic", "upgrade", "head"], cwd=linear.root, capture_output=True, text=True,
+                                 env=clean_environment(linear.home), timeout=60, check=False)  # fmt: skip
+        _, said = stamp.communicate(timeout=60)
+        check_forward(linear.database)
+        written = [step for step in logged(linear.database) if LINE.index(step[1]) - LINE.index(step[0]) > 1]
+        if stamp.returncode == 0 and "Stamped" in said:
+            assert written in ([], [("aaaa0001", target)]), "an upgrade goes one revision at a time"
+        if stamp.returncode in UNTOUCHED:
+            assert not written
+        assert stamp.returncode in {0, *UNTOUCHED}, said
+        assert upgrade.returncode == 0 or "expected to match one row" in upgrade.stderr, upgrade.stderr
+        told[stamp.returncode] += 1
+    assert set(told) >= {0, 3}, told
+
+
+@pytest.fixture
+def own_server():
+    server = servers.create(18)
+    try:
+        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
+            admin.autocommit = True
+            with admin.cursor() as cursor:
+                role = pgsql.Identifier(servers.ROLE)
+                cursor.execute(pgsql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), [servers.PASSWORD])
+                cursor.execute(pgsql.SQL("CREATE DATABASE shop OWNER {}").format(role))
+        yield server
+    finally:
+        server.remove()
+
+
+def test_a_server_that_stops_at_any_moment_leaves_one_end_or_the_other_and_a_true_status(project, own_server):
+    database = Database(own_server, "shop")
+    linear = project("linear", database)
+    chosen = random.Random(9)
+    told = Counter()
+    database.stand_at("aaaa0001")
+    assert linear.rescue("plan", "head").status == 0
+    for _ in range(20):
+        database.stand_at("aaaa0001")
+        stamp = linear.started("stamp", "aaaa0003", "--yes")
+        time.sleep(0.3 + chosen.random())
+        own_server.stop("immediate")
+        out, said = stamp.communicate(timeout=120)
+        own_server.start()
+        rows = database.versions()
+        assert rows in (["aaaa0001"], ["aaaa0003"])
+        if stamp.returncode == 0:
+            assert (rows, "Stamped and verified" in out) == (["aaaa0003"], True)
+        elif stamp.returncode == 4:
+            assert rows == ["aaaa0001"], said
+        else:
+            assert stamp.returncode == 5, said
+        told[stamp.returncode] += 1
+    assert told[4], told
