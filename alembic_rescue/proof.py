@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import dropwhile
@@ -21,6 +21,7 @@ from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import Note
+from alembic_rescue.redact import Secrets
 from alembic_rescue.scratch import probing, settling
 from alembic_rescue.scratch import trial as trials
 from alembic_rescue.scratch.bench import Bench
@@ -69,7 +70,7 @@ def prove(
             case = _Case(view, *_as_it_stands(view, *ran, live), live, bench)
             proof, notes = case.proof(tried=tried)
             proof = replace(proof, revisions=tuple(r for r in proof.revisions if r.revision in meant.todo))
-            found.append(Proved(one.visited, _told(proof, project.secrets.hide), notes))
+            found.append(Proved(one.visited, _told(proof, project.secrets), notes))
     return found
 
 
@@ -212,25 +213,29 @@ def _asked(view: View, visited: Visited, choose: Choose) -> Asked:
     return Asked(visited, behind, todo)
 
 
-def _told(proof: Proof, hide: Callable[[str], str]) -> Proof:
-    """The proof for people: without passwords in what comes from migrations, paths as they would type them."""
+def _told(proof: Proof, secrets: Secrets) -> Proof:
+    """The proof for people: without secrets in what comes from migrations, paths as they would type them.
+
+    A statement that holds a secret is not offered: where it is to be found is told.
+    """
+    hide, hide_sql = secrets.hide, secrets.hide_sql
 
     def told(found: ObjectEvidence) -> ObjectEvidence:
-        return replace(
-            found,
-            name=hide(found.name),
-            detail=found.detail and hide(found.detail),
-            path=found.path and shown(Path(found.path)),
-            sql=found.sql and hide(found.sql),
-        )
+        path = found.path and shown(Path(found.path))
+        detail = found.detail and secrets.hide_value(found.name, found.detail)
+        sql = found.sql if found.sql and hide_sql(found.sql) == found.sql else None
+        if found.sql and sql is None and path:
+            where = f"{path}, line {found.line}" if found.line else path
+            detail = f"{f'{detail}; ' if detail else ''}what makes it so holds a secret, and is not shown: see {where}"
+        return replace(found, name=hide_sql(found.name), detail=detail, path=path, sql=sql)
 
     def told_cause(cause: Cause) -> Cause:
         return replace(
             cause,
             path=cause.path and shown(Path(cause.path)),
-            statement=hide(cause.statement),
+            statement=hide_sql(cause.statement),
             error=hide(cause.error),
-            fix=hide(cause.fix),
+            fix=hide_sql(cause.fix),
         )
 
     return replace(

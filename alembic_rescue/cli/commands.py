@@ -613,4 +613,4 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
             )
         return errors.BadUsage(hide(str(error.format_message())))
 
-    return errors.InternalError(hide(f"{type(error).__name__}: {error}"))
+    return errors.InternalError(hide(f"{type(error).__name__}: {errors.said(error)}"))

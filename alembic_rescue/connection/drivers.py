@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from alembic_rescue import dialects
 from alembic_rescue.dialects.base import MadeBy
-from alembic_rescue.errors import RescueError
+from alembic_rescue.errors import RescueError, said
 
 _ASKING_SECONDS = 2
 
@@ -52,7 +52,7 @@ def error_text(error: BaseException) -> str:
         return told
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    return str(error) or ("timeout expired" if type(error).__name__ == "TimeoutError" else "")
+    return said(error) or ("timeout expired" if type(error).__name__ == "TimeoutError" else "")
 
 
 def ends_session(error: BaseException) -> bool:

@@ -137,7 +137,7 @@ def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> Re
     if _of_package(traceback.extract_tb(error.__traceback__)[-1:]):
         return errors.InternalError(f"{type(error).__name__}: {one_line(error, hide)}")
     if isinstance(error, SystemExit):
-        return errors.EnvExited(hide(str(error.code)), place, printed)
+        return errors.EnvExited(hide(errors.said(error.code)), place, printed)
     if isinstance(error, CommandError) and "expected to match one row" in str(error):
         return errors.WriteWithoutEffect("the version table", one_line(error, hide))
     return of_something_missing(error, place, hide) or errors.EnvFailed(_reason(error, hide), place, printed)
@@ -147,7 +147,9 @@ def of_setup(error: BaseException, what: str, printed: str, hide: Hide) -> Rescu
     """The error of the project's own code that makes its configuration; `what` names it for people."""
     place = place_of_setup(error)
     if isinstance(error, SystemExit):
-        return errors.SetupFailed(what, place, f"it ended the program (sys.exit: {hide(str(error.code))})", printed)
+        return errors.SetupFailed(
+            what, place, f"it ended the program (sys.exit: {hide(errors.said(error.code))})", printed
+        )
     return of_something_missing(error, place, hide, what) or errors.SetupFailed(
         what, place, _reason(error, hide), printed
     )

@@ -115,7 +115,8 @@ def is_missed(project: Project, error: BaseException | None) -> bool:
     if project.url is not None:
         return True
     return error is not None and any(
-        (isinstance(link, KeyError) and link.args == (KEY,)) or _OF_NONE.search(str(link)) for link in chain(error)
+        (isinstance(link, KeyError) and link.args == (KEY,)) or _OF_NONE.search(errors.said(link))
+        for link in chain(error)
     )
 
 

@@ -26,6 +26,14 @@ def rows(heads: Iterable[str]) -> str:
     return listed(found) if found else "base (no row)"
 
 
+def said(error: object) -> str:
+    """What an exception, or the status of a ``sys.exit``, says; of one that fails even at that, its type."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - others' code
+        return f"<{type(error).__name__} that cannot be shown>"
+
+
 def them(items: Sequence[str]) -> str:
     """The pronoun for one, or for several."""
     return "it" if len(items) == 1 else "them"

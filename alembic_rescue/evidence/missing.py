@@ -131,6 +131,8 @@ def _own_statements(
     if _is_elsewhere(claim.object, text, step):
         return None
     sent += _alterations(claim, step, max(n for n in numbers if n is not None) + 1)
+    if not all(one.runnable for one in sent):
+        return None
     return ";\n".join(statement.sql.strip().rstrip(";") for statement in sent)
 
 

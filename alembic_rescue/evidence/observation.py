@@ -87,6 +87,8 @@ class Statement:
     """What the server answered, where it failed (whatever the revision did about it)."""
     handler_line: int | None = None
     """The line of the ``except`` in `path` that hid the failure, where the revision went on after it."""
+    runnable: bool = True
+    """The text is what was sent, to the letter: no parameter was put into it, and no secret taken out."""
 
 
 @dataclass(frozen=True)

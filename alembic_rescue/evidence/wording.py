@@ -9,6 +9,7 @@ from alembic_rescue.evidence.live import Live, in_lines, labels
 from alembic_rescue.evidence.names import column_of
 from alembic_rescue.evidence.observation import CatalogObject, Facts
 from alembic_rescue.evidence.positions import is_addition, is_circumstance
+from alembic_rescue.redact import hide_value
 
 _SHOWN = 120
 """Characters of a text, from where two begin to differ."""
@@ -45,9 +46,10 @@ def _details(finding: Finding, live: Live) -> Iterator[str]:
             yield _existence(finding, live)
     else:
         for fact in finding.different:
-            yield _difference(fact, claim.expected, actual)
+            yield _difference(claim.object, fact, claim.expected, actual)
         for fact in finding.unknown:
-            yield f"it cannot be told whether these are the same: {_difference(fact, claim.expected, actual)}"
+            told = _difference(claim.object, fact, claim.expected, actual)
+            yield f"it cannot be told whether these are the same: {told}"
         yield from _circumstances(finding, actual)
     if claim.object in live.numbered and finding.met:
         yield f"not counted: {live.numbered[claim.object]}"
@@ -60,7 +62,7 @@ def _details(finding: Finding, live: Live) -> Iterator[str]:
 def _existence(finding: Finding, live: Live) -> str:
     column = column_of(finding.claim.object)
     if column is not None and live.has(column):
-        return _difference("default", finding.claim.expected or {}, finding.actual or {})
+        return _difference(finding.claim.object, "default", finding.claim.expected or {}, finding.actual or {})
     return "it is still there" if finding.claim.expected is None else _absence(finding, live)
 
 
@@ -83,13 +85,13 @@ def _circumstances(finding: Finding, actual: Facts) -> Iterator[str]:
         for fact in sorted({*expected, *actual} - finding.claim.facts):
             uncounted = is_circumstance(fact) or (is_addition(fact) and fact not in expected)
             if uncounted and expected.get(fact) != actual.get(fact):
-                yield f"not counted: {_difference(fact, expected, actual)}"
+                yield f"not counted: {_difference(finding.claim.object, fact, expected, actual)}"
     others = ((text, actual[fact]) for fact, text in expected.items() if fact in actual and actual[fact] != text)
     if any(in_lines(one) == in_lines(other) for one, other in others):
         yield "not counted: its lines end otherwise"
 
 
-def _difference(fact: str, expected: Facts, actual: Facts) -> str:
+def _difference(found: CatalogObject, fact: str, expected: Facts, actual: Facts) -> str:
     one, other = actual.get(fact), expected.get(fact)
     if fact == "valid" and (one or "").lower() in _FALSE:
         return "it is not valid: what was to check or to build it was not finished"
@@ -99,6 +101,7 @@ def _difference(fact: str, expected: Facts, actual: Facts) -> str:
             return f"it lacks {', '.join(map(repr, missing))}"
     if fact in _WORDS:
         return f"it is {_in_words(fact, one)}, expected {_in_words(fact, other)}"
+    one, other = (text and hide_value(found.name, text) for text in (one, other))  # before it is shortened
     start = _first_difference(one or "", other or "")
     return f"{fact} is {_shown(one, start)}, expected {_shown(other, start)}"
 

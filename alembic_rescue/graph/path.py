@@ -246,6 +246,8 @@ def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple
             raise errors.AmbiguousRevision(target, _beginning_with(graph, target)) from unresolved
         reason = str(unresolved) if "@" in target or "four characters" in str(unresolved) else ""
         raise errors.UnknownRevision(target, reason) from unresolved
+    except AssertionError as empty:  # of Alembic's, where no id is behind an @
+        raise errors.UnknownRevision(target, "it names no revision") from empty
 
 
 def _beginning_with(graph: RevisionMap, target: str) -> list[str]:

@@ -64,8 +64,10 @@ def resolved(revision_map: RevisionMap, name: str) -> str:
     Raises:
         UnknownRevision, AmbiguousRevision: it is none, or fits several.
     """
+    if not name:  # such as an unset variable of a script; every id begins with it
+        raise UnknownRevision(name, "it is empty")
     fitting = [r.revision for r in revision_map.iterate_revisions("heads", "base") if r.revision.startswith(name)]
-    if has(revision_map, name):
+    if name in fitting:
         return name
     if len(fitting) > 1:
         raise AmbiguousRevision(name, sorted(fitting))

@@ -51,7 +51,7 @@ class Cache:
     root: str = field(default_factory=os.getcwd)
     """The project's folder: files below it are told relative to it, so that another checkout finds the same."""
     hide: Callable[[str], str] = _never_changes
-    """Takes secrets out of a text.  An observation that it changes holds one, and is not kept."""
+    """Takes known secrets out of a text.  An observation that it changes holds one, and is not kept."""
 
     def keys(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile]) -> tuple[str, ...]:
         """One key for each of `scripts`, of its file's content and of all that ran before it.
@@ -127,8 +127,10 @@ class Cache:
             for key, observation in zip(keys, observations, strict=True):
                 if not isinstance(observation, Observation) or observation.failure or observation.outside:
                     break
-                if all(self.hide(statement.sql) == statement.sql for statement in observation.statements):
-                    self._write(self._path(key), values.encoded(observation), self._below)
+                content = values.encoded(observation)
+                text = json.dumps(content)
+                if self.hide(text) == text:
+                    self._write(self._path(key), content, self._below)
             self._shorten()
 
     def _others(self, basis_key: str) -> Sequence[str]:

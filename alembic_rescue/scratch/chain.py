@@ -52,7 +52,7 @@ class Asked:
 def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain]:
     """What each revision in question did on a scratch database, or why that is not known."""
     files = {file.revision: file for file in view.scripts.scripts}
-    cache = Cache(hide=bench.project.secrets.hide)
+    cache = Cache(hide=bench.project.secrets.hide_known)
     kept = {one.key: _kept(cache, basis_of(view, one, bench), one, files) for one in asked}
     missing = [one for one in asked if kept[one.key] is None]
     found = {key: chain for key, chain in kept.items() if chain is not None}

@@ -102,7 +102,7 @@ def _answer(conversation: Conversation, operation: Operation, given: Mapping[str
     except KeyboardInterrupt:
         return {"failed": errors.Interrupted("nothing was written")}
     except BaseException as error:  # noqa: BLE001 - the last handler: a fault of the tool itself
-        told = errors.InternalError(conversation.secrets.hide(f"{type(error).__name__}: {error}"))
+        told = errors.InternalError(conversation.secrets.hide(f"{type(error).__name__}: {errors.said(error)}"))
         return {"failed": _traced(told, error)}
 
 

@@ -25,6 +25,7 @@ from alembic_rescue.evidence.observation import (
     Statement,
     StatementKind,
 )
+from alembic_rescue.redact import Secrets
 from alembic_rescue.worker.isolation.refusal import Refusal, refusals
 from alembic_rescue.worker.observer.attributing import attributed
 from alembic_rescue.worker.observer.effects import Effects
@@ -49,12 +50,13 @@ class Observer:
         effects: Effects,
         dialect: Dialect,
         connection: Connection,
-        hide: Hide,
+        secrets: Secrets,
         around: Around,
     ) -> None:
         self.log = Log()
         """What the step under way, or the last one, has sent."""
-        self._recorder, self._files, self._effects, self._around, self._hide = recorder, files, effects, around, hide
+        self._recorder, self._files, self._effects, self._around = recorder, files, effects, around
+        self._secrets = secrets
         self._kind_of, self._connection = dialect.kind_of, connection
         self._watch: Watch | None = dialect.reader.watch(connection) if dialect.reader is not None else None
         self._trace = Trace(files)
@@ -89,7 +91,7 @@ class Observer:
         sent = [one.sql for one in log.sent]
         changes, renames = self._watch.step(self._connection, sent) if self._watch is not None else ((), ())
         kinds = dict(zip(sent, self._effects.kinds(self._connection, sent, changes), strict=True))
-        statements = statements_of(log, path, lambda sql: kinds[sql], self._hide)
+        statements = statements_of(log, path, lambda sql: kinds[sql], self._secrets)
         if unseen := self._effects.unseen(kinds.values()):
             statements += (Statement(unseen, StatementKind.DATA, path, _line(script)),)
         self._effects.begin(self._connection)
@@ -99,7 +101,7 @@ class Observer:
             renames=renames,
             statements=statements,
             left_out=tuple(
-                replace(one, source=self._hide(one.source))
+                replace(one, source=self._secrets.hide(one.source))
                 for one in left_out(
                     self._trace.ran,
                     self._files,
@@ -141,13 +143,16 @@ CALLS = calls.__code__
 # --- values ------------------------------------------------------------------------------------------------------
 
 
-def statements_of(log: Log, path: str, kind_of: StatementReader, hide: Hide) -> tuple[Statement, ...]:
+def statements_of(log: Log, path: str, kind_of: StatementReader, secrets: Secrets) -> tuple[Statement, ...]:
     """What a revision sent, as values.  `path`: its file."""
     found = []
     for sent in log.sent:
         at, line, handler = sent.at(path)
-        error = None if sent.message is None else hide(sent.message)
-        found.append(Statement(hide(sent.shown), kind_of(sent.sql), at, line, error, handler))
+        error = None if sent.message is None else secrets.hide(sent.message)
+        text = sent.shown(secrets.hide)
+        shown = secrets.hide_sql(text)
+        runnable = shown == text and not sent.parameters
+        found.append(Statement(shown, kind_of(sent.sql), at, line, error, handler, runnable))
     return tuple(found)
 
 
@@ -174,7 +179,7 @@ def failure_of_step(log: Log, last: BaseException | None, files: Files, path: st
         return told
     at, swallowed_line, _ = swallowed.at(path)
     after = f"{told.error}, after: {hide(swallowed.message or '')}"
-    return Failure(after, at, swallowed_line, hide(swallowed.shown))
+    return Failure(after, at, swallowed_line, hide(swallowed.shown(hide)))
 
 
 def value_of(script: Script, **found: Any) -> Observation:

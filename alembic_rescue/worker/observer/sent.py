@@ -34,10 +34,9 @@ class Sent:
     error: BaseException | None = None
     swallowed: bool = False
 
-    @property
-    def shown(self) -> str:
-        """With its parameters, shortened."""
-        text = with_parameters(self.sql, self.parameters)
+    def shown(self, hide: Callable[[str], str]) -> str:
+        """With its parameters, out of which `hide` takes secrets before they are shortened."""
+        text = with_parameters(self.sql, self.parameters, hide)
         return text if self.rows <= 1 else f"{text} -- and {self.rows - 1} more"
 
     @property
@@ -183,7 +182,7 @@ class Recorder:
 _PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s|(?P<next>%s|\?)|\$(?P<number>\d+)|(?<![:\w]):(?P<colon>[a-z]\w*)")
 
 
-def with_parameters(sql: str, parameters: Any) -> str:
+def with_parameters(sql: str, parameters: Any, hide: Callable[[str], str] = str) -> str:
     """`sql` with its parameters as short literals: to be read, never to be run."""
     if not parameters:
         return sql.replace("%%", "%")
@@ -192,24 +191,26 @@ def with_parameters(sql: str, parameters: Any) -> str:
     def literal(found: re.Match[str]) -> str:
         name = found["name"] or found["colon"]
         if name:
-            return _literal(parameters[name]) if isinstance(parameters, Mapping) and name in parameters else found[0]
+            return (
+                _literal(parameters[name], hide) if isinstance(parameters, Mapping) and name in parameters else found[0]
+            )
         if found["number"]:
             at = int(found["number"]) - 1
             known = not isinstance(parameters, Mapping) and at < len(parameters)
-            return _literal(parameters[at]) if known else found[0]
-        return _literal(next(following, None))
+            return _literal(parameters[at], hide) if known else found[0]
+        return _literal(next(following, None), hide)
 
     return _PLACEHOLDER.sub(literal, sql).replace("%%", "%")
 
 
-def _literal(value: Any) -> str:
+def _literal(value: Any, hide: Callable[[str], str]) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, (bool, int, float)):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return f"ARRAY[{_shortened(', '.join(_literal(one) for one in value[:20]))}]"
-    return "'" + _shortened(str(value)).replace("'", "''") + "'"
+        return f"ARRAY[{_shortened(', '.join(_literal(one, hide) for one in value[:20]))}]"
+    return "'" + _shortened(hide(str(value))).replace("'", "''") + "'"
 
 
 def _shortened(text: str) -> str:

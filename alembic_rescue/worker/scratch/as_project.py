@@ -129,7 +129,7 @@ class _OwnRun:
 
     def _keep_failing(self, visited: _Visited, revision: str) -> None:
         path = absolute(self._project.script.get_revision(revision).path)
-        sent = statements_of(visited.log, path, visited.kind_of, self._project.secrets.hide)
+        sent = statements_of(visited.log, path, visited.kind_of, self._project.secrets)
         visited.failing += [(revision, one) for one in sent if one.error is not None]
 
     def rows_anew(self) -> dict[int, tuple[str, ...]]:

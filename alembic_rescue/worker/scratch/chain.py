@@ -133,9 +133,7 @@ class _Run:
         if not todo:
             return
         with self._committed(effects, connection):
-            observer = Observer(
-                self.recorder, files, effects, dialect, connection, self._project.secrets.hide, self._around
-            )
+            observer = Observer(self.recorder, files, effects, dialect, connection, self._project.secrets, self._around)
         for at, revision in enumerate(todo, len(behind) + 1):
             step, script = self._begun(visited, revision, at, of)
             if revision in self._stamped_over:
@@ -193,7 +191,7 @@ class _Run:
         last = error or self.recorder.last_error
         failure = failure_of_step(log, last, files, absolute(failed.path), self._project.secrets.hide)
         if visited.current in self._visits[visited.number].todo:
-            statements = statements_of(log, absolute(failed.path), visited.kind_of, self._project.secrets.hide)
+            statements = statements_of(log, absolute(failed.path), visited.kind_of, self._project.secrets)
             refused = outside(failed, files, refusals)
             observations.append(value_of(failed, statements=statements, outside=refused, failure=failure))
         return VisitRun(visited.number, tuple(observations), visited.current, failure)

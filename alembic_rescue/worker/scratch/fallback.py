@@ -161,12 +161,17 @@ class _Copy:
         self.opposites: list[str] = []
         self._probe, self._connection, self._cursor = probe, connection, Cursor(connection)
         dialect = dialects.of(connection.dialect.name)
-        hide = probe.project.secrets.hide
         self._effects, self._reader = effects_of(dialect), reader
         with self._committed():  # what env.py has set for its session outlives a revision that fails
             self._before: Catalog = reader.everything(connection)
             self._observer = _Watcher(
-                probe.recorder, probe.recorder.files, self._effects, dialect, connection, hide, probe.around
+                probe.recorder,
+                probe.recorder.files,
+                self._effects,
+                dialect,
+                connection,
+                probe.project.secrets,
+                probe.around,
             )
         self.last = Observation("")
         """What came of the step that ran last."""

@@ -15,7 +15,7 @@ from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import dialects
+from alembic_rescue import dialects, errors
 from alembic_rescue.connection import urls
 from alembic_rescue.connection.connections import listening
 from alembic_rescue.connection.failures import one_line
@@ -168,6 +168,6 @@ def failure_of(error: BaseException, files: Files, path: str, hide: Callable[[st
 
 def _words(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return f"it ends the program ({error.code})"
+        return f"it ends the program ({errors.said(error.code)})"
     said = one_line(error, str)
     return said if isinstance(error, DBAPIError) else f"{type(error).__name__}: {said}"
