@@ -7,6 +7,7 @@ from alembic.script.revision import RevisionError, RevisionMap
 
 from alembic_rescue import Refusal
 from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
 from alembic_rescue.model import NULL_ROW
 from tests.conftest import ProjectCopy
 from tests.graphs import Node, revision_map, revisions, write_project
@@ -147,6 +148,18 @@ def test_an_empty_target_is_refused_though_every_id_begins_with_it():
     refusal = refusal_of(revision_map(Node("only")), [], "")
     assert refusal.code == "unknown-revision"
     assert refusal.message.endswith("in the script directory: it is empty")
+
+
+@pytest.mark.parametrize("target", ["@", "@a", "only@"])
+def test_a_target_that_names_no_revision_beside_its_at_is_refused(target):
+    assert refusal_of(revision_map(Node("only")), [], target).code == "unknown-revision"
+
+
+@pytest.mark.parametrize("name", ["", "@", "none"])
+def test_what_is_accepted_is_a_revision(name):
+    with pytest.raises(Refusal) as raised:
+        scripts.resolved(revision_map(Node("only")), name)
+    assert raised.value.code == "unknown-revision"
 
 
 @pytest.mark.parametrize("target", ["head", "heads", "+1", "shop@head", "aaaa"])

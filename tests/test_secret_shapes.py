@@ -101,8 +101,8 @@ RUNNABLE = [
     "ALTER TABLE u ADD CONSTRAINT c CHECK (((password)::text = (again)::text) AND (length(password) > 8))",
     "ALTER TABLE u ADD CONSTRAINT c CHECK ((token = ANY (ARRAY['a'::text, 'b'::text])) AND password <> ''::text)",
     (
-        "CREATE TABLE u (\n    password text DEFAULT ''::text,\n    has_password text DEFAULT 'false'::text,\n    kind text "
-        "DEFAULT 'plain'::text NOT NULL,\n    token uuid DEFAULT gen_random_uuid()\n)"
+        "CREATE TABLE u (\n    password text DEFAULT ''::text,\n    has_password text DEFAULT 'false'::text,\n    kind "
+        "text DEFAULT 'plain'::text NOT NULL,\n    token uuid DEFAULT gen_random_uuid()\n)"
     ),
     "CREATE TYPE k AS ENUM ('password', 'token', 'api_key')",
     "ALTER TYPE k ADD VALUE 'password' AFTER 'token'",

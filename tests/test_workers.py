@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,7 @@ def at_first(project_copy, code: str) -> None:
     ("code", "told"),
     [
         ("import os; os._exit(7)", "ended with status 7"),
+        ("import os; os._exit(0)", "ended with status 0"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
         ("import os; os.closerange(3, 1000)", "closed its end"),
     ],
@@ -135,6 +137,42 @@ def test_a_worker_that_dies_is_an_error_with_its_last_words(linear, code, told):
     with pytest.raises(errors.WorkerDied, match=told) as raised:
         load().look()
     assert raised.value.exit_status == errors.DATABASE
+
+
+@pytest.mark.parametrize("fails", ["raise RuntimeError('no')", "return 5"])
+@pytest.mark.parametrize("raised", ["raise Odd()", "import sys; sys.exit(Odd())"])
+def test_what_cannot_say_what_it_is_is_told_all_the_same(linear, fails, raised):
+    at_first(linear, f"class Odd(Exception):\n    def __str__(self):\n        {fails}\n{raised}")
+    with pytest.raises((errors.EnvFailed, errors.EnvExited), match="<Odd that cannot be shown>"):
+        load().look()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("raise KeyError('aaaa0001')", "0002_step_2.py:16 cannot be used: KeyError: 'aaaa0001'"),
+        ("raise Odd()", "0002_step_2.py:16 cannot be used: Odd: <Odd that cannot be shown>"),
+    ],
+)
+def test_what_a_revision_files_import_raises_is_told_with_its_place(linear, line, says):
+    revision = linear.root / "alembic" / "versions" / "0002_step_2.py"
+    text = revision.read_text().replace('revision = "aaaa0002"', 'revision = "aaaa" + "0002"')
+    odd = "class Odd(Exception): __str__ = None"
+    revision.write_text(f"{text.rstrip()}\n{odd}\n{line}\n")
+    with pytest.raises(errors.BadConfig, match=re.escape(says)):
+        load().look()
+
+
+@pytest.mark.parametrize("is_computed", [False, True])
+def test_an_odd_docstring_and_an_empty_dependency_are_as_none(linear, is_computed):
+    revision = linear.root / "alembic" / "versions" / "0002_step_2.py"
+    text = revision.read_text().replace("depends_on = None", 'depends_on = ""')
+    if is_computed:
+        text = text.replace('revision = "aaaa0002"', 'revision = "aaaa" + "0002"')
+    revision.write_text(f"{text}\n__doc__ = 5\n")
+    found = {one.revision: one for one in load().look().scripts}
+    assert not found["aaaa0002"].depends_on
+    assert isinstance(found["aaaa0002"].doc, str)
 
 
 def test_a_worker_that_is_gone_is_followed_by_a_new_one(linear):
