@@ -8,6 +8,7 @@ import pytest
 
 from alembic_rescue import redact
 from alembic_rescue.redact import Secrets
+from alembic_rescue.worker.scratch.operations import _offered
 
 MARK = "h0nter2"
 """In a secret's place, and in no other."""
@@ -162,6 +163,14 @@ def test_a_variable_whose_name_says_that_it_is_secret_is_known(name, value, is_h
     secrets.add_environment({name: value})
     for hide in (secrets.hide, secrets.hide_sql, secrets.net):
         assert (value not in hide(f"with <{value}>.")) is is_hidden
+
+
+def test_of_what_would_be_sent_a_statement_with_a_secret_is_left_out():
+    statements = ["CREATE TABLE keyed (CHECK (api_key = lower(api_key)))", "ALTER ROLE shop PASSWORD 'h0nter2'"]
+    script = ";\n\n".join(["BEGIN", *statements, "COMMIT"]) + ";\n\n"
+    assert _offered(script, Secrets().hide_sql) == (
+        f"{statements[0]};\n-- a statement that holds a secret is not shown;"
+    )
 
 
 # --- a long text takes no time -----------------------------------------------------------------------------------

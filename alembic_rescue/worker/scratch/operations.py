@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import runpy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,16 +152,17 @@ def offline(conversation: Conversation, loading: Loading, revisions: Sequence[st
                 command.upgrade(loaded.config, f"{before or 'base'}:{revision}", sql=True)
             except (Exception, SystemExit):  # noqa: BLE001 - a migration, or an env.py, that wants a database
                 break
-            told[revision] = loaded.secrets.hide(_without_the_version(output.getvalue()))
+            told[revision] = _offered(output.getvalue(), loaded.secrets.hide_sql)
     return told
 
 
-def _without_the_version(script: str) -> str:
-    """The statements of a revision, without those that are Alembic's own."""
+def _offered(script: str, hide: Callable[[str], str]) -> str:
+    """The statements of a revision, without those that are Alembic's own; in place of one with a secret, a comment."""
     statements = re.split(r";\n\n", script)
     own = re.compile(r"\s*(BEGIN|COMMIT|CREATE TABLE alembic_version\b|(INSERT INTO|UPDATE) alembic_version\b)")
     kept = [one.strip() for one in statements if one.strip() and not own.match(re.sub(r"--[^\n]*\n", "", one).lstrip())]
-    return ";\n".join(kept) + ";" if kept else ""
+    told = [one if hide(one) == one else "-- a statement that holds a secret is not shown" for one in kept]
+    return ";\n".join(told) + ";" if told else ""
 
 
 def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
