@@ -271,7 +271,7 @@ def test_what_is_not_there_may_have_been_taken_away_by_what_nobody_saw():
 def test_an_obstacle_is_looked_for_where_the_statement_says(error, sql, schema):
     query = obstacles.query_for(error, sql)
     assert query is not None
-    assert (f"nspname = {schema}" in query) if schema else "current_schemas" in query
+    assert (f"nspname OPERATOR(pg_catalog.=) {schema}" in query) if schema else "current_schemas" in query
 
 
 @pytest.mark.parametrize(

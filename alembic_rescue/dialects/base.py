@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Connection, Dialect
 
 from alembic_rescue.dialects.scratch import Making, Prepared
@@ -123,6 +124,14 @@ class IdentityReader(Protocol):
             schema: that one.
         """
         return Facts(".".join(str(part) for part in connection.dialect.server_version_info or ()))
+
+    def version_table(self, connection: Connection, name: str, schema: str | None) -> tuple[bool, int | None]:
+        """Whether it is there, and how many characters an id in it may have; None: its type tells no limit."""
+        inspector = inspect(connection)
+        if not inspector.has_table(name, schema=schema):
+            return False, None
+        kinds = [one["type"] for one in inspector.get_columns(name, schema=schema) if one["name"] == "version_num"]
+        return True, kinds[0].length if kinds and isinstance(kinds[0], String) else None
 
     def where(self, connection: Connection, table: str) -> Where:
         """What tells the database from others, through the driver's cursor."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Connection
 
 from alembic_rescue import dialects, errors
@@ -41,12 +40,12 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
     table = qualified(connection.dialect, context.version_table, context.version_table_schema)
     dialect = dialects.of(connection.dialect.name)
     facts = dialect.identity.facts(connection, table, context.version_table_schema)
-    exists = _table_exists(connection, context)
+    exists, limit = dialect.identity.version_table(connection, context.version_table, context.version_table_schema)
     return Database(
         identity=_identity(connection, context, facts),
         current_heads=_sorted(rows),
         version_table_exists=exists,
-        id_limit=_id_limit(connection, context, exists=exists) if dialect.enforces_lengths else None,
+        id_limit=(limit if exists else DEFAULT_ID_LIMIT) if dialect.enforces_lengths else None,
         read_only=facts.refuses_writes,
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
         blockers=blockers(connection, table, hide, connections.own_sessions()),
@@ -123,18 +122,6 @@ def _identity(connection: Connection, context: MigrationContext, facts: Facts) -
         version_table_schema=context.version_table_schema,
         version_table_found_in=facts.found_in,
     )
-
-
-def _table_exists(connection: Connection, context: MigrationContext) -> bool:
-    return bool(inspect(connection).has_table(context.version_table, schema=context.version_table_schema))
-
-
-def _id_limit(connection: Connection, context: MigrationContext, *, exists: bool) -> int | None:
-    if not exists:
-        return DEFAULT_ID_LIMIT
-    columns = inspect(connection).get_columns(context.version_table, schema=context.version_table_schema)
-    kinds = [column["type"] for column in columns if column["name"] == "version_num"]
-    return kinds[0].length if kinds and isinstance(kinds[0], String) else None
 
 
 def _missing_privileges(facts: Facts, table: str, *, exists: bool) -> tuple[str, ...]:

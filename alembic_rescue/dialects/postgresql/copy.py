@@ -33,6 +33,8 @@ _FAILED = re.compile(
     r"Command was: (?P<command>(?:(?!pg_restore: ).*\n)*)",
     re.MULTILINE,
 )
+_UNSHADOWED = "SET LOCAL search_path = pg_catalog, pg_temp"
+"""No function of the live database's runs in the place of the server's."""
 _SECONDS = 120.0
 """For each program: a schema of 20,000 tables takes about 20."""
 
@@ -82,7 +84,7 @@ def dump(connect: Connect, programs: Path | None, lock_timeout: float, seconds: 
 
 def _dumped(connect: Connect, programs: Path, lock_timeout: float, seconds: float) -> Dump | Unavailable:
     def ask(query: str) -> Any:
-        commands = ["-v", "ON_ERROR_STOP=1", "-c", "BEGIN READ ONLY", "-c", query, "-c", "COMMIT"]
+        commands = ["-v", "ON_ERROR_STOP=1", "-c", "BEGIN READ ONLY", "-c", _UNSHADOWED, "-c", query, "-c", "COMMIT"]
         done = libpq.run(programs / "psql", [*_SQL, *commands], connect, seconds)
         if done.returncode:
             raise _FailedError(libpq.reason(done))

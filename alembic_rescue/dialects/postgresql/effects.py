@@ -12,30 +12,31 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects.postgresql.statements import parts
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.dialects.statements import strongest
 from alembic_rescue.evidence.observation import Change, StatementKind
 
-_LOCAL = "SELECT current_setting('search_path'), current_setting('role')"
-_NEXT = "SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_current_if_assigned() + 1)"
+_LOCAL = unshadowed("SELECT current_setting('search_path'), current_setting('role')")
+_NEXT = unshadowed("SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_current_if_assigned() + 1)")
 """Grows with each transaction that writes: the latest to have ended, or this one itself."""
-_OWN = """
+_OWN = unshadowed("""
     SELECT txid_current_if_assigned() IS NOT NULL,
-           EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity WHERE datname <> current_database())
-"""
+           EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname <> current_database())
+""")
 """Whether this transaction writes, and whether others are at work elsewhere on the server, who may be those that do."""
-_ROWS = """
+_ROWS = unshadowed("""
     SELECT oid, changed FROM (
         SELECT oid, pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
                     + pg_stat_get_xact_tuples_deleted(oid) AS changed
-          FROM pg_catalog.pg_class WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND oid >= 16384) AS counted
+          FROM pg_class WHERE (relkind = 'r' OR relkind = 'm') AND relpersistence <> 't' AND oid >= 16384) AS counted
      WHERE changed > 0
-"""
+""")
 """Of this session, those of earlier transactions among them that it has not reported yet."""
-_READ_ONLY = """
-    SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE proname IN ({names})
+_READ_ONLY = unshadowed("""
+    SELECT DISTINCT proname FROM pg_proc WHERE proname = ANY (ARRAY[{names}])
     EXCEPT
-    SELECT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace
-"""
+    SELECT proname FROM pg_proc WHERE provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace
+""")
 _UNSEEN = "(rows, or something else that is kept, were changed by statements that were not seen)"
 
 

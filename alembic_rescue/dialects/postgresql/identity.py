@@ -10,35 +10,38 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects import base
 from alembic_rescue.dialects.base import Facts, Where
 from alembic_rescue.dialects.cursor import fetch, query
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 
-_ASKED = """
+_ASKED = unshadowed("""
     SELECT current_database() AS database, current_user::text AS role, current_setting('server_version') AS version,
-           (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS database_oid,
-           (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()) AS encrypted,
-           pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port() AS address,
-           pg_catalog.pg_is_in_recovery() AS in_recovery,
+           (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS database_oid,
+           (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted,
+           host(inet_server_addr()) || ':' || inet_server_port() AS address, pg_is_in_recovery() AS in_recovery,
            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask_id,
-           (SELECT reset_val = 'on' FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only')
-               AS set_read_only,
-           coalesce((SELECT nspname::text FROM pg_catalog.pg_class c
-                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                      WHERE c.oid = to_regclass(:table)), current_schema()::text) AS found_in,
+           (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only') AS set_read_only,
+           coalesce((SELECT nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = to_regclass(:table)::oid), current_schema()::text) AS found_in,
            (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
-             WHERE NOT has_table_privilege(to_regclass(:table), p)) AS denied,
+             WHERE NOT has_table_privilege(to_regclass(:table)::oid, p)) AS denied,
            row_security_active(to_regclass(:table)::oid) AS row_security,
            has_schema_privilege(to_regnamespace(quote_ident(coalesce(:schema, current_schema())))::oid, 'CREATE')
                AS may_create
-"""
-_FOUND = """
-    SELECT current_database()::text,
-           pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port(),
-           (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()),
-           coalesce((SELECT nspname::text FROM pg_catalog.pg_class c
-                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                      WHERE c.oid = to_regclass({table})), current_schema()::text)
-"""
-_MAY_ASK_ID = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
-_SYSTEM_ID = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+""")
+_FOUND = unshadowed("""
+    SELECT current_database()::text, host(inet_server_addr()) || ':' || inet_server_port(),
+           (SELECT oid::text FROM pg_database WHERE datname = current_database()),
+           coalesce((SELECT nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = to_regclass({table})::oid), current_schema()::text)
+""")
+_MAY_ASK_ID = unshadowed("SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')")
+_SYSTEM_ID = unshadowed("SELECT system_identifier::text FROM pg_control_system()")
+_VERSION_TABLE = unshadowed("""
+    SELECT (SELECT a.atttypmod - 4 FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attname = 'version_num' AND a.atttypmod > 4
+               AND (a.atttypid = 'pg_catalog.varchar'::regtype OR a.atttypid = 'pg_catalog.bpchar'::regtype)) AS id_limit
+      FROM pg_class c
+     WHERE c.oid = to_regclass(:table)::oid AND c.relkind = ANY (ARRAY['r', 'p', 'v', 'm', 'f']::"char"[])
+""")
 
 
 class Identity(base.IdentityReader):
@@ -61,6 +64,12 @@ class Identity(base.IdentityReader):
             row_security=bool(told["row_security"]),
             may_create=told["may_create"],
         )
+
+    def version_table(self, connection: Connection, name: str, schema: str | None) -> tuple[bool, int | None]:
+        """In one query of the tool's own: SQLAlchemy's take operators from the search path."""
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        found = query(connection, _VERSION_TABLE, table=".".join(quote(part) for part in (schema, name) if part))
+        return bool(found), found[0]["id_limit"] if found else None
 
     def where(self, connection: Connection, table: str) -> Where:
         """In three."""

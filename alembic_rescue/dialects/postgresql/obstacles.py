@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import re
 
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
+
 _NAME = r'"((?:[^"]|"")+)"'
 _RELATION = """
     SELECT CASE WHEN con.oid IS NOT NULL
                 THEN format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', con.conrelid::regclass, con.conname)
-                ELSE format('DROP %s %s CASCADE', CASE c.relkind WHEN 'r' THEN 'TABLE' WHEN 'p' THEN 'TABLE'
-                    WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
-                    WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'c' THEN 'TYPE' ELSE 'INDEX' END, c.oid::regclass) END
-      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      LEFT JOIN pg_catalog.pg_constraint con ON con.conindid = c.oid AND con.contype IN ('p', 'u', 'x')
+                ELSE format('DROP %s %s CASCADE', CASE WHEN c.relkind = 'r' OR c.relkind = 'p' THEN 'TABLE'
+                    WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'm' THEN 'MATERIALIZED VIEW'
+                    WHEN c.relkind = 'S' THEN 'SEQUENCE' WHEN c.relkind = 'f' THEN 'FOREIGN TABLE'
+                    WHEN c.relkind = 'c' THEN 'TYPE' ELSE 'INDEX' END, c.oid::regclass) END
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_constraint con ON con.conindid = c.oid AND con.contype = ANY (ARRAY['p', 'u', 'x'])
      WHERE c.relname = {0} AND {schema}"""
 _TYPE = """
-    SELECT format('DROP %s %s CASCADE', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype)
-      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    SELECT format('DROP %s %s CASCADE', CASE WHEN t.typtype = 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype)
+      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
      WHERE t.typname = {0} AND {schema}"""
 _FUNCTION = """
     SELECT format('DROP ROUTINE %s CASCADE', p.oid::regprocedure)
-      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
      WHERE p.proname = {0} AND {schema}"""
 _ON_TABLE = """
     SELECT format('{what}', {0}, c.oid::regclass)
-      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relname = {1} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {schema}"""
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relname = {1} AND c.relkind = ANY (ARRAY['r', 'p', 'v', 'm', 'f']) AND {schema}"""
 _OBSTACLES = (
     (rf"^relation {_NAME} already exists", _RELATION),
     (rf"^type {_NAME} already exists", _TYPE),
@@ -67,10 +70,8 @@ def query_for(error: str, sql: str) -> str | None:
         if found := re.search(says, error):
             names = [name.replace('""', '"') for name in found.groups()]
             schema = _schema_of(names[-1], sql)
-            where = (
-                f"n.nspname = {_literal(schema)}" if schema else "n.nspname = ANY (pg_catalog.current_schemas(false))"
-            )
-            return query.format(*map(_literal, names), schema=where)
+            where = f"n.nspname = {_literal(schema)}" if schema else "n.nspname = ANY (current_schemas(false))"
+            return unshadowed(query.format(*map(_literal, names), schema=where))
     return None
 
 

@@ -16,16 +16,21 @@ from sqlalchemy.exc import DBAPIError
 from alembic_rescue import errors
 from alembic_rescue.dialects import base
 from alembic_rescue.dialects.admin import connected, literal, quoted, shown
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.dialects.scratch import Making, Place, Prepared, Surroundings
 
-_FIRST_TABLE = """
-    SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
-      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+_FIRST_TABLE = unshadowed("""
+    SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' LIMIT 1
-"""
-_IS_THERE = "SELECT 1 FROM pg_database WHERE datname = :name AND oid >= 16384"
+""")
+_IS_THERE = unshadowed("SELECT 1 FROM pg_database WHERE datname = :name AND oid >= 16384")
 """And did not come with the server, as ``postgres`` did, whose name many a project's database has."""
-_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+_OTHERS = unshadowed(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+)
+_MAY_ASK_ID = unshadowed("SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')")
+_SYSTEM_ID = unshadowed("SELECT system_identifier::text FROM pg_control_system()")
+_IS_SUPERUSER = unshadowed("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
 
 
 class Places(base.Places):
@@ -82,9 +87,9 @@ class Places(base.Places):
 
 
 def _refuse_the_projects(admin: Connection, making: Making) -> None:
-    may = admin.execute(text("SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')")).scalar_one()
+    may = admin.execute(text(_MAY_ASK_ID)).scalar_one()
     if may:
-        system = admin.execute(text("SELECT system_identifier::text FROM pg_catalog.pg_control_system()")).scalar_one()
+        system = admin.execute(text(_SYSTEM_ID)).scalar_one()
         if any(live.partition("/")[0] == system for live in making.live_ids):
             raise errors.ScratchIsProjects(shown(making.admin_url))
 
@@ -93,13 +98,13 @@ def _refuse_a_full_one(admin: Connection) -> None:
     """What is named is thrown away in somebody's mind: it must hold nothing."""
     found = admin.execute(text(_FIRST_TABLE)).first()
     if found:
-        name = admin.execute(text("SELECT current_database()")).scalar_one()
+        name = admin.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
         raise errors.ScratchNotEmpty(str(name), f"the table {found[0]}")
 
 
 def _roles(admin: Connection, place: Place, around: Surroundings) -> list[str]:
     """Make the role that the chain runs as, and those that own something or are granted something."""
-    known = {str(row[0]) for row in admin.execute(text("SELECT rolname FROM pg_roles"))}
+    known = {str(row[0]) for row in admin.execute(text("SELECT rolname FROM pg_catalog.pg_roles"))}
     made = []
     others = () if place.password else around.other_roles  # a server of the user's is not filled with them
     for name in dict.fromkeys((place.role, *around.roles, *others)):
@@ -113,7 +118,7 @@ def _roles(admin: Connection, place: Place, around: Surroundings) -> list[str]:
             with contextlib.suppress(DBAPIError):
                 admin.execute(text(f"GRANT {quoted(admin, name)} TO {quoted(admin, place.role)}"))
     with contextlib.suppress(DBAPIError):  # who is no superuser must be a member of a role to give it a database
-        if made and not admin.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")).scalar_one():
+        if made and not admin.execute(text(_IS_SUPERUSER)).scalar_one():
             admin.execute(text(f"GRANT {quoted(admin, place.role)} TO CURRENT_USER"))
     return made
 

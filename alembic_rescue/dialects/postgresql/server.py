@@ -12,17 +12,18 @@ from alembic_rescue.compat import driver_connection
 from alembic_rescue.dialects import base
 from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.dialects.postgresql import blockers
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker
 
 _RESCUE_LOCK = 0x616C656D_62696372
 """Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
 database.  Held means: an alembic-rescue is between its last look and its verification there."""
-_BACKEND = "SELECT pid, backend_start::text FROM pg_catalog.pg_stat_activity WHERE pid = {pid}"
+_BACKEND = unshadowed("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = {pid}")
 _PRESENCE = {
-    "SCHEMA": "SELECT to_regnamespace({name}) IS NOT NULL",
-    "EXTENSION": "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE quote_ident(extname) = {name})",
+    "SCHEMA": unshadowed("SELECT to_regnamespace({name}) IS NOT NULL"),
+    "EXTENSION": unshadowed("SELECT EXISTS (SELECT FROM pg_extension WHERE quote_ident(extname) = {name})"),
 }
-_PRESENCE_OF_A_RELATION = "SELECT to_regclass({name}) IS NOT NULL"
+_PRESENCE_OF_A_RELATION = unshadowed("SELECT to_regclass({name}) IS NOT NULL")
 
 
 class Server(base.Server):
@@ -50,7 +51,7 @@ class Server(base.Server):
         for statement in settings:
             cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
         cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
-        cursor.execute(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK})")
+        cursor.execute(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::bigint)"))
         row = cursor.fetchone()
         return bool(row and row[0])
 

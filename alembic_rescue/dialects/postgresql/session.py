@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects.cursor import Cursor
 
 SETTINGS = {
-    "search_path": "",
+    "search_path": "pg_catalog, pg_temp",
     "TimeZone": "UTC",
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
@@ -47,7 +47,7 @@ def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settin
 
 
 def _local(name: str, value: str) -> str:
-    return f"set_config('{name}', '{value}', true)"
+    return f"pg_catalog.set_config('{name}', '{value}', true)"
 
 
 def literal(text: str) -> str:

@@ -6,30 +6,31 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.dialects.scratch import Surroundings
 
-_QUERY = """
+_QUERY = unshadowed("""
     SELECT current_user::text,
-           (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
-           ARRAY(SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_shdepend d
-                   JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
-                  WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname !~ '^pg_'
-                    AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+           (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
+           ARRAY(SELECT DISTINCT r.rolname::text FROM pg_shdepend d
+                   JOIN pg_roles r ON r.oid = d.refobjid
+                  WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass::oid AND r.rolname !~ '^pg_'
+                    AND (d.dbid = 0 OR d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))
                   ORDER BY 1),
-           ARRAY(SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1 LIMIT 300),
-           ARRAY(SELECT nspname::text FROM pg_catalog.pg_namespace
+           ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1 LIMIT 300),
+           ARRAY(SELECT nspname::text FROM pg_namespace
                   WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1),
-           ARRAY(SELECT e.extname::text FROM pg_catalog.pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1),
-           ARRAY(SELECT n.nspname::text FROM pg_catalog.pg_extension e
-                   JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+           ARRAY(SELECT e.extname::text FROM pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1),
+           ARRAY(SELECT n.nspname::text FROM pg_extension e
+                   JOIN pg_namespace n ON n.oid = e.extnamespace
                   WHERE e.extname <> 'plpgsql' ORDER BY e.extname),
-           (SELECT CASE WHEN source IN ('database', 'user', 'database user') THEN reset_val ELSE '' END
-              FROM pg_catalog.pg_settings WHERE name = 'search_path'),
-           (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'),
-           (SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10),
-           pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate::text, d.datctype::text
-      FROM pg_catalog.pg_database d WHERE d.datname = current_database()
-"""
+           (SELECT CASE WHEN source = ANY (ARRAY['database', 'user', 'database user']) THEN reset_val ELSE '' END
+              FROM pg_settings WHERE name = 'search_path'),
+           (SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'),
+           (SELECT rolname::text FROM pg_roles WHERE oid = 10),
+           pg_encoding_to_char(d.encoding), d.datcollate::text, d.datctype::text
+      FROM pg_database d WHERE d.datname = current_database()
+""")
 
 
 def of(connection: Connection) -> Surroundings:
