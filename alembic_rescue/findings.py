@@ -9,7 +9,7 @@ from alembic_rescue.connection import urls
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.model import Cause, Proof, Verdict
-from alembic_rescue.model import BrokenOff, Database, Note
+from alembic_rescue.model import Blocker, BrokenOff, Database, Note
 
 
 def note(error: RescueError) -> Note:
@@ -51,15 +51,7 @@ def of(database: Database) -> tuple[Note, ...]:
                 "direct address (often port 5432 instead of 6543), prefer it: --url",
             )
         )
-    found += [
-        Note(
-            "blocked",
-            f"session {blocker.pid} ({blocker.state}, {blocker.application}) holds a lock on {table}",
-            f"a stamp would wait for it and give up; to end that session: {blocker.end_command}",
-        )
-        for blocker in database.blockers
-        if blocker.blocks
-    ]
+    found += [_blocked(blocker, table) for blocker in database.blockers if blocker.blocks and not blocker.awaits]
     return tuple(found)
 
 
@@ -70,6 +62,17 @@ def go_on(broke_off: BrokenOff) -> str:
     return (
         f"Forward, to {errors.rows(broke_off.rows_after)}: alembic-rescue stamp {broke_off.target}{accepted}. "
         f"Back, to {errors.rows(broke_off.rows_before)}: alembic-rescue undo"
+    )
+
+
+def _blocked(root: Blocker, table: str) -> Note:
+    """Of one that waits for nobody: those that wait for it go on by themselves once it has ended."""
+    who = root.application if root.pid is None else f"session {root.pid} ({root.state}, {root.application})"
+    behind = f"; waiting until it has ended: {root.waiting}"
+    return Note(
+        "blocked",
+        f"{who} keeps {table} locked" + (behind if root.waiting else ""),
+        f"a stamp would wait for it and give up; {root.note + '; ' if root.note else ''}to end it: {root.end_command}",
     )
 
 

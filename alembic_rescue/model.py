@@ -169,9 +169,10 @@ def database_key(database: str, address: str, server_id: str, server_address: st
 
 @dataclass(frozen=True)
 class Blocker:
-    """Another session that holds or awaits a lock on the version table."""
+    """Who holds or awaits a lock that is in the way: on the version table, or on what was waited for."""
 
-    pid: int
+    pid: int | None
+    """None: it has no process, as a prepared transaction of PostgreSQL's."""
     application: str
     role: str
     client: str
@@ -187,9 +188,23 @@ class Blocker:
     awaits: tuple[str, ...]
     """Modes awaited, with the process ids that it waits for."""
     blocks: tuple[str, ...]
-    """What it keeps the stamp from: the version table's name, or nothing."""
+    """What it keeps others from, by itself or by those who wait for it: the version table, or nothing."""
     end_command: str
-    """The statement with which a person may end it.  The tool never does."""
+    """The statement with which a person may end it; the tool never does.  Empty where it waits for others itself."""
+    waiting: int = 0
+    """How many wait until it has ended."""
+    note: str = ""
+    """What else is to be known before it is ended."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a statement waits for."""
+
+    what: str
+    """For a sentence: ``the lock on public.users``."""
+    blockers: tuple[Blocker, ...]
+    """Who holds it, and whom they wait for; who waits for nobody first."""
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,47 @@ def test_a_long_query_is_shortened(linear):
         assert len(one["query"]) == 120
 
 
+def test_the_root_is_told_and_not_the_migration_that_waits_for_it(linear):
+    database = linear.database
+    database.run("CREATE TABLE users (id int)")
+    with (
+        blocked_by(database, "ALTER TABLE users ADD name text", application="billing") as root,
+        blocked_by(database, ROW_CHANGED, application="deployment") as deployment,
+    ):
+        stuck = threading.Thread(target=_runs, args=(deployment, "DROP TABLE users"))
+        stuck.start()
+        until(lambda: waiting_for_a_lock(database), "the deployment waits")
+        pid, stuck_pid = root.info.backend_pid, deployment.info.backend_pid
+        (seen,) = linear.rescue_json("diagnose")["databases"]
+        stamped = linear.rescue_json("stamp", "aaaa0003", "--yes", "--lock-timeout", "1")
+        assert_lives(root)
+        stuck.join()
+    (finding,) = [one for one in seen["findings"] if one["code"] == "blocked"]
+    assert finding["message"].startswith(f"session {pid} (idle in transaction, billing) keeps public.alembic_version")
+    assert f"SELECT pg_terminate_backend({pid});" in finding["help"]
+    assert stamped["error"]["message"].startswith("the lock on a row of the version table in ")
+    first, second = stamped["error"]["blockers"]
+    assert (first["pid"], first["locks"], first["waiting"]) == (pid, ["AccessExclusiveLock on users"], 2)
+    assert (second["pid"], second["end_command"]) == (stuck_pid, "")
+
+
+def test_an_uncommitted_alter_table_of_another_table_stops_no_look(linear):
+    linear.database.run("CREATE TABLE users (id int)")
+    with blocked_by(linear.database, "ALTER TABLE users ADD name text"):
+        for command in (["diagnose"], ["diagnose", "--applied"], ["plan", "aaaa0002"]):
+            assert linear.rescue(*command, "--lock-timeout", "0.5").status in {0, 3}
+
+
+def test_a_prepared_transaction_is_told_and_the_command_that_is_offered_lets_the_stamp_pass(linear):
+    database = linear.database
+    with blocked_by(database, ROW_CHANGED, "PREPARE TRANSACTION 'billing''s'"):
+        stamped = linear.rescue_json("stamp", "aaaa0003", "--yes", "--lock-timeout", "1")
+    (root,) = stamped["error"]["blockers"]
+    database.run(root["end_command"])
+    assert root["end_command"] == "ROLLBACK PREPARED 'billing''s';"
+    assert linear.rescue("stamp", "aaaa0003", "--yes").status == 0
+
+
 # --- what env.py waits for ---------------------------------------------------------------------------------------
 
 
@@ -172,6 +213,20 @@ def test_an_env_py_that_awaits_an_advisory_lock_times_out_and_its_holder_is_show
         assert f"pid {other.info.backend_pid}" in looked.stderr
         assert "another deployment" in looked.stderr
         assert "holds: advisory lock" in looked.stderr
+        assert_lives(other)
+
+
+def test_another_table_that_env_py_waits_for_is_named_and_not_the_version_table(project, database):
+    database.run("CREATE TABLE users (id int)")
+    env = project("env_with_statements", database)
+    with blocked_by(database, "ALTER TABLE users ADD name text", application="billing") as other:
+        looked = env.rescue("diagnose", "--lock-timeout", "0.6", ENV_PY_RUNS="SELECT * FROM users")
+        assert looked.status == 4
+        error = looked.stderr[looked.stderr.index("error[lock-timeout]") :]
+        assert "the lock on users in " in error
+        assert "version table" not in error
+        assert "SQLite" not in error
+        assert f"to end it: SELECT pg_terminate_backend({other.info.backend_pid});" in error
         assert_lives(other)
 
 

@@ -129,6 +129,7 @@ def _lock_timeout(shop):
         given_up = shop.rescue_json("stamp", "head", "--yes", "--lock-timeout", "1")
         assert time.monotonic() - began < IN_TIME
         assert given_up["error"]["code"] == "lock-timeout", given_up
+        assert "the lock on a row of the version table" in given_up["error"]["message"], "it was seen while it waited"
         (holder,) = given_up["error"]["blockers"]
         assert (holder["pid"], holder["application"]) == (other.info.backend_pid, "billing")
     assert shop.database.versions() == ["c0de0001"]

@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connection import drivers, poolers, sessions, urls
+from alembic_rescue.connection import drivers, poolers, sessions, urls, waits
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.dialects.base import MadeBy
 from alembic_rescue.model import Blocker
@@ -65,11 +65,13 @@ class Hold:
         self.connections = 0
         """How often a connection was asked for, of the server or of a pool."""
         self.blocking: list[Blocker] = []
-        """Who held the lock, where a run ended in a lock timeout."""
+        """Who has locks on the version table, where a run ended in a lock timeout and `waits` saw nothing."""
         self.failures: list[BaseException] = []
         """What went wrong with connections and statements, the last one last: env.py may swallow it."""
         self.writes_to: str | None = None
         """The version table, once the first statement that changes it was let through."""
+        self.waits = waits.Waits(project.timeouts.lock, _version_table, project.secrets.hide, own_sessions)
+        """Sees what a statement waits for."""
         self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
         """Stands in for the server's timeouts behind a pooler."""
         self._project = project
@@ -78,6 +80,7 @@ class Hold:
         self._made_by: MadeBy | None = None
         self.listeners = (
             *self.watchdog.listeners,
+            *self.waits.listeners,
             (Engine, "do_connect", self._do_connect),
             (Pool, "connect", self._connect),
             (Engine, "engine_connect", self._engine_connect),
@@ -137,6 +140,8 @@ class Hold:
 
     def _handle_error(self, failed: Any) -> None:
         original = failed.original_exception
+        if self.waits.asks_by(failed.engine):
+            return
         if isinstance(original, Exception):
             self.failures.append(failed.sqlalchemy_exception or original)
             self.failed_at = None if failed.connection is None else opened_at(failed.connection)
@@ -145,14 +150,11 @@ class Hold:
                 poolers.cancel(driver_connection(failed.connection.connection))
         what = drivers.error_class(original)
         timed_out = what is errors.LockTimeout or (what is errors.StatementTimeout and self.watchdog.fired)
-        if self.blocking or not timed_out:
+        if self.waits.seen or self.blocking or not timed_out:
             return
-        table = "alembic_version"
-        with suppress(Exception):  # env.py may not have come as far as configure()
-            context = alembic_context.get_context()
-            table = sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
         with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
-            self.blocking.extend(sessions.blockers(connection, table, self._project.secrets.hide, own_sessions()))
+            hide = self._project.secrets.hide
+            self.blocking.extend(sessions.blockers(connection, _version_table(), hide, own_sessions()))
 
     def _kept(self, error: errors.RescueError) -> errors.RescueError:
         self.failures.append(error)
@@ -185,6 +187,14 @@ def arguments_of(connection: Connection) -> Mapping[str, Any]:
     """What the driver was given to open `connection`, its password included; empty where env.py opened it itself."""
     arguments: Mapping[str, Any] = connection.info.get(_ARGUMENTS) or {}
     return arguments
+
+
+def _version_table() -> str:
+    """As env.py configured it, or Alembic's own where it has not come as far."""
+    with suppress(Exception):
+        context = alembic_context.get_context()
+        return sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
+    return "alembic_version"
 
 
 def own_sessions() -> set[int]:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, Connection, Dialect
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Reading, StatementKind
-from alembic_rescue.model import Blocker
+from alembic_rescue.model import Blocker, Wait
 
 Renames = tuple[tuple[CatalogObject, CatalogObject], ...]
 
@@ -166,6 +166,23 @@ class Server(Protocol):
     ) -> tuple[Blocker, ...]:
         """See :func:`alembic_rescue.connection.sessions.blockers`."""
         return ()
+
+    tells_waits: bool = False
+    """Whether :meth:`wait_of` knows."""
+    nobody_shown: str = "who holds it is not told by this database. End what else is at work there, and try again"
+    """What to do about a lock where no :attr:`Blocker` is known."""
+
+    def wait_of(
+        self, connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]
+    ) -> Wait | None:
+        """What the session `pid` waits for now, and whom; None: for no lock.
+
+        Args:
+            table: the version table, quoted.
+            hide: takes the secrets out of another session's query.
+            own: the process ids of the run's own sessions, to be told as such.
+        """
+        return None
 
     def holds(self, connection: Connection, kind: str, name: str) -> bool:
         """Whether there is a `kind` (``SCHEMA``, ``TABLE`` ...) of that `name`, as SQL writes it; False: not known."""

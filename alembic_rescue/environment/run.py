@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
-from alembic_rescue import errors
+from alembic_rescue import dialects, errors
 from alembic_rescue.connection import failures, urls
 from alembic_rescue.connection.connections import Hold, listening
 from alembic_rescue.environment import handed_over
@@ -86,9 +86,8 @@ class Run:
         if isinstance(first, asyncio.CancelledError):  # an event loop that a Ctrl-C ended, and that tells it so
             raise KeyboardInterrupt from first
         explained = self._explained(first)
-        explained.blockers = tuple(self.hold.blocking)
-        if isinstance(explained, errors.LockTimeout) and not self.hold.blocking:
-            explained.help = errors.LockTimeout.NOBODY_SHOWN
+        if isinstance(explained, errors.LockTimeout):
+            self._show_blockers(explained)
         if self.raised or not done() or not isinstance(explained, errors.UsageError) or not self._came_after(first):
             raise explained from first
         if not (isinstance(first, SystemExit) and not first.code):
@@ -146,14 +145,21 @@ class Run:
         with_a_database = any(isinstance(link, (errors.RescueError, DBAPIError)) for link in failures.chain(error))
         return not with_a_database and self.hold.connections == self._connections_seen
 
+    def _show_blockers(self, error: errors.LockTimeout) -> None:
+        hold = self.hold
+        error.blockers = hold.waits.seen.blockers if hold.waits.seen else tuple(hold.blocking)
+        if not error.blockers and (at := hold.failed_at or hold.attempted[-1]):
+            error.help = dialects.of(at.get_backend_name()).server.nobody_shown
+
     def _explained(self, error: BaseException) -> errors.RescueError:
         project, hold = self._project, self.hold
         hide = project.secrets.hide
         at = hold.failed_at or (hold.attempted[-1] if hold.attempted else project.url)
         database = urls.name_of(at) if at is not None else "the database"
         role = (at.username if at is not None else None) or "in use"
-        awaited = f"the version table in {database}"
-        where = failures.At(database, role, (f"{awaited} (or what env.py waits for)", project.timeouts.lock))
+        unseen = "the lock on the version table" if hold.writes_to else "a lock that was asked for"
+        awaited = f"{hold.waits.seen.what if hold.waits.seen else unseen} in {database}"
+        where = failures.At(database, role, (awaited, project.timeouts.lock))
         explained: errors.RescueError | None = failures.of_database(error, where, hide)
         if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
             explained = errors.LockTimeout(awaited, project.timeouts.lock)

@@ -154,17 +154,14 @@ class LockTimeout(DatabaseError):
     """A lock was not had in time."""
 
     code = "lock-timeout"
-    NOBODY_SHOWN = (
-        "who holds it cannot be shown: SQLite tells nobody, MySQL and MariaDB only a role with the privilege PROCESS, "
-        "and it may be let go by now. End what else is at work there, and try again"
-    )
     what: str
+    """The lock, for a sentence."""
     seconds: float
 
     def _text(self) -> Text:
         return Text(
-            f"{self.what} is locked by another session; gave up after {self.seconds:g} s",
-            "see who holds it (below, or with alembic-rescue diagnose), end that session, and try again",
+            f"{self.what} is held by another session; gave up after {self.seconds:g} s",
+            "see who holds it (below, or with alembic-rescue diagnose), let it end or end it, and try again",
         )
 
 

@@ -256,13 +256,14 @@ def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
     if not blockers:
         return
     page.line()
-    page.line("Sessions that hold or await locks here", "bold")
+    page.line("Who holds or awaits locks here", "bold")
     for one in blockers:
         age = "" if one.age_seconds is None else f", for {one.age_seconds:.0f} s"
         page.indented(
             Text.assemble(
-                (f"pid {one.pid}", "bold"),
-                f"  {one.state}{age}  {one.application}, role {one.role}, {one.client}",
+                (one.application if one.pid is None else f"pid {one.pid}", "bold"),
+                f"  {one.state}{age}  " + ("" if one.pid is None else f"{one.application}, "),
+                f"role {one.role}, {one.client}",
             )
         )
         if one.locks:
@@ -271,7 +272,12 @@ def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
             page.indented(f"awaits: {', '.join(one.awaits)}", 4)
         if one.query:
             page.indented(f"last query: {one.query}", 4)
-        page.indented(f"to end it: {one.end_command}", 4)
+        if one.waiting:
+            page.indented(f"{one.waiting} waiting for it", 4)
+        if one.note:
+            page.indented(one.note, 4)
+        if one.end_command:
+            page.indented(f"to end it: {one.end_command}", 4)
 
 
 def _notes(page: Page, notes: Iterable[Note]) -> None:

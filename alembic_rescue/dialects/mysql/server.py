@@ -51,6 +51,11 @@ class Server(base.Server):
         row = cursor.fetchone()
         return bool(row and row[0])
 
+    nobody_shown = (
+        "MySQL and MariaDB show who holds it only a role with the privilege PROCESS, and it may be let go by now. "
+        "End what else is at work there, and try again"
+    )
+
     def blockers(
         self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
     ) -> tuple[Blocker, ...]:

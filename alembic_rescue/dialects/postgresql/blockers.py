@@ -1,81 +1,235 @@
-"""Who holds or awaits a lock on the version table, or an advisory lock in its database."""
+"""Who holds or awaits a lock on the version table, or an advisory lock in its database; and whom they wait for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects.blockers import NOT_SHOWN, shortened
 from alembic_rescue.dialects.cursor import query
-from alembic_rescue.model import Blocker
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
+from alembic_rescue.model import Blocker, Wait
 
-_LOCKS = """
-    WITH here AS (
-        SELECT l.* FROM pg_catalog.pg_locks l
-         WHERE l.pid <> ALL (:own) AND l.pid <> pg_catalog.pg_backend_pid()
-           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-           AND (l.locktype IN ('relation', 'tuple') AND l.relation = to_regclass(:table)::oid
-                OR l.locktype = 'advisory')
-        UNION ALL  -- whoever waits for another's row waits for the end of that one's transaction
-        SELECT l.* FROM pg_catalog.pg_locks l WHERE l.locktype = 'transactionid' AND NOT l.granted
-           AND l.pid IN (SELECT pid FROM pg_catalog.pg_locks
-                          WHERE locktype = 'relation' AND relation = to_regclass(:table)::oid)
-           AND l.pid <> ALL (:own) AND l.pid <> pg_catalog.pg_backend_pid()
+_LOCKS = unshadowed("""
+    WITH locks AS (
+        SELECT l.pid, l.locktype, l.mode, l.granted, l.virtualtransaction,
+               ROW(l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid,
+                   l.objid, l.objsubid)::text AS thing,
+               l.database = d.oid AND l.locktype = 'advisory' AS is_advisory,
+               l.database = d.oid AND l.relation IS NOT NULL AND l.relation = to_regclass(:table)::oid AS of_table,
+               CASE WHEN l.database = d.oid AND l.locktype = 'relation' THEN l.relation::regclass::text END AS name
+          FROM pg_locks l JOIN pg_database d ON d.datname = current_database()
+    ), prepared AS (
+        SELECT l.virtualtransaction, x.gid, x.owner::text AS role, x.database::text AS database,
+               extract(epoch FROM (clock_timestamp() - x.prepared))::float8 AS age
+          FROM pg_locks l JOIN pg_prepared_xacts x ON x.transaction = l.transactionid
+         WHERE l.pid IS NULL AND l.locktype = 'transactionid'
     )
-    SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, '') AS application,
-           coalesce(a.usename, '') AS role,
-           CASE WHEN a.client_addr IS NOT NULL THEN host(a.client_addr)
-                WHEN a.backend_start IS NOT NULL THEN 'local' ELSE '' END AS client,
-           coalesce(a.state, '') AS state,
-           extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start))::float8
-               AS age,
-           coalesce(a.query, '') AS query, l.locktype, l.mode, l.granted,
-           CASE WHEN l.granted THEN '{}' ELSE pg_catalog.pg_blocking_pids(l.pid) END AS awaited
-    FROM here l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-    ORDER BY age DESC NULLS LAST, l.pid, l.granted DESC, l.mode
-"""
-_HINDERS_ROW_WRITES = frozenset(
-    ["ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"]
-    + ["RowShareLock", "RowExclusiveLock"]
-)
-"""Table lock modes with which a session can keep an UPDATE waiting: those that conflict with ROW EXCLUSIVE
-(PostgreSQL's table 13.2), and those that come with a lock on a row: ROW SHARE (``SELECT ... FOR UPDATE``) and
-ROW EXCLUSIVE itself (an uncommitted change)."""
+    SELECT l.pid, l.locktype, l.mode, l.granted, l.thing, coalesce(l.is_advisory, false) AS is_advisory,
+           coalesce(l.of_table, false) AS of_table, l.name, p.gid, p.role, p.database, p.age,
+           CASE WHEN l.granted THEN '{}'::int4[] ELSE pg_blocking_pids(l.pid) END AS after
+      FROM locks l LEFT JOIN prepared p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
+     WHERE (l.of_table OR l.is_advisory OR l.thing = ANY (SELECT w.thing FROM locks w WHERE NOT w.granted))
+       AND (l.pid IS NULL OR l.pid <> pg_backend_pid())
+     ORDER BY l.granted DESC, l.mode
+""")
+"""The locks on the version table, the advisory ones, and all on whatever somebody waits for.  Everybody is shown them;
+for a prepared transaction, which has no process, ``pg_blocking_pids`` says 0."""
+_SESSIONS = unshadowed("""
+    SELECT pid, application_name AS application, coalesce(backend_type, '') AS kind,
+           coalesce(usename::text, '') AS role,
+           CASE WHEN client_addr IS NOT NULL THEN host(client_addr)
+                WHEN backend_start IS NOT NULL THEN 'local' ELSE '' END AS client, coalesce(state, '') AS state,
+           extract(epoch FROM (clock_timestamp() - coalesce(xact_start, query_start, backend_start)))::float8 AS age,
+           coalesce(query, '') AS query
+      FROM pg_stat_activity WHERE pid = ANY (ARRAY[{pids}])
+""")
+_SHUTS_OUT_WRITERS = frozenset(["ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"])
+"""Table lock modes that conflict with ROW EXCLUSIVE (PostgreSQL's table 13.2), held or awaited: who comes later waits
+behind who waits already."""
+_COMES_WITH_ROWS = frozenset(["RowShareLock", "RowExclusiveLock"])
+"""And those that come with a lock on a row: of ``SELECT ... FOR UPDATE``, and of an uncommitted change."""
+_UNSEEN_KINDS = frozenset(["tuple", "virtualxid"])
+"""Held in passing, or by everybody."""
+
+Lock = Mapping[str, Any]
+Holder = int | str
+"""A session's process id, or a prepared transaction's name."""
 
 
 def of(connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]) -> tuple[Blocker, ...]:
-    """Read in one query: see :func:`alembic_rescue.connection.sessions.blockers`."""
-    sessions: dict[int, list[dict[str, Any]]] = {}
-    for lock in query(connection, _LOCKS, table=table, own=[0, *own]):
-        sessions.setdefault(lock["pid"], []).append(lock)
-    return tuple(_blocker(locks, table, hide) for locks in sessions.values())
+    """Read in one query, and one more where there is somebody: see :func:`alembic_rescue.connection.sessions.blockers`.
+
+    Those whom they wait for are among them.
+    """
+    locks = _Locks(lock for lock in query(connection, _LOCKS, table=table) if lock["pid"] not in own)
+    concerned = {holder for holder, held in locks.by_holder.items() if any(_concerns(lock) for lock in held)}
+    hindering = {holder for holder in concerned if any(_hinders(lock) for lock in locks.by_holder[holder])}
+    hindering |= locks.before(hindering)
+    blocks = dict.fromkeys(hindering, (table,))
+    return _blockers(connection, locks, concerned | locks.before(concerned), blocks, hide)
 
 
-def _blocker(locks: list[dict[str, Any]], table: str, hide: Callable[[str], str]) -> Blocker:
-    one = locks[0]
-    hinders = any(lk["locktype"] == "relation" and lk["granted"] and lk["mode"] in _HINDERS_ROW_WRITES for lk in locks)
-    hidden = not one["state"]
+def wait_of(
+    connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]
+) -> Wait | None:
+    """What the session `pid` waits for; see :meth:`alembic_rescue.dialects.base.Server.wait_of`."""
+    locks = _Locks(query(connection, _LOCKS, table=table))
+    awaited = next((lock for lock in locks.by_holder.get(pid, ()) if not lock["granted"]), None)
+    before = locks.before([pid]) - {pid}
+    if awaited is None or not before:
+        return None
+    what = _awaited(awaited, locks.by_holder[pid])
+    blocks = dict.fromkeys(before, (what.removeprefix("the lock on "),))
+    return Wait(what, _blockers(connection, locks, before, blocks, hide, own))
+
+
+class _Locks:
+    """Locks by who holds or awaits them, and who waits for whom."""
+
+    def __init__(self, locks: Iterable[Lock]) -> None:
+        self.by_holder: dict[Holder, list[Lock]] = {}
+        prepared: dict[str, set[Holder]] = {}
+        for lock in locks:
+            holder = lock["pid"] if lock["pid"] is not None else lock["gid"]
+            if holder is not None:
+                self.by_holder.setdefault(holder, []).append(lock)
+            if lock["gid"] is not None:
+                prepared.setdefault(lock["thing"], set()).add(lock["gid"])
+        self._after: dict[Holder, set[Holder]] = {
+            holder: {
+                one
+                for lock in held
+                for pid in lock["after"]
+                for one in ([pid] if pid else prepared.get(lock["thing"], ()))
+            }
+            for holder, held in self.by_holder.items()
+        }
+
+    def after(self, holder: Holder) -> set[Holder]:
+        """Whom it waits for, at first hand."""
+        return self._after.get(holder, set())
+
+    def before(self, holders: Iterable[Holder]) -> set[Holder]:
+        """All whom these wait for, to the roots."""
+        found: set[Holder] = set()
+        todo = {one for holder in holders for one in self.after(holder)}
+        while todo:
+            found |= todo
+            todo = {one for holder in todo for one in self.after(holder)} - found
+        return found
+
+    def waiting_for(self, holder: Holder) -> int:
+        """How many wait until it has ended, at first hand or behind others."""
+        return sum(holder in self.before([one]) for one in self._after if one != holder)
+
+
+def _concerns(lock: Lock) -> bool:
+    return bool(lock["of_table"] or lock["is_advisory"])
+
+
+def _hinders(lock: Lock) -> bool:
+    """Whether it keeps an UPDATE of the version table waiting."""
+    modes = _SHUTS_OUT_WRITERS | (_COMES_WITH_ROWS if lock["granted"] else frozenset())
+    return bool(lock["of_table"]) and lock["locktype"] == "relation" and lock["mode"] in modes
+
+
+def _awaited(lock: Lock, held: Iterable[Lock]) -> str:
+    """What a lock is on, for a sentence."""
+    if lock["locktype"] == "advisory":
+        return "an advisory lock"
+    if lock["locktype"] in {"transactionid", "tuple"}:
+        rows = "a row of the version table" if any(one["of_table"] for one in held) else "a row"
+        return f"the lock on {rows}"
+    named = lock["name"] or f"something ({lock['locktype']})"
+    return f"the lock on the version table {named}" if lock["of_table"] else f"the lock on {named}"
+
+
+def _blockers(
+    connection: Connection,
+    locks: _Locks,
+    holders: Collection[Holder],
+    blocks: Mapping[Holder, tuple[str, ...]],
+    hide: Callable[[str], str],
+    own: Collection[int] = (),
+) -> tuple[Blocker, ...]:
+    """Who waits for nobody comes first, the oldest before the others."""
+    pids = sorted(holder for holder in holders if isinstance(holder, int))
+    found = query(connection, _SESSIONS.format(pids=", ".join(map(str, pids)))) if pids else []
+    sessions = {one["pid"]: one for one in found}
+    told = []
+    for holder in holders:
+        held = locks.by_holder.get(holder, [])
+        common = {
+            "locks": _each(_mode(lock) for lock in held if lock["granted"] and lock["locktype"] not in _UNSEEN_KINDS),
+            "awaits": _each(_mode(lock) + _after(locks.after(holder)) for lock in held if not lock["granted"]),
+            "blocks": blocks.get(holder, ()),
+            "waiting": locks.waiting_for(holder),
+        }
+        if isinstance(holder, str):
+            told.append(_prepared(held[0], common))
+        elif holder in sessions:
+            told.append(_session(sessions[holder], common, hide, is_own=holder in own))
+    return tuple(sorted(told, key=lambda one: (bool(one.awaits), -(one.age_seconds or 0), str(one.pid))))
+
+
+def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str], str], *, is_own: bool) -> Blocker:
+    note = _of_the_servers(one["kind"], one["query"])
+    if is_own:
+        note = "env.py opened it itself, and waits for itself"
     return Blocker(
         pid=one["pid"],
-        application=hide(one["application"]) or NOT_SHOWN,
+        application=hide(one["application"] or one["kind"]) or NOT_SHOWN,
         role=one["role"],
         client=one["client"] or NOT_SHOWN,
         state=one["state"] or NOT_SHOWN,
         age_seconds=None if one["age"] is None else round(float(one["age"]), 1),
-        query="" if hidden else shortened(one["query"], hide),
-        locks=tuple(dict.fromkeys(_mode(lock) for lock in locks if lock["granted"] and lock["locktype"] != "tuple")),
-        awaits=tuple(dict.fromkeys(_mode(lock) + _held_by(lock) for lock in locks if not lock["granted"])),
-        blocks=(table,) if hinders else (),
-        end_command=f"SELECT pg_terminate_backend({one['pid']});",
+        query=shortened(one["query"], hide) if one["state"] else "",
+        end_command="" if common["awaits"] or is_own else f"SELECT pg_terminate_backend({one['pid']});",
+        note=note,
+        **common,
     )
 
 
-def _mode(lock: Mapping[str, Any]) -> str:
+def _of_the_servers(kind: str, words: str) -> str:
+    if kind != "autovacuum worker":
+        return ""
+    if "to prevent wraparound" in words:
+        return "autovacuum, which keeps transaction ids from wrapping around: let it end; ended, it soon begins anew"
+    return "autovacuum, which gives way by itself to whoever waits for longer than deadlock_timeout (1 s)"
+
+
+def _prepared(lock: Lock, common: dict[str, Any]) -> Blocker:
+    gid = lock["gid"].replace("'", "''")
+    return Blocker(
+        pid=None,
+        application=f"prepared transaction '{gid}'",
+        role=lock["role"],
+        client="no session",
+        state="prepared",
+        age_seconds=round(float(lock["age"]), 1),
+        query="",
+        end_command=f"ROLLBACK PREPARED '{gid}';",
+        note="it outlives its session and a restart, and waits for COMMIT PREPARED or ROLLBACK PREPARED, in the "
+        f"database {lock['database']} and by its role or a superuser",
+        **common,
+    )
+
+
+def _each(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def _mode(lock: Lock) -> str:
     kinds = {"advisory": "advisory lock", "transactionid": "a row", "tuple": "a row"}
-    return kinds.get(lock["locktype"], str(lock["mode"]))
+    of_another = f" on {lock['name']}" if lock["name"] and not lock["of_table"] else ""
+    return kinds.get(lock["locktype"], f"{lock['mode']}{of_another}")
 
 
-def _held_by(lock: Mapping[str, Any]) -> str:
-    return f" (after {', '.join(f'pid {pid}' for pid in sorted(set(lock['awaited'])))})" if lock["awaited"] else ""
+def _after(holders: Collection[Holder]) -> str:
+    named: Sequence[str] = sorted(
+        f"pid {one}" if isinstance(one, int) else f"the prepared transaction {one}" for one in holders
+    )
+    return f" (after {', '.join(named)})" if named else ""

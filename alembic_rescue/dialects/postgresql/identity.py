@@ -38,7 +38,8 @@ _SYSTEM_ID = unshadowed("SELECT system_identifier::text FROM pg_control_system()
 _VERSION_TABLE = unshadowed("""
     SELECT (SELECT a.atttypmod - 4 FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attname = 'version_num' AND a.atttypmod > 4
-               AND (a.atttypid = 'pg_catalog.varchar'::regtype OR a.atttypid = 'pg_catalog.bpchar'::regtype)) AS id_limit
+               AND (a.atttypid = 'pg_catalog.varchar'::regtype OR a.atttypid = 'pg_catalog.bpchar'::regtype)
+           ) AS id_limit
       FROM pg_class c
      WHERE c.oid = to_regclass(:table)::oid AND c.relkind = ANY (ARRAY['r', 'p', 'v', 'm', 'f']::"char"[])
 """)

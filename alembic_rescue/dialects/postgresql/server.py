@@ -13,7 +13,7 @@ from alembic_rescue.dialects import base
 from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
-from alembic_rescue.model import Blocker
+from alembic_rescue.model import Blocker, Wait
 
 _RESCUE_LOCK = 0x616C656D_62696372
 """Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
@@ -51,7 +51,7 @@ class Server(base.Server):
         for statement in settings:
             cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
         cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
-        cursor.execute(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::bigint)"))
+        cursor.execute(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::int8)"))
         row = cursor.fetchone()
         return bool(row and row[0])
 
@@ -69,6 +69,15 @@ class Server(base.Server):
     ) -> tuple[Blocker, ...]:
         """Those with a lock on `table`, and those with an advisory lock in its database."""
         return blockers.of(connection, table, hide, own)
+
+    tells_waits = True
+    nobody_shown = "whoever held it was not seen, and may have let go: see with alembic-rescue diagnose, and try again"
+
+    def wait_of(
+        self, connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]
+    ) -> Wait | None:
+        """By ``pg_blocking_pids``, which tells only of those who wait now."""
+        return blockers.wait_of(connection, pid, table, hide, own)
 
     def holds(self, connection: Connection, kind: str, name: str) -> bool:
         """On the search path, where `name` has no schema."""

@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     (?P<kept> '(?:[^']|'')*' | --[^\n]* | [:]\w+ | \{\w*\} | (?<=[.(])\* )
   | (?P<cast> :: ) (?P<type> (?!pg_catalog\.) (?: "char" | \w+ ) )
   | (?P<word> (?<! [.\w"] ) [a-z_][a-z_0-9]* (?! [\w.] ) ) (?P<call> \s*\( )?
-  | (?P<operator> (?<!\.) [-+*/<>=~!&|]+ )
+  | (?P<operator> [-+*/<>=~!&|]+ )
   | "(?:[^"]|"")*" | [\w.]+ | \s+ | .
     """,
     re.VERBOSE | re.DOTALL,
@@ -30,9 +30,9 @@ _SYNTAX = frozenset(["coalesce", "greatest", "least", "extract"])
 def unshadowed(query: str) -> str:
     """The same query with each function, type, operator and relation of the server's as ``pg_catalog``'s.
 
-    `query` has its keywords in upper case and all else in lower case; its relations are catalogs (``pg_``), and a
-    ``*`` is no multiplication.  ``OPERATOR(pg_catalog.=)`` binds more closely than ``=`` and as ``||`` does: in doubt
-    write parentheses.
+    `query` has its keywords in upper case and all else in lower case.  Its relations are catalogs (``pg_``), its types
+    go by their names there (``int4``), and a ``*`` is no multiplication.  ``OPERATOR(pg_catalog.=)`` binds more closely
+    than ``=``, and as ``||`` does: in doubt write parentheses.
 
     Raises:
         ValueError: it takes an operator without writing it, as ``IN`` does; ``= ANY (...)`` writes it.
