@@ -14,10 +14,12 @@ import pytest
 
 from tests import servers
 from tests.conftest import ProjectCopy
+from tests.drivers import IDS, POSTGRESQL, project_for
 from tests.watching import VERSION_TABLE, ServerLog, blocked_by, everything, until, waiting_for_a_lock
 
 pytestmark = pytest.mark.slow
 
+_ASKS_FOR_USERS = r'\1connection.exec_driver_sql("SELECT * FROM users")\n\1\2'
 SECRET = "hunter2-of-billing"
 ROW_CHANGED = f"UPDATE alembic_version SET version_num = version_num /* password '{SECRET}' */"
 
@@ -216,11 +218,14 @@ def test_an_env_py_that_awaits_an_advisory_lock_times_out_and_its_holder_is_show
         assert_lives(other)
 
 
-def test_another_table_that_env_py_waits_for_is_named_and_not_the_version_table(project, database):
+@pytest.mark.parametrize("row", POSTGRESQL, ids=IDS)
+def test_another_table_that_env_py_waits_for_is_named_and_not_the_version_table(row, database, tmp_path):
     database.run("CREATE TABLE users (id int)")
-    env = project("env_with_statements", database)
+    env = project_for(row, tmp_path, database)
+    file = env.root / "alembic" / "env.py"
+    file.write_text(re.sub(r"( +)(context.configure\(\s*connection=)", _ASKS_FOR_USERS, file.read_text()))
     with blocked_by(database, "ALTER TABLE users ADD name text", application="billing") as other:
-        looked = env.rescue("diagnose", "--lock-timeout", "0.6", ENV_PY_RUNS="SELECT * FROM users")
+        looked = env.rescue("diagnose", "--lock-timeout", "1")
         assert looked.status == 4
         error = looked.stderr[looked.stderr.index("error[lock-timeout]") :]
         assert "the lock on users in " in error

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.model import Blocker, Wait
 from tests import servers
-from tests.conftest import Database, fresh_database
+from tests.conftest import VERSIONS, Database, fresh_database
 from tests.watching import VERSION_TABLE, blocked_by, until, waiting_for_a_lock
 
 SECRET = "hunter2-of-billing"
@@ -193,13 +193,39 @@ def test_what_the_role_may_not_see_of_a_root_is_no_obstacle_to_naming_it(databas
         assert found.end_command
 
 
-@pytest.mark.parametrize(
-    ("kind", "words", "told"),
-    [
-        ("client backend", "VACUUM users", ""),
-        ("autovacuum worker", "autovacuum: VACUUM public.users", "gives way by itself"),
-        ("autovacuum worker", "autovacuum: VACUUM public.users (to prevent wraparound)", "wrapping around"),
-    ],
-)
-def test_autovacuum_is_told_as_such(kind, words, told):
-    assert told in blockers._of_the_servers(kind, words)
+FILLED = {
+    "of rows": "INSERT INTO users SELECT generate_series(1, 100000)",
+    "of transactions": "DO 'BEGIN FOR i IN 1..110000 LOOP BEGIN INSERT INTO users VALUES (i); "
+    "EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END'",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("age", FILLED)
+def test_autovacuum_is_told_as_such(age):
+    server = servers.create(max(VERSIONS))
+    try:
+        server.stop("fast")
+        server.start(
+            "-c autovacuum_naptime=1s -c autovacuum_vacuum_cost_delay=100ms -c autovacuum_vacuum_cost_limit=1"
+            " -c deadlock_timeout=1h"  # after which it would give way
+        )
+        with psycopg2.connect(server.admin_dsn) as admin, admin.cursor() as cursor:
+            cursor.execute(f"CREATE ROLE {servers.ROLE} LOGIN PASSWORD %s", [servers.PASSWORD])
+        with fresh_database(server) as database:
+            database.run("CREATE TABLE users (id int) WITH (autovacuum_freeze_max_age = 100000)")
+            database.run(FILLED[age])
+            begun = "SELECT 1 FROM pg_stat_progress_vacuum WHERE relid = 'users'::regclass"
+            until(lambda: database.run(begun, role="postgres"), "autovacuum comes to the table")
+            engine = create_engine(database.url)
+            with waiting(database, "LOCK TABLE users") as ours, engine.connect() as connection:
+                (shown,) = Asked(connection).wait(ours).blockers
+                database.run("GRANT pg_read_all_stats TO rescue_app", role="postgres")
+                (seen,) = Asked(connection).wait(ours).blockers
+            engine.dispose()
+    finally:
+        server.remove()
+    assert "no doubt autovacuum, which gives way" in shown.note
+    assert seen.application == "autovacuum worker"
+    assert ("wrapping around" if age == "of transactions" else "gives way by itself") in seen.note
+    assert seen.end_command == f"SELECT pg_terminate_backend({seen.pid});"

@@ -176,7 +176,7 @@ def _blockers(
 
 
 def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str], str], *, is_own: bool) -> Blocker:
-    note = _of_the_servers(one["kind"], one["query"])
+    note = _of_the_servers(one)
     if is_own:
         note = "env.py opened it itself, and waits for itself"
     return Blocker(
@@ -193,12 +193,16 @@ def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str
     )
 
 
-def _of_the_servers(kind: str, words: str) -> str:
-    if kind != "autovacuum worker":
+def _of_the_servers(session: Mapping[str, Any]) -> str:
+    """Autovacuum belongs to no role; what it is at is shown to few."""
+    if session["role"]:
         return ""
-    if "to prevent wraparound" in words:
+    if "to prevent wraparound" in session["query"]:
         return "autovacuum, which keeps transaction ids from wrapping around: let it end; ended, it soon begins anew"
-    return "autovacuum, which gives way by itself to whoever waits for longer than deadlock_timeout (1 s)"
+    gives_way = "gives way by itself to whoever waits for longer than deadlock_timeout (1 s)"
+    if session["kind"] == "autovacuum worker":
+        return f"autovacuum, which {gives_way}"
+    return f"a process of the server's own, no doubt autovacuum, which {gives_way} unless it is to prevent wraparound"
 
 
 def _prepared(lock: Lock, common: dict[str, Any]) -> Blocker:
