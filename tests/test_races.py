@@ -1,4 +1,4 @@
-"""Many rescues at once, races against `alembic upgrade`, and a server that stops: nothing is lost, and each status is true."""
+"""Many rescues at once, races against an upgrade, and a server that stops: nothing is lost, each status is true."""
 
 from __future__ import annotations
 
@@ -90,7 +90,11 @@ def test_a_hundred_races_against_an_upgrade_lose_nothing(linear):
             assert written in ([], [("aaaa0001", target)]), "an upgrade goes one revision at a time"
         if stamp.returncode in UNTOUCHED:
             assert not written
-        assert stamp.returncode in {0, *UNTOUCHED}, said
+        if stamp.returncode == 5:  # the upgrade went on before the rows were read back
+            assert written == [("aaaa0001", target)] or target == "aaaa0002"
+            assert "somebody went on from there" in said
+            assert "by hand" not in said, "what would undo the upgrade's own"
+        assert stamp.returncode in {0, 5, *UNTOUCHED}, said
         assert upgrade.returncode == 0 or "expected to match one row" in upgrade.stderr, upgrade.stderr
         told[stamp.returncode] += 1
     assert set(told) >= {0, 3}, told
