@@ -129,10 +129,17 @@ def _outcome(
         return replace(part, state=ReceiptState.NOT_WRITTEN, rows_found=rows_found)
     if rows_found == part.rows_after:
         return replace(part, state=ReceiptState.VERIFIED, rows_found=rows_found)
-    if rows_found is not None:
+    if rows_found is not None and _went_on(part, rows_found):
+        part = replace(part, sql=())  # what leads back from there would undo what somebody else did
+    elif rows_found is not None:
         back = receipts.way_back(part.rows_before, part.rows_after, rows_found)
         part = replace(part, sql=receipts.restoring_sql(tables[key], back, rows_found))
     return replace(part, state=ReceiptState.FAILED, rows_found=rows_found)
+
+
+def _went_on(part: ReceiptPart, found: Collection[str]) -> bool:
+    """Whether the rows are none that this write, whole or in part, or another one beside it leaves."""
+    return not set(found) <= {*part.rows_before, *part.rows_after} and not set(part.rows_after) <= set(found)
 
 
 def _not_written(
@@ -224,4 +231,4 @@ def _why(part: ReceiptPart, failure: BaseException | None) -> str:
         return f"{why}; a mixture of the rows before and after: it broke off between two statements"
     if set(part.rows_after) < set(found):
         return f"{why}; another session wrote beside it"
-    return why
+    return f"{why}; somebody went on from there" if _went_on(part, found) else why

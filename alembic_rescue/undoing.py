@@ -83,7 +83,7 @@ def way_back(
     paths.check_rows(database.current_heads)
     now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
     broke_off = database.broke_off is not None and database.broke_off.stamp == receipt.id
-    as_read_back = part.rows_found is not None and now == set(part.rows_found)
+    as_read_back = part.rows_found is not None and now == set(part.rows_found) and after <= now
     back = database.current_heads
     if now != before and part.state is not ReceiptState.NOT_WRITTEN:
         if now != after and not broke_off and not as_read_back:

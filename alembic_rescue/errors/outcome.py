@@ -22,8 +22,12 @@ class NotVerified(RescueError):
         state = "and could not be read back" if self.found is None else f"but it stands at {rows(self.found)}"
         return Text(
             f"written, not verified: the version table should stand at {rows(self.expected)}, {state} ({self.why})",
-            "look before you deploy: alembic-rescue diagnose. Back to the rows before: alembic-rescue undo"
-            + (f", or by hand: {' '.join(self.restore)}" if self.restore else ""),
+            "look before you deploy: alembic-rescue diagnose. "
+            + (
+                f"Back to the rows before: alembic-rescue undo, or by hand: {' '.join(self.restore)}"
+                if self.restore
+                else "There is no way back that would not undo what somebody else did"
+            ),
         )
 
 
