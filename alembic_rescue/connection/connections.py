@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connection import drivers, poolers, sessions, urls, waits
+from alembic_rescue.connection import drivers, lock_waits, poolers, sessions, urls
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.dialects.base import MadeBy
 from alembic_rescue.model import Blocker
@@ -70,7 +70,9 @@ class Hold:
         """What went wrong with connections and statements, the last one last: env.py may swallow it."""
         self.writes_to: str | None = None
         """The version table, once the first statement that changes it was let through."""
-        self.waits = waits.Waits(project.timeouts.lock, _version_table, project.secrets.hide, own_sessions)
+        self.lock_waits = lock_waits.LockWaits(
+            project.timeouts.lock, _version_table, project.secrets.hide, own_sessions
+        )
         """Sees what a statement waits for."""
         self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
         """Stands in for the server's timeouts behind a pooler."""
@@ -80,7 +82,7 @@ class Hold:
         self._made_by: MadeBy | None = None
         self.listeners = (
             *self.watchdog.listeners,
-            *self.waits.listeners,
+            *self.lock_waits.listeners,
             (Engine, "do_connect", self._do_connect),
             (Pool, "connect", self._connect),
             (Engine, "engine_connect", self._engine_connect),
@@ -140,7 +142,7 @@ class Hold:
 
     def _handle_error(self, failed: Any) -> None:
         original = failed.original_exception
-        if self.waits.asks_by(failed.engine):
+        if self.lock_waits.asks_by(failed.engine):
             return
         if isinstance(original, Exception):
             self.failures.append(failed.sqlalchemy_exception or original)
@@ -150,7 +152,7 @@ class Hold:
                 poolers.cancel(driver_connection(failed.connection.connection))
         what = drivers.error_class(original)
         timed_out = what is errors.LockTimeout or (what is errors.StatementTimeout and self.watchdog.fired)
-        if self.waits.seen or self.blocking or not timed_out:
+        if self.lock_waits.seen or self.blocking or not timed_out:
             return
         with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
             hide = self._project.secrets.hide

@@ -147,7 +147,7 @@ class Run:
 
     def _show_blockers(self, error: errors.LockTimeout) -> None:
         hold = self.hold
-        error.blockers = hold.waits.seen.blockers if hold.waits.seen else tuple(hold.blocking)
+        error.blockers = hold.lock_waits.seen.blockers if hold.lock_waits.seen else tuple(hold.blocking)
         if not error.blockers and (at := hold.failed_at or hold.attempted[-1]):
             error.help = dialects.of(at.get_backend_name()).server.nobody_shown
 
@@ -158,7 +158,7 @@ class Run:
         database = urls.name_of(at) if at is not None else "the database"
         role = (at.username if at is not None else None) or "in use"
         unseen = "the lock on the version table" if hold.writes_to else "a lock that was asked for"
-        awaited = f"{hold.waits.seen.what if hold.waits.seen else unseen} in {database}"
+        awaited = f"{hold.lock_waits.seen.what if hold.lock_waits.seen else unseen} in {database}"
         where = failures.At(database, role, (awaited, project.timeouts.lock))
         explained: errors.RescueError | None = failures.of_database(error, where, hide)
         if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:

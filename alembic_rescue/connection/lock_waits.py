@@ -23,7 +23,7 @@ _QUESTIONS = 4
 """So many fit into the time in which a lock is awaited."""
 
 
-class Waits:
+class LockWaits:
     """Asks for statements that take long; `listeners` are to be active while env.py runs.
 
     Args:
