@@ -18,6 +18,7 @@ else:
 
 __all__ = [
     "alembic_reads_toml",
+    "connection_of",
     "default_driver",
     "driver_connection",
     "is_recursive",
@@ -67,6 +68,15 @@ def driver_connection(dbapi_connection: Any) -> Any:
         return dbapi_connection.driver_connection
     pooled = getattr(dbapi_connection, "connection", dbapi_connection)
     return getattr(pooled, "_connection", pooled)
+
+
+def connection_of(cursor: Any) -> Any:
+    """The driver's own connection of a cursor, which PEP 249 calls optional.
+
+    SQLAlchemy's cursors for asynchronous drivers have it as ``_connection``, and pg8000 warns of its own: ``_c``.
+    """
+    ours = next((found for name in ("_connection", "_c") if (found := getattr(cursor, name, None)) is not None), None)
+    return getattr(cursor, "connection", None) if ours is None else ours
 
 
 def is_url_none(said: str) -> bool:

@@ -85,15 +85,16 @@ def _judged(planned: Report, receipt: Receipt, tables: Mapping[Key, str], writte
             now = elsewhere.identity.exactly if elsewhere else "others only"
             unread = errors.DatabaseChanged(part.database.exactly, now)
     tallies = {key: written.tallies.get(key, _UNKNOWN) for key in tables}
-    parts = [_outcome(part, tallies, failure, found, tables) for part in receipt.parts]
+    may_change = isinstance(unread, errors.StillWriting)
+    parts = [_outcome(part, tallies, failure, found, tables, final=not may_change) for part in receipt.parts]
     receipt = receipts.complete(receipt, parts)
     if receipt.state is ReceiptState.VERIFIED:
         return receipt
     if all(part.state is ReceiptState.NOT_WRITTEN for part in parts):
         raise _not_written(planned, receipt, failure, found) from failure
-    told = _Interrupted() if written.interrupted else failure or unread
+    told = _Interrupted() if written.interrupted else unread if may_change else failure or unread
     if len(parts) == 1:
-        raise _not_verified(planned, receipt, told) from failure
+        raise _not_verified(planned, receipt, told, tallies) from failure
     answered = {key for key, tally in tallies.items() if tally.answered == tally.sent}
     raise _half_written(planned, receipt, told, answered) from failure
 
@@ -120,12 +121,14 @@ def _outcome(
     failure: BaseException | None,
     found: Mapping[Key, Database],
     tables: Mapping[Key, str],
+    *,
+    final: bool,
 ) -> ReceiptPart:
-    """What became of one database."""
+    """What became of one database; unless its rows are `final`, those from before may yet be changed."""
     key = part.database.rows_key
     rows_found = found[key].current_heads if key in found else None
     nothing_written = tallies[key].nothing_written
-    if failure is not None and (nothing_written or rows_found == part.rows_before):
+    if failure is not None and (nothing_written or (final and rows_found == part.rows_before)):
         return replace(part, state=ReceiptState.NOT_WRITTEN, rows_found=rows_found)
     if rows_found == part.rows_after:
         return replace(part, state=ReceiptState.VERIFIED, rows_found=rows_found)
@@ -165,10 +168,14 @@ def _as_found(planned: Report, receipt: Receipt, found: Mapping[Key, Database]) 
     return replace(planned, outcome=Outcome.ERROR, databases=tuple(parts), receipt=receipt.path)
 
 
-def _not_verified(planned: Report, receipt: Receipt, failure: BaseException | None) -> RescueError:
+def _not_verified(
+    planned: Report, receipt: Receipt, failure: BaseException | None, tallies: Mapping[Key, Tally]
+) -> RescueError:
     """Something was written, or may have been, and the rows read back are others, or could not be read."""
     (part,) = receipt.parts
-    error = errors.NotVerified(part.rows_after, part.rows_found, _why(part, failure), part.sql)
+    tally = tallies[part.database.rows_key]
+    arrived = tally.answered == tally.sent or part.rows_found not in {None, part.rows_before}
+    error = errors.NotVerified(part.rows_after, part.rows_found, _why(part, failure), part.sql, arrived)
     error.report = replace(planned, outcome=Outcome.ERROR, receipt=receipt.path)
     return error
 
@@ -215,9 +222,10 @@ def _became(part: ReceiptPart, answered: Collection[Key]) -> str:
         return "written and verified"
     if part.state is ReceiptState.NOT_WRITTEN:
         return "not written"
-    if part.rows_found is not None:
+    known = part.database.rows_key in answered
+    if part.rows_found is not None and (known or part.rows_found != part.rows_before):
         return "written, but not as planned"
-    return "written, not read back" if part.database.rows_key in answered else "not known"
+    return "written, not read back" if known else "not known"
 
 
 def _why(part: ReceiptPart, failure: BaseException | None) -> str:
@@ -225,7 +233,7 @@ def _why(part: ReceiptPart, failure: BaseException | None) -> str:
     why = (
         "interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "read back").removesuffix(_NOTHING)
     )
-    if found is None or part.state is not ReceiptState.FAILED:
+    if found in {None, part.rows_before} or part.state is not ReceiptState.FAILED:
         return why
     if set(found) <= {*part.rows_before, *part.rows_after}:
         return f"{why}; a mixture of the rows before and after: it broke off between two statements"

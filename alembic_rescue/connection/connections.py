@@ -22,9 +22,12 @@ from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connection import drivers, lock_waits, poolers, sessions, urls
+from alembic_rescue.connection import drivers, poolers, sessions, urls
+from alembic_rescue.connection.lock_waits import LockWaits
 from alembic_rescue.connection.sessions import Timeouts
+from alembic_rescue.connection.waits import Waits
 from alembic_rescue.dialects.base import MadeBy
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.model import Blocker
 from alembic_rescue.redact import Secrets
 
@@ -53,7 +56,7 @@ class Terms(Protocol):
 
 
 class Hold:
-    """Takes hold of the connections of one run of env.py; `listeners` are to be active while it runs."""
+    """Takes hold of the connections of one run of env.py; is to be :meth:`in_force` while it runs."""
 
     def __init__(self, project: Terms, *, read_only: bool) -> None:
         self.read_only = read_only
@@ -70,18 +73,16 @@ class Hold:
         """What went wrong with connections and statements, the last one last: env.py may swallow it."""
         self.writes_to: str | None = None
         """The version table, once the first statement that changes it was let through."""
-        self.lock_waits = lock_waits.LockWaits(
-            project.timeouts.lock, _version_table, project.secrets.hide, own_sessions
-        )
+        self.lock_waits = LockWaits(project.timeouts.lock, _version_table, project.secrets.hide, own_sessions)
         """Sees what a statement waits for."""
-        self.watchdog = poolers.Watchdog(project.timeouts.statement if read_only else project.timeouts.lock)
-        """Stands in for the server's timeouts behind a pooler."""
+        self.waits = Waits(project.timeouts, read_only=read_only)
+        """They end on this side, too."""
         self._project = project
         self._asked_for: URL | None = None
         """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
         self._made_by: MadeBy | None = None
-        self.listeners = (
-            *self.watchdog.listeners,
+        self._listeners = (
+            *self.waits.listeners,
             *self.lock_waits.listeners,
             (Engine, "do_connect", self._do_connect),
             (Pool, "connect", self._connect),
@@ -89,6 +90,19 @@ class Hold:
             (Engine, "handle_error", self._handle_error),
             (Pool, "checkin", self._checkin),
         )
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """To surround what opens connections."""
+        with self.waits.bounded(), listening(*self._listeners):
+            yield
+
+    def connection_lost(self, at: URL | None) -> errors.ConnectionLost | None:
+        """What became of it, where a server went silent and was hung up on."""
+        if (silence := self.waits.silence) is None:
+            return None
+        database = urls.name_of(at) if at is not None else "the database"
+        return errors.ConnectionLost(database, silence.reason(self._project.secrets.hide))
 
     def _do_connect(self, dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
         self.connections += 1
@@ -135,8 +149,10 @@ class Hold:
         _remember(connection.connection)  # it may have been in the application's pool before
         if not poolers.is_pooled(connection):
             _set_up(connection, sessions.settings(connection.dialect, self._project.timeouts, read_only=self.read_only))
-        elif self.read_only:
-            poolers.hold_read_only(connection)
+        else:
+            self.waits.behind_a_pooler(driver_connection(connection.connection))
+            if self.read_only:
+                poolers.hold_read_only(connection)
         if not self.read_only:
             connection.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -149,9 +165,9 @@ class Hold:
             self.failed_at = None if failed.connection is None else opened_at(failed.connection)
         else:  # Ctrl-C: some drivers leave the statement running, which might yet write
             with suppress(Exception):
-                poolers.cancel(driver_connection(failed.connection.connection))
+                drivers.ask_to_cancel(driver_connection(failed.connection.connection))
         what = drivers.error_class(original)
-        timed_out = what is errors.LockTimeout or (what is errors.StatementTimeout and self.watchdog.fired)
+        timed_out = what is errors.LockTimeout or (what is errors.StatementTimeout and self.waits.cancelled)
         if self.lock_waits.seen or self.blocking or not timed_out:
             return
         with suppress(Exception), sessions.own_engine(failed.engine).connect() as connection:
@@ -216,17 +232,14 @@ def _remember(dbapi_connection: Any) -> None:
 def cancel_running() -> None:
     """Ask the server to cancel what the tool's connections are running (from another thread: on Ctrl-C)."""
     for connection in tuple(_OPEN):  # the other thread may change it
-        poolers.cancel(connection)
+        drivers.ask_to_cancel(connection)
 
 
 def _set_up(connection: Connection, statements: tuple[str, ...]) -> None:
     if not statements:
         return
     raw = connection.connection
-    cursor = raw.cursor()
-    try:
-        for statement in statements:
-            cursor.execute(statement)
-    finally:
-        cursor.close()
-    raw.commit()  # a SET is undone by the rollback of the transaction that it was made in
+    cursor = Cursor(raw, connection.dialect)
+    for statement in statements:
+        cursor.run(statement)
+    connection.dialect.do_commit(raw)  # a SET is undone by the rollback of the transaction that it was made in

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -72,9 +74,21 @@ def server_process(raw: Any) -> int | None:
     return next((pid for one in dialects.known() if (pid := one.drivers.server_process(raw)) is not None), None)
 
 
-def cancel(raw: Any) -> None:
-    """Ask the server to cancel what the driver's connection `raw` is running; from any thread.
+def ask_to_cancel(raw: Any) -> None:
+    """Ask the server to cancel what the driver's connection `raw` is running; from any thread, and never raises."""
+    with suppress(Exception):  # whatever the driver raises: it may be closed by now
+        any(one.drivers.cancel(raw, _ASKING_SECONDS) for one in dialects.known())
 
-    Whatever the driver raises goes on: the connection may be closed by now.
+
+def hang_up(raw: Any) -> bool:
+    """Shut the driver's connection `raw` down, whoever waits for it; from any thread.  False: it has no known socket.
+
+    Raises:
+        Exception: whatever the driver raises of one that is closed by now.
     """
-    any(one.drivers.cancel(raw, _ASKING_SECONDS) for one in dialects.known())
+    descriptor = next((found for one in dialects.known() if (found := one.drivers.descriptor(raw)) is not None), None)
+    if descriptor is None:
+        return False
+    with socket.socket(fileno=os.dup(descriptor)) as the_same:  # Python's own objects would not let go of TLS
+        the_same.shutdown(socket.SHUT_RDWR)
+    return True

@@ -58,7 +58,7 @@ _NETWORK: tuple[tuple[str, type[RescueError]], ...] = (
     (
         (
             r"server closed the connection|connection .*closed|terminating connection|connection reset|broken pipe"
-            r"|could not receive data|ssl connection has been closed|network error"
+            r"|could not receive data|ssl connection has been closed|network error|connection_lost\(\)"
         ),
         errors.ConnectionLost,
     ),

@@ -11,11 +11,17 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 
 from alembic_rescue import dialects
 from alembic_rescue.connection.held import HeldOpen
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.errors import ConnectTimeout, RescueUnderWay
 from alembic_rescue.model import Blocker
 
 if TYPE_CHECKING:
     from sqlalchemy.pool import PoolProxiedConnection
+
+_LATE_SECONDS = 1
+"""How long after the server's own time it is asked to cancel."""
+GRACE_SECONDS = 3
+"""How long after that the connection is shut down."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,16 @@ class Timeouts:
     statement: float = 30.0
     connect: float = 10.0
 
+    @property
+    def longest_statement(self) -> float:
+        """How long the server lets one run: it would not say who holds a lock if it gave up before the lock's time."""
+        return max(self.statement, self.lock + 1)
+
+    @property
+    def longest_wait(self) -> float:
+        """How long an answer is awaited here: the server's own time, and what it may come later than that."""
+        return self.longest_statement + _LATE_SECONDS + GRACE_SECONDS
+
 
 def connect_arguments(dialect: Dialect, timeouts: Timeouts) -> Mapping[str, int]:
     """What to add to the connect arguments where env.py set nothing itself."""
@@ -35,8 +51,8 @@ def connect_arguments(dialect: Dialect, timeouts: Timeouts) -> Mapping[str, int]
 
 def settings(dialect: Dialect, timeouts: Timeouts, *, read_only: bool) -> tuple[str, ...]:
     """The statements that set up a session; none for a dialect that has no such settings."""
-    statement = max(timeouts.statement, timeouts.lock + 1)
-    return dialects.of(dialect.name).server.settings(dialect, timeouts.lock, statement, read_only=read_only)
+    server = dialects.of(dialect.name).server
+    return server.settings(dialect, timeouts.lock, timeouts.longest_statement, read_only=read_only)
 
 
 def backend(connection: Connection) -> tuple[int, str]:
@@ -106,7 +122,7 @@ class RescueLock:
     def _take_awaiting(self, engine: Engine, timeouts: Timeouts, database: str) -> bool:
         held = HeldOpen(own_engine(engine), lambda connection: _lock(connection.connection, engine.dialect, timeouts))
         self._let_go = held.release
-        if not held.came_about(timeouts.connect + timeouts.statement):
+        if not held.came_about(timeouts.connect + timeouts.longest_wait + GRACE_SECONDS):
             raise ConnectTimeout(database, "the connection for the lock against a second rescue did not come about")
         return held.outcome()
 
@@ -121,4 +137,4 @@ class RescueLock:
 def _lock(connection: PoolProxiedConnection, dialect: Dialect, timeouts: Timeouts) -> bool:
     """Take the lock; False where another has it."""
     held = settings(dialect, timeouts, read_only=False)
-    return dialects.of(dialect.name).server.take_rescue_lock(connection.cursor(), held)
+    return dialects.of(dialect.name).server.take_rescue_lock(Cursor(connection, dialect), held)

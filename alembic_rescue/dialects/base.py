@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import String, inspect
 from sqlalchemy.engine import URL, Connection, Dialect
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Reading, StatementKind
@@ -149,7 +150,7 @@ class Server(Protocol):
         """Make each transaction of `connection` a read-only one, without touching the session's settings."""
         return
 
-    def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
+    def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
         """Take the lock against a second rescue, for as long as the session lasts; False where another has it."""
         return True
 
@@ -315,6 +316,10 @@ class Drivers(Protocol):
 
     def server_process(self, raw: Any) -> int | None:
         """The process that the server (or a pooler) named when `raw` was made."""
+        return None
+
+    def descriptor(self, raw: Any) -> int | None:
+        """That of the socket of `raw`; None where it is no one's, or not known.  Raises where it is closed."""
         return None
 
     def cancel(self, raw: Any, seconds: float) -> bool:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
     """Run a SELECT through the driver's cursor, unseen by SQLAlchemy: for use inside its events."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(sql)
-        return [tuple(row) for row in cursor.fetchall()]
-    finally:
-        cursor.close()
+    return Cursor(connection.connection, connection.dialect).rows(sql)
 
 
 def query(connection: Connection, sql: str, **values: object) -> list[dict[str, Any]]:
@@ -26,12 +21,13 @@ def query(connection: Connection, sql: str, **values: object) -> list[dict[str, 
 class Cursor:
     """The driver's cursor.  Statements go without parameters: drivers differ in how they write those.
 
-    A statement holds no percent sign, question mark or lone colon outside of quotes.
+    A statement holds no percent sign, question mark or lone colon outside of quotes.  It is run by the dialect, so that
+    a wait for the server ends: see :mod:`alembic_rescue.connection.waits`.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection.connection
-        driver: Any = getattr(connection.dialect, "loaded_dbapi", connection.dialect.dbapi)
+    def __init__(self, connection: Any, dialect: Dialect) -> None:
+        self._connection, self._run = connection, dialect.do_execute_no_params
+        driver: Any = getattr(dialect, "loaded_dbapi", dialect.dbapi)
         self.error: type[Exception] = driver.Error
         """The class of all of the driver's errors."""
 
@@ -39,7 +35,7 @@ class Cursor:
         """Run a statement that returns nothing."""
         cursor = self._connection.cursor()
         try:
-            cursor.execute(statement)
+            self._run(cursor, statement)
         finally:
             cursor.close()
 
@@ -47,7 +43,7 @@ class Cursor:
         """All rows of a query."""
         cursor = self._connection.cursor()
         try:
-            cursor.execute(query)
+            self._run(cursor, query)
             return [tuple(row) for row in cursor.fetchall()]
         finally:
             cursor.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.connection import failures, urls
@@ -50,7 +50,7 @@ class Run:
         self._printed = Printed(project.secrets.hide, tell)
         self._left_out = LeftOut(lambda note: self.remarks.append(Remark(note, self.visits)))
         self._connections_seen = 0
-        self._listeners = (*self.hold.listeners, *(self._left_out.listeners if read_only else ()))
+        self._listeners = self._left_out.listeners if read_only else ()
 
     @contextmanager
     def visit(self) -> Iterator[None]:
@@ -121,6 +121,7 @@ class Run:
         try:
             with ExitStack() as around:
                 around.enter_context(self._printed.taking())
+                around.enter_context(self.hold.in_force())
                 around.enter_context(listening(*self._listeners))
                 around.enter_context(in_one_phase())
                 around.enter_context(self._project.around())
@@ -161,7 +162,11 @@ class Run:
         awaited = f"{hold.lock_waits.seen.what if hold.lock_waits.seen else unseen} in {database}"
         where = failures.At(database, role, (awaited, project.timeouts.lock))
         explained: errors.RescueError | None = failures.of_database(error, where, hide)
-        if hold.watchdog.fired and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
+        if explained is None and isinstance(error, InvalidRequestError) and hold.waits.failed:
+            explained = failures.of_database(hold.waits.failed, where, hide)  # SQLAlchemy went on after it
+        if explained is None or isinstance(explained, (errors.ConnectionLost, errors.CannotConnect)):
+            explained = hold.connection_lost(at) or explained
+        if hold.waits.cancelled and isinstance(explained, errors.StatementTimeout) and not hold.read_only:
             explained = errors.LockTimeout(awaited, project.timeouts.lock)
         if hold.read_only and isinstance(explained, errors.ReadOnlyServer):
             explained = errors.EnvWrites(failures.one_line(error, hide), failures.place_of(error, project.env_path))

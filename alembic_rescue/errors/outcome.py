@@ -17,11 +17,14 @@ class NotVerified(RescueError):
     found: Sequence[str] | None
     why: str
     restore: Sequence[str]
+    arrived: bool = True
+    """The write did; else that is not known."""
 
     def _text(self) -> Text:
         state = "and could not be read back" if self.found is None else f"but it stands at {rows(self.found)}"
+        became = "written" if self.arrived else "perhaps written"
         return Text(
-            f"written, not verified: the version table should stand at {rows(self.expected)}, {state} ({self.why})",
+            f"{became}, not verified: the version table should stand at {rows(self.expected)}, {state} ({self.why})",
             "look before you deploy: alembic-rescue diagnose. "
             + (
                 f"Back to the rows before: alembic-rescue undo, or by hand: {' '.join(self.restore)}"

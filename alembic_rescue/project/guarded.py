@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from alembic_rescue import errors
 from alembic_rescue.connection import failures, urls
-from alembic_rescue.connection.connections import Hold, listening
+from alembic_rescue.connection.connections import Hold
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.environment.printed import Printed
 from alembic_rescue.redact import Secrets
@@ -41,7 +41,7 @@ class Guard:
         """
         hold = Hold(self, read_only=True)
         try:
-            with listening(*hold.listeners):
+            with hold.in_force():
                 return make()
         except (errors.RescueError, KeyboardInterrupt):
             raise

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.definitions import quoted, roots, unquoted
 from alembic_rescue.dialects.mysql import definitions, settling
 from alembic_rescue.dialects.whole import Watch
@@ -51,6 +52,9 @@ _NO_TABLE = 1146
 _IS_NOT_THERE = frozenset([_NO_TABLE, 1049, 1305, 1347, 1360, 1539, 4089, 4091])
 """The servers' codes for no such database, table, routine, trigger, event or sequence, and for another kind of it."""
 
+_LOST = frozenset([2006, 2013, 2055])
+"""The drivers' codes for a connection that is gone."""
+
 
 class Reader:
     """Reads the catalog of the session's database."""
@@ -85,11 +89,15 @@ class Reader:
                 try:
                     found.update(session.read(kind, name))
                 except session.Error as error:
+                    if _code(error) in _LOST:
+                        raise
                     if _code(error) not in _IS_NOT_THERE:
                         unread.append(Unread(CatalogObject(kind, quoted(name)), _words(error)))
             try:
                 triggers = session.triggers()
             except session.Error as error:
+                if _code(error) in _LOST:
+                    raise
                 unread += [Unread(one, _words(error)) for one in objects if one.kind == "trigger"]
             else:
                 found.update({one: facts for one, facts in triggers.items() if one.parent in names})
@@ -108,7 +116,7 @@ class Reader:
         with _session(connection) as session:
             for one, fact, text, other in texts:
                 try:
-                    settled[one, fact] = settling.same(one, fact, text, other, session.cursor.execute, session.read)
+                    settled[one, fact] = settling.same(one, fact, text, other, session.cursor.run, session.read)
                 except (session.Error, StopIteration):
                     settled[one, fact] = None
         return settled
@@ -121,13 +129,13 @@ READER = Reader()
 class _Session:
     """One reading, through the driver's own cursor."""
 
-    cursor: Any
+    cursor: Cursor
     Error: type[Exception]
     """The driver's own."""
     collations: Mapping[str, str]
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return _rows(self.cursor, sql)
+        return self.cursor.rows(sql)
 
     def database(self) -> Facts:
         character_set, collation = self.rows(_DATABASE)[0]
@@ -179,6 +187,8 @@ class _Session:
             try:
                 self.rows(f"SHOW CREATE TRIGGER {definitions.in_backticks(name)}")
             except self.Error as error:
+                if _code(error) in _LOST:
+                    raise
                 if _code(error) not in _IS_NOT_THERE:
                     yield Unread(one, _words(error))
 
@@ -189,33 +199,27 @@ _READ = {"view": definitions.view, "sequence": definitions.sequence, "event": de
 @contextmanager
 def _session(connection: Connection) -> Iterator[_Session]:
     """A session in which the texts depend on nothing that env.py has set; all of that is put back."""
-    error: type[Exception] = connection.dialect.dbapi.Error  # type: ignore[union-attr]
-    cursor = connection.connection.cursor()
+    raw, dialect = connection.connection, connection.dialect
+    cursor = Cursor(raw, dialect)
     try:
         settings = ", ".join(f"@@SESSION.{name}" for name in _SETTINGS)
-        before = dict(zip(_SETTINGS, _rows(cursor, f"SELECT {settings}")[0], strict=True))
+        before = dict(zip(_SETTINGS, cursor.rows(f"SELECT {settings}")[0], strict=True))
         _set(cursor, _SETTINGS)
         try:
-            yield _Session(cursor, error, {str(one): str(other) for one, other in _rows(cursor, _COLLATIONS)})
+            yield _Session(cursor, cursor.error, {str(one): str(other) for one, other in cursor.rows(_COLLATIONS)})
         finally:
             _set(cursor, before)
     finally:
-        cursor.close()
-        connection.connection.rollback()
+        dialect.do_rollback(raw)
 
 
-def _set(cursor: Any, settings: Mapping[str, Any]) -> None:
+def _set(cursor: Cursor, settings: Mapping[str, Any]) -> None:
     values = (f"SESSION {name} = {_literal(value)}" for name, value in settings.items())
-    cursor.execute(f"SET {', '.join(values)}")
+    cursor.run(f"SET {', '.join(values)}")
 
 
 def _literal(value: Any) -> str:
     return str(value) if isinstance(value, int) else "'" + _text(value) + "'"
-
-
-def _rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
-    cursor.execute(sql)
-    return [tuple(row) for row in cursor.fetchall()]
 
 
 def _text(value: Any) -> str:

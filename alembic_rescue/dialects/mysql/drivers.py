@@ -74,6 +74,15 @@ class Drivers(base.Drivers):
         with suppress(TypeError):  # a driver's connection without weak references cannot be cancelled
             _ENDING[raw] = partial(_kill, made_by.dialect, made_by.positional, given, f"KILL QUERY {raw.thread_id()}")
 
+    def descriptor(self, raw: Any) -> int | None:
+        """PyMySQL's ``_sock`` and aiomysql's and asyncmy's ``_writer`` are their own (up to 1.2, 0.3 and 0.2)."""
+        if type(raw).__module__.partition(".")[0] not in PACKAGES:
+            return None
+        if hasattr(raw, "fileno"):  # mysqlclient
+            return int(raw.fileno())
+        sock = raw._sock if hasattr(raw, "_sock") else raw._writer.get_extra_info("socket")  # noqa: SLF001
+        return int(sock.fileno())
+
     def cancel(self, raw: Any, seconds: float) -> bool:
         """By a connection of its own."""
         try:

@@ -10,11 +10,12 @@ from sqlalchemy.exc import DBAPIError
 
 from alembic_rescue.dialects import base
 from alembic_rescue.dialects.blockers import NOT_SHOWN, shortened
-from alembic_rescue.dialects.cursor import query
+from alembic_rescue.dialects.cursor import Cursor, fetch, query
 from alembic_rescue.model import Blocker
 
 _TAKE_LOCK = "SELECT GET_LOCK(CONCAT('alembic-rescue ', SHA1(COALESCE(DATABASE(), ''))), 0)"
 """Its name is the whole server's, so it has the database in it; the session has it until it ends."""
+_IS_THERE = "SELECT 1 FROM information_schema.processlist WHERE id = {pid}"
 _BLOCKERS = """
     SELECT p.id AS pid, p.user AS role, p.host AS client, p.command AS command, t.trx_state AS state,
            TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS age, COALESCE(p.info, '') AS query
@@ -45,11 +46,17 @@ class Server(base.Server):
         )
         return (*held, "SET SESSION TRANSACTION READ ONLY") if read_only else held
 
-    def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
+    def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
         """A session's: these servers have no other."""
-        cursor.execute(_TAKE_LOCK)
-        row = cursor.fetchone()
-        return bool(row and row[0])
+        return bool(cursor.value(_TAKE_LOCK))
+
+    def backend(self, connection: Connection) -> tuple[int, str]:
+        """Its number is given to no other as long as the server runs."""
+        return int(fetch(connection, "SELECT CONNECTION_ID()")[0][0]), ""
+
+    def is_running(self, connection: Connection, pid: int, started: str) -> bool:
+        """A role sees its own sessions without the privilege PROCESS."""
+        return bool(fetch(connection, _IS_THERE.format(pid=int(pid))))
 
     nobody_shown = (
         "MySQL and MariaDB show who holds it only a role with the privilege PROCESS, and it may be let go by now. "

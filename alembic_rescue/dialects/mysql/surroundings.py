@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.dialects.scratch import Surroundings
 
 _ASKED = """
@@ -14,10 +15,5 @@ _ASKED = """
 
 def of(connection: Connection) -> Surroundings:
     """What is to be provided for the chain."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(_ASKED)
-        role, encoding, collation, zone = cursor.fetchall()[0]
-    finally:
-        cursor.close()
+    role, encoding, collation, zone = fetch(connection, _ASKED)[0]
     return Surroundings(str(role), superuser=False, encoding=str(encoding), collate=str(collation), timezone=str(zone))

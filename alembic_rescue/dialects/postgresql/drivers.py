@@ -1,8 +1,9 @@
 """What one of PostgreSQL's drivers calls otherwise than the next, where SQLAlchemy leaves it to the driver.
 
 The names that begin with an underscore are asyncpg's and pg8000's own (checked up to asyncpg 0.32 and pg8000 1.31):
-neither has a public way to cancel from another thread, nor pg8000 to tell which process answers.  Where a version
-has them no more, nothing is cancelled, and the server's own timeouts end what runs.
+neither has a public way to cancel from another thread, nor to its socket, nor pg8000 to the process that answers.
+Where a version has them no more, nothing is cancelled or hung up on: the server's own timeouts end what runs, and the
+caller's clock ends the worker.
 """
 
 from __future__ import annotations
@@ -125,6 +126,15 @@ class Drivers(base.Drivers):
             return int(struct.unpack_from("!i", key)[0])
         pid = getattr(getattr(raw, "info", None), "backend_pid", None)  # psycopg2, psycopg
         return int(pid) if pid is not None else None
+
+    def descriptor(self, raw: Any) -> int | None:
+        """Libpq's drivers tell it."""
+        if type(raw).__module__.partition(".")[0] not in PACKAGES:
+            return None
+        if hasattr(raw, "fileno"):  # psycopg2, psycopg
+            return int(raw.fileno())
+        sock = raw._usock if hasattr(raw, "_usock") else raw._transport.get_extra_info("socket")  # noqa: SLF001
+        return int(sock.fileno())
 
     def cancel(self, raw: Any, seconds: float) -> bool:
         """By libpq, or by the protocol's own request for the drivers that have no function for it."""

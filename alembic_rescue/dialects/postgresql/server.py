@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect
 
 from alembic_rescue.compat import driver_connection
 from alembic_rescue.dialects import base
-from alembic_rescue.dialects.cursor import fetch
+from alembic_rescue.dialects.cursor import Cursor, fetch
 from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker, Wait
@@ -41,19 +40,17 @@ class Server(base.Server):
         """
         event.listen(connection, "begin", _read_only)
 
-    def take_rescue_lock(self, cursor: Any, settings: tuple[str, ...]) -> bool:
+    def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
         """A *transaction's* advisory lock, in a transaction that is begun for it.
 
         Unlike a session's, it cannot stay behind on a server connection that a pooler in transaction mode hands to
         somebody else.
         """
-        cursor.execute("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
+        cursor.run("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
         for statement in settings:
-            cursor.execute(statement.replace("SET ", "SET LOCAL ", 1))
-        cursor.execute("SET LOCAL application_name = 'alembic-rescue'")
-        cursor.execute(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::int8)"))
-        row = cursor.fetchone()
-        return bool(row and row[0])
+            cursor.run(statement.replace("SET ", "SET LOCAL ", 1))
+        cursor.run("SET LOCAL application_name = 'alembic-rescue'")
+        return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::int8)")))
 
     def backend(self, connection: Connection) -> tuple[int, str]:
         """As ``pg_stat_activity`` has it."""
@@ -88,8 +85,4 @@ class Server(base.Server):
 def _read_only(connection: Connection) -> None:
     if getattr(driver_connection(connection.connection), "autocommit", False):
         return  # no transaction is begun
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute("SET TRANSACTION READ ONLY")
-    finally:
-        cursor.close()
+    Cursor(connection.connection, connection.dialect).run("SET TRANSACTION READ ONLY")

@@ -30,9 +30,9 @@ def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settin
 
     None may be open.  BEGIN is said aloud because the driver may be in autocommit; if it is not, the server warns.
     """
-    raw = connection.connection
-    raw.rollback()
-    cursor = Cursor(connection)
+    raw, dialect = connection.connection, connection.dialect
+    dialect.do_rollback(raw)
+    cursor = Cursor(raw, dialect)
     cursor.run(begin)
     try:
         cursor.rows("SELECT " + ", ".join(_local(*setting) for setting in {**SETTINGS, **settings}.items()))
@@ -40,10 +40,10 @@ def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settin
     except BaseException:
         with suppress(cursor.error):  # the connection may be lost, which is told by the error under way
             cursor.run("ROLLBACK")
-            raw.rollback()
+            dialect.do_rollback(raw)
         raise
     cursor.run("ROLLBACK")
-    raw.rollback()  # the driver, too, knows then that it has ended
+    dialect.do_rollback(raw)  # the driver, too, knows then that it has ended
 
 
 def _local(name: str, value: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from alembic_rescue.dialects.cursor import fetch
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.dialects.scratch import Surroundings
 
@@ -35,12 +36,7 @@ _QUERY = unshadowed("""
 
 def of(connection: Connection) -> Surroundings:
     """Read in one query, through the driver's cursor."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(_QUERY)
-        row: Any = cursor.fetchone()
-    finally:
-        cursor.close()
+    row: tuple[Any, ...] = fetch(connection, _QUERY)[0]
     role, superuser, roles, every_role, schemas, extensions, places, search_path, timezone, *rest = row
     first_role, encoding, collate, ctype = rest
     return Surroundings(

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import errors
 from alembic_rescue.connection import connections, sessions
-from alembic_rescue.connection.connections import Hold, listening
+from alembic_rescue.connection.connections import Hold
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.environment import databases, visits
 from alembic_rescue.environment.run import Remark
@@ -134,11 +134,14 @@ def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObje
     Made as env.py made the look's; where that does not do, such as by a tunnel that it has closed, env.py runs again.
     """
     found: dict[Key, Reading] = {}
-    with suppress(Exception), listening(*Hold(_STATE.loaded, read_only=True).listeners):
+    hold = Hold(_STATE.loaded, read_only=True)
+    with suppress(Exception), hold.in_force():
         for key in wanted.keys() & _STATE.engines.keys():
             found[key] = _named(_STATE.engines[key], wanted[key])
     if found.keys() >= wanted.keys():
         return found
+    if lost := hold.connection_lost(hold.attempted[-1] if hold.attempted else None):
+        raise lost
 
     def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
         connection = context.connection

@@ -25,6 +25,8 @@ Key = tuple[str, str]
 
 _HURRIED = Timeouts(lock=0.5, statement=1, connect=1)
 _ASK_AGAIN_SECONDS = 0.2
+_LEAVING_SECONDS = 2
+"""How long a server may take to note that its client has gone."""
 
 
 def write(
@@ -115,9 +117,18 @@ def _write(
     made: dict[Key, list[Visit]] = {key: [] for key in tables}
     failure: RescueError | None = None
     interrupted = False
+    backends: list[Backend] = []
+    settled = 0.0
+
+    def tell_backend(backend: Backend) -> None:
+        nonlocal settled
+        backends.append(backend)
+        settled = time.monotonic() + project.timeouts.longest_statement
+        about_to(backend)
+
     try:
         for revisions, purge, turns in _rounds(planned):
-            choose = _choosing(dict(turns), made, about_to)
+            choose = _choosing(dict(turns), made, tell_backend)
             visits.stamp(project, revisions, choose, tell, purge=purge)
             for key in turns:
                 if not any(visit.checked for visit in made[key]):
@@ -126,8 +137,16 @@ def _write(
         failure = error
     except KeyboardInterrupt:
         interrupted = True
+    tallies = {key: _tally(found) for key, found in made.items()}
+    if failure is not None and any(tally.sent > tally.answered for tally in tallies.values()):
+        try:
+            until = max(settled, time.monotonic() + _LEAVING_SECONDS)
+            seen = read_back_after(project, backends, tell, hurry=False, until=until)
+        except KeyboardInterrupt:
+            seen = Written({}, interrupted=True, unread=errors.Interrupted("before it was read back"))
+        return replace(seen, tallies=tallies, failure=failure)
     found, unread = _read_back(project, tell, hurry=interrupted)
-    return Written({key: _tally(found) for key, found in made.items()}, failure, interrupted, found, unread)
+    return Written(tallies, failure, interrupted, found, unread)
 
 
 def _tally(made: Sequence[Visit]) -> Tally:
@@ -199,21 +218,28 @@ def _read_back(project: Project, tell: Tell, *, hurry: bool) -> tuple[tuple[Data
         return _read_back(project, tell, hurry=True)
 
 
-def read_back_after(project: Project, backends: Collection[Backend], tell: Tell, *, hurry: bool) -> Written:
+def read_back_after(
+    project: Project, backends: Collection[Backend], tell: Tell, *, hurry: bool, until: float | None = None
+) -> Written:
     """What new connections see once the `backends` that were about to write have ended.
 
     A server goes on with a statement whose client is gone, and may yet change the rows; it ends by the timeouts that
     were set on its session.  In a `hurry`, because somebody waits for the terminal, that is not waited for.
+
+    Args:
+        until: how long to wait for their end, on the monotonic clock; None: from now on as long as they may take.
     """
     if hurry:
         project = replace(project, timeouts=_HURRIED)
-    deadline = time.monotonic() + project.timeouts.lock + project.timeouts.statement
-    while still := _running(project, backends, tell):
-        if time.monotonic() > deadline:
-            return Written({}, unread=errors.StillWriting(still))
-        time.sleep(_ASK_AGAIN_SECONDS)
+    if until is None:
+        until = time.monotonic() + project.timeouts.longest_statement
+    try:
+        while (still := _running(project, backends, tell)) and time.monotonic() < until:
+            time.sleep(_ASK_AGAIN_SECONDS)
+    except RescueError as error:
+        return Written({}, unread=error)
     found, unread = _read_back(project, tell, hurry=hurry)
-    return Written({}, found=found, unread=unread)
+    return Written({}, found=found, unread=errors.StillWriting(still) if still else unread)
 
 
 def _running(project: Project, backends: Collection[Backend], tell: Tell) -> list[int]:

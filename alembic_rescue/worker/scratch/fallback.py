@@ -159,7 +159,11 @@ class _Copy:
         self.number = number
         self.found: dict[str, Observation | Unobserved] = {}
         self.opposites: list[str] = []
-        self._probe, self._connection, self._cursor = probe, connection, Cursor(connection)
+        self._probe, self._connection, self._cursor = (
+            probe,
+            connection,
+            Cursor(connection.connection, connection.dialect),
+        )
         dialect = dialects.of(connection.dialect.name)
         self._effects, self._reader = effects_of(dialect), reader
         with self._committed():  # what env.py has set for its session outlives a revision that fails

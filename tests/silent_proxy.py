@@ -1,0 +1,121 @@
+"""Something between client and server that goes silent: it keeps the connections open, and forwards nothing any more.
+
+A proxy that hangs, a NAT that forgot, a machine that was paused.  Or it cuts them.  Knows no protocol: a client's
+message is known by words in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+A_STATEMENT = rb"(?i)\b(select|set|show|begin|start)\b"
+"""Any; not what a client says to be let in."""
+
+
+class Then(Enum):
+    """What happens at the message."""
+
+    HELD = "it is not delivered, nor is anything after it"
+    UNANSWERED = "it is delivered, and that was the last"
+    CUT = "it is delivered, and the connection is cut"
+
+
+@dataclass
+class Proxy:
+    """Listens on 127.0.0.1:`port` while it is open.
+
+    Args:
+        to_server: opens a connection to the real one.
+        words: of the message, as a pattern; an empty one is that with which a client asks to be let in.
+        then: see there.
+        later: not that connection, but the next one that is made goes silent, at its first statement.
+        all_of_it: once it is silent, new connections are, too.
+    """
+
+    to_server: Callable[[], socket.socket]
+    words: bytes
+    then: Then = Then.HELD
+    later: bool = False
+    all_of_it: bool = True
+    silent: bool = False
+    connections: int = 0
+    _seen: bool = False
+    _kept: list[socket.socket] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._listener.close()
+        for one in self._kept:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # threads of ours wait for them
+            one.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                server = self.to_server()
+                self._kept += [client, server]
+                end = threading.Event()
+                later = self.later and self._seen
+                threading.Thread(target=self._to_server, args=(client, server, end, later), daemon=True).start()
+                threading.Thread(target=self._to_client, args=(server, client, end), daemon=True).start()
+
+    def _to_server(self, client: socket.socket, server: socket.socket, end: threading.Event, later: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if end.is_set() or (self.silent and self.all_of_it):
+                    end.set()
+                    continue
+                found = not self.silent and re.search(A_STATEMENT if later else self.words, data)
+                if found and self.later and not later:
+                    self._seen, found = True, None
+                if found:
+                    self.silent = True
+                    end.set()
+                if not found or self.then is not Then.HELD:
+                    server.sendall(data)
+                if found and self.then is Then.CUT:
+                    _reset(client)
+                    return
+            if not end.is_set():
+                server.shutdown(socket.SHUT_RDWR)
+
+    def _to_client(self, server: socket.socket, client: socket.socket, end: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if not end.is_set():
+                    client.sendall(data)
+            if not end.is_set():
+                client.shutdown(socket.SHUT_RDWR)
+
+
+def _reset(client: socket.socket) -> None:
+    """Without a goodbye."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
+    client.close()
+
+
+@contextlib.contextmanager
+def between(to_server: Callable[[], socket.socket], words: bytes, **more: object) -> Iterator[Proxy]:
+    """A proxy for the block."""
+    proxy = Proxy(to_server, words, **more)  # type: ignore[arg-type]
+    try:
+        yield proxy
+    finally:
+        proxy.close()
