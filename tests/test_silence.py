@@ -154,8 +154,10 @@ def test_the_write(driver, then, all_of_it, shop, database):
     no_worker_is_left(shop)
     (receipt,) = shop.receipts
     state = json.loads(receipt.read_text())["state"]
-    if not all_of_it and then is not Then.HELD:  # the rows themselves could be read
-        assert (ran.status, state, there) == (0, "verified", ["c0de0002"]), ran.everything
+    arrived = then is not Then.HELD and driver != "asyncpg"  # which has the statement prepared first
+    assert there == ["c0de0002" if arrived else "c0de0001"]
+    if arrived and not all_of_it:  # the rows could be read
+        assert (ran.status, state) == (0, "verified"), ran.everything
         return
     assert (ran.status, state) == (5, "failed"), ran.everything
     assert error["code"] == "not-verified"
