@@ -63,10 +63,11 @@ class LockWaits:
         if pid is None or poolers.is_pooled(connection):
             return
         over = threading.Event()
-        timer = threading.Timer(self._seconds / 2, self._ask, [connection.engine, pid, over])
-        timer.daemon = True
-        self._asking[id(connection)] = timer, over
-        timer.start()
+        with suppress(RuntimeError):  # env.py may have left Python unable to start threads: it is a help only
+            timer = threading.Timer(self._seconds / 2, self._ask, [connection.engine, pid, over])
+            timer.daemon = True
+            timer.start()
+            self._asking[id(connection)] = timer, over
 
     def _end(self, connection: Connection) -> None:
         timer, over = self._asking.pop(id(connection), (None, None))
