@@ -20,6 +20,7 @@ __all__ = [
     "alembic_reads_toml",
     "connection_of",
     "default_driver",
+    "dialect_of",
     "driver_connection",
     "is_recursive",
     "is_url_none",
@@ -68,6 +69,15 @@ def driver_connection(dbapi_connection: Any) -> Any:
         return dbapi_connection.driver_connection
     pooled = getattr(dbapi_connection, "connection", dbapi_connection)
     return getattr(pooled, "_connection", pooled)
+
+
+def dialect_of(record: Any) -> Any:
+    """That of the engine for whose pool the record of a connection was made; None where there is no engine.
+
+    The pool's ``connect`` event does not tell it; the two private names are the same from SQLAlchemy 1.4 to 2.1.
+    """
+    found = getattr(getattr(record, "_ConnectionRecord__pool", None), "_dialect", None)
+    return found if hasattr(found, "do_execute_no_params") else None
 
 
 def connection_of(cursor: Any) -> Any:

@@ -20,10 +20,14 @@ SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 
 
 class Pooler:
-    """Listens on 127.0.0.1:`port` while it is open."""
+    """Listens on 127.0.0.1:`port` while it is open.
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    Args:
+        takes_options: PgBouncer refuses those that it does not know, unless it is told to pass over them.
+    """
+
+    def __init__(self, server: Server, *, takes_options: bool = True) -> None:
+        self._server, self._takes_options = server, takes_options
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._idle: dict[bytes, list[Backend]] = defaultdict(list)
@@ -48,6 +52,10 @@ class Pooler:
         with contextlib.suppress(OSError, EOFError), client:
             startup = self._greet(client)
             if startup is None:
+                return
+            if not self._takes_options and b"options\x00" in startup:
+                report = b"SFATAL\x00VFATAL\x00C08P01\x00Munsupported startup parameter: options\x00\x00"
+                client.sendall(b"E" + struct.pack("!I", len(report) + 4) + report)
                 return
             client_id = client.getpeername()[1]
             client.sendall(self._take(startup).greeting_for(client_id, give_back=self._idle[startup]))
@@ -118,9 +126,9 @@ class Backend:
 
 
 @contextlib.contextmanager
-def pooling(server: Server) -> Iterator[Pooler]:
+def pooling(server: Server, **more: bool) -> Iterator[Pooler]:
     """A pooler in front of `server`, for the block."""
-    pooler = Pooler(server)
+    pooler = Pooler(server, **more)
     try:
         yield pooler
     finally:

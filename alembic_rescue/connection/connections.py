@@ -1,8 +1,9 @@
 """What is done to every connection that env.py opens, by SQLAlchemy's public events, for the time of one run.
 
 * ``do_connect``: timeouts, and ``--url`` laid over env.py's own address;
-* ``engine_connect``: the session's settings, through the driver's cursor (SQL through SQLAlchemy would begin a
-  transaction, and break ``engine.begin()``), and AUTOCOMMIT for the stamp;
+* the pool's ``connect`` and ``checkout``: the session's settings, through the driver's cursor (SQL through SQLAlchemy
+  would begin a transaction, and break ``engine.begin()``), before env.py's own listeners;
+* ``engine_connect``: AUTOCOMMIT for the stamp;
 * ``handle_error``: on a lock timeout, who holds the lock;
 * ``checkin``: a connection that was touched is closed, and never goes back to the application's pool.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 from alembic import context as alembic_context
@@ -21,8 +22,8 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects, errors
-from alembic_rescue.compat import driver_connection
-from alembic_rescue.connection import drivers, poolers, sessions, urls
+from alembic_rescue.compat import dialect_of, driver_connection
+from alembic_rescue.connection import drivers, failures, poolers, sessions, urls
 from alembic_rescue.connection.lock_waits import LockWaits
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.connection.waits import Waits
@@ -34,6 +35,7 @@ from alembic_rescue.redact import Secrets
 _OPENED_AT = "alembic_rescue.opened_at"
 _AS_ASKED = "alembic_rescue.as_asked"
 _TOUCHED = "alembic_rescue.touched"
+_SET_UP = "alembic_rescue.set_up"
 _ARGUMENTS = "alembic_rescue.arguments"
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """The drivers' own connections that a run opened and that may still be open."""
@@ -58,6 +60,9 @@ class Terms(Protocol):
 class Hold:
     """Takes hold of the connections of one run of env.py; is to be :meth:`in_force` while it runs."""
 
+    by_environment = True
+    """Drivers that env.py calls by itself are held as well, as far as they read the environment."""
+
     def __init__(self, project: Terms, *, read_only: bool) -> None:
         self.read_only = read_only
         """The server itself refuses writes on every session; otherwise they are in AUTOCOMMIT."""
@@ -68,9 +73,13 @@ class Hold:
         self.connections = 0
         """How often a connection was asked for, of the server or of a pool."""
         self.blocking: list[Blocker] = []
-        """Who has locks on the version table, where a run ended in a lock timeout and `waits` saw nothing."""
+        """Who has locks on the version table, where a run ended in a lock timeout and `lock_waits` saw nothing."""
         self.failures: list[BaseException] = []
         """What went wrong with connections and statements, the last one last: env.py may swallow it."""
+        self.wrote: list[URL] = []
+        """Where a transaction wrote all the same, while looking."""
+        self.let_go: list[tuple[URL | None, str]] = []
+        """Where a session was made writable again, and by what."""
         self.writes_to: str | None = None
         """The version table, once the first statement that changes it was let through."""
         self.lock_waits = LockWaits(project.timeouts.lock, _version_table, project.secrets.hide, own_sessions)
@@ -78,6 +87,9 @@ class Hold:
         self.waits = Waits(project.timeouts, read_only=read_only)
         """They end on this side, too."""
         self._project = project
+        self._environment: dict[str, str] = {}
+        """As it was before the run."""
+        self._afterwards = ExitStack()
         self._asked_for: URL | None = None
         """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
         self._made_by: MadeBy | None = None
@@ -85,8 +97,11 @@ class Hold:
             *self.waits.listeners,
             *self.lock_waits.listeners,
             (Engine, "do_connect", self._do_connect),
+            (Pool, "first_connect", self._checkout),
             (Pool, "connect", self._connect),
+            (Pool, "checkout", self._checkout),
             (Engine, "engine_connect", self._engine_connect),
+            (Engine, "commit", self._commit),
             (Engine, "handle_error", self._handle_error),
             (Pool, "checkin", self._checkin),
         )
@@ -94,8 +109,29 @@ class Hold:
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """To surround what opens connections."""
-        with self.waits.bounded(), listening(*self._listeners):
+        self._environment = dict(os.environ)
+        others = [one for one in self._listeners if one[0] is not Pool]
+        pools = [one for one in self._listeners if one[0] is Pool]
+        with self.waits.bounded(), ExitStack() as self._afterwards:
+            self._afterwards.enter_context(listening(*others))
+            self._afterwards.enter_context(listening(*reversed(pools), insert=True))
+            if self.read_only and self.by_environment:
+                self._hold_by_environment()
             yield
+
+    def is_refused_options(self, error: BaseException) -> bool:
+        """Whether `error` is a pooler's that takes none in the environment; if so, they are given no more."""
+        refused = any("unsupported startup parameter" in str(link) for link in failures.chain(error))
+        refused = refused and self.read_only and self.by_environment
+        if refused:
+            Hold.by_environment = False
+        return refused
+
+    def _hold_by_environment(self) -> None:
+        for one in dialects.known():
+            for name, value in one.drivers.held_by_environment(self._environment).items():
+                os.environ[name] = value
+                self._afterwards.callback(_put_back, name, self._environment.get(name))
 
     def connection_lost(self, at: URL | None) -> errors.ConnectionLost | None:
         """What became of it, where a server went silent and was hung up on."""
@@ -121,6 +157,7 @@ class Hold:
         for name, value in sessions.connect_arguments(dialect, self._project.timeouts).items():
             cparams.setdefault(name, value)
         silent = errors.ConnectTimeout(urls.name_of(at), "timeout expired")
+        theirs.without_environment(dialect.driver, cargs, cparams, self._environment)
         theirs.bound(dialect.driver, cparams, self._project.timeouts.connect, lambda: self._kept(silent))
         self._made_by = MadeBy(dialect, tuple(cargs), dict(cparams))
         self._asked_for = urls.without_password(at)
@@ -135,7 +172,43 @@ class Hold:
         if at := drivers.made(driver_connection(dbapi_connection), made_by, asked_for) or asked_for:
             record.info[_OPENED_AT] = at
         record.info[_ARGUMENTS] = made_by.named if made_by else {}
-        _remember(dbapi_connection)
+        self._checkout(dbapi_connection, record)
+
+    def _checkout(self, dbapi_connection: Any, record: Any, *_proxy: Any) -> None:
+        """It may have been in the application's pool before the run, and may be wanted without a Connection."""
+        if record.info.get(_SET_UP) is not self:
+            _remember(dbapi_connection)
+            self._set_up(dbapi_connection, record)
+
+    def _set_up(self, dbapi_connection: Any, record: Any) -> None:
+        """Before anybody else can use it: listeners of env.py's pool are called after those of all pools."""
+        if (dialect := dialect_of(record)) is None:
+            return
+        record.info[_SET_UP] = self
+        record.info[_TOUCHED] = True
+        if self.read_only:
+            self._keep_read_only(dialect)
+        if poolers.leads_to_one(dbapi_connection, dialect, record.info):
+            return
+        cursor = Cursor(dbapi_connection, dialect)
+        for statement in sessions.settings(dialect, self._project.timeouts, read_only=self.read_only):
+            cursor.run(statement)
+        dialect.do_commit(dbapi_connection)  # a SET is undone by the rollback of the transaction that it was made in
+
+    def _keep_read_only(self, dialect: Dialect) -> None:
+        for name, method in dialects.of(dialect.name).server.always_read_only(dialect).items():
+            if name not in vars(dialect):
+                setattr(dialect, name, method)
+                self._afterwards.callback(vars(dialect).pop, name, None)
+
+    def _commit(self, connection: Connection) -> None:
+        """A transaction that was begun as READ WRITE is noticed, as it cannot be held."""
+        if not self.read_only:
+            return
+        server = dialects.of(connection.dialect.name).server
+        with suppress(Exception):  # the transaction may have failed
+            if server.has_written(Cursor(connection.connection, connection.dialect)):
+                self.wrote.append(opened_at(connection))
 
     def _engine_connect(self, connection: Connection, *_branch: bool) -> None:
         self.connections += 1
@@ -143,13 +216,9 @@ class Hold:
             raise self._kept(
                 errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
             )
-        connection.info[_TOUCHED] = True
         # Nor does the pool hand it out again if it comes back after the run.
         connection.connection.invalidate(soft=True)
-        _remember(connection.connection)  # it may have been in the application's pool before
-        if not poolers.is_pooled(connection):
-            _set_up(connection, sessions.settings(connection.dialect, self._project.timeouts, read_only=self.read_only))
-        else:
+        if poolers.is_pooled(connection):
             self.waits.behind_a_pooler(driver_connection(connection.connection))
             if self.read_only:
                 poolers.hold_read_only(connection)
@@ -179,15 +248,21 @@ class Hold:
         return error
 
     def _checkin(self, dbapi_connection: Any, record: Any) -> None:
-        if dbapi_connection is not None and record.info.pop(_TOUCHED, False):
-            record.invalidate()
+        if dbapi_connection is None or not record.info.pop(_TOUCHED, False):
+            return
+        dialect = dialect_of(record)
+        if self.read_only and dialect is not None and not record.info.get(poolers.POOLED):
+            with suppress(Exception):  # the session may be lost, or its event loop gone
+                if how := dialects.of(dialect.name).server.let_go(Cursor(dbapi_connection, dialect)):
+                    self.let_go.append((record.info.get(_OPENED_AT), how))
+        record.invalidate()
 
 
 @contextmanager
-def listening(*listeners: tuple[Any, str, Any]) -> Iterator[None]:
-    """Have the listeners (target, event, function) active in the block."""
+def listening(*listeners: tuple[Any, str, Any], **how: Any) -> Iterator[None]:
+    """Have the listeners (target, event, function) active in the block; `how` is SQLAlchemy's ``event.listen``'s."""
     for target, name, listener in listeners:
-        event.listen(target, name, listener)
+        event.listen(target, name, listener, **how)
     try:
         yield
     finally:
@@ -235,11 +310,8 @@ def cancel_running() -> None:
         drivers.ask_to_cancel(connection)
 
 
-def _set_up(connection: Connection, statements: tuple[str, ...]) -> None:
-    if not statements:
-        return
-    raw = connection.connection
-    cursor = Cursor(raw, connection.dialect)
-    for statement in statements:
-        cursor.run(statement)
-    connection.dialect.do_commit(raw)  # a SET is undone by the rollback of the transaction that it was made in
+def _put_back(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

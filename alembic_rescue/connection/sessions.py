@@ -57,7 +57,7 @@ def settings(dialect: Dialect, timeouts: Timeouts, *, read_only: bool) -> tuple[
 
 def backend(connection: Connection) -> tuple[int, str]:
     """The server's process behind `connection`, and when it began; (0, ""): not told.  By the driver's cursor."""
-    return dialects.of(connection.dialect.name).server.backend(connection)
+    return dialects.of(connection.dialect.name).server.backend(Cursor(connection.connection, connection.dialect))
 
 
 def is_running(connection: Connection, pid: int, started: str) -> bool:

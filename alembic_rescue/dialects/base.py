@@ -154,8 +154,20 @@ class Server(Protocol):
         """Take the lock against a second rescue, for as long as the session lasts; False where another has it."""
         return True
 
-    def backend(self, connection: Connection) -> tuple[int, str]:
-        """The process behind `connection`, and when it began, asked through the driver's cursor; (0, ""): not told."""
+    def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
+        """Methods to put in place of `dialect`'s own, so that no option of SQLAlchemy's makes a session writable."""
+        return {}
+
+    def let_go(self, cursor: Cursor) -> str | None:
+        """What was done to a session that was set to be read-only, in the words that did it; None: it is so still."""
+        return None
+
+    def has_written(self, cursor: Cursor) -> bool:
+        """Whether the open transaction has; asked in a session that was set to be read-only."""
+        return False
+
+    def backend(self, cursor: Cursor) -> tuple[int, str]:
+        """The process behind it, and when it began; (0, ""): not told."""
         return 0, ""
 
     def is_running(self, connection: Connection, pid: int, started: str) -> bool:
@@ -290,6 +302,16 @@ class Drivers(Protocol):
             port=int(port) if port.isdigit() else None,
             database=named.get("database") or named.get("dbname") or named.get("db"),
         )
+
+    def held_by_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """Variables that make the sessions read-only of drivers that env.py calls by itself."""
+        return {}
+
+    def without_environment(
+        self, driver: str, positional: Sequence[Any], named: MutableMapping[str, Any], environment: Mapping[str, str]
+    ) -> None:
+        """Have `named` hold what :meth:`held_by_environment` hides: sessions of an engine are held in another way."""
+        return
 
     def absent(self, at: URL) -> RescueError | None:
         """The error for what connecting would make instead of finding it."""

@@ -78,6 +78,7 @@ class Run:
         """
         error = self._run(call, done)
         self._printed.end()
+        self.remarks += [Remark(note, None) for note in _not_held(self.hold)]
         if error is None:
             return
         first = self.raised[0] if self.raised else error  # the tool's own comes first, whatever env.py made of it
@@ -96,6 +97,8 @@ class Run:
     def _run(self, call: Callable[[], None], done: Callable[[], bool]) -> BaseException | None:
         """Run env.py, and once more with a connection where it failed for want of one.  Returns what it failed with."""
         error, asked = self._attempt(call, done, Given.NOTHING)
+        if error is not None and not self.visits and self.hold.is_refused_options(error):
+            error, asked = self._attempt(call, done, Given.NOTHING)
         if error is None or not asked or self.visits or self.hold.connections:
             return error
         if not handed_over.is_missed(self._project, error):
@@ -181,6 +184,23 @@ class Run:
         if isinstance(explained, (errors.EnvFailed, errors.EnvExited)):
             explained.help += self._hint
         return explained
+
+
+def _not_held(hold: Hold) -> Iterator[Note]:
+    """What was done to sessions that were to be read-only."""
+    for wrote_at in dict.fromkeys(hold.wrote):
+        yield Note(
+            "look-wrote",
+            f"env.py wrote to {urls.name_of(wrote_at)} in a transaction that it made writable, though this only looks",
+            "have it make no transaction READ WRITE: whatever runs env.py, such as `alembic current`, writes the same",
+        )
+    for at, how in dict.fromkeys(hold.let_go):
+        yield Note(
+            "look-not-held",
+            f"env.py made its session at {urls.name_of(at) if at else 'a database'} writable ({how}): whether it "
+            "wrote then is not known, though this only looks",
+            "have it leave that setting as it is: whatever runs env.py, such as `alembic current`, may write the same",
+        )
 
 
 def _failed_afterwards(error: errors.RescueError) -> Note:

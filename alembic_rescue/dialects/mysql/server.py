@@ -15,6 +15,7 @@ from alembic_rescue.model import Blocker
 
 _TAKE_LOCK = "SELECT GET_LOCK(CONCAT('alembic-rescue ', SHA1(COALESCE(DATABASE(), ''))), 0)"
 """Its name is the whole server's, so it has the database in it; the session has it until it ends."""
+_READ_ONLY = "SHOW SESSION VARIABLES WHERE variable_name IN ('tx_read_only', 'transaction_read_only')"
 _IS_THERE = "SELECT 1 FROM information_schema.processlist WHERE id = {pid}"
 _BLOCKERS = """
     SELECT p.id AS pid, p.user AS role, p.host AS client, p.command AS command, t.trx_state AS state,
@@ -37,22 +38,26 @@ class Server(base.Server):
         whole seconds.  MySQL has no timeout for statements other than SELECT.
         """
         seconds = max(1, round(lock))
-        held = (
-            f"SET SESSION lock_wait_timeout = {seconds}",
-            f"SET SESSION innodb_lock_wait_timeout = {seconds}",
-            f"SET SESSION max_statement_time = {statement:g}"
-            if getattr(dialect, "is_mariadb", False)
-            else f"SET SESSION max_execution_time = {round(statement * 1000)}",
+        timeouts = (
+            f"SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
+            # The dialect does not know yet which of the two it is; MariaDB passes over what is for MySQL 5.7 alone.
+            f" /*!50708 , SESSION max_execution_time = {round(statement * 1000)} */"
+            f" /*M! , SESSION max_statement_time = {statement:g} */"
         )
-        return (*held, "SET SESSION TRANSACTION READ ONLY") if read_only else held
+        return (timeouts, "SET SESSION TRANSACTION READ ONLY") if read_only else (timeouts,)
 
     def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
         """A session's: these servers have no other."""
         return bool(cursor.value(_TAKE_LOCK))
 
-    def backend(self, connection: Connection) -> tuple[int, str]:
+    def let_go(self, cursor: Cursor) -> str | None:
+        """By ``SET SESSION TRANSACTION READ WRITE``; the variable has two names."""
+        told = dict(cursor.rows(_READ_ONLY))
+        return None if set(told.values()) & {"ON", "1"} else "SET SESSION TRANSACTION READ WRITE"
+
+    def backend(self, cursor: Cursor) -> tuple[int, str]:
         """Its number is given to no other as long as the server runs."""
-        return int(fetch(connection, "SELECT CONNECTION_ID()")[0][0]), ""
+        return int(cursor.value("SELECT CONNECTION_ID()")), ""
 
     def is_running(self, connection: Connection, pid: int, started: str) -> bool:
         """A role sees its own sessions without the privilege PROCESS."""

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -91,6 +91,19 @@ class Drivers(base.Drivers):
             database=arguments.get("dbname") or arguments.get("database") or arguments.get("db"),
             query={"host": host, **({"port": port} if port else {})} if by_query else {},
         )
+
+    def held_by_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """What libpq adds where no ``options`` are given; the second setting says that it was us."""
+        theirs = environment.get("PGOPTIONS", "")
+        return {"PGOPTIONS": f"{theirs} -c default_transaction_read_only=on -c alembic_rescue.held=on".lstrip()}
+
+    def without_environment(
+        self, driver: str, positional: Sequence[Any], named: MutableMapping[str, Any], environment: Mapping[str, str]
+    ) -> None:
+        """A pooler may refuse options."""
+        dsn = named.get("dsn") or (positional[0] if positional else "")
+        if driver in _OF_LIBPQ and "options" not in _from_dsn(dsn):
+            named.setdefault("options", environment.get("PGOPTIONS", ""))
 
     def made(self, raw: Any, made_by: MadeBy | None) -> None:
         """pg8000 keeps the connect timeout for each of its answers.

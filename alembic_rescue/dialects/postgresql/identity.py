@@ -18,7 +18,9 @@ _ASKED = unshadowed("""
            (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted,
            host(inet_server_addr()) || ':' || inet_server_port() AS address, pg_is_in_recovery() AS in_recovery,
            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask_id,
-           (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only') AS set_read_only,
+           (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only')
+               AND (coalesce(current_setting('alembic_rescue.held', true), '') <> 'on')  -- by PGOPTIONS
+               AS set_read_only,
            coalesce((SELECT nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                       WHERE c.oid = to_regclass(:table)::oid), current_schema()::text) AS found_in,
            (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p

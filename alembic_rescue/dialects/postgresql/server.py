@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect
@@ -52,9 +53,23 @@ class Server(base.Server):
         cursor.run("SET LOCAL application_name = 'alembic-rescue'")
         return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::int8)")))
 
-    def backend(self, connection: Connection) -> tuple[int, str]:
+    def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
+        """What the execution option ``postgresql_readonly`` sets, which would begin transactions as READ WRITE."""
+        set_readonly = getattr(dialect, "set_readonly", None)
+        return {"set_readonly": lambda connection, _: set_readonly(connection, True)} if set_readonly else {}
+
+    def let_go(self, cursor: Cursor) -> str | None:
+        """The setting may be taken back by anybody."""
+        held = cursor.value("SELECT pg_catalog.current_setting('default_transaction_read_only')") == "on"
+        return None if held else "SET default_transaction_read_only = off"
+
+    def has_written(self, cursor: Cursor) -> bool:
+        """It has an id then."""
+        return cursor.value("SELECT pg_catalog.txid_current_if_assigned()") is not None
+
+    def backend(self, cursor: Cursor) -> tuple[int, str]:
         """As ``pg_stat_activity`` has it."""
-        pid, started = fetch(connection, _BACKEND.format(pid="pg_catalog.pg_backend_pid()"))[0]
+        pid, started = cursor.rows(_BACKEND.format(pid="pg_catalog.pg_backend_pid()"))[0]
         return int(pid), str(started)
 
     def is_running(self, connection: Connection, pid: int, started: str) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class _State:
     """What this process has loaded."""
 
     project: Project | None = None
+    resting: ExitStack = field(default_factory=ExitStack)
+    """What holds the sessions of threads that env.py left running, while nothing is asked of this process."""
     known: tuple[ScriptFile, ...] = ()
     """Revisions that had to be run to be told, elsewhere."""
     engines: dict[Key, Engine] = field(default_factory=dict)
@@ -58,6 +61,7 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
     _STATE.project = found
     script_files.run_none(found.script, lambda: _STATE.known)
     timeouts = found.timeouts
+    _rest()
     return Loaded(
         source=found.source,
         settings=found.settings,
@@ -69,6 +73,24 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
         statement_seconds=timeouts.statement,
         connect_seconds=timeouts.connect,
     )
+
+
+def _rest() -> None:
+    _STATE.resting.enter_context(Hold(_STATE.loaded, read_only=True).in_force())
+
+
+def _at_work(operation: Operation) -> Operation:
+    """It has a hold of its own, for what it does."""
+
+    @wraps(operation)
+    def working(conversation: Conversation, **given: Any) -> Any:
+        _STATE.resting.close()
+        try:
+            return operation(conversation, **given)
+        finally:
+            _rest()
+
+    return working
 
 
 def _options(found: Project) -> str:
@@ -198,9 +220,5 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
 
 OPERATIONS: Mapping[str, Operation] = {
     "load": load,
-    "look": look,
-    "read": read,
-    "write": write,
-    "read_back": read_back,
-    "dump": dump,
+    **{one.__name__: _at_work(one) for one in (look, read, write, read_back, dump)},
 }
