@@ -98,7 +98,7 @@ TAKES_LONG = """
     api autocommit commands_told config_in_code corpus demo dialects drivers env_py errors evidence
     evidence_dialects evidence_properties flask gate histories history interrupt json looking_writes_nothing mariadb
     migrations_reach_nothing packaged_scripts quiet_pipes readme receipts reports scratch_chain_styles seal
-    secrets several_databases styles trap two_databases two_phase unrun
+    secrets sessions_held several_databases styles trap two_databases two_phase unrun
 """
 """Modules that `make test` leaves to `make test-slow`: most run the whole tool, several times in each test."""
 
