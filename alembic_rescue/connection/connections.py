@@ -35,6 +35,7 @@ from alembic_rescue.redact import Secrets
 _OPENED_AT = "alembic_rescue.opened_at"
 _AS_ASKED = "alembic_rescue.as_asked"
 _TOUCHED = "alembic_rescue.touched"
+_MADE = "alembic_rescue.made"
 _SET_UP = "alembic_rescue.set_up"
 _ARGUMENTS = "alembic_rescue.arguments"
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -97,7 +98,7 @@ class Hold:
             *self.waits.listeners,
             *self.lock_waits.listeners,
             (Engine, "do_connect", self._do_connect),
-            (Pool, "first_connect", self._checkout),
+            (Pool, "first_connect", self._connect),
             (Pool, "connect", self._connect),
             (Pool, "checkout", self._checkout),
             (Engine, "engine_connect", self._engine_connect),
@@ -166,6 +167,9 @@ class Hold:
             raise self._kept(absent)
 
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
+        if record.info.get(_MADE) is self:  # the first of a pool is told twice
+            return
+        record.info[_MADE] = self
         asked_for, self._asked_for = self._asked_for, None
         record.info[_AS_ASKED] = asked_for is not None
         made_by, self._made_by = self._made_by, None

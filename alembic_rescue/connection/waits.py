@@ -79,6 +79,7 @@ class Waits:
         self.listeners = (
             (Engine, "do_connect", lambda dialect, *_: self._wrap(dialect)),
             (Engine, "engine_connect", lambda connection, *_: self._wrap(connection.dialect)),
+            (Pool, "first_connect", self._is_made),
             (Pool, "connect", self._is_made),
             (Pool, "checkout", self._is_handed_out),
         )
@@ -137,7 +138,8 @@ class Waits:
 
     def _is_made(self, dbapi_connection: Any, _record: Any) -> None:
         raw = driver_connection(dbapi_connection)
-        self._made[id(raw)] = self._begin(raw, _AS_IT_IS_MADE)
+        if id(raw) not in self._made:  # the first of a pool is told twice
+            self._made[id(raw)] = self._begin(raw, _AS_IT_IS_MADE)
 
     def _is_handed_out(self, dbapi_connection: Any, *_: object) -> None:
         if wait := self._made.pop(id(driver_connection(dbapi_connection)), None):
