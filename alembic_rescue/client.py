@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 Key = tuple[str, str]
+_WHOLE = 4
+"""So many silences what is asked of a worker may take in all, though env.py may go on to print."""
 _MARGIN_SECONDS = 60.0
 """What env.py, and what it imports, may take besides the waits that have timeouts of their own."""
 
@@ -49,6 +51,7 @@ class Project:
     hear: Hear = field(default=silent, repr=False)
     _worker: Worker | None = field(default=None, repr=False)
     _known: tuple[ScriptFile, ...] = field(default=(), repr=False)
+    _process: int = field(default_factory=os.getpid, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -107,6 +110,7 @@ class Project:
             written: Written = worker.call_through(
                 "write",
                 seconds=self._silence(),
+                whole=_WHOLE * self._silence(),
                 answers={"begin": put_on_disk},
                 planned=planned,
                 left_out=left_out,
@@ -152,10 +156,13 @@ class Project:
         with self._turn:
             worker = self._running()
             worker.tell, worker.hear = self.tell, self.hear
-            return worker.call(operation, seconds=self._silence(), **arguments)
+            silence = self._silence()
+            return worker.call(operation, seconds=silence, whole=_WHOLE * silence, **arguments)
 
     def _running(self) -> Worker:
-        """The live worker, or a new one where it is gone."""
+        """The live worker, or a new one where it is gone, or is the one of the process that this was forked from."""
+        if self._process != os.getpid():
+            self._worker, self._process = None, os.getpid()
         if self._worker is None or not self._worker.alive:
             if self._worker is not None:
                 self._worker.end()
@@ -239,7 +246,8 @@ def load(
     secrets.add(os.environ.get("PGPASSWORD"))
     secrets.add_environment(os.environ)
     secrets.add_url(url or "")
-    named = Loading(files, section, tuple(x), url, lock_timeout, config_from, app, _travelling(config))
+    folder = os.getcwd()  # noqa: PTH109 - as it is
+    named = Loading(files, section, tuple(x), url, lock_timeout, config_from, app, _travelling(config), folder)
     worker, loaded = _started(named, secrets, tell, meanwhile)
     project = Project(named, loaded, secrets, scratch, revision_timeout, baseline, tell, hear, worker)
     weakref.finalize(project, _end, worker)

@@ -96,10 +96,23 @@ def on_each_branch(
     )
 
 
-def recommend_after_breaking_off(broke_off: BrokenOff | None) -> Recommendation | None:
-    """To finish what broke off; None where nothing did."""
+def recommend_after_breaking_off(
+    broke_off: BrokenOff | None, skipped: Sequence[RevisionEvidence]
+) -> Recommendation | None:
+    """To finish what broke off, or to go back where something of it is missing by now; None where nothing did.
+
+    Args:
+        skipped: what that stamp marks as applied.
+    """
     if broke_off is None:
         return None
+    accepted = {*broke_off.accepted, *broke_off.accepted_missing}
+    proved = {Verdict.APPLIED, Verdict.EMPTY}
+    lacking = [one.revision for one in skipped if one.verdict not in proved and one.revision not in accepted]
+    if lacking:
+        broken = f"the {broke_off.command} of receipt {broke_off.receipt} broke off"
+        reason = f"{broken}, and {listed(lacking)} cannot be proved: go back with alembic-rescue undo"
+        return Recommendation(Action.STOP, None, reason)
     if broke_off.command == "stamp":
         reason = f"the stamp of receipt {broke_off.receipt} broke off; finish it"
         return Recommendation(Action.STAMP, broke_off.target, reason)

@@ -65,7 +65,9 @@ def look(project: Project, only: str | None, kept: Sequence[Receipt] = ()) -> Vi
         if project.loaded.has_url and key in first:
             raise errors.SeveralDatabases(visited.database.identity.sentence)
         database = visited.database
-        broke_off = ledger.broken_off(kept, database.identity, database.current_heads)
+        broke_off = None
+        if database.version_table_exists:
+            broke_off = ledger.broken_off(kept, database.identity, database.current_heads)
         first.setdefault(key, replace(visited, database=replace(database, broke_off=broke_off)))
     chosen = selection.chosen([visited.database for visited in first.values()], only)
     meant = tuple(first[database.identity.rows_key] for database in chosen)

@@ -379,6 +379,8 @@ class ReceiptPart:
     skipped: tuple[Revision, ...]
     sql: tuple[str, ...]
     """The statements that put `rows_before` back by hand."""
+    empties: bool = False
+    """It deletes all rows first.  Else no statement of it leaves none: one takes the place of another, or goes."""
 
     @property
     def reached(self) -> bool:

@@ -103,7 +103,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         advice = history.recommend_for_located(view.graph, proof.revisions, located, database.current_heads)
         part = _diagnosis(project, view, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.
-        advice = history.recommend_after_breaking_off(database.broke_off) or advice
+        advice = _after_breaking_off(view.graph, database, proof) or advice
         parts.append(replace(part, located=located, recommendation=advice))
     return _diagnosed(view, parts, only)
 
@@ -301,7 +301,7 @@ def _diagnosis(
     graph = view.graph
     refusals = inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
     hindrances = (*_other_database(project, database), *findings.left_over(proof))
-    advice = history.recommend_after_breaking_off(database.broke_off) or advice
+    advice = _after_breaking_off(graph, database, proof) or advice
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
     if refusals or hindrances:
@@ -316,6 +316,14 @@ def _diagnosis(
         findings=(*findings.of(database), *told, *hindrances),
         recommendation=advice,
     )
+
+
+def _after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> Recommendation | None:
+    if (broke_off := database.broke_off) is None:
+        return None
+    ends = [[row for row in rows if scripts.has(graph, row)] for rows in (broke_off.rows_after, broke_off.rows_before)]
+    skipped = paths.up_to(graph, ends[0]) - paths.up_to(graph, ends[1])
+    return history.recommend_after_breaking_off(broke_off, [one for one in proof.revisions if one.revision in skipped])
 
 
 def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:

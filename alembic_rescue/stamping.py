@@ -46,15 +46,7 @@ def carry_out(
 
     def begin(tables: Mapping[Key, str]) -> None:
         parts = [
-            receipts.part(
-                part.database.identity,
-                part.rows_before,
-                part.heads_after,
-                part.revisions,
-                tables[part.database.identity.rows_key],
-            )
-            for part in planned.databases
-            if part.stamps
+            receipts.part(part, tables[part.database.identity.rows_key]) for part in planned.databases if part.stamps
         ]
         reason_told = project.secrets.hide(reason)
         begun.append((receipts.begin(folder, planned.command, target, reason_told, parts, undoes), tables))

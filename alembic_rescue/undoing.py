@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from alembic.script.revision import RevisionMap
@@ -37,17 +38,24 @@ def receipt_to_undo(kept: Sequence[Receipt], folder: Path, named: str | None, se
     stamps = {one.receipt: one.stamp for one in broke_off}
     by_id = {receipt.id: receipt for receipt in kept}
     if named is None:
-        meant = (by_id[stamp] for stamp in stamps.values() if stamp in by_id)
+        meant = (by_id.get(stamp) or _turned_round(by_id[undo]) for undo, stamp in stamps.items())
         found = next(meant, None) or ledger.last_to_undo(kept, identities)
         if found is None:
             names = errors.listed(dict.fromkeys(identity.name for identity in identities))
             raise errors.NoReceipt(f"of a stamp of {names} that could be undone", str(folder))
         return found
     receipt = receipts.find(folder, named)
-    receipt = by_id.get(stamps.get(receipt.id, ""), receipt)
+    if receipt.id in stamps:
+        receipt = by_id.get(stamps[receipt.id]) or _turned_round(receipt)
     if receipt.command == "undo":
         raise errors.ReceiptIsUndo(receipt.id)
     return receipt
+
+
+def _turned_round(undo: Receipt) -> Receipt:
+    """The receipt of the stamp that `undo` takes back, where its own file is gone."""
+    parts = tuple(replace(one, rows_before=one.rows_after, rows_after=one.rows_before) for one in undo.parts)
+    return replace(undo, id=undo.undoes or undo.id, command="stamp", undoes=None, parts=parts)
 
 
 def to_undo(
@@ -89,7 +97,7 @@ def way_back(
         if now != after and not broke_off and not as_read_back:
             raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
         back = receipts.way_back(part.rows_before, part.rows_after, database.current_heads)
-        _check_back(graph, receipt, part, back)
+        _check_back(graph, receipt, part, back, now)
     stamps = paths.find_stamps(graph, database.current_heads, back)
     return DatabaseReport(
         database=database,
@@ -103,11 +111,15 @@ def way_back(
     )
 
 
-def _check_back(graph: RevisionMap, receipt: Receipt, part: ReceiptPart, back: Sequence[str]) -> None:
+def _check_back(
+    graph: RevisionMap, receipt: Receipt, part: ReceiptPart, back: Sequence[str], now: Collection[str]
+) -> None:
     """Refuse rows that nobody can explain, and those of an edited receipt, which would lead forward."""
     for row in back:
         if not scripts.has(graph, row):
             raise errors.UnknownRevision(row)
-    known = all(scripts.has(graph, row) for row in part.rows_after)
-    if known and not set(part.rows_before) <= paths.up_to(graph, part.rows_after):
+    after = set(part.rows_after)
+    known = {row for row in after if scripts.has(graph, row)}
+    leads_back = set(part.rows_before) <= paths.up_to(graph, known)
+    if not leads_back and (known == after or now != after):  # of an unknown row nobody can say what it builds on
         raise errors.BadReceipt(str(receipt.path), "its rows before the stamp do not precede those after it")

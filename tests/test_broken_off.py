@@ -112,7 +112,7 @@ def test_from_each_mixture_of_the_rows_both_ends_are_reached_and_no_other(
     after = database.versions()
     (kept,) = list_receipts(folder)
     every = sorted({*before, *after})
-    for mask in range(2 ** len(every)):
+    for mask in range(1, 2 ** len(every)):
         mixture = [row for number, row in enumerate(every) if mask >> number & 1]
         if mixture in (before, after):
             continue

@@ -36,7 +36,7 @@ def undo(state, number=2):
 
 def mixtures():
     rows = (*BEFORE, *AFTER)
-    every = chain.from_iterable(combinations(rows, count) for count in range(len(rows) + 1))
+    every = chain.from_iterable(combinations(rows, count) for count in range(1, len(rows) + 1))
     return [rows for rows in every if rows not in (BEFORE, AFTER)]
 
 
@@ -75,6 +75,13 @@ def test_a_mixture_that_no_open_receipt_explains_did_not_break_off(kept):
 def test_an_attempt_that_wrote_nothing_leaves_what_broke_off_before_it():
     kept = [stamp(ReceiptState.BEGUN), stamp(ReceiptState.NOT_WRITTEN, 2)]
     assert ledger.broken_off(kept, SHOP, ("a1", "b2")).receipt == "1"
+
+
+def test_no_rows_are_a_mixture_only_where_all_were_deleted_first():
+    kept = stamp(ReceiptState.BEGUN)
+    assert ledger.broken_off([kept], SHOP, ()) is None
+    emptied = replace(kept, parts=tuple(replace(part, empties=True) for part in kept.parts))
+    assert ledger.broken_off([emptied], SHOP, ()) is not None
 
 
 def test_what_a_person_had_named_is_kept_for_the_way_forward():

@@ -341,6 +341,8 @@ def stamp(
     target = revision or (sealed.target if sealed else None)
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
+    if sealed and (accept or accept_missing):
+        raise errors.BadUsage("a sealed plan says itself what it accepts: leave --accept and --accept-missing out")
     if sealed:
         accept = sealed.accepted(Verdict.UNVERIFIABLE)
         accept_missing = sealed.accepted(Verdict.PARTIAL, Verdict.NOT_APPLIED)

@@ -34,12 +34,27 @@ def read(path: Path) -> dict[str, Any]:
             raise NotADocument(f"it has {found.st_size} bytes")
         text = file.read(LARGEST)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise NotADocument(f"it says {error} twice") from error
     except (ValueError, RecursionError) as error:
         raise NotADocument("it is not JSON") from error
     if not isinstance(content, dict):
         raise NotADocument("it is not a JSON object")
     return content
+
+
+class _TwiceError(ValueError):
+    """A name that stands twice in one JSON object: one reader takes the first, another the last."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _TwiceError(name)
+        found[name] = value
+    return found
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
@@ -51,8 +66,8 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file")
-    beside = path.with_suffix(".part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
+    beside = path.with_name(f"{path.name}.part")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # it may have been there

@@ -50,7 +50,7 @@ def broken_off(kept: Sequence[Receipt], database: Identity, rows: Collection[str
 
 def _broken_off(receipt: Receipt, part: ReceiptPart, rows: set[str]) -> BrokenOff | None:
     ends = part.rows_before, part.rows_after
-    mixture = rows <= {*ends[0], *ends[1]} and rows not in map(set, ends)
+    mixture = rows <= {*ends[0], *ends[1]} and rows not in map(set, ends) and (rows or part.empties)
     if part.state is ReceiptState.VERIFIED or not mixture:
         return None
     before, after = ends if receipt.undoes is None else ends[::-1]

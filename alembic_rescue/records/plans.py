@@ -43,9 +43,18 @@ def write(name: str, path: Path, content: Mapping[str, Any]) -> None:
         CannotWriteFile: see there.
     """
     try:
+        if path.exists() and not _is_a_plan(path):
+            raise errors.CannotWriteFile(name, "it is there already, and is no plan")
         files.write(path, content)
     except OSError as error:
         raise errors.CannotWriteFile(name, error.strerror or str(error)) from error
+
+
+def _is_a_plan(path: Path) -> bool:
+    try:
+        return "seal" in files.read(path)
+    except files.NotADocument:
+        return False
 
 
 def read(path: Path, key: str) -> SealedPlan:

@@ -22,7 +22,7 @@ import platformdirs
 
 from alembic_rescue import errors
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
-from alembic_rescue.model import Identity, Receipt, ReceiptPart, ReceiptState, Revision
+from alembic_rescue.model import DatabaseReport, Identity, Receipt, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import files, seal
 from alembic_rescue.records.form import fits
 
@@ -79,22 +79,22 @@ def begin(
     return receipt
 
 
-def part(
-    database: Identity, rows_before: Sequence[str], rows_after: Sequence[str], skipped: Sequence[Revision], table: str
-) -> ReceiptPart:
+def part(planned: DatabaseReport, table: str) -> ReceiptPart:
     """A part for :func:`begin`.
 
     Args:
+        planned: what is about to be written.
         table: the version table as SQL, quoted, for the statements that go back by hand.
     """
     return ReceiptPart(
-        database=database,
+        database=planned.database.identity,
         state=ReceiptState.BEGUN,
-        rows_before=tuple(rows_before),
-        rows_after=tuple(rows_after),
+        rows_before=planned.rows_before,
+        rows_after=planned.heads_after,
         rows_found=None,
-        skipped=tuple(replace(revision, objects=revision.missing) for revision in skipped),
-        sql=restoring_sql(table, rows_before, rows_after),
+        skipped=tuple(replace(revision, objects=revision.missing) for revision in planned.revisions),
+        sql=restoring_sql(table, planned.rows_before, planned.heads_after),
+        empties=any(stamp.purge for stamp in planned.stamps),
     )
 
 

@@ -91,7 +91,7 @@ _KEYED = "hmac-sha256:"
 def _seal(content: Any, key: str) -> str:
     if not key:
         return digest(content)
-    return _KEYED + hmac.new(key.encode(), _canonical(content), hashlib.sha256).hexdigest()
+    return _KEYED + hmac.new(key.encode("utf-8", "surrogateescape"), _canonical(content), hashlib.sha256).hexdigest()
 
 
 def _canonical(content: Any) -> bytes:

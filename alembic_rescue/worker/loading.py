@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from alembic_rescue import errors
 from alembic_rescue.project import loading as project
 from alembic_rescue.project import travelling
 from alembic_rescue.project.loading import Project
@@ -11,6 +14,10 @@ from alembic_rescue.worker.serve import Conversation
 
 def load(conversation: Conversation, loading: Loading) -> Project:
     """Load it; see :func:`alembic_rescue.project.loading.load`.  Its secrets, and what it prints, go to the caller."""
+    try:
+        os.chdir(loading.folder)
+    except OSError as error:
+        raise errors.BadConfig(loading.folder, error.strerror or str(error)) from error
     made = None if loading.made is None else travelling.arrived(loading.made)
     return project.load(
         None if made is not None else loading.config or None,

@@ -7,6 +7,7 @@ no Ctrl-C of the terminal's.  It is ended when it does not answer in its time, a
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -28,6 +29,8 @@ GRACE_SECONDS = 2.0
 SILENCE_SECONDS = 120.0
 """How long a worker may say nothing while env.py, and what it imports, runs."""
 _KEPT_LINES = 5
+_CHUNK = 1 << 16
+_TICK_MILLISECONDS = 100
 _DOING = {
     "load": "loading the project",
     "look": "looking at the database",
@@ -51,11 +54,10 @@ Hear = Callable[[Any], None]
 
 
 def live_worker(secrets: Secrets, tell: Tell) -> Worker:
-    """The one that was started ahead, if it runs and this is still its folder; else a new one."""
-    if ahead := spawned_ahead():
-        folder, spawned = ahead
+    """The one that was started ahead, if it runs; else a new one."""
+    if spawned := spawned_ahead():
         worker = Worker("live", secrets, tell, spawned=spawned)
-        if folder == os.getcwd() and worker.alive:  # noqa: PTH109
+        if worker.alive:
             return worker
         worker.end()
     return Worker("live", secrets, tell)
@@ -82,11 +84,13 @@ class Worker:
     hear: Hear = _nobody
     spawned: InitVar[Spawned | None] = None
     _last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
-    _interrupted: bool = False
+    _asked: bool = False
+    """An answer is awaited."""
 
     def __post_init__(self, spawned: Spawned | None) -> None:
         self._process, reads, writes = spawned or spawn(self.mode)
         self._channel = Channel(reads, writes)
+        self._ended = threading.Event()
         self._drain = threading.Thread(target=self._read_output, daemon=True, name="worker-output")
         self._drain.start()
 
@@ -122,14 +126,22 @@ class Worker:
         except KeyboardInterrupt:
             self.interrupt()
             raise
+        finally:
+            self._leave()
 
     def call_through(
-        self, operation: str, *, seconds: float, answers: Mapping[str, Callable[..., Any]], **arguments: Any
+        self,
+        operation: str,
+        *,
+        seconds: float,
+        whole: float = inf,
+        answers: Mapping[str, Callable[..., Any]],
+        **arguments: Any,
     ) -> Any:
         """As :meth:`call`, but a Ctrl-C is passed on, and what the worker then says is returned all the same."""
         self._send({"do": operation, "with": arguments})
         try:
-            return self._listen(operation, seconds, answers)
+            return self._listen(operation, seconds, answers, time.monotonic() + whole)
         except KeyboardInterrupt:
             self._signal(signal.SIGINT)
             try:
@@ -137,6 +149,8 @@ class Worker:
             except (errors.WorkerDied, errors.WorkerSilent, KeyboardInterrupt):
                 self.kill()
                 raise KeyboardInterrupt from None
+        finally:
+            self._leave()
 
     def interrupt(self) -> None:
         """Have it cancel what its server runs, and end it."""
@@ -165,9 +179,8 @@ class Worker:
             self._process.wait(0.5)
         except subprocess.TimeoutExpired:
             self.kill()
+        self._ended.set()
         self._drain.join(0.5)
-        if self._process.stdout:
-            self._process.stdout.close()
 
     def printed(self) -> str:
         """The last lines that it printed, for an error's text."""
@@ -176,7 +189,13 @@ class Worker:
 
     # --- parts -------------------------------------------------------------------------------------------------
 
+    def _leave(self) -> None:
+        """A conversation that was left in the middle cannot be taken up again: its answer would be the next one's."""
+        if self._asked:
+            self.kill()
+
     def _send(self, message: Mapping[str, Any]) -> None:
+        self._asked = True
         try:
             self._channel.send(message)
         except Ended:
@@ -205,9 +224,10 @@ class Worker:
                 self.hear(message["progress"])
             elif "ask" in message:
                 self._send({"answer": answers[message["ask"]](**message["with"])})
-            elif "failed" in message:
-                raise message["failed"]
             else:
+                self._asked = False
+                if "failed" in message:
+                    raise message["failed"]
                 return message["done"]
 
     def _learn(self, message: Mapping[str, Any]) -> None:
@@ -229,12 +249,27 @@ class Worker:
             self._process.send_signal(number)
 
     def _read_output(self) -> None:
+        """By descriptor: a process that env.py left running holds the other end for as long as it likes."""
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            try:
-                self._line(self.secrets.hide(line.decode("utf-8", "replace").rstrip("\n")))
-            except Exception:  # noqa: BLE001 - a worker whose output nobody takes would hang
-                self.tell = _nobody
+        with self._process.stdout as output:
+            ready, rest = select.poll(), b""
+            ready.register(output, select.POLLIN)
+            while not (self._ended.is_set() and not ready.poll(0)):
+                if not ready.poll(_TICK_MILLISECONDS):
+                    continue
+                if not (chunk := os.read(output.fileno(), _CHUNK)):
+                    break
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._printed_line(line)
+            if rest:
+                self._printed_line(rest)
+
+    def _printed_line(self, line: bytes) -> None:
+        try:
+            self._line(self.secrets.hide(line.decode("utf-8", "replace")))
+        except Exception:  # noqa: BLE001 - a worker whose output nobody takes would hang
+            self.tell = _nobody
 
     def _line(self, line: str) -> None:
         if line.strip():

@@ -29,6 +29,8 @@ class Channel:
         self._in, self._out = reads_from, writes_to
         self._received = bytearray()
         self._sending = threading.Lock()
+        self._ready = select.poll()  # select() takes no descriptor above 1023
+        self._ready.register(reads_from, select.POLLIN)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message.
@@ -56,7 +58,7 @@ class Channel:
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._in], [], [], left)[0]:
+            if not self._ready.poll(None if left is None else 1000 * left):
                 return None
             try:
                 chunk = os.read(self._in, _CHUNK)

@@ -24,6 +24,8 @@ class Loading:
     app: str | None = None
     made: dict[str, Any] | None = None
     """What of a Config that was handed over as an object can travel: see :mod:`alembic_rescue.project.travelling`."""
+    folder: str = "."
+    """The working directory in which it was named: relative names stay what they meant, wherever the caller goes."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Conversation:
         self._channel = channel
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._sent: tuple[int, int] = (0, 0)
+        self._process = os.getpid()
 
     def tell(self, line: str) -> None:
         """Pass on a line that the project's code printed, without secrets."""
@@ -49,10 +50,12 @@ class Conversation:
     def ask(self, question: str, **given: Any) -> Any:
         """Ask the caller, and wait for its answer."""
         self.say({"ask": question, "with": given})
-        return self._inbox.get()["answer"]
+        return self.next()["answer"]
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send a message, with the secrets that have come up since the last."""
+        """Send a message, with the secrets that have come up since the last; not for a child that env.py forked."""
+        if os.getpid() != self._process:
+            return
         known, public = self.secrets.all()
         if (len(known), len(public)) != self._sent:
             self._sent = (len(known), len(public))
@@ -61,7 +64,9 @@ class Conversation:
             self._channel.send(message)
 
     def next(self) -> dict[str, Any]:
-        """The caller's next request."""
+        """The caller's next request; a child that env.py forked gets none, and ends."""
+        if os.getpid() != self._process:
+            os._exit(0)
         return self._inbox.get()
 
     def listen(self) -> None:

@@ -5,6 +5,7 @@ For the command line, which starts one before all else: only what is quick to im
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ _START = (
     "import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; sys.argv[:] = a['argv']; "
     "from alembic_rescue.worker.serve import serve; serve(a)"
 )
-_AHEAD: list[tuple[str, Spawned]] = []
+_AHEAD: list[Spawned] = []
 
 
 class Spawned(NamedTuple):
@@ -29,7 +30,7 @@ class Spawned(NamedTuple):
 
 def spawn(mode: str) -> Spawned:
     """Start one, in a session of its own, so that no Ctrl-C of the terminal reaches it."""
-    here, theirs = os.pipe(), os.pipe()
+    here, theirs = _pipe(), _pipe()
     given = {
         "mode": mode,
         "reads": here[0],
@@ -51,13 +52,22 @@ def spawn(mode: str) -> Spawned:
     return Spawned(process, theirs[0], here[1])
 
 
+def _pipe() -> tuple[int, int]:
+    """Above the standard streams, of which the caller may have closed some: a child's own come to stand there."""
+    ends = os.pipe()
+    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends)
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]
+
+
 def spawn_ahead() -> None:
     """Start a live worker for whoever asks for one first: it imports while the command line is still parsed."""
-    _AHEAD.append((os.getcwd(), spawn("live")))  # noqa: PTH109 - compared as it is
+    _AHEAD.append(spawn("live"))
 
 
-def spawned_ahead() -> tuple[str, Spawned] | None:
-    """The one that was started ahead, once, and the folder that it started in."""
+def spawned_ahead() -> Spawned | None:
+    """The one that was started ahead, once."""
     return _AHEAD.pop() if _AHEAD else None
 
 

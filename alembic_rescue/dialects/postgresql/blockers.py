@@ -82,7 +82,8 @@ def wait_of(
     if awaited is None or not before:
         return None
     what = _awaited(awaited, locks.by_holder[pid])
-    blocks = dict.fromkeys(before, (what.removeprefix("the lock on "),))
+    of_table = "the version table" in what
+    blocks = dict.fromkeys(before, (table if of_table else what.removeprefix("the lock on "),))
     return Wait(what, _blockers(connection, locks, before, blocks, hide, own))
 
 
