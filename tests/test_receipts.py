@@ -145,13 +145,13 @@ def test_the_receipt_is_on_disk_before_the_write_and_completed_after_it(linear):
 def test_where_the_disk_refuses_the_outcome_the_receipt_as_begun_still_leads_back(linear):
     with held_up(linear) as (process, release):
         (file,) = linear.receipts
-        file.with_suffix(".part").mkdir()  # in the way of the file that the outcome is written to first
+        file.with_name(f"{file.name}.part").mkdir()  # in the way of the file that the outcome is written to first
         release()
         out, told = process.communicate(timeout=30)
         assert process.returncode == 0, told
         assert "Stamped and verified" in out
     assert content(file)["state"] == "begun"
-    file.with_suffix(".part").rmdir()
+    file.with_name(f"{file.name}.part").rmdir()
     ran = linear.rescue("undo", "--yes")
     assert ran.status == 0, ran.everything
     assert linear.database.versions() == ["aaaa0001"]

@@ -325,8 +325,28 @@ def test_with_a_key_nobody_forges_a_seal(linear):
     assert linear.database.versions() == ["aaaa0003"]
 
 
+def test_what_is_no_plan_is_not_written_over(linear):
+    before = (linear.root / "alembic.ini").read_text()
+    ran = linear.rescue("plan", "aaaa0003", "--out", "alembic.ini")
+    assert ran.status == 2
+    assert "error[cannot-write-file]: alembic.ini cannot be written: it is there already, and is no plan" in ran.stderr
+    assert (linear.root / "alembic.ini").read_text() == before
+
+
+def test_a_name_that_stands_twice_is_refused(plan_for_aaaa0003, tmp_path):
+    (tmp_path / "plan.json").write_text(plan_for_aaaa0003.replace("{", '{"target": null, ', 1))
+    with pytest.raises(BadPlanFile, match="it says target twice"):
+        plans.read(tmp_path / "plan.json", "")
+
+
+def test_a_sealed_plan_says_itself_what_it_accepts(sealed):
+    ran = sealed.rescue("stamp", "--plan", "plan.json", "--accept", "aaaa0002", "--yes")
+    assert ran.status == 2
+    assert "a sealed plan says itself what it accepts" in ran.stderr
+
+
 def test_only_the_user_can_read_a_plan_whatever_was_there(linear):
-    (linear.root / "plan.json").write_text("{}")
+    (linear.root / "plan.json").write_text('{"seal": ""}')
     (linear.root / "plan.json").chmod(0o644)
     before = os.umask(0)
     try:

@@ -122,7 +122,7 @@ class Hold:
 
     def is_refused_options(self, error: BaseException) -> bool:
         """Whether `error` is a pooler's that takes none in the environment; if so, they are given no more."""
-        refused = any("unsupported startup parameter" in str(link) for link in failures.chain(error))
+        refused = any("unsupported startup parameter" in errors.said(link) for link in failures.chain(error))
         refused = refused and self.read_only and self.by_environment
         if refused:
             Hold.by_environment = False
