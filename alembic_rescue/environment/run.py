@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from alembic_rescue import dialects, errors
@@ -177,7 +178,7 @@ class Run:
             explained = errors.WriteRefused(hold.writes_to, failures.one_line(error, hide))
         if explained is None and isinstance(error, DBAPIError) and failures.is_ours(error):
             explained = errors.ServerUnable(failures.one_line(error, hide))
-        if explained is None and self.raised and failures.is_ours(error):
+        if explained is None and self.raised and not isinstance(error, CommandError) and failures.is_ours(error):
             explained = errors.InternalError(f"{type(error).__name__}: {failures.one_line(error, hide)}")
         if explained is None:
             explained = failures.of_env(error, project.env_path, self._printed.tail(), hide)
