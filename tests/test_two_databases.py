@@ -120,7 +120,7 @@ def test_a_lock_half_way_tells_who_has_it_and_does_not_say_that_nothing_was_writ
         found = stage.copy.rescue("--format", "json", "undo", "--only", "engine1", "--yes")
     assert ran.status == 5
     error = ran.stderr.partition("error[half-written]")[2]
-    assert f"the version table in {ledger.name} at 127.0.0.1" in error
+    assert f"the lock on the version table alembic_version in {ledger.name} at 127.0.0.1" in error
     assert "nothing was written" not in error
     assert "nightly report" in error
     assert found.json["outcome"] == "undone"

@@ -183,6 +183,8 @@ def _reason(error: BaseException, hide: Hide) -> str:
 
 
 _PACKAGE = Path(__file__).parents[1]
+_WRAPS = Path(__file__).with_name("waits.py")
+"""It stands between SQLAlchemy and each driver, whoever asks."""
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _STANDARD = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
@@ -213,7 +215,7 @@ def _self_type(error: BaseException) -> str:
 def is_ours(error: BaseException) -> bool:
     """Raised by a line of this package, or by a library that it called: not by env.py."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if _of_package([frame]):
+        if _of_package([frame]) and Path(frame.filename) != _WRAPS:
             return True
         if not _of_library(frame):
             return False
@@ -224,7 +226,8 @@ def _of_library(frame: traceback.FrameSummary) -> bool:
     """Whether it is SQLAlchemy's, Alembic's, a driver's, or Python's own."""
     folders = _folders(frame)
     pythons = _STANDARD in folders and not _INSTALLED & {folder.name for folder in folders}
-    return bool(_LIBRARIES & folders) or pythons or Path(frame.filename).parent.name in drivers.packages()
+    wraps = Path(frame.filename) == _WRAPS
+    return bool(_LIBRARIES & folders) or pythons or wraps or Path(frame.filename).parent.name in drivers.packages()
 
 
 def place_of(error: BaseException, env_path: Path) -> str:
