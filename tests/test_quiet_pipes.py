@@ -223,7 +223,9 @@ def test_every_command_has_a_help_in_which_each_option_shows_its_variable(comman
     for shown, line in lines.items():
         if re.match(r"--(help|version|install-completion|show-completion)|-h", shown):
             continue
-        assert re.search(r"\[env var: (ALEMBIC_|FLASK_APP\])", line), shown
+        variable = re.search(r"\[env var: (ALEMBIC_|FLASK_APP\])", line)
+        answers_for_a_person = re.match(r"--(yes|accept|accept-missing)\b", shown)
+        assert bool(variable) != bool(answers_for_a_person), shown
 
 
 def test_all_commands_are_in_the_help():
