@@ -50,6 +50,10 @@ IN_SQL = [
     "DO $$ BEGIN EXECUTE 'INSERT INTO users (name, password) VALUES (''x'', ''h0nter2'')'; END $$",
     "DO $$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD ''h0nter2''', 'x'); password := 'h0nter2'; END $$",
     "-- the password=h0nter2\nSELECT 1",
+    "ALTER TABLE u ADD CHECK (password <> 'h0nter2')",
+    "DELETE FROM u WHERE api_key != 'h0nter2'",
+    "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT call('Authorization: Bearer h0nter2h0nter2') $$",
+    "INSERT INTO keys (pem) VALUES ('-----BEGIN RSA PRIVATE KEY-----\nh0nter2\n-----END RSA PRIVATE KEY-----')",
 ]
 
 

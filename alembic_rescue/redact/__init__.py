@@ -42,7 +42,7 @@ def hide_value(of: str, text: str, secrets: Iterable[str] = ()) -> str:
 
 def _in_places(text: str, secrets: Iterable[str]) -> str:
     text = _without(text, frozenset(secrets))
-    text = shapes.passwords(shapes.urls(text))
+    text = shapes.credentials(shapes.passwords(shapes.urls(text)))
     return shapes.options(sql.values(text))
 
 

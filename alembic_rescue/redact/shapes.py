@@ -24,7 +24,7 @@ _VALUE = (
 )
 _CAST = r"[)\s]{0,3}(?:::\w{1,60}(?:\s\w{1,60})?)?"
 _NAMED = re.compile(
-    rf"(?P<before>{NAME}\\*['\"`\]]{{0,4}}{_CAST}(?:\s*(?::=|=>|==?|:(?![:=]))\s*|\s+TO\s+)(?:e(?='))?)"
+    rf"(?P<before>{NAME}\\*['\"`\]]{{0,4}}{_CAST}(?:\s*(?::=|=>|==?|<>|!=|:(?![:=]))\s*|\s+TO\s+)(?:e(?='))?)"
     rf"(?P<secret>\*{{3}}|{_VALUE})",
     re.IGNORECASE | re.DOTALL,
 )
@@ -32,6 +32,9 @@ _NAMED_BARE = re.compile(
     rf"(?P<before>{NAME}['\"]?\s*(?P<sign>=>|==?|:(?![:=]))\s*)(?P<secret>(?!\*{{3}})[^\s,;&)'\"]+)",
     re.IGNORECASE,
 )
+_CREDENTIALS = re.compile(r"(?P<before>\bAuthorization\W{1,6}(?:Bearer|Basic)\s{1,3})[\w.~+/=-]+", re.IGNORECASE)
+"""Of HTTP's header ``Authorization``."""
+_PRIVATE_KEY = re.compile(r"(?P<before>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)
 _PASSWORD = re.compile(
     rf"(?P<before>\b(?:password|identified\s+by)\s+)(?P<secret>{LITERAL})", re.IGNORECASE | re.DOTALL
 )
@@ -92,6 +95,13 @@ def named_within(text: str, spans: list[tuple[int, int]]) -> str:
 def passwords(text: str) -> str:
     """Hide what follows PASSWORD and IDENTIFIED BY."""
     return _PASSWORD.sub(_masked, text)
+
+
+def credentials(text: str) -> str:
+    """Hide those of HTTP's ``Authorization``, and what is in a private key."""
+    if "-----BEGIN " in text:
+        text = _PRIVATE_KEY.sub(rf"\g<before>{MASK}", text)
+    return _CREDENTIALS.sub(rf"\g<before>{MASK}", text)
 
 
 def options(text: str) -> str:
