@@ -103,14 +103,14 @@ class Project:
             begin(tables)
             begun.append(True)
 
-        worker = self._running()
+        worker, silence = self._running(), self._silence()
         hear = self.hear  # not self, which would never be let go then
         worker.hear = lambda said: backends.append(said) if isinstance(said, Backend) else hear(said)
         try:
             written: Written = worker.call_through(
                 "write",
-                seconds=self._silence(),
-                whole=_WHOLE * self._silence(),
+                seconds=silence,
+                whole=_WHOLE * silence,
                 answers={"begin": put_on_disk},
                 planned=planned,
                 left_out=left_out,

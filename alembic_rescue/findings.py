@@ -39,9 +39,8 @@ def of(database: Database) -> tuple[Note, ...]:
                 "a stamp would mark every revision up to the target as applied",
             )
         )
-    if broke_off := database.broke_off:
-        told = errors.BrokeOff(broke_off.command, broke_off.receipt, database.current_heads, go_on(broke_off))
-        found.append(note(told))
+    if database.broke_off:
+        found.append(note(broke_off(database, database.broke_off)))
     if database.pooled:
         found.append(
             Note(
@@ -55,8 +54,12 @@ def of(database: Database) -> tuple[Note, ...]:
     return tuple(found)
 
 
-def go_on(broke_off: BrokenOff) -> str:
-    """The commands that lead out of what broke off, to either end."""
+def broke_off(database: Database, what: BrokenOff) -> errors.BrokeOff:
+    """What broke off there, with the commands that lead out of it."""
+    return errors.BrokeOff(what.command, what.receipt, database.current_heads, _either_end(what))
+
+
+def _either_end(broke_off: BrokenOff) -> str:
     accepted = "".join(f" --accept {revision}" for revision in broke_off.accepted)
     accepted += "".join(f" --accept-missing {revision}" for revision in broke_off.accepted_missing)
     return (

@@ -349,7 +349,7 @@ def _other_database(project: Project, database: Database) -> tuple[Note, ...]:
 def _going_on(graph: RevisionMap, database: Database, broke_off: BrokenOff, path: paths.Path) -> paths.Path:
     """The path from the rows as they are.  Only the end that was meant can be gone on to."""
     if path.heads_after != broke_off.rows_after:
-        raise errors.BrokeOff(broke_off.command, broke_off.receipt, database.current_heads, findings.go_on(broke_off))
+        raise findings.broke_off(database, broke_off)
     return replace(path, stamps=paths.find_stamps(graph, database.current_heads, path.heads_after))
 
 

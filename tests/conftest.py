@@ -249,6 +249,22 @@ def fresh_database(server: servers.Server) -> Iterator[Database]:
                 cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+@contextlib.contextmanager
+def own_shop() -> Iterator[Database]:
+    """The database ``shop`` of the tests' role, on a server that nobody else uses."""
+    server = servers.create(max(VERSIONS))
+    try:
+        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
+            admin.autocommit = True
+            with admin.cursor() as cursor:
+                role = pgsql.Identifier(servers.ROLE)
+                cursor.execute(pgsql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), [servers.PASSWORD])
+                cursor.execute(pgsql.SQL("CREATE DATABASE shop OWNER {}").format(role))
+        yield Database(server, "shop")
+    finally:
+        server.remove()
+
+
 @pytest.fixture
 def database(server: servers.Server) -> Iterator[Database]:
     """An empty database on the newest PostgreSQL."""

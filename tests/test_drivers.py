@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from alembic_rescue.connection import urls
 from tests import servers
 from tests.conftest import fresh_database
-from tests.drivers import IDS, IN_TIME, POSTGRESQL, TABLE, project_for, proved, url_of
+from tests.drivers import IDS, IN_TIME, POSTGRESQL, TABLE, proved, url_of, with_everything_there
 from tests.styles import Logs, Style
 from tests.test_concurrency import RESCUE_LOCK, rescue_locks
 from tests.watching import ServerLog, blocked_by, others, until, waiting_for_a_lock
@@ -47,15 +47,7 @@ SQLALCHEMY = ".".join(sqlalchemy.__version__.split(".")[:2])
 @pytest.fixture
 def shop(row, database, tmp_path):
     """The project, everything of it there, and the version table one behind."""
-    made = project_for(row, tmp_path, database)
-    database.run(
-        "CREATE TABLE customers (id serial PRIMARY KEY, name varchar(80) NOT NULL);"
-        "CREATE TABLE orders (id serial PRIMARY KEY, customer_id integer NOT NULL REFERENCES customers (id),"
-        " status varchar(20) NOT NULL);"
-        "CREATE INDEX orders_by_status ON orders (status)"
-    )
-    database.stand_at("c0de0001")
-    return made
+    return with_everything_there(row, tmp_path, database)
 
 
 def before_configure(shop, statement):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg2
 import pytest
-from psycopg2 import sql as pgsql
 
 from alembic_rescue import RescueError, load, stamp
-from tests import servers
-from tests.conftest import Database, ProjectCopy
+from tests.conftest import ProjectCopy, own_shop
 
 pytestmark = pytest.mark.slow
 
@@ -115,35 +111,26 @@ def test_a_hundred_races_against_an_upgrade_lose_nothing(linear, tmp_path):
 
 
 @pytest.fixture
-def own_server():
-    server = servers.create(18)
-    try:
-        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
-            admin.autocommit = True
-            with admin.cursor() as cursor:
-                role = pgsql.Identifier(servers.ROLE)
-                cursor.execute(pgsql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), [servers.PASSWORD])
-                cursor.execute(pgsql.SQL("CREATE DATABASE shop OWNER {}").format(role))
-        yield server
-    finally:
-        server.remove()
+def shop():
+    """On a server that may be stopped."""
+    with own_shop() as database:
+        yield database
 
 
-def test_a_server_that_stops_at_any_moment_leaves_one_end_or_the_other_and_a_true_status(project, own_server):
-    database = Database(own_server, "shop")
-    linear = project("linear", database)
+def test_a_server_that_stops_at_any_moment_leaves_one_end_or_the_other_and_a_true_status(project, shop):
+    linear = project("linear", shop)
     chosen = random.Random(9)
     told = Counter()
-    database.stand_at("aaaa0001")
+    shop.stand_at("aaaa0001")
     assert linear.rescue("plan", "head").status == 0
     for _ in range(20):
-        database.stand_at("aaaa0001")
+        shop.stand_at("aaaa0001")
         stamp = linear.started("stamp", "aaaa0003", "--yes")
         time.sleep(0.3 + chosen.random())
-        own_server.stop("immediate")
+        shop.server.stop("immediate")
         out, said = stamp.communicate(timeout=120)
-        own_server.start()
-        rows = database.versions()
+        shop.server.start()
+        rows = shop.versions()
         assert rows in (["aaaa0001"], ["aaaa0003"])
         if stamp.returncode == 0:
             assert (rows, "Stamped and verified" in out) == (["aaaa0003"], True)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests import mariadb
-from tests.drivers import POSTGRESQL, project_at, project_for, url_of
+from tests.drivers import POSTGRESQL, project_at, url_of, with_everything_there
 from tests.silent_proxy import A_STATEMENT, Proxy, Then, between
 from tests.watching import others, until
 
@@ -30,14 +30,7 @@ QUICK = {("psycopg2", "first statement"), ("asyncpg", "update")}
 @pytest.fixture
 def shop(driver, database, tmp_path):
     """The project, everything of it there, the version table one behind, and short timeouts."""
-    made = project_for(ROWS[driver], tmp_path, database)
-    database.run(
-        "CREATE TABLE customers (id serial PRIMARY KEY, name varchar(80) NOT NULL);"
-        "CREATE TABLE orders (id serial PRIMARY KEY, customer_id integer NOT NULL REFERENCES customers (id),"
-        " status varchar(20) NOT NULL);"
-        "CREATE INDEX orders_by_status ON orders (status)"
-    )
-    database.stand_at("c0de0001")
+    made = with_everything_there(ROWS[driver], tmp_path, database)
     hurried(made)
     return made
 

@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from alembic_rescue.errors import RescueError
 
 LARGEST = 64 * 1024 * 1024
 """In bytes.  No record is nearly so large."""
@@ -16,6 +18,16 @@ LARGEST = 64 * 1024 * 1024
 
 class NotADocument(ValueError):  # noqa: N818 - it says what the file is
     """What is in the file is no JSON document; the message says what it is."""
+
+
+def read_as(bad: Callable[[str, str], RescueError], path: Path) -> dict[str, Any]:
+    """The document in `path`; where there is none, raises what `bad` makes of the path and the reason."""
+    try:
+        return read(path)
+    except OSError as error:
+        raise bad(str(path), error.strerror or str(error)) from error
+    except NotADocument as error:
+        raise bad(str(path), str(error)) from error
 
 
 def read(path: Path) -> dict[str, Any]:

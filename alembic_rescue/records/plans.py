@@ -63,12 +63,7 @@ def read(path: Path, key: str) -> SealedPlan:
     Raises:
         BadPlanFile: it cannot be read, is none, or is not as it was sealed with `key` (empty: without one).
     """
-    try:
-        content = files.read(path)
-    except OSError as error:
-        raise errors.BadPlanFile(str(path), error.strerror or str(error)) from error
-    except files.NotADocument as error:
-        raise errors.BadPlanFile(str(path), str(error)) from error
+    content = files.read_as(errors.BadPlanFile, path)
     if not content.keys() >= {"seal", "sealed", "target"}:
         raise errors.BadPlanFile(str(path), "it has no seal")
     try:

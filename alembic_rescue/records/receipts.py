@@ -142,12 +142,7 @@ def read(path: Path) -> Receipt:
     Raises:
         BadReceipt: the file cannot be read, is none, or was changed since it was written.
     """
-    try:
-        content = files.read(path)
-    except OSError as error:
-        raise errors.BadReceipt(str(path), error.strerror or str(error)) from error
-    except files.NotADocument as error:
-        raise errors.BadReceipt(str(path), str(error)) from error
+    content = files.read_as(errors.BadReceipt, path)
     written = content.pop(_SEAL, None)
     if (format_ := content.get("format", FORMAT)) != FORMAT:
         raise errors.BadReceipt(str(path), f"its format is {format_}, where {FORMAT} is read here")
