@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from alembic_rescue.evidence.live import TEXTS, Live
 from alembic_rescue.evidence.model import Presence
 from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
-from alembic_rescue.evidence.positions import Positions, counts_when_made, is_addition, is_circumstance
+from alembic_rescue.evidence.positions import Positions, counts_when_made, differing, is_addition, is_circumstance
 
 _SETTINGS = "settings"
 
@@ -35,6 +35,8 @@ class Claim:
     """Its name before, where the revision gave it another one."""
     since: tuple[tuple[CatalogObject, Facts], ...] = ()
     """The names that it had since the revision, and that nothing has any more, each with its last facts under it."""
+    spelled: tuple[Facts, ...] = ()
+    """What later renames called anew in the facts' texts, as it was before each: a later rename may be undone."""
 
     def as_called(self, live: Live) -> Claim:
         """The claim under the last name by which the live database knows the object: a later rename may be undone."""
@@ -43,6 +45,15 @@ class Claim:
                 if live.facts(earlier) is not None:
                     return replace(self, object=earlier, expected=facts)
         return self
+
+    def holds(self, live: Live, fact: str, actual: Facts) -> bool | None:
+        """Whether the fact is as expected, by whichever names; None: nobody can tell."""
+        assert self.expected is not None
+        answer = live.same(self.object, fact, self.expected, actual)
+        as_before = (facts for facts in self.spelled if fact in facts)
+        if answer is False and any(live.same(self.object, fact, facts, actual) for facts in as_before):
+            return True
+        return answer
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Find
             proves=met and not vacuous,
         )
     facts = claim.facts | _more(claim, actual)
-    answers = {fact: live.same(claim.object, fact, claim.expected, actual) for fact in sorted(facts)}
+    answers = {fact: claim.holds(live, fact, actual) for fact in sorted(facts)}
     different = tuple(fact for fact, answer in answers.items() if answer is False)
     unknown = tuple(fact for fact, answer in answers.items() if answer is None)
     held = [fact for fact, answer in answers.items() if answer is True]
@@ -186,18 +197,21 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
         facts = positions.rewritten(before, change.after, number)
     taken_by = None
     since: list[tuple[CatalogObject, Facts]] = []
+    spelled: list[Facts] = []
     event = positions.next(current, number, reference)
     while event is not None:
         taken_by, later = event
         renamed = positions.renamed_to(current, taken_by) if change.after is not None else None
         if renamed is not None:
-            facts -= positions.rewritten(later.before or {}, positions.at(renamed, taken_by) or {}, taken_by)
+            was, is_now = later.before or {}, positions.at(renamed, taken_by) or {}
             since.append((current, later.before or {}))
             current = renamed
         elif later.before is None or later.after is None:
             return None, taken_by
         else:
-            facts -= positions.rewritten(later.before, later.after, taken_by)
+            was, is_now = later.before, later.after
+        facts -= (anew := positions.rewritten(was, is_now, taken_by))
+        spelled.append({fact: was[fact] for fact in differing(was, is_now) - anew if fact in was})
         event = positions.next(current, taken_by, reference)
     if not (comes_or_goes or facts):
         return None, taken_by
@@ -205,4 +219,4 @@ def _claim(positions: Positions, change: Change, number: int, reference: int) ->
     free = tuple((o, last) for o, last in since if positions.at(o, reference) is None)
     names = {change.object, current, *(o for o, _ in since)}
     known = positions.facts(names) if before is None else None
-    return Claim(current, change, expected, comes_or_goes, facts, known, former, free), None
+    return Claim(current, change, expected, comes_or_goes, facts, known, former, free, tuple(spelled)), None
