@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alembic_rescue import redact
 from alembic_rescue.redact import Secrets
@@ -53,11 +55,33 @@ IN_SQL = [
     "ALTER TABLE u ADD CHECK (password <> 'h0nter2')",
     "DELETE FROM u WHERE api_key != 'h0nter2'",
     "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT call('Authorization: Bearer h0nter2h0nter2') $$",
+    "INSERT INTO users VALUES (1, 'h0nter2'), (2, E'h0nter2')",
+    "INSERT INTO public.users SELECT 1, 'h0nter2'",
+    "UPDATE users SET password = 'h0nter2' || 'h0nter2', name = lower('x')",
+    "UPDATE users SET password = CASE WHEN a = 1 AND b = 2 THEN 'h0nter2' ELSE lower('h0nter2') END WHERE a > 1",
+    "UPDATE users SET password = U&'h0nter2', token = $$h0nter2$$, secret = $x$h0nter2$x$",
+    "UPDATE users SET (login, password) = ('a', 'h0nter2')",
+    "UPDATE users SET password = (SELECT 'h0nter2' LIMIT 1)",
+    "DELETE FROM users WHERE password IN ('h0nter2', 'h0nter2')",
+    "DELETE FROM users WHERE password = ANY (ARRAY['h0nter2'])",
+    "SELECT * FROM users WHERE name = 'x' AND password LIKE 'h0nter2'",
+    "WITH new (id, password) AS (VALUES (1, 'h0nter2')) INSERT INTO users SELECT * FROM new",
+    "ALTER TABLE u ADD COLUMN password text DEFAULT concat('h0nter2', 'h0nter2')",
+    "ALTER TABLE u ALTER COLUMN api_key SET DEFAULT COALESCE(NULL::text, 'h0nter2'::text)",
+    "CREATE POLICY p ON u USING ((current_setting('app.token'::text, true) = 'h0nter2'::text))",
+    "DO $$ DECLARE secret CONSTANT text := 'h0nter2'; BEGIN password := lower('h0nter2'); END $$",
+    "DO $$ BEGIN EXECUTE 'UPDATE u SET password = lower(''h0nter2'')'; PERFORM set_password('x', 'h0nter2'); END $$",
+    "DO $$ BEGIN EXECUTE 'SELECT 1 FROM a'; UPDATE users SET password = lower('h0nter2'); END $$",
+    "INSERT INTO conf (xml) VALUES ('<user>x</user><password>h0nter2</password>')",
     "INSERT INTO keys (pem) VALUES ('-----BEGIN RSA PRIVATE KEY-----\nh0nter2\n-----END RSA PRIVATE KEY-----')",
 ]
 
 
-SAID_LATER = ["UPDATE settings SET value = 'h0nter2' WHERE name = 'smtp_password'"]
+SAID_LATER = [
+    "UPDATE settings SET value = 'h0nter2' WHERE name = 'smtp_password'",
+    "SELECT * FROM users WHERE 'h0nter2' = password",
+    "CREATE VIEW v AS SELECT 'x'::text AS kind, 'h0nter2'::text AS api_token FROM u",
+]
 """What is cut off before that is not known to be a secret."""
 
 
@@ -122,6 +146,14 @@ RUNNABLE = [
         "('new', NEW.password)"
         "; END IF; RETURN NEW; END $$"
     ),
+    (
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit SELECT 'DELETE', now(), "
+        "OLD.*; IF TG_OP = 'INSERT' THEN INSERT INTO audit VALUES ('INSERT', now(), NEW.*); END IF; END $$"
+    ),
+    "CREATE OR REPLACE VIEW v AS SELECT 'x' AS kind FROM u",
+    "CREATE VIEW v AS SELECT CASE WHEN a = 'x' THEN 'y' END AS kind, (SELECT token FROM t WHERE k = 'z') FROM u",
+    "CREATE TABLE u (a timestamp with time zone DEFAULT '2020-01-01', CHECK (token = ANY (ARRAY['a', 'b'])))",
+    "ALTER TABLE u ADD FOREIGN KEY (token) REFERENCES t (token) ON UPDATE SET NULL, ALTER kind SET DEFAULT 'plain'",
     "GRANT SELECT (password) ON u TO postgres",
     'ALTER TABLE "password" RENAME TO "token"',
     "ALTER TABLE u ALTER COLUMN secret SET DEFAULT NULL, ALTER COLUMN kind SET DEFAULT 'plain'",
@@ -251,6 +283,17 @@ PIECES = [
     *["INSERT ", "INSERT (", "INSERT INTO t (a) VALUES (", "INSERT INTO t (password) VALUES ('", "UNION SELECT "],
     *["INSERT INTO t (password) SELECT ", "INSERT INTO t SELECT 'a', ", "REPLACE (a,b) ", "UPDATE 'a", "VALUES ("],
     *["UPDATE 'x_password' ", "[parameters: (", "Failing row contains (", "Key (", "Key (a)=(", "Key (token)=("],
+    *[
+        "SELECT ",
+        "SELECT (",
+        "SELECT 'a', ",
+        "SELECT (token, ",
+        "WITH a AS (",
+        "UPDATE a SET (",
+        "SELECT 'x' AS token, ",
+    ],
+    *["password = (", "password := '", "token <> a ", "SELECT ''", "SELECT CASE ", "SELECT $%d$ ", "'SELECT ''"],
+    *["DELETE FROM a WHERE token IN ('a'); ", "<password>", "<a", "token IS DISTINCT FROM "],
     *["aaaaaaa7aZ", "aaaaa", "password $%d$ ", "crypt($%d$ ", "INSERT INTO t (token) VALUES ($%d$ "],
 ]
 """What a pattern may begin with, go on with, or wait for in vain."""
@@ -279,3 +322,10 @@ def test_a_word_of_a_megabyte_takes_less_than_a_second():
         began = time.process_time()
         assert hide(text) == text
         assert time.process_time() - began < 1
+
+
+@given(st.lists(st.sampled_from([*PIECES, MARK, f"'{MARK}'", ")", ";", " AS ", "FROM ", "CASE ", "END "]), max_size=12))
+def test_no_text_is_too_odd(pieces):
+    text = "".join(pieces)
+    for hide in (redact.hide, redact.hide_sql):
+        assert isinstance(hide(text), str)

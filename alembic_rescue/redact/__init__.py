@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from alembic_rescue.redact import shapes, sql
+from alembic_rescue.redact import shapes, sql, tokens
 from alembic_rescue.redact.known import MASK, is_ordinary, patterns, without_cut
 from alembic_rescue.redact.names import is_secret, is_secret_variable
 
@@ -32,12 +32,12 @@ def hide(text: str, secrets: Iterable[str] = ()) -> str:
 def hide_sql(statement: str, secrets: Iterable[str] = ()) -> str:
     """The same, of SQL: besides known secrets, only what literals and comments hold is hidden."""
     text = shapes.named(_in_places(statement, secrets))
-    return shapes.named_within(text, sql.spans(text))
+    return shapes.named_within(text, tokens.spans(text))
 
 
 def hide_value(of: str, text: str, secrets: Iterable[str] = ()) -> str:
     """The same, of SQL whose literals are values of the object `of`: of ``public.users.password`` none is shown."""
-    return hide_sql(sql.literals(text) if is_secret(of) else text, secrets)
+    return hide_sql(tokens.literals(text) if is_secret(of) else text, secrets)
 
 
 def _in_places(text: str, secrets: Iterable[str]) -> str:

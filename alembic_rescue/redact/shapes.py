@@ -32,17 +32,14 @@ _NAMED_BARE = re.compile(
     rf"(?P<before>{NAME}['\"]?\s*(?P<sign>=>|==?|:(?![:=]))\s*)(?P<secret>(?!\*{{3}})[^\s,;&)'\"]+)",
     re.IGNORECASE,
 )
+_ELEMENT = re.compile(rf"(?P<before><[\w:.-]{{0,60}}?{NAME}>)[^<>]+", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?P<before>\bAuthorization\W{1,6}(?:Bearer|Basic)\s{1,3})[\w.~+/=-]+", re.IGNORECASE)
 """Of HTTP's header ``Authorization``."""
 _PRIVATE_KEY = re.compile(r"(?P<before>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)
 _PASSWORD = re.compile(
     rf"(?P<before>\b(?:password|identified\s+by)\s+)(?P<secret>{LITERAL})", re.IGNORECASE | re.DOTALL
 )
-_OPTION = re.compile(
-    rf"(?P<before>{NAME}[\"`\]]?(?:\s+|(?:[^,;'\"()$]|\([^()']{{0,60}}\)){{1,200}}?\bDEFAULT\s+\(?))"
-    rf"(?P<secret>{LITERAL})",
-    re.IGNORECASE | re.DOTALL,
-)
+_OPTION = re.compile(rf"(?P<before>{NAME}[\"`\]]?\s+)(?P<secret>{LITERAL})", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(?:e|u&)(?=')", re.IGNORECASE)
 _PARAMETERS = re.compile(
     r"(\[parameters: |\[(?:generated in|cached since|no key|caching disabled|raw sql)[^\]\n]*\] )(?:\(|\[\()[^\n]*"
@@ -98,14 +95,16 @@ def passwords(text: str) -> str:
 
 
 def credentials(text: str) -> str:
-    """Hide those of HTTP's ``Authorization``, and what is in a private key."""
+    """Hide those of HTTP's ``Authorization``, what is in a private key, and in XML's ``<password>``."""
     if "-----BEGIN " in text:
         text = _PRIVATE_KEY.sub(rf"\g<before>{MASK}", text)
+    if "<" in text:
+        text = _ELEMENT.sub(rf"\g<before>{MASK}", text)
     return _CREDENTIALS.sub(rf"\g<before>{MASK}", text)
 
 
 def options(text: str) -> str:
-    """Hide what follows a name that says that it is secret, and its DEFAULT: ``OPTIONS (api_key 'x')``."""
+    """Hide what follows a name that says that it is secret: ``OPTIONS (api_key 'x')``."""
     if not is_in(text):
         return text
     return _OPTION.sub(lambda found: found[0] if says_nothing(found["secret"]) else _masked(found), text)
