@@ -59,6 +59,16 @@ def broke_off(database: Database, what: BrokenOff) -> errors.BrokeOff:
     return errors.BrokeOff(what.command, what.receipt, database.current_heads, _either_end(what))
 
 
+def end_not_seen(receipt: str, rows_after: Sequence[str]) -> Note:
+    """Of a stamp whose outcome is not in its receipt: an upgrade may have written the same rows."""
+    return Note(
+        "end-not-seen",
+        f"receipt {receipt} does not tell how its stamp ended: {errors.rows(rows_after)} may be what it wrote, or "
+        "what alembic upgrade wrote since",
+        "if the migrations ran since, leave the rows as they are: undone, they would run a second time",
+    )
+
+
 def _either_end(broke_off: BrokenOff) -> str:
     accepted = "".join(f" --accept {revision}" for revision in broke_off.accepted)
     accepted += "".join(f" --accept-missing {revision}" for revision in broke_off.accepted_missing)

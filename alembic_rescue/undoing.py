@@ -98,6 +98,8 @@ def way_back(
             raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
         back = receipts.way_back(part.rows_before, part.rows_after, database.current_heads)
         _check_back(graph, receipt, part, back, now)
+    unseen = now == after != before and part.state is ReceiptState.BEGUN
+    told = (findings.end_not_seen(receipt.id, part.rows_after),) if unseen else ()
     stamps = paths.find_stamps(graph, database.current_heads, back)
     return DatabaseReport(
         database=database,
@@ -106,7 +108,7 @@ def way_back(
         stamps=stamps,
         pending_after=paths.pending(graph, back) if stamps else (),
         refusals=refusals,
-        findings=findings.of(database),
+        findings=(*told, *findings.of(database)),
         recommendation=Recommendation(Action.NOTHING, None, "the rows of the receipt can be put back"),
     )
 
