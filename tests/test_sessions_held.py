@@ -62,6 +62,17 @@ WAYS = {
     "psycopg_by_itself": {
         "before": "import psycopg\nOWN['dbname'] = OWN.pop('database')\nwrite(psycopg.connect(**OWN))"
     },
+    "pg8000_by_itself": {"before": "import pg8000.dbapi\nwrite(pg8000.dbapi.connect(**OWN))"},
+    "asyncpg_by_itself": {
+        "before": "import asyncio, asyncpg\n"
+        "async def insert():\n"
+        "    connection = await asyncpg.connect(**OWN)\n"
+        "    try:\n"
+        "        await connection.execute(SQL)\n"
+        "    except asyncpg.ReadOnlySQLTransactionError:\n"
+        "        await connection.close()\n"
+        "asyncio.run(insert())",
+    },
     "an_earlier_pool": {
         "before": "import builtins\n"
         "engine = builtins.__dict__.setdefault('kept', create_engine(URL))\n"
@@ -123,7 +134,7 @@ def test_that_holds_on_each_driver(driver, linear, database):
     assert refused(log)
 
 
-@pytest.mark.parametrize("way", ["creator", "psycopg2_by_itself", "readonly_false_of_the_engine"])
+@pytest.mark.parametrize("way", ["creator", "psycopg2_by_itself", "pg8000_by_itself", "readonly_false_of_the_engine"])
 def test_a_stamp_is_not_held_back_by_it(way, linear, database):
     env_py(linear, way, **{**WAYS[way], "then": ""})
     stamped = linear.rescue("stamp", "aaaa0002", "--yes", "--accept", "aaaa0002")

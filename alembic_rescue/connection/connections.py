@@ -21,7 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
-from alembic_rescue import dialects, errors
+from alembic_rescue import dialects, errors, when_imported
 from alembic_rescue.compat import dialect_of, driver_connection
 from alembic_rescue.connection import drivers, failures, poolers, sessions, urls
 from alembic_rescue.connection.lock_waits import LockWaits
@@ -40,6 +40,8 @@ _SET_UP = "alembic_rescue.set_up"
 _ARGUMENTS = "alembic_rescue.arguments"
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """The drivers' own connections that a run opened and that may still be open."""
+_LOOKING: list[Hold] = []
+"""That of the look under way."""
 
 
 class Terms(Protocol):
@@ -133,6 +135,14 @@ class Hold:
             for name, value in one.drivers.held_by_environment(self._environment).items():
                 os.environ[name] = value
                 self._afterwards.callback(_put_back, name, self._environment.get(name))
+            when_imported.change(one.drivers.held_when_imported(_is_held))
+        _LOOKING.append(self)
+        self._afterwards.callback(_LOOKING.remove, self)
+
+    @property
+    def holds_by_environment(self) -> bool:
+        """Whether a driver that env.py calls by itself is to be held: SQLAlchemy has not asked for the connection."""
+        return self.by_environment and self._made_by is None
 
     def connection_lost(self, at: URL | None) -> errors.ConnectionLost | None:
         """What became of it, where a server went silent and was hung up on."""
@@ -312,6 +322,10 @@ def cancel_running() -> None:
     """Ask the server to cancel what the tool's connections are running (from another thread: on Ctrl-C)."""
     for connection in tuple(_OPEN):  # the other thread may change it
         drivers.ask_to_cancel(connection)
+
+
+def _is_held() -> bool:
+    return any(hold.holds_by_environment for hold in _LOOKING)
 
 
 def _put_back(name: str, value: str | None) -> None:

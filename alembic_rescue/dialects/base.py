@@ -19,6 +19,7 @@ from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Reading, StatementKind
 from alembic_rescue.model import Blocker, Wait
+from alembic_rescue.when_imported import Change as ModuleChange
 
 Renames = tuple[tuple[CatalogObject, CatalogObject], ...]
 
@@ -305,6 +306,14 @@ class Drivers(Protocol):
 
     def held_by_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
         """Variables that make the sessions read-only of drivers that env.py calls by itself."""
+        return {}
+
+    def held_when_imported(self, is_held: Callable[[], bool]) -> Mapping[str, ModuleChange]:
+        """The same for drivers that read no environment: what to change of their modules, by name.
+
+        Args:
+            is_held: whether a session that is opened now is to be held.
+        """
         return {}
 
     def without_environment(

@@ -7,7 +7,7 @@ import importlib
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from sqlalchemy.engine import URL, Dialect
@@ -15,12 +15,14 @@ from sqlalchemy.engine import URL, Dialect
 from alembic_rescue import compat
 from alembic_rescue.dialects import base
 from alembic_rescue.dialects.base import MadeBy
+from alembic_rescue.when_imported import Change
 
 PACKAGES = frozenset(["pymysql", "MySQLdb", "aiomysql", "asyncmy"])
 """As they are imported."""
 
 _NAMES = frozenset(["mysql", "mariadb"])
 _ASYNCHRONOUS = frozenset(["aiomysql", "asyncmy"])
+_HELD = "SET SESSION TRANSACTION READ ONLY"
 _ENDING: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
 """For each of the drivers' own connections, what ends its statement, on another one made alike."""
 
@@ -43,6 +45,11 @@ class Drivers(base.Drivers):
             database=named.get("database") or named.get("db"),
             query={"unix_socket": str(socket)} if socket else {},
         )
+
+    def held_when_imported(self, is_held: Callable[[], bool]) -> Mapping[str, Change]:
+        """The session's first statement holds it, where env.py gives none itself."""
+        modules = ("pymysql.connections", "MySQLdb.connections", "aiomysql.connection")
+        return dict.fromkeys(modules, partial(_hold_by_itself, is_held))
 
     def bound(
         self, driver: str, named: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]
@@ -92,6 +99,21 @@ class Drivers(base.Drivers):
         if kill is not None:
             kill()
         return kill is not None
+
+
+def _hold_by_itself(is_held: Callable[[], bool], module: Any) -> None:
+    initialise = module.Connection.__init__
+    if getattr(initialise, "held_by_itself", False):
+        return
+
+    @wraps(initialise)
+    def held(self: Any, *arguments: Any, **named: Any) -> None:
+        if is_held() and not named.get("init_command"):
+            named["init_command"] = _HELD
+        initialise(self, *arguments, **named)
+
+    held.held_by_itself = True  # type: ignore[attr-defined]
+    module.Connection.__init__ = held
 
 
 async def _awaited(connecting: Awaitable[Any]) -> Any:

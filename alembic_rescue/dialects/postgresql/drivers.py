@@ -12,7 +12,8 @@ import importlib.util
 import os
 import re
 import struct
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,8 +22,9 @@ from sqlalchemy.engine import URL
 from alembic_rescue import compat
 from alembic_rescue.dialects import base
 from alembic_rescue.dialects.base import MadeBy
-from alembic_rescue.dialects.postgresql import cancelling
+from alembic_rescue.dialects.postgresql import cancelling, held_by_itself
 from alembic_rescue.errors import BadUrl
+from alembic_rescue.when_imported import Change
 
 PACKAGES = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000"])
 """As they are imported."""
@@ -96,6 +98,13 @@ class Drivers(base.Drivers):
         """What libpq adds where no ``options`` are given; the second setting says that it was us."""
         theirs = environment.get("PGOPTIONS", "")
         return {"PGOPTIONS": f"{theirs} -c default_transaction_read_only=on -c alembic_rescue.held=on".lstrip()}
+
+    def held_when_imported(self, is_held: Callable[[], bool]) -> Mapping[str, Change]:
+        """These two have startup parameters of their own."""
+        return {
+            "asyncpg.connect_utils": partial(held_by_itself.asyncpg, is_held),
+            "pg8000.core": partial(held_by_itself.pg8000, is_held),
+        }
 
     def without_environment(
         self, driver: str, positional: Sequence[Any], named: MutableMapping[str, Any], environment: Mapping[str, str]
