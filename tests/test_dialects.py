@@ -16,6 +16,7 @@ from alembic_rescue.evidence.model import Proof
 from tests import chains
 from tests.conftest import ProjectCopy
 from tests.mariadb import MariaDatabase
+from tests.servers import PASSWORD, ROLE
 
 pytestmark = pytest.mark.compatibility
 
@@ -174,3 +175,25 @@ def test_a_database_that_cannot_be_held_read_only_is_named(shop):
     )
     (told,) = findings.of_stamp(other)
     assert told.message == "oracle has no lock that keeps a second rescue out"
+
+
+def test_a_driver_that_env_py_calls_by_itself_is_held_read_only(maria, tmp_path):
+    project = ProjectCopy(chains.write(tmp_path / "project", maria.url, (USERS,)).root, tmp_path / "state", maria)
+    maria.run("CREATE TABLE trace (way text)")
+    env_py = project.root / "alembic" / "env.py"
+    named = {"unix_socket": str(maria.server.socket), "user": ROLE, "password": PASSWORD, "database": maria.name}
+    writes = f"""
+import pymysql
+raw = pymysql.connect(**{named!r})
+try:
+    raw.cursor().execute("INSERT INTO trace VALUES ('x')")
+    raw.commit()
+except pymysql.Error:
+    raw.close()
+"""
+    env_py.write_text(writes + env_py.read_text())
+    looked = project.rescue("diagnose")
+    assert looked.status == 0, looked.everything
+    assert maria.run("SELECT * FROM trace") == []
+    assert project.alembic("current").status == 0
+    assert maria.run("SELECT * FROM trace") == [("x",)], "to Alembic it does write"
