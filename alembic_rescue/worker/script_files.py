@@ -147,9 +147,10 @@ def _at_a_glance(text: str) -> tuple[dict[str, Any], str] | None:
     if not docstring and rest.lstrip()[:1] in {'"', "'"}:
         return None
     try:
-        return {name: ast.literal_eval(value) for name, value in assigned}, docstring[2] if docstring else ""
+        found = {name: ast.literal_eval(value) for name, value in assigned}
     except (ValueError, SyntaxError):
         return None
+    return (found, docstring[2] if docstring else "") if "revision" in found else None
 
 
 def _parsed(text: str) -> tuple[dict[str, Any], str]:
@@ -183,10 +184,18 @@ def _outside_of_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 def _assignments(statement: ast.stmt) -> list[tuple[str, ast.expr]]:
     if isinstance(statement, ast.Assign):
-        return [(target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name)]
+        pairs = (pair for target in statement.targets for pair in _pairs(target, statement.value))
+        return [(target.id, value) for target, value in pairs if isinstance(target, ast.Name)]
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
         return [(statement.target.id, statement.value)]
     return []
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """``revision, down_revision = "b2", "a1"`` is two assignments."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
 
 
 def _plain(value: Any) -> Any:
