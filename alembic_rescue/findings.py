@@ -80,13 +80,19 @@ def _either_end(broke_off: BrokenOff) -> str:
 
 def _blocked(root: Blocker, table: str) -> Note:
     """Of one that waits for nobody: those that wait for it go on by themselves once it has ended."""
+    held_up = [table if _bare(one) == _bare(table) else one for one in root.blocks]
     who = root.application if root.pid is None else f"session {root.pid} ({root.state}, {root.application})"
     behind = f"; waiting until it has ended: {root.waiting}"
+    to_end = f"to end it: {root.end_command}" if root.end_command else "wait until it has ended, then look again"
     return Note(
         "blocked",
-        f"{who} keeps {table} locked" + (behind if root.waiting else ""),
-        f"a stamp would wait for it and give up; {root.note + '; ' if root.note else ''}to end it: {root.end_command}",
+        f"{who} holds up {errors.listed(held_up)}" + (behind if root.waiting else ""),
+        f"what waits for it gives up, or cannot be read; {root.note + '; ' if root.note else ''}{to_end}",
     )
+
+
+def _bare(table: str) -> str:
+    return table.replace('"', "").rpartition(".")[2]
 
 
 def limits(database: Database, proof: Proof) -> tuple[Note, ...]:

@@ -43,7 +43,9 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
             )
         elif revision.verdict is Verdict.UNVERIFIABLE:
             unread = [o for o in revision.objects if o.presence is Presence.UNVERIFIABLE]
-            yield errors.RevisionUnverifiable(revision.revision, [_reason(o, revision.revision) for o in unread])
+            reasons = [_reason(o, revision.revision) for o in unread]
+            locked = sorted({o.locked for o in unread if o.locked})
+            yield errors.RevisionUnverifiable(revision.revision, reasons, locked)
 
 
 def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:

@@ -66,7 +66,7 @@ def look(project: Project, only: str | None, kept: Sequence[Receipt] = ()) -> Vi
             raise errors.SeveralDatabases(visited.database.identity.sentence)
         database = visited.database
         broke_off = None
-        if database.version_table_exists:
+        if database.version_table_exists and not database.rescue_at_work:
             broke_off = ledger.broken_off(kept, database.identity, database.current_heads)
         first.setdefault(key, replace(visited, database=replace(database, broke_off=broke_off)))
     chosen = selection.chosen([visited.database for visited in first.values()], only)

@@ -188,11 +188,13 @@ class Blocker:
     awaits: tuple[str, ...]
     """Modes awaited, with the process ids that it waits for."""
     blocks: tuple[str, ...]
-    """What it keeps others from, by itself or by those who wait for it: the version table, or nothing."""
+    """What it keeps others from, by itself or by those who wait for it: the version table, what cannot be read."""
     end_command: str
     """The statement with which a person may end it; the tool never does.  Empty where it waits for others itself."""
     waiting: int = 0
     """How many wait until it has ended."""
+    is_rescue: bool = False
+    """It is an alembic-rescue at work."""
     note: str = ""
     """What else is to be known before it is ended."""
 
@@ -256,6 +258,11 @@ class Database:
     """What is to be said about env.py itself."""
     broke_off: BrokenOff | None = None
     """What left the rows as they are, where that is known from a receipt."""
+
+    @property
+    def rescue_at_work(self) -> bool:
+        """Whether an alembic-rescue writes there now: the rows may be those of its half."""
+        return any(blocker.is_rescue for blocker in self.blockers)
 
     @property
     def stands_at(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from alembic_rescue.evidence.observation import CatalogObject, Chain, Observatio
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
-from alembic_rescue.model import Note
+from alembic_rescue.model import Blocker, Note
 from alembic_rescue.redact import Secrets
 from alembic_rescue.scratch import probing, settling
 from alembic_rescue.scratch import trial as trials
@@ -40,6 +40,8 @@ class Proved:
     proof: Proof
     notes: tuple[Note, ...] = ()
     """What a person should know of how that was found out."""
+    blockers: tuple[Blocker, ...] = ()
+    """Who has locked what could not be read."""
 
 
 def prove(
@@ -70,7 +72,7 @@ def prove(
             case = _Case(view, *_as_it_stands(view, *ran, live), live, bench)
             proof, notes = case.proof(tried=tried)
             proof = replace(proof, revisions=tuple(r for r in proof.revisions if r.revision in meant.todo))
-            found.append(Proved(one.visited, _told(proof, project.secrets), notes))
+            found.append(Proved(one.visited, _told(proof, project.secrets), notes, live.blockers))
     return found
 
 

@@ -39,7 +39,7 @@ from alembic_rescue.model import (
     Revision,
     Target,
 )
-from alembic_rescue.proof import prove
+from alembic_rescue.proof import Proved, prove
 from alembic_rescue.records import receipts, seal
 from alembic_rescue.records.plans import SealedPlan
 from alembic_rescue.stamping import carry_out
@@ -222,7 +222,7 @@ def undo(
     receipt = undoing.receipt_to_undo(kept, folder, named, seen)
     parts = []
     for database, part in undoing.to_undo(kept, receipt, seen, only):
-        refusals = _other_database(project, database)
+        refusals = _hindrances(project, database)
         try:
             parts.append(undoing.way_back(graph, database, receipt, part, refusals))
         except Refusal as refusal:
@@ -268,10 +268,14 @@ def _kept(project: Project, folder: Path | None) -> list[Receipt]:
 
 def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[tuple[Database, Proof]]:
     """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
-    return [
-        (replace(one.visited.database, remarks=(*one.visited.remarks, *one.notes)), one.proof)
-        for one in prove(project, view, choose, **more)
-    ]
+    return [(_as_found(one), one.proof) for one in prove(project, view, choose, **more)]
+
+
+def _as_found(one: Proved) -> Database:
+    database = one.visited.database
+    known = {blocker.pid for blocker in one.blockers}
+    blockers = (*one.blockers, *(blocker for blocker in database.blockers if blocker.pid not in known))
+    return replace(database, remarks=(*one.visited.remarks, *one.notes), blockers=blockers)
 
 
 def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
@@ -300,7 +304,7 @@ def _diagnosis(
     """The report of one database; `advice` holds unless something stands in the way of acting on it."""
     graph = view.graph
     refusals = inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
-    hindrances = (*_other_database(project, database), *findings.left_over(proof))
+    hindrances = (*_hindrances(project, database), *findings.left_over(proof))
     advice = _after_breaking_off(graph, database, proof) or advice
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
@@ -341,9 +345,11 @@ def _raise_if_not_writable(parts: Sequence[DatabaseReport]) -> None:
             raise error
 
 
-def _other_database(project: Project, database: Database) -> tuple[Note, ...]:
-    """The refusal where DATABASE_URL names another database; with --url the choice is made."""
-    return () if project.loaded.has_url else findings.other_database(database, os.environ)
+def _hindrances(project: Project, database: Database) -> tuple[Note, ...]:
+    """Refusals that have nothing to do with revisions; where ``--url`` is given, the choice of a database is made."""
+    others = () if project.loaded.has_url else findings.other_database(database, os.environ)
+    at_work = database.rescue_at_work
+    return (*others, findings.note(errors.RescueUnderWay(database.identity.name))) if at_work else others
 
 
 def _going_on(graph: RevisionMap, database: Database, broke_off: BrokenOff, path: paths.Path) -> paths.Path:
@@ -360,7 +366,7 @@ def _plan_one(
     project: Project, view: View, database: Database, proof: Proof, target: str, accepted: Acceptance
 ) -> DatabaseReport:
     graph = view.graph
-    refusals: tuple[Note, ...] = (*_other_database(project, database), *findings.left_over(proof))
+    refusals: tuple[Note, ...] = (*_hindrances(project, database), *findings.left_over(proof))
     path: paths.Path | None = None
     skipped: tuple[Revision, ...] = ()
     try:

@@ -178,11 +178,11 @@ def test_the_root_is_told_and_not_the_migration_that_waits_for_it(linear):
         assert_lives(root)
         stuck.join()
     (finding,) = [one for one in seen["findings"] if one["code"] == "blocked"]
-    assert finding["message"].startswith(f"session {pid} (idle in transaction, billing) keeps public.alembic_version")
+    assert finding["message"].startswith(f"session {pid} (idle in transaction, billing) holds up public.alembic_version")
     assert f"SELECT pg_terminate_backend({pid});" in finding["help"]
     assert stamped["error"]["message"].startswith("the lock on a row of the version table in ")
     first, second = stamped["error"]["blockers"]
-    assert (first["pid"], first["locks"], first["waiting"]) == (pid, ["AccessExclusiveLock on users"], 2)
+    assert (first["pid"], first["locks"], first["waiting"]) == (pid, ["AccessExclusiveLock on users"], 1)
     assert (second["pid"], second["end_command"]) == (stuck_pid, "")
 
 
@@ -191,6 +191,29 @@ def test_an_uncommitted_alter_table_of_another_table_stops_no_look(linear):
     with blocked_by(linear.database, "ALTER TABLE users ADD name text"):
         for command in (["diagnose"], ["diagnose", "--applied"], ["plan", "aaaa0002"]):
             assert linear.rescue(*command, "--lock-timeout", "0.5").status in {0, 3}
+
+
+def test_what_cannot_be_read_for_a_lock_is_to_be_waited_for_and_not_to_be_accepted(project, database):
+    """The commonest stuck deployment: its ALTER TABLE is not committed, and nothing shows whether it ever will be."""
+    orders = project("orders", database)
+    assert orders.alembic("upgrade", "head").status == 0
+    database.stand_at("0bb20002")
+    with blocked_by(database, "ALTER TABLE invoices ADD paid text", application="billing") as other:
+        pid = other.info.backend_pid
+        (seen,) = orders.rescue_json("diagnose")["databases"]
+        refused = orders.rescue_json("stamp", "head", "--yes")
+        assert_lives(other)
+    (holder,) = seen["blockers"]
+    assert (holder["pid"], holder["blocks"]) == (pid, ["public.invoices"])
+    (finding,) = [one for one in seen["findings"] if one["code"] == "blocked"]
+    assert finding["message"].startswith(f"session {pid} (idle in transaction, billing) holds up public.invoices")
+    assert f"SELECT pg_terminate_backend({pid});" in finding["help"]
+    advice = seen["recommendation"]
+    assert advice["action"] == "stop"
+    assert advice["reason"].endswith("Wait until that has ended, or end it, then look again")
+    (told,) = [one for one in refused["refusals"] if one["code"] == "revision-unverifiable"]
+    assert "wait until whoever has locked public.invoices has ended" in told["help"]
+    assert "--accept" not in told["help"]
 
 
 def test_a_prepared_transaction_is_told_and_the_command_that_is_offered_lets_the_stamp_pass(linear):

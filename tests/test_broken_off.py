@@ -61,6 +61,31 @@ def killed_at(project: ProjectCopy, number, *arguments):
         until(lambda: not waiting_for_a_lock(database), "the server's process is gone")
 
 
+def test_one_that_is_under_way_did_not_break_off_and_is_not_to_be_ended(project, database):
+    """Its rows are those of its half for as long as its statements take."""
+    name, before, target = CASES["several-to-one"]
+    database.stand_at(*before)
+    branches = project(name, database)
+    with held_at(database, 2):
+        process = branches.started("stamp", target, "--yes", "--lock-timeout", "60")
+        until(lambda: waiting_for_a_lock(database), "the statement waits")
+        rows = database.versions()
+        assert rows != before
+        looked, seen = branches.rescue("diagnose"), branches.rescue_json("diagnose")["databases"][0]
+        planned = branches.rescue_json("plan", target)
+        undone = branches.rescue_json("undo", "--yes")
+    assert process.wait(60) == 0, "nobody ended it"
+    assert "broke off" not in looked.everything
+    assert "another alembic-rescue is writing" in looked.stdout
+    assert seen["recommendation"]["action"] == "stop"
+    rescues = [one for one in seen["blockers"] if one["is_rescue"]]
+    assert {one["application"] for one in rescues} == {"alembic-rescue"}
+    assert [one["end_command"] for one in rescues] == ["", ""]
+    assert [one["code"] for one in planned["refusals"]] == ["rescue-under-way"]
+    assert undone["outcome"] == "refused"
+    assert database.versions() not in (rows, before)
+
+
 def state_of(project: ProjectCopy):
     return json.loads(project.receipts[-1].read_text())["state"]
 

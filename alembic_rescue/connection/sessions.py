@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LATE_SECONDS = 1
 """How long after the server's own time it is asked to cancel."""
+_MOST_TABLES = 5
+"""Of which it is asked who holds them."""
 GRACE_SECONDS = 3
 """How long after that the connection is shut down."""
 
@@ -85,6 +87,19 @@ def blockers(
         own: the process ids of the tool's own sessions, which are no news.
     """
     return dialects.of(connection.dialect.name).server.blockers(connection, table, hide, own)
+
+
+def holders(
+    connection: Connection, tables: Collection[str], hide: Callable[[str], str], own: Collection[int] = ()
+) -> tuple[Blocker, ...]:
+    """Who has locked these tables, each once, and whom they wait for; see :func:`blockers`."""
+    found: dict[object, Blocker] = {}
+    for table in list(tables)[:_MOST_TABLES]:
+        for one in blockers(connection, table, hide, own):
+            before = found.get(one.pid or one.application)
+            if one.blocks:
+                found[one.pid or one.application] = replace(one, blocks=(*(before.blocks if before else ()), table))
+    return tuple(found.values())
 
 
 def own_engine(engine: Engine) -> Engine:

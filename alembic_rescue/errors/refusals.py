@@ -280,11 +280,15 @@ class RevisionUnverifiable(Refusal):
     code = "revision-unverifiable"
     revision: str
     reasons: Sequence[str]
+    locked: Sequence[str] = ()
+    """What somebody has locked, so that it could not be read."""
 
     def _text(self) -> Text:
         return Text(
             f"{self.revision} cannot be proved: {some(self.reasons, verb=False)}",
-            f"look at the database; if you know that it is done there: --accept {self.revision} --reason TEXT",
+            f"wait until whoever has locked {listed(self.locked)} has ended, or end it; then run this again"
+            if self.locked
+            else f"look at the database; if you know that it is done there: --accept {self.revision} --reason TEXT",
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from alembic_rescue.evidence.live import TEXTS, Live
 from alembic_rescue.evidence.model import Presence
-from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation
+from alembic_rescue.evidence.observation import CatalogObject, Change, Facts, Observation, Unread
 from alembic_rescue.evidence.positions import Positions, counts_when_made, differing, is_addition, is_circumstance
 
 _SETTINGS = "settings"
@@ -67,8 +67,8 @@ class Finding:
     """The facts that differ."""
     unknown: tuple[str, ...] = ()
     """Facts of which nobody can tell."""
-    reason: str | None = None
-    """Why it could not be read."""
+    unread: Unread | None = None
+    """What could not be read of it, and why."""
     vacuous: bool = False
     """It holds as well if the revision has not run."""
     proves: bool = False
@@ -113,9 +113,9 @@ def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Find
         rival: the object's facts at the best position at which the revision has not run.
         proved: there is no such position.
     """
-    reason = live.unread(claim.object)
-    if reason is not None:
-        return Finding(claim, Presence.UNVERIFIABLE, reason=reason)
+    unread = live.unread(claim.object)
+    if unread is not None:
+        return Finding(claim, Presence.UNVERIFIABLE, unread=unread)
     actual = live.facts(claim.object)
     rival_is_there = rival is not None
     if claim.expected is None or actual is None:

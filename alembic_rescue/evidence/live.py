@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 
 from alembic_rescue.evidence import dated, numbering
 from alembic_rescue.evidence.names import by_bare_name, column_of
-from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, Reading, Unread
 from alembic_rescue.evidence.positions import Positions, is_circumstance
 
 Answer = Optional[bool]
@@ -66,8 +66,8 @@ class Live:
         self._settled = settled
         self._untouched = untouched
         catalog, by_date, unclear = dated.as_known(positions, reading.catalog, untouched)
-        self._unread = {unread.object: unread.reason for unread in (*reading.unread, *unclear)}
-        self._unread_names = {unread.name: reason for unread, reason in self._unread.items()}
+        self._unread = {unread.object: unread for unread in (*reading.unread, *unclear)}
+        self._unread_names = {found.name: unread for found, unread in self._unread.items()}
         self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
         catalog, self.numbered = numbering.as_known(positions, catalog)
         self.impostors = dict(_impostors(positions, catalog))
@@ -95,10 +95,10 @@ class Live:
         """What the live database says of it; None where it is not there."""
         return self._catalog.get(catalog_object)
 
-    def unread(self, catalog_object: CatalogObject) -> str | None:
-        """Why it could not be read, by itself or with what it belongs to; None where it was."""
-        if (reason := self._unread.get(catalog_object)) is not None:
-            return reason
+    def unread(self, catalog_object: CatalogObject) -> Unread | None:
+        """What could not be read of it, by itself or with what it belongs to, and why; None where it was."""
+        if (unread := self._unread.get(catalog_object)) is not None:
+            return unread
         name, seen = catalog_object.parent, set[str]()
         while name and name not in seen:
             if name in self._unread_names:

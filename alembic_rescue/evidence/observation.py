@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from alembic_rescue.model import Note
+from alembic_rescue.model import Blocker, Note
 
 Facts = Mapping[str, str]
 """What a catalog says of one object, by the fact's name, in the server's own words.  What has no value is not there."""
@@ -51,6 +51,8 @@ class Unread:
 
     object: CatalogObject
     reason: str
+    locked: str = ""
+    """The table or view that somebody has locked, if that is why."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Reading:
 
     catalog: Catalog
     unread: tuple[Unread, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    """Who has locked what could not be read."""
 
 
 class StatementKind(str, Enum):

@@ -104,6 +104,9 @@ def _nothing_to_prove(revisions: Sequence[RevisionEvidence]) -> Recommendation:
 
 
 def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation:
+    if locked := next((o for o in first.objects if o.locked), None):
+        reason = f"{locked.named} of {first.revision}: {locked.detail}"
+        return Recommendation(Action.STOP, None, f"{reason}. Wait until that has ended, or end it, then look again")
     told = next(o for o in first.objects if o.presence is Presence.UNVERIFIABLE)
     where = f" (line {told.line})" if told.line else ""
     catalog = [o for o in first.objects if o.kind != "statement"]

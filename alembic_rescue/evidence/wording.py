@@ -39,8 +39,8 @@ def noteworthy(findings: Sequence[Finding], live: Live) -> frozenset[CatalogObje
 
 def _details(finding: Finding, live: Live) -> Iterator[str]:
     claim, actual = finding.claim, finding.actual
-    if finding.reason is not None:
-        yield f"it cannot be read: {finding.reason}"
+    if finding.unread is not None:
+        yield f"it cannot be read: {finding.unread.reason}"
     elif claim.expected is None or actual is None:
         if not finding.met:
             yield _existence(finding, live)

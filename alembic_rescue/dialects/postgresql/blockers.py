@@ -12,12 +12,22 @@ from alembic_rescue.dialects.cursor import query
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker, Wait
 
+RESCUE_LOCK = 0x616C656D_62696372
+"""Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
+database.  Held means: an alembic-rescue is between its last look and its verification there.  ``pg_locks`` shows its
+halves, 1634493805 and 1651073906."""
+RESCUE = "alembic-rescue"
+"""What the sessions of one that writes are called."""
+_A_RESCUE_TAKES = 120
+"""Seconds.  One that is older may be left behind, by a machine that is gone."""
 _LOCKS = unshadowed("""
     WITH locks AS (
         SELECT l.pid, l.locktype, l.mode, l.granted, l.virtualtransaction,
                ROW(l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid,
                    l.objid, l.objsubid)::text AS thing,
                l.database = d.oid AND l.locktype = 'advisory' AS is_advisory,
+               l.database = d.oid AND l.locktype = 'advisory' AND l.objsubid = 1
+               AND l.classid::int8 = 1634493805::int8 AND l.objid::int8 = 1651073906::int8 AS is_rescue,
                l.database = d.oid AND l.relation IS NOT NULL AND l.relation = to_regclass(:table)::oid AS of_table,
                CASE WHEN l.database = d.oid AND l.locktype = 'relation' THEN l.relation::regclass::text END AS name
           FROM pg_locks l JOIN pg_database d ON d.datname = current_database()
@@ -28,7 +38,8 @@ _LOCKS = unshadowed("""
          WHERE l.pid IS NULL AND l.locktype = 'transactionid'
     )
     SELECT l.pid, l.locktype, l.mode, l.granted, l.thing, coalesce(l.is_advisory, false) AS is_advisory,
-           coalesce(l.of_table, false) AS of_table, l.name, p.gid, p.role, p.database, p.age,
+           coalesce(l.of_table, false) AS of_table, coalesce(l.is_rescue, false) AS is_rescue,
+           l.name, p.gid, p.role, p.database, p.age,
            CASE WHEN l.granted THEN '{}'::int4[] ELSE pg_blocking_pids(l.pid) END AS after
       FROM locks l LEFT JOIN prepared p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
      WHERE (l.of_table OR l.is_advisory OR l.thing = ANY (SELECT w.thing FROM locks w WHERE NOT w.granted))
@@ -122,9 +133,10 @@ class _Locks:
             todo = {one for holder in todo for one in self.after(holder)} - found
         return found
 
-    def waiting_for(self, holder: Holder) -> int:
-        """How many wait until it has ended, at first hand or behind others."""
-        return sum(holder in self.before([one]) for one in self._after if one != holder)
+    def waiting_for(self, holder: Holder, own: Collection[int]) -> int:
+        """How many wait until it has ended, at first hand or behind others, besides the tool's `own` sessions."""
+        others = self._after.keys() - {holder, *own}
+        return sum(holder in self.before([one]) for one in others)
 
 
 def _concerns(lock: Lock) -> bool:
@@ -167,7 +179,8 @@ def _blockers(
             "locks": _each(_mode(lock) for lock in held if lock["granted"] and lock["locktype"] not in _UNSEEN_KINDS),
             "awaits": _each(_mode(lock) + _after(locks.after(holder)) for lock in held if not lock["granted"]),
             "blocks": blocks.get(holder, ()),
-            "waiting": locks.waiting_for(holder),
+            "waiting": locks.waiting_for(holder, own),
+            "is_rescue": any(lock["is_rescue"] and lock["granted"] for lock in held),
         }
         if isinstance(holder, str):
             told.append(_prepared(held[0], common))
@@ -178,8 +191,12 @@ def _blockers(
 
 def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str], str], *, is_own: bool) -> Blocker:
     note = _of_the_servers(one)
+    is_rescue = common["is_rescue"] or one["application"] == RESCUE
+    is_left_alone = is_own or (is_rescue and (one["age"] or 0) < _A_RESCUE_TAKES)
     if is_own:
         note = "env.py opened it itself, and waits for itself"
+    elif is_rescue:
+        note = "an alembic-rescue at work: let it end"
     return Blocker(
         pid=one["pid"],
         application=hide(one["application"] or one["kind"]) or NOT_SHOWN,
@@ -188,9 +205,9 @@ def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str
         state=one["state"] or NOT_SHOWN,
         age_seconds=None if one["age"] is None else round(float(one["age"]), 1),
         query=shortened(one["query"], hide) if one["state"] else "",
-        end_command="" if common["awaits"] or is_own else f"SELECT pg_terminate_backend({one['pid']});",
+        end_command="" if common["awaits"] or is_left_alone else f"SELECT pg_terminate_backend({one['pid']});",
         note=note,
-        **common,
+        **{**common, "is_rescue": is_rescue},
     )
 
 

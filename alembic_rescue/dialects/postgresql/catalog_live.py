@@ -24,7 +24,7 @@ _BATCH = 200
 _LOCK_TIMEOUT = "1s"
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")*)"|([^\s.,()"\[\]]+)')
 _LOCKED = """
-SELECT l.relation::text, coalesce(min(l.pid)::text, '')
+SELECT l.relation::text, coalesce(min(l.pid)::text, ''), min(l.relation::regclass::text)
   FROM pg_locks l
  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -115,12 +115,13 @@ class _Search:
         """Read what no one else has locked; what fails all the same is read in halves, down to single objects."""
         with transaction(self.connection, lock_timeout=_LOCK_TIMEOUT) as cursor:
             locked = _locked(cursor, addresses)
-            for pid in set(locked.values()):
+            for pid, relation in sorted(set(locked.values())):
                 holder = f"process {pid}" if pid else "a prepared transaction"
                 self._leave(
                     cursor,
-                    {address for address, by in locked.items() if by == pid},
+                    {address for address, by in locked.items() if by == (pid, relation)},
                     f"{holder} holds or awaits a lock that shuts out reading it",
+                    relation,
                 )
             free = set(addresses) - locked.keys()
             if failed and len(free) == 1:
@@ -138,17 +139,17 @@ class _Search:
             if part:
                 self.read(part, message)
 
-    def _leave(self, cursor: Cursor, addresses: Collection[Address], reason: str) -> None:
+    def _leave(self, cursor: Cursor, addresses: Collection[Address], reason: str, locked: str = "") -> None:
         found = identified(cursor, self.queries, selection_of(addresses))
-        self.unread.extend(Unread(each, reason) for each in sorted(found))
+        self.unread.extend(Unread(each, reason, locked) for each in sorted(found))
 
 
-def _locked(cursor: Cursor, addresses: Collection[Address]) -> dict[Address, str]:
-    """Which of `addresses` cannot be read without waiting, and whom for."""
-    found: dict[Address, str] = {}
-    held = {("pg_class", oid): pid for oid, pid in cursor.rows(_LOCKED)}
-    for relation, pid in held.items():
-        found.update(dict.fromkeys(dependents(cursor, {relation}) & set(addresses), pid))
+def _locked(cursor: Cursor, addresses: Collection[Address]) -> dict[Address, tuple[str, str]]:
+    """Which of `addresses` cannot be read without waiting, whom for, and which relation that one has locked."""
+    found: dict[Address, tuple[str, str]] = {}
+    held = {("pg_class", oid): (pid, name) for oid, pid, name in cursor.rows(_LOCKED)}
+    for relation, by in held.items():
+        found.update(dict.fromkeys(dependents(cursor, {relation}) & set(addresses), by))
     if found:
         constraints = oids(oid for catalog, oid in found if catalog == "pg_constraint")
         locked = oids(oid for _, oid in held)

@@ -15,9 +15,7 @@ from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker, Wait
 
-_RESCUE_LOCK = 0x616C656D_62696372
-"""Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
-database.  Held means: an alembic-rescue is between its last look and its verification there."""
+_SAYS_WHO_IT_IS = f"SET application_name = '{blockers.RESCUE}'"
 _BACKEND = unshadowed("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = {pid}")
 _PRESENCE = {
     "SCHEMA": unshadowed("SELECT to_regnamespace({name}) IS NOT NULL"),
@@ -32,7 +30,7 @@ class Server(base.Server):
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
         """In milliseconds."""
         held = (f"SET lock_timeout = {round(lock * 1000)}", f"SET statement_timeout = {round(statement * 1000)}")
-        return (*held, "SET default_transaction_read_only = on") if read_only else held
+        return (*held, "SET default_transaction_read_only = on" if read_only else _SAYS_WHO_IT_IS)
 
     def hold_read_only(self, connection: Connection) -> None:
         """By the first statement of each transaction.
@@ -50,8 +48,7 @@ class Server(base.Server):
         cursor.run("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
         for statement in settings:
             cursor.run(statement.replace("SET ", "SET LOCAL ", 1))
-        cursor.run("SET LOCAL application_name = 'alembic-rescue'")
-        return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({_RESCUE_LOCK}::int8)")))
+        return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({blockers.RESCUE_LOCK}::int8)")))
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """What the execution option ``postgresql_readonly`` sets, which would begin transactions as READ WRITE."""

@@ -6,7 +6,7 @@ Looking is held read-only by the server.  No revision file is ever loaded here.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -156,10 +156,10 @@ def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObje
     Made as env.py made the look's; where that does not do, such as by a tunnel that it has closed, env.py runs again.
     """
     found: dict[Key, Reading] = {}
-    hold = Hold(_STATE.loaded, read_only=True)
+    hold, hide = Hold(_STATE.loaded, read_only=True), _STATE.loaded.secrets.hide
     with suppress(Exception), hold.in_force():
         for key in wanted.keys() & _STATE.engines.keys():
-            found[key] = _named(_STATE.engines[key], wanted[key])
+            found[key] = _named(_STATE.engines[key], wanted[key], hide)
     if found.keys() >= wanted.keys():
         return found
     if lost := hold.connection_lost(hold.attempted[-1] if hold.attempted else None):
@@ -170,18 +170,21 @@ def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObje
         assert connection is not None, "online mode has a connection"
         key = _key(context, connection)
         if key in wanted and key not in found:
-            found[key] = _named(sessions.own_engine(connection.engine), wanted[key])
+            found[key] = _named(sessions.own_engine(connection.engine), wanted[key], hide)
 
     visits.look(_STATE.loaded, see, conversation.tell)
     return found
 
 
-def _named(engine: Engine, wanted: Collection[CatalogObject]) -> Reading:
+def _named(engine: Engine, wanted: Collection[CatalogObject], hide: Callable[[str], str]) -> Reading:
     reader = dialect_of(engine.dialect.name).reader
     if reader is None:
         return Reading({})
-    with engine.connect() as connection:
-        return reader.named(connection.execution_options(isolation_level="AUTOCOMMIT"), wanted)
+    with engine.connect() as opened:
+        connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+        reading = reader.named(connection, wanted)
+        locked = sorted({unread.locked for unread in reading.unread} - {""})
+        return replace(reading, blockers=sessions.holders(connection, locked, hide, connections.own_sessions()))
 
 
 def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Collection[Key]) -> Written:
