@@ -90,7 +90,8 @@ def on_each_branch(
         reason = f"everything up to {listed(ends)}, on several branches, is there; no forward stamp leads there"
         return Recommendation(Action.STOP, None, f"{reason}; {_by_hand(sorted(rows_then))}")
     first, *others = targets
-    then = f"stamp {first}, " + "".join(f"then {other}, " for other in others) + "then upgrade"
+    stamps = [f"stamp {first}", *(f"then {other}" for other in others)]
+    then = ", ".join([*stamps, "then upgrade"] if len(proved) < len(ids) else stamps)
     return Recommendation(
         Action.STAMP, first, f"everything up to {listed(ends)}, on several branches, is there: {then}"
     )

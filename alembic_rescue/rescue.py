@@ -182,11 +182,12 @@ def stamp(
     """
     planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
     planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
-    if sealed is not None:
+    done = planned.outcome is Outcome.NOTHING_TO_DO
+    if sealed is not None and not (done and seal.is_carried_out(sealed.parts, planned)):
         seal.check(sealed.name, sealed.parts, planned)
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
-    if planned.outcome is Outcome.NOTHING_TO_DO:
+    if done:
         return planned
     if not confirm(planned):
         raise errors.NotConfirmed

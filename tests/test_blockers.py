@@ -178,7 +178,9 @@ def test_the_root_is_told_and_not_the_migration_that_waits_for_it(linear):
         assert_lives(root)
         stuck.join()
     (finding,) = [one for one in seen["findings"] if one["code"] == "blocked"]
-    assert finding["message"].startswith(f"session {pid} (idle in transaction, billing) holds up public.alembic_version")
+    assert finding["message"].startswith(
+        f"session {pid} (idle in transaction, billing) holds up public.alembic_version"
+    )
     assert f"SELECT pg_terminate_backend({pid});" in finding["help"]
     assert stamped["error"]["message"].startswith("the lock on a row of the version table in ")
     first, second = stamped["error"]["blockers"]

@@ -157,11 +157,11 @@ def test_refused_if_the_rows_moved(sealed):
     assert "help: plan again, and have the new plan approved: alembic-rescue plan REVISION --out FILE" in told
 
 
-def test_refused_if_it_was_carried_out_already(sealed):
+def test_once_it_was_carried_out_there_is_nothing_to_do(sealed):
+    """A job that is run again does not ask for a new approval."""
     assert sealed.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
-    ran = sealed.rescue("stamp", "--plan", "plan.json", "--yes")
-    assert ran.status == 3
-    assert "the rows of the version table changed from aaaa0001 to aaaa0003" in ran.stderr
+    ran = sealed.rescue_json("stamp", "--plan", "plan.json", "--yes")
+    assert ran["outcome"] == "nothing-to-do"
     assert len(sealed.receipts) == 1
 
 
@@ -306,8 +306,12 @@ def test_with_a_key_nobody_forges_a_seal(linear):
     assert key["ALEMBIC_RESCUE_PLAN_KEY"] not in file.read_text()
     without = {name: value for name, value in keyed.items() if name != "seal"}
     forged = {**without, "seal": seal.digest(without)}
+    file.write_text(json.dumps(keyed))
+    ran = linear.rescue("stamp", "--plan", "plan.json", "--yes")
+    assert ran.status == 2, ran.everything
+    assert "error[plan-key-needed]: plan.json is sealed with a key, and none is set here" in ran.stderr
+    assert "set ALEMBIC_RESCUE_PLAN_KEY as it was set where the plan was made" in " ".join(ran.stderr.split())
     for content, in_use, reason in (
-        (keyed, {}, "it is sealed with a key: set ALEMBIC_RESCUE_PLAN_KEY"),
         (
             keyed,
             {"ALEMBIC_RESCUE_PLAN_KEY": "another"},

@@ -265,10 +265,10 @@ def _answered(call: Call, question: str) -> str:
         raise
 
 
-def terminal_or_yes(command: str, *, yes: bool) -> None:
-    """Refuse a command that would have to ask where nobody can answer."""
+def terminal_or_yes(command: str, look: str, *, yes: bool) -> None:
+    """Refuse a command that would have to ask where nobody can answer; `look` shows what it would do."""
     if not yes and not sys.stdin.isatty():
-        raise errors.NoTerminal(command)
+        raise errors.NoTerminal(command, look)
 
 
 def working(call: Call, doing: str) -> Shown:

@@ -351,7 +351,7 @@ def stamp(
         accepted = {"accept": accept or (), "accept_missing": accept_missing or ()}
         _plan(call, target, lock_timeout, None, sealed, **accepted, only=only)
         return
-    terminal_or_yes(f"{COMMAND} stamp {target}", yes=yes)
+    terminal_or_yes(f"{COMMAND} stamp {target}", f"{COMMAND} plan {target}", yes=yes)
     project = call.load(lock_timeout, yes=yes)
     with working(call, "Planning") as shown:
         project.hear = shown.hear
@@ -385,7 +385,7 @@ def undo(
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
-    terminal_or_yes(f"{COMMAND} undo", yes=yes)
+    terminal_or_yes(f"{COMMAND} undo", f"{COMMAND} receipts", yes=yes)
     receipt = os.path.abspath(receipt) if receipt and Path(receipt).is_file() else receipt  # noqa: PTH100 - as typed
     project = call.load(lock_timeout, yes=yes)
     with working(call, "Looking at the database") as shown:
@@ -505,7 +505,8 @@ def _plan(
         )
     if sealed is not None:
         seal.check(sealed.name, sealed.parts, report)
-    if out_file is not None and report.outcome is not Outcome.REFUSED:
+    ready = report.outcome is Outcome.READY
+    if out_file is not None and ready:
         shown = json.loads(report_json.dumped(report_json.document(report), call.secrets.net))
         plans.write(str(out), out_file, seal.sealed(shown, report, key))
     if report.outcome is Outcome.REFUSED:
@@ -516,8 +517,9 @@ def _plan(
     from alembic_rescue.report import text
 
     call.answer(text.plan(report, **call.style(sys.stdout)))
-    if out is not None:
-        call.answer(f"Sealed in {out}. To carry out exactly this: {COMMAND} stamp --plan {out}\n")
+    if out is not None and ready:
+        with_key = f" with the key in {seal.KEY_VARIABLE}, which must be set there, too" if key else ""
+        call.answer(f"Sealed in {out}{with_key}. To carry out exactly this: {COMMAND} stamp --plan {out}\n")
 
 
 def _sealed_plan(call: Call, file: Path) -> SealedPlan:

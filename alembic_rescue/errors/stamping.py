@@ -158,7 +158,10 @@ class DatabaseMovedOn(Refusal):
         return Text(
             f"the receipt left the database at {rows(self.left_at)}, but it stands at {rows(self.found)} now",
             "migrations ran since; putting the old rows back would make Alembic run them again. "
-            "To go back, use alembic downgrade",
+            "To go back, use alembic downgrade"
+            if self.found
+            else "no migration does that: find out who emptied or dropped the version table, and whether this is the "
+            "right database; where it stands is told by: alembic-rescue diagnose --locate",
         )
 
 

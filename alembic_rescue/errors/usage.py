@@ -24,11 +24,12 @@ class NoTerminal(UsageError):
 
     code = "no-terminal"
     command: str
+    look: str = "alembic-rescue plan ..."
 
     def _text(self) -> Text:
         return Text(
             f"{self.command} asks before it writes, and there is no terminal to ask at",
-            f"look first (alembic-rescue plan ...), then repeat with: {self.command} --yes",
+            f"look first ({self.look}), then repeat with: {self.command} --yes",
         )
 
 
@@ -110,6 +111,20 @@ class BadPlanFile(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.path} is not a sealed plan: {self.reason}", "make one with: alembic-rescue plan REVISION --out FILE"
+        )
+
+
+class PlanKeyNeeded(UsageError):
+    """The plan was sealed with a key, and none is set here."""
+
+    code = "plan-key-needed"
+    path: str
+    variable: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.path} is sealed with a key, and none is set here",
+            f"set {self.variable} as it was set where the plan was made",
         )
 
 

@@ -25,13 +25,22 @@ def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
 def last_to_undo(kept: Sequence[Receipt], databases: Iterable[Identity]) -> Receipt | None:
     """The newest stamp that may have reached one of `databases` and was not undone there."""
     wanted = {database.rows_key for database in databases}
+    finished: set[tuple[Key, tuple[str, ...], tuple[str, ...]]] = set()
+    """By a later stamp, from one end to the other."""
     for receipt in reversed(kept):
         if receipt.command != "stamp":
             continue
-        open_ = {part.database.rows_key for part in receipt.parts if part.reached} & wanted
+        reached = [part for part in receipt.parts if part.reached]
+        verified = {_ends(part) for part in reached if part.state is ReceiptState.VERIFIED}
+        open_ = {part.database.rows_key for part in reached if _ends(part) not in finished - verified} & wanted
+        finished |= verified
         if open_ - undone_by(kept, receipt).keys():
             return receipt
     return None
+
+
+def _ends(part: ReceiptPart) -> tuple[Key, tuple[str, ...], tuple[str, ...]]:
+    return part.database.rows_key, part.rows_before, part.rows_after
 
 
 def broken_off(kept: Sequence[Receipt], database: Identity, rows: Collection[str]) -> BrokenOff | None:

@@ -61,11 +61,14 @@ def read(path: Path, key: str) -> SealedPlan:
     """Read a sealed plan.
 
     Raises:
+        PlanKeyNeeded: it is sealed with one.
         BadPlanFile: it cannot be read, is none, or is not as it was sealed with `key` (empty: without one).
     """
     content = files.read_as(errors.BadPlanFile, path)
     if not content.keys() >= {"seal", "sealed", "target"}:
         raise errors.BadPlanFile(str(path), "it has no seal")
+    if seal.is_keyed(content) and not key:
+        raise errors.PlanKeyNeeded(str(path), seal.KEY_VARIABLE)
     try:
         parts = seal.opened(content, key)
     except ValueError as error:

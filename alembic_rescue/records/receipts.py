@@ -86,6 +86,8 @@ def part(planned: DatabaseReport, table: str) -> ReceiptPart:
         planned: what is about to be written.
         table: the version table as SQL, quoted, for the statements that go back by hand.
     """
+    goes_back = planned.database.broke_off is not None and planned.heads_after == planned.database.broke_off.rows_before
+    to_restore = planned.database.current_heads if goes_back else planned.rows_before
     return ReceiptPart(
         database=planned.database.identity,
         state=ReceiptState.BEGUN,
@@ -93,7 +95,7 @@ def part(planned: DatabaseReport, table: str) -> ReceiptPart:
         rows_after=planned.heads_after,
         rows_found=None,
         skipped=tuple(replace(revision, objects=revision.missing) for revision in planned.revisions),
-        sql=restoring_sql(table, planned.rows_before, planned.heads_after),
+        sql=restoring_sql(table, to_restore, planned.heads_after),
         empties=any(stamp.purge for stamp in planned.stamps),
     )
 

@@ -67,8 +67,13 @@ def sealed(document: Mapping[str, Any], report: Report, key: str) -> dict[str, A
     return {**content, "seal": _seal(content, key)}
 
 
+def is_keyed(content: Mapping[str, Any]) -> bool:
+    """Whether it was sealed with a key."""
+    return str(content["seal"]).startswith(_KEYED)
+
+
 def opened(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The sealed parts of a file's content.
+    """The sealed parts of a file's content; where it is sealed with a key, `key` is not empty.
 
     Raises:
         ValueError: it is not as it was sealed, or not with this key; the message says which.
@@ -77,8 +82,6 @@ def opened(content: Mapping[str, Any], key: str) -> dict[str, Any]:
     seal = str(content["seal"])
     if key and not seal.startswith(_KEYED):
         raise ValueError(f"it is sealed without the key in {KEY_VARIABLE}")
-    if not key and seal.startswith(_KEYED):
-        raise ValueError(f"it is sealed with a key: set {KEY_VARIABLE}")
     if not hmac.compare_digest(seal.encode(), _seal(within, key).encode()):
         raise ValueError("it was changed after it was sealed" + (", or sealed with another key" if key else ""))
     found: dict[str, Any] = within["sealed"]
@@ -106,6 +109,13 @@ def check(name: str, sealed: Mapping[str, Any], report: Report) -> None:
     """
     if moved := differences(sealed, parts(report)):
         raise PlanChanged(name, moved)
+
+
+def is_carried_out(sealed: Mapping[str, Any], report: Report) -> bool:
+    """Whether the databases that were sealed stand where it leads, by nothing but their rows: it was carried out."""
+    now = [(list(part.database.identity.key), list(part.database.current_heads)) for part in report.databases]
+    then = [(one.get("database"), one.get("heads_after")) for one in sealed.get("databases") or []]
+    return now == then
 
 
 def differences(sealed: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.text import Text
 
 from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
+from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
 from alembic_rescue.report import evidence
 from alembic_rescue.report.page import Page, columns, count
@@ -46,7 +47,8 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
     written = [(part, after[part.database.rows_key]) for part in receipt.parts]
     stands: dict[str, list[str]] = {}
     for kept, part in written:
-        change = f"at {rows(part.heads_after)} (before: {rows(kept.rows_before)})"
+        before = "between the two" if part.database.broke_off else rows(kept.rows_before)
+        change = f"at {rows(part.heads_after)} (before: {before})"
         stands.setdefault(change, []).append(kept.database.sentence)
     for change, tables in stands.items():
         done = ("Undone" if undone else "Stamped", "bold green")
@@ -248,6 +250,15 @@ def _pending(revisions: Sequence[str]) -> str:
     return f"{count(revisions)} pending: {named}{more}"
 
 
+def _accepted(report: Report) -> str:
+    """The options that accept what was accepted."""
+    accepted = {one.revision: one.verdict for part in report.databases for one in part.revisions if one.accepted}
+    return "".join(
+        f" {'--accept' if verdict is Verdict.UNVERIFIABLE else '--accept-missing'} {revision}"
+        for revision, verdict in accepted.items()
+    )
+
+
 def _all_heads(report: Report) -> str:
     return "head" if len(report.script_heads) == 1 else "heads"
 
@@ -312,7 +323,8 @@ def _closing(report: Report) -> Text:
             asked = report.target.asked if report.target else ""
             only = f" --only {report.only}" if report.only else ""
             return Text.assemble(
-                ("Ready", "bold green"), f". Nothing was written. To do it: alembic-rescue stamp {asked}{only}"
+                ("Ready", "bold green"),
+                f". Nothing was written. To do it: alembic-rescue stamp {asked}{only}{_accepted(report)}",
             )
         case _:
             return Text("Nothing was written yet.")
