@@ -95,6 +95,31 @@ def _bare(table: str) -> str:
     return table.replace('"', "").rpartition(".")[2]
 
 
+def more_rows(current: Sequence[str], heads_after: Sequence[str]) -> tuple[Note, ...]:
+    """Where a stamp, as the upgrade that it stands for would, leaves more rows than there are."""
+    if not current or len(heads_after) <= len(current):
+        return ()
+    new = errors.listed(sorted(set(heads_after) - set(current)))
+    return (
+        Note(
+            "branch-begins",
+            f"{new} begins a branch here: the version table will hold {len(heads_after)} rows, now {len(current)}",
+            "alembic upgrade leaves the same; from then on it needs heads, or branch@head, in place of head",
+        ),
+    )
+
+
+def not_begun(revisions: Sequence[str], heads: Sequence[str]) -> Note:
+    """Of bases of their own, on which nothing stands here, and of which nothing is there."""
+    number = f"{len(revisions)} revision{'s' if len(revisions) > 1 else ''}"
+    return Note(
+        "branch-not-begun",
+        f"{number} up to {errors.listed(heads)} stand on a base that never began here, and nothing of them is there: "
+        "they are not counted as pending",
+        "alembic upgrade heads would run them; if they are not for this database, name the branch to upgrade",
+    )
+
+
 def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
     """What this dialect cannot do, where that matters for the revisions in question."""
     dialect = _dialect(database)

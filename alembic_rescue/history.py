@@ -35,7 +35,7 @@ def _way_on(evidence: RevisionEvidence) -> str:
     return "look at the database, and make it so by hand"
 
 
-def _never_ran(revisions: Sequence[RevisionEvidence]) -> bool:
+def never_ran(revisions: Sequence[RevisionEvidence]) -> bool:
     """Nothing of any of them is there that would not be there without."""
     return not any(evidence.is_there or evidence.verdict is Verdict.PARTIAL for evidence in revisions)
 
@@ -44,7 +44,7 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     """What to do about the revisions that count as applied."""
     lacking = locating.missing(applied)
     absent = [evidence.revision for evidence in lacking]
-    if absent and _never_ran(applied[applied.index(lacking[0]) :]):
+    if absent and never_ran(applied[applied.index(lacking[0]) :]):
         reason = f"nothing of {listed(absent)} is there, although the version says applied"
         return Recommendation(Action.STOP, None, f"{reason}: see {_LOCATE}")
     if absent and not any(found.sql for found in lacking[0].missing):
@@ -152,7 +152,7 @@ def recommend_for_located(
         return Recommendation(Action.STOP, None, f"{says}; the scripts do not have {listed(unknown)}; {by_hand}")
     counted = paths.up_to(graph, current)
     beyond = [evidence for evidence in every if evidence.revision in counted.intersection(located.following)]
-    if locating.missing(beyond) and counted.issuperset(located.revisions) and _never_ran(beyond):
+    if locating.missing(beyond) and counted.issuperset(located.revisions) and never_ran(beyond):
         return Recommendation(Action.STOP, None, f"{says}, which did not run; {by_hand}, and then alembic upgrade")
     if not counted.isdisjoint(evidence.revision for evidence in locating.missing(every)):
         return Recommendation(Action.STOP, None, f"{says}, of which something is missing: see {_APPLIED}")

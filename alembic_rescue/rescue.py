@@ -62,12 +62,16 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
     """
     view = inspection.look(project, only, _kept(project, folder))
     parts = []
-    for database, proof in _proved(project, view, inspection.pending, tried=True):
+    for database, proved in _proved(project, view, inspection.pending, tried=True):
+        proof, apart = _told_apart_from_pending(view.graph, database, proved)
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
         advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
+        if apart:
+            told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
         part = _diagnosis(project, view, database, proof, told, advice)
-        parts.append(replace(part, causes=proof.causes))
+        pending = tuple(revision for revision in part.pending_after if revision not in apart)
+        parts.append(replace(part, causes=proof.causes, pending_after=pending))
     return _diagnosed(view, parts, only)
 
 
@@ -323,6 +327,16 @@ def _diagnosis(
     )
 
 
+def _told_apart_from_pending(graph: RevisionMap, database: Database, proof: Proof) -> tuple[Proof, tuple[str, ...]]:
+    """The proof without bases that never began here and of which nothing is there; and their revisions."""
+    not_begun = paths.not_begun(graph, database.stands_at) if proof.revisions else ()  # rows may be unexplained
+    of_them = [one for one in proof.revisions if one.revision in not_begun]
+    if not of_them or not history.never_ran(of_them):
+        return proof, ()
+    kept = tuple(one for one in proof.revisions if one.revision not in not_begun)
+    return replace(proof, revisions=kept), tuple(one.revision for one in of_them)
+
+
 def _after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> Recommendation | None:
     if (broke_off := database.broke_off) is None:
         return None
@@ -385,6 +399,8 @@ def _plan_one(
         advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+        advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
+    more_rows = findings.more_rows(database.stands_at, path.heads_after) if path and path.stamps else ()
     return DatabaseReport(
         database=database,
         revisions=skipped,
@@ -392,7 +408,7 @@ def _plan_one(
         stamps=path.stamps if path else (),
         pending_after=path.pending_after if path else (),
         refusals=refusals,
-        findings=(*findings.of(database), *findings.limits(database, proof), *findings.of_stamp(database)),
+        findings=(*findings.of(database), *more_rows, *findings.limits(database, proof), *findings.of_stamp(database)),
         recommendation=advice,
         causes=proof.causes,
     )

@@ -95,12 +95,12 @@ class Graph:
         return found
 
     def stands(self, current: Iterable[str], target: str) -> str:
-        """Where a revision is, seen from the rows of a version table: ``there``, ``behind``, ``ahead``, ``beside``."""
+        """Where a revision is, seen from the rows of a version table: ``there``, ``behind`` or ``ahead``."""
         applied = self.up_to(current)
         branches_at = applied - {down for node in self.nodes if node.id in applied for down in node.down}
         if target in applied:
             return "there" if target in branches_at else "behind"
-        return "ahead" if not applied or self.up_to([target]) & branches_at else "beside"
+        return "ahead"
 
 
 def revision_map(*nodes: Node) -> RevisionMap:

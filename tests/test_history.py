@@ -166,10 +166,18 @@ def test_of_two_branches_each_is_stamped_where_it_is(branches, database):
     assert branches.alembic("upgrade", "heads").status == 0
 
 
-def test_where_no_forward_stamp_leads_to_both_branches_it_says_so_and_what_does(branches, database):
+def test_where_the_rows_of_both_branches_are_lost_a_stamp_leads_to_each(branches, database):
     database.run("DELETE FROM alembic_version")
-    text = branches.rescue("diagnose", "--locate").stdout
-    assert "Recommendation: stop: the schema stands at aaaa0001 and bbbb0002" in text
-    assert "no forward stamp leads there; by hand: alembic stamp --purge aaaa0001 bbbb0002." in text
-    assert branches.alembic("stamp", "--purge", "aaaa0001", "bbbb0002").status == 0
+    text = " ".join(branches.rescue("diagnose", "--locate").stdout.split())
+    assert "Recommendation: stamp aaaa0001: the schema stands at aaaa0001 and bbbb0002" in text
+    assert "see alembic-rescue plan aaaa0001, and then bbbb0002." in text
+    assert branches.rescue("stamp", "aaaa0001", "--yes").status == 0
+    second = branches.rescue("stamp", "bbbb0002", "--yes")
+    assert second.status == 0, second.everything
+    assert "bbbb0002 begins a branch here: the version table will hold 2 rows, now 1" in " ".join(
+        second.everything.split()
+    )
+    assert branches.alembic("upgrade", "heads").status == 0
+    assert branches.rescue("undo", "--yes").status == 3, "it was gone on from"
+    database.stand_at("aaaa0001", "bbbb0002")
     assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)

@@ -109,7 +109,6 @@ def test_a_refusal_just_before_the_write_leaves_everything_as_it_was(project, da
 
 STATES = {
     "target-behind-current": ("c0ffee000003", "c0ffee000002"),
-    "target-beside-current": ("c0ffee000003", "beef00000003"),
     "unknown-current": ("feedfacecafe", "c0ffee000003"),
     "overlapping-current": ("c0ffee000001'), ('c0ffee000002", "c0ffee000003"),
 }

@@ -273,13 +273,10 @@ def test_past_a_branch_point_only_the_branch_of_the_target_is_skipped():
     assert path.pending_after == ("right1", "right2", "merged", "after")
 
 
-def test_another_branch_is_beside_and_is_refused_though_alembic_would_begin_it():
-    refusal = refusal_of(DIAMOND, ["left1"], "right1")
-    assert refusal.code == "target-beside-current"
-    assert refusal.message == (
-        "right1 does not descend from the database's current revision left1: it is on another branch"
-    )
-    assert "alembic upgrade" in refusal.help
+def test_a_branch_that_has_not_begun_is_on_the_path_as_alembic_would_begin_it():
+    path = paths.find_path(DIAMOND, ["left1"], "right1")
+    assert path.skipped == ("right1",)
+    assert path.heads_after == ("left1", "right1")
 
 
 def test_a_merge_point_takes_the_other_branch_along():
@@ -388,10 +385,14 @@ def test_all_heads_keep_the_row_of_a_branch_that_is_at_its_head_already():
     assert [stamp.revisions for stamp in path.stamps] == [("shop3",)], "not heads: Alembic would delete plug2"
 
 
-def test_another_base_is_beside():
-    refusal = refusal_of(BASES, ["shop1"], "plug1")
-    assert refusal.code == "target-beside-current"
-    assert refusal_of(BASES, ["shop1"], "heads").code == "target-beside-current"
+def test_another_base_is_on_the_path_and_told_apart():
+    assert paths.find_path(BASES, ["shop1"], "plug1").heads_after == ("plug1", "shop1")
+    assert paths.find_path(BASES, ["shop1"], "heads").heads_after == ("plug2", "shop3")
+    assert paths.not_begun(BASES, ["shop1"]) == {"plug1", "plug2"}
+    assert paths.not_begun(BASES, ["plug1", "shop1"]) == frozenset()
+    assert paths.not_begun(BASES, []) == frozenset(), "any may be the one"
+    assert paths.not_begun(DEPENDENT, ["shop1"]) == frozenset(), "what follows builds on it"
+    assert paths.not_begun(DIAMOND, ["left1"]) == frozenset()
 
 
 def test_from_an_empty_version_table_any_base_may_be_stamped():
@@ -671,17 +672,33 @@ def test_a_long_id_is_refused_where_the_version_table_has_yet_to_be_made(project
     assert database.run("SELECT to_regclass('alembic_version')") == [(None,)]
 
 
+def test_a_base_that_never_began_is_told_apart_from_what_is_pending_and_can_be_begun(project_of, any_database):
+    bases = project_of(
+        Node("shop1"), Node("shop2", ("shop1",)), Node("plug1"), Node("plug2", ("plug1",)), database=any_database
+    )
+    any_database.stand_at("shop1")
+    (seen,) = bases.rescue_json("diagnose")["databases"]
+    assert [revision["revision"] for revision in seen["revisions"]] == seen["pending_after"] == ["shop2"]
+    (told,) = [one["message"] for one in seen["findings"] if one["code"] == "branch-not-begun"]
+    assert told.startswith("2 revisions up to plug2 stand on a base that never began here")
+    stamped = bases.rescue_json("stamp", "plug1", "--yes")
+    assert stamped["outcome"] == "stamped"
+    (told,) = [one["message"] for one in stamped["databases"][0]["findings"] if one["code"] == "branch-begins"]
+    assert told == "plug1 begins a branch here: the version table will hold 2 rows, now 1"
+    assert any_database.versions() == ["plug1", "shop1"]
+    (seen,) = bases.rescue_json("diagnose")["databases"]
+    assert sorted(seen["pending_after"]) == ["plug2", "shop2"]
+    assert "branch-not-begun" not in [one["code"] for one in seen["findings"]]
+    assert bases.rescue("undo", "--yes").status == 0
+    assert any_database.versions() == ["shop1"]
+
+
 REFUSED_BY_COMMAND = {
     "unknown-current": (["0123456789ab"], "third", "the database stands at 0123456789ab, which is not in the script"),
     "overlapping-current": (["second", "first"], "third", "the version table holds second and also first, which"),
     "ambiguous-revision": (["first"], "thi", "'thi' fits several revisions: third and thirst"),
     "unknown-revision": (["first"], "fourth", "there is no revision 'fourth' in the script directory"),
     "target-behind-current": (["third"], "second", "second is behind the database's current revision third"),
-    "target-beside-current": (
-        ["third"],
-        "thirst",
-        "thirst does not descend from the database's current revision third",
-    ),
     "target-above-head": (["second"], "third+1", "'third+1' reaches above the last revision (third and thirst)"),
     "several-heads": (["first"], "head", "'head' stands for several heads: "),
     "ambiguous-relative": (["second"], "+1", "'+1' can be counted in several ways: "),

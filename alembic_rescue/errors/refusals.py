@@ -99,21 +99,6 @@ class TargetBehindCurrent(Refusal):
         )
 
 
-class TargetBesideCurrent(Refusal):
-    """The target does not descend from any current head: it stands on another branch."""
-
-    code = "target-beside-current"
-    target: str
-    current: Sequence[str]
-
-    def _text(self) -> Text:
-        return Text(
-            f"{self.target} does not descend from the database's current revision {listed(self.current)}: "
-            "it is on another branch",
-            "a stamp only marks what follows the current revision; to begin another branch: alembic upgrade",
-        )
-
-
 class TargetAboveHead(Refusal):
     """A relative target counts further than the scripts reach."""
 

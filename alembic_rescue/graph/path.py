@@ -126,7 +126,7 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
         UnknownCurrent, OverlappingCurrent: see :func:`check_current`.
         UnknownRevision, AmbiguousRevision, SeveralTargets, AmbiguousRelative, TargetAboveHead: `target` names
             no revision, or more than one.
-        TargetBehindCurrent, TargetBesideCurrent: it names one that a stamp must not go to.
+        TargetBehindCurrent: it names one that a stamp must not go to.
     """
     check_current(graph, current)
     targets = _resolve(graph, tuple(sorted(current)), target)
@@ -138,7 +138,7 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
     except RevisionError as overlap:  # one of the targets builds on another: Alembic does not upgrade to them either
         raise errors.SeveralTargets(target, targets) from overlap
     for revision in targets:
-        _check_on_path(graph, current, applied, revision)
+        _check_not_behind(graph, current, applied, revision)
     after = rows_after(graph, current, skipped)
     return Path(
         targets=targets,
@@ -170,6 +170,16 @@ def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection
 def pending(graph: RevisionMap, current: Collection[str]) -> tuple[str, ...]:
     """What ``alembic upgrade heads`` would run from `current`, in its order."""
     return _upgrade(graph, current, "heads")
+
+
+def not_begun(graph: RevisionMap, current: Collection[str]) -> frozenset[str]:
+    """The revisions on bases of their own that nothing of what stands, nor of what follows it, builds on.
+
+    None where nothing stands at all: any base may then be the one.
+    """
+    applied = up_to(graph, current)
+    begun = {head for head in graph.heads if not applied.isdisjoint(up_to(graph, [head]))}
+    return frozenset(up_to(graph, graph.heads) - up_to(graph, begun) - applied) if applied else frozenset()
 
 
 def rows_after(graph: RevisionMap, current: Collection[str], run: Sequence[str]) -> tuple[str, ...]:
@@ -209,15 +219,12 @@ def _upgrade(graph: RevisionMap, current: Collection[str], targets: str | tuple[
     return tuple(step.revision for step in walk)[::-1]
 
 
-def _check_on_path(graph: RevisionMap, current: Collection[str], applied: set[str], target: str) -> None:
-    """Let through where a branch stands already, and what follows from there."""
-    tips = _tips(graph, applied)
-    if target in applied - tips:
+def _check_not_behind(graph: RevisionMap, current: Collection[str], applied: set[str], target: str) -> None:
+    """Let through where a branch stands already, and all that is not applied: ``alembic upgrade`` would run it."""
+    if target in applied - _tips(graph, applied):
         row = next(r for r in sorted(current) if target in up_to(graph, [r]))
         rerun = in_order(graph, up_to(graph, [row]) - up_to(graph, [target]))
         raise errors.TargetBehindCurrent(target, row, rerun)
-    if current and not up_to(graph, [target]) & tips:
-        raise errors.TargetBesideCurrent(target, sorted(current))
 
 
 def _tips(graph: RevisionMap, applied: set[str]) -> set[str]:
