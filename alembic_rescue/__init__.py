@@ -69,6 +69,7 @@ __all__ = [
     "load",
     "locate",
     "plan",
+    "repair",
     "stamp",
     "undo",
 ]
@@ -78,7 +79,7 @@ _HOMES = {
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
     "records.receipts": ("default_folder",),
-    "rescue": ("diagnose", "diagnose_applied", "locate", "plan", "stamp", "undo"),
+    "rescue": ("diagnose", "diagnose_applied", "locate", "plan", "repair", "stamp", "undo"),
 }
 
 

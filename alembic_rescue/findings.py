@@ -72,8 +72,9 @@ def end_not_seen(receipt: str, rows_after: Sequence[str]) -> Note:
 def _either_end(broke_off: BrokenOff) -> str:
     accepted = "".join(f" --accept {revision}" for revision in broke_off.accepted)
     accepted += "".join(f" --accept-missing {revision}" for revision in broke_off.accepted_missing)
+    forward = "repair" if broke_off.is_repair else f"stamp {broke_off.target}"
     return (
-        f"Forward, to {errors.rows(broke_off.rows_after)}: alembic-rescue stamp {broke_off.target}{accepted}. "
+        f"Forward, to {errors.rows(broke_off.rows_after)}: alembic-rescue {forward}{accepted}. "
         f"Back, to {errors.rows(broke_off.rows_before)}: alembic-rescue undo"
     )
 

@@ -85,7 +85,7 @@ def on_each_branch(
     if len(ends) == 1:
         return advice
     rows_then = {*ends, *(row for row in current if row not in followed)}
-    targets = _targets(graph, rows_then, current)
+    targets = stamps_to(graph, rows_then, current)
     if not targets:
         reason = f"everything up to {listed(ends)}, on several branches, is there; no forward stamp leads there"
         return Recommendation(Action.STOP, None, f"{reason}; {_by_hand(sorted(rows_then))}")
@@ -114,6 +114,9 @@ def recommend_after_breaking_off(
         broken = f"the {broke_off.command} of receipt {broke_off.receipt} broke off"
         reason = f"{broken}, and {listed(lacking)} cannot be proved: go back with alembic-rescue undo"
         return Recommendation(Action.STOP, None, reason)
+    if broke_off.command == "repair":
+        reason = f"the repair of receipt {broke_off.receipt} broke off; finish it with alembic-rescue repair"
+        return Recommendation(Action.REPAIR, None, reason)
     if broke_off.command == "stamp":
         reason = f"the stamp of receipt {broke_off.receipt} broke off; finish it"
         return Recommendation(Action.STAMP, broke_off.target, reason)
@@ -143,7 +146,7 @@ def recommend_for_located(
     by_hand = _by_hand(located.revisions)
     says = f"{stands}; the version table says {rows(sorted(current))}"
     if set(current) <= paths.up_to(graph, located.revisions):
-        targets = _targets(graph, set(located.revisions), current)
+        targets = stamps_to(graph, set(located.revisions), current)
         if not targets:
             return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; {by_hand}")
         plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
@@ -166,7 +169,7 @@ def _by_hand(revisions: Sequence[str]) -> str:
     return f"by hand: alembic stamp --purge {' '.join(revisions)}"
 
 
-def _targets(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:
+def stamps_to(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:
     """The stamps that lead from `current` to these rows, one after the other; none where none do."""
     if len(wanted) > 1 and wanted == set(graph.heads):
         return ["heads"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,9 +12,10 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors, findings, selection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
+from alembic_rescue.evidence.model import Proof
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
-from alembic_rescue.model import Database, Identity, Note, Receipt
+from alembic_rescue.model import Database, Identity, Note, Receipt, Revision
 from alembic_rescue.records import ledger
 from alembic_rescue.worker.requests import Look, Visited
 
@@ -99,3 +101,20 @@ def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:
     except Refusal as refusal:
         return (findings.note(refusal),)
     return ()
+
+
+def with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:
+    """These revisions, with what the proof says of each."""
+    evidence = {found.revision: found for found in proof.revisions}
+    return tuple(
+        replace(revision, verdict=found.verdict, objects=found.objects, cancelled_by=found.cancelled_by)
+        for revision in scripts.revisions(graph, ids)
+        for found in [evidence[revision.revision]]
+    )
+
+
+def hindrances(project: Project, database: Database) -> tuple[Note, ...]:
+    """Refusals that have nothing to do with revisions; where ``--url`` is given, the choice of a database is made."""
+    others = () if project.loaded.has_url else findings.other_database(database, os.environ)
+    at_work = database.rescue_at_work
+    return (*others, findings.note(errors.RescueUnderWay(database.identity.name))) if at_work else others

@@ -19,6 +19,7 @@ class Outcome(str, Enum):
     NOTHING_TO_DO = "nothing-to-do"
     STAMPED = "stamped"
     UNDONE = "undone"
+    REPAIRED = "repaired"
     ERROR = "error"
 
 
@@ -28,6 +29,7 @@ class Action(str, Enum):
     STAMP = "stamp"
     RERUN = "rerun"
     COMPLETE = "complete"
+    REPAIR = "repair"
     STOP = "stop"
     NOTHING = "nothing"
 
@@ -209,18 +211,22 @@ class Wait:
     """Who holds it, and whom they wait for; who waits for nobody first."""
 
 
+ROWS = "rows"
+"""What a repair's receipt has for a target, in place of a revision."""
+
+
 @dataclass(frozen=True)
 class BrokenOff:
-    """A stamp, or the undo of one, that broke off between two statements: the rows are those of neither end."""
+    """A stamp or a repair, or its undo, that broke off between two statements: the rows are those of neither end."""
 
     command: str
-    """What broke off: ``stamp`` or ``undo``."""
+    """What broke off: ``stamp``, ``repair`` or ``undo``."""
     receipt: str
     """Its id."""
     stamp: str
     """The id of the stamp's own receipt."""
     target: str
-    """The stamp's, as it was asked for."""
+    """The stamp's, as it was asked for; of a repair :data:`ROWS`."""
     rows_before: tuple[str, ...]
     """Before the stamp: where an undo leads."""
     rows_after: tuple[str, ...]
@@ -229,6 +235,11 @@ class BrokenOff:
     """The revisions that a person had vouched for."""
     accepted_missing: tuple[str, ...]
     """Those without whose objects that person did."""
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether a repair leads forward, not a stamp."""
+        return self.target == ROWS
 
 
 NULL_ROW = "NULL"
@@ -336,7 +347,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Report:
-    """The answer of ``diagnose``, ``plan``, ``stamp`` and ``undo``."""
+    """The answer of ``diagnose``, ``plan``, ``stamp``, ``repair`` and ``undo``."""
 
     command: str
     outcome: Outcome
@@ -401,7 +412,7 @@ class Receipt:
 
     id: str
     command: str
-    """``stamp`` or ``undo``."""
+    """``stamp``, ``repair`` or ``undo``."""
     created: datetime
     """UTC."""
     target: str

@@ -6,20 +6,14 @@ in the report that is returned.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic.script.revision import RevisionMap
-
-from alembic_rescue import errors, findings, gate, history, inspection, selection, undoing
+from alembic_rescue import diagnosing, errors, findings, history, inspection, planning, repairing, selection, undoing
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Proof
 from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
@@ -27,17 +21,14 @@ from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
+    ROWS,
     Action,
-    BrokenOff,
     Database,
     DatabaseReport,
-    Note,
     Outcome,
     Receipt,
     Recommendation,
     Report,
-    Revision,
-    Target,
 )
 from alembic_rescue.proof import Proved, prove
 from alembic_rescue.records import receipts, seal
@@ -63,13 +54,13 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
     view = inspection.look(project, only, _kept(project, folder))
     parts = []
     for database, proved in _proved(project, view, inspection.pending, tried=True):
-        proof, apart = _told_apart_from_pending(view.graph, database, proved)
+        proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
         advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
         if apart:
             told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
-        part = _diagnosis(project, view, database, proof, told, advice)
+        part = diagnosing.diagnosis(project, view, database, proof, told, advice)
         pending = tuple(revision for revision in part.pending_after if revision not in apart)
         parts.append(replace(part, causes=proof.causes, pending_after=pending))
     return _diagnosed(view, parts, only)
@@ -87,9 +78,8 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
     parts = []
     for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
         missing = history.stamped_but_not_there(proof.revisions)
-        parts.append(
-            _diagnosis(project, view, database, proof, missing, history.recommend_for_applied(proof.revisions))
-        )
+        advice = history.recommend_for_applied(proof.revisions)
+        parts.append(diagnosing.diagnosis(project, view, database, proof, missing, advice))
     return _diagnosed(view, parts, only)
 
 
@@ -102,12 +92,15 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
     view = inspection.look(project, only, _kept(project, folder))
     parts = []
     for database, proof in _proved(project, view, inspection.every):
-        follows = {one.revision: paths.follows(view.graph, one.revision) for one in proof.revisions}
-        located = locating.locate(proof.revisions, follows)
+        located = diagnosing.located(view.graph, proof)
         advice = history.recommend_for_located(view.graph, proof.revisions, located, database.current_heads)
-        part = _diagnosis(project, view, database, proof, (), advice)
+        part = diagnosing.diagnosis(project, view, database, proof, (), advice)
         # Rows that the scripts cannot explain are what it is asked for, not what stops it.
-        advice = _after_breaking_off(view.graph, database, proof) or advice
+        advice = diagnosing.after_breaking_off(view.graph, database, proof) or advice
+        mended = repairing.plan_one(project, view.graph, database, proof, Acceptance())
+        if advice.action in {Action.STOP, Action.NOTHING} and mended.stamps and not mended.refusals:
+            reason = f"{advice.reason.partition('; by hand')[0]}; set it with alembic-rescue repair"
+            advice = Recommendation(Action.REPAIR, None, reason)
         parts.append(replace(part, located=located, recommendation=advice))
     return _diagnosed(view, parts, only)
 
@@ -143,12 +136,12 @@ def plan(
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
     proved = _proved(project, view, inspection.pending, tried=True)
-    parts = _told_apart([_plan_one(project, view, database, proof, target, accepted) for database, proof in proved])
-    target_ = _target(view.graph, target, parts)
+    parts = _told_apart([planning.plan_one(project, view, *found, target, accepted) for found in proved])
+    target_ = planning.target_of(view.graph, target, parts)
     heads = scripts.heads(view.graph)
-    report = Report("plan", _outcome(parts), target_, heads, tuple(parts), only=only, left_out=view.left_out)
+    report = Report("plan", planning.outcome(parts), target_, heads, tuple(parts), only=only, left_out=view.left_out)
     if report.outcome is Outcome.READY:
-        _raise_if_not_writable(parts)
+        planning.raise_if_not_writable(parts)
     return replace(report, fingerprint=seal.digest(seal.parts(report)))
 
 
@@ -199,6 +192,49 @@ def stamp(
     return _done(planned, Outcome.STAMPED, receipt)
 
 
+def repair(
+    project: Project,
+    *,
+    confirm: Confirm,
+    folder: Path,
+    reason: str = "",
+    accept: Sequence[str] = (),
+    only: str | None = None,
+) -> Report:
+    """Set the rows of a version table to what is proved, where no forward stamp leads there.
+
+    For rows that the scripts cannot explain (an unknown id, one row that builds on another, doubled or empty ones),
+    that say more than is there, or that are lost.  Goes back only over revisions of which nothing is there.
+
+    Args:
+        accept: revisions that the rows did not count as applied, whose doing cannot be checked, and for which a person
+            vouches; ids or partial ids.
+
+    Returns:
+        A report whose outcome is REPAIRED or NOTHING_TO_DO.
+
+    Raises:
+        PlanRefused: what the rows should be is not proved, or a stamp leads there.
+        RescueError: as :func:`stamp`.
+    """
+    view = inspection.look(project, only, _kept(project, folder))
+    accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in accept), frozenset())
+    proved = _proved(project, view, inspection.every)
+    parts = _told_apart([repairing.plan_one(project, view.graph, *found, accepted) for found in proved])
+    heads = scripts.heads(view.graph)
+    planned = Report("repair", planning.outcome(parts), None, heads, tuple(parts), only=only, left_out=view.left_out)
+    planned = replace(planned, reason=project.secrets.hide(reason))
+    if planned.outcome is Outcome.REFUSED:
+        raise errors.PlanRefused(planned)
+    if planned.outcome is Outcome.NOTHING_TO_DO:
+        return planned
+    planning.raise_if_not_writable(parts)
+    if not confirm(planned):
+        raise errors.NotConfirmed
+    receipt = carry_out(project, planned, folder, reason=reason, target=ROWS, undoes=None)
+    return _done(planned, Outcome.REPAIRED, receipt)
+
+
 def undo(
     project: Project,
     named: str | None = None,
@@ -227,7 +263,7 @@ def undo(
     receipt = undoing.receipt_to_undo(kept, folder, named, seen)
     parts = []
     for database, part in undoing.to_undo(kept, receipt, seen, only):
-        refusals = _hindrances(project, database)
+        refusals = inspection.hindrances(project, database)
         try:
             parts.append(undoing.way_back(graph, database, receipt, part, refusals))
         except Refusal as refusal:
@@ -245,7 +281,7 @@ def undo(
         raise errors.PlanRefused(planned)
     if outcome is Outcome.NOTHING_TO_DO:
         return replace(planned, receipt=None)
-    _raise_if_not_writable(parts)
+    planning.raise_if_not_writable(parts)
     if not confirm(planned):
         raise errors.NotConfirmed
     done = carry_out(project, planned, folder, reason=reason, target=receipt.target, undoes=receipt.id)
@@ -301,129 +337,3 @@ def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
         )
         for part in parts
     ]
-
-
-def _diagnosis(
-    project: Project, view: View, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
-) -> DatabaseReport:
-    """The report of one database; `advice` holds unless something stands in the way of acting on it."""
-    graph = view.graph
-    refusals = inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
-    hindrances = (*_hindrances(project, database), *findings.left_over(proof))
-    advice = _after_breaking_off(graph, database, proof) or advice
-    if unwritable := findings.hindrance(database):
-        hindrances = (*hindrances, findings.note(unwritable))
-    if refusals or hindrances:
-        advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
-    return DatabaseReport(
-        database=database,
-        revisions=_with_evidence(graph, paths.in_order(graph, {one.revision for one in proof.revisions}), proof),
-        heads_after=database.current_heads,
-        stamps=(),
-        pending_after=inspection.pending(graph, database),
-        refusals=refusals,
-        findings=(*findings.of(database), *told, *hindrances),
-        recommendation=advice,
-    )
-
-
-def _told_apart_from_pending(graph: RevisionMap, database: Database, proof: Proof) -> tuple[Proof, tuple[str, ...]]:
-    """The proof without bases that never began here and of which nothing is there; and their revisions."""
-    not_begun = paths.not_begun(graph, database.stands_at) if proof.revisions else ()  # rows may be unexplained
-    of_them = [one for one in proof.revisions if one.revision in not_begun]
-    if not of_them or not history.never_ran(of_them):
-        return proof, ()
-    kept = tuple(one for one in proof.revisions if one.revision not in not_begun)
-    return replace(proof, revisions=kept), tuple(one.revision for one in of_them)
-
-
-def _after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> Recommendation | None:
-    if (broke_off := database.broke_off) is None:
-        return None
-    ends = [[row for row in rows if scripts.has(graph, row)] for rows in (broke_off.rows_after, broke_off.rows_before)]
-    skipped = paths.up_to(graph, ends[0]) - paths.up_to(graph, ends[1])
-    return history.recommend_after_breaking_off(broke_off, [one for one in proof.revisions if one.revision in skipped])
-
-
-def _with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:
-    evidence = {found.revision: found for found in proof.revisions}
-    return tuple(
-        replace(revision, verdict=found.verdict, objects=found.objects, cancelled_by=found.cancelled_by)
-        for revision in scripts.revisions(graph, ids)
-        for found in [evidence[revision.revision]]
-    )
-
-
-def _raise_if_not_writable(parts: Sequence[DatabaseReport]) -> None:
-    for part in parts:
-        if part.stamps and (error := findings.hindrance(part.database)):
-            raise error
-
-
-def _hindrances(project: Project, database: Database) -> tuple[Note, ...]:
-    """Refusals that have nothing to do with revisions; where ``--url`` is given, the choice of a database is made."""
-    others = () if project.loaded.has_url else findings.other_database(database, os.environ)
-    at_work = database.rescue_at_work
-    return (*others, findings.note(errors.RescueUnderWay(database.identity.name))) if at_work else others
-
-
-def _going_on(graph: RevisionMap, database: Database, broke_off: BrokenOff, path: paths.Path) -> paths.Path:
-    """The path from the rows as they are.  Only the end that was meant can be gone on to."""
-    if path.heads_after != broke_off.rows_after:
-        raise findings.broke_off(database, broke_off)
-    return replace(path, stamps=paths.find_stamps(graph, database.current_heads, path.heads_after))
-
-
-# --- planning ----------------------------------------------------------------------------------------------------
-
-
-def _plan_one(
-    project: Project, view: View, database: Database, proof: Proof, target: str, accepted: Acceptance
-) -> DatabaseReport:
-    graph = view.graph
-    refusals: tuple[Note, ...] = (*_hindrances(project, database), *findings.left_over(proof))
-    path: paths.Path | None = None
-    skipped: tuple[Revision, ...] = ()
-    try:
-        path = paths.find_path(graph, database.stands_at, target)
-        if database.broke_off:
-            path = _going_on(graph, database, database.broke_off, path)
-        paths.check_length(path.heads_after, database.id_limit)
-        skipped = gate.judged(_with_evidence(graph, path.skipped, proof), accepted)
-        refusals = (*refusals, *(findings.note(refusal) for refusal in gate.refusals(skipped, accepted)))
-    except Refusal as refusal:
-        refusals = (*refusals, findings.note(refusal))
-    if path and path.nothing_to_do and not refusals:
-        advice = Recommendation(Action.NOTHING, None, "the database stands there already")
-    elif refusals and (proof.left_over or not skipped):
-        advice = Recommendation(Action.STOP, None, refusals[0].message)
-    else:
-        advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-        advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
-    more_rows = findings.more_rows(database.stands_at, path.heads_after) if path and path.stamps else ()
-    return DatabaseReport(
-        database=database,
-        revisions=skipped,
-        heads_after=path.heads_after if path and path.stamps else database.current_heads,
-        stamps=path.stamps if path else (),
-        pending_after=path.pending_after if path else (),
-        refusals=refusals,
-        findings=(*findings.of(database), *more_rows, *findings.limits(database, proof), *findings.of_stamp(database)),
-        recommendation=advice,
-        causes=proof.causes,
-    )
-
-
-def _outcome(parts: Sequence[DatabaseReport]) -> Outcome:
-    if any(part.refusals for part in parts):
-        return Outcome.REFUSED
-    return Outcome.READY if any(part.stamps for part in parts) else Outcome.NOTHING_TO_DO
-
-
-def _target(graph: RevisionMap, asked: str, parts: Sequence[DatabaseReport]) -> Target | None:
-    """What the target stands for in the first database that has a path to it; None where none has."""
-    for part in parts:
-        with suppress(Refusal):
-            found = paths.find_path(graph, part.database.stands_at, asked).targets
-            return Target(asked, found, scripts.revisions(graph, found)[0].doc if len(found) == 1 else None)
-    return None

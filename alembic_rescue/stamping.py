@@ -190,7 +190,7 @@ def _half_written(
     for part in receipt.parts:
         told[_became(part, answered)].append(part.database.sentence)
     failed = next((part for part in receipt.parts if part.state is ReceiptState.FAILED), receipt.parts[0])
-    way_back = f"undo {receipt.id}" if receipt.command == "stamp" else "stamp REVISION, with its checks"
+    way_back = f"undo {receipt.id}" if receipt.command != "undo" else "stamp REVISION, with its checks"
     error = errors.HalfWritten(
         told,
         _why(failed, failure),

@@ -86,9 +86,12 @@ def way_back(
     """What putting back the rows of one part comes to; without stamps where its stamp never reached the database.
 
     Raises:
-        DatabaseMovedOn, UnknownRevision, BadReceipt, EmptyRow, DoubledRow: its rows cannot be put back.
+        DatabaseMovedOn, UnknownRevision, RowsNotAlembics, BadReceipt, EmptyRow, DoubledRow: its rows cannot be put
+            back.
     """
     paths.check_rows(database.current_heads)
+    if receipt.command == "repair":
+        _check_known(graph, part)
     now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
     broke_off = database.broke_off is not None and database.broke_off.stamp == receipt.id
     as_read_back = part.rows_found is not None and now == set(part.rows_found) and after <= now
@@ -97,7 +100,8 @@ def way_back(
         if now != after and not broke_off and not as_read_back:
             raise errors.DatabaseMovedOn(part.rows_after, sorted(now))
         back = receipts.way_back(part.rows_before, part.rows_after, database.current_heads)
-        _check_back(graph, receipt, part, back, now)
+        if receipt.command != "repair":
+            _check_back(graph, receipt, part, back, now)
     unseen = now == after != before and part.state is ReceiptState.BEGUN
     told = (findings.end_not_seen(receipt.id, part.rows_after),) if unseen else ()
     stamps = paths.find_stamps(graph, database.current_heads, back)
@@ -111,6 +115,14 @@ def way_back(
         findings=(*told, *findings.of(database)),
         recommendation=Recommendation(Action.NOTHING, None, "the rows of the receipt can be put back"),
     )
+
+
+def _check_known(graph: RevisionMap, part: ReceiptPart) -> None:
+    """A repair may have gone back or forward, from rows that nobody can explain."""
+    try:
+        paths.check_current(graph, part.rows_before)
+    except errors.Refusal as unsound:
+        raise errors.RowsNotAlembics(part.rows_before, part.sql) from unsound
 
 
 def _check_back(

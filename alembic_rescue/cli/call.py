@@ -247,6 +247,25 @@ def confirming(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[
     return confirm
 
 
+def confirming_rows(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:
+    """Show a repair on stderr, and have the new rows typed there."""
+
+    def confirm(report: Report) -> bool:
+        from alembic_rescue.report import text
+
+        pause()
+        call.tell(text.plan(report, **call.style(sys.stderr)))
+        if yes:
+            return True
+        for part in report.databases:
+            where, wanted = part.database.identity.sentence, " ".join(part.heads_after)
+            if part.stamps and _answered(call, f"Type the new rows of {where} ({wanted}): ").split() != wanted.split():
+                return False
+        return True
+
+    return confirm
+
+
 def _question(parts: Sequence[DatabaseReport]) -> str:
     tables: dict[str, list[str]] = {}
     for part in parts:

@@ -25,6 +25,7 @@ from alembic_rescue.cli.call import (
     answer_report,
     answer_written,
     confirming,
+    confirming_rows,
     keep_stdout_for_the_answer,
     terminal_or_yes,
     working,
@@ -365,6 +366,34 @@ def stamp(
             accept_missing=accept_missing or (),
             only=only,
             sealed=sealed,
+        )
+    answer_written(call, report)
+
+
+@app.command()
+def repair(
+    ctx: typer.Context,
+    yes: Yes = False,
+    accept: Accept = None,
+    reason: Reason = "",
+    only: Only = None,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Set the rows that no stamp can mend to what is proved: unknown, overlapping, doubled, lost, or false ones."""
+    from alembic_rescue import rescue
+
+    call: Call = ctx.obj
+    terminal_or_yes(f"{COMMAND} repair", f"{COMMAND} diagnose --locate", yes=yes)
+    project = call.load(lock_timeout, yes=yes)
+    with working(call, "Looking at the database") as shown:
+        project.hear = shown.hear
+        report = rescue.repair(
+            project,
+            confirm=confirming_rows(call, shown.stop, yes=yes),
+            folder=call.receipt_folder(project.settings),
+            reason=reason,
+            accept=accept or (),
+            only=only,
         )
     answer_written(call, report)
 

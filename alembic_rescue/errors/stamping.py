@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alembic_rescue.errors.base import Refusal, Text
-from alembic_rescue.errors.words import rows
+from alembic_rescue.errors.words import listed, rows
 
 
 class DatabaseMoved(Refusal):
@@ -144,6 +144,59 @@ class ReceiptSpent(Refusal):
     def _text(self) -> Text:
         return Text(
             f"receipt {self.receipt} was undone already, by {self.by}", "alembic-rescue diagnose shows what is now"
+        )
+
+
+class NothingLocated(Refusal):
+    """No revision can be shown to be there, so there is nothing to set the rows to."""
+
+    code = "nothing-located"
+
+    def _text(self) -> Text:
+        return Text(
+            "no revision can be shown to be there: an empty schema, or not one of these scripts",
+            "look at each revision: alembic-rescue diagnose --locate",
+        )
+
+
+class StampLeadsThere(Refusal):
+    """The rows can be explained, and a forward stamp leads to what is proved."""
+
+    code = "stamp-leads-there"
+    targets: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"nothing has to be repaired: a stamp leads to {listed(self.targets)}",
+            f"alembic-rescue plan {self.targets[0]}",
+        )
+
+
+class RepairWouldRerun(Refusal):
+    """Alembic would run revisions again of which something is there, or that may have run."""
+
+    code = "repair-would-rerun"
+    revisions: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{listed(self.revisions)} may have run, or something of it is there: Alembic would run it again",
+            "make it whole with the statements that are shown for it, or take away what is left of it by hand: "
+            "alembic-rescue diagnose --applied",
+        )
+
+
+class RowsNotAlembics(Refusal):
+    """The rows before a repair are none that Alembic writes: unknown to the scripts, overlapping, doubled or empty."""
+
+    code = "rows-not-alembics"
+    before: Sequence[str]
+    sql: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"the rows before the repair, {listed(self.before)}, are none that Alembic writes: it cannot put them back",
+            f"by hand: {' '.join(self.sql)}",
         )
 
 

@@ -162,9 +162,12 @@ def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection
         after = {r for r in rows if r not in up_to(graph, [revision]) and revision not in up_to(graph, [r])}
         stamps.append(Stamp((revision,), rows, tuple(sorted(after | {revision}))))
         rows = stamps[-1].rows_after
-    if rows != tuple(sorted(wanted)):
-        stamps = [Stamp(tuple(sorted(wanted)) or ("base",), tuple(sorted(current)), tuple(sorted(wanted)), True)]
-    return tuple(stamps)
+    return tuple(stamps) if rows == tuple(sorted(wanted)) else all_anew(current, wanted)
+
+
+def all_anew(current: Collection[str], wanted: Collection[str]) -> tuple[Stamp, ...]:
+    """The stamp that empties the version table first, whatever is in it."""
+    return (Stamp(tuple(sorted(wanted)) or ("base",), tuple(sorted(current)), tuple(sorted(wanted)), True),)
 
 
 def pending(graph: RevisionMap, current: Collection[str]) -> tuple[str, ...]:

@@ -23,12 +23,12 @@ def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
 
 
 def last_to_undo(kept: Sequence[Receipt], databases: Iterable[Identity]) -> Receipt | None:
-    """The newest stamp that may have reached one of `databases` and was not undone there."""
+    """The newest stamp or repair that may have reached one of `databases` and was not undone there."""
     wanted = {database.rows_key for database in databases}
     finished: set[tuple[Key, tuple[str, ...], tuple[str, ...]]] = set()
     """By a later stamp, from one end to the other."""
     for receipt in reversed(kept):
-        if receipt.command != "stamp":
+        if receipt.command == "undo":
             continue
         reached = [part for part in receipt.parts if part.reached]
         verified = {_ends(part) for part in reached if part.state is ReceiptState.VERIFIED}

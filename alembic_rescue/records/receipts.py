@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -22,7 +23,7 @@ import platformdirs
 
 from alembic_rescue import errors
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
-from alembic_rescue.model import DatabaseReport, Identity, Receipt, ReceiptPart, ReceiptState, Revision
+from alembic_rescue.model import NULL_ROW, DatabaseReport, Identity, Receipt, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import files, seal
 from alembic_rescue.records.form import fits
 
@@ -119,7 +120,8 @@ def way_back(rows_before: Sequence[str], rows_after: Sequence[str], found: Seque
 
 def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[str]) -> tuple[str, ...]:
     """The statements that put `rows_before` back where `rows_after` stand, for a person with psql."""
-    gone, new = [r for r in rows_before if r not in rows_after], [r for r in rows_after if r not in rows_before]
+    before, after = Counter(rows_before), Counter(rows_after)  # a table without a primary key may hold one twice
+    gone, new = sorted((before - after).elements()), sorted((after - before).elements())
     if len(gone) == len(new) == 1:
         return (f"UPDATE {table} SET version_num = {_literal(gone[0])} WHERE version_num = {_literal(new[0])};",)  # noqa: S608
     statements = [f"DELETE FROM {table} WHERE version_num = {_literal(row)};" for row in new]  # noqa: S608
@@ -223,4 +225,4 @@ def _revision(content: dict[str, Any]) -> Revision:
 
 
 def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return "NULL" if value == NULL_ROW else "'" + value.replace("'", "''") + "'"

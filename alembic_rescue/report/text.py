@@ -13,6 +13,7 @@ from alembic_rescue.report import evidence
 from alembic_rescue.report.page import Page, columns, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
+_DONE = {Outcome.STAMPED: "Stamped", Outcome.REPAIRED: "Repaired", Outcome.UNDONE: "Undone"}
 _SHOWN_PENDING = 5
 _SHOWN_ALIKE = 5
 """Refusals that differ only in the database's name; the rest is counted."""
@@ -51,7 +52,7 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         change = f"at {rows(part.heads_after)} (before: {before})"
         stands.setdefault(change, []).append(kept.database.sentence)
     for change, tables in stands.items():
-        done = ("Undone" if undone else "Stamped", "bold green")
+        done = (_DONE[report.outcome], "bold green")
         now = f"{some(tables, verb=False)} stand{'s' if len(tables) == 1 else ''} {change}."
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     page.line()
@@ -183,9 +184,13 @@ def _diagnosed(page: Page, _: Report, part: DatabaseReport) -> None:
 def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if report.target is not None:
         page.line(_fact("Target", _target(report)))
+    if part.located is not None and part.stamps:
+        page.line()
+        page.line(_fact("Proved", f"the schema stands at {rows(part.heads_after)}"))
     if part.revisions and report.command != "undo":
         page.line()
-        page.line(f"Skipped: {count(part.revisions)}, marked as applied without being run", "bold")
+        counted = "counted as applied from now on" if part.located else "marked as applied without being run"
+        page.line(f"{'New' if part.located else 'Skipped'}: {count(part.revisions)}, {counted}", "bold")
         evidence.revisions(page, part.revisions)
         evidence.sent(page, part.revisions)
     if part.stamps:

@@ -1,0 +1,75 @@
+"""What a look at one database comes to: the report of ``diagnose``, with its one recommendation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import findings, history, inspection
+from alembic_rescue.client import Project
+from alembic_rescue.evidence import locating
+from alembic_rescue.evidence.model import Proof
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
+from alembic_rescue.inspection import View
+from alembic_rescue.model import (
+    Action,
+    Database,
+    DatabaseReport,
+    Located,
+    Note,
+    Recommendation,
+)
+
+
+def diagnosis(
+    project: Project, view: View, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
+) -> DatabaseReport:
+    """The report of one database; `advice` holds unless something stands in the way of acting on it."""
+    graph = view.graph
+    refusals = inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
+    hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof))
+    advice = after_breaking_off(graph, database, proof) or advice
+    if unwritable := findings.hindrance(database):
+        hindrances = (*hindrances, findings.note(unwritable))
+    if refusals or hindrances:
+        advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
+    return DatabaseReport(
+        database=database,
+        revisions=inspection.with_evidence(
+            graph, paths.in_order(graph, {one.revision for one in proof.revisions}), proof
+        ),
+        heads_after=database.current_heads,
+        stamps=(),
+        pending_after=inspection.pending(graph, database),
+        refusals=refusals,
+        findings=(*findings.of(database), *told, *hindrances),
+        recommendation=advice,
+    )
+
+
+def located(graph: RevisionMap, proof: Proof) -> Located:
+    """Where the schema stands, by the evidence for all revisions."""
+    follows = {one.revision: paths.follows(graph, one.revision) for one in proof.revisions}
+    return locating.locate(proof.revisions, follows)
+
+
+def apart_from_pending(graph: RevisionMap, database: Database, proof: Proof) -> tuple[Proof, tuple[str, ...]]:
+    """The proof without bases that never began here and of which nothing is there; and their revisions."""
+    not_begun = paths.not_begun(graph, database.stands_at) if proof.revisions else ()  # rows may be unexplained
+    of_them = [one for one in proof.revisions if one.revision in not_begun]
+    if not of_them or not history.never_ran(of_them):
+        return proof, ()
+    kept = tuple(one for one in proof.revisions if one.revision not in not_begun)
+    return replace(proof, revisions=kept), tuple(one.revision for one in of_them)
+
+
+def after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> Recommendation | None:
+    """What to do about what broke off there; None where nothing did."""
+    if (broke_off := database.broke_off) is None:
+        return None
+    ends = [[row for row in rows if scripts.has(graph, row)] for rows in (broke_off.rows_after, broke_off.rows_before)]
+    skipped = paths.up_to(graph, ends[0]) - paths.up_to(graph, ends[1])
+    return history.recommend_after_breaking_off(broke_off, [one for one in proof.revisions if one.revision in skipped])

@@ -1,0 +1,107 @@
+"""What a stamp of one database would do, with every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import findings, gate, history, inspection
+from alembic_rescue.client import Project
+from alembic_rescue.errors import Refusal
+from alembic_rescue.evidence.model import Proof
+from alembic_rescue.evidence.recommending import recommend
+from alembic_rescue.gate import Acceptance
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
+from alembic_rescue.inspection import View
+from alembic_rescue.model import (
+    Action,
+    BrokenOff,
+    Database,
+    DatabaseReport,
+    Note,
+    Outcome,
+    Recommendation,
+    Revision,
+    Target,
+)
+
+
+def plan_one(
+    project: Project, view: View, database: Database, proof: Proof, target: str, accepted: Acceptance
+) -> DatabaseReport:
+    """What a stamp to `target` would do to one database.
+
+    Args:
+        target: as it was asked for; see :func:`alembic_rescue.rescue.plan`.
+        accepted: what a person takes upon himself.
+    """
+    graph = view.graph
+    refusals: tuple[Note, ...] = (*inspection.hindrances(project, database), *findings.left_over(proof))
+    path: paths.Path | None = None
+    skipped: tuple[Revision, ...] = ()
+    try:
+        path = paths.find_path(graph, database.stands_at, target)
+        if database.broke_off:
+            path = _going_on(graph, database, database.broke_off, path)
+        paths.check_length(path.heads_after, database.id_limit)
+        skipped = gate.judged(inspection.with_evidence(graph, path.skipped, proof), accepted)
+        refusals = (*refusals, *(findings.note(refusal) for refusal in gate.refusals(skipped, accepted)))
+    except Refusal as refusal:
+        refusals = (*refusals, findings.note(refusal))
+    if path and path.nothing_to_do and not refusals:
+        advice = Recommendation(Action.NOTHING, None, "the database stands there already")
+    elif refusals and (proof.left_over or not skipped):
+        advice = Recommendation(Action.STOP, None, refusals[0].message)
+    else:
+        advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+        advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
+    more_rows = findings.more_rows(database.stands_at, path.heads_after) if path and path.stamps else ()
+    return DatabaseReport(
+        database=database,
+        revisions=skipped,
+        heads_after=path.heads_after if path and path.stamps else database.current_heads,
+        stamps=path.stamps if path else (),
+        pending_after=path.pending_after if path else (),
+        refusals=refusals,
+        findings=(*findings.of(database), *more_rows, *findings.limits(database, proof), *findings.of_stamp(database)),
+        recommendation=advice,
+        causes=proof.causes,
+    )
+
+
+def _going_on(graph: RevisionMap, database: Database, broke_off: BrokenOff, path: paths.Path) -> paths.Path:
+    """The path from the rows as they are.  Only the end that was meant can be gone on to."""
+    if path.heads_after != broke_off.rows_after:
+        raise findings.broke_off(database, broke_off)
+    return replace(path, stamps=paths.find_stamps(graph, database.current_heads, path.heads_after))
+
+
+def outcome(parts: Sequence[DatabaseReport]) -> Outcome:
+    """REFUSED where one is, NOTHING_TO_DO where all stand there, else READY."""
+    if any(part.refusals for part in parts):
+        return Outcome.REFUSED
+    return Outcome.READY if any(part.stamps for part in parts) else Outcome.NOTHING_TO_DO
+
+
+def target_of(graph: RevisionMap, asked: str, parts: Sequence[DatabaseReport]) -> Target | None:
+    """What the target stands for in the first database that has a path to it; None where none has."""
+    for part in parts:
+        with suppress(Refusal):
+            found = paths.find_path(graph, part.database.stands_at, asked).targets
+            return Target(asked, found, scripts.revisions(graph, found)[0].doc if len(found) == 1 else None)
+    return None
+
+
+def raise_if_not_writable(parts: Sequence[DatabaseReport]) -> None:
+    """Raise what would keep a database that is to be written from being written.
+
+    Raises:
+        ReadOnlyServer, PermissionDenied: see :func:`alembic_rescue.findings.hindrance`.
+    """
+    for part in parts:
+        if part.stamps and (error := findings.hindrance(part.database)):
+            raise error

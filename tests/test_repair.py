@@ -1,0 +1,145 @@
+"""Rows that no forward stamp can mend, set to what is proved; undone; and refused where it is not (promise 2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import chains
+from tests.conftest import ProjectCopy
+from tests.terminal import at_a_terminal
+
+BODIES = {f"ab0{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3, 4)}
+
+
+@pytest.fixture
+def tables(database, tmp_path):
+    """A table for each of four revisions; the first three are there."""
+    root = chains.write(tmp_path / "project", database.url, BODIES).root
+    made = ProjectCopy(root, tmp_path / "state", database)
+    assert made.alembic("upgrade", "ab03").status == 0
+    return made
+
+
+def without_a_key(database):
+    """As it is where somebody made the version table by hand."""
+    database.run("DROP TABLE alembic_version; CREATE TABLE alembic_version (version_num VARCHAR(32))")
+
+
+def rows(*values):
+    def make(database):
+        without_a_key(database)
+        for value in values:
+            database.run(f"INSERT INTO alembic_version VALUES ({value})")
+
+    return make
+
+
+STATES = {
+    "unknown": rows("'feed0000cafe'"),
+    "overlapping": rows("'ab03'", "'ab02'"),
+    "overlapping, beyond what is there": rows("'ab04'", "'ab01'"),
+    "doubled": rows("'ab03'", "'ab03'"),
+    "empty row": rows("NULL", "'ab03'"),
+    "falsely stamped": rows("'ab04'"),
+    "lost": rows(),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+def test_the_rows_are_set_to_what_is_proved_and_the_upgrade_goes_on(state, tables, database):
+    STATES[state](database)
+    looked = tables.rescue_json("diagnose", "--locate")["databases"][0]
+    if state != "lost":  # there a forward stamp does it
+        assert looked["recommendation"]["action"] == "repair", looked["recommendation"]
+        assert "alembic-rescue repair" in looked["recommendation"]["reason"]
+    answer = tables.rescue_json("repair", "--yes", "--reason", "stuck")
+    assert answer["outcome"] == "repaired"
+    (part,) = answer["databases"]
+    assert (part["heads_after"], part["pending_after"]) == (["ab03"], ["ab04"])
+    assert database.versions() == ["ab03"]
+    assert tables.rescue_json("repair", "--yes")["outcome"] == "nothing-to-do"
+    assert tables.alembic("upgrade", "head").status == 0
+    assert database.versions() == ["ab04"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["falsely stamped", "lost"])
+def test_a_repair_is_undone(state, tables, database):
+    STATES[state](database)
+    before = database.versions()
+    assert tables.rescue("repair", "--yes").status == 0
+    undone = tables.rescue_json("undo", "--yes")
+    assert undone["outcome"] == "undone", undone
+    assert database.versions() == before
+    assert tables.rescue("repair", "--yes").status == 0, "and again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["unknown", "overlapping", "doubled", "empty row"])
+def test_rows_that_alembic_does_not_write_are_put_back_by_the_sql_of_the_receipt(state, tables, database):
+    STATES[state](database)
+    before = database.run("SELECT version_num FROM alembic_version ORDER BY 1")
+    repaired = tables.rescue("repair", "--yes")
+    assert repaired.status == 0
+    refused = tables.rescue_json("undo", "--yes")
+    (told,) = refused["refusals"]
+    assert told["code"] == "rows-not-alembics"
+    database.run(told["help"].partition("by hand: ")[2])
+    assert database.run("SELECT version_num FROM alembic_version ORDER BY 1") == before
+
+
+def refused(tables, *options):
+    before = tables.database.versions()
+    answer = tables.rescue_json("repair", "--yes", *options)
+    assert answer["outcome"] == "refused"
+    assert tables.database.versions() == before
+    assert tables.receipts == []
+    return {refusal["code"]: refusal for refusal in answer["refusals"]}
+
+
+@pytest.mark.slow
+def test_over_what_is_there_it_does_not_go_back(tables, database):
+    """Alembic would run it again."""
+    database.run("CREATE TABLE t4 (id INTEGER PRIMARY KEY); DROP TABLE t2")
+    database.stand_at("ab04")
+    told = refused(tables)
+    assert told["repair-would-rerun"]["message"].startswith("ab03 and ab04 may have run")
+
+
+@pytest.mark.slow
+def test_where_a_stamp_leads_there_it_says_so(tables, database):
+    database.stand_at("ab01")
+    assert refused(tables)["stamp-leads-there"]["help"] == "alembic-rescue plan ab03"
+
+
+@pytest.mark.slow
+def test_where_nothing_is_there_nothing_is_set(tables, database):
+    database.run("DROP TABLE t1, t2, t3")
+    rows("'feed0000cafe'")(database)
+    assert "nothing-located" in refused(tables)
+
+
+@pytest.mark.slow
+def test_what_is_not_proved_is_accepted_by_name(database, tmp_path):
+    bodies = {**BODIES, "ab02": 'op.execute("UPDATE t1 SET id = id + 1")'}
+    root = chains.write(tmp_path / "project", database.url, bodies).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab03").status == 0
+    rows("'feed0000cafe'")(database)
+    assert list(refused(tables)) == ["revision-unverifiable"]
+    assert tables.rescue_json("repair", "--yes", "--accept", "ab02")["outcome"] == "repaired"
+    assert database.versions() == ["ab03"]
+
+
+@pytest.mark.slow
+def test_the_new_rows_are_to_be_typed(tables, database):
+    STATES["falsely stamped"](database)
+    assert tables.rescue("repair").status == 2, "without a terminal"
+    for typed, status in (("yes", 3), ("ab03", 0)):
+        with at_a_terminal(tables, "repair") as terminal:
+            terminal.wait_for("Type the new rows of")
+            terminal.type(f"{typed}\r")
+            assert terminal.end() == status, terminal.text
+        assert database.versions() == (["ab03"] if status == 0 else ["ab04"])
+    assert "Repaired and verified on a new connection" in terminal.text
