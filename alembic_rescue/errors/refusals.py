@@ -11,6 +11,10 @@ from alembic_rescue.errors.words import listed, some, them
 if TYPE_CHECKING:
     from alembic_rescue.model import Report
 
+_REPAIR = (
+    "see where the schema stands: alembic-rescue diagnose --locate. To set the rows to that: alembic-rescue repair"
+)
+
 
 class PlanRefused(Refusal):
     """The plan holds refusals; `report` has them all, and this bears the first one's code and words."""
@@ -122,7 +126,8 @@ class UnknownCurrent(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the database stands at {self.current}, which is not in the script directory",
-            "check out the code that was deployed last (the revision's file is missing here), and run it from there",
+            "check out the code that was deployed last (the revision's file is missing here), and run it from there. "
+            "Where that is gone, see where the schema stands: alembic-rescue diagnose --locate",
         )
 
 
@@ -136,8 +141,8 @@ class OverlappingCurrent(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the version table holds {self.descendant} and also {self.ancestor}, which {self.descendant} builds on",
-            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} is superfluous: "
-            "see with alembic-rescue diagnose, and remove the wrong row",
+            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} is superfluous; "
+            f"{_REPAIR}",
         )
 
 
@@ -149,7 +154,7 @@ class EmptyRow(Refusal):
     def _text(self) -> Text:
         return Text(
             "a row of the version table holds no revision: its version_num is NULL, which Alembic never writes",
-            "delete it: DELETE FROM the version table WHERE version_num IS NULL. Then look: alembic-rescue diagnose",
+            _REPAIR,
         )
 
 
@@ -162,7 +167,7 @@ class DoubledRow(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the version table holds {self.revision} more than once; Alembic can neither upgrade nor stamp it so",
-            "delete the extra rows, and make version_num the primary key again. Then look: alembic-rescue diagnose",
+            f"{_REPAIR}. Then make version_num the primary key again",
         )
 
 

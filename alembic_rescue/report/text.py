@@ -73,7 +73,8 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         who = "each database stands" if len(written) > 1 else "the database stands"
         page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
     if not undone:
-        page.indented("2. To take it back, as long as no migration ran since: alembic-rescue undo")
+        or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
+        page.indented(f"2. To take it back, as long as no migration ran since{or_by_hand}: alembic-rescue undo")
     page.line()
     page.line(_fact("Receipt", str(receipt.path)))
     for kept, _ in written:
