@@ -51,6 +51,13 @@ class Recommendation:
     revision: str | None
     reason: str
 
+    @property
+    def command(self) -> str | None:
+        """What to type for it; None where something is to be done before, or by hand."""
+        if self.action is Action.STAMP:
+            return f"alembic-rescue stamp {self.revision}"
+        return "alembic-rescue repair" if self.action is Action.REPAIR else None
+
 
 @dataclass(frozen=True)
 class Revision:

@@ -88,7 +88,11 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "located": part.located and asdict(part.located),
         "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
-        "recommendation": {**asdict(part.recommendation), "action": part.recommendation.action.value},
+        "recommendation": {
+            **asdict(part.recommendation),
+            "action": part.recommendation.action.value,
+            "command": part.recommendation.command,
+        },
     }
 
 

@@ -156,7 +156,7 @@ def _sections(page: Page, report: Report, body: Callable[[Page, Report, Database
         body(page, report, parts[0])
 
 
-def _diagnosed(page: Page, _: Report, part: DatabaseReport) -> None:
+def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
     if part.revisions:
         page.line()
         stamped = part.located is None and part.revisions[0].revision not in part.pending_after
@@ -180,6 +180,8 @@ def _diagnosed(page: Page, _: Report, part: DatabaseReport) -> None:
             f": {advice.reason}.",
         )
     )
+    if advice.command and len(report.databases) == 1:
+        page.indented(f"{advice.command}{_only(report)}", 4)
 
 
 def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
@@ -256,6 +258,10 @@ def _pending(revisions: Sequence[str]) -> str:
     return f"{count(revisions)} pending: {named}{more}"
 
 
+def _only(report: Report) -> str:
+    return f" --only {report.only}" if report.only else ""
+
+
 def _accepted(report: Report) -> str:
     """The options that accept what was accepted."""
     accepted = {one.revision: one.verdict for part in report.databases for one in part.revisions if one.accepted}
@@ -327,10 +333,9 @@ def _closing(report: Report) -> Text:
             return Text.assemble(("Nothing to do", "bold green"), ": the database stands there already.")
         case _ if report.command == "plan":
             asked = report.target.asked if report.target else ""
-            only = f" --only {report.only}" if report.only else ""
             return Text.assemble(
                 ("Ready", "bold green"),
-                f". Nothing was written. To do it: alembic-rescue stamp {asked}{only}{_accepted(report)}",
+                f". Nothing was written. To do it: alembic-rescue stamp {asked}{_only(report)}{_accepted(report)}",
             )
         case _:
             return Text("Nothing was written yet.")
