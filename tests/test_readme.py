@@ -102,7 +102,14 @@ def test_each_exit_status_is_told():
 
 def test_each_code_of_an_error_exists():
     codes = {error.code for error in _all_errors(errors.RescueError) if hasattr(error, "code")}
-    codes |= {"swallowed-error", "will-fail", "left-as-it-is"}  # findings
+    codes |= {
+        "swallowed-error",
+        "will-fail",
+        "left-as-it-is",
+        "branch-begins",
+        "branch-not-begun",
+        "end-not-seen",
+    }  # findings
     assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
     for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):
         assert (first or second) in codes

@@ -534,8 +534,7 @@ def _plan(
         )
     if sealed is not None:
         seal.check(sealed.name, sealed.parts, report)
-    ready = report.outcome is Outcome.READY
-    if out_file is not None and ready:
+    if out_file is not None and report.outcome is not Outcome.REFUSED:
         shown = json.loads(report_json.dumped(report_json.document(report), call.secrets.net))
         plans.write(str(out), out_file, seal.sealed(shown, report, key))
     if report.outcome is Outcome.REFUSED:
@@ -546,9 +545,10 @@ def _plan(
     from alembic_rescue.report import text
 
     call.answer(text.plan(report, **call.style(sys.stdout)))
-    if out is not None and ready:
+    if out is not None:
         with_key = f" with the key in {seal.KEY_VARIABLE}, which must be set there, too" if key else ""
-        call.answer(f"Sealed in {out}{with_key}. To carry out exactly this: {COMMAND} stamp --plan {out}\n")
+        to_do = f" To carry out exactly this: {COMMAND} stamp --plan {out}" if report.outcome is Outcome.READY else ""
+        call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
 
 
 def _sealed_plan(call: Call, file: Path) -> SealedPlan:
