@@ -49,11 +49,13 @@ def _to_repair(
         hindrances: refusals that have nothing to do with revisions.
     """
     current, after = database.current_heads, located.revisions
-    counted = paths.up_to(graph, {row for row in current if scripts.has(graph, row)})
-    then = paths.up_to(graph, after)
+    known = {row for row in current if scripts.has(graph, row)}
+    counted, then = paths.up_to(graph, known), paths.up_to(graph, after)
     sound = not inspection.refusal_of(partial(paths.check_current, graph, current))
-    more, less = then - counted, counted - then
+    more, less = then - counted, set(counted - then)
     new = gate.judged([found for found, _ in every.values() if found.revision in more], accepted)
+    if not current or known != set(current):  # nobody can tell which of the others ran
+        less = every.keys() - then
     gone = [found for _, found in every.values() if found.revision in less]
     refusals = [*hindrances]
     stamps: tuple[Stamp, ...] = ()

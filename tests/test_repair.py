@@ -143,3 +143,19 @@ def test_the_new_rows_are_to_be_typed(tables, database):
             assert terminal.end() == status, terminal.text
         assert database.versions() == (["ab03"] if status == 0 else ["ab04"])
     assert "Repaired and verified on a new connection" in terminal.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["unknown", "lost", "falsely stamped"])
+def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database, tmp_path):
+    bodies = {**BODIES, "ab04": 'op.execute("UPDATE t1 SET id = id + 1")'}
+    root = chains.write(tmp_path / "project", database.url, bodies).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab04").status == 0
+    STATES[state](database)
+    before = database.run("SELECT version_num FROM alembic_version")
+    answer = tables.rescue_json("repair", "--yes")
+    assert [refusal["code"] for refusal in answer["refusals"]] == ["repair-would-rerun"]
+    assert database.run("SELECT version_num FROM alembic_version") == before
+    looked = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
+    assert looked["action"] != "repair"
