@@ -226,44 +226,38 @@ def _words_typed() -> list[str]:
     return words
 
 
-def confirming(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:
-    """Show the plan on stderr, and ask there."""
+Ask = Callable[["Call", "Report"], bool]
+
+
+def confirming(call: Call, pause: Callable[[], None], ask: Ask, *, yes: bool) -> Callable[[Report], bool]:
+    """Show what is planned on stderr, and ask there."""
 
     def confirm(report: Report) -> bool:
         from alembic_rescue.report import text
 
         pause()
         call.tell(text.plan(report, **call.style(sys.stderr)))
-        if yes:
-            return True
-        written = [part for part in report.databases if part.stamps]
-        if _answered(call, f"{_question(written)} [y/N]: ").lower() not in {"y", "yes"}:
-            return False
-        skipped = [revision for part in written for revision in part.revisions]
-        lost = dict.fromkeys(one.revision for one in skipped if one.accepted and one.missing)
-        named = "What is missing of {} will never be made. Type its id to do without it: "
-        return all(_answered(call, named.format(revision)) == revision for revision in lost)
+        return yes or ask(call, report)
 
     return confirm
 
 
-def confirming_rows(call: Call, pause: Callable[[], None], *, yes: bool) -> Callable[[Report], bool]:
-    """Show a repair on stderr, and have the new rows typed there."""
+def agreed(call: Call, report: Report) -> bool:
+    """Ask for yes, and for the id of each revision whose missing objects will never be made."""
+    written = [part for part in report.databases if part.stamps]
+    if _answered(call, f"{_question(written)} [y/N]: ").lower() not in {"y", "yes"}:
+        return False
+    skipped = [revision for part in written for revision in part.revisions]
+    lost = dict.fromkeys(one.revision for one in skipped if one.accepted and one.missing)
+    named = "What is missing of {} will never be made. Type its id to do without it: "
+    return all(_answered(call, named.format(revision)) == revision for revision in lost)
 
-    def confirm(report: Report) -> bool:
-        from alembic_rescue.report import text
 
-        pause()
-        call.tell(text.plan(report, **call.style(sys.stderr)))
-        if yes:
-            return True
-        for part in report.databases:
-            where, wanted = part.database.identity.sentence, " ".join(part.heads_after)
-            if part.stamps and _answered(call, f"Type the new rows of {where} ({wanted}): ").split() != wanted.split():
-                return False
-        return True
-
-    return confirm
+def rows_typed(call: Call, report: Report) -> bool:
+    """Have the new rows of each version table typed."""
+    asked = {part.database.identity.sentence: part.heads_after for part in report.databases if part.stamps}
+    question = "Type the new rows of {} ({}): "
+    return all(_answered(call, question.format(w, " ".join(rows))).split() == list(rows) for w, rows in asked.items())
 
 
 def _question(parts: Sequence[DatabaseReport]) -> str:

@@ -22,11 +22,12 @@ from alembic_rescue.cli.call import (
     COMMAND,
     Call,
     Format,
+    agreed,
     answer_report,
     answer_written,
     confirming,
-    confirming_rows,
     keep_stdout_for_the_answer,
+    rows_typed,
     terminal_or_yes,
     working,
     write,
@@ -359,7 +360,7 @@ def stamp(
         report = rescue.stamp(
             project,
             target,
-            confirm=confirming(call, shown.stop, yes=yes),
+            confirm=confirming(call, shown.stop, agreed, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             accept=accept or (),
@@ -389,7 +390,7 @@ def repair(
         project.hear = shown.hear
         report = rescue.repair(
             project,
-            confirm=confirming_rows(call, shown.stop, yes=yes),
+            confirm=confirming(call, shown.stop, rows_typed, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             accept=accept or (),
@@ -422,7 +423,7 @@ def undo(
         report = rescue.undo(
             project,
             receipt,
-            confirm=confirming(call, shown.stop, yes=yes),
+            confirm=confirming(call, shown.stop, agreed, yes=yes),
             folder=call.receipt_folder(project.settings),
             reason=reason,
             only=only,
