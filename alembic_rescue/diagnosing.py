@@ -29,12 +29,14 @@ def diagnosis(
 ) -> DatabaseReport:
     """The report of one database; `advice` holds unless something stands in the way of acting on it."""
     graph = view.graph
-    refusals = inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
+    finishes = after_breaking_off(graph, database, proof)
+    rows = database.current_heads if finishes else database.stands_at
+    refusals = inspection.refusal_of(partial(paths.check_current, graph, rows))
     hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof))
-    advice = after_breaking_off(graph, database, proof) or advice
+    advice = finishes or advice
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
-    if refusals or hindrances:
+    if (refusals and not finishes) or hindrances:
         advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
     return DatabaseReport(
         database=database,
@@ -48,6 +50,11 @@ def diagnosis(
         findings=(*findings.of(database), *told, *hindrances),
         recommendation=advice,
     )
+
+
+def is_hindered(project: Project, database: Database, proof: Proof) -> bool:
+    """Whether something else than its rows stands in the way of a write."""
+    return bool(inspection.hindrances(project, database) or findings.left_over(proof) or findings.hindrance(database))
 
 
 def located(graph: RevisionMap, proof: Proof) -> Located:

@@ -6,6 +6,7 @@ The only way that goes back, besides undo: only over revisions of which nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from alembic.script.revision import RevisionMap
@@ -13,7 +14,8 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import diagnosing, errors, findings, gate, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence.model import Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence import locating
+from alembic_rescue.evidence.model import Presence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
@@ -32,6 +34,27 @@ def plan_one(
     return _to_repair(graph, database, every, diagnosing.located(graph, proof), accepted, hindrances)
 
 
+def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation:
+    """The advice for where the schema stands, with what a repair would do in place of what is to be done by hand."""
+    if advice.action not in {Action.STOP, Action.NOTHING} or not mended.stamps:
+        return advice
+    says = advice.reason.partition("; by hand")[0]
+    if not mended.refusals:
+        return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
+    return Recommendation(Action.STOP, None, f"{says}; {mended.refusals[0].message}")
+
+
+def without_what_stamps_mend(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
+    """Of several databases, those that a forward stamp mends are left as they are."""
+    alone = len(parts) == 1
+    return [
+        replace(part, stamps=(), refusals=())
+        if not alone and [refusal.code for refusal in part.refusals] == [errors.StampLeadsThere.code]
+        else part
+        for part in parts
+    ]
+
+
 def _to_repair(
     graph: RevisionMap,
     database: Database,
@@ -48,20 +71,24 @@ def _to_repair(
         accepted: those whose doing cannot be checked and for which a person vouches.
         hindrances: refusals that have nothing to do with revisions.
     """
-    current, after = database.current_heads, located.revisions
-    known = {row for row in current if scripts.has(graph, row)}
-    counted, then = paths.up_to(graph, known), paths.up_to(graph, after)
-    sound = not inspection.refusal_of(partial(paths.check_current, graph, current))
-    more, less = then - counted, set(counted - then)
-    new = gate.judged([found for found, _ in every.values() if found.revision in more], accepted)
-    if not current or known != set(current):  # nobody can tell which of the others ran
-        less = every.keys() - then
-    gone = [found for _, found in every.values() if found.revision in less]
+    current, said = database.current_heads, database.stands_at
+    once = tuple(sorted(set(said)))
+    counted = paths.up_to(graph, {row for row in once if scripts.has(graph, row)})
+    explained = bool(once) and not inspection.refusal_of(partial(paths.check_current, graph, once))
+    holds = explained and not locating.missing([found for one, (_, found) in every.items() if one in counted])
+    after = once if holds and paths.up_to(graph, located.revisions) <= counted else located.revisions
+    then = paths.up_to(graph, after)
+    new = gate.judged([found for found, _ in every.values() if found.revision in then - counted], accepted)
+    # Of rows that nobody can explain nobody can tell, either, which of the other revisions ran.
+    others = counted - then if explained else every.keys() - then
+    gone = [found for one, (_, found) in every.items() if one in others]
     refusals = [*hindrances]
     stamps: tuple[Stamp, ...] = ()
     if current != after:
+        sound = not inspection.refusal_of(partial(paths.check_current, graph, current))
         stamps = paths.find_stamps(graph, current, after) if sound else paths.all_anew(current, after)
-        refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, sound=sound))
+        leads_forward = explained and sound and not gone and current == said
+        refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward))
     return DatabaseReport(
         database=database,
         revisions=new,
@@ -82,25 +109,24 @@ def _refusals(
     new: Sequence[Revision],
     gone: Sequence[RevisionEvidence],
     accepted: Acceptance,
-    *,
-    sound: bool,
+    leads_forward: bool,  # noqa: FBT001
 ) -> list[Refusal]:
     if not after:
         return [errors.NothingLocated()]
-    if sound and current and not gone:
+    if leads_forward:
         return [errors.StampLeadsThere(history.stamps_to(graph, set(after), current) or list(after))]
-    if there := _may_have_run(graph, gone):
+    if there := [one.revision for one in gone if _may_have_run(one)]:
         return [errors.RepairWouldRerun(there)]
     return list(gate.refusals(new, accepted))
 
 
-def _may_have_run(graph: RevisionMap, gone: Sequence[RevisionEvidence]) -> list[str]:
-    """Those that are not shown not to have run: by what they lack, or by what one before them lacks wholly."""
-    absent = {one.revision for one in gone if one.verdict is Verdict.NOT_APPLIED}
-    return [
-        one.revision
-        for one in gone
-        if (one.verdict is not Verdict.EMPTY and absent.isdisjoint(paths.up_to(graph, [one.revision])))
-        or one.is_there
-        or one.verdict is Verdict.PARTIAL
-    ]
+def _may_have_run(evidence: RevisionEvidence) -> bool:
+    """Whether it is not shown not to have run: by all of it that a catalog has, and nothing that none has.
+
+    Somebody may have dropped its table; what it did to rows was done all the same.
+    """
+    if evidence.verdict is Verdict.EMPTY:
+        return False
+    wholly = all(o.presence is not Presence.DIFFERENT and not (o.met and not o.vacuous) for o in evidence.objects)
+    told = all(o.presence is not Presence.UNVERIFIABLE for o in evidence.objects)
+    return not (evidence.verdict is Verdict.NOT_APPLIED and wholly and told)

@@ -22,12 +22,10 @@ from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
     ROWS,
-    Action,
     Database,
     DatabaseReport,
     Outcome,
     Receipt,
-    Recommendation,
     Report,
 )
 from alembic_rescue.proof import Proved, prove
@@ -95,12 +93,11 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         located = diagnosing.located(view.graph, proof)
         advice = history.recommend_for_located(view.graph, proof.revisions, located, database.current_heads)
         part = diagnosing.diagnosis(project, view, database, proof, (), advice)
-        # Rows that the scripts cannot explain are what it is asked for, not what stops it.
-        advice = diagnosing.after_breaking_off(view.graph, database, proof) or advice
-        mended = repairing.plan_one(project, view.graph, database, proof, Acceptance())
-        if advice.action in {Action.STOP, Action.NOTHING} and mended.stamps and not mended.refusals:
-            reason = f"{advice.reason.partition('; by hand')[0]}; set it with alembic-rescue repair"
-            advice = Recommendation(Action.REPAIR, None, reason)
+        if diagnosing.is_hindered(project, database, proof):
+            advice = part.recommendation
+        else:  # rows that the scripts cannot explain are what it is asked for, not what stops it
+            mended = repairing.plan_one(project, view.graph, database, proof, Acceptance())
+            advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
         parts.append(replace(part, located=located, recommendation=advice))
     return _diagnosed(view, parts, only)
 
@@ -220,7 +217,10 @@ def repair(
     view = inspection.look(project, only, _kept(project, folder))
     accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in accept), frozenset())
     proved = _proved(project, view, inspection.every)
-    parts = _told_apart([repairing.plan_one(project, view.graph, *found, accepted) for found in proved])
+    parts = repairing.without_what_stamps_mend(
+        [repairing.plan_one(project, view.graph, *found, accepted) for found in proved]
+    )
+    parts = _told_apart(parts)
     heads = scripts.heads(view.graph)
     planned = Report("repair", planning.outcome(parts), None, heads, tuple(parts), only=only, left_out=view.left_out)
     planned = replace(planned, reason=project.secrets.hide(reason))
@@ -264,6 +264,8 @@ def undo(
     parts = []
     for database, part in undoing.to_undo(kept, receipt, seen, only):
         refusals = inspection.hindrances(project, database)
+        if database.rescue_at_work:
+            raise errors.RescueUnderWay(database.identity.name)
         try:
             parts.append(undoing.way_back(graph, database, receipt, part, refusals))
         except Refusal as refusal:

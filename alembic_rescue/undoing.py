@@ -91,7 +91,7 @@ def way_back(
     """
     paths.check_rows(database.current_heads)
     if receipt.command == "repair":
-        _check_known(graph, part)
+        _check_known(graph, database, part)
     now, before, after = set(database.current_heads), set(part.rows_before), set(part.rows_after)
     broke_off = database.broke_off is not None and database.broke_off.stamp == receipt.id
     as_read_back = part.rows_found is not None and now == set(part.rows_found) and after <= now
@@ -117,12 +117,13 @@ def way_back(
     )
 
 
-def _check_known(graph: RevisionMap, part: ReceiptPart) -> None:
+def _check_known(graph: RevisionMap, database: Database, part: ReceiptPart) -> None:
     """A repair may have gone back or forward, from rows that nobody can explain."""
     try:
         paths.check_current(graph, part.rows_before)
     except errors.Refusal as unsound:
-        raise errors.RowsNotAlembics(part.rows_before, part.sql) from unsound
+        sql = receipts.restoring_sql(database.identity.table, part.rows_before, database.current_heads)
+        raise errors.RowsNotAlembics(part.rows_before, sql) from unsound
 
 
 def _check_back(

@@ -7,6 +7,7 @@ import pytest
 from tests import chains
 from tests.conftest import ProjectCopy
 from tests.terminal import at_a_terminal
+from tests.test_broken_off import killed_at
 
 BODIES = {f"ab0{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3, 4)}
 
@@ -146,7 +147,7 @@ def test_the_new_rows_are_to_be_typed(tables, database):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("state", ["unknown", "lost", "falsely stamped"])
+@pytest.mark.parametrize("state", ["unknown", "lost", "overlapping"])
 def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database, tmp_path):
     bodies = {**BODIES, "ab04": 'op.execute("UPDATE t1 SET id = id + 1")'}
     root = chains.write(tmp_path / "project", database.url, bodies).root
@@ -159,3 +160,59 @@ def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database
     assert database.run("SELECT version_num FROM alembic_version") == before
     looked = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
     assert looked["action"] != "repair"
+
+
+DATA = 'op.execute("UPDATE t1 SET id = id + 1")'
+CHANGED_BY_HAND = {
+    "an index is dropped": ({"ab02": f"op.create_index('ix', 't1', ['id'])\n{DATA}"}, "DROP INDEX ix"),
+    "a table before is dropped": ({"ab03": DATA}, "DROP TABLE t2"),
+    "a table is renamed": ({"ab02": f"{BODIES['ab02']}\n{DATA}"}, "ALTER TABLE t2 RENAME TO t2_old"),
+    "a type is another": (
+        {"ab02": f"op.alter_column('t1', 'id', type_=sa.BigInteger())\n{DATA}"},
+        "ALTER TABLE t1 ALTER id TYPE numeric",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CHANGED_BY_HAND)
+def test_what_somebody_changed_by_hand_is_no_proof_that_rows_were_not_changed(case, database, tmp_path):
+    """Their upgrade would run again."""
+    bodies, by_hand = CHANGED_BY_HAND[case]
+    root = chains.write(tmp_path / "project", database.url, {**BODIES, **bodies}).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab03").status == 0
+    database.run(by_hand)
+    answer = tables.rescue_json("repair", "--yes")
+    assert answer["outcome"] != "repaired"
+    assert database.versions() == ["ab03"]
+    advice = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
+    assert advice["action"] != "repair"
+    assert "--purge" not in advice["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", ["pass", DATA])
+def test_rows_that_say_no_more_than_may_be_are_right(last, database, tmp_path):
+    root = chains.write(tmp_path / "project", database.url, {**BODIES, "ab04": last}).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab04").status == 0
+    assert tables.rescue_json("repair", "--yes")["outcome"] == "nothing-to-do"
+    advice = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
+    assert advice["action"] == "nothing"
+    rows("'ab04'", "'ab04'")(database)
+    assert tables.rescue_json("repair", "--yes")["databases"][0]["heads_after"] == ["ab04"]
+    assert database.versions() == ["ab04"]
+
+
+@pytest.mark.slow
+def test_one_that_was_killed_in_between_goes_on_and_tells_what_goes_back(tables, database):
+    rows("'ab03'", "'ab02'")(database)
+    killed_at(tables, 2, "repair", "--yes")
+    assert database.versions() == []
+    looked = tables.rescue_json("diagnose")["databases"][0]["recommendation"]
+    assert (looked["action"], looked["command"]) == ("repair", "alembic-rescue repair")
+    sql = tables.rescue_json("undo", "--yes")["refusals"][0]["help"].partition("by hand: ")[2]
+    assert sql.count("INSERT") == 2
+    assert tables.rescue_json("repair", "--yes")["outcome"] == "repaired"
+    assert database.versions() == ["ab03"]
