@@ -41,6 +41,10 @@ def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation
     says = advice.reason.partition("; by hand")[0]
     if not mended.refusals:
         return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
+    if {refusal.code for refusal in mended.refusals} == {errors.RevisionUnverifiable.code}:
+        unproved = [one.revision for one in mended.revisions if one.verdict is Verdict.UNVERIFIABLE]
+        accepted = "".join(f" --accept {revision}" for revision in unproved)
+        return Recommendation(Action.STOP, None, f"{says}; look at it, then: alembic-rescue repair{accepted}")
     return Recommendation(Action.STOP, None, f"{says}; {mended.refusals[0].message}")
 
 

@@ -55,6 +55,9 @@ IN_SQL = [
     "ALTER TABLE u ADD CHECK (password <> 'h0nter2')",
     "DELETE FROM u WHERE api_key != 'h0nter2'",
     "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT call('Authorization: Bearer h0nter2h0nter2') $$",
+    "SET PASSWORD FOR 'x'@'%' = PASSWORD('h0nter2')",
+    "CREATE USER x IDENTIFIED WITH mysql_native_password BY 'h0nter2'",
+    "CREATE USER x IDENTIFIED VIA unix_socket USING 'h0nter2'",
     "INSERT INTO users VALUES (1, 'h0nter2'), (2, E'h0nter2')",
     "INSERT INTO public.users SELECT 1, 'h0nter2'",
     "UPDATE users SET password = 'h0nter2' || 'h0nter2', name = lower('x')",
@@ -293,7 +296,14 @@ PIECES = [
         "SELECT 'x' AS token, ",
     ],
     *["password = (", "password := '", "token <> a ", "SELECT ''", "SELECT CASE ", "SELECT $%d$ ", "'SELECT ''"],
-    *["DELETE FROM a WHERE token IN ('a'); ", "<password>", "<a", "token IS DISTINCT FROM "],
+    *[
+        "DELETE FROM a WHERE token IN ('a'); ",
+        "<password>",
+        "<a",
+        "password for a",
+        "identified with ",
+        "token IS DISTINCT FROM ",
+    ],
     *["aaaaaaa7aZ", "aaaaa", "password $%d$ ", "crypt($%d$ ", "INSERT INTO t (token) VALUES ($%d$ "],
 ]
 """What a pattern may begin with, go on with, or wait for in vain."""

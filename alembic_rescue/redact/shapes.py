@@ -37,7 +37,10 @@ _CREDENTIALS = re.compile(r"(?P<before>\bAuthorization\W{1,6}(?:Bearer|Basic)\s{
 """Of HTTP's header ``Authorization``."""
 _PRIVATE_KEY = re.compile(r"(?P<before>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)
 _PASSWORD = re.compile(
-    rf"(?P<before>\b(?:password|identified\s+by)\s+)(?P<secret>{LITERAL})", re.IGNORECASE | re.DOTALL
+    rf"(?P<before>\b(?:password(?:\s+FOR\s[^=;]{{1,120}}=\s*(?:password\()?|\s+)"
+    r"|identified\s+(?:by|(?:with|via)\s+[\w'\"`]{1,60}\s+(?:by|as|using))\s+))"
+    rf"(?P<secret>{LITERAL})",
+    re.IGNORECASE | re.DOTALL,
 )
 _OPTION = re.compile(rf"(?P<before>{NAME}[\"`\]]?\s+)(?P<secret>{LITERAL})", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(?:e|u&)(?=')", re.IGNORECASE)
