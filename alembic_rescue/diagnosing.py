@@ -7,7 +7,7 @@ from functools import partial
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import findings, history, inspection
+from alembic_rescue import errors, findings, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Proof
@@ -36,7 +36,9 @@ def diagnosis(
     advice = finishes or advice
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
-    if (refusals and not finishes) or hindrances:
+    if database.rescue_at_work:
+        advice = Recommendation(Action.STOP, None, errors.RescueUnderWay(database.identity.name).message)
+    elif (refusals and not finishes) or hindrances:
         advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
     return DatabaseReport(
         database=database,
@@ -54,7 +56,8 @@ def diagnosis(
 
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:
     """Whether something else than its rows stands in the way of a write."""
-    return bool(inspection.hindrances(project, database) or findings.left_over(proof) or findings.hindrance(database))
+    others = database.rescue_at_work or inspection.hindrances(project, database)
+    return bool(others or findings.left_over(proof) or findings.hindrance(database))
 
 
 def located(graph: RevisionMap, proof: Proof) -> Located:

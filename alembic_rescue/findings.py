@@ -39,6 +39,8 @@ def of(database: Database) -> tuple[Note, ...]:
                 "a stamp would mark every revision up to the target as applied",
             )
         )
+    if database.rescue_at_work:
+        found.append(note(errors.RescueUnderWay(database.identity.name)))
     if database.broke_off:
         found.append(note(broke_off(database, database.broke_off)))
     if database.pooled:

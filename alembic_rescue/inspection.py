@@ -115,6 +115,4 @@ def with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple
 
 def hindrances(project: Project, database: Database) -> tuple[Note, ...]:
     """Refusals that have nothing to do with revisions; where ``--url`` is given, the choice of a database is made."""
-    others = () if project.loaded.has_url else findings.other_database(database, os.environ)
-    at_work = database.rescue_at_work
-    return (*others, findings.note(errors.RescueUnderWay(database.identity.name))) if at_work else others
+    return () if project.loaded.has_url else findings.other_database(database, os.environ)

@@ -15,7 +15,10 @@ from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker, Wait
 
-_SAYS_WHO_IT_IS = f"SET application_name = '{blockers.RESCUE}'"
+_SAYS_WHO_IT_IS = unshadowed(
+    f"SELECT set_config('application_name', '{blockers.RESCUE}', false) WHERE current_setting('application_name') = ''"
+)
+"""Where the project gives its sessions no name of its own."""
 _BACKEND = unshadowed("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = {pid}")
 _PRESENCE = {
     "SCHEMA": unshadowed("SELECT to_regnamespace({name}) IS NOT NULL"),
@@ -48,6 +51,7 @@ class Server(base.Server):
         cursor.run("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
         for statement in settings:
             cursor.run(statement.replace("SET ", "SET LOCAL ", 1))
+        cursor.run(f"SET LOCAL application_name = '{blockers.RESCUE}'")
         return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({blockers.RESCUE_LOCK}::int8)")))
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
