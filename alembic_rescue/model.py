@@ -207,6 +207,11 @@ class Blocker:
     note: str = ""
     """What else is to be known before it is ended."""
 
+    @property
+    def who(self) -> int | str:
+        """Its process id; or its name, where it has no process."""
+        return self.application if self.pid is None else self.pid
+
 
 @dataclass(frozen=True)
 class Wait:

@@ -316,8 +316,8 @@ def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[t
 
 def _as_found(one: Proved) -> Database:
     database = one.visited.database
-    known = {blocker.pid for blocker in one.blockers}
-    blockers = (*one.blockers, *(blocker for blocker in database.blockers if blocker.pid not in known))
+    known = {blocker.who for blocker in one.blockers}
+    blockers = (*one.blockers, *(blocker for blocker in database.blockers if blocker.who not in known))
     return replace(database, remarks=(*one.visited.remarks, *one.notes), blockers=blockers)
 
 

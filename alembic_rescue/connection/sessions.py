@@ -93,12 +93,12 @@ def holders(
     connection: Connection, tables: Collection[str], hide: Callable[[str], str], own: Collection[int] = ()
 ) -> tuple[Blocker, ...]:
     """Who has locked these tables, each once, and whom they wait for; see :func:`blockers`."""
-    found: dict[object, Blocker] = {}
+    found: dict[int | str, Blocker] = {}
     for table in list(tables)[:_MOST_TABLES]:
         for one in blockers(connection, table, hide, own):
-            before = found.get(one.pid or one.application)
             if one.blocks:
-                found[one.pid or one.application] = replace(one, blocks=(*(before.blocks if before else ()), table))
+                before = found.get(one.who)
+                found[one.who] = replace(one, blocks=(*(before.blocks if before else ()), table))
     return tuple(found.values())
 
 
