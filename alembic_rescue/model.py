@@ -343,8 +343,12 @@ class DatabaseReport:
         broke_off = self.database.broke_off
         if broke_off is None:
             return self.database.current_heads
-        back = self.heads_after == broke_off.rows_before
-        return broke_off.rows_after if back else broke_off.rows_before
+        return broke_off.rows_after if self.goes_back else broke_off.rows_before
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it leads back from what broke off."""
+        return self.database.broke_off is not None and self.heads_after == self.database.broke_off.rows_before
 
 
 @dataclass(frozen=True)

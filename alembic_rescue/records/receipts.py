@@ -87,8 +87,7 @@ def part(planned: DatabaseReport, table: str) -> ReceiptPart:
         planned: what is about to be written.
         table: the version table as SQL, quoted, for the statements that go back by hand.
     """
-    goes_back = planned.database.broke_off is not None and planned.heads_after == planned.database.broke_off.rows_before
-    to_restore = planned.database.current_heads if goes_back else planned.rows_before
+    to_restore = planned.database.current_heads if planned.goes_back else planned.rows_before
     return ReceiptPart(
         database=planned.database.identity,
         state=ReceiptState.BEGUN,
