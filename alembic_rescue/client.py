@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from alembic_rescue import errors
 from alembic_rescue.evidence.observation import CatalogObject, Reading
+from alembic_rescue.evidence.rehearsal import Demand
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker.process import Hear, Tell, Worker, live_worker
-from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Written
+from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, Rows, ScriptFile, ToWrite, Written
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -74,6 +75,12 @@ class Project:
     def read(self, wanted: Mapping[Key, Collection[CatalogObject]]) -> dict[Key, Reading]:
         """Read these objects of the live databases."""
         found: dict[Key, Reading] = self._live("read", wanted=dict(wanted))
+        return found
+
+    def ask_rows(self, key: Key, demands: Sequence[Demand], tables: Collection[str]) -> Rows:
+        """Ask the rows of one live database what only they decide, and how large these tables are."""
+        asked = {"key": key, "demands": tuple(demands), "tables": tuple(tables)}
+        found: Rows = self._live("ask_rows", silences=_WHOLE + len(demands), **asked)
         return found
 
     def dump(self, key: Key, programs: Path | None) -> Any:
@@ -152,12 +159,12 @@ class Project:
 
     # --- parts -------------------------------------------------------------------------------------------------
 
-    def _live(self, operation: str, **arguments: Any) -> Any:
+    def _live(self, operation: str, silences: int = _WHOLE, **arguments: Any) -> Any:
         with self._turn:
             worker = self._running()
             worker.tell, worker.hear = self.tell, self.hear
             silence = self._silence()
-            return worker.call(operation, seconds=silence, whole=_WHOLE * silence, **arguments)
+            return worker.call(operation, seconds=silence, whole=silences * silence, **arguments)
 
     def _running(self) -> Worker:
         """The live worker, or a new one where it is gone, or is the one of the process that this was forked from."""

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
+from alembic_rescue.evidence.rehearsal import Rehearsal
 
 
 class Outcome(str, Enum):
@@ -19,7 +20,11 @@ class Outcome(str, Enum):
     NOTHING_TO_DO = "nothing-to-do"
     STAMPED = "stamped"
     UNDONE = "undone"
+    COMPLETED = "completed"
     REPAIRED = "repaired"
+    PASSES = "passes"
+    """Of ``rehearse``: nothing was found on which the next upgrade would fail."""
+    FAILS = "fails"
     ERROR = "error"
 
 
@@ -336,6 +341,10 @@ class DatabaseReport:
     """The statements of pending revisions that must fail on this database as it stands."""
     located: Located | None = None
     """Only of ``diagnose --locate``."""
+    rehearsal: Rehearsal | None = None
+    """Of the revisions that are pending, or that would be after a write."""
+    not_rehearsed: str = ""
+    """Why there is none, where there should be."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import dropwhile
@@ -45,13 +46,20 @@ class Proved:
 
 
 def prove(
-    project: Project, view: View, choose: Choose, *, besides: Choose = lambda _, __: (), tried: bool = False
+    project: Project,
+    view: View,
+    choose: Choose,
+    *,
+    besides: Choose = lambda _, __: (),
+    tried: bool = False,
+    bench: Bench | None = None,
 ) -> list[Proved]:
     """Judge the revisions that `choose` names, for each database that is meant.
 
     Args:
         besides: later ones that may have run as well, and have changed what those left; of them nothing is told.
         tried: what is not there is run on a copy of the schema, for what it runs into.
+        bench: whose scratch server to use; None: one of its own.
 
     Raises:
         RescueError: a database cannot be read.
@@ -61,15 +69,15 @@ def prove(
         replace(one, todo=(*one.todo, *besides(view.graph, one.visited.database))) if one.todo else one
         for one in chosen
     ]
-    with Bench(project) as bench:
-        chains = observe(view, [one for one in asked if one.todo], bench)
+    with nullcontext(bench) if bench is not None else Bench(project) as server:
+        chains = observe(view, [one for one in asked if one.todo], server)
         wanted = {one.key: _looked_for(one, chains[one.key]) for one in asked if one.todo}
         readings = project.read({key: objects for key, objects in wanted.items() if objects})
         found = []
         for meant, one in zip(chosen, asked, strict=True):
             chain, live = chains.get(one.key, Chain(())), readings.get(one.key, _NOTHING)
             ran = _without_what_fails(one, chain, len(meant.todo))
-            case = _Case(view, *_as_it_stands(view, *ran, live), live, bench)
+            case = _Case(view, *_as_it_stands(view, *ran, live), live, server)
             proof, notes = case.proof(tried=tried)
             proof = replace(proof, revisions=tuple(r for r in proof.revisions if r.revision in meant.todo))
             found.append(Proved(one.visited, _told(proof, project.secrets), notes, live.blockers))
@@ -215,12 +223,23 @@ def _asked(view: View, visited: Visited, choose: Choose) -> Asked:
     return Asked(visited, behind, todo)
 
 
+def told_cause(cause: Cause, secrets: Secrets) -> Cause:
+    """The cause for people: see :func:`_told`."""
+    return replace(
+        cause,
+        path=cause.path and shown(Path(cause.path)),
+        statement=secrets.hide_sql(cause.statement),
+        error=secrets.hide(cause.error),
+        fix=secrets.hide_sql(cause.fix),
+    )
+
+
 def _told(proof: Proof, secrets: Secrets) -> Proof:
     """The proof for people: without secrets in what comes from migrations, paths as they would type them.
 
     A statement that holds a secret is not offered: where it is to be found is told.
     """
-    hide, hide_sql = secrets.hide, secrets.hide_sql
+    hide_sql = secrets.hide_sql
 
     def told(found: ObjectEvidence) -> ObjectEvidence:
         path = found.path and shown(Path(found.path))
@@ -231,17 +250,8 @@ def _told(proof: Proof, secrets: Secrets) -> Proof:
             detail = f"{f'{detail}; ' if detail else ''}what makes it so holds a secret, and is not shown: see {where}"
         return replace(found, name=hide_sql(found.name), detail=detail, path=path, sql=sql)
 
-    def told_cause(cause: Cause) -> Cause:
-        return replace(
-            cause,
-            path=cause.path and shown(Path(cause.path)),
-            statement=hide_sql(cause.statement),
-            error=hide(cause.error),
-            fix=hide_sql(cause.fix),
-        )
-
     return replace(
         proof,
         revisions=tuple(replace(r, objects=tuple(told(o) for o in r.objects)) for r in proof.revisions),
-        causes=tuple(map(told_cause, proof.causes)),
+        causes=tuple(told_cause(cause, secrets) for cause in proof.causes),
     )

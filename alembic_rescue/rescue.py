@@ -11,7 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alembic_rescue import diagnosing, errors, findings, history, inspection, planning, repairing, selection, undoing
+from alembic_rescue import (
+    diagnosing,
+    errors,
+    findings,
+    history,
+    inspection,
+    planning,
+    rehearsal,
+    repairing,
+    selection,
+    undoing,
+)
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence.model import Proof
@@ -31,6 +42,7 @@ from alembic_rescue.model import (
 from alembic_rescue.proof import Proved, prove
 from alembic_rescue.records import receipts, seal
 from alembic_rescue.records.plans import SealedPlan
+from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.stamping import carry_out
 
 Confirm = Callable[[Report], bool]
@@ -132,14 +144,41 @@ def plan(
         frozenset(scripts.resolved(view.graph, name) for name in accept),
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
-    proved = _proved(project, view, inspection.pending, tried=True)
-    parts = _told_apart([planning.plan_one(project, view, *found, target, accepted) for found in proved])
+    with Bench(project) as bench:
+        proved = _proved(project, view, inspection.pending, tried=True, bench=bench)
+        parts = _told_apart([planning.plan_one(project, view, *found, target, accepted) for found in proved])
+        outcome = planning.outcome(parts)
+        if outcome is Outcome.READY:
+            planning.raise_if_not_writable(parts)
+            parts = rehearsal.of_next(view, parts, bench)
     target_ = planning.target_of(view.graph, target, parts)
     heads = scripts.heads(view.graph)
-    report = Report("plan", planning.outcome(parts), target_, heads, tuple(parts), only=only, left_out=view.left_out)
-    if report.outcome is Outcome.READY:
-        planning.raise_if_not_writable(parts)
+    report = Report("plan", outcome, target_, heads, tuple(parts), only=only, left_out=view.left_out)
     return replace(report, fingerprint=seal.digest(seal.parts(report)))
+
+
+def rehearse(
+    project: Project, target: str | None = None, *, only: str | None = None, folder: Path | None = None
+) -> Report:
+    """Whether the next ``alembic upgrade`` passes: see :mod:`alembic_rescue.rehearsal`.  Writes nothing.
+
+    Args:
+        target: as ``alembic upgrade`` takes it; None: all that is pending.
+
+    Returns:
+        A report whose outcome is PASSES, FAILS, or NOTHING_TO_DO where nothing is pending.
+
+    Raises:
+        Refusal: there is no way from where a database stands to the target.
+        NotRehearsed: there is no copy to run them on, or it cannot answer for the live database.
+        RescueError: as :func:`diagnose`.
+    """
+    view = inspection.look(project, only, _kept(project, folder))
+    with Bench(project) as bench:
+        parts = [rehearsal.of_one(project, view, visited, target, bench) for visited in view.meant]
+    heads = scripts.heads(view.graph)
+    report = Report("rehearse", Outcome.PASSES, None, heads, tuple(parts), only=only, left_out=view.left_out)
+    return rehearsal.judged(report)
 
 
 def stamp(
@@ -216,13 +255,17 @@ def repair(
     """
     view = inspection.look(project, only, _kept(project, folder))
     accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in accept), frozenset())
-    proved = _proved(project, view, inspection.every)
-    parts = repairing.without_what_stamps_mend(
-        [repairing.plan_one(project, view.graph, *found, accepted) for found in proved]
-    )
-    parts = _told_apart(parts)
+    with Bench(project) as bench:
+        proved = _proved(project, view, inspection.every, bench=bench)
+        parts = repairing.without_what_stamps_mend(
+            [repairing.plan_one(project, view.graph, *found, accepted) for found in proved]
+        )
+        parts = _told_apart(parts)
+        outcome = planning.outcome(parts)
+        if outcome is Outcome.READY:
+            parts = rehearsal.of_next(view, parts, bench)
     heads = scripts.heads(view.graph)
-    planned = Report("repair", planning.outcome(parts), None, heads, tuple(parts), only=only, left_out=view.left_out)
+    planned = Report("repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
     planned = replace(planned, reason=project.secrets.hide(reason))
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)

@@ -284,6 +284,35 @@ def diagnose(
 
 
 @app.command()
+def rehearse(
+    ctx: typer.Context,
+    revision: Annotated[
+        Optional[str],
+        typer.Argument(metavar="[REVISION]", help="As for alembic upgrade.", show_default="all that is pending"),
+    ] = None,
+    only: Only = None,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Tell whether the next alembic upgrade passes: on a copy of the schema, and by the live rows. Writes nothing."""
+    from alembic_rescue import rescue
+    from alembic_rescue.model import Outcome
+
+    call: Call = ctx.obj
+    project = call.load(lock_timeout)
+    with working(call, "Rehearsing") as shown:
+        project.hear = shown.hear
+        report = rescue.rehearse(project, revision, only=only, folder=call.receipt_folder(project.settings))
+    if call.format is Format.JSON:
+        answer_report(call, report)
+    else:
+        from alembic_rescue.report import text
+
+        call.answer(text.rehearsed(report, **call.style(sys.stdout)))
+    if report.outcome is Outcome.FAILS:
+        raise typer.Exit(errors.REFUSED)
+
+
+@app.command()
 def plan(
     ctx: typer.Context,
     revision: Revision,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Failures,
         IdentityReader,
         Places,
+        Rehearsal,
         Server,
         StatementReader,
     )
@@ -125,6 +126,12 @@ class Dialect:
         """Starts servers for scratch databases, and makes copies."""
         made: Scratch = self._part_or_default("scratch", "Scratch")
         made.name = self.name
+        return made
+
+    @cached_property
+    def rehearsal(self) -> Rehearsal:
+        """What a rehearsal asks."""
+        made: Rehearsal = self._part_or_default("rehearsal", "Rehearsal")
         return made
 
     @cached_property

@@ -18,6 +18,7 @@ from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.scratch import Making, Prepared
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, Reading, StatementKind
+from alembic_rescue.evidence.rehearsal import Answer, Demand, Lock, TableSize
 from alembic_rescue.model import Blocker, Wait
 from alembic_rescue.when_imported import Change as ModuleChange
 
@@ -247,6 +248,50 @@ class Places(Protocol):
     def remove(self, admin: Connection, databases: Sequence[str], roles: Sequence[str]) -> None:
         """Take away what :meth:`prepare` made."""
         return
+
+
+class Demands(Protocol):
+    """Follows a copy while the pending revisions run on it.  By itself: nothing is read."""
+
+    def begin(self, connection: Connection) -> None:
+        """Nothing has run yet."""
+        return
+
+    def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
+        """What the revision comes to demand of rows, and the locks that it holds on tables that were there before.
+
+        Its transaction may be open yet, and stays as it is.  Never raises.
+
+        Args:
+            sent: its statements.
+        """
+        return [], []
+
+
+class Rehearsal(Protocol):
+    """What a rehearsal asks.  By itself: nothing."""
+
+    asks_rows: bool = False
+    """Whether the live rows can be asked."""
+
+    def demands(self) -> Demands:
+        """Follows a copy."""
+        return NothingDemanded()
+
+    def answer(self, connection: Connection, demand: Demand) -> Answer:
+        """Ask the live rows, on a connection of the asker's own: read-only, in autocommit.
+
+        Never raises for what the server answers.
+        """
+        return Answer(demand, unknown="rows are not asked on this database")
+
+    def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, TableSize]:
+        """How large these tables are; those that are not there are left out."""
+        return {}
+
+
+class NothingDemanded(Demands):
+    """Of a database that nobody here can ask."""
 
 
 # --- drivers -------------------------------------------------------------------------------------------------------

@@ -25,5 +25,9 @@ class Scratch(scratch.Scratch):
     """There are none."""
 
 
+class Rehearsal(base.Rehearsal):
+    """Rows are not asked."""
+
+
 class Places(base.Places):
     """There are none."""

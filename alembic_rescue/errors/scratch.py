@@ -79,6 +79,20 @@ class ScratchFailed(UsageError):
         )
 
 
+class NotRehearsed(UsageError):
+    """The pending revisions cannot be run on a copy of the live schema."""
+
+    code = "not-rehearsed"
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the next upgrade cannot be rehearsed: {self.reason}",
+            "nothing is known of whether it passes. Take a backup before you run it, or name another server for the "
+            "rehearsal: --scratch URL",
+        )
+
+
 class ExtensionMissing(UsageError):
     """The scratch server lacks an extension that the project's database has, or that its migrations make."""
 

@@ -32,6 +32,10 @@ _OF_ROWS = re.compile(
     r"contains null values|could not create unique index|cannot be cast to type"
 )
 """What depends on rows, of which the copy has none."""
+_WITHOUT_ROWS = re.compile(
+    r"(NoResultFound|MultipleResultsFound|TypeError|AttributeError|IndexError|KeyError|StopIteration|ValueError):"
+)
+"""What Python raises where a row is not there, or where all of a column are NULL."""
 _OF_CONSTANTS = re.compile(r"\s*SELECT\b(?:(?!\bFROM\b)[^(])*", re.IGNORECASE)
 """A query that reads no rows, and calls nothing that could."""
 _OF_THE_COPY = re.compile(
@@ -80,6 +84,12 @@ def causes(
     found = [*_failures(upgrade, here), *_silent(upgrade, here)]
     order = {step.revision: number for number, step in enumerate(steps)}
     return tuple(sorted(found, key=lambda cause: order.get(cause.revision, 0)))
+
+
+def undecided(failure: Failure, lacking: Collection[str]) -> bool:
+    """Whether the live database may answer otherwise than the copy, which has no rows, and lacks `lacking`."""
+    of_rows = _WITHOUT_ROWS.match(failure.error) is not None
+    return of_rows or _says_nothing(failure.error, failure.statement, lacking)
 
 
 def follows_another(error: str) -> bool:

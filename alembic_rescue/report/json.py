@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError
+from alembic_rescue.evidence.rehearsal import Rehearsal
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
 from alembic_rescue.records import receipts
 
@@ -86,6 +87,8 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "pending_after": list(part.pending_after),
         "blockers": [asdict(blocker) for blocker in database.blockers],
         "located": part.located and asdict(part.located),
+        "rehearsal": part.rehearsal and _rehearsal(part.rehearsal),
+        "not_rehearsed": part.not_rehearsed,
         "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
         "recommendation": {
@@ -93,6 +96,19 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
             "action": part.recommendation.action.value,
             "command": part.recommendation.command,
         },
+    }
+
+
+def _rehearsal(found: Rehearsal) -> dict[str, Any]:
+    return {
+        "passes": found.passes,
+        "fails": found.fails,
+        "fails_at": found.fails_at,
+        **asdict(found),
+        "answers": [
+            {**asdict(one), "query": one.demand.query() if one.demand.where else None, "violated": one.violated}
+            for one in found.answers
+        ],
     }
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
-from alembic_rescue.report import evidence
+from alembic_rescue.report import evidence, rehearsal
 from alembic_rescue.report.page import Page, columns, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
@@ -39,11 +39,36 @@ def plan(report: Report, *, width: int, color: bool) -> str:
     return page.text()
 
 
+def rehearsed(report: Report, *, width: int, color: bool) -> str:
+    """The text of ``rehearse``."""
+    page = Page(width, color=color)
+    _sections(page, report, _rehearsed)
+    _left_out(page, report)
+    page.line()
+    if report.outcome is Outcome.NOTHING_TO_DO:
+        page.line(Text.assemble(("Nothing to do", "bold green"), ": no revision is pending."))
+    elif report.outcome is Outcome.PASSES:
+        sure = all(part.rehearsal is None or part.rehearsal.is_sure for part in report.databases)
+        told = ". Nothing was found on which the next upgrade fails." + (
+            "" if sure else " Some of it is not known: see above."
+        )
+        page.line(Text.assemble(("Passes", "bold green"), f"{told} Nothing was written."))
+    else:
+        page.line(Text.assemble(("Fails", "bold red"), ". Nothing was written. Fix what is named above first."))
+    return page.text()
+
+
+def _rehearsed(page: Page, _: Report, part: DatabaseReport) -> None:
+    page.line(_fact("Pending", _pending(part.pending_after)))
+    if part.rehearsal is not None and part.rehearsal.revisions:
+        rehearsal.whole(page, part.rehearsal)
+    _notes(page, part.findings)
+
+
 def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
     """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
     page = Page(width, color=color)
     page.line()
-    undone = report.outcome is Outcome.UNDONE
     after = {part.database.identity.rows_key: part for part in report.databases}
     written = [(part, after[part.database.rows_key]) for part in receipt.parts]
     stands: dict[str, list[str]] = {}
@@ -55,10 +80,20 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         done = (_DONE[report.outcome], "bold green")
         now = f"{some(tables, verb=False)} stand{'s' if len(tables) == 1 else ''} {change}."
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
+    _next_steps(page, report, [part for _, part in written])
+    page.line()
+    page.line(_fact("Receipt", str(receipt.path)))
+    for kept, _ in written:
+        place = f"in {kept.database.name}: " if len(written) > 1 else ""
+        page.line(_fact("By hand", place + " ".join(kept.sql)))
+    return page.text()
+
+
+def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -> None:
     page.line()
     page.line("What to do next", "bold")
-    pending = {part.pending_after: part for _, part in written}
-    if undone:
+    pending = {part.pending_after: part for part in written}
+    if report.outcome is Outcome.UNDONE:
         for part in pending.values():
             page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
     elif report.left_out:
@@ -69,18 +104,14 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
         for part in pending.values():
             page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
+            if told := rehearsal.line(part):
+                page.indented(f"{told[0].upper()}{told[1:]}.", 5)
     else:
         who = "each database stands" if len(written) > 1 else "the database stands"
         page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
-    if not undone:
+    if report.outcome is not Outcome.UNDONE:
         or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
         page.indented(f"2. To take it back, as long as no migration ran since{or_by_hand}: alembic-rescue undo")
-    page.line()
-    page.line(_fact("Receipt", str(receipt.path)))
-    for kept, _ in written:
-        place = f"in {kept.database.name}: " if len(written) > 1 else ""
-        page.line(_fact("By hand", place + " ".join(kept.sql)))
-    return page.text()
 
 
 def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bool) -> str:
@@ -200,6 +231,8 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         page.line()
         page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
         page.line(_fact("Then", _pending(part.pending_after)))
+        if told := rehearsal.line(part):
+            page.line(_fact("", told))
     elif len(report.databases) > 1 and not part.refusals:
         page.line(_fact("Change", "none, it stands there already"))
     _blockers(page, part.database.blockers)

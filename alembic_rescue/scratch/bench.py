@@ -34,6 +34,8 @@ class Bench:
     project: Project
     told: list[str] = field(default_factory=list)
     """What is other than it might be: another version, a locale that is missing."""
+    kept: dict[Any, Any] = field(default_factory=dict)
+    """Trials that were made, by what was run: see :mod:`alembic_rescue.scratch.trial`."""
     _dumps: dict[tuple[str, str], Any] = field(default_factory=dict)
     """By :attr:`Identity.rows_key`."""
     _folder: Path | None = None

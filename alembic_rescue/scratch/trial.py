@@ -12,7 +12,9 @@ from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
 from alembic_rescue.scratch.chain import Asked, hear_steps
-from alembic_rescue.worker.scratch.runs import OwnRun, ScratchVisit
+from alembic_rescue.worker.scratch.runs import OwnRun, OwnVisit, ScratchVisit
+
+_NO_VISIT = OwnVisit(0)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Trial:
     upgrade: Upgrade | None = None
     """None: there was no copy to run them on."""
     notes: tuple[Note, ...] = ()
+    visit: OwnVisit = _NO_VISIT
+    """What the worker told of it."""
 
 
 def run(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Trial:
@@ -30,17 +34,33 @@ def run(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench:
     Never raises: that there is no copy is told.
     """
     try:
-        return _run(view, one, rows, tuple(todo), bench)
+        return attempt(view, one, rows, todo, bench)
+    except errors.NotRehearsed as error:
+        return Trial(None, (_not_tried(error.reason),))
     except errors.RescueError as error:
         return Trial(None, (_not_tried(error.message),))
 
 
-def _run(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], bench: Bench) -> Trial:
+def attempt(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Trial:
+    """The same; what was run already is not run again.
+
+    Raises:
+        NotRehearsed: there is no copy to run them on.
+        RescueError: the scratch server, or a worker, fails.
+    """
+    asked = one.key, tuple(rows), tuple(todo)
+    if asked not in bench.kept:
+        bench.kept[asked] = _attempt(view, one, rows, tuple(todo), bench)
+    kept: Trial = bench.kept[asked]
+    return kept
+
+
+def _attempt(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], bench: Bench) -> Trial:
     places = bench.placed(view, "_copy")
     place = places[address_of(one.visited)]
     made = copied(one, place, rows, bench)
     if isinstance(made, Unavailable):
-        return Trial(None, (_not_tried(made.reason),))
+        raise errors.NotRehearsed(made.reason)
     ran: OwnRun = bench.run(
         "upgrade",
         places,
@@ -51,13 +71,12 @@ def _run(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], ben
     keys = [visited.database.identity.rows_key for visited in view.scripts.visited]
     own = next((visit for visit in ran.visits if visit.visit == keys.index(one.key)), None)
     if own is None:
-        reason = ran.error.error if ran.error else "env.py does not come to the copy"
-        return Trial(None, (_not_tried(reason),))
+        raise errors.NotRehearsed(ran.error.error if ran.error else "env.py does not come to the copy")
     notes: tuple[Note, ...] = ()
     if own.never_commits:
         notes = (never_committed(own.rows_expected, own.rows_found or ()),)
     lacking = [lack.what for lack in made.lacks]
-    return Trial(Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking), notes)
+    return Trial(Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking), notes, own)
 
 
 def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, ...]) -> tuple[ScratchVisit, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from alembic_rescue.dialects.scratch import Surroundings
 from alembic_rescue.errors import RescueError
+from alembic_rescue.evidence.rehearsal import Answer, TableSize
 from alembic_rescue.model import Database, Identity, Note, Stamp
 
 
@@ -136,6 +137,15 @@ class Written:
     interrupted: bool = False
     found: tuple[Database, ...] = ()
     unread: RescueError | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a live database say."""
+
+    answers: tuple[Answer, ...]
+    sizes: dict[str, TableSize]
+    """By the table's name, of those that are there."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
@@ -23,15 +23,28 @@ from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.environment import databases, visits
 from alembic_rescue.environment.run import Remark
 from alembic_rescue.evidence.observation import CatalogObject, Reading
+from alembic_rescue.evidence.rehearsal import Demand
 from alembic_rescue.model import Database
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files, sources
 from alembic_rescue.worker.live import writing
 from alembic_rescue.worker.loading import load as load_project
-from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, ScriptFile, ToWrite, Visited, Written
+from alembic_rescue.worker.requests import (
+    Backend,
+    Loaded,
+    Loading,
+    Look,
+    Progress,
+    Rows,
+    ScriptFile,
+    ToWrite,
+    Visited,
+    Written,
+)
 from alembic_rescue.worker.serve import Conversation, Operation
 
 Key = tuple[str, str]
+T = TypeVar("T")
 
 
 @dataclass
@@ -155,12 +168,34 @@ def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObje
 
     Made as env.py made the look's; where that does not do, such as by a tunnel that it has closed, env.py runs again.
     """
-    found: dict[Key, Reading] = {}
-    hold, hide = Hold(_STATE.loaded, read_only=True), _STATE.loaded.secrets.hide
+    hide = _STATE.loaded.secrets.hide
+    return _of_each(conversation, wanted.keys(), lambda key, engine: _named(engine, wanted[key], hide))
+
+
+def ask_rows(conversation: Conversation, key: Key, demands: Collection[Demand], tables: Collection[str]) -> Rows:
+    """Ask the rows of a live database what only they decide, and how large these tables are."""
+
+    def asked(_: Key, engine: Engine) -> Rows:
+        rehearsal = dialect_of(engine.dialect.name).rehearsal
+        with engine.connect() as opened:
+            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+            answers = []
+            for number, demand in enumerate(demands, 1):
+                conversation.progress(Progress("Asking the rows", number, len(demands), demand.revision))
+                answers.append(rehearsal.answer(connection, demand))
+            return Rows(tuple(answers), rehearsal.sizes(connection, sorted(tables)))
+
+    return _of_each(conversation, [key], asked)[key]
+
+
+def _of_each(conversation: Conversation, keys: Collection[Key], do: Callable[[Key, Engine], T]) -> dict[Key, T]:
+    """What `do` finds in each of these databases, on connections of its own."""
+    found: dict[Key, T] = {}
+    hold = Hold(_STATE.loaded, read_only=True)
     with suppress(Exception), hold.in_force():
-        for key in wanted.keys() & _STATE.engines.keys():
-            found[key] = _named(_STATE.engines[key], wanted[key], hide)
-    if found.keys() >= wanted.keys():
+        for key in set(keys) & _STATE.engines.keys():
+            found[key] = do(key, _STATE.engines[key])
+    if found.keys() >= set(keys):
         return found
     if lost := hold.connection_lost(hold.attempted[-1] if hold.attempted else None):
         raise lost
@@ -169,8 +204,8 @@ def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObje
         connection = context.connection
         assert connection is not None, "online mode has a connection"
         key = _key(context, connection)
-        if key in wanted and key not in found:
-            found[key] = _named(sessions.own_engine(connection.engine), wanted[key], hide)
+        if key in set(keys) - found.keys():
+            found[key] = do(key, sessions.own_engine(connection.engine))
 
     visits.look(_STATE.loaded, see, conversation.tell)
     return found
@@ -223,5 +258,5 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
 
 OPERATIONS: Mapping[str, Operation] = {
     "load": load,
-    **{one.__name__: _at_work(one) for one in (look, read, write, read_back, dump)},
+    **{one.__name__: _at_work(one) for one in (look, read, ask_rows, write, read_back, dump)},
 }

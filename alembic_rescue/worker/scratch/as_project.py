@@ -12,8 +12,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects
-from alembic_rescue.dialects.base import StatementReader
-from alembic_rescue.evidence.observation import Statement
+from alembic_rescue.dialects.base import Demands, StatementReader
+from alembic_rescue.evidence.observation import Statement, StatementKind
+from alembic_rescue.evidence.rehearsal import Demand, Lock
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.observer.by_driver import Taps
 from alembic_rescue.worker.observer.lines import absolute
@@ -63,11 +64,14 @@ class _Visited:
 
     number: int
     kind_of: StatementReader
+    demands: Demands
     transactional: bool
     rows: tuple[str, ...]
     """As the run saw them last."""
     ran: list[str] = field(default_factory=list)
-    failing: list[tuple[str, Statement]] = field(default_factory=list)
+    sent: list[tuple[str, Statement]] = field(default_factory=list)
+    demanded: list[Demand] = field(default_factory=list)
+    locks: list[Lock] = field(default_factory=list)
     current: str | None = None
     log: Log = field(default_factory=Log)
 
@@ -93,11 +97,15 @@ class _OwnRun:
         connection = context.connection
         if number is None or connection is None:
             return
-        kind_of = dialects.of(connection.dialect.name).kind_of
+        dialect = dialects.of(connection.dialect.name)
+        demands = dialect.rehearsal.demands()
         transactional = bool(context.impl.transactional_ddl) and not _commits_each(connection)
         if not self.visited:
             self._close()
-        self.visited.append(visited := _Visited(number, kind_of, transactional, tuple(sorted(rows))))
+        visited = _Visited(number, dialect.kind_of, demands, transactional, tuple(sorted(rows)))
+        self.visited.append(visited)
+        with self.recorder.away():
+            demands.begin(connection)
         self.recorder.files = running.files_of(self._project)
         running.without_effect(context)
         there = running.applied(self._project.script, rows)
@@ -105,13 +113,13 @@ class _OwnRun:
         for at, revision in enumerate(todo, 1):
             self._send({"visit": number, "revision": revision, "number": at, "of": len(todo)})
             visited.current = revision
-            yield self._recorded(running.step_of(self._project.script, revision)[0], visited)
+            yield self._recorded(running.step_of(self._project.script, revision)[0], visited, connection)
             visited.current = None
             visited.ran.append(revision)
-            self._keep_failing(visited, revision)
+            self._keep(visited, revision)
         visited.rows = tuple(sorted(context.get_current_heads()))
 
-    def _recorded(self, step: MigrationStep, visited: _Visited) -> MigrationStep:
+    def _recorded(self, step: MigrationStep, visited: _Visited, connection: Connection) -> MigrationStep:
         original, visited.log = step.migration_fn, Log()
 
         def upgrade(**given: Any) -> None:
@@ -123,14 +131,20 @@ class _OwnRun:
                     visited.log.end(error)
                     raise
                 visited.log.end(None)
+            with self.recorder.away():
+                sent = [one.sql for one in visited.log.sent]
+                demanded, locks = visited.demands.after(connection, str(visited.current), sent)
+            visited.demanded += demanded
+            visited.locks += locks
 
         step.migration_fn = upgrade
         return step
 
-    def _keep_failing(self, visited: _Visited, revision: str) -> None:
+    def _keep(self, visited: _Visited, revision: str) -> None:
         path = absolute(self._project.script.get_revision(revision).path)
         sent = statements_of(visited.log, path, visited.kind_of, self._project.secrets)
-        visited.failing += [(revision, one) for one in sent if one.error is not None]
+        told = {StatementKind.CATALOG, StatementKind.DATA}
+        visited.sent += [(revision, one) for one in sent if one.error is not None or one.kind in told]
 
     def rows_anew(self) -> dict[int, tuple[str, ...]]:
         """The version rows of each visit, as env.py, run once more, finds them."""
@@ -158,18 +172,21 @@ class _OwnRun:
     def _visit(self, visited: _Visited, error: BaseException | None) -> OwnVisit:
         failure = None
         if visited.current is not None:
-            self._keep_failing(visited, visited.current)
+            self._keep(visited, visited.current)
             path = absolute(self._project.script.get_revision(visited.current).path)
             last = error or self.recorder.last_error
             failure = failure_of_step(visited.log, last, self.recorder.files, path, self._project.secrets.hide)
         return OwnVisit(
             visited.number,
             tuple(visited.ran),
-            tuple(visited.failing),
+            tuple((revision, one) for revision, one in visited.sent if one.error is not None),
             visited.current,
             failure,
             visited.transactional,
             visited.rows,
+            sent=tuple((revision, one) for revision, one in visited.sent if one.error is None),
+            demands=tuple(visited.demanded),
+            locks=tuple(visited.locks),
         )
 
 

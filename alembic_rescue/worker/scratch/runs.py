@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alembic_rescue.evidence.observation import Failure, Observation, Statement
+from alembic_rescue.evidence.rehearsal import Demand, Lock
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ class OwnVisit:
     """Of the version table, as the run itself saw them at its end; where it failed, as it found them."""
     rows_found: tuple[str, ...] | None = None
     """As a new connection read them afterwards; None where it could not."""
+
+    sent: tuple[tuple[str, Statement], ...] = ()
+    """What changed a catalog, or rows, each with its revision."""
+    demands: tuple[Demand, ...] = ()
+    """What it comes to demand of rows, of which a copy has none."""
+    locks: tuple[Lock, ...] = ()
 
     @property
     def never_commits(self) -> bool:

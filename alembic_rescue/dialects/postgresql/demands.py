@@ -1,0 +1,212 @@
+"""What a run on a copy comes to demand of rows, and which locks it takes: read from the copy's catalogs as it goes.
+
+By number (oid, attnum), so that tables and columns are known under whatever name they have by then.  The copy has no
+rows; what is read here becomes questions for the live database: see :mod:`.row_questions`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects.cursor import Cursor
+from alembic_rescue.dialects.postgresql import row_questions
+from alembic_rescue.dialects.postgresql.row_questions import Column, Table
+from alembic_rescue.evidence.rehearsal import Demand, Lock
+
+_READ = """
+WITH path AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS was),
+tables AS (
+  SELECT c.oid, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+         pg_relation_filenode(c.oid) AS file
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.oid >= 16384
+     AND n.nspname <> 'information_schema' AND left(n.nspname, 3) <> 'pg_'
+)
+SELECT (json_build_object(
+  'tables', (SELECT json_agg(json_build_array(oid::int8, name, relname, file::int8)) FROM tables),
+  'columns', (SELECT json_agg(json_build_array(attrelid::int8, attnum, quote_ident(attname), atttypid::int8, atttypmod,
+      format_type(atttypid, atttypmod),
+      attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint
+        WHERE conrelid = attrelid AND contype = 'n' AND NOT convalidated AND conkey = ARRAY[attnum]),
+      atthasdef OR attidentity <> '' OR attgenerated <> '' OR atthasmissing,
+      (SELECT pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef
+        WHERE adrelid = attrelid AND adnum = attnum AND attgenerated = '')))
+    FROM pg_catalog.pg_attribute WHERE attrelid IN (SELECT oid FROM tables) AND attnum > 0 AND NOT attisdropped),
+  'constraints', (SELECT json_agg(json_build_array(conrelid::int8, oid::int8, contype, quote_ident(conname), conkey,
+      confrelid::int8, confkey, pg_get_expr(conbin, conrelid)))
+    FROM pg_catalog.pg_constraint
+    WHERE conrelid IN (SELECT oid FROM tables) AND convalidated AND contype IN ('c', 'f', 'p', 'x')),
+  'indexes', (SELECT json_agg(json_build_array(indrelid::int8, indexrelid::int8, quote_ident(relname),
+      (SELECT json_agg(pg_get_indexdef(indexrelid, k, true) ORDER BY k) FROM generate_series(1, indnkeyatts) AS k),
+      pg_get_expr(indpred, indrelid), coalesce(to_json(i)->>'indnullsnotdistinct', 'false') = 'true'))
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+    WHERE indrelid IN (SELECT oid FROM tables) AND indisunique AND indisvalid),
+  'locks', (SELECT json_agg(DISTINCT json_build_array(relation::int8, mode)::text)
+    FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
+     AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+))::text FROM path
+"""
+_TYPES = """
+SELECT json_build_object(
+  'implicit', EXISTS (SELECT FROM pg_catalog.pg_cast
+    WHERE castsource = {old} AND casttarget = {new} AND (castcontext = 'i' OR castmethod = 'b')),
+  'name', (SELECT typname FROM pg_catalog.pg_type WHERE oid = {new}),
+  'was', (SELECT typcategory FROM pg_catalog.pg_type WHERE oid = {old}),
+  'builtin', {new} < 16384,
+  'labels', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_catalog.pg_enum WHERE enumtypid = {new}))::text
+"""
+_READING = """
+SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE proname = ANY (ARRAY[{names}]::name[])
+EXCEPT SELECT proname FROM pg_catalog.pg_proc
+ WHERE provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace
+"""
+
+
+@dataclass
+class _Catalog:
+    """What one reading found."""
+
+    tables: dict[int, tuple[str, str, int | None]]
+    columns: dict[int, dict[int, Column]]
+    constraints: dict[int, list[Any]]
+    indexes: dict[int, list[Any]]
+    locks: frozenset[tuple[int, str]]
+
+
+@dataclass
+class Demands:
+    """Follows the copy of one visit; see :class:`alembic_rescue.dialects.base.Demands`."""
+
+    _first: _Catalog | None = None
+    _last: _Catalog | None = None
+    _locked: set[tuple[int, str]] = field(default_factory=set)
+
+    def begin(self, connection: Connection) -> None:
+        """Nothing has run yet."""
+        self._first = self._last = _read(connection)
+
+    def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
+        """A revision's code is through; its transaction may be open yet.  Never raises.
+
+        What is read from a failed transaction is nothing.
+        """
+        first, last, now = self._first, self._last, _read(connection)
+        if first is None or last is None or now is None:
+            return [], []
+        self._last = now
+        with suppress(Exception):
+            server = _Server(Cursor(connection.connection, connection.dialect))
+            return list(_demands(first, last, now, revision, sent, server)), list(
+                self._locks(first, last, now, revision)
+            )
+        return [], []
+
+    def _locks(self, first: _Catalog, last: _Catalog, now: _Catalog, revision: str) -> Iterator[Lock]:
+        for table, mode in sorted(now.locks - self._locked):
+            if table in first.tables and table in now.tables:
+                anew = last.tables.get(table, now.tables[table])[2] != now.tables[table][2]
+                rewrites = anew and mode == "AccessExclusiveLock"
+                yield Lock(revision, first.tables[table][0], mode, rewrites)
+        self._locked |= now.locks
+
+
+@dataclass
+class _Server:
+    """What is asked of the scratch server while questions are made."""
+
+    cursor: Cursor
+
+    @property
+    def version(self) -> int:
+        """As ``server_version_num``."""
+        return int(self.cursor.value("SELECT current_setting('server_version_num')"))
+
+    def types(self, old: int, new: int) -> Mapping[str, Any]:
+        """How one type becomes another."""
+        found: Mapping[str, Any] = json.loads(self.cursor.value(_TYPES.format(old=old, new=new)))
+        return found
+
+    def only_reads(self, names: frozenset[str]) -> bool:
+        """Whether these functions are the server's own, and change nothing."""
+        listed = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(names))
+        return not names or {str(row[0]) for row in self.cursor.rows(_READING.format(names=listed))} >= names
+
+
+def _read(connection: Connection) -> _Catalog | None:
+    cursor = Cursor(connection.connection, connection.dialect)
+    with suppress(Exception):
+        path = str(cursor.value("SELECT current_setting('search_path')")).replace("'", "''")
+        try:
+            found = json.loads(cursor.value(_READ))
+        finally:
+            cursor.rows(f"SELECT set_config('search_path', '{path}', true)")
+        columns: dict[int, dict[int, Column]] = {}
+        for table, number, *facts in found["columns"] or ():
+            columns.setdefault(table, {})[number] = Column(*facts)
+        return _Catalog(
+            {oid: (name, bare, file) for oid, name, bare, file in found["tables"] or ()},
+            columns,
+            {one[1]: one for one in found["constraints"] or ()},
+            {one[1]: one for one in found["indexes"] or ()},
+            frozenset((relation, mode) for relation, mode in map(json.loads, found["locks"] or ())),
+        )
+    return None
+
+
+def _demands(
+    first: _Catalog, last: _Catalog, now: _Catalog, revision: str, sent: Sequence[str], server: _Server
+) -> Iterator[Demand]:
+    tables = {oid: _table(oid, first, now) for oid in first.tables.keys() & now.tables.keys()}
+    ask = row_questions.Asking(revision, server.version, server.only_reads)
+    for oid, table in tables.items():
+        yield from _of_columns(ask, table, last.columns.get(oid, {}), sent, server)
+    for constraint in _new(now.constraints, last.constraints):
+        if constraint[0] in tables:
+            yield from _of_constraint(ask, constraint, tables, now)
+    for oid, _, name, keys, predicate, nulls_alike in _new(now.indexes, last.indexes):
+        if oid in tables:
+            yield from ask.unique(tables[oid], name, keys, predicate or "", nulls_alike=nulls_alike)
+
+
+def _table(oid: int, first: _Catalog, now: _Catalog) -> Table:
+    return Table(
+        first.tables[oid][0],
+        frozenset([first.tables[oid][1], now.tables[oid][1]]),
+        first.columns.get(oid, {}),
+        now.columns.get(oid, {}),
+        next((one[4] for one in first.constraints.values() if one[0] == oid and one[2] == "p"), ()),
+    )
+
+
+def _of_columns(
+    ask: row_questions.Asking, table: Table, before: Mapping[int, Column], sent: Sequence[str], server: _Server
+) -> Iterator[Demand]:
+    for number, column in table.now.items():
+        was = before.get(number)
+        if column.not_null and not (was and was.not_null):
+            yield from ask.not_null(table, number, sent)
+        if was and (was.type, was.modifier) != (column.type, column.modifier) and number in table.then:
+            yield from ask.type(table, number, server.types(was.type, column.type), sent)
+
+
+def _of_constraint(
+    ask: row_questions.Asking, constraint: Any, tables: Mapping[int, Table], now: _Catalog
+) -> Iterator[Demand]:
+    oid, _, kind, name, numbers, other, other_numbers, expression = constraint
+    if kind == "c":
+        yield from ask.check(tables[oid], name, expression)
+    elif kind == "f":
+        referred = now.tables[other][1] if other in now.tables else ""
+        yield from ask.foreign_key(tables[oid], name, numbers, tables.get(other), other_numbers, referred)
+    elif kind == "x":
+        yield ask.exclusion(tables[oid], name)
+
+
+def _new(now: Mapping[int, Any], last: Mapping[int, Any]) -> Iterator[Any]:
+    return (one for oid, one in sorted(now.items()) if oid not in last)

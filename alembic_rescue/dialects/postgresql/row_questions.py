@@ -1,0 +1,286 @@
+"""What only rows decide, as questions in SQL for the live database as it stands before the run.  Pure.
+
+Expressions come from the server, with the names that tables and columns have by then; the live table is given those.
+Only functions of the server's own that change nothing are called there.
+"""
+
+# ruff: noqa: S608 - the SQL is made of names and expressions that the server wrote
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alembic_rescue.dialects.postgresql.statements import parts
+from alembic_rescue.evidence.rehearsal import Demand
+
+_HAS_INPUT_IS_VALID = 160000
+_WHOLE = {
+    "int2": ("-32768", "32767"),
+    "int4": ("-2147483648", "2147483647"),
+    "int8": ("-9223372036854775808", "9223372036854775807"),
+}
+_TEXTS = frozenset(["text", "varchar", "bpchar"])
+_USING = (
+    r"ALTER\s+(?:COLUMN\s+)?{column}\s+(?:SET\s+DATA\s+)?TYPE\b(?:(?!\bUSING\b|,\s*ALTER\b).)*\bUSING\b"
+    r"(.*?)(?:,\s*ALTER\b.*|;\s*)?\Z"
+)
+_DEFAULT = r"\bADD\s+(?:COLUMN\s+)?(?:IF\s+NOT\s+EXISTS\s+)?{column}\b[^;]*\b(?:DEFAULT|IDENTITY|GENERATED)\b"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, as a catalog has it."""
+
+    name: str
+    """Quoted where SQL needs it."""
+    type: int
+    modifier: int
+    spelled: str
+    """The type, as the server writes it."""
+    not_null: bool
+    filled: bool
+    """Rows that were there before it have a value, by a default or otherwise."""
+    default: str | None
+    """Its expression."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that was there before the run, then and now."""
+
+    name: str
+    """Before the run: quoted where SQL needs it, with its schema."""
+    names: frozenset[str]
+    """Without schema and quotes, then and now."""
+    then: Mapping[int, Column]
+    now: Mapping[int, Column]
+    key: Sequence[int]
+    """The columns of its primary key before the run."""
+
+    def mentioned(self, expression: str) -> dict[int, Column]:
+        """The columns, as they are called now, that an expression may speak of."""
+        return {number: one for number, one in self.now.items() if bare(one.name) in expression}
+
+    def columns(self, expression: str, only_reads: Callable[[str], bool]) -> tuple[str, ...]:
+        """What stands for the columns of which an expression speaks, and for the key; none: they themselves do."""
+        mentioned = self.mentioned(expression)
+        if all(number in self.then and self.then[number].name == one.name for number, one in mentioned.items()):
+            return ()
+        told = []
+        for number, one in mentioned.items():
+            if number in self.then:
+                value = self.then[number].name
+            else:  # what a default that changes nothing gives to each row
+                value = one.default if one.default and only_reads(one.default) else "NULL"
+            told.append(value if value == one.name else f"{value} AS {one.name}")
+        return (*told, *(f'{name} AS "key {bare(name)}"' for name in self.keyed))
+
+    @property
+    def keyed(self) -> tuple[str, ...]:
+        """The columns that tell a row from the others."""
+        return tuple(self.then[number].name for number in self.key) or ("ctid",)
+
+
+def bare(name: str) -> str:
+    """A column's name without quotes."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Makes the questions about one revision."""
+
+    revision: str
+    version: int
+    """The server's, as ``server_version_num``."""
+    known_to_read: Callable[[frozenset[str]], bool]
+    """Whether functions of these names are the server's own, and change nothing."""
+
+    def not_null(self, table: Table, number: int, sent: Sequence[str]) -> Iterator[Demand]:
+        """A column that takes no NULL any more, or a new one that nothing fills."""
+        column = table.now[number]
+        if number in table.then:
+            what, violation = f"{table.name}.{column.name} is to be NOT NULL", f"with NULL in {column.name}"
+            yield self._of(table, "not-null", column.name, what, violation, where=f"r.{column.name} IS NULL")
+        elif not column.filled and not _matches(_DEFAULT, column.name, sent):
+            what = f"{table.name}.{column.name} is new, NOT NULL, and has no default"
+            yield self._of(table, "not-null", column.name, what, f"with no value for {column.name}", where="true")
+
+    def check(self, table: Table, name: str, expression: str) -> Iterator[Demand]:
+        """Rows that a CHECK rejects."""
+        violation = f"that {name} rejects"
+        what = f"{table.name} gets CHECK {name}"
+        yield self._of(table, "check", name, what, violation, where=f"NOT ({expression})")
+
+    def foreign_key(
+        self,
+        table: Table,
+        name: str,
+        numbers: Sequence[int],
+        other: Table | None,
+        other_numbers: Sequence[int],
+        other_name: str,
+    ) -> Iterator[Demand]:
+        """Rows whose parent is missing.  `other`: None where the run itself makes that table."""
+        own = [table.now[number].name for number in numbers]
+        conditions = [f"r.{column} IS NOT NULL" for column in own]
+        names = table.names | {other_name}
+        if other is not None:
+            pairs = [
+                f"f.{other.then[theirs].name} = r.{column}" if theirs in other.then else "false"
+                for theirs, column in zip(other_numbers, own, strict=True)
+            ]
+            conditions.append(f"NOT EXISTS (SELECT FROM {other.name} AS f WHERE {' AND '.join(pairs)})")
+            names |= other.names
+        what = f"{table.name} gets FOREIGN KEY {name} to {other.name if other else other_name}"
+        violation = f"with no parent in {other.name if other else other_name}"
+        yield self._of(table, "foreign-key", name, what, violation, where=" AND ".join(conditions), names=names)
+
+    def unique(
+        self, table: Table, name: str, keys: Sequence[str], predicate: str, *, nulls_alike: bool
+    ) -> Iterator[Demand]:
+        """Rows of which there is another one alike."""
+        told = ", ".join(keys)
+        by = ", ".join(f"({key})" for key in keys)
+        among = f" WHERE {predicate}" if predicate else ""
+        stand_for = table.columns(f"{by} {predicate}", self._only_reads)
+        source = f"(SELECT {', '.join(stand_for)} FROM {table.name}) AS s" if stand_for else table.name
+        alike = f"SELECT {by} FROM {source}{among} GROUP BY {by} HAVING count(*) > 1"
+        where = f"({by}) IN ({alike})"
+        if nulls_alike:
+            columns = [f"k{number}" for number in range(len(keys))]
+            pairs = " AND ".join(
+                f"d.{column} IS NOT DISTINCT FROM ({key})" for column, key in zip(columns, keys, strict=True)
+            )
+            where = f"EXISTS (SELECT FROM ({alike}) AS d({', '.join(columns)}) WHERE {pairs})"
+        if predicate:
+            where = f"({predicate}) AND {where}"
+        what, violation = f"{table.name} gets UNIQUE {name} ({told})", f"with the same {told} as another row"
+        yield self._of(table, "unique", name, what, violation, where=where, whole=True)
+
+    def exclusion(self, table: Table, name: str) -> Demand:
+        """Rows that exclude one another: each would have to be held against each."""
+        what = f"{table.name} gets EXCLUDE constraint {name}"
+        return self._of(table, "exclusion", name, what, "", refused="an EXCLUDE constraint is not asked about")
+
+    def type(self, table: Table, number: int, types: Mapping[str, Any], sent: Sequence[str]) -> Iterator[Demand]:
+        """Values that do not fit a new type.
+
+        Args:
+            types: whether each value of the old type is one of the new one by itself (``implicit``), the new one's
+                ``name``, the old one's category (``was``), whether the new one is the server's own (``builtin``), and
+                an enum's ``labels``.
+        """
+        then, now = table.then[number], table.now[number]
+        using = _matches(_USING, now.name, sent) or ""
+        value = f"r.{now.name}"
+        given = using and not _only_casts(using, now.name)
+        what = f"{table.name}.{now.name} becomes {now.spelled}"
+        violation = f"with something else than {now.spelled} in {now.name}"
+        if types["labels"] is not None:
+            labels = ", ".join("'" + label.replace("'", "''") + "'" for label in types["labels"])
+            told = re.sub(rf'::\s*(?:"?\w+"?\.)?"?{re.escape(types["name"])}"?', "", using) if given else value
+            where = f"({told})::text <> ALL (ARRAY[{labels}]::text[])" if types["labels"] else f"({told}) IS NOT NULL"
+            yield self._of(
+                table, "type", now.name, what, f"with none of the labels of {now.spelled} in {now.name}", where=where
+            )
+        elif given or not types["builtin"]:
+            yield from self._tried(table, what, violation, using or value, now, types)
+        elif types["name"] in _TEXTS:
+            if now.modifier > 0 and "(" not in using:  # a cast that is written out cuts off
+                where = _longer(f"({value})::text", now.modifier - 4)
+                violation = f"with something too long for {now.spelled} in {now.name}"
+                yield self._of(table, "type", now.name, what, violation, where=where)
+        elif types["implicit"] and now.modifier < 0:
+            return
+        elif types["name"] in _WHOLE and types["was"] == "N":
+            least, most = _WHOLE[types["name"]]
+            where = f"NOT ({value} >= {least} AND {value} <= {most})"
+            yield self._of(
+                table,
+                "type",
+                now.name,
+                what,
+                f"with something out of range of {now.spelled} in {now.name}",
+                where=where,
+            )
+        elif types["was"] == "S" and self.version >= _HAS_INPUT_IS_VALID:
+            where = f"NOT pg_input_is_valid(({value})::text, '{now.spelled}')"
+            yield self._of(table, "type", now.name, what, violation, where=where)
+        elif then.type != now.type or types["name"] == "numeric":
+            yield from self._tried(table, what, violation, value, now, types)
+
+    def _tried(
+        self, table: Table, what: str, violation: str, value: str, now: Column, types: Mapping[str, Any]
+    ) -> Iterator[Demand]:
+        if not types["builtin"]:
+            yield self._of(
+                table, "type", now.name, what, violation, refused=f"{now.spelled} is not on the live database yet"
+            )
+        else:
+            yield self._of(table, "type", now.name, what, violation, tried=f"({value})::{now.spelled}")
+
+    def _of(
+        self,
+        table: Table,
+        kind: str,
+        about: str,
+        what: str,
+        violation: str,
+        *,
+        where: str = "",
+        tried: str = "",
+        whole: bool = False,
+        refused: str = "",
+        names: frozenset[str] = frozenset(),
+    ) -> Demand:
+        if not refused and not self._only_reads(where or tried):
+            refused = "it calls a function that is not known to change nothing"
+        columns = table.columns(where or tried, self._only_reads)
+        keyed = table.keyed
+        return Demand(
+            revision=self.revision,
+            kind=kind,
+            what=what,
+            violation=violation,
+            table=table.name,
+            columns=columns,
+            where=where,
+            tried=tried,
+            key=tuple(f'r."key {bare(name)}"' if columns else f"r.{name}" for name in keyed),
+            keyed=", ".join(map(bare, keyed)),
+            of=tuple(bare(one.name) for one in table.mentioned(where or tried).values()),
+            about=about,
+            whole=whole,
+            refused=refused,
+            names=tuple(sorted(names or table.names)),
+        )
+
+    def _only_reads(self, expression: str) -> bool:
+        calls = frozenset(name for part in parts(f"SELECT {expression}") for name in part.calls)
+        return self.known_to_read(calls)
+
+
+def _longer(value: str, most: int) -> str:
+    """What is too long for a column; spaces at the end are cut off without a word."""
+    return f"length({value}) > {most} AND btrim(substr({value}, {most + 1})) <> ''"
+
+
+def _matches(pattern: str, column: str, sent: Sequence[str]) -> str | None:
+    """What the last of the statements has for this column; None: none of them fits."""
+    named = rf'(?:"{re.escape(bare(column))}"|{re.escape(bare(column))})'
+    found = None
+    for sql in sent:
+        match = re.search(pattern.replace("{column}", named), sql.strip(), re.IGNORECASE | re.DOTALL)
+        if match:
+            found = match[1].strip() if match.re.groups else match[0]
+    return found
+
+
+def _only_casts(expression: str, column: str) -> bool:
+    """Whether an expression is the column itself, cast to something."""
+    named = re.escape(bare(column))
+    return re.fullmatch(rf'\(*\s*"?{named}"?\s*\)*(?:\s*::\s*[\w."() ,]+)*\)*', expression, re.IGNORECASE) is not None

@@ -1,0 +1,195 @@
+"""Whether the next ``alembic upgrade`` passes: tried on a copy of the schema, and asked of the live rows.
+
+The copy answers for the schema, the live rows for what only they decide.  Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from alembic_rescue import dialects, errors, findings, inspection
+from alembic_rescue.client import Project
+from alembic_rescue.connection.failures import shown
+from alembic_rescue.evidence.causes import causes, undecided
+from alembic_rescue.evidence.observation import Statement, StatementKind
+from alembic_rescue.evidence.rehearsal import Answer, Demand, Lock, Rehearsal, TableSize
+from alembic_rescue.graph import path as paths
+from alembic_rescue.inspection import View
+from alembic_rescue.model import Action, DatabaseReport, Outcome, Recommendation, Report
+from alembic_rescue.proof import told_cause
+from alembic_rescue.redact import Secrets
+from alembic_rescue.scratch import trial
+from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.scratch.chain import Asked
+from alembic_rescue.worker.requests import Visited
+from alembic_rescue.worker.scratch.runs import OwnVisit
+
+LARGE_BYTES, LARGE_ROWS = 100 * 1024**2, 1_000_000
+"""From one of these on a table is large: who waits for a lock on it waits long."""
+
+
+def of_one(project: Project, view: View, visited: Visited, target: str | None, bench: Bench) -> DatabaseReport:
+    """The rehearsal of what is pending on one database, up to `target`.
+
+    Raises:
+        Refusal: there is no way there from where it stands, or something else stands in the way.
+        RescueError: as :func:`rehearse`.
+    """
+    database, graph = visited.database, view.graph
+    if database.broke_off:
+        raise findings.broke_off(database, database.broke_off)
+    paths.check_current(graph, database.current_heads)
+    todo, after = paths.pending(graph, database.current_heads), tuple(view.graph.heads)
+    if target is not None:
+        path = paths.find_path(graph, database.current_heads, target)
+        todo, after = path.skipped, path.heads_after
+    found = rehearse(view, visited, database.current_heads, todo, bench) if todo else Rehearsal(())
+    return DatabaseReport(
+        database=database,
+        revisions=(),
+        heads_after=tuple(sorted(after)),
+        stamps=(),
+        pending_after=todo,
+        refusals=(),
+        findings=(*findings.of(database), *inspection.hindrances(project, database)),
+        recommendation=_advice(found),
+        causes=found.causes,
+        rehearsal=found,
+    )
+
+
+def judged(report: Report) -> Report:
+    """The report with its outcome.
+
+    Raises:
+        NotRehearsed: the copy cannot answer for the live database, and nothing else fails.
+    """
+    found = [part.rehearsal for part in report.databases if part.rehearsal is not None]
+    if any(one.fails for one in found):
+        return replace(report, outcome=Outcome.FAILS)
+    for one in found:
+        if not one.passes:
+            error = errors.NotRehearsed(f"on the copy, which has no rows, {one.failed} ends with {one.error}")
+            error.report = replace(report, outcome=Outcome.ERROR)
+            raise error
+    return report if any(one.revisions for one in found) else replace(report, outcome=Outcome.NOTHING_TO_DO)
+
+
+def of_next(view: View, planned: Sequence[DatabaseReport], bench: Bench) -> list[DatabaseReport]:
+    """What is planned, with the rehearsal of the upgrade after it.  Never raises: that there is none is told."""
+    visited = {one.database.identity.rows_key: one for one in view.meant}
+    return [_with_next(view, visited[part.database.identity.rows_key], part, bench) for part in planned]
+
+
+def _with_next(view: View, visited: Visited, part: DatabaseReport, bench: Bench) -> DatabaseReport:
+    if not part.stamps or not part.pending_after:
+        return part
+    try:
+        return replace(part, rehearsal=rehearse(view, visited, part.heads_after, part.pending_after, bench))
+    except errors.RescueError as error:
+        reason = error.reason if isinstance(error, errors.NotRehearsed) else error.message
+        return replace(part, not_rehearsed=reason)
+
+
+def _advice(found: Rehearsal) -> Recommendation:
+    if not found.revisions:
+        return Recommendation(Action.NOTHING, None, "the database stands at the latest revision")
+    if found.passes:
+        return Recommendation(Action.RERUN, None, "nothing was found on which the next upgrade fails: run it")
+    return Recommendation(Action.STOP, None, found.why)
+
+
+def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Rehearsal:
+    """Run `todo` on a copy whose version table has `rows`, then ask the live rows.
+
+    Raises:
+        NotRehearsed: there is no copy to run them on.
+        RescueError: the scratch server, a worker, or the database fails.
+    """
+    project, secrets = bench.project, bench.project.secrets
+    tried = trial.attempt(view, Asked(visited, (), tuple(todo)), rows, todo, bench)
+    visit, upgrade = tried.visit, tried.upgrade
+    assert upgrade is not None, "attempt raises where nothing was run"
+    found = _ended(Rehearsal(tuple(todo)), visit, secrets, lacking=upgrade.lacking)
+    if tried.notes:  # env.py itself: nothing that it runs lasts
+        found = replace(found, error=tried.notes[0].message, fix=tried.notes[0].help)
+    found = replace(
+        found,
+        causes=tuple(told_cause(cause, secrets) for cause in causes(upgrade)),
+        unrehearsed=tuple(_place(one) for _, one in visit.sent if one.kind is StatementKind.DATA),
+    )
+    rehearsal = dialects.of(visited.database.identity.dialect).rehearsal
+    if not rehearsal.asks_rows:
+        return replace(found, rows_unasked="rows are asked on PostgreSQL only")
+    tables = sorted({lock.table for lock in visit.locks})
+    if not visit.demands and not tables:
+        return found
+    asked = project.ask_rows(visited.database.identity.rows_key, visit.demands, tables)
+    answers = tuple(_placed(answer, visit, secrets) for answer in asked.answers)
+    return replace(found, answers=answers, locks=tuple(_on_large_tables(visit.locks, asked.sizes)))
+
+
+def _ended(found: Rehearsal, visit: OwnVisit, secrets: Secrets, *, lacking: Collection[str]) -> Rehearsal:
+    """How the run on the copy ended."""
+    failure = visit.failure
+    if visit.failed is None or failure is None:
+        return found
+    return replace(
+        found,
+        failed=visit.failed,
+        error=secrets.hide(failure.error),
+        path=failure.path and shown(Path(failure.path)),
+        line=failure.line,
+        statement=secrets.hide_sql(failure.statement),
+        undecided=undecided(failure, lacking),
+    )
+
+
+def _place(statement: Statement) -> str:
+    path = shown(Path(statement.path))
+    return f"{path}:{statement.line}" if statement.line else path
+
+
+def _placed(answer: Answer, visit: OwnVisit, secrets: Secrets) -> Answer:
+    """With the line that demands it, and those that change rows of its table before."""
+    demand = answer.demand
+    upto = [revision for revision, _ in visit.sent]
+    until = len(upto) - upto[::-1].index(demand.revision) if demand.revision in upto else 0
+    before = visit.sent[:until]
+    by = _demanding(demand, [one for revision, one in before if revision == demand.revision])
+    mended = dict.fromkeys(_place(one) for _, one in before if _may_mend(one, demand))
+    return replace(
+        answer,
+        demand=replace(demand, what=secrets.hide_sql(demand.what), where=secrets.hide_sql(demand.where)),
+        keys=tuple(map(secrets.hide, answer.keys)),
+        path=shown(Path(by.path)) if by else "",
+        line=by.line if by else None,
+        mended_by=tuple(mended),
+    )
+
+
+def _demanding(demand: Demand, statements: Sequence[Statement]) -> Statement | None:
+    """The statement that makes the demand: the last to name its table, and what it is about."""
+    able = [one for one in statements if one.kind is StatementKind.CATALOG and _names_one_of(one.sql, demand.names)]
+    about = [one for one in able if demand.about.strip('"') in one.sql]
+    return next(reversed(about or able), None)
+
+
+def _may_mend(statement: Statement, demand: Demand) -> bool:
+    """Whether it changes rows of that table; an UPDATE, in the columns that the demand is about."""
+    if statement.kind is not StatementKind.DATA or not _names_one_of(statement.sql, demand.names):
+        return False
+    return not statement.sql.lstrip().upper().startswith("UPDATE") or _names_one_of(statement.sql, demand.of)
+
+
+def _names_one_of(sql: str, names: Sequence[str]) -> bool:
+    return any(name.lower() in sql.lower() for name in names if name)
+
+
+def _on_large_tables(locks: Sequence[Lock], sizes: dict[str, TableSize]) -> Iterator[Lock]:
+    for lock in locks:
+        size = sizes.get(lock.table)
+        if size is not None and (size.bytes >= LARGE_BYTES or size.rows >= LARGE_ROWS):
+            yield replace(lock, size=size)

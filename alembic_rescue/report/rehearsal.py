@@ -1,0 +1,109 @@
+"""A rehearsal for a person: how the run on the copy ended, what the rows say, which locks the real one takes."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from alembic_rescue.evidence.rehearsal import Answer, Lock, Rehearsal
+from alembic_rescue.model import DatabaseReport
+from alembic_rescue.report.page import Page, count
+
+_MODES = {
+    "AccessExclusiveLock": "ACCESS EXCLUSIVE",
+    "ExclusiveLock": "EXCLUSIVE",
+    "ShareRowExclusiveLock": "SHARE ROW EXCLUSIVE",
+    "ShareLock": "SHARE",
+}
+_KEPT_FROM = {"ACCESS EXCLUSIVE": "nobody reads or writes it"}
+_SHOWN_PLACES = 5
+
+
+def line(part: DatabaseReport) -> str:
+    """Whether the upgrade after a write passes; empty where nothing is pending then."""
+    found = part.rehearsal
+    if found is None:
+        return f"the next upgrade was not rehearsed: {part.not_rehearsed}" if part.not_rehearsed else ""
+    if found.passes:
+        asked = "" if found.rows_unasked else " and the live rows"
+        but = "" if found.is_sure else "; some of it is not known, see alembic-rescue rehearse"
+        return f"rehearsed on a copy of the schema{asked}: the next upgrade passes{but}"
+    if found.fails:
+        return f"rehearsed: the next upgrade fails. {found.why}. See alembic-rescue rehearse"
+    return f"rehearsed, and not known: {found.why}"
+
+
+def whole(page: Page, found: Rehearsal) -> None:
+    """All that was found."""
+    page.line()
+    page.line(f"Rehearsed: {count(found.revisions)}, on a copy of the schema", "bold")
+    if not found.error:
+        page.indented("each ran to its end")
+    else:
+        at = f"{found.failed}: " if found.failed else ""
+        page.indented(Text.assemble((at, "bold"), (found.error, "red")))
+        if found.path:
+            page.indented(f"{found.path}:{found.line}" if found.line else found.path, 4)
+        if found.statement:
+            page.indented(Text(" ".join(found.statement.split()), "cyan"), 4)
+        if found.fix:
+            page.indented(found.fix, 4)
+    for cause in found.causes:
+        hidden = f"; the except at line {cause.handler_line} hides it" if cause.swallowed else ""
+        page.indented(f"because {cause.path}:{cause.line} fails: {cause.error}{hidden}")
+        page.indented(f"fix {cause.revision}: {cause.fix}", 4)
+    _rows(page, found)
+    if found.locks:
+        page.line()
+        page.line("Locks on large tables, until the run commits", "bold")
+        for lock in found.locks:
+            page.indented(_lock(lock))
+
+
+def _rows(page: Page, found: Rehearsal) -> None:
+    if found.answers:
+        page.line()
+        page.line("Asked of the live rows", "bold")
+        for answer in found.answers:
+            _answer(page, answer)
+    if found.rows_unasked:
+        page.line()
+        page.line(f"Not asked of the live rows: {found.rows_unasked}", "yellow")
+    if found.unrehearsed:
+        page.line()
+        places = list(dict.fromkeys(found.unrehearsed))
+        more = f" and {len(places) - _SHOWN_PLACES} more" if len(places) > _SHOWN_PLACES else ""
+        page.line(f"Ran without rows, so not rehearsed: {', '.join(places[:_SHOWN_PLACES])}{more}", "yellow")
+
+
+def _answer(page: Page, answer: Answer) -> None:
+    demand = answer.demand
+    place = f" ({answer.path}:{answer.line})" if answer.line else ""
+    if not answer.violated and not answer.unknown:
+        page.indented(f"{demand.revision}: {demand.what}: every row fits")
+        return
+    style = "yellow" if answer.unknown or answer.mended_by else "red"
+    not_known = "not known: " if answer.unknown or answer.mended_by else ""
+    told = (f"{not_known}{answer.told}", style)
+    page.indented(Text.assemble((f"{demand.revision}: {demand.what}: ", "bold"), told, place))
+    if answer.mended_by and answer.violated:
+        page.indented(f"the run changes rows of that table before, and may mend them: {', '.join(answer.mended_by)}", 4)
+    if answer.keys:
+        page.indented(f"such as {demand.keyed}: {'; '.join(answer.keys)}", 4)
+    if demand.where:
+        page.indented(Text(f"{demand.query()};", "cyan"), 4)
+
+
+def _lock(lock: Lock) -> str:
+    mode = _MODES.get(lock.mode, lock.mode)
+    size = f" ({_bytes(lock.size.bytes)}, about {lock.size.rows:,} rows)" if lock.size else ""
+    what = "; the whole table is written anew under it" if lock.rewrites else ""
+    kept = _KEPT_FROM.get(mode, "nobody writes it")
+    return f"{lock.revision}: {mode} on {lock.table}{size}: {kept} meanwhile{what}"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1024:  # noqa: PLR2004 - as pg_size_pretty counts
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TB"
