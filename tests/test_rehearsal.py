@@ -128,3 +128,177 @@ def test_what_the_rows_fit_passes_as_the_upgrade_does(case, database, tmp_path):
     assert (answer.status, answer.json["outcome"]) == (0, "passes"), told
     assert not [one for one in told["answers"] if one["unknown"]], told
     assert project.alembic("upgrade", "head").status == 0, "it really passes"
+
+
+def rehearsed(project, *options, globals_=()):
+    answer = project.rescue("--format", "json", *globals_, "rehearse", *options)
+    document = answer.json
+    return answer.status, document["outcome"], document["databases"][0]["rehearsal"], document
+
+
+BACKFILL = """
+op.add_column('orders', sa.Column('total', sa.Integer))
+op.execute('UPDATE orders SET total = 0')
+op.alter_column('orders', 'total', nullable=False)
+op.execute("UPDATE orders SET state = 'x'")
+op.alter_column('orders', 'note', nullable=False)
+"""
+
+
+@pytest.mark.slow
+def test_what_the_run_itself_mends_is_told_and_fails_nothing(database, tmp_path):
+    """An UPDATE of another column mends nothing."""
+    status, outcome, told, _ = rehearsed(made(database, tmp_path, BACKFILL))
+    assert (status, outcome) == (3, "fails")
+    mended = {answer["demand"]["about"]: answer["mended_by"] for answer in told["answers"]}
+    (place,) = mended["total"]
+    assert place.endswith("r2.py:10")
+    assert mended["note"] == []
+    assert told["unrehearsed"]
+
+
+FAILS = {
+    "an error": ("op.execute('DROP TABLE nowhere')", 'table "nowhere" does not exist', 9),
+    "swallowed": (
+        "try:\n    op.execute('DROP TABLE nowhere')\nexcept Exception:\n    pass\nop.create_table('z')",
+        "current transaction is aborted",
+        13,
+    ),
+    "Python's own": ("raise NotImplementedError('later')", "NotImplementedError: later", 9),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FAILS)
+def test_where_the_run_fails_the_place_is_named(case, database, tmp_path):
+    body, error, line = FAILS[case]
+    project = made(database, tmp_path, "op.create_table('y')", body)
+    status, outcome, told, document = rehearsed(project)
+    assert (status, outcome, told["failed"]) == (3, "fails", "r3")
+    assert told["error"].startswith(error)
+    assert (told["path"], told["line"]) == ("alembic/versions/r3.py", line)
+    if case == "swallowed":
+        (cause,) = told["causes"]
+        assert (cause["line"], cause["swallowed"], cause["handler_line"]) == (10, True, 11)
+    assert document["databases"][0]["recommendation"]["action"] == "stop"
+    assert rehearsed(project, "r2")[:2] == (0, "passes"), "up to the one before"
+
+
+@pytest.mark.slow
+def test_what_fails_for_want_of_rows_is_not_known(database, tmp_path):
+    body = "op.get_bind().execute(text('SELECT id FROM orders WHERE id = 1')).scalar_one()"
+    status, outcome, told, document = rehearsed(made(database, tmp_path, body))
+    assert (status, outcome, document["error"]["code"]) == (2, "error", "not-rehearsed")
+    assert "NoResultFound" in document["error"]["message"]
+    assert (told["passes"], told["fails"]) == (False, False)
+
+
+VOLATILE = """
+op.execute("ALTER TABLE orders ADD CONSTRAINT ck CHECK (lo_create(4711) > 0) NOT VALID")
+op.execute("ALTER TABLE orders VALIDATE CONSTRAINT ck")
+op.execute("CREATE FUNCTION own(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'")
+op.create_check_constraint('ck2', 'orders', 'own(id)')
+"""
+
+
+@pytest.mark.slow
+def test_no_function_of_the_migrations_runs_on_the_live_database(database, tmp_path):
+    database.run(
+        "CREATE FUNCTION own(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'", role="postgres"
+    )
+    project = made(database, tmp_path, VOLATILE.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    _, _, told, _ = rehearsed(project)
+    assert told["failed"] is None or "own" in told["error"]
+    assert all("change nothing" in answer["unknown"] for answer in told["answers"]), told["answers"]
+    assert database.run("SELECT count(*) FROM pg_largeobject_metadata") == [(0,)]
+
+
+@pytest.mark.slow
+def test_the_live_rows_are_only_read(database, tmp_path):
+    """The session is held read-only; what the role may not read is told."""
+    project = made(database, tmp_path, *(body for body, *_ in list(DECIDED.values())[:3]))
+    before = database.run("SELECT xmin, * FROM orders ORDER BY id")
+    rehearsed(project)
+    assert database.run("SELECT xmin, * FROM orders ORDER BY id") == before
+    assert database.versions() == ["r1"]
+
+
+LARGE = "INSERT INTO orders SELECT g FROM generate_series(5, 1200000) g; ANALYZE orders"
+
+
+@pytest.mark.slow
+def test_locks_on_large_tables_are_told(database, tmp_path):
+    bodies = (
+        "op.create_index('ix', 'orders', ['email'])",
+        "op.alter_column('orders', 'id', type_=sa.BigInteger)",
+        "op.add_column('orders', sa.Column('y', sa.Integer))",
+        "op.add_column('parents', sa.Column('y', sa.Integer))",
+    )
+    project = made(database, tmp_path, *bodies, rows=f"{ROWS}; {LARGE}")
+    _, outcome, told, _ = rehearsed(project)
+    assert outcome == "passes"
+    locks = [(lock["revision"], lock["table"], lock["mode"], lock["rewrites"]) for lock in told["locks"]]
+    assert locks == [
+        ("r2", "public.orders", "ShareLock", False),
+        ("r3", "public.orders", "AccessExclusiveLock", True),
+    ]
+    assert told["locks"][0]["size"]["rows"] > 1_000_000
+    assert told["locks"][0]["size"]["bytes"] > 10_000_000
+    shown = project.rescue("rehearse").stdout
+    assert "r3: ACCESS EXCLUSIVE on public.orders (" in shown
+    assert "the whole table is written anew" in shown
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_is_estimated(database, tmp_path):
+    """From part of the table, and said so."""
+    body = (
+        'op.execute("ALTER TABLE wide ADD CONSTRAINT ck CHECK (length(repeat(t, 40)) + id % 2 > 160000) NOT VALID");'
+        "op.execute('ALTER TABLE wide VALIDATE CONSTRAINT ck')"
+    )
+    wide = (
+        "CREATE TABLE wide (id integer PRIMARY KEY, t text); ALTER TABLE wide ALTER t SET STORAGE PLAIN;"
+        "INSERT INTO wide SELECT g, repeat('x', 4000) FROM generate_series(1, 20000) g; ANALYZE wide"
+    )
+    project = made(database, tmp_path, body, rows=wide)
+    ini = project.root / "alembic.ini"
+    ini.write_text(ini.read_text() + "\n[alembic_rescue]\nstatement_timeout = 1\nlock_timeout = 0.1\n")
+    _, outcome, told, _ = rehearsed(project)
+    (answer,) = told["answers"]
+    assert (outcome, answer["estimated"], answer["unknown"]) == ("fails", True, ""), answer
+    assert 5000 < answer["count"] < 15000, "half of 20,000"
+    assert "about 9" in (shown := project.rescue("rehearse").stdout) or "about 1" in shown
+
+
+@pytest.mark.slow
+def test_a_stamp_says_whether_the_next_upgrade_passes(database, tmp_path):
+    bodies = "op.create_table('y')", "op.alter_column('orders', 'note', nullable=False)"
+    project = made(database, tmp_path, *bodies)
+    database.run("CREATE TABLE y ()")
+    planned = project.rescue_json("plan", "r2")["databases"][0]
+    assert planned["rehearsal"]["fails_at"] == "r3"
+    stamped = project.rescue("stamp", "r2", "--yes")
+    assert stamped.status == 0
+    assert "the next upgrade fails. r3 fails: public.orders.note is to be NOT NULL" in stamped.stdout
+    database.run("DELETE FROM orders WHERE note IS NULL")
+    assert project.rescue("undo", "--yes").status == 0
+    assert "the next upgrade passes" in project.rescue("stamp", "r2", "--yes").stdout
+    assert project.alembic("upgrade", "head").status == 0
+
+
+@pytest.mark.slow
+def test_nothing_pending_nothing_to_do_and_what_stands_in_the_way(database, tmp_path):
+    project = made(database, tmp_path)
+    assert rehearsed(project)[:2] == (0, "nothing-to-do")
+    without = project.rescue_json("--scratch", "none", "rehearse")
+    assert without["outcome"] == "nothing-to-do", "nothing to run"
+    database.stand_at("feed0000cafe")
+    answer = project.rescue("--format", "json", "rehearse")
+    assert (answer.status, answer.json["refusals"][0]["code"]) == (3, "unknown-current")
+
+
+@pytest.mark.slow
+def test_without_a_scratch_database_there_is_no_rehearsal(database, tmp_path):
+    project = made(database, tmp_path, "op.create_table('y')")
+    answer = project.rescue("--format", "json", "--scratch", "none", "rehearse")
+    assert (answer.status, answer.json["error"]["code"]) == (2, "scratch-missing")

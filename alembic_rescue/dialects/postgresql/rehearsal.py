@@ -18,8 +18,8 @@ from alembic_rescue.dialects.postgresql.session import literal, transaction
 from alembic_rescue.evidence.rehearsal import Answer, Demand, TableSize
 
 _SHOWN_KEYS = 3
-_SAMPLED_PAGES = 2000
-"""Read where all of a table takes too long: 16 MB."""
+_SAMPLED_PAGES = 500
+"""Read where all of a table takes too long: 4 MB."""
 _CANCELLED, _DOES_NOT_FIT = "57014", "22"
 _WHY = {
     "42501": "the role may not read it",

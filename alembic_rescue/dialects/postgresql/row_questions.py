@@ -104,10 +104,12 @@ class Asking:
         column = table.now[number]
         if number in table.then:
             what, violation = f"{table.name}.{column.name} is to be NOT NULL", f"with NULL in {column.name}"
-            yield self._of(table, "not-null", column.name, what, violation, where=f"r.{column.name} IS NULL")
         elif not column.filled and not _matches(_DEFAULT, column.name, sent):
             what = f"{table.name}.{column.name} is new, NOT NULL, and has no default"
-            yield self._of(table, "not-null", column.name, what, f"with no value for {column.name}", where="true")
+            violation = f"with no value for {column.name}"
+        else:
+            return
+        yield self._of(table, "not-null", column.name, what, violation, where=f"r.{column.name} IS NULL")
 
     def check(self, table: Table, name: str, expression: str) -> Iterator[Demand]:
         """Rows that a CHECK rejects."""
