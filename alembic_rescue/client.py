@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic_rescue import errors
+from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.evidence.rehearsal import Demand
 from alembic_rescue.redact import Secrets
@@ -99,6 +100,31 @@ class Project:
         """
         with self._turn:
             return self._write(tuple(planned), tuple(left_out), begin)
+
+    def complete(
+        self,
+        planned: ToWrite,
+        left_out: Collection[Key],
+        completion: Completion,
+        begin: Callable[[Mapping[Key, str]], None],
+    ) -> None:
+        """Lock, look again, `begin`, and run what a revision lacks.
+
+        Raises:
+            RescueError: see :func:`alembic_rescue.worker.live.completing.complete`.
+        """
+        with self._turn:
+            worker, silence = self._running(), self._silence()
+            worker.tell, worker.hear = self.tell, self.hear
+            worker.call_through(
+                "complete",
+                seconds=silence,
+                whole=(_WHOLE + len(completion.statements)) * silence,
+                answers={"begin": begin},
+                planned=planned,
+                left_out=tuple(left_out),
+                completion=completion,
+            )
 
     def _write(
         self, planned: tuple[ToWrite, ...], left_out: tuple[Key, ...], begin: Callable[[Mapping[Key, str]], None]

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 from alembic_rescue.evidence.rehearsal import Rehearsal
 
@@ -59,8 +60,8 @@ class Recommendation:
     @property
     def command(self) -> str | None:
         """What to type for it; None where something is to be done before, or by hand."""
-        if self.action is Action.STAMP:
-            return f"alembic-rescue stamp {self.revision}"
+        if self.action in {Action.STAMP, Action.COMPLETE}:
+            return f"alembic-rescue {self.action.value} {self.revision}"
         return "alembic-rescue repair" if self.action is Action.REPAIR else None
 
 
@@ -341,6 +342,8 @@ class DatabaseReport:
     """The statements of pending revisions that must fail on this database as it stands."""
     located: Located | None = None
     """Only of ``diagnose --locate``."""
+    completion: Completion | None = None
+    """Only of ``complete``, where something is to be run."""
     rehearsal: Rehearsal | None = None
     """Of the revisions that are pending, or that would be after a write."""
     not_rehearsed: str = ""

@@ -84,10 +84,17 @@ def of_next(view: View, planned: Sequence[DatabaseReport], bench: Bench) -> list
 
 
 def _with_next(view: View, visited: Visited, part: DatabaseReport, bench: Bench) -> DatabaseReport:
-    if not part.stamps or not part.pending_after:
+    return with_next(view, visited, part, part.heads_after, part.pending_after, bench) if part.stamps else part
+
+
+def with_next(
+    view: View, visited: Visited, part: DatabaseReport, rows: Sequence[str], todo: Sequence[str], bench: Bench
+) -> DatabaseReport:
+    """The report with the rehearsal of `todo` from `rows` on.  Never raises: that there is none is told."""
+    if not todo:
         return part
     try:
-        return replace(part, rehearsal=rehearse(view, visited, part.heads_after, part.pending_after, bench))
+        return replace(part, rehearsal=rehearse(view, visited, rows, todo, bench))
     except errors.RescueError as error:
         reason = error.reason if isinstance(error, errors.NotRehearsed) else error.message
         return replace(part, not_rehearsed=reason)

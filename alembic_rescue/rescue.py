@@ -6,12 +6,13 @@ in the report that is returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from alembic_rescue import (
+    completing,
     diagnosing,
     errors,
     findings,
@@ -228,6 +229,54 @@ def stamp(
     return _done(planned, Outcome.STAMPED, receipt)
 
 
+def complete(
+    project: Project,
+    revision: str,
+    *,
+    confirm: Confirm,
+    folder: Path,
+    reason: str = "",
+    only: str | None = None,
+) -> Report:
+    """Run the statements that a partial revision lacks, and prove it again.  The version table stays as it is.
+
+    Args:
+        revision: pending, or one that counts as applied; full or partial id.
+
+    Returns:
+        A report whose outcome is COMPLETED; NOTHING_TO_DO where all of it is there.
+
+    Raises:
+        PlanRefused: there is nothing to complete, or a statement fails on a copy of the schema.
+        CompletionFailed: a statement failed on the database; what ran in the transaction is rolled back.
+        NotCompleted: the statements ran, and something is still missing.
+        RescueError: as :func:`stamp`.
+    """
+    view = inspection.look(project, only, _kept(project, folder))
+    chosen = scripts.resolved(view.graph, revision)
+    with Bench(project) as bench:
+        choose, besides = completing.choosing(chosen)
+        proved = _proved(project, view, choose, besides=besides, bench=bench)
+        parts = completing.plan_each(project, view, proved, chosen, bench)
+        outcome = completing.outcome(parts)
+        heads = scripts.heads(view.graph)
+        planned = Report("complete", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
+        planned = replace(planned, reason=project.secrets.hide(reason))
+        if outcome is Outcome.REFUSED:
+            raise errors.PlanRefused(planned)
+        if outcome is Outcome.NOTHING_TO_DO:
+            return planned
+        if not confirm(planned):
+            raise errors.NotConfirmed
+        (part,) = (part for part in parts if part.completion is not None)
+        receipt = completing.carry_out(project, planned, part, folder, reason)
+        proofs = dict(_by_key(_proved(project, view, choose, besides=besides, bench=bench)))
+        done = completing.judged(part, proofs[part.database.identity.rows_key])
+        done = completing.with_next(view, done, bench)
+    rest = (done if one is part else one for one in parts)
+    return replace(planned, outcome=Outcome.COMPLETED, databases=tuple(rest), receipt=receipt.path)
+
+
 def repair(
     project: Project,
     *,
@@ -355,6 +404,10 @@ def _kept(project: Project, folder: Path | None) -> list[Receipt]:
 def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[tuple[Database, Proof]]:
     """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
     return [(_as_found(one), one.proof) for one in prove(project, view, choose, **more)]
+
+
+def _by_key(proved: Sequence[tuple[Database, Proof]]) -> Iterator[tuple[tuple[str, str], Proof]]:
+    return ((database.identity.rows_key, proof) for database, proof in proved)
 
 
 def _as_found(one: Proved) -> Database:

@@ -253,6 +253,14 @@ def agreed(call: Call, report: Report) -> bool:
     return all(_answered(call, named.format(revision)) == revision for revision in lost)
 
 
+def statements_agreed(call: Call, report: Report) -> bool:
+    """Ask for yes to the statements."""
+    (part,) = (part for part in report.databases if part.completion is not None)
+    number = len(part.completion.statements) if part.completion else 0
+    what = "this statement" if number == 1 else f"these {number} statements"
+    return _answered(call, f"Run {what} in {part.database.identity.name}? [y/N]: ").lower() in {"y", "yes"}
+
+
 def rows_typed(call: Call, report: Report) -> bool:
     """Have the new rows of each version table typed."""
     asked = {part.database.identity.sentence: part.heads_after for part in report.databases if part.stamps}
@@ -300,12 +308,15 @@ def answer_report(call: Call, report: Report) -> None:
 
 def answer_written(call: Call, report: Report) -> None:
     """Write to stdout what a stamp or an undo came to."""
+    from alembic_rescue.model import Outcome
     from alembic_rescue.records import receipts as kept
     from alembic_rescue.report import text
 
     try:
         if call.format is Format.JSON:
             answer_report(call, report)
+        elif report.receipt is not None and report.outcome is Outcome.COMPLETED:
+            call.answer(text.completed(report, kept.read(report.receipt), **call.style(sys.stdout)))
         elif report.receipt is None:
             call.answer(text.plan(report, **call.style(sys.stdout)))
         else:

@@ -28,6 +28,7 @@ from alembic_rescue.cli.call import (
     confirming,
     keep_stdout_for_the_answer,
     rows_typed,
+    statements_agreed,
     terminal_or_yes,
     working,
     write,
@@ -396,6 +397,36 @@ def stamp(
             accept_missing=accept_missing or (),
             only=only,
             sealed=sealed,
+        )
+    answer_written(call, report)
+
+
+@app.command()
+def complete(
+    ctx: typer.Context,
+    revision: Revision,
+    yes: Yes = False,
+    reason: Reason = "",
+    only: Only = None,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Run the statements that a partial revision lacks, and prove it again. Never runs what changes rows."""
+    if revision is None:  # as for plan
+        raise errors.BadUsage("Missing argument 'REVISION'.")
+    from alembic_rescue import rescue
+
+    call: Call = ctx.obj
+    terminal_or_yes(f"{COMMAND} complete {revision}", f"{COMMAND} diagnose", yes=yes)
+    project = call.load(lock_timeout, yes=yes)
+    with working(call, "Looking at the database") as shown:
+        project.hear = shown.hear
+        report = rescue.complete(
+            project,
+            revision,
+            confirm=confirming(call, shown.stop, statements_agreed, yes=yes),
+            folder=call.receipt_folder(project.settings),
+            reason=reason,
+            only=only,
         )
     answer_written(call, report)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from alembic_rescue.evidence.model import LeftOver
-from alembic_rescue.evidence.observation import Catalog, StatementKind
+from alembic_rescue.evidence.observation import Catalog, Change, StatementKind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -89,6 +89,19 @@ class Dialect:
         from alembic_rescue.evidence.missing import only_own  # noqa: PLC0415 - the workers do without
 
         made: Remedy = self._part("remedies", "remedy") or only_own
+        return made
+
+    @cached_property
+    def split(self) -> Callable[[str], list[str]]:
+        """The statements of a script, without their semicolons."""
+        cut: Callable[[str], list[str]] = self._part("statements", "split_script") or _whole
+        return cut
+
+    @cached_property
+    def taken_back(self) -> Callable[[Sequence[Change]], tuple[tuple[str, ...], tuple[str, ...]]]:
+        """The statements that take back changes of a catalog, in their order; and what none of them takes back."""
+        made: Callable[[Sequence[Change]], tuple[tuple[str, ...], tuple[str, ...]]]
+        made = self._part("taking_back", "taken_back") or _stays
         return made
 
     @cached_property
@@ -196,6 +209,16 @@ def _none(_error: str, _sql: str) -> None:
 def _nothing_left(_catalog: Catalog) -> tuple[LeftOver, ...]:
     """Nothing is known to break off."""
     return ()
+
+
+def _whole(sql: str) -> list[str]:
+    """As it is."""
+    return [sql]
+
+
+def _stays(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """No statement is known that takes anything back."""
+    return (), tuple(change.object.name for change in changes)
 
 
 def _unknown(sql: str) -> StatementKind:

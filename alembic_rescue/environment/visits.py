@@ -50,8 +50,24 @@ def look(project: Project, see: See[T], tell: Tell = silent, remarks: list[Remar
         UsageError, DatabaseError: env.py or the database failed; what `see` raises comes through, whatever
             env.py does with it.
     """
+    seen, run = _visiting(project, see, tell, read_only=True)
+    if remarks is not None:
+        remarks += run.remarks
+    return seen
+
+
+def act(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
+    """The same on sessions that may write, each statement a transaction of its own; no version table is made.
+
+    Raises:
+        RescueError: as :func:`look`.
+    """
+    return _visiting(project, see, tell, read_only=False)[0]
+
+
+def _visiting(project: Project, see: See[T], tell: Tell, *, read_only: bool) -> tuple[list[T], Run]:
     seen: list[T] = []
-    run = Run(project, tell, read_only=True)
+    run = Run(project, tell, read_only=read_only)
 
     def fn(rows: tuple[str, ...], context: MigrationContext) -> list[Any]:
         with run.visit():
@@ -63,9 +79,7 @@ def look(project: Project, see: See[T], tell: Tell = silent, remarks: list[Remar
             project.script.run_env()
 
     run(call, done=lambda: bool(seen))
-    if remarks is not None:
-        remarks += run.remarks
-    return seen
+    return seen, run
 
 
 def keyword_arguments() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from alembic_rescue.errors.base import DatabaseError, Text
 from alembic_rescue.errors.words import and_printed
 
@@ -252,4 +254,22 @@ class WorkerSilent(DatabaseError):
             + (f", at {self.place}" if self.place else "")
             + "; it was ended",
             "a server that went silent, or code of the project that waits: see whether `alembic current` hangs, too",
+        )
+
+
+class CompletionFailed(DatabaseError):
+    """A statement that a revision lacks failed on the database, such as for its rows."""
+
+    code = "completion-failed"
+    revision: str
+    statement: str
+    reason: str
+    kept: Sequence[str] = ()
+    """What had run before it, and stays."""
+
+    def _text(self) -> Text:
+        stays = f" What ran before it stays: {'; '.join(self.kept)}" if self.kept else " Nothing of it stays"
+        return Text(
+            f"{self.revision} is not completed: {' '.join(self.statement.split())} failed: {self.reason}.{stays}",
+            "fix what it says, then run alembic-rescue complete again: it asks anew what is missing",
         )

@@ -34,6 +34,22 @@ class NotVerified(RescueError):
         )
 
 
+class NotCompleted(RescueError):
+    """The statements ran, and what they were to make is not proved."""
+
+    code = "not-completed"
+    exit_status = NOT_VERIFIED
+    revision: str
+    missing: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"the statements ran, but of {self.revision} {listed(self.missing)} still not there as it leaves it",
+            "look at the database before you go on: alembic-rescue diagnose. What the statements made is taken back by "
+            "the SQL of the receipt: alembic-rescue receipts",
+        )
+
+
 class HalfWritten(RescueError):
     """Of several databases some were written, and others were not, or it is not known."""
 

@@ -282,6 +282,48 @@ class RevisionUnverifiable(Refusal):
         )
 
 
+class NotPartial(Refusal):
+    """A revision of which there is nothing to complete."""
+
+    code = "not-partial"
+    revision: str
+    why: str
+    way: str
+
+    def _text(self) -> Text:
+        return Text(f"{self.revision} cannot be completed: {self.why}", self.way)
+
+
+class SeveralPartial(Refusal):
+    """A revision that is half there in several databases."""
+
+    code = "several-partial"
+    revision: str
+    databases: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.revision} is half there in several databases: {listed(self.databases)}",
+            "complete them one at a time: --only NAME",
+        )
+
+
+class CompletionWouldFail(Refusal):
+    """A statement that a revision lacks fails on a copy of the schema."""
+
+    code = "completion-would-fail"
+    revision: str
+    statement: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"what {self.revision} lacks cannot be made as it stands: on a copy of the schema, {self.statement} fails: "
+            f"{self.reason}",
+            "make it by hand, with what it needs first, and look again: alembic-rescue diagnose",
+        )
+
+
 class BatchBrokeOff(Refusal):
     """Something that takes several statements broke off between them, and left a table over."""
 

@@ -130,6 +130,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What came of statements that were run on a copy."""
+
+    changes: tuple[Change, ...] = ()
+    failure: Failure | None = None
+    """Of the first that failed, where one did."""
+
+
+@dataclass(frozen=True)
 class Observation:
     """What one revision did on the scratch database."""
 

@@ -59,7 +59,7 @@ def recommend(
     if first.verdict is Verdict.PARTIAL:
         by_hand = [o.name for o in first.missing if not o.sql]
         and_more = f", make {_listed(by_hand[:_SHOWN])} right by hand" if by_hand else ""
-        reason = f"{first.revision} is half there: {_counted(first)}. Run what is missing{and_more}"
+        reason = f"{first.revision} is half there: {_counted(first)}. Have what is missing made{and_more}"
         return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
         return _stamp(proved, revisions, failing)

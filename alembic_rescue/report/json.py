@@ -87,6 +87,7 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "pending_after": list(part.pending_after),
         "blockers": [asdict(blocker) for blocker in database.blockers],
         "located": part.located and asdict(part.located),
+        "completion": part.completion and asdict(part.completion),
         "rehearsal": part.rehearsal and _rehearsal(part.rehearsal),
         "not_rehearsed": part.not_rehearsed,
         "causes": [asdict(cause) for cause in part.causes],

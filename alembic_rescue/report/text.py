@@ -9,7 +9,7 @@ from rich.text import Text
 from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
-from alembic_rescue.report import evidence, rehearsal
+from alembic_rescue.report import completion, evidence, rehearsal
 from alembic_rescue.report.page import Page, columns, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
@@ -86,6 +86,32 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
     for kept, _ in written:
         place = f"in {kept.database.name}: " if len(written) > 1 else ""
         page.line(_fact("By hand", place + " ".join(kept.sql)))
+    return page.text()
+
+
+def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
+    """The text after ``complete``."""
+    page = Page(width, color=color)
+    (part,) = (part for part in report.databases if part.completion is not None)
+    (revision,) = part.revisions
+    page.line()
+    proved = "and proved again" if revision.verdict is Verdict.APPLIED else "as far as a catalog tells"
+    told = f": what {revision.revision} lacked is there, {proved}, in {part.database.identity.name}."
+    page.line(Text.assemble(("Completed", "bold green"), told))
+    _notes(page, part.findings)
+    page.line()
+    page.line("What to do next", "bold")
+    advice = part.recommendation
+    if advice.command:
+        page.indented(f"{advice.reason[0].upper()}{advice.reason[1:]}. Stamp it:")
+        page.indented(f"{advice.command}{_only(report)}", 4)
+    else:
+        page.indented(f"{advice.reason[0].upper()}{advice.reason[1:]}.")
+    if told := rehearsal.line(part):
+        page.indented(f"After that: {told}.")
+    page.line()
+    page.line(_fact("Receipt", str(receipt.path)))
+    completion.taking_back(page, part.completion)
     return page.text()
 
 
@@ -223,8 +249,7 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         page.line(_fact("Proved", f"the schema stands at {rows(part.heads_after)}"))
     if part.revisions and report.command != "undo":
         page.line()
-        counted = "counted as applied from now on" if part.located else "marked as applied without being run"
-        page.line(f"{'New' if part.located else 'Skipped'}: {count(part.revisions)}, {counted}", "bold")
+        page.line(_title(report, part), "bold")
         evidence.revisions(page, part.revisions)
         evidence.sent(page, part.revisions)
     if part.stamps:
@@ -233,10 +258,20 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         page.line(_fact("Then", _pending(part.pending_after)))
         if told := rehearsal.line(part):
             page.line(_fact("", told))
+    elif part.completion is not None:
+        completion.planned(page, part.completion)
     elif len(report.databases) > 1 and not part.refusals:
         page.line(_fact("Change", "none, it stands there already"))
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
+
+
+def _title(report: Report, part: DatabaseReport) -> str:
+    if report.command == "complete":
+        return "To be completed"
+    if part.located:
+        return f"New: {count(part.revisions)}, counted as applied from now on"
+    return f"Skipped: {count(part.revisions)}, marked as applied without being run"
 
 
 def _where(page: Page, report: Report, parts: Sequence[DatabaseReport]) -> None:

@@ -22,6 +22,7 @@ _TYPE = "$"
 _HOMES = (
     "alembic_rescue.model",
     "alembic_rescue.evidence.model",
+    "alembic_rescue.evidence.completion",
     "alembic_rescue.evidence.observation",
     "alembic_rescue.evidence.rehearsal",
     "alembic_rescue.worker.requests",

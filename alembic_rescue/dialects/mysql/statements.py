@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from alembic_rescue.dialects.mysql.functions import HARMLESS
-from alembic_rescue.dialects.statements import MYSQL, Sort, Token, fills, main_verb, statements, strongest
+from alembic_rescue.dialects.statements import MYSQL, Sort, Token, fills, main_verb, split, statements, strongest
 from alembic_rescue.evidence.observation import StatementKind
 
 QUERY, SESSION, CATALOG, DATA = StatementKind
@@ -27,6 +27,11 @@ _NOT_READ = frozenset(["USER", "ROLE", "SERVER", "TABLESPACE", "LOGFILE", "RESOU
 _OF_SERVER = frozenset(["GLOBAL", "PERSIST", "PERSIST_ONLY"])
 _OF_ROWS = frozenset(["TRUNCATE", "EXCHANGE", "IMPORT", "DISCARD", "KEYS", "RESTART"])
 """In an ALTER: what changes rows, counters or files, besides what can be read."""
+
+
+def split_script(sql: str) -> list[str]:
+    """The statements of a script, without their semicolons."""
+    return split(sql, MYSQL)
 
 
 def kind_of(sql: str) -> StatementKind:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from alembic_rescue.dialects.postgresql.harmless import is_harmless
-from alembic_rescue.dialects.statements import POSTGRESQL, Sort, Token, statements, strongest, tokens
+from alembic_rescue.dialects.statements import POSTGRESQL, Sort, Token, split, statements, strongest, tokens
 from alembic_rescue.evidence.observation import StatementKind
 
 QUERY, SESSION, CATALOG, DATA = StatementKind
@@ -50,6 +50,11 @@ class Part:
     def strongest(self) -> StatementKind:
         """What it may do."""
         return DATA if self.calls or self.converts else self.kind
+
+
+def split_script(sql: str) -> list[str]:
+    """The statements of a script, without their semicolons."""
+    return split(sql, POSTGRESQL)
 
 
 def kind_of(sql: str) -> StatementKind:

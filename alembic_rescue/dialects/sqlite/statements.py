@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from alembic_rescue.dialects.statements import SQLITE, Sort, Token, fills, main_verb, statements, strongest
+from alembic_rescue.dialects.statements import SQLITE, Sort, Token, fills, main_verb, split, statements, strongest
 from alembic_rescue.evidence.observation import StatementKind
 
 QUERY, SESSION, CATALOG, DATA = StatementKind
@@ -33,6 +33,11 @@ _MOVED = rf"(?:{_COLUMN}|CAST \( {_COLUMN} AS n(?: n)*(?: \( 0(?: , 0)* \))? \))
 _BATCH_COPY = re.compile(rf"INSERT INTO n \( n(?: , n)* \) SELECT {_MOVED}(?: , {_MOVED})* FROM n")  # noqa: S608 - a pattern
 _KEPT = frozenset(["INSERT", "INTO", "SELECT", "CAST", "AS", "FROM"])
 _CONSTANTS = frozenset(["NULL", "TRUE", "FALSE", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"])
+
+
+def split_script(sql: str) -> list[str]:
+    """The statements of a script, without their semicolons."""
+    return split(sql, SQLITE)
 
 
 def kind_of(sql: str) -> StatementKind:

@@ -22,12 +22,13 @@ from alembic_rescue.connection.connections import Hold
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.environment import databases, visits
 from alembic_rescue.environment.run import Remark
+from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.evidence.rehearsal import Demand
 from alembic_rescue.model import Database
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files, sources
-from alembic_rescue.worker.live import writing
+from alembic_rescue.worker.live import completing, writing
 from alembic_rescue.worker.loading import load as load_project
 from alembic_rescue.worker.requests import (
     Backend,
@@ -234,6 +235,19 @@ def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Co
     )
 
 
+def complete(conversation: Conversation, planned: ToWrite, left_out: Collection[Key], completion: Completion) -> None:
+    """Run what a revision lacks; see :mod:`alembic_rescue.worker.live.completing`."""
+    completing.complete(
+        _STATE.loaded,
+        planned,
+        frozenset(left_out),
+        completion,
+        begin=lambda tables: conversation.ask("begin", tables=tables),
+        progress=conversation.progress,
+        tell=conversation.tell,
+    )
+
+
 def read_back(conversation: Conversation, backends: Collection[Backend], *, hurry: bool) -> Written:
     """What new connections see, once `backends`, which another worker left behind, have ended."""
     return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell, hurry=hurry)
@@ -258,5 +272,5 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
 
 OPERATIONS: Mapping[str, Operation] = {
     "load": load,
-    **{one.__name__: _at_work(one) for one in (look, read, ask_rows, write, read_back, dump)},
+    **{one.__name__: _at_work(one) for one in (look, read, ask_rows, write, complete, read_back, dump)},
 }

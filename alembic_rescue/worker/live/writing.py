@@ -49,7 +49,7 @@ def write(
     Raises:
         DatabaseMoved, DatabaseChanged, RescueUnderWay, DatabaseError: nothing was written.
     """
-    again = _Again(project, planned, left_out, tell)
+    again = Again(project, planned, left_out, tell)
     try:
         again.look()
         begin(again.tables)
@@ -59,7 +59,7 @@ def write(
 
 
 @dataclass
-class _Again:
+class Again:
     """The look before the write: takes the locks first, so that no other rescue can move anything after it."""
 
     project: Project
@@ -102,6 +102,7 @@ class _Again:
         return database
 
     def release(self) -> None:
+        """Let go of the locks."""
         for lock in self.locks.values():
             lock.release()
 

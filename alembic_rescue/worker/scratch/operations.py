@@ -20,8 +20,9 @@ from alembic.script.revision import RevisionError
 from alembic_rescue import dialects, errors
 from alembic_rescue.connection.failures import one_line, place_of
 from alembic_rescue.dialects.admin import connected
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.scratch import Making, Prepared
-from alembic_rescue.evidence.observation import CatalogObject
+from alembic_rescue.evidence.observation import CatalogObject, Failure, Made
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files, sources
 from alembic_rescue.worker.isolation import guard
@@ -135,6 +136,24 @@ def settle(
         return tuple(reader.settle(connection, [text]).get((text[0], text[1])) for text in texts)
 
 
+def make(_: Conversation, dialect: str, scratch_database: Mapping[str, Any], statements: Sequence[str]) -> Made:
+    """Run statements on a copy, each by itself, and say what they changed there."""
+    kind = dialects.of(dialect)
+    reader, url = kind.reader, kind.places.url(scratch_database)
+    assert reader is not None, "what was proved was read"
+    assert url is not None, "what was proved was made on one"
+    with connected(url) as connection:
+        watch = reader.watch(connection)
+        cursor = Cursor(connection.connection, connection.dialect)
+        for statement in statements:
+            try:
+                cursor.run(statement)
+            except cursor.error as error:
+                return Made(failure=Failure(one_line(error, str), "", None, statement))
+        changes, _renames = watch.step(connection)
+    return Made(changes)
+
+
 def offline(conversation: Conversation, loading: Loading, revisions: Sequence[str]) -> dict[str, str]:
     """What each revision would send, as ``alembic upgrade --sql`` tells it; with nothing within reach.
 
@@ -229,6 +248,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "upgrade": upgrade,
     "probe": probe,
     "settle": settle,
+    "make": make,
     "offline": offline,
     "graph": graph,
 }

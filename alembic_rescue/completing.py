@@ -1,0 +1,285 @@
+"""Completing a partial revision: what it lacks, tried on a copy, and what takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import dialects, errors, findings, inspection, rehearsal
+from alembic_rescue.client import Project
+from alembic_rescue.dialects.scratch import Unavailable
+from alembic_rescue.evidence.completion import Completion
+from alembic_rescue.evidence.model import Presence, Proof, Verdict
+from alembic_rescue.evidence.observation import Made
+from alembic_rescue.graph import path as paths
+from alembic_rescue.inspection import Choose, View
+from alembic_rescue.model import (
+    Action,
+    Database,
+    DatabaseReport,
+    Note,
+    Outcome,
+    Receipt,
+    ReceiptPart,
+    ReceiptState,
+    Recommendation,
+    Report,
+    Revision,
+)
+from alembic_rescue.records import receipts
+from alembic_rescue.redact import Secrets
+from alembic_rescue.scratch.bench import Bench, address_of
+from alembic_rescue.scratch.chain import Asked
+from alembic_rescue.scratch.trial import copied
+from alembic_rescue.worker.requests import ToWrite, Visited
+
+_LABEL, _CONCURRENTLY = ("ALTER TYPE", " ADD VALUE "), " CONCURRENTLY "
+_WAYS = {
+    Verdict.NOT_APPLIED: ("nothing of it is there", "alembic upgrade makes all of it"),
+    Verdict.UNVERIFIABLE: ("what it does cannot be checked", "see why: alembic-rescue diagnose"),
+}
+
+
+def choosing(revision: str) -> tuple[Choose, Choose]:
+    """Which revisions are in question for it, and which besides: what is pending, or what counts as applied."""
+
+    def choose(graph: RevisionMap, database: Database) -> Sequence[str]:
+        pending = inspection.pending(graph, database)
+        return pending if revision in pending else inspection.applied(graph, database)
+
+    def besides(graph: RevisionMap, database: Database) -> Sequence[str]:
+        pending = inspection.pending(graph, database)
+        return () if revision in pending else pending
+
+    return choose, besides
+
+
+def plan_each(
+    project: Project, view: View, proved: Sequence[tuple[Database, Proof]], revision: str, bench: Bench
+) -> list[DatabaseReport]:
+    """What completing `revision` would run on each database; on one of them at a time.
+
+    Raises:
+        SeveralDatabases: it is partial in several.
+        UnknownCurrent, OverlappingCurrent, DoubledRow, EmptyRow: the rows cannot be explained.
+    """
+    visited = {one.database.identity.rows_key: one for one in view.meant}
+    parts = []
+    for database, proof in proved:
+        paths.check_current(view.graph, database.current_heads)
+        one = visited[database.identity.rows_key]
+        parts.append(plan_one(project, view, one, database, proof, revision, bench))
+    partial = [part.database for part in parts if part.completion is not None]
+    if len(partial) > 1:
+        raise errors.SeveralPartial(revision, [database.identity.sentence for database in partial])
+    return parts
+
+
+def outcome(parts: Sequence[DatabaseReport]) -> Outcome:
+    """READY where something is to be run, REFUSED where something cannot be, else NOTHING_TO_DO."""
+    if any(part.refusals for part in parts):
+        return Outcome.REFUSED
+    return Outcome.READY if any(part.completion for part in parts) else Outcome.NOTHING_TO_DO
+
+
+def plan_one(
+    project: Project, view: View, visited: Visited, database: Database, proof: Proof, revision: str, bench: Bench
+) -> DatabaseReport:
+    """What completing `revision` would run on one database; without statements where all of it is there.
+
+    Raises:
+        RescueError: the copy on which it is tried cannot be made.
+    """
+    graph = view.graph
+    (one,) = inspection.with_evidence(graph, [revision], proof)
+    refusals = [*inspection.hindrances(project, database), *findings.left_over(proof)]
+    if database.rescue_at_work:
+        refusals.append(findings.note(errors.RescueUnderWay(database.identity.name)))
+    if database.broke_off:
+        refusals.append(findings.note(findings.broke_off(database, database.broke_off)))
+    if unwritable := findings.hindrance(replace(database, missing_privileges=())):
+        refusals.append(findings.note(unwritable))
+    completion = None
+    if one.verdict not in {Verdict.APPLIED, Verdict.EMPTY}:
+        pending = revision in paths.pending(graph, database.current_heads)
+        found = _refusal(one, pending=pending)
+        if found is None and not refusals:
+            completion, found = _tried(view, visited, _completion(database, one), bench)
+        refusals += [findings.note(found)] if found is not None else []
+    return DatabaseReport(
+        database=database,
+        revisions=(one,),
+        heads_after=database.current_heads,
+        stamps=(),
+        pending_after=paths.pending(graph, database.current_heads),
+        refusals=tuple(refusals),
+        findings=(*findings.of(database), *_told(completion)),
+        recommendation=Recommendation(Action.COMPLETE, revision, f"of {revision} something is missing"),
+        completion=completion,
+    )
+
+
+def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
+    """Why there is nothing to complete; what counts as applied and is not there at all, can be."""
+    if one.verdict is Verdict.UNVERIFIABLE or (one.verdict is Verdict.NOT_APPLIED and pending):
+        return errors.NotPartial(one.revision, *_WAYS[one.verdict])
+    if not any(found.sql for found in one.missing):
+        lacks = errors.listed([found.named for found in one.missing])
+        return errors.NotPartial(one.revision, f"no statement can be offered for {lacks}", "make it so by hand")
+    return None
+
+
+def _completion(database: Database, one: Revision) -> Completion:
+    """The statements, in the revision's own order."""
+    split = dialects.of(database.identity.dialect).split
+    statements = [statement for found in one.missing if found.sql for statement in split(found.sql)]
+    first = [sql for sql in statements if all(words in sql.upper() for words in _LABEL)]
+    last = [sql for sql in statements if _CONCURRENTLY in sql.upper()]
+    unread = [found for found in one.objects if found.presence is Presence.UNVERIFIABLE]
+    return Completion(
+        one.revision,
+        first=tuple(first),
+        together=tuple(sql for sql in statements if sql not in first and sql not in last),
+        last=tuple(last),
+        by_hand=tuple(found.named for found in one.missing if not found.sql and not _brought_along(one, found.name)),
+        data=tuple(f"{found.path}:{found.line}: {found.name}" if found.line else found.name for found in unread),
+    )
+
+
+def _brought_along(one: Revision, name: str) -> bool:
+    """Whether a statement for another object names it: a table's own columns and keys."""
+    own = name.partition(" on ")[0].rpartition(".")[2].strip('"')
+    return any(found.sql and own in found.sql for found in one.missing)
+
+
+def _tried(
+    view: View, visited: Visited, completion: Completion, bench: Bench
+) -> tuple[Completion | None, errors.Refusal | None]:
+    """Run it on a copy of the schema: whether it can be run at all, and what takes it back."""
+    identity = visited.database.identity
+    place = bench.placed(view, "_completed")[address_of(visited)]
+    made = copied(Asked(visited, (), ()), place, visited.database.current_heads, bench)
+    if isinstance(made, Unavailable):
+        raise errors.NotRehearsed(made.reason)
+    found: Made = bench.ask(
+        "make",
+        dialect=identity.dialect,
+        scratch_database=bench.route(place)[1],
+        statements=completion.statements,
+    )
+    secrets = bench.project.secrets
+    if found.failure is not None:
+        sql, reason = secrets.hide_sql(found.failure.statement), secrets.hide(found.failure.error)
+        return None, errors.CompletionWouldFail(completion.revision, " ".join(sql.split()), reason)
+    back, stays = dialects.of(identity.dialect).taken_back(found.changes)
+    return replace(completion, back=_shown(back, secrets), stays=stays), None
+
+
+def _shown(statements: Sequence[str], secrets: Secrets) -> tuple[str, ...]:
+    """Those that hold no secret: what is hidden is no statement any more."""
+    return tuple(sql for sql in statements if secrets.hide_sql(sql) == sql)
+
+
+def _told(completion: Completion | None) -> tuple[Note, ...]:
+    if completion is None:
+        return ()
+    found = []
+    if completion.by_hand:
+        found.append(
+            Note(
+                "made-by-hand",
+                f"no statement is offered for {errors.listed(completion.by_hand)}",
+                f"make it so by hand before {completion.revision} is stamped",
+            )
+        )
+    if completion.data:
+        found.append(
+            Note(
+                "rows-not-run",
+                f"what {completion.revision} does to rows, or calls, is not run: {errors.listed(completion.data)}",
+                "look whether the rows are as it leaves them. If not, run it by hand, in the order of the file",
+            )
+        )
+    return tuple(found)
+
+
+def carry_out(project: Project, planned: Report, part: DatabaseReport, folder: Path, reason: str) -> Receipt:
+    """Put the receipt on disk, and run the statements.
+
+    Raises:
+        RescueError: see :meth:`alembic_rescue.client.Project.complete`; the receipt tells what may stay.
+    """
+    completion, database = part.completion, part.database
+    assert completion is not None, "there is something to run"
+    begun: list[Receipt] = []
+
+    def begin(tables: object) -> None:
+        del tables
+        kept = ReceiptPart(
+            database=database.identity,
+            state=ReceiptState.BEGUN,
+            rows_before=database.current_heads,
+            rows_after=database.current_heads,
+            rows_found=None,
+            skipped=tuple(replace(one, objects=one.missing) for one in part.revisions),
+            sql=completion.back,
+        )
+        told = project.secrets.hide(reason)
+        begun.append(receipts.begin(folder, "complete", completion.revision, told, [kept]))
+
+    to_write = ToWrite(database.identity, database.current_heads, ())
+    others = [*planned.left_out, *(one.database.identity for one in planned.databases if one is not part)]
+    try:
+        project.complete(to_write, [one.rows_key for one in others], completion, begin)
+    except KeyboardInterrupt as interrupt:
+        told = f"the statements had begun: see what is there with alembic-rescue complete {completion.revision}"
+        raise errors.Interrupted(told if begun else "nothing was written") from interrupt
+    except errors.RescueError as error:
+        if begun:
+            nothing = isinstance(error, errors.CompletionFailed) and not error.kept
+            _ended(begun[0], ReceiptState.NOT_WRITTEN if nothing else ReceiptState.FAILED)
+        raise
+    return _ended(begun[0], ReceiptState.VERIFIED)
+
+
+def _ended(receipt: Receipt, state: ReceiptState) -> Receipt:
+    return receipts.complete(receipt, [replace(part, state=state) for part in receipt.parts])
+
+
+def judged(planned: DatabaseReport, proof: Proof) -> DatabaseReport:
+    """The report with what is proved now.
+
+    Raises:
+        NotCompleted: something for which a statement ran is still missing.
+    """
+    assert planned.completion is not None, "it was run"
+    (one,) = (found for found in proof.revisions if found.revision == planned.completion.revision)
+    still = [found.named for found in one.missing if found.named not in planned.completion.by_hand]
+    if still:
+        raise errors.NotCompleted(one.revision, still)
+    (revision,) = planned.revisions
+    told = replace(revision, verdict=one.verdict, objects=one.objects)
+    return replace(planned, revisions=(told,), recommendation=_next(planned, one.verdict))
+
+
+def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
+    """The report with the rehearsal of the upgrade that follows, once the revision is stamped."""
+    (revision,) = done.revisions
+    rows, todo = done.database.current_heads, done.pending_after
+    if revision.revision in todo:
+        path = paths.find_path(view.graph, rows, revision.revision)
+        rows, todo = path.heads_after, path.pending_after
+    visited = next(one for one in view.meant if one.database.identity.rows_key == done.database.identity.rows_key)
+    return rehearsal.with_next(view, visited, done, rows, todo, bench)
+
+
+def _next(planned: DatabaseReport, verdict: Verdict) -> Recommendation:
+    (revision,) = planned.revisions
+    if revision.revision not in planned.pending_after:
+        return Recommendation(Action.NOTHING, None, f"{revision.revision} is whole, as the version table says")
+    if verdict is Verdict.APPLIED:
+        return Recommendation(Action.STAMP, revision.revision, f"all of {revision.revision} is there")
+    return Recommendation(Action.STOP, None, f"of {revision.revision} not all can be checked: alembic-rescue diagnose")

@@ -1,0 +1,39 @@
+"""What completes a revision, for a person: the statements that run, and those that take them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from alembic_rescue.evidence.completion import Completion
+from alembic_rescue.report.page import Page
+
+
+def planned(page: Page, completion: Completion | None) -> None:
+    """What will run, part by part."""
+    assert completion is not None, "there is something to run"
+    _part(page, "First, each by itself: what they make can be used once it is committed", completion.first)
+    _part(page, "Together, in one transaction", completion.together)
+    _part(page, "Last, each by itself: they run in no transaction", completion.last)
+
+
+def taking_back(page: Page, completion: Completion | None) -> None:
+    """What takes back what was made."""
+    assert completion is not None, "something was run"
+    if completion.back:
+        page.line("By hand, what takes it back:", "dim")
+        for sql in completion.back:
+            page.indented(Text(sql, "cyan"))
+    if completion.stays:
+        page.line(f"Nothing takes back: {', '.join(completion.stays)}", "dim")
+
+
+def _part(page: Page, title: str, statements: Sequence[str]) -> None:
+    if not statements:
+        return
+    page.line()
+    page.line(title, "bold")
+    for statement in statements:
+        for line in f"{statement.rstrip()};".splitlines():
+            page.indented(Text(line, "cyan"))

@@ -1,0 +1,204 @@
+"""``complete``: what a partial revision lacks is run, proved again, and can be taken back (promises 3 and 7)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import chains
+from tests.conftest import ProjectCopy
+from tests.terminal import at_a_terminal
+
+TABLES = "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('old', sa.Text))"
+HALF = """
+op.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')")
+op.add_column('t', sa.Column('a', sa.Integer, server_default='1', nullable=False))
+op.create_table('u', sa.Column('id', sa.Integer, primary_key=True), sa.Column('t_id', sa.Integer, sa.ForeignKey('t.id')))
+op.create_index('ix_old', 't', ['old'])
+op.create_unique_constraint('uq_old', 't', ['old', 'id'])
+op.execute('CREATE VIEW v AS SELECT id, old FROM t')
+op.alter_column('t', 'old', nullable=False)
+"""
+LAST = "op.create_table('w', sa.Column('id', sa.Integer, primary_key=True))"
+
+
+@pytest.fixture
+def make(database, tmp_path):
+    def made(*bodies, at="r1"):
+        revisions = {f"r{n}": body for n, body in enumerate(bodies, 1)}
+        root = chains.write(tmp_path / "project", database.url, revisions).root
+        copy = ProjectCopy(root, tmp_path / "state", database)
+        assert copy.alembic("upgrade", "head").status == 0
+        database.stand_at(at)
+        return copy
+
+    return made
+
+
+def catalog(database):
+    """All that a dump of the schema tells."""
+    return database.run(
+        "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(adbin, adrelid) "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_attribute a ON attrelid = c.oid "
+        "LEFT JOIN pg_attrdef d ON adrelid = c.oid AND adnum = attnum "
+        "WHERE nspname = 'public' AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2"
+    ) + database.run(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 2200 ORDER BY 1"
+    )
+
+
+LOST = (
+    "DROP TYPE mood",
+    "DROP TABLE u",
+    "DROP INDEX ix_old",
+    "ALTER TABLE t DROP COLUMN a",
+    "DROP VIEW v",
+    "ALTER TABLE t ALTER COLUMN old DROP NOT NULL",
+    "ALTER TABLE t DROP CONSTRAINT uq_old",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [LOST[:3], LOST[3:], LOST[:6]], ids=["first", "last", "all but one"])
+def test_what_is_missing_is_made_and_taken_back(lost, make, database):
+    project = make(TABLES, HALF, LAST)
+    database.run("DROP TABLE w")
+    whole = catalog(database)
+    for statement in lost:
+        database.run(statement)
+    half = catalog(database)
+    looked = project.rescue_json("diagnose")["databases"][0]["recommendation"]
+    assert (looked["action"], looked["command"]) == ("complete", "alembic-rescue complete r2")
+    answer = project.rescue_json("complete", "r2", "--yes", "--reason", "stuck")
+    assert answer["outcome"] == "completed", answer
+    assert catalog(database) == whole
+    (part,) = answer["databases"]
+    assert part["revisions"][0]["verdict"] == "applied"
+    assert part["recommendation"]["command"] == "alembic-rescue stamp r2"
+    assert part["rehearsal"]["passes"]
+    (receipt,) = project.receipts
+    kept = json.loads(receipt.read_text())
+    assert (kept["command"], kept["state"], kept["reason"]) == ("complete", "verified", "stuck")
+    assert database.versions() == ["r1"], "it stamps nothing"
+    assert part["completion"]["stays"] == []
+    for statement in kept["parts"][0]["sql"]:
+        database.run(statement)
+    assert catalog(database) == half
+    assert project.rescue("complete", "r2", "--yes").status == 0, "and again"
+    assert project.rescue("stamp", "r2", "--yes").status == 0
+    assert project.alembic("upgrade", "head").status == 0
+    assert project.rescue_json("complete", "r2", "--yes")["outcome"] == "nothing-to-do"
+
+
+@pytest.mark.slow
+def test_of_what_counts_as_applied_what_is_missing_is_made(make, database):
+    project = make(TABLES, HALF, LAST, at="r3")
+    database.run("DROP INDEX ix_old")
+    looked = project.rescue_json("diagnose", "--applied")["databases"][0]["recommendation"]
+    assert looked["command"] == "alembic-rescue complete r2"
+    assert project.rescue_json("complete", "r2", "--yes")["outcome"] == "completed"
+    assert project.rescue_json("diagnose", "--applied")["databases"][0]["recommendation"]["action"] == "nothing"
+
+
+@pytest.mark.slow
+def test_labels_and_concurrently_run_by_themselves(make, database):
+    body = (
+        "op.execute(\"CREATE TYPE mood AS ENUM ('ok')\")\n"
+        "with op.get_context().autocommit_block():\n"
+        "    op.execute(\"ALTER TYPE mood ADD VALUE 'sad'\")\n"
+        "    op.execute('CREATE INDEX CONCURRENTLY ix ON t (old)')\n"
+        "op.execute(\"ALTER TABLE t ADD COLUMN m mood DEFAULT 'sad'\")"
+    )
+    project = make(TABLES, body)
+    database.run("ALTER TABLE t DROP COLUMN m; DROP INDEX ix; DROP TYPE mood; CREATE TYPE mood AS ENUM ('ok')")
+    answer = project.rescue_json("complete", "r2", "--yes")
+    (part,) = answer["databases"]
+    told = part["completion"]
+    assert [len(told[which]) for which in ("first", "together", "last")] == [1, 1, 1], told
+    assert "ADD VALUE" in told["first"][0]
+    assert "CONCURRENTLY" in told["last"][0]
+    assert any("sad" in one for one in told["stays"]), "no label is ever taken away"
+    assert answer["outcome"] == "completed"
+
+
+@pytest.mark.slow
+def test_what_changes_rows_is_shown_and_never_run(make, database):
+    body = (
+        "op.add_column('t', sa.Column('a', sa.Integer))\nop.execute('UPDATE t SET a = 1')\n"
+        "op.create_table('u', sa.Column('id', sa.Integer))"
+    )
+    project = make(TABLES, body)
+    database.run("DROP TABLE u; INSERT INTO t (id) VALUES (1)")
+    answer = project.rescue_json("complete", "r2", "--yes")
+    (part,) = answer["databases"]
+    assert answer["outcome"] == "completed"
+    assert database.run("SELECT a FROM t") == [(None,)]
+    (told,) = [finding for finding in part["findings"] if finding["code"] == "rows-not-run"]
+    assert "UPDATE t SET a = 1" in told["message"]
+    assert "r2.py:9" in told["message"]
+    assert part["recommendation"]["action"] == "stop", "a person has to look at the rows"
+
+
+@pytest.mark.slow
+def test_what_the_rows_do_not_fit_is_rolled_back(make, database):
+    project = make(TABLES, HALF)
+    database.run("ALTER TABLE t ALTER COLUMN old DROP NOT NULL; DROP TABLE u; INSERT INTO t (id) VALUES (1)")
+    half = catalog(database)
+    answer = project.rescue("--format", "json", "complete", "r2", "--yes")
+    assert (answer.status, answer.json["error"]["code"]) == (4, "completion-failed")
+    assert "null values" in answer.json["error"]["message"]
+    assert catalog(database) == half
+    (receipt,) = project.receipts
+    assert json.loads(receipt.read_text())["state"] == "not-written"
+
+
+@pytest.mark.slow
+def test_refused_where_there_is_nothing_to_complete(make, database):
+    project = make(TABLES, "op.execute('UPDATE t SET id = id')", LAST)
+    database.run("DROP TABLE w")
+
+    def refused(revision):
+        answer = project.rescue("--format", "json", "complete", revision, "--yes")
+        assert answer.status == 3
+        return answer.json["refusals"][0]
+
+    assert refused("r3")["code"] == "not-partial"
+    assert "alembic upgrade" in refused("r3")["help"]
+    assert "cannot be checked" in refused("r2")["message"]
+    assert project.rescue_json("complete", "r1", "--yes")["outcome"] == "nothing-to-do"
+    assert project.receipts == []
+
+
+@pytest.mark.slow
+def test_what_does_not_run_on_a_copy_is_not_run(make, database):
+    project = make(TABLES, HALF)
+    database.run("DROP INDEX ix_old; ALTER TABLE t DROP CONSTRAINT uq_old; CREATE TABLE uq_old ()")
+    answer = project.rescue("--format", "json", "complete", "r2", "--yes")
+    assert (answer.status, answer.json["refusals"][0]["code"]) == (3, "completion-would-fail")
+    assert database.run("SELECT to_regclass('ix_old')") == [(None,)]
+
+
+@pytest.mark.slow
+def test_it_waits_for_no_other_rescue_and_no_longer_than_it_may(make, database):
+    project = make(TABLES, HALF)
+    database.run("DROP INDEX ix_old")
+    with database.session() as holder:
+        holder.cursor().execute("LOCK TABLE t IN ROW EXCLUSIVE MODE")
+        answer = project.rescue("--format", "json", "complete", "r2", "--yes", "--lock-timeout", "1")
+    assert (answer.status, answer.json["error"]["code"]) == (4, "lock-timeout")
+    assert database.run("SELECT to_regclass('ix_old')") == [(None,)]
+
+
+@pytest.mark.slow
+def test_it_asks_and_no_means_no(make, database):
+    project = make(TABLES, HALF)
+    database.run("DROP INDEX ix_old; DROP VIEW v")
+    assert project.rescue("complete", "r2").status == 2, "without a terminal"
+    with at_a_terminal(project, "complete", "r2") as terminal:
+        terminal.wait_for("Run these 2 statements in")
+        terminal.type("n\r")
+        assert terminal.end() == 3, terminal.text
+    assert "CREATE INDEX ix_old" in terminal.text
+    assert database.run("SELECT to_regclass('v')") == [(None,)]
+    assert project.receipts == []
