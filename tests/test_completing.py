@@ -9,12 +9,13 @@ import pytest
 from tests import chains
 from tests.conftest import ProjectCopy
 from tests.terminal import at_a_terminal
+from tests.writing import write_env
 
 TABLES = "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('old', sa.Text))"
 HALF = """
 op.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')")
 op.add_column('t', sa.Column('a', sa.Integer, server_default='1', nullable=False))
-op.create_table('u', sa.Column('id', sa.Integer, primary_key=True), sa.Column('t_id', sa.Integer, sa.ForeignKey('t.id')))
+op.create_table('u', sa.Column('id', sa.Integer, primary_key=True), sa.Column('t', sa.Integer, sa.ForeignKey('t.id')))
 op.create_index('ix_old', 't', ['old'])
 op.create_unique_constraint('uq_old', 't', ['old', 'id'])
 op.execute('CREATE VIEW v AS SELECT id, old FROM t')
@@ -203,3 +204,51 @@ def test_it_asks_and_no_means_no(make, database):
     assert "CREATE INDEX ix_old" in terminal.text
     assert database.run("SELECT to_regclass('v')") == [(None,)]
     assert project.receipts == []
+
+
+MEDDLER = """
+CREATE FUNCTION meddle() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF EXISTS (SELECT FROM t) AND to_regclass('ix_old') IS NOT NULL THEN DROP INDEX ix_old; END IF;
+END $$;
+CREATE EVENT TRIGGER meddler ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION meddle();
+"""
+
+
+@pytest.mark.slow
+def test_what_is_not_there_afterwards_is_told(make, database):
+    """Such as by somebody who takes it away again, in a trigger that does nothing without rows."""
+    project = make(TABLES, HALF)
+    database.run("DROP INDEX ix_old; INSERT INTO t (id, old) VALUES (1, 'x')")
+    database.run(MEDDLER, role="postgres")
+    answer = project.rescue("--format", "json", "complete", "r2", "--yes")
+    assert (answer.status, answer.json["error"]["code"]) == (5, "not-completed"), answer
+    assert "ix_old" in answer.json["error"]["message"]
+
+
+TENANTS = """
+for tenant in ("blue", "green"):
+    with engine.connect() as connection:
+        connection.execute(text(f"SET search_path TO {tenant}"))
+        connection.commit()
+        context.configure(connection=connection, version_table_schema=tenant)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+
+
+@pytest.mark.slow
+def test_of_several_databases_one_at_a_time(database, tmp_path):
+    root = chains.write(tmp_path / "project", database.url, {"r1": TABLES, "r2": HALF}).root
+    project = ProjectCopy(root, tmp_path / "state", database)
+    write_env(project, body=TENANTS)
+    for tenant in ("blue", "green"):
+        database.run(f"CREATE SCHEMA {tenant}")
+    assert project.alembic("upgrade", "head").status == 0
+    database.run("DROP INDEX blue.ix_old; DROP INDEX green.ix_old")
+    answer = project.rescue("--format", "json", "complete", "r2", "--yes")
+    assert (answer.status, answer.json["refusals"][0]["code"]) == (3, "several-partial")
+    assert project.rescue_json("complete", "r2", "--yes", "--only", "green")["outcome"] == "completed"
+    assert database.run("SELECT to_regclass('green.ix_old')::text, to_regclass('blue.ix_old')") == [
+        ("green.ix_old", None)
+    ]
+    assert project.rescue_json("complete", "r2", "--yes")["outcome"] == "completed", "the other one is the only one"

@@ -528,7 +528,9 @@ def test_a_server_that_stops_between_the_question_and_the_answer(stuck_privately
 
 def test_a_server_that_stops_during_the_write(stuck_privately):
     linear, database = stuck_privately
-    remove = before_update(database, "PERFORM pg_sleep(30); RETURN NEW;")
+    remove = before_update(
+        database, f"IF current_database() = '{database.name}' THEN PERFORM pg_sleep(30); END IF; RETURN NEW;"
+    )
     stamping = linear.started("stamp", "aaaa0003", "--yes", "--lock-timeout", "20")
     until(lambda: any(session["query"].startswith("UPDATE") for session in others(database)), "the stamp is writing")
     database.server.stop()

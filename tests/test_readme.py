@@ -13,7 +13,7 @@ import typer
 from alembic_rescue import Verdict, errors, load
 from alembic_rescue.cli import commands
 from alembic_rescue.connection.sessions import Timeouts
-from alembic_rescue.model import Action
+from alembic_rescue.model import Action, Outcome
 from alembic_rescue.project.loading import SETTINGS
 from alembic_rescue.records.receipts import listed
 from alembic_rescue.records.seal import KEY_VARIABLE
@@ -109,6 +109,7 @@ def test_each_code_of_an_error_exists():
         "branch-begins",
         "branch-not-begun",
         "end-not-seen",
+        "rows-not-run",
     }  # findings
     assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
     for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):
@@ -180,7 +181,7 @@ def test_the_json_that_readme_names_is_there(project, database):
     document = incident.rescue_json("plan", "774225e563ca")
     (paragraph,) = re.findall(r"^`format` is 1:.*?\n\n", README, re.MULTILINE | re.DOTALL)
     whole, of_databases = paragraph.split("for each of `databases`")
-    values = {"ready", "refused", "nothing-to-do", "stamped", "undone", "code", "message", "help"}
+    values = {outcome.value for outcome in Outcome} | {"code", "message", "help"}
     assert set(re.findall(r"`([a-z_-]+)`", whole)) - values <= set(document)
     assert set(re.findall(r"`([a-z_-]+)`", of_databases)) <= set(document["databases"][0])
 
