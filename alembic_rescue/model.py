@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from alembic_rescue.evidence.lost import Search
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 
 
@@ -336,6 +337,8 @@ class DatabaseReport:
     """The statements of pending revisions that must fail on this database as it stands."""
     located: Located | None = None
     """Only of ``diagnose --locate``."""
+    lost: Search | None = None
+    """What was found of rows that the scripts do not have; None where they have them all."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:

@@ -11,7 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alembic_rescue import diagnosing, errors, findings, history, inspection, planning, repairing, selection, undoing
+from alembic_rescue import (
+    diagnosing,
+    errors,
+    findings,
+    history,
+    inspection,
+    planning,
+    recovering,
+    repairing,
+    selection,
+    undoing,
+)
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence.model import Proof
@@ -50,6 +61,7 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
         RescueError: the scripts, env.py or the database cannot be read.
     """
     view = inspection.look(project, only, _kept(project, folder))
+    lost = recovering.look_further(project, view)
     parts = []
     for database, proved in _proved(project, view, inspection.pending, tried=True):
         proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
@@ -60,7 +72,7 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
             told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
         part = diagnosing.diagnosis(project, view, database, proof, told, advice)
         pending = tuple(revision for revision in part.pending_after if revision not in apart)
-        parts.append(replace(part, causes=proof.causes, pending_after=pending))
+        parts.append(lost.diagnosed(replace(part, causes=proof.causes, pending_after=pending)))
     return _diagnosed(view, parts, only)
 
 
@@ -88,6 +100,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         RescueError: as :func:`diagnose`.
     """
     view = inspection.look(project, only, _kept(project, folder))
+    lost = recovering.look_for(project, view)
     parts = []
     for database, proof in _proved(project, view, inspection.every):
         located = diagnosing.located(view.graph, proof)
@@ -96,9 +109,10 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         if diagnosing.is_hindered(project, database, proof):
             advice = part.recommendation
         else:  # rows that the scripts cannot explain are what it is asked for, not what stops it
-            mended = repairing.plan_one(project, view.graph, database, proof, Acceptance())
+            besides = lost.hindrances(database, proof)
+            mended = repairing.plan_one(project, view.graph, database, proof, Acceptance(), besides)
             advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
-        parts.append(replace(part, located=located, recommendation=advice))
+        parts.append(lost.told(replace(part, located=located, recommendation=advice)))
     return _diagnosed(view, parts, only)
 
 
@@ -133,7 +147,8 @@ def plan(
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
     proved = _proved(project, view, inspection.pending, tried=True)
-    parts = _told_apart([planning.plan_one(project, view, *found, target, accepted) for found in proved])
+    lost = recovering.look_for(project, view)
+    parts = _told_apart([lost.told(planning.plan_one(project, view, *found, target, accepted)) for found in proved])
     target_ = planning.target_of(view.graph, target, parts)
     heads = scripts.heads(view.graph)
     report = Report("plan", planning.outcome(parts), target_, heads, tuple(parts), only=only, left_out=view.left_out)
@@ -205,7 +220,7 @@ def repair(
 
     Args:
         accept: revisions that the rows did not count as applied, whose doing cannot be checked, and for which a person
-            vouches; ids or partial ids.
+            vouches; ids or partial ids.  One that the scripts do not have, by its full id: it did not run here.
 
     Returns:
         A report whose outcome is REPAIRED or NOTHING_TO_DO.
@@ -215,10 +230,14 @@ def repair(
         RescueError: as :func:`stamp`.
     """
     view = inspection.look(project, only, _kept(project, folder))
-    accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in accept), frozenset())
-    proved = _proved(project, view, inspection.every)
+    lost = recovering.look_for(project, view)
+    named = [name for name in accept if name not in lost.revisions]
+    accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in named), frozenset())
     parts = repairing.without_what_stamps_mend(
-        [repairing.plan_one(project, view.graph, *found, accepted) for found in proved]
+        [
+            lost.told(repairing.plan_one(project, view.graph, *found, accepted, lost.hindrances(*found, accept)))
+            for found in _proved(project, view, inspection.every)
+        ]
     )
     parts = _told_apart(parts)
     heads = scripts.heads(view.graph)

@@ -131,6 +131,30 @@ class UnknownCurrent(Refusal):
         )
 
 
+class AheadOfTheScripts(Refusal):
+    """The version table holds a revision that only other code has, and that may have run."""
+
+    code = "ahead-of-the-scripts"
+    rows: Sequence[str]
+    places: Sequence[str]
+    follows: Sequence[str]
+    effects: str
+    command: str
+    unproved: Sequence[str] = ()
+
+    def _text(self) -> Text:
+        what, them_ = ("its file", "it") if len(self.places) == 1 else ("the files", "them")
+        back = f" To go back instead, bring {them_} back, and run: alembic downgrade {self.follows[0]}"
+        accept = "".join(f" --accept {one}" for one in self.unproved)
+        without = f". If it did not run here: alembic-rescue repair{accept}" if accept else ""
+        return Text(
+            f"the database is ahead of this code: it stands at {listed(self.rows)}, which the scripts do not have. "
+            f"Found: {'; '.join(self.places)}. It follows {listed(self.follows)}, which they have; {self.effects}",
+            f"the code was rolled back, or this is another branch. Deploy code that has it, or bring {what} back: "
+            f"{self.command}." + (back if len(self.follows) == 1 else "") + without,
+        )
+
+
 class OverlappingCurrent(Refusal):
     """The version table holds a revision together with one of its ancestors."""
 

@@ -86,6 +86,7 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "pending_after": list(part.pending_after),
         "blockers": [asdict(blocker) for blocker in database.blockers],
         "located": part.located and asdict(part.located),
+        "lost": part.lost and asdict(part.lost),
         "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
         "recommendation": {
