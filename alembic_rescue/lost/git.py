@@ -106,7 +106,7 @@ class Repository:
 
     def changes(self, pathspecs: Iterable[str], *more: str) -> list[Change]:
         """What the commits that a branch, a remote branch, a tag, the stash or the reflog leads to have written."""
-        everywhere = ("--all", "--reflog", "--full-history", *more)
+        everywhere = ("--all", "--reflog", "--full-history", "--date-order", *more)
         return list(_changes(self.run("log", *everywhere, *_RAW_FORMAT, "--", *pathspecs)))
 
     def changes_of(self, commits: Sequence[str], pathspecs: Iterable[str]) -> list[Change]:

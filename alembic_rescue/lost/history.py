@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -46,6 +46,7 @@ class History:
     not_looked: list[str] = field(default_factory=list)
     """Where it could not be looked, or not to the end."""
     _changes: dict[bool, list[Change]] = field(default_factory=dict)
+    _trees: dict[str, dict[str, InGit]] = field(default_factory=dict)
 
     @property
     def places(self) -> list[str]:
@@ -56,31 +57,37 @@ class History:
     def find(self, revisions: Sequence[str], is_known: Callable[[str], bool]) -> dict[str, InGit]:
         """These revisions, and what they build on that is not known; those first that are asked for."""
         found: dict[str, InGit] = {}
-        waiting = list(revisions)
+        waiting: list[tuple[str, InGit | None]] = [(revision, None) for revision in revisions]
         while waiting:
-            wanted = waiting.pop(0)
+            wanted, follower = waiting.pop(0)
             if wanted in found or is_known(wanted):
                 continue
-            one = self._beside(wanted, found) or self._find(wanted)
+            one = (follower and self._beside(wanted, follower)) or self._find(wanted)
             if one is not None:
                 found[wanted] = one
-                waiting += one.follows
+                waiting += [(below, one) for below in one.follows]
         return found
 
-    def _beside(self, revision: str, found: dict[str, InGit]) -> InGit | None:
-        """In a commit that has what builds on it: one commit then brings all back."""
-        for one in found.values():
-            if one.commit is not None and revision in one.follows:
-                with suppress(CannotRead):
-                    folders = {*self.places, PurePosixPath(one.path).parent.as_posix()}
-                    tree = self.repository.tree(one.commit, [] if "." in folders else [f"{each}/" for each in folders])
-                    files = {blob: path for path, blob in tree.items() if path.endswith(_PYTHON)}
-                    for change, content, file in self._told(
-                        [Change(one.commit, one.lost.date or "", blob, path) for blob, path in files.items()], revision
-                    ):
-                        lost = _lost(file, change.path, one.commit, str(one.lost.ref), one.lost.date)
-                        return InGit(lost, content, file, one.commit, change.blob, change.path)
-        return None
+    def _beside(self, revision: str, follower: InGit) -> InGit | None:
+        """In the commit that has what builds on it: one commit then brings all back."""
+        commit = follower.commit
+        if commit is None:
+            return None
+        if commit not in self._trees:
+            self._trees[commit] = {}
+            with suppress(CannotRead):
+                self._trees[commit] = {one.lost.revision: one for one in self._tree(commit, follower)}
+        return self._trees[commit].get(revision)
+
+    def _tree(self, commit: str, one: InGit) -> Iterator[InGit]:
+        """All revisions that a commit has, by the one that led there."""
+        folders = {*self.places, PurePosixPath(one.path).parent.as_posix()}
+        tree = self.repository.tree(commit, [] if "." in folders else [f"{folder}/" for folder in folders])
+        paths = {blob: path for path, blob in tree.items() if path.endswith(_PYTHON)}
+        for blob, content in self.repository.contents(paths):
+            if file := script_files.told_by_text(content, Path(paths[blob])):
+                lost = _lost(file, paths[blob], commit, str(one.lost.ref), one.lost.date)
+                yield InGit(lost, content, file, commit, blob, paths[blob])
 
     def _find(self, revision: str) -> InGit | None:
         steps: list[Callable[[str], InGit | None]] = [self._written, self._merged, self._unreachable, self._elsewhere]
