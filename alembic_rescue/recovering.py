@@ -44,6 +44,8 @@ class Seen:
     evidence: tuple[RevisionEvidence, ...] = ()
     follows: tuple[str, ...] = ()
     """The revisions of the scripts that they build on."""
+    beside: tuple[str, ...] = ()
+    """The revisions with which the scripts go on from there."""
 
     @property
     def is_ahead(self) -> bool:
@@ -58,6 +60,8 @@ class Seen:
     @property
     def unproved(self) -> tuple[str, ...]:
         """Those of which it cannot be told whether they ran; none where one of the others may have."""
+        if not self.evidence:
+            return self.search.sought
         unsure = [one.revision for one in self.evidence if one.verdict is Verdict.UNVERIFIABLE]
         sure = any(repairing.may_have_run(one) for one in self.evidence if one.verdict is not Verdict.UNVERIFIABLE)
         return () if sure else tuple(unsure)
@@ -70,11 +74,23 @@ class Seen:
     @property
     def ahead(self) -> errors.AheadOfTheScripts:
         """The refusal to leave behind what may have run here."""
-        places = [f"{one.revision} in {one.place}" for one in self.search.found if one.found is Found.GIT]
-        command = self.search.command or ""
         return errors.AheadOfTheScripts(
-            self.search.sought, places, list(self.follows), _effects(self.evidence), command, self.unproved
+            self.search.sought,
+            self.commits,
+            self.follows,
+            self.beside,
+            _effects(self.evidence),
+            self.search.command or "",
+            self.unproved,
         )
+
+    @property
+    def commits(self) -> list[str]:
+        """For a sentence: the commits, each with what was found in it."""
+        together: dict[str, list[str]] = {}
+        for one in self.search.found:
+            together.setdefault(one.place.removeprefix(one.path).lstrip(), []).append(one.revision)
+        return [f"{errors.some(revisions, verb=False)} {at}" for at, revisions in together.items()]
 
     @property
     def _of_rows(self) -> list[Lost]:
@@ -168,11 +184,13 @@ def _seen(graph: RevisionMap, recovered: Recovered, proof: Proof, files: Mapping
     revisions = inspection.with_evidence(graph, [one.revision for one in told.revisions], told)
     theirs = [one for file in recovered.files for one in paths.follows(graph, file.lost.revision)]
     mine = {file.lost.revision for file in recovered.files}
+    follows = tuple(dict.fromkeys(one for one in theirs if one not in mine))
     return Seen(
         recovered.search,
         tuple(replace(one, path=places.get(one.path, one.path)) for one in revisions),
         told.revisions,
-        tuple(dict.fromkeys(one for one in theirs if one not in mine)),
+        follows,
+        tuple(one for one in paths.pending(graph, follows) if one not in mine),
     )
 
 
@@ -180,7 +198,7 @@ def _without_text(evidence: RevisionEvidence, places: Mapping[str, str]) -> Revi
     """Without what stands in the file: it may hold a secret that nobody knows any more."""
 
     def told(found: ObjectEvidence) -> ObjectEvidence:
-        name = f"line {found.line}" if found.kind == "statement" else found.name
+        name = "a statement" if found.kind == "statement" else found.name
         return replace(found, name=name, path=places.get(found.path, found.path), sql=None)
 
     return replace(evidence, objects=tuple(map(told, evidence.objects)))
@@ -200,10 +218,10 @@ def notes(seen: Seen) -> tuple[Note, ...]:
 def _note(search: Search, revision: str) -> Note:
     lost = search.of(revision)
     if lost is None:
-        but = f"; not in {errors.listed(search.not_looked)}" if search.not_looked else ""
+        but = f". Not looked in: {'; '.join(search.not_looked)}" if search.not_looked else ""
         return Note(
             "unknown-revision-not-found",
-            f"{revision} was not found. Looked in {errors.listed(search.looked)}{but}",
+            f"{revision} was not found. Looked in: {'; '.join(search.looked)}{but}",
             f"ask who deployed last for the code that has it. Where that is gone, {_LOCATE}",
         )
     if lost.found is Found.REPLACED:
@@ -232,13 +250,12 @@ def _found(search: Search, lost: Lost) -> tuple[str, str]:
 
 
 def _never_ran(seen: Seen) -> Note:
-    places = "; ".join(f"{one.revision} in {one.place}" for one in seen.search.found)
     return Note(
         "unknown-revision-never-ran",
-        f"the database says {errors.listed(seen.search.sought)}, which the scripts do not have. Found: {places}. "
-        "Nothing of it is there: it did not run here",
-        f"somebody stamped it. To set the rows to what is proved: alembic-rescue repair. To go on with that code "
-        f"instead, bring it back: {seen.search.command}",
+        f"the version table says {errors.listed(seen.search.sought)}, which these scripts do not have, and which did "
+        f"not run here: nothing of it is there. Found in git: {'; '.join(seen.commits)}",
+        "set the rows to what is proved: alembic-rescue repair. If it is to run here, bring it back first: "
+        f"{seen.search.command}",
     )
 
 
@@ -271,6 +288,12 @@ class Sought:
             return ()
         return (findings.note(seen.ahead),)
 
+    def reason(self, given: str, accepted: Collection[str]) -> str:
+        """Why, for the receipt: also that a person said of what was found that it did not run."""
+        taken = [one for one in accepted if one in self.revisions]
+        word = f"{errors.listed(taken)} taken not to have run (--accept)" if taken else ""
+        return "; ".join(filter(None, [given, word]))
+
     def told(self, part: DatabaseReport) -> DatabaseReport:
         """The same report, with what was found."""
         seen = self.seen.get(part.database.identity.rows_key)
@@ -297,19 +320,27 @@ class Sought:
             besides = self.hindrances(part.database, proof)
             mended = repairing.plan_one(self.project, self.view.graph, part.database, proof, Acceptance(), besides)
             if mended.stamps and not mended.refusals:
-                says = f"{first.message}; the schema stands at {errors.rows(mended.heads_after)} (proved)"
+                says = f"{_in_short(seen)}; the schema stands at {errors.rows(mended.heads_after)} (proved)"
                 return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
-            if seen.is_replaced:
-                return Recommendation(Action.STOP, None, f"{first.message}; {mended.refusals[0].message}")
-        return Recommendation(Action.STOP, None, f"{first.message}. {first.help[0].upper()}{first.help[1:]}")
+            if mended.refusals and not seen.is_ahead:
+                return Recommendation(Action.STOP, None, f"{_in_short(seen)}; {mended.refusals[0].message}")
+        return Recommendation(Action.STOP, None, f"{_in_short(seen)}. {first.help[0].upper()}{first.help[1:]}")
+
+
+def _in_short(seen: Seen) -> str:
+    """What is the matter, in one sentence; the finding says more."""
+    rows = errors.listed(seen.search.sought)
+    if seen.is_ahead and seen.never_ran:
+        return f"{rows} did not run here, and these scripts do not have it"
+    if seen.is_ahead:
+        return f"the database is ahead of this code: {rows} is in git, and {_effects(seen.evidence)}"
+    return notes(seen)[0].message
 
 
 def _with_way_out(note: Note, seen: Seen) -> Note:
     """The refusal of an unknown row, which says where to find it."""
     if note.code != errors.UnknownCurrent.code or not seen.search.found:
         return note
-    if seen.is_ahead:
-        return replace(note, help=f"it is in git ({notes(seen)[0].code}). To bring it back: {seen.search.command}")
     return replace(note, help=notes(seen)[0].help)
 
 

@@ -85,11 +85,12 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
         RescueError: as :func:`diagnose`.
     """
     view = inspection.look(project, only, _kept(project, folder))
+    lost = recovering.look_further(project, view)
     parts = []
     for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
         missing = history.stamped_but_not_there(proof.revisions)
         advice = history.recommend_for_applied(proof.revisions)
-        parts.append(diagnosing.diagnosis(project, view, database, proof, missing, advice))
+        parts.append(lost.diagnosed(diagnosing.diagnosis(project, view, database, proof, missing, advice)))
     return _diagnosed(view, parts, only)
 
 
@@ -231,7 +232,7 @@ def repair(
     """
     view = inspection.look(project, only, _kept(project, folder))
     lost = recovering.look_for(project, view)
-    named = [name for name in accept if name not in lost.revisions]
+    reason, named = lost.reason(reason, accept), [name for name in accept if name not in lost.revisions]
     accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in named), frozenset())
     parts = repairing.without_what_stamps_mend(
         [

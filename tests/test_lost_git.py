@@ -10,7 +10,7 @@ import time
 import pytest
 
 from alembic_rescue.evidence.lost import Found
-from alembic_rescue.lost import git, looking
+from alembic_rescue.lost import looking
 from tests.repositories import Repo, ahead, make, source
 
 
@@ -53,7 +53,7 @@ def test_rolled_back_by_a_commit_that_removes_it(repo):
     repo.git("rm", "-q", "versions/c3_x.py")
     repo.commit("roll back")
     found = the(repo.search("c3"))
-    assert (found.commit, found.ref) == (added[:12], "the branch checked out, main")
+    assert (found.commit, found.ref) == (added[:12], "an earlier commit of main, which is checked out")
 
 
 def test_the_last_version_of_its_file(repo):
@@ -155,7 +155,7 @@ def test_a_shallow_clone_is_told(repo, tmp_path, monkeypatch):
     assert any("shallow clone" in one and "git fetch --unshallow" in one for one in search.not_looked)
     clone.git("fetch", "-q", "--unshallow")
     search = clone.search("c3")
-    assert the(search).ref == "the branch checked out, main"
+    assert the(search).ref == "an earlier commit of main, which is checked out"
     assert not any("shallow" in one for one in search.not_looked)
 
 
@@ -302,7 +302,7 @@ def test_within_a_hook_of_another_repository(repo, tmp_path, monkeypatch):
 
 def test_without_git_it_is_told(repo, monkeypatch):
     ahead(repo, "release")
-    monkeypatch.setattr(git.shutil, "which", lambda _: None)
+    monkeypatch.setenv("PATH", "")
     search = repo.search("c3")
     assert search.found == ()
     assert search.not_looked == ("git, which is not installed here",)
@@ -340,7 +340,7 @@ def test_it_ends_in_its_time(repo, tmp_path, monkeypatch):
     slow = tmp_path / "git"
     slow.write_text("#!/bin/sh\nsleep 60\n")
     slow.chmod(0o755)
-    monkeypatch.setattr(git.shutil, "which", lambda _: str(slow))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     begun = time.monotonic()
     search = repo.look_for("c3", seconds=0.5).search
     assert time.monotonic() - begun < 5

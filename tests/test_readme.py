@@ -109,6 +109,10 @@ def test_each_code_of_an_error_exists():
         "branch-begins",
         "branch-not-begun",
         "end-not-seen",
+        "revision-replaced",
+        "unknown-revision-found",
+        "unknown-revision-never-ran",
+        "unknown-revision-not-found",
     }  # findings
     assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
     for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):

@@ -138,20 +138,24 @@ class AheadOfTheScripts(Refusal):
     rows: Sequence[str]
     places: Sequence[str]
     follows: Sequence[str]
+    beside: Sequence[str]
     effects: str
     command: str
     unproved: Sequence[str] = ()
 
     def _text(self) -> Text:
-        what, them_ = ("its file", "it") if len(self.places) == 1 else ("the files", "them")
-        back = f" To go back instead, bring {them_} back, and run: alembic downgrade {self.follows[0]}"
+        beside = f", which go on with {some(self.beside, verb=False)} instead" if self.beside else ""
         accept = "".join(f" --accept {one}" for one in self.unproved)
-        without = f". If it did not run here: alembic-rescue repair{accept}" if accept else ""
+        ways = [f"deploy code that has it, or bring it back beside these scripts: {self.command}"]
+        if len(self.follows) == 1:
+            ways.append(f"To go back instead, bring it back, and run: alembic downgrade {self.follows[0]}")
+        if accept:
+            ways.append(f"If it did not run here: alembic-rescue repair{accept}")
         return Text(
-            f"the database is ahead of this code: it stands at {listed(self.rows)}, which the scripts do not have. "
-            f"Found: {'; '.join(self.places)}. It follows {listed(self.follows)}, which they have; {self.effects}",
-            f"the code was rolled back, or this is another branch. Deploy code that has it, or bring {what} back: "
-            f"{self.command}." + (back if len(self.follows) == 1 else "") + without,
+            f"the database is ahead of this code, which was rolled back, or is another branch: it stands at "
+            f"{listed(self.rows)}. Found in git: {'; '.join(self.places)}. It follows {listed(self.follows)} of these "
+            f"scripts{beside}; {self.effects}",
+            ". ".join(ways),
         )
 
 

@@ -159,9 +159,9 @@ class Repository:
         names = [name for name in refs.splitlines() if not name.endswith("/HEAD")]
         head = self.text("symbolic-ref", "--quiet", "HEAD")
         if head in names:
-            return 0, f"the branch checked out, {_short(head)}"
+            return 0, f"an earlier commit of {_short(head)}, which is checked out"
         if not head and self.text("merge-base", commit, "HEAD") == commit:
-            return 0, "the history of what is checked out"
+            return 0, "an earlier commit of what is checked out"
         for rank, (start, kind) in enumerate(_KINDS.items(), 1):
             if found := next((name for name in names if name.startswith(start)), None):
                 return rank, f"{kind} {_short(found)}".strip()

@@ -173,7 +173,7 @@ def command(files: Iterable[InGit], repository: Repository, locations: Sequence[
                 f"cat-file -p {one.blob}" if one.commit is None else f"show {_quoted(f'{one.commit[:12]}:{one.path}')}"
             )
             single.append(f"{git} {what} > {target}")
-    whole = [f"{git} checkout {commit[:12]} -- {' '.join(names)}" for commit, names in together.items()]
+    whole = [f"{git} checkout {commit[:12]} -- {' '.join(sorted(names))}" for commit, names in together.items()]
     return " && ".join([*whole, *single])
 
 

@@ -61,7 +61,9 @@ def look_for(
         except CannotRead as why:
             not_looked.append(str(why))
         else:
-            looked.append("git: all branches, remote branches, tags, the stash, the reflog, and what nothing leads to")
+            looked.append(
+                "git (branches, remote branches, tags, the stash, the reflog, and what nothing leads to any more)"
+            )
             past = History(repository, folders)
             known = _names(scripts)
             in_git = past.find(rest, known.__contains__)
@@ -78,7 +80,7 @@ def look_for(
             if repository.is_partial:
                 not_looked.append("files that a partial clone has not fetched")
         hear(Progress("Looking for what the scripts do not have", 3, 3, "in bytecode"))
-        looked.append("bytecode beside the files")
+        looked.append("the bytecode beside the files")
         for one in rest:
             if one not in found and (lost := compiled.find(one, folders) or _mentioned(one, texts)):
                 found[one] = lost
