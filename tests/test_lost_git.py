@@ -287,6 +287,22 @@ def test_in_a_submodule(repo, tmp_path, monkeypatch):
     assert "c3_x.py" in brought_back(outer, search)
 
 
+def test_typed_in_a_repository_within_it(repo, monkeypatch):
+    ahead(repo, "release")
+    inner = make(repo.root / "inner")
+    monkeypatch.chdir(inner.root)
+    search = repo.search("c3")
+    assert search.command.startswith("git -C .. checkout ")
+    assert "c3_x.py" in brought_back(repo, search)
+
+
+def test_in_the_first_commit_of_all(repo):
+    repo.git("config", "log.showRoot", "false")
+    repo.git("rm", "-q", "versions/a1_x.py")
+    repo.commit()
+    assert the(repo.search("a1"), "a1").path == "versions/a1_x.py"
+
+
 def test_within_a_hook_of_another_repository(repo, tmp_path, monkeypatch):
     other = make(tmp_path / "other")
     commit = ahead(repo, "release")
