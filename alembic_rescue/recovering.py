@@ -244,9 +244,13 @@ def _found(search: Search, lost: Lost) -> tuple[str, str]:
             f"{lost.revision} is gone: {lost.named_by} followed it, says a comment in {lost.path}, and does not now"
         )
         return message, f"somebody has edited the history: {_LOCATE}"
-    lacks = f"; {errors.listed(search.missing)} below it was not found" if search.missing else ""
-    message = f"{lost.revision} is in {lost.place}{follows}, but leads down to none of the scripts{lacks}"
-    return message, f"deploy the code of that commit; or, where the history was squashed or begun anew, {_LOCATE}"
+    below = [one for one in search.missing if one not in search.sought]
+    lacks = f"; {errors.listed(below)} below it was not found" if below else ""
+    nowhere = "" if search.joins else f", but leads down to none of the scripts{lacks}"
+    return (
+        f"{lost.revision} is in {lost.place}{follows}{nowhere}",
+        f"deploy the code of that commit; or, where the history was squashed or begun anew, {_LOCATE}",
+    )
 
 
 def _never_ran(seen: Seen) -> Note:
@@ -334,6 +338,8 @@ def _in_short(seen: Seen) -> str:
         return f"{rows} did not run here, and these scripts do not have it"
     if seen.is_ahead:
         return f"the database is ahead of this code: {rows} is in git, and {_effects(seen.evidence)}"
+    if not seen.search.found:
+        return f"the database stands at {rows}, which these scripts do not have, and which was found nowhere"
     return notes(seen)[0].message
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from alembic_rescue.evidence.lost import Found
 from alembic_rescue.lost import looking
+from alembic_rescue.worker import script_files
 from tests.repositories import Repo, ahead, make, source
 
 
@@ -53,7 +54,7 @@ def test_rolled_back_by_a_commit_that_removes_it(repo):
     repo.git("rm", "-q", "versions/c3_x.py")
     repo.commit("roll back")
     found = the(repo.search("c3"))
-    assert (found.commit, found.ref) == (added[:12], "an earlier commit of main, which is checked out")
+    assert (found.commit, found.ref) == (added[:12], "the history of main, which is checked out")
 
 
 def test_the_last_version_of_its_file(repo):
@@ -155,8 +156,37 @@ def test_a_shallow_clone_is_told(repo, tmp_path, monkeypatch):
     assert any("shallow clone" in one and "git fetch --unshallow" in one for one in search.not_looked)
     clone.git("fetch", "-q", "--unshallow")
     search = clone.search("c3")
-    assert the(search).ref == "an earlier commit of main, which is checked out"
+    assert the(search).ref == "the history of main, which is checked out"
     assert not any("shallow" in one for one in search.not_looked)
+
+
+def test_a_partial_clone_is_told_and_fetches_nothing(repo, tmp_path, monkeypatch):
+    repo.write("c3", "b2")
+    repo.commit()
+    repo.git("rm", "-q", "versions/c3_x.py")
+    repo.commit("roll back")
+    repo.git("config", "uploadpack.allowFilter", "true")
+    repo.git("clone", "-q", "--filter=blob:none", f"file://{repo.root}", str(tmp_path / "clone"))
+    clone = Repo(tmp_path / "clone")
+    monkeypatch.chdir(clone.root)
+    before = state(clone)
+    search = clone.search("c3")
+    assert search.missing == ("c3",)
+    assert "what a partial clone has not fetched (look in a whole clone)" in search.not_looked
+    assert state(clone) == before
+
+
+def test_version_locations_in_two_repositories(repo, tmp_path):
+    other = make(tmp_path / "other", versions="more")
+    other.git("checkout", "-q", "-b", "release")
+    other.write("m3", "b2")
+    commit = other.commit()
+    other.git("checkout", "-q", "main")
+    paths = [*repo.folder.glob("*.py")]
+    scripts = [script_files.told_by_text(path.read_bytes(), path) for path in paths]
+    search = looking.look_for(["m3"], scripts, [repo.folder, other.folder]).search
+    assert (the(search, "m3").commit, search.joins) == (commit[:12], True)
+    assert search.command == f"git -C ../other checkout {commit[:12]} -- more/m3_x.py"
 
 
 def test_several_that_follow_one_another_come_back_with_one_command(repo):

@@ -49,6 +49,7 @@ _OF_A_HOOK = frozenset(
 _HEADER = re.compile(rb"([0-9a-f]{40,64}) (\d{4}-\d\d-\d\d)\S*")
 _RAW = re.compile(rb":\d+ \d+ [0-9a-f]+ ([0-9a-f]+) [A-Z]")
 _AT_ONCE = 1000
+NOT_FETCHED = "what a partial clone has not fetched (look in a whole clone)"
 
 
 class CannotRead(Exception):  # noqa: N818 - told, not raised any further
@@ -159,9 +160,9 @@ class Repository:
         names = [name for name in refs.splitlines() if not name.endswith("/HEAD")]
         head = self.text("symbolic-ref", "--quiet", "HEAD")
         if head in names:
-            return 0, f"an earlier commit of {_short(head)}, which is checked out"
+            return 0, f"the history of {_short(head)}, which is checked out"
         if not head and self.text("merge-base", commit, "HEAD") == commit:
-            return 0, "an earlier commit of what is checked out"
+            return 0, "the history of what is checked out"
         for rank, (start, kind) in enumerate(_KINDS.items(), 1):
             if found := next((name for name in names if name.startswith(start)), None):
                 return rank, f"{kind} {_short(found)}".strip()
@@ -188,8 +189,8 @@ _KINDS = {
 """What leads to a commit, the nearest first."""
 
 
-def open_repository(folder: Path, seconds: float) -> Repository:
-    """The repository that `folder`, or what is left of its path, belongs to.
+def open_repository(folder: Path, until: float) -> Repository:
+    """The repository that `folder`, or what is left of its path, belongs to; `until` is of ``time.monotonic``.
 
     Raises:
         CannotRead: there is none, there is no git, or git refuses it.
@@ -198,7 +199,6 @@ def open_repository(folder: Path, seconds: float) -> Repository:
     if program is None:
         raise CannotRead("git, which is not installed here")
     there = next(one for one in (folder, *folder.parents) if one.is_dir())
-    until = time.monotonic() + seconds
     top = os.fsdecode(_run(program, there, until, ("rev-parse", "--show-toplevel"), None)).rstrip("\n")
     if not top:
         raise CannotRead(f"git, which has no working tree at {there}")
@@ -248,6 +248,8 @@ def _why(said: str, folder: Path) -> str:
         )
     if "not a git repository" in said:
         return "git, because this is no git repository"
+    if "promisor" in said or ("transport" in said and "not allowed" in said):
+        return NOT_FETCHED
     first = next((line for line in said.splitlines() if line.strip()), "it failed")
     return f"git, which says: {first.strip()}"
 

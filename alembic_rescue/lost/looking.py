@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.evidence.lost import Found, Lost, Search
 from alembic_rescue.lost import compiled, history, named
-from alembic_rescue.lost.git import CannotRead, open_repository
+from alembic_rescue.lost.git import NOT_FETCHED, CannotRead, Repository, open_repository
 from alembic_rescue.lost.history import History, InGit
 from alembic_rescue.worker.requests import Progress, ScriptFile
 
 SECONDS = 20.0
 """What git may take in all."""
-_OTHERS = "on a branch that was not fetched (git fetch --all --tags, then look again)"
+_DOING = "Looking for what the scripts do not have"
+_GIT = "git (branches, remote branches, tags, the stash, the reflog, and what nothing leads to any more)"
 
 
 @dataclass(frozen=True)
@@ -47,54 +49,82 @@ def look_for(
     wanted = [one for one in dict.fromkeys(revisions) if one.isprintable() and one.strip()]
     folders = list(dict.fromkeys([*locations, *(file.path.parent for file in scripts)]))
     texts = {file: _text(file.path) for file in scripts}
-    hear(Progress("Looking for what the scripts do not have", 1, 3, "in the files beside"))
+    hear(Progress(_DOING, 1, 3, "in the files beside"))
     found = {one: lost for one in wanted if (lost := _replaced(one, texts))}
-    looked, not_looked = [f"the files in {', '.join(map(shown, locations))}"], []
-    files: tuple[InGit, ...] = ()
-    command, joins = None, False
-    rest = [one for one in wanted if one not in found]
-    missing: list[str] = []
-    if rest:
-        hear(Progress("Looking for what the scripts do not have", 2, 3, "in git"))
-        try:
-            repository = open_repository(locations[0], seconds)
-        except CannotRead as why:
-            not_looked.append(str(why))
-        else:
-            looked.append(
-                "git (branches, remote branches, tags, the stash, the reflog, and what nothing leads to any more)"
-            )
-            past = History(repository, folders)
-            known = _names(scripts)
-            in_git = past.find(rest, known.__contains__)
-            files = tuple(in_git.values())
-            missing = [one for file in files for one in file.follows if one not in known and one not in in_git]
-            joins = not missing and any(one in known for file in files for one in file.follows)
-            command = history.command(files, repository, locations) if files else None
-            found |= {revision: history.shown(file, repository) for revision, file in in_git.items()}
-            not_looked += past.not_looked
-            if repository.is_shallow:
-                not_looked.append("what lies before a shallow clone begins (git fetch --unshallow, then look again)")
-            elif repository.text("remote"):
-                not_looked.append(_OTHERS)
-            if repository.is_partial:
-                not_looked.append("files that a partial clone has not fetched")
-        hear(Progress("Looking for what the scripts do not have", 3, 3, "in bytecode"))
-        looked.append("the bytecode beside the files")
+    looked = [f"the files in {', '.join(map(shown, locations))}"]
+    past = _Past()
+    if rest := [one for one in wanted if one not in found]:
+        hear(Progress(_DOING, 2, 3, "in git"))
+        past = _in_git(rest, folders, locations, _names(scripts), seconds)
+        found |= past.found
+        hear(Progress(_DOING, 3, 3, "in bytecode"))
         for one in rest:
             if one not in found and (lost := compiled.find(one, folders) or _mentioned(one, texts)):
                 found[one] = lost
-    missing = [*(one for one in dict.fromkeys(revisions) if one not in found), *missing]
+        looked += [_GIT] * past.was_read + ["the bytecode beside the files"]
+    missing = dict.fromkeys([*(one for one in revisions if one not in found), *past.missing])
     search = Search(
         tuple(revisions),
         tuple(found.values()),
-        tuple(dict.fromkeys(missing)),
+        tuple(missing),
         tuple(looked),
-        tuple(not_looked),
-        command,
-        joins,
+        tuple(dict.fromkeys(past.not_looked)),
+        past.command,
+        past.joins,
     )
-    return Recovered(search, files)
+    return Recovered(search, past.files)
+
+
+@dataclass
+class _Past:
+    """What git knows of them."""
+
+    found: dict[str, Lost] = field(default_factory=dict)
+    files: tuple[InGit, ...] = ()
+    missing: tuple[str, ...] = ()
+    """What those build on, and nobody has."""
+    joins: bool = False
+    command: str | None = None
+    was_read: bool = False
+    not_looked: list[str] = field(default_factory=list)
+
+
+def _in_git(
+    revisions: Sequence[str], folders: Sequence[Path], locations: Sequence[Path], known: Collection[str], seconds: float
+) -> _Past:
+    """Look in the repositories that the version locations belong to, nearly always one, until one has something."""
+    past, tops = _Past(), set()
+    until = time.monotonic() + seconds
+    for location in locations:
+        try:
+            repository = open_repository(location, until)
+        except CannotRead as why:
+            past.not_looked.append(str(why))
+            continue
+        if repository.top in tops or past.files:
+            continue
+        tops.add(repository.top)
+        past.was_read = True
+        kept = History(repository, folders)
+        found = kept.find(revisions, known.__contains__)
+        follows = [one for file in found.values() for one in file.follows]
+        past.files = tuple(found.values())
+        past.found = {revision: history.shown(file, repository) for revision, file in found.items()}
+        past.missing = tuple(one for one in follows if one not in known and one not in found)
+        past.joins = not past.missing and any(one in known for one in follows)
+        past.command = history.command(past.files, repository, locations) if found else None
+        past.not_looked += [*kept.not_looked, *_cut_off(repository)]
+    return past
+
+
+def _cut_off(repository: Repository) -> Iterator[str]:
+    """What this clone does not have."""
+    if repository.is_shallow:
+        yield "what lies before a shallow clone begins (git fetch --unshallow, then look again)"
+    elif repository.text("remote"):
+        yield "branches that were not fetched (git fetch --all --tags, then look again)"
+    if repository.is_partial:
+        yield NOT_FETCHED
 
 
 def _replaced(revision: str, texts: dict[ScriptFile, str]) -> Lost | None:
