@@ -20,9 +20,9 @@ SECRET = 'op.execute("INSERT INTO t3 VALUES (3)")  # the token is Zq8-hidden-Tok
 class Deployed:
     """A project in git, and its database."""
 
-    def __init__(self, tmp_path, database, bodies):
+    def __init__(self, tmp_path, database, bodies, env):
         self.database = database
-        root = chains.write(tmp_path / "project", database.url, bodies).root
+        root = chains.write(tmp_path / "project", database.url, bodies, env=env).root
         (root / ".gitignore").write_text("__pycache__\n")
         self.repo = Repo(root, "alembic/versions")
         self.tool = ProjectCopy(root, tmp_path / "state", database, {"GIT_CONFIG_GLOBAL": os.devnull})
@@ -54,8 +54,8 @@ class Deployed:
 
 @pytest.fixture
 def deployed(tmp_path, database):
-    def make(bodies=BODIES):
-        return Deployed(tmp_path, database, bodies)
+    def make(bodies=BODIES, env=None):
+        return Deployed(tmp_path, database, bodies, env)
 
     return make
 
@@ -90,6 +90,8 @@ def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
         assert answer["outcome"] == "refused"
         assert answer["refusals"][0]["code"] == ("ahead-of-the-scripts" if verb == ("repair",) else "unknown-current")
         assert command in answer["refusals"][0]["help"]
+    assert there.tool.rescue("repair", "--yes").status == 3
+    assert there.look("--applied")["lost"]["command"] == command
     assert there.database.versions() == ["ab03"]
     there.type(command)
     assert there.look()["recommendation"]["action"] == "nothing"
@@ -236,3 +238,41 @@ def test_two_rows_of_which_one_is_known(deployed, form):
     told = there.tool.rescue("--format", form, "diagnose")
     assert told.status == 0
     assert "ahead of this code" in " ".join(told.stdout.split())
+
+
+TENANTS = ("blue", "green", "red")
+ENV = f"""\
+from alembic import context
+from sqlalchemy import engine_from_config, pool, text
+
+engine = engine_from_config(context.config.get_section(context.config.config_ini_section), poolclass=pool.NullPool)
+for tenant in {TENANTS!r}:
+    with engine.connect() as connection:
+        connection.execute(text(f"SET search_path TO {{tenant}}"))
+        if hasattr(connection, "commit"):
+            connection.commit()
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+
+
+def test_of_several_databases_each_is_told_by_itself(deployed):
+    """Blue stands where the scripts have it, green is ahead of them, and red was stamped with what never ran."""
+    there = deployed(env=ENV)
+    for tenant in TENANTS:
+        there.database.run(f"CREATE SCHEMA {tenant}")
+    there.upgrade("ab03")
+    for tenant in ("blue", "red"):
+        there.database.run(f"DROP TABLE {tenant}.t3")
+    there.database.run("UPDATE blue.alembic_version SET version_num = 'ab02'")
+    there.roll_back("ab03")
+    blue, green, red = there.tool.rescue_json("diagnose")["databases"]
+    assert [part["lost"] is None for part in (blue, green, red)] == [True, False, False]
+    assert blue["recommendation"]["action"] == "nothing"
+    assert ("ahead-of-the-scripts" in codes(green), green["recommendation"]["action"]) == (True, "stop")
+    assert red["recommendation"]["action"] == "repair"
+    assert there.tool.rescue_json("repair", "--yes")["refusals"][0]["code"] == "ahead-of-the-scripts"
+    assert there.tool.rescue_json("repair", "--yes", "--only", "red")["outcome"] == "repaired"
+    assert there.database.versions("red.alembic_version") == ["ab02"]
+    assert there.database.versions("green.alembic_version") == ["ab03"]
