@@ -46,6 +46,8 @@ class Seen:
     """The revisions of the scripts that they build on."""
     beside: tuple[str, ...] = ()
     """The revisions with which the scripts go on from there."""
+    remade: tuple[str, ...] = ()
+    """Those of them that did here what was found: it was made anew under their ids."""
 
     @property
     def is_ahead(self) -> bool:
@@ -96,11 +98,14 @@ class Seen:
     def _of_rows(self) -> list[Lost]:
         return [one for revision in self.search.sought if (one := self.search.of(revision))]
 
-    def is_remade(self, every: Sequence[RevisionEvidence]) -> bool:
-        """Whether the scripts have all that was found under other ids, and it is there by theirs, too."""
-        there = {_named(o) for one in every if one.is_there for o in one.objects if o.met and not o.vacuous}
-        mine = {_named(o) for one in self.evidence for o in one.objects}
-        return bool(mine) and mine <= there and all(one.verdict in _SETTLED for one in self.evidence)
+    def knowing(self, every: Sequence[RevisionEvidence]) -> Seen:
+        """The same, in the light of the evidence for all revisions that the scripts have."""
+        done = {one.revision: set(map(_named, one.objects)) for one in every if one.is_there}
+        mine = {_named(found) for one in self.evidence for found in one.objects}
+        alike = tuple(one for one in self.beside if not mine.isdisjoint(done.get(one, ())))
+        wholly = mine <= set().union(*(done[one] for one in alike))
+        ran = all(one.verdict in _SETTLED for one in self.evidence)
+        return replace(self, remade=alike if mine and wholly and ran else ())
 
 
 def _named(found: ObjectEvidence) -> tuple[str, str, str]:
@@ -210,6 +215,8 @@ def _without_text(evidence: RevisionEvidence, places: Mapping[str, str]) -> Revi
 def notes(seen: Seen) -> tuple[Note, ...]:
     """What was found, each row that is told by itself in a note of its own."""
     search = seen.search
+    if seen.remade:
+        return (_made_anew(seen),)
     if seen.is_ahead:
         return (_never_ran(seen) if seen.never_ran else findings.note(seen.ahead),)
     return tuple(_note(search, revision) for revision in search.sought)
@@ -253,6 +260,16 @@ def _found(search: Search, lost: Lost) -> tuple[str, str]:
     )
 
 
+def _made_anew(seen: Seen) -> Note:
+    rows, others = errors.listed(seen.search.sought), errors.listed(seen.remade)
+    return Note(
+        "unknown-revision-made-anew",
+        f"{rows} is not in these scripts, but {others} is, which does the same, and what it does is there. "
+        f"Found in git: {'; '.join(seen.commits)}",
+        f"it was made anew as {others}. To set the rows to what is proved: alembic-rescue repair",
+    )
+
+
 def _never_ran(seen: Seen) -> Note:
     return Note(
         "unknown-revision-never-ran",
@@ -285,8 +302,8 @@ class Sought:
             proof: for all revisions that the scripts have.
             accepted: those that a person does without, although nobody can tell whether they ran.
         """
-        seen = self.seen.get(database.identity.rows_key)
-        if seen is None or not seen.is_ahead or seen.never_ran or seen.is_remade(proof.revisions):
+        seen = self._of(database, proof)
+        if seen is None or not seen.is_ahead or seen.never_ran or seen.remade:
             return ()
         if seen.unproved and set(seen.unproved) <= set(accepted):
             return ()
@@ -298,9 +315,9 @@ class Sought:
         word = f"{errors.listed(taken)} taken not to have run (--accept)" if taken else ""
         return "; ".join(filter(None, [given, word]))
 
-    def told(self, part: DatabaseReport) -> DatabaseReport:
-        """The same report, with what was found."""
-        seen = self.seen.get(part.database.identity.rows_key)
+    def told(self, part: DatabaseReport, proof: Proof | None = None) -> DatabaseReport:
+        """The same report, with what was found; `proof` is for all revisions that the scripts have, if it is known."""
+        seen = self._of(part.database, proof)
         if seen is None:
             return part
         refused = {note.code for note in part.refusals}
@@ -310,10 +327,15 @@ class Sought:
 
     def diagnosed(self, part: DatabaseReport) -> DatabaseReport:
         """The same report of ``diagnose``, with what was found, and what to do about it."""
-        seen = self.seen.get(part.database.identity.rows_key)
+        seen = self._of(part.database)
         if seen is None:
             return part
         return replace(self.told(part), revisions=seen.revisions, recommendation=self._advice(part, seen))
+
+    def _of(self, database: Database, proof: Proof | None = None) -> Seen | None:
+        key = database.identity.rows_key
+        seen, proof = self.seen.get(key), proof or self.proofs.get(key)
+        return seen.knowing(proof.revisions) if seen and proof else seen
 
     def _advice(self, part: DatabaseReport, seen: Seen) -> Recommendation:
         unexplained = {note.message for note in part.refusals if note.code == errors.UnknownCurrent.code}
@@ -326,7 +348,7 @@ class Sought:
             if mended.stamps and not mended.refusals:
                 says = f"{_in_short(seen)}; the schema stands at {errors.rows(mended.heads_after)} (proved)"
                 return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
-            if mended.refusals and not seen.is_ahead:
+            if mended.refusals and (seen.never_ran or seen.remade or not seen.is_ahead):
                 return Recommendation(Action.STOP, None, f"{_in_short(seen)}; {mended.refusals[0].message}")
         return Recommendation(Action.STOP, None, f"{_in_short(seen)}. {first.help[0].upper()}{first.help[1:]}")
 
@@ -334,6 +356,8 @@ class Sought:
 def _in_short(seen: Seen) -> str:
     """What is the matter, in one sentence; the finding says more."""
     rows = errors.listed(seen.search.sought)
+    if seen.remade:
+        return f"{rows} was made anew as {errors.listed(seen.remade)}"
     if seen.is_ahead and seen.never_ran:
         return f"{rows} did not run here, and these scripts do not have it"
     if seen.is_ahead:

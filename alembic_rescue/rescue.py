@@ -113,7 +113,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
             besides = lost.hindrances(database, proof)
             mended = repairing.plan_one(project, view.graph, database, proof, Acceptance(), besides)
             advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
-        parts.append(lost.told(replace(part, located=located, recommendation=advice)))
+        parts.append(lost.told(replace(part, located=located, recommendation=advice), proof))
     return _diagnosed(view, parts, only)
 
 
@@ -148,7 +148,7 @@ def plan(
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
     proved = _proved(project, view, inspection.pending, tried=True)
-    lost = recovering.look_for(project, view)
+    lost = recovering.look_further(project, view)
     parts = _told_apart([lost.told(planning.plan_one(project, view, *found, target, accepted)) for found in proved])
     target_ = planning.target_of(view.graph, target, parts)
     heads = scripts.heads(view.graph)
@@ -236,7 +236,9 @@ def repair(
     accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in named), frozenset())
     parts = repairing.without_what_stamps_mend(
         [
-            lost.told(repairing.plan_one(project, view.graph, *found, accepted, lost.hindrances(*found, accept)))
+            lost.told(
+                repairing.plan_one(project, view.graph, *found, accepted, lost.hindrances(*found, accept)), found[1]
+            )
             for found in _proved(project, view, inspection.every)
         ]
     )

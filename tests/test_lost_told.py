@@ -158,7 +158,13 @@ def test_made_anew_under_another_id(deployed):
     there.roll_back("ab03")
     text = chains.HEADER.format(revision="cd03", down="ab02") + chains.module(BODIES["ab03"])
     there.file("cd03").write_text(text)
-    assert there.look()["recommendation"]["command"] == "alembic-rescue repair"
+    part = there.look()
+    assert "unknown-revision-made-anew" in codes(part)
+    assert "ahead-of-the-scripts" not in codes(part)
+    assert part["recommendation"]["command"] == "alembic-rescue repair"
+    (refusal,) = there.tool.rescue_json("plan", "cd03")["refusals"]
+    assert (refusal["code"], "alembic-rescue repair" in refusal["help"]) == ("unknown-current", True)
+    assert there.look("--locate")["recommendation"]["command"] == "alembic-rescue repair"
     assert there.tool.rescue_json("repair", "--yes")["outcome"] == "repaired"
     assert there.database.versions() == ["cd03"]
 
@@ -276,3 +282,13 @@ def test_of_several_databases_each_is_told_by_itself(deployed):
     assert there.tool.rescue_json("repair", "--yes", "--only", "red")["outcome"] == "repaired"
     assert there.database.versions("red.alembic_version") == ["ab02"]
     assert there.database.versions("green.alembic_version") == ["ab03"]
+
+
+def test_what_it_changed_of_an_older_table_is_not_left_behind(deployed):
+    """The scripts have the table, but not what was done to it since."""
+    there = deployed({**BODIES, "ab03": 'op.alter_column("t2", "id", type_=sa.BigInteger())'})
+    there.upgrade("ab03")
+    there.roll_back("ab03")
+    assert there.look()["recommendation"]["action"] == "stop"
+    assert "ahead-of-the-scripts" in [one["code"] for one in there.tool.rescue_json("repair", "--yes")["refusals"]]
+    assert there.database.versions() == ["ab03"]

@@ -111,6 +111,7 @@ def test_each_code_of_an_error_exists():
         "end-not-seen",
         "revision-replaced",
         "unknown-revision-found",
+        "unknown-revision-made-anew",
         "unknown-revision-never-ran",
         "unknown-revision-not-found",
     }  # findings
