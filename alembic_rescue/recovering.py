@@ -276,7 +276,7 @@ def _never_ran(seen: Seen) -> Note:
         f"the version table says {errors.listed(seen.search.sought)}, which these scripts do not have, and which did "
         f"not run here: nothing of it is there. Found in git: {'; '.join(seen.commits)}",
         "set the rows to what is proved: alembic-rescue repair. If it is to run here, bring it back first: "
-        f"{seen.search.command}",
+        f"`{seen.search.command}`",
     )
 
 

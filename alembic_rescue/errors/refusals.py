@@ -146,7 +146,7 @@ class AheadOfTheScripts(Refusal):
     def _text(self) -> Text:
         beside = f", which go on with {some(self.beside, verb=False)} instead" if self.beside else ""
         accept = "".join(f" --accept {one}" for one in self.unproved)
-        ways = [f"deploy code that has it, or bring it back beside these scripts: {self.command}"]
+        ways = [f"deploy code that has it, or bring it back beside these scripts: `{self.command}`"]
         if len(self.follows) == 1:
             ways.append(f"To go back instead, bring it back, and run: alembic downgrade {self.follows[0]}")
         if accept:
