@@ -177,6 +177,10 @@ class Project:
             worker.end()
         return told
 
+    def with_recovered(self, folders: Sequence[str]) -> Project:
+        """The same project with more folders of revisions, for the processes that run them; the live one is shared."""
+        return replace(self, named=replace(self.named, recovered=tuple(folders)))
+
     def end(self) -> None:
         """End its worker."""
         worker, self._worker = self._worker, None

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from alembic_rescue.evidence.completion import Completion
+from alembic_rescue.evidence.lost import Search
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 from alembic_rescue.evidence.rehearsal import Rehearsal
 
@@ -348,6 +349,8 @@ class DatabaseReport:
     """Of the revisions that are pending, or that would be after a write."""
     not_rehearsed: str = ""
     """Why there is none, where there should be."""
+    lost: Search | None = None
+    """What was found of rows that the scripts do not have; None where they have them all."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:

@@ -23,12 +23,17 @@ from alembic_rescue.model import Action, Database, DatabaseReport, Located, Note
 
 
 def plan_one(
-    project: Project, graph: RevisionMap, database: Database, proof: Proof, accepted: Acceptance
+    project: Project,
+    graph: RevisionMap,
+    database: Database,
+    proof: Proof,
+    accepted: Acceptance,
+    besides: tuple[Note, ...] = (),
 ) -> DatabaseReport:
-    """What a repair would do to one database."""
+    """What a repair would do to one database; `besides` are refusals that come from elsewhere."""
     revisions = inspection.with_evidence(graph, [one.revision for one in proof.revisions], proof)
     every = {one.revision: (revision, one) for revision, one in zip(revisions, proof.revisions, strict=True)}
-    hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof))
+    hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof), *besides)
     if database.rescue_at_work:
         hindrances = (*hindrances, findings.note(errors.RescueUnderWay(database.identity.name)))
     if (broke_off := database.broke_off) and not broke_off.is_repair:
@@ -122,12 +127,12 @@ def _refusals(
         return [errors.NothingLocated()]
     if leads_forward:
         return [errors.StampLeadsThere(history.stamps_to(graph, set(after), current) or list(after))]
-    if there := [one.revision for one in gone if _may_have_run(one)]:
+    if there := [one.revision for one in gone if may_have_run(one)]:
         return [errors.RepairWouldRerun(there)]
     return list(gate.refusals(new, accepted))
 
 
-def _may_have_run(evidence: RevisionEvidence) -> bool:
+def may_have_run(evidence: RevisionEvidence) -> bool:
     """Whether it is not shown not to have run: by all of it that a catalog has, and nothing that none has.
 
     Somebody may have dropped its table; what it did to rows was done all the same.

@@ -19,6 +19,7 @@ from alembic_rescue import (
     history,
     inspection,
     planning,
+    recovering,
     rehearsal,
     repairing,
     selection,
@@ -63,6 +64,7 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
         RescueError: the scripts, env.py or the database cannot be read.
     """
     view = inspection.look(project, only, _kept(project, folder))
+    lost = recovering.look_further(project, view)
     parts = []
     for database, proved in _proved(project, view, inspection.pending, tried=True):
         proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
@@ -73,7 +75,7 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
             told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
         part = diagnosing.diagnosis(project, view, database, proof, told, advice)
         pending = tuple(revision for revision in part.pending_after if revision not in apart)
-        parts.append(replace(part, causes=proof.causes, pending_after=pending))
+        parts.append(lost.diagnosed(replace(part, causes=proof.causes, pending_after=pending)))
     return _diagnosed(view, parts, only)
 
 
@@ -86,11 +88,12 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
         RescueError: as :func:`diagnose`.
     """
     view = inspection.look(project, only, _kept(project, folder))
+    lost = recovering.look_further(project, view)
     parts = []
     for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
         missing = history.stamped_but_not_there(proof.revisions)
         advice = history.recommend_for_applied(proof.revisions)
-        parts.append(diagnosing.diagnosis(project, view, database, proof, missing, advice))
+        parts.append(lost.diagnosed(diagnosing.diagnosis(project, view, database, proof, missing, advice)))
     return _diagnosed(view, parts, only)
 
 
@@ -101,6 +104,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         RescueError: as :func:`diagnose`.
     """
     view = inspection.look(project, only, _kept(project, folder))
+    lost = recovering.look_for(project, view)
     parts = []
     for database, proof in _proved(project, view, inspection.every):
         located = diagnosing.located(view.graph, proof)
@@ -109,9 +113,10 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         if diagnosing.is_hindered(project, database, proof):
             advice = part.recommendation
         else:  # rows that the scripts cannot explain are what it is asked for, not what stops it
-            mended = repairing.plan_one(project, view.graph, database, proof, Acceptance())
+            besides = lost.hindrances(database, proof)
+            mended = repairing.plan_one(project, view.graph, database, proof, Acceptance(), besides)
             advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
-        parts.append(replace(part, located=located, recommendation=advice))
+        parts.append(lost.told(replace(part, located=located, recommendation=advice), proof))
     return _diagnosed(view, parts, only)
 
 
@@ -145,9 +150,10 @@ def plan(
         frozenset(scripts.resolved(view.graph, name) for name in accept),
         frozenset(scripts.resolved(view.graph, name) for name in accept_missing),
     )
+    lost = recovering.look_further(project, view)
     with Bench(project) as bench:
         proved = _proved(project, view, inspection.pending, tried=True, bench=bench)
-        parts = _told_apart([planning.plan_one(project, view, *found, target, accepted) for found in proved])
+        parts = _told_apart([lost.told(planning.plan_one(project, view, *found, target, accepted)) for found in proved])
         outcome = planning.outcome(parts)
         if outcome is Outcome.READY:
             planning.raise_if_not_writable(parts)
@@ -293,7 +299,7 @@ def repair(
 
     Args:
         accept: revisions that the rows did not count as applied, whose doing cannot be checked, and for which a person
-            vouches; ids or partial ids.
+            vouches; ids or partial ids.  One that the scripts do not have, by its full id: it did not run here.
 
     Returns:
         A report whose outcome is REPAIRED or NOTHING_TO_DO.
@@ -303,11 +309,17 @@ def repair(
         RescueError: as :func:`stamp`.
     """
     view = inspection.look(project, only, _kept(project, folder))
-    accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in accept), frozenset())
+    lost = recovering.look_for(project, view)
+    reason, named = lost.reason(reason, accept), [name for name in accept if name not in lost.revisions]
+    accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in named), frozenset())
     with Bench(project) as bench:
-        proved = _proved(project, view, inspection.every, bench=bench)
         parts = repairing.without_what_stamps_mend(
-            [repairing.plan_one(project, view.graph, *found, accepted) for found in proved]
+            [
+                lost.told(
+                    repairing.plan_one(project, view.graph, *found, accepted, lost.hindrances(*found, accept)), found[1]
+                )
+                for found in _proved(project, view, inspection.every, bench=bench)
+            ]
         )
         parts = _told_apart(parts)
         outcome = planning.outcome(parts)

@@ -110,6 +110,11 @@ def test_each_code_of_an_error_exists():
         "branch-not-begun",
         "end-not-seen",
         "rows-not-run",
+        "revision-replaced",
+        "unknown-revision-found",
+        "unknown-revision-made-anew",
+        "unknown-revision-never-ran",
+        "unknown-revision-not-found",
     }  # findings
     assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
     for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):

@@ -64,6 +64,7 @@ def load(
     config: Config | None = None,
     config_from: str | None = None,
     app: str | None = None,
+    recovered: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Project:
     """Load the project of the working directory, or the one that is named.
@@ -79,6 +80,7 @@ def load(
         config_from: ``package.module:callable``, which returns such a Config.
         app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` beside it names the folder
             of the migrations, where that is not the application's own.
+        recovered: more folders with revisions, which count as the project's.
         tell: takes each line that the project's code prints meanwhile, without secrets.
 
     Raises:
@@ -104,7 +106,14 @@ def load(
                 source = sources.of_callable(config_from, section, x, guard)
             else:
                 source = _found(sources.files(named), app, section, x, guard)
-            return _of(source, chosen, lock_timeout, secrets)
+            loaded = _of(source, chosen, lock_timeout, secrets)
+            if recovered:
+                script = loaded.script
+                script.version_locations = [
+                    *(script.version_locations or [str(Path(script.dir) / "versions")]),
+                    *recovered,
+                ]
+            return loaded
     finally:
         printed.end()
 

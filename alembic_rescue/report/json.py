@@ -90,6 +90,7 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "completion": part.completion and asdict(part.completion),
         "rehearsal": part.rehearsal and _rehearsal(part.rehearsal),
         "not_rehearsed": part.not_rehearsed,
+        "lost": part.lost and asdict(part.lost),
         "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
         "recommendation": {

@@ -29,5 +29,6 @@ def load(conversation: Conversation, loading: Loading) -> Project:
         config=made,
         config_from=loading.config_from,
         app=loading.app,
+        recovered=loading.recovered,
         tell=conversation.tell,
     )

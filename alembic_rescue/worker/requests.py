@@ -27,6 +27,8 @@ class Loading:
     """What of a Config that was handed over as an object can travel: see :mod:`alembic_rescue.project.travelling`."""
     folder: str = "."
     """The working directory in which it was named: relative names stay what they meant, wherever the caller goes."""
+    recovered: tuple[str, ...] = ()
+    """Folders with revisions that the scripts do not have, and that count as theirs: see :mod:`alembic_rescue.lost`."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Loaded:
     lock_seconds: float
     statement_seconds: float
     connect_seconds: float
+    locations: tuple[str, ...] = ()
+    """The folders in which revisions may be."""
 
 
 @dataclass(frozen=True)

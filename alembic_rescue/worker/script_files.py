@@ -48,10 +48,8 @@ def read(script: ScriptDirectory) -> tuple[tuple[ScriptFile, ...], tuple[Path, .
 
 def paths(script: ScriptDirectory) -> list[Path]:
     """The files that Alembic would load, each once."""
-    places = script.version_locations or [str(Path(script.dir) / "versions")]
-    folders = {Path(coerce_resource_to_filename(place)).absolute(): None for place in places}
     found: dict[Path, None] = {}
-    for folder in folders:
+    for folder in folders(script):
         inner = "**/" if compat.is_recursive(script) else ""
         endings = ("*.py", "*.pyc") if script.sourceless else ("*.py",)
         files = (file for ending in endings for file in sorted(folder.glob(f"{inner}{ending}")))
@@ -61,6 +59,12 @@ def paths(script: ScriptDirectory) -> list[Path]:
             known = {file.stem for file in found}
             found.update({f.resolve(): None for f in compiled if f.name.split(".")[0] not in known})
     return list(found)
+
+
+def folders(script: ScriptDirectory) -> list[Path]:
+    """The version locations, each once."""
+    places = script.version_locations or [str(Path(script.dir) / "versions")]
+    return list({Path(coerce_resource_to_filename(place)).absolute(): None for place in places})
 
 
 def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]]) -> None:
@@ -119,7 +123,11 @@ def _read(path: Path) -> ScriptFile | None:
 @cache
 def _read_once(path: Path, _written: int, _size: int) -> ScriptFile | None:
     """A stamp looks several times."""
-    data = path.read_bytes()
+    return told_by_text(path.read_bytes(), path)
+
+
+def told_by_text(data: bytes, path: Path) -> ScriptFile | None:
+    """What a revision's file says of itself, by its text alone; None where it must be run to be told, or is none."""
     try:
         text = data.decode("utf-8")
         values, doc = _at_a_glance(text) or _parsed(text)

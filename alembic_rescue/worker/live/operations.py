@@ -86,6 +86,7 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
         lock_seconds=timeouts.lock,
         statement_seconds=timeouts.statement,
         connect_seconds=timeouts.connect,
+        locations=tuple(map(str, script_files.folders(found.script))),
     )
 
 

@@ -1,0 +1,154 @@
+"""Where revisions that the scripts do not have are looked for, one place after the other, until they are found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alembic_rescue.connection.failures import shown
+from alembic_rescue.evidence.lost import Found, Lost, Search
+from alembic_rescue.lost import compiled, history, named
+from alembic_rescue.lost.git import NOT_FETCHED, CannotRead, Repository, open_repository
+from alembic_rescue.lost.history import History, InGit
+from alembic_rescue.worker.requests import Progress, ScriptFile
+
+SECONDS = 20.0
+"""What git may take in all."""
+_DOING = "Looking for what the scripts do not have"
+_GIT = "git (branches, remote branches, tags, the stash, the reflog, and what nothing leads to any more)"
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a search came to, with the files that it found whole."""
+
+    search: Search = field(default_factory=Search)
+    files: tuple[InGit, ...] = ()
+    """Of git; what each builds on is among them, or among the scripts."""
+
+
+def look_for(
+    revisions: Sequence[str],
+    scripts: Sequence[ScriptFile],
+    locations: Sequence[Path],
+    hear: Callable[[Progress], object] = lambda _: None,
+    seconds: float = SECONDS,
+) -> Recovered:
+    """Look for these revisions.
+
+    Args:
+        revisions: rows of a version table that the scripts do not have; others are not asked of git.
+        scripts: what the scripts have.
+        locations: the folders that they are in, at least one.
+        hear: takes word of how far it is.
+        seconds: what git may take in all.
+    """
+    wanted = [one for one in dict.fromkeys(revisions) if one.isprintable() and one.strip()]
+    folders = list(dict.fromkeys([*locations, *(file.path.parent for file in scripts)]))
+    texts = {file: _text(file.path) for file in scripts}
+    hear(Progress(_DOING, 1, 3, "in the files beside"))
+    found = {one: lost for one in wanted if (lost := _replaced(one, texts))}
+    looked = [f"the files in {', '.join(map(shown, locations))}"]
+    past = _Past()
+    if rest := [one for one in wanted if one not in found]:
+        hear(Progress(_DOING, 2, 3, "in git"))
+        past = _in_git(rest, folders, locations, _names(scripts), seconds)
+        found |= past.found
+        hear(Progress(_DOING, 3, 3, "in bytecode"))
+        for one in rest:
+            if one not in found and (lost := compiled.find(one, folders) or _mentioned(one, texts)):
+                found[one] = lost
+        looked += [_GIT] * past.was_read + ["the bytecode beside the files"]
+    missing = dict.fromkeys([*(one for one in revisions if one not in found), *past.missing])
+    search = Search(
+        tuple(revisions),
+        tuple(found.values()),
+        tuple(missing),
+        tuple(looked),
+        tuple(dict.fromkeys(past.not_looked)),
+        past.command,
+        past.joins,
+    )
+    return Recovered(search, past.files)
+
+
+@dataclass
+class _Past:
+    """What git knows of them."""
+
+    found: dict[str, Lost] = field(default_factory=dict)
+    files: tuple[InGit, ...] = ()
+    missing: tuple[str, ...] = ()
+    """What those build on, and nobody has."""
+    joins: bool = False
+    command: str | None = None
+    was_read: bool = False
+    not_looked: list[str] = field(default_factory=list)
+
+
+def _in_git(
+    revisions: Sequence[str], folders: Sequence[Path], locations: Sequence[Path], known: Collection[str], seconds: float
+) -> _Past:
+    """Look in the repositories that the version locations belong to, nearly always one, until one has something."""
+    past, tops = _Past(), set()
+    until = time.monotonic() + seconds
+    for location in locations:
+        try:
+            repository = open_repository(location, until)
+        except CannotRead as why:
+            past.not_looked.append(str(why))
+            continue
+        if repository.top in tops or past.files:
+            continue
+        tops.add(repository.top)
+        past.was_read = True
+        kept = History(repository, folders)
+        found = kept.find(revisions, known.__contains__)
+        follows = [one for file in found.values() for one in file.follows]
+        past.files = tuple(found.values())
+        past.found = {revision: history.shown(file, repository) for revision, file in found.items()}
+        past.missing = tuple(one for one in follows if one not in known and one not in found)
+        past.joins = not past.missing and any(one in known for one in follows)
+        past.command = history.command(past.files, repository, locations) if found else None
+        past.not_looked += [*kept.not_looked, *_cut_off(repository)]
+    return past
+
+
+def _cut_off(repository: Repository) -> Iterator[str]:
+    """What this clone does not have."""
+    if repository.is_shallow:
+        yield "what lies before a shallow clone begins (git fetch --unshallow, then look again)"
+    elif repository.text("remote"):
+        yield "branches that were not fetched (git fetch --all --tags, then look again)"
+    if repository.is_partial:
+        yield NOT_FETCHED
+
+
+def _replaced(revision: str, texts: dict[ScriptFile, str]) -> Lost | None:
+    file = next((file for file, text in texts.items() if named.replaces(text, revision)), None)
+    return _by(revision, Found.REPLACED, file)
+
+
+def _mentioned(revision: str, texts: dict[ScriptFile, str]) -> Lost | None:
+    file = next((file for file, text in texts.items() if named.revises(text, revision)), None)
+    return _by(revision, Found.NAMED, file)
+
+
+def _by(revision: str, found: Found, file: ScriptFile | None) -> Lost | None:
+    return Lost(revision, found, shown(file.path), doc=file.doc, named_by=file.revision) if file else None
+
+
+def _names(scripts: Sequence[ScriptFile]) -> frozenset[str]:
+    """The ids and labels that the scripts have."""
+    labels = (file.branch_labels for file in scripts)
+    flat = [one for given in labels for one in ((given,) if isinstance(given, str) else given or ())]
+    return frozenset([*(file.revision for file in scripts), *flat])
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text("utf-8", "replace")
+    return ""

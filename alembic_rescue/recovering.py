@@ -1,0 +1,392 @@
+"""Rows that the scripts do not have: looked for, held against the catalog where their files were found, and told.
+
+What was found never counts as one of the scripts: it is run on the scratch database, for what it leaves behind, and
+plain Alembic still knows nothing of it.  So no stamp goes on from there; the code comes back, or the rows are repaired.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import errors, findings, inspection, repairing
+from alembic_rescue.client import Project
+from alembic_rescue.evidence.lost import Found, Lost, Search
+from alembic_rescue.evidence.model import ObjectEvidence, Proof, RevisionEvidence, Verdict
+from alembic_rescue.gate import Acceptance
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
+from alembic_rescue.inspection import View
+from alembic_rescue.lost import looking
+from alembic_rescue.lost.history import InGit
+from alembic_rescue.lost.looking import Recovered
+from alembic_rescue.model import NULL_ROW, Action, Database, DatabaseReport, Note, Recommendation, Revision
+from alembic_rescue.proof import prove
+from alembic_rescue.worker import script_files
+from alembic_rescue.worker.requests import ScriptFile
+
+Key = tuple[str, str]
+_SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
+_LOCATE = "see where the schema stands: alembic-rescue diagnose --locate"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found of the rows of one database that the scripts do not have."""
+
+    search: Search
+    revisions: tuple[Revision, ...] = ()
+    """Those whose files were found, with what the catalog says of them; paths as they are in git."""
+    evidence: tuple[RevisionEvidence, ...] = ()
+    follows: tuple[str, ...] = ()
+    """The revisions of the scripts that they build on."""
+    beside: tuple[str, ...] = ()
+    """The revisions with which the scripts go on from there."""
+    remade: tuple[str, ...] = ()
+    """Those of them that did here what was found: it was made anew under their ids."""
+
+    @property
+    def is_ahead(self) -> bool:
+        """All of the rows are in git, and lead down to what the scripts have."""
+        return self.search.joins and all(one.found is Found.GIT for one in self._of_rows) and not self.search.missing
+
+    @property
+    def never_ran(self) -> bool:
+        """Nothing of what was found may have run here."""
+        return bool(self.evidence) and not any(map(repairing.may_have_run, self.evidence))
+
+    @property
+    def unproved(self) -> tuple[str, ...]:
+        """Those of which it cannot be told whether they ran; none where one of the others may have."""
+        if not self.evidence:
+            return self.search.sought
+        unsure = [one.revision for one in self.evidence if one.verdict is Verdict.UNVERIFIABLE]
+        sure = any(repairing.may_have_run(one) for one in self.evidence if one.verdict is not Verdict.UNVERIFIABLE)
+        return () if sure else tuple(unsure)
+
+    @property
+    def is_replaced(self) -> bool:
+        """The scripts say what stands in the place of each row."""
+        return bool(self._of_rows) and all(one.found is Found.REPLACED for one in self._of_rows)
+
+    @property
+    def ahead(self) -> errors.AheadOfTheScripts:
+        """The refusal to leave behind what may have run here."""
+        return errors.AheadOfTheScripts(
+            self.search.sought,
+            self.commits,
+            self.follows,
+            self.beside,
+            _effects(self.evidence),
+            self.search.command or "",
+            self.unproved,
+        )
+
+    @property
+    def commits(self) -> list[str]:
+        """For a sentence: the commits, each with what was found in it."""
+        together: dict[str, list[str]] = {}
+        for one in self.search.found:
+            together.setdefault(one.place.removeprefix(one.path).lstrip(), []).append(one.revision)
+        return [f"{errors.some(revisions, verb=False)} {at}" for at, revisions in together.items()]
+
+    @property
+    def _of_rows(self) -> list[Lost]:
+        return [one for revision in self.search.sought if (one := self.search.of(revision))]
+
+    def knowing(self, every: Sequence[RevisionEvidence]) -> Seen:
+        """The same, in the light of the evidence for all revisions that the scripts have."""
+        done = {one.revision: set(map(_named, one.objects)) for one in every if one.is_there}
+        mine = {_named(found) for one in self.evidence for found in one.objects}
+        alike = tuple(one for one in self.beside if not mine.isdisjoint(done.get(one, ())))
+        wholly = mine <= set().union(*(done[one] for one in alike))
+        ran = all(one.verdict in _SETTLED for one in self.evidence)
+        return replace(self, remade=alike if mine and wholly and ran else ())
+
+
+def _named(found: ObjectEvidence) -> tuple[str, str, str]:
+    return found.kind, found.name, found.expected
+
+
+def _effects(evidence: Sequence[RevisionEvidence]) -> str:
+    verdicts = {one.verdict for one in evidence}
+    if not evidence:
+        return "what it does was not held against the database"
+    if verdicts <= _SETTLED:
+        return "all that it does is there"
+    if Verdict.PARTIAL in verdicts or (Verdict.NOT_APPLIED in verdicts and verdicts & _SETTLED):
+        return "only a part of what it does is there"
+    return "whether it ran here cannot be told"
+
+
+def look_for(project: Project, view: View) -> Sought:
+    """Look for the rows that the scripts do not have; no work where they have them all.
+
+    Raises:
+        RescueError: a database cannot be read.
+    """
+    unknown = {one.identity.rows_key: rows for one in view.databases if (rows := _unknown(view.graph, one))}
+    if not unknown:
+        return Sought(project, view, {})
+    locations = list(map(Path, project.loaded.locations)) or [project.loaded.env.parent / "versions"]
+    found = {
+        rows: looking.look_for(rows, view.scripts.scripts, locations, project.hear) for rows in set(unknown.values())
+    }
+    seen = {key: Seen(found[rows].search) for key, rows in unknown.items()}
+    ahead = {key: found[unknown[key]] for key, one in seen.items() if one.is_ahead}
+    return Sought(project, view, seen | _observed(project, view, ahead) if ahead else seen)
+
+
+def _unknown(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+    return tuple(row for row in dict.fromkeys(database.stands_at) if row != NULL_ROW and not scripts.has(graph, row))
+
+
+def _observed(project: Project, view: View, ahead: Mapping[Key, Recovered]) -> dict[Key, Seen]:
+    """What the found files do, held against the databases that say that they ran."""
+    files = {one.lost.revision: one for recovered in ahead.values() for one in recovered.files}
+    with tempfile.TemporaryDirectory(prefix="alembic-rescue-recovered-") as folder:
+        written = [_written(one, Path(folder).resolve() / str(number)) for number, one in enumerate(files.values())]
+        try:
+            wide = scripts.graph((*view.scripts.scripts, *written))
+        except errors.RescueError:  # such as a label that is another's now
+            return {key: Seen(recovered.search) for key, recovered in ahead.items()}
+        looked = View(wide, replace(view.scripts, scripts=(*view.scripts.scripts, *written)), view.meant, view.left_out)
+
+        def recovered(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+            if database.identity.rows_key not in ahead:
+                return ()
+            return tuple(one for one in inspection.applied(graph, database) if one in files)
+
+        project = project.with_recovered([str(file.path.parent) for file in written])
+        try:
+            proved = {one.visited.database.identity.rows_key: one.proof for one in prove(project, looked, recovered)}
+        except errors.UsageError:  # a file that cannot be loaded any more: what it imports is another by now
+            proved = {}
+    return {
+        key: _seen(
+            wide, one, proved.get(key, Proof((), None)), {str(file.path): files[file.revision] for file in written}
+        )
+        for key, one in ahead.items()
+    }
+
+
+def _written(one: InGit, folder: Path) -> ScriptFile:
+    folder.mkdir()
+    path = folder / Path(one.path).name
+    path.write_bytes(one.content)
+    file = script_files.told_by_text(one.content, path)
+    assert file is not None, "so it was found"
+    return file
+
+
+def _seen(graph: RevisionMap, recovered: Recovered, proof: Proof, files: Mapping[str, InGit]) -> Seen:
+    places = {path: one.place for path, file in files.items() if (one := recovered.search.of(file.lost.revision))}
+    told = replace(proof, revisions=tuple(_without_text(one, places) for one in proof.revisions))
+    revisions = inspection.with_evidence(graph, [one.revision for one in told.revisions], told)
+    theirs = [one for file in recovered.files for one in paths.follows(graph, file.lost.revision)]
+    mine = {file.lost.revision for file in recovered.files}
+    follows = tuple(dict.fromkeys(one for one in theirs if one not in mine))
+    return Seen(
+        recovered.search,
+        tuple(replace(one, path=places.get(one.path, one.path)) for one in revisions),
+        told.revisions,
+        follows,
+        tuple(one for one in paths.pending(graph, follows) if one not in mine),
+    )
+
+
+def _without_text(evidence: RevisionEvidence, places: Mapping[str, str]) -> RevisionEvidence:
+    """Without what stands in the file: it may hold a secret that nobody knows any more."""
+
+    def told(found: ObjectEvidence) -> ObjectEvidence:
+        name = "a statement" if found.kind == "statement" else found.name
+        return replace(found, name=name, path=places.get(found.path, found.path), sql=None)
+
+    return replace(evidence, objects=tuple(map(told, evidence.objects)))
+
+
+# --- what is told, and done ---------------------------------------------------------------------------------------
+
+
+def notes(seen: Seen) -> tuple[Note, ...]:
+    """What was found, each row that is told by itself in a note of its own."""
+    search = seen.search
+    if seen.remade:
+        return (_made_anew(seen),)
+    if seen.is_ahead:
+        return (_never_ran(seen) if seen.never_ran else findings.note(seen.ahead),)
+    return tuple(_note(search, revision) for revision in search.sought)
+
+
+def _note(search: Search, revision: str) -> Note:
+    lost = search.of(revision)
+    if lost is None:
+        but = f". Not looked in: {'; '.join(search.not_looked)}" if search.not_looked else ""
+        return Note(
+            "unknown-revision-not-found",
+            f"{revision} was not found. Looked in: {'; '.join(search.looked)}{but}",
+            f"ask who deployed last for the code that has it. Where that is gone, {_LOCATE}",
+        )
+    if lost.found is Found.REPLACED:
+        return Note(
+            "revision-replaced",
+            f"{revision} is gone on purpose: {lost.path} says that {lost.named_by} stands in its place",
+            f"the rows are right where {lost.named_by} is proved to be there. To prove that, and to set them: "
+            "alembic-rescue repair",
+        )
+    return Note("unknown-revision-found", *_found(search, lost))
+
+
+def _found(search: Search, lost: Lost) -> tuple[str, str]:
+    follows = f", which follows {errors.listed(lost.down_revisions)}" if lost.down_revisions else ""
+    if lost.found is Found.COMPILED:
+        message = f"of {lost.revision} only bytecode is left: {lost.path}{follows}; its source is gone"
+        return message, f"find the source, in what was deployed last. Where it is gone for ever, {_LOCATE}"
+    if lost.found is Found.NAMED:
+        message = (
+            f"{lost.revision} is gone: {lost.named_by} followed it, says a comment in {lost.path}, and does not now"
+        )
+        return message, f"somebody has edited the history: {_LOCATE}"
+    below = [one for one in search.missing if one not in search.sought]
+    lacks = f"; {errors.listed(below)} below it was not found" if below else ""
+    nowhere = "" if search.joins else f", but leads down to none of the scripts{lacks}"
+    return (
+        f"{lost.revision} is in {lost.place}{follows}{nowhere}",
+        f"deploy the code of that commit; or, where the history was squashed or begun anew, {_LOCATE}",
+    )
+
+
+def _made_anew(seen: Seen) -> Note:
+    rows, others = errors.listed(seen.search.sought), errors.listed(seen.remade)
+    return Note(
+        "unknown-revision-made-anew",
+        f"{rows} is not in these scripts, but {others} is, which does the same, and what it does is there. "
+        f"Found in git: {'; '.join(seen.commits)}",
+        f"it was made anew as {others}. To set the rows to what is proved: alembic-rescue repair",
+    )
+
+
+def _never_ran(seen: Seen) -> Note:
+    return Note(
+        "unknown-revision-never-ran",
+        f"the version table says {errors.listed(seen.search.sought)}, which these scripts do not have, and which did "
+        f"not run here: nothing of it is there. Found in git: {'; '.join(seen.commits)}",
+        "set the rows to what is proved: alembic-rescue repair. If it is to run here, bring it back first: "
+        f"`{seen.search.command}`",
+    )
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What was found of the rows that the scripts do not have, by database; nothing where they have them all."""
+
+    project: Project
+    view: View
+    seen: Mapping[Key, Seen]
+    proofs: Mapping[Key, Proof] = field(default_factory=dict)
+    """For all revisions that the scripts have, of those databases for which that may lead out."""
+
+    @property
+    def revisions(self) -> frozenset[str]:
+        """All that was found."""
+        return frozenset(lost.revision for one in self.seen.values() for lost in one.search.found)
+
+    def hindrances(self, database: Database, proof: Proof, accepted: Collection[str] = ()) -> tuple[Note, ...]:
+        """What keeps a repair from leaving behind what may have run there.
+
+        Args:
+            proof: for all revisions that the scripts have.
+            accepted: those that a person does without, although nobody can tell whether they ran.
+        """
+        seen = self._of(database, proof)
+        if seen is None or not seen.is_ahead or seen.never_ran or seen.remade:
+            return ()
+        if seen.unproved and set(seen.unproved) <= set(accepted):
+            return ()
+        return (findings.note(seen.ahead),)
+
+    def reason(self, given: str, accepted: Collection[str]) -> str:
+        """Why, for the receipt: also that a person said of what was found that it did not run."""
+        taken = [one for one in accepted if one in self.revisions]
+        word = f"{errors.listed(taken)} taken not to have run (--accept)" if taken else ""
+        return "; ".join(filter(None, [given, word]))
+
+    def told(self, part: DatabaseReport, proof: Proof | None = None) -> DatabaseReport:
+        """The same report, with what was found; `proof` is for all revisions that the scripts have, if it is known."""
+        seen = self._of(part.database, proof)
+        if seen is None:
+            return part
+        refused = {note.code for note in part.refusals}
+        more = tuple(note for note in notes(seen) if note.code not in refused)
+        refusals = tuple(_with_way_out(note, seen) for note in part.refusals)
+        return replace(part, refusals=refusals, findings=(*part.findings, *more), lost=seen.search)
+
+    def diagnosed(self, part: DatabaseReport) -> DatabaseReport:
+        """The same report of ``diagnose``, with what was found, and what to do about it."""
+        seen = self._of(part.database)
+        if seen is None:
+            return part
+        return replace(self.told(part), revisions=seen.revisions, recommendation=self._advice(part, seen))
+
+    def _of(self, database: Database, proof: Proof | None = None) -> Seen | None:
+        key = database.identity.rows_key
+        seen, proof = self.seen.get(key), proof or self.proofs.get(key)
+        return seen.knowing(proof.revisions) if seen and proof else seen
+
+    def _advice(self, part: DatabaseReport, seen: Seen) -> Recommendation:
+        unexplained = {note.message for note in part.refusals if note.code == errors.UnknownCurrent.code}
+        if part.recommendation.reason not in unexplained:  # something else comes first
+            return part.recommendation
+        first = notes(seen)[0]
+        if proof := self.proofs.get(part.database.identity.rows_key):
+            besides = self.hindrances(part.database, proof)
+            mended = repairing.plan_one(self.project, self.view.graph, part.database, proof, Acceptance(), besides)
+            if mended.stamps and not mended.refusals:
+                says = f"{_in_short(seen)}; the schema stands at {errors.rows(mended.heads_after)} (proved)"
+                return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
+            if mended.refusals and (seen.never_ran or seen.remade or not seen.is_ahead):
+                return Recommendation(Action.STOP, None, f"{_in_short(seen)}; {mended.refusals[0].message}")
+        return Recommendation(Action.STOP, None, f"{_in_short(seen)}. {first.help[0].upper()}{first.help[1:]}")
+
+
+def _in_short(seen: Seen) -> str:
+    """What is the matter, in one sentence; the finding says more."""
+    rows = errors.listed(seen.search.sought)
+    if seen.remade:
+        return f"{rows} was made anew as {errors.listed(seen.remade)}"
+    if seen.is_ahead and seen.never_ran:
+        return f"{rows} did not run here, and these scripts do not have it"
+    if seen.is_ahead:
+        return f"the database is ahead of this code: {rows} is in git, and {_effects(seen.evidence)}"
+    if not seen.search.found:
+        return f"the database stands at {rows}, which these scripts do not have, and which was found nowhere"
+    return notes(seen)[0].message
+
+
+def _with_way_out(note: Note, seen: Seen) -> Note:
+    """The refusal of an unknown row, which says where to find it."""
+    if note.code != errors.UnknownCurrent.code or not seen.search.found:
+        return note
+    return replace(note, help=notes(seen)[0].help)
+
+
+def look_further(project: Project, view: View) -> Sought:
+    """As :func:`look_for`, and where the schema stands of which something was found that may lead out.
+
+    Raises:
+        RescueError: as :func:`look_for`.
+    """
+    sought = look_for(project, view)
+    in_question = {key for key, one in sought.seen.items() if one.is_ahead or one.is_replaced}
+    if not in_question:
+        return sought
+
+    def every(graph: RevisionMap, database: Database) -> tuple[str, ...]:
+        return inspection.every(graph, database) if database.identity.rows_key in in_question else ()
+
+    proofs = {one.visited.database.identity.rows_key: one.proof for one in prove(project, view, every)}
+    return replace(sought, proofs={key: proofs[key] for key in in_question})
