@@ -207,10 +207,14 @@ def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
 
 
 def _cause(cause: Cause) -> Note:
-    place = f"{cause.path}:{cause.line}"
+    place = cause.place
+    if cause.code:
+        said = f"{place}: {cause.statement}" if cause.statement else place
+        return Note(cause.code, f"{said} {cause.error}", cause.fix)
     if not cause.fails:
         return Note("left-as-it-is", f"{place}: {cause.statement}: {cause.error}", f"fix {cause.revision}: {cause.fix}")
-    fails = f"{place}: {cause.statement} must fail here: {cause.error}"
+    word = "fails on a copy of the schema, which has no rows" if cause.without_rows else "must fail here"
+    fails = f"{place}: {cause.statement} {word}: {cause.error}"
     if not cause.swallowed:
         return Note("will-fail", fails, f"fix {cause.revision}: {cause.fix}")
     if not cause.aborts:

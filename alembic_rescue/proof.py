@@ -12,7 +12,7 @@ from alembic_rescue import dialects, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects import Dialect
-from alembic_rescue.evidence import judging
+from alembic_rescue.evidence import handling, judging
 from alembic_rescue.evidence.causes import causes
 from alembic_rescue.evidence.doubts import WORD, in_doubt
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
@@ -153,8 +153,11 @@ class _Case:
         if proved:
             last = trials.run(self.view, self.asked, stands, todo, self.bench)
             if last.upgrade is not None:
-                swallowed = [cause for cause in causes(last.upgrade, steps, self.live, self.beside) if cause.swallowed]
-                found = (*(cause for cause in swallowed if cause not in found), *found)
+                of_the_last = causes(last.upgrade, steps, self.live, self.beside)
+                known = [(cause.code, cause.place) for cause in found]
+                swallowed = [c for c in of_the_last if (c.swallowed or c.code) and (c.code, c.place) not in known]
+                found = (*swallowed, *found)
+            found = (*handling.unrecorded(steps[: len(proved)]), *found)
         return found, trial.notes
 
 

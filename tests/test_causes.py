@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from alembic_rescue.dialects.postgresql.catalog import READER
-from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of, never_committed
+from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of
 from alembic_rescue.evidence.observation import (
     CatalogObject,
     Change,
@@ -66,6 +66,15 @@ def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
 
 def test_what_fails_in_a_savepoint_was_meant_to():
     assert causes(run(statement(handler=12))) == ()
+
+
+def test_a_swallowed_insert_is_the_cause_of_what_follows_though_rows_may_decide():
+    error = 'null value in column "x" of relation "t" violates not-null constraint'
+    insert = statement("INSERT INTO t VALUES (NULL)", error, 10, 11)
+    innocent = statement("CREATE TABLE b ()", ABORTED, 14)
+    cause = only(run(insert, innocent, ends=ABORTED, sql=innocent.sql))
+    assert (cause.line, cause.handler_line, cause.swallowed, cause.without_rows) == (10, 11, True, True)
+    assert causes(run(insert)) == ()  # in a SAVEPOINT
 
 
 def test_a_failure_in_a_savepoint_before_one_that_aborts_is_none_either():
@@ -233,13 +242,6 @@ def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
     assert causes(run(sent, ends=sent.error, sql=sent.sql)) == ()
 
 
-def test_an_env_that_never_commits_is_a_finding():
-    note = never_committed(["r2"], [])
-    assert note.code == "env-never-commits"
-    assert "reads no row in the version table, not r2" in note.message
-    assert "begin_transaction" in note.help
-
-
 # --- what to do ----------------------------------------------------------------------------------------------------
 
 
@@ -306,7 +308,7 @@ CHAIN = (
 def upgraded(project, *todo) -> tuple[Upgrade, OwnVisit]:
     done, _ = scratching.run(project, "run_as_project", visits=[scratching.visit(*todo)])
     (one,) = done.visits
-    return Upgrade(one.failing, one.failed, one.failure, one.transactional), one
+    return Upgrade(one.failing, one.failed, one.failure, one.transactional, handling=one.handling), one
 
 
 def test_a_real_run_tells_what_was_swallowed_and_goes_through_once_it_is_mended(database, tmp_path):
@@ -349,6 +351,8 @@ def test_a_real_env_that_never_commits(database, tmp_path):
     env = scratching.ENV.replace(
         "    context.configure", '    connection.exec_driver_sql("SELECT 1")\n    context.configure'
     )
-    _, visit = upgraded(scratching.chain(tmp_path, database, CHAIN[0], env=env), "r1")
+    upgrade, visit = upgraded(scratching.chain(tmp_path, database, CHAIN[0], env=env), "r1")
     assert visit.never_commits
-    assert "reads no row" in never_committed(visit.rows_expected, visit.rows_found or ()).message
+    cause = only(upgrade)
+    assert (cause.code, cause.line) == ("env-never-commits", 7)
+    assert "reads no row" in cause.error

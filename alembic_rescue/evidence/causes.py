@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from alembic_rescue.evidence import handling
 from alembic_rescue.evidence.live import Live, labels
 from alembic_rescue.evidence.model import Cause
 from alembic_rescue.evidence.names import bare
@@ -20,10 +21,10 @@ from alembic_rescue.evidence.observation import (
     Observation,
     Reading,
     Statement,
+    StatementKind,
     Unobserved,
 )
 from alembic_rescue.evidence.positions import Positions
-from alembic_rescue.model import Note
 
 _CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
 """What every statement is answered once one has failed."""
@@ -39,6 +40,11 @@ _OF_THE_COPY = re.compile(
     r"No space left|connection|to create extension|has no handler"
 )
 """What the scratch server is at fault for."""
+_ASKS_ROWS = re.compile(
+    r"\bADD\s+CONSTRAINT\b|\bSET\s+NOT\s+NULL\b|\bTYPE\b|\bADD\s+COLUMN\b.*\bNOT\s+NULL\b|^\s*CREATE\s+UNIQUE\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What of a catalog's changes rows can hinder."""
 _TOO_LONG = re.compile(r"value too long for type character varying\((\d+)\)")
 _UNDEFINED = re.compile(r"does not exist|is not a |no unique constraint matching")
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"')
@@ -60,6 +66,9 @@ class Upgrade:
     """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
     lacking: Collection[str] = ()
     """What of the live database the copy does not have: names, or the statements that would have made it."""
+    unheard: tuple[tuple[str, Statement], ...] = ()
+    """What went through, and would not be told if it failed: within a ``try`` that hides it, without a SAVEPOINT."""
+    handling: handling.Handling = handling.NOTHING
 
 
 def causes(
@@ -78,6 +87,8 @@ def causes(
     """
     here = _Here(tuple(steps), live or Reading({}), untouched)
     found = [*_failures(upgrade, here), *_silent(upgrade, here)]
+    found += handling.causes(upgrade.handling, upgrade.failed, [step.revision for step in steps])
+    found = found or list(_unheard(upgrade))
     order = {step.revision: number for number, step in enumerate(steps)}
     return tuple(sorted(found, key=lambda cause: order.get(cause.revision, 0)))
 
@@ -85,23 +96,6 @@ def causes(
 def follows_another(error: str) -> bool:
     """Whether a failure is only what every statement is answered once another has failed."""
     return _CONSEQUENCE.search(error) is not None
-
-
-def never_committed(expected: Collection[str], found: Collection[str]) -> Note:
-    """The finding where a run ended well, and a new connection does not read what it has written.
-
-    Args:
-        expected: the rows of the version table, as the run left them.
-        found: as a new connection reads them.
-    """
-    return Note(
-        "env-never-commits",
-        f"what env.py runs is never committed: after a run that ended well, a new connection reads "
-        f"{_rows(found)} in the version table, not {_rows(expected)}",
-        "env.py executes something on the connection before context.begin_transaction(): SQLAlchemy begins a "
-        "transaction there that Alembic leaves to env.py. Commit it (connection.commit()) before context.configure(), "
-        "or run all of it within `with connection.begin():`",
-    )
 
 
 class _Here:
@@ -160,7 +154,9 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         aborted = follows_another(follows)
         last = number == len(failing) - 1
         ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
-        if follows_another(error) or _says_nothing(error, statement.sql, upgrade.lacking):
+        hidden = aborted and not ends
+        of_rows = _is_of_rows(error, statement.sql)
+        if follows_another(error) or (of_rows and not hidden) or _of_the_copy(error, upgrade.lacking):
             continue
         if not ends and not aborted and upgrade.transactional:
             continue  # in a SAVEPOINT: it was meant to fail
@@ -171,7 +167,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         invalid = here.invalid_index(revision, _named(error))
         if invalid is not None:
             error, fix = f"{error}: it is not valid", _drop(invalid)
-        if aborted and not ends:
+        if hidden:
             fix = f"{fix}, or `with op.get_bind().begin_nested():` inside the try"
         yield Cause(
             revision=revision,
@@ -183,6 +179,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             handler_line=statement.handler_line,
             fix=fix,
             aborts=upgrade.transactional,
+            without_rows=bool(of_rows),
         )
     yield from _version_too_long(upgrade, here)
 
@@ -209,10 +206,14 @@ def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
     )
 
 
-def _says_nothing(error: str, sql: str, lacking: Collection[str]) -> bool:
-    """Whether the live database may answer otherwise: for its rows, or for what the copy or its server lacks."""
-    of_rows = _OF_ROWS.search(error) and not _OF_CONSTANTS.fullmatch(sql)
-    if of_rows or _OF_THE_COPY.search(error):
+def _is_of_rows(error: str, sql: str) -> bool:
+    """Whether the live database may answer otherwise for its rows."""
+    return _OF_ROWS.search(error) is not None and not _OF_CONSTANTS.fullmatch(sql)
+
+
+def _of_the_copy(error: str, lacking: Collection[str]) -> bool:
+    """Whether the live database may answer otherwise for what the copy or its server lacks."""
+    if _OF_THE_COPY.search(error):
         return True
     if not lacking or not _UNDEFINED.search(error):
         return False
@@ -296,12 +297,32 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             yield replace(cause, error=error, fix=_drop(change.object))
 
 
+def _unheard(upgrade: Upgrade) -> Iterator[Cause]:
+    """What nothing failed of, though it would abort the transaction if it did, and nobody would be told."""
+    if not upgrade.transactional or upgrade.failure is not None:
+        return
+    for revision, statement in upgrade.unheard:
+        if statement.kind is not StatementKind.DATA and not _ASKS_ROWS.search(statement.sql):
+            continue
+        yield Cause(
+            revision=revision,
+            path=statement.path,
+            line=statement.line or 0,
+            statement=first_words(statement.sql),
+            error=f"goes through on a copy without rows. If it fails on the rows, the except in line "
+            f"{statement.handler_line} hides it without a SAVEPOINT, and the whole run is rolled back",
+            swallowed=False,
+            handler_line=statement.handler_line,
+            fix="put `with op.get_bind().begin_nested():` inside the try",
+            aborts=False,
+            fails=False,
+            without_rows=True,
+            code="would-be-hidden",
+        )
+
+
 def _drop(index: CatalogObject) -> str:
     return f"first: DROP INDEX CONCURRENTLY {index.name}"
-
-
-def _rows(rows: Collection[str]) -> str:
-    return _listed(sorted(rows)) if rows else "no row"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -98,6 +98,16 @@ class Cause:
     """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
     fails: bool = True
     """False: what it would make is there already, other than it would make it, and is left so without a word."""
+    without_rows: bool = False
+    """It fails on a copy of the schema, which has no rows; with rows it may not."""
+    code: str = ""
+    """Where no statement is at fault, but what is done around it: that finding's.  `error` then says what the line
+    does."""
+
+    @property
+    def place(self) -> str:
+        """``path:line``."""
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 @dataclass(frozen=True)

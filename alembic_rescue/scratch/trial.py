@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.dialects.scratch import Copy, Place, Unavailable
-from alembic_rescue.evidence.causes import Upgrade, never_committed
+from alembic_rescue.evidence.causes import Upgrade
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
@@ -53,11 +53,8 @@ def _run(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], ben
     if own is None:
         reason = ran.error.error if ran.error else "env.py does not come to the copy"
         return Trial(None, (_not_tried(reason),))
-    notes: tuple[Note, ...] = ()
-    if own.never_commits:
-        notes = (never_committed(own.rows_expected, own.rows_found or ()),)
     lacking = [lack.what for lack in made.lacks]
-    return Trial(Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking), notes)
+    return Trial(Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking, own.unheard, own.handling))
 
 
 def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, ...]) -> tuple[ScratchVisit, ...]:

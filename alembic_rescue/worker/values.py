@@ -23,6 +23,7 @@ _HOMES = (
     "alembic_rescue.model",
     "alembic_rescue.evidence.model",
     "alembic_rescue.evidence.observation",
+    "alembic_rescue.evidence.handling",
     "alembic_rescue.worker.requests",
     "alembic_rescue.worker.scratch.runs",
     "alembic_rescue.worker.scratch.operations",

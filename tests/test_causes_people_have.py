@@ -1,0 +1,273 @@
+"""Causes that people really have, made anew by really failing: each is named, and what is printed leads out of it.
+
+Beside each a neighbour that must not be named.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from alembic_rescue import DatabaseReport
+from alembic_rescue.model import Action
+from tests import chains
+from tests.chains import Chain
+from tests.conftest import Database
+
+pytestmark = pytest.mark.slow
+
+ENV = """\
+from alembic import context
+from sqlalchemy import engine_from_config, pool, text
+
+engine = engine_from_config(context.config.get_section(context.config.config_ini_section), poolclass=pool.NullPool)
+with engine.connect() as connection:
+{body}
+"""
+CONFIGURED = """\
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+HIDES = """\
+    context.configure(connection=connection)
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except Exception as error:
+        print("migrations failed", error)
+"""
+BEGUN = '    connection.execute(text("SELECT 1"))\n'
+COMMITTED = "    connection.commit()\n"
+
+
+def table(name: str) -> str:
+    return f'op.create_table("{name}", sa.Column("id", sa.Integer, primary_key=True))\n'
+
+
+def written(folder: Path, database: Database, *bodies: str, env: str = CONFIGURED) -> Chain:
+    return chains.write(folder / "project", database.url, bodies, env=ENV.format(body=env))
+
+
+def rewrite(chain: Chain, name: str, old: str, new: str) -> None:
+    """As a person would, who does what is printed."""
+    path = chain.root / "alembic" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def codes(part: DatabaseReport) -> set[str]:
+    return {note.code for note in part.findings}
+
+
+def fails(chain: Chain, target: str = "head") -> None:
+    with pytest.raises(Exception):  # noqa: B017 - whatever the migration raises
+        chain.upgrade(target)
+
+
+def tables(database: Database) -> set[str]:
+    found = {row[0] for row in database.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    return found - {"alembic_version"}
+
+
+def line_of(chain: Chain, name: str, words: str) -> str:
+    """``path:line`` of the first line in which `words` stand, as it ends where it is told."""
+    lines = (chain.root / "alembic" / name).read_text().splitlines()
+    return f"{name}:{next(number for number, line in enumerate(lines, 1) if words in line)}"
+
+
+def led_out(chain: Chain, database: Database, *expected: str) -> None:
+    """The upgrade passes, all is there, and nothing more is found."""
+    chain.upgrade("heads")
+    assert tables(database) == set(expected)
+    assert chain.diagnose().recommendation.action is Action.NOTHING
+    assert not chains.MISSING & {revision.verdict for revision in chain.applied().revisions}
+
+
+# --- what a revision hides -----------------------------------------------------------------------------------------
+
+SWALLOWS = """
+    try:
+        {statement}
+    except Exception:
+        pass
+    op.create_table("b", sa.Column("id", sa.Integer))
+"""
+NOBODY = 'op.execute("INSERT INTO people (name) VALUES (NULL)")'
+ANN = "op.execute(\"INSERT INTO people (name) VALUES ('Ann')\")"
+PEOPLE = 'op.create_table("people", sa.Column("name", sa.Text, unique=True, nullable=False))'
+
+
+@pytest.mark.parametrize("statement", [NOBODY, ANN], ids=["fails-without-rows", "fails-on-rows"])
+def test_a_swallowed_insert_is_named_and_not_the_line_after_it(database, tmp_path, statement):
+    chain = written(tmp_path, database, PEOPLE, SWALLOWS.format(statement=statement))
+    chain.upgrade("r1")
+    database.run("INSERT INTO people VALUES ('Ann')")
+    fails(chain)
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert line_of(chain, "versions/r2.py", "INSERT") in part.recommendation.reason
+    assert "create_table" not in part.recommendation.reason
+    assert "CREATE TABLE" not in part.recommendation.reason
+    assert "begin_nested" in part.recommendation.reason
+    (cause,) = part.causes
+    assert cause.place.endswith(line_of(chain, "versions/r2.py", "INSERT"))
+    assert line_of(chain, "versions/r2.py", "except").endswith(f":{cause.handler_line}")
+
+    rewrite(chain, "versions/r2.py", statement, f"with op.get_bind().begin_nested():\n            {statement}")
+    assert chain.diagnose().causes == ()
+    led_out(chain, database, "people", "b")
+    assert database.run("SELECT name FROM people") == [("Ann",)]
+
+
+# --- what env.py hides ---------------------------------------------------------------------------------------------
+
+FAILS = table("b") + 'op.execute("SELECT 1/0")'
+ON_ROWS = table("b") + "op.execute(\"ALTER TABLE people ADD CHECK (name <> 'Ann')\")"
+
+
+@pytest.mark.parametrize("last", [FAILS, ON_ROWS], ids=["fails-without-rows", "fails-on-rows"])
+def test_an_env_that_hides_errors(database, tmp_path, last):
+    chain = written(tmp_path, database, PEOPLE, table("a"), last, env=HIDES)
+    chain.upgrade("r1")
+    database.run("INSERT INTO people VALUES ('Ann')")
+    chain.upgrade("head")  # says that it ran
+    assert database.versions() == ["r1"]
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert line_of(chain, "env.py", "except Exception") in part.recommendation.reason
+    assert "env-hides-errors" in codes(part)
+
+    rewrite(chain, "env.py", '        print("migrations failed", error)', "        raise")
+    fails(chain)
+    assert "env-hides-errors" not in codes(chain.diagnose())
+
+
+@pytest.mark.parametrize(
+    "handled",
+    [
+        '        print("migrations failed", error)\n        raise',
+        '        raise RuntimeError("migrations failed") from error',
+        "        raise SystemExit(1)",
+    ],
+)
+def test_an_env_that_only_tells_of_errors_hides_none(database, tmp_path, handled):
+    env = HIDES.replace('        print("migrations failed", error)', handled)
+    chain = written(tmp_path, database, table("a"), FAILS, env=env)
+    chain.upgrade("r1")
+    assert {"will-fail"} <= codes(chain.diagnose()) <= {"will-fail"}
+    rewrite(chain, "versions/r2.py", "SELECT 1/0", "SELECT 1")
+    assert codes(chain.diagnose()) == set()
+    led_out(chain, database, "a", "b")
+
+
+def test_an_env_that_ends_the_program_well_hides_what_failed(database, tmp_path):
+    env = HIDES.replace('        print("migrations failed", error)', "        raise SystemExit(0)")
+    chain = written(tmp_path, database, table("a"), FAILS, env=env)
+    chain.upgrade("r1")
+    assert "env-hides-errors" in codes(chain.diagnose())
+
+
+def test_an_env_that_tries_again_hides_none(database, tmp_path):
+    again = "    for attempt in (1, 2):\n        try:\n" + textwrap.indent(CONFIGURED, "        ")
+    env = f"{again}            break\n        except Exception:\n            if attempt == 2:\n                raise\n"
+    chain = written(tmp_path, database, table("a"), table("b"), env=env)
+    chain.upgrade("r1")
+    assert codes(chain.diagnose()) == set()
+    led_out(chain, database, "a", "b")
+
+
+# --- who begins, and who commits -----------------------------------------------------------------------------------
+
+
+def test_an_env_that_never_commits_is_the_reason(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"), env=BEGUN + CONFIGURED)
+    chain.upgrade("head")
+    assert tables(database) == set()
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert line_of(chain, "env.py", "SELECT 1") in part.recommendation.reason
+    assert "Fix what failed" not in part.recommendation.reason
+    assert "env-never-commits" in codes(part)
+
+    rewrite(chain, "env.py", BEGUN, BEGUN + COMMITTED)
+    assert "env-never-commits" not in codes(chain.diagnose())
+    led_out(chain, database, "a", "b")
+
+
+def test_an_env_that_commits_in_its_end_is_its_own_business(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"), env=BEGUN + CONFIGURED + COMMITTED)
+    chain.upgrade("r1")
+    part = chain.diagnose()
+    assert (codes(part), part.causes) == (set(), ())
+    led_out(chain, database, "a", "b")
+
+
+BLOCK = (
+    table("b") + 'with op.get_context().autocommit_block():\n    op.execute("CREATE INDEX CONCURRENTLY ix ON a (id)")'
+)
+
+
+def test_an_autocommit_block_in_a_transaction_that_is_not_alembics(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), BLOCK, env=BEGUN + CONFIGURED)
+    fails(chain)
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert line_of(chain, "env.py", "SELECT 1") in part.recommendation.reason
+    assert "autocommit_block() in line" in part.recommendation.reason
+
+    rewrite(chain, "env.py", BEGUN, BEGUN + COMMITTED)
+    assert chain.diagnose().causes == ()
+    led_out(chain, database, "a", "b")
+
+
+def test_a_commit_of_alembics_transaction_is_why_its_row_is_not_there(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b") + "op.get_bind().commit()", table("c"))
+    chain.upgrade("r1")
+    chain.upgrade("head")  # says that it ran
+    assert (database.versions(), tables(database)) == (["r1"], {"a", "b"})
+    part = chain.diagnose()
+    assert (part.recommendation.action, part.recommendation.revision) == (Action.STAMP, "r2")
+    (cause,) = [cause for cause in part.causes if cause.code == "ends-transaction"]
+    assert cause.place.endswith(line_of(chain, "versions/r2.py", "commit()"))
+
+    database.run("UPDATE alembic_version SET version_num = 'r2'")  # as the stamp does
+    led_out(chain, database, "a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "ends", ["op.get_bind().rollback()", 'op.execute("ROLLBACK")', "orm.Session(bind=op.get_bind()).rollback()"]
+)
+def test_a_rollback_takes_back_what_ran_before_it(database, tmp_path, ends):
+    if "Session" in ends:
+        ends = 'session = orm.Session(bind=op.get_bind())\nsession.execute(text("SELECT 1"))\nsession.rollback()'
+    chain = written(tmp_path, database, table("a"), table("b") + ends, table("c"))
+    chain.upgrade("r1")
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert line_of(chain, "versions/r2.py", "ollback()" if "ollback()" in ends else "ROLLBACK") in (
+        part.recommendation.reason
+    )
+    rewrite(chain, "versions/r2.py", ends.splitlines()[-1], "pass")
+    assert chain.diagnose().causes == ()
+    led_out(chain, database, "a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        'session = orm.Session(bind=op.get_bind())\nsession.execute(text("SELECT 1"))\nsession.commit()',
+        'with op.get_bind().begin_nested() as saved:\n    op.execute("SELECT 1")\n    saved.rollback()',
+        'op.execute("COMMIT")',
+    ],
+    ids=["session", "savepoint", "statement"],
+)
+def test_what_leaves_alembics_transaction_as_it_is_is_not_named(database, tmp_path, own):
+    chain = written(tmp_path, database, table("a"), table("b") + own)
+    chain.upgrade("r1")
+    part = chain.diagnose()
+    assert (codes(part), part.causes) == (set(), ())
+    led_out(chain, database, "a", "b")
