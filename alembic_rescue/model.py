@@ -281,6 +281,8 @@ class Database:
     """What is to be said about env.py itself."""
     broke_off: BrokenOff | None = None
     """What left the rows as they are, where that is known from a receipt."""
+    widen: str = ""
+    """The statement after which the version column holds longer ids."""
 
     @property
     def rescue_at_work(self) -> bool:

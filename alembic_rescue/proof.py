@@ -13,7 +13,7 @@ from alembic_rescue.client import Project
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.evidence import handling, judging
-from alembic_rescue.evidence.causes import causes
+from alembic_rescue.evidence.causes import causes, too_long
 from alembic_rescue.evidence.doubts import WORD, in_doubt
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.observation import CatalogObject, Chain, Observation, Reading, Unobserved
@@ -146,10 +146,12 @@ class _Case:
         """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
         steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.stands_at
         proved = todo[: todo.index(rest[0])]
+        database, ahead = self.asked.visited.database, steps[len(proved) :]
         trial = trials.run(self.view, self.asked, paths.rows_after(self.view.graph, stands, proved), rest, self.bench)
+        found = too_long(ahead, database.id_limit, database.identity.table, database.widen)
         if trial.upgrade is None:
-            return (), trial.notes
-        found = causes(trial.upgrade, steps[len(proved) :], self.live, self.beside)
+            return found, trial.notes
+        found = (*found, *causes(trial.upgrade, ahead, self.live, self.beside))
         if proved:
             last = trials.run(self.view, self.asked, stands, todo, self.bench)
             if last.upgrade is not None:

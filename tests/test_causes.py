@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from alembic_rescue.dialects.postgresql.catalog import READER
-from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of
+from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of, too_long
 from alembic_rescue.evidence.observation import (
     CatalogObject,
     Change,
@@ -225,16 +225,29 @@ def test_causes_are_told_in_the_order_of_the_chain():
 # --- the version table ---------------------------------------------------------------------------------------------
 
 
+WIDEN = 'ALTER TABLE "App".alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)'
+
+
 def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen():
     long = "pc20260424_paperless_metadata_tables"
-    error = "value too long for type character varying(32)"
-    sql = f"UPDATE app.alembic_version SET version_num='{long}' WHERE app.alembic_version.version_num = 'r1'"
-    steps = [Observation(long, path="/p/long.py", line=7)]
-    upgrade = Upgrade((), long, Failure(error, "/p/env.py", 40, sql))
-    cause = only(upgrade, steps)
-    assert (cause.path, cause.line) == ("/p/long.py", 7)
-    assert cause.error == f"the id {long} has 36 characters, and app.alembic_version.version_num holds 32"
-    assert cause.fix.endswith("ALTER TABLE app.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
+    steps = [Observation("short"), Observation(long, path="/p/long.py", line=7)]
+    (cause,) = too_long(steps, 32, "App.alembic_version", WIDEN)
+    assert (cause.revision, cause.place, cause.code) == (long, "/p/long.py:7", "revision-too-long")
+    assert cause.error == (
+        f"cannot be recorded: the id {long} has 36 characters, and App.alembic_version.version_num holds 32"
+    )
+    assert cause.fix == f"widen it first: {WIDEN}"
+    assert cause.aborts
+
+
+@pytest.mark.parametrize(("length", "limit"), [(32, 32), (33, None), (33, 128)])
+def test_an_id_that_fits_is_none(length, limit):
+    assert too_long([Observation("x" * length)], limit, "alembic_version", WIDEN) == ()
+
+
+def test_the_column_becomes_as_wide_as_the_id():
+    (cause,) = too_long([Observation("x" * 200)], 32, "alembic_version", WIDEN)
+    assert cause.fix.endswith("VARCHAR(200)")
 
 
 def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
@@ -337,14 +350,6 @@ def test_a_real_constraint_under_another_name_is_named(database, tmp_path):
     steps = [Observation("r3", (Change(dropped, same[1], None),)), Observation("r4")]
     cause = only(upgrade, steps, Reading(live))
     assert cause.fix == "drop it by the name that it has here, mine"
-
-
-def test_a_real_id_that_does_not_fit(database, tmp_path):
-    project = scratching.chain(tmp_path, database, "pass")
-    path = project.root / "alembic" / "versions" / "r1.py"
-    path.write_text(path.read_text().replace('"r1"', f'"{"x" * 40}"'))
-    cause = only(upgraded(project, "x" * 40)[0])
-    assert "has 40 characters, and alembic_version.version_num holds 32" in cause.error
 
 
 def test_a_real_env_that_never_commits(database, tmp_path):

@@ -5,6 +5,7 @@ Beside each a neighbour that must not be named.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
@@ -271,3 +272,83 @@ def test_what_leaves_alembics_transaction_as_it_is_is_not_named(database, tmp_pa
     part = chain.diagnose()
     assert (codes(part), part.causes) == (set(), ())
     led_out(chain, database, "a", "b")
+
+
+# --- ids that do not fit -------------------------------------------------------------------------------------------
+
+LONG = "r2_" + "x" * 40
+
+
+def long_one(folder: Path, url: str, **more: str) -> Chain:
+    return chains.write(folder / "project", url, {"r1": table("a"), LONG: table("b"), "r3": table("c")}, **more)
+
+
+def statement_told(reason: str) -> str:
+    """The one to be run first, as it is printed."""
+    told = re.search(r"[Ww]iden it first: ((?:ALTER|CREATE) TABLE .*?\(128\).*?)(?:; then|, then|$)", reason)
+    assert told, reason
+    return told[1]
+
+
+def test_a_stamp_whose_id_does_not_fit_is_recommended_once_it_does(database, tmp_path):
+    database.run('CREATE SCHEMA "My App"')
+    chain = long_one(tmp_path, database.url, options='version_table_schema="My App"')
+    chain.upgrade("r1")
+    database.run("CREATE TABLE b (id serial PRIMARY KEY)")
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.STOP
+    widen = statement_told(part.recommendation.reason)
+    assert widen == 'ALTER TABLE "My App".alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)'
+    planned = chain.plan(LONG)
+    assert [(one.code, one.help) for one in planned.refusals] == [("revision-too-long", f"widen it first: {widen}")]
+    assert widen in chain.locate().recommendation.reason
+
+    database.run(widen)
+    part = chain.diagnose()
+    assert (part.recommendation.action, part.recommendation.revision) == (Action.STAMP, LONG)
+    database.run(f"UPDATE \"My App\".alembic_version SET version_num = '{LONG}'")  # as the stamp does
+    led_out(chain, database, "a", "b", "c")
+
+
+def test_a_run_that_ends_at_an_id_that_does_not_fit(database, tmp_path):
+    chain = long_one(tmp_path, database.url)
+    fails(chain)
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert "revision-too-long" in codes(part)
+    database.run(statement_told(part.recommendation.reason))  # the table was rolled back: it is made
+    assert "revision-too-long" not in codes(chain.diagnose())
+    led_out(chain, database, "a", "b", "c")
+
+
+def test_a_stamp_before_an_id_that_does_not_fit_goes_first(database, tmp_path):
+    chain = chains.write(tmp_path / "p", database.url, {"r1": table("a"), "r2": table("b"), LONG: table("c")})
+    chain.upgrade("r1")
+    database.run("CREATE TABLE b (id serial PRIMARY KEY)")
+    part = chain.diagnose()
+    assert (part.recommendation.action, part.recommendation.revision) == (Action.STAMP, "r2")
+    widen = statement_told(part.recommendation.reason)
+    database.run(f"UPDATE alembic_version SET version_num = 'r2'; {widen}")
+    led_out(chain, database, "a", "b", "c")
+
+
+def test_on_mariadb_the_column_is_widened_in_its_words(maria, tmp_path):
+    chain = long_one(tmp_path, maria.url)
+    chain.upgrade("r1")
+    fails(chain)  # the table stays, the version does not move
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.STOP
+    widen = statement_told(part.recommendation.reason)
+    assert widen == "ALTER TABLE alembic_version MODIFY version_num VARCHAR(128) NOT NULL"
+    maria.run(widen)
+    part = chain.diagnose()
+    assert (part.recommendation.action, part.recommendation.revision) == (Action.STAMP, LONG)
+    maria.run(f"UPDATE alembic_version SET version_num = '{LONG}'")
+    chain.upgrade("head")
+
+
+def test_on_sqlite_every_id_fits(tmp_path):
+    chain = long_one(tmp_path, f"sqlite:///{tmp_path / 'a.db'}")
+    chain.upgrade("r1")
+    assert "revision-too-long" not in codes(chain.diagnose())
+    chain.upgrade("head")

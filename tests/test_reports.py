@@ -293,10 +293,23 @@ def test_a_revision_id_that_is_too_long(report, database):
     assert set(verdicts.values()) == {"not-applied"}
     assert action in {"rerun", "stop"}
     (cause,) = part["causes"]
-    assert "has 36 characters, and alembic_version.version_num holds 32" in cause["error"]
-    assert "ALTER TABLE alembic_version" in cause["fix"]
+    assert "has 36 characters, and public.alembic_version.version_num holds 32" in cause["error"]
+    widen = "ALTER TABLE public.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)"
+    assert cause["fix"].endswith(f": {widen}")
+    assert widen in part["recommendation"]["reason"]
 
-    database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)")
+    database.run("CREATE TABLE paper_meta (id SERIAL PRIMARY KEY, kind VARCHAR(30))")
+    part, verdicts, action = look(paper)
+    assert (verdicts["pc20260424_paperless_metadata_tables"], action) == ("applied", "stop")
+    assert widen in part["recommendation"]["reason"]
+    planned = paper.rescue("plan", "head")
+    assert planned.status == 3
+    assert f"widen it first: {widen}" in planned.everything
+
+    database.run(widen)
+    part, _, action = look(paper)
+    assert action == "stamp"
+    assert paper.rescue("stamp", part["recommendation"]["revision"], "--yes").status == 0
     assert paper.alembic("upgrade", "head").status == 0
     assert set(look(paper, "--applied")[1].values()) == {"applied"}
 

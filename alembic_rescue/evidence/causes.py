@@ -45,7 +45,6 @@ _ASKS_ROWS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What of a catalog's changes rows can hinder."""
-_TOO_LONG = re.compile(r"value too long for type character varying\((\d+)\)")
 _UNDEFINED = re.compile(r"does not exist|is not a |no unique constraint matching")
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"')
 _WORD = re.compile(r'"(?:[^"]|"")+"|\w+')
@@ -181,28 +180,34 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             aborts=upgrade.transactional,
             without_rows=bool(of_rows),
         )
-    yield from _version_too_long(upgrade, here)
 
 
-def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
-    """The row of the version table that no longer fits: its statement is Alembic's, not the revision's."""
-    failure, revision = upgrade.failure, upgrade.failed
-    found = _TOO_LONG.search(failure.error) if failure is not None else None
-    if failure is None or revision is None or found is None or "version_num" not in failure.statement:
-        return
-    step = here.observed.get(revision)
-    table = re.search(r"(?:UPDATE|INTO)\s+(\S+)", failure.statement)
-    name = table[1] if table else "alembic_version"
-    yield Cause(
-        revision=revision,
-        path=step.path if step is not None else failure.path,
-        line=(step.line if step is not None else failure.line) or 0,
-        statement=first_words(failure.statement),
-        error=f"the id {revision} has {len(revision)} characters, and {name}.version_num holds {found[1]}",
-        swallowed=False,
-        handler_line=None,
-        fix=f"widen the column first: ALTER TABLE {name} ALTER COLUMN version_num TYPE VARCHAR(128)",
-        aborts=upgrade.transactional,
+def too_long(steps: Sequence[Observation | Unobserved], limit: int | None, table: str, widen: str) -> tuple[Cause, ...]:
+    """The first pending revision whose id the version column cannot hold, and on which each run ends.
+
+    Args:
+        steps: the pending revisions.
+        limit: what the column holds, in characters; None where nothing is enforced.
+        table: the version table.
+        widen: the statement that widens it.
+    """
+    found = next((step for step in steps if limit is not None and len(step.revision) > limit), None)
+    if found is None:
+        return ()
+    observed = found if isinstance(found, Observation) else Observation(found.revision)
+    return (
+        Cause(
+            revision=found.revision,
+            path=observed.path,
+            line=observed.line or 0,
+            statement="",
+            error=f"cannot be recorded: the id {found.revision} has {len(found.revision)} characters, and "
+            f"{table}.version_num holds {limit}",
+            swallowed=False,
+            handler_line=None,
+            fix=f"widen it first: {widen.replace('(128)', f'({max(128, len(found.revision))})')}",
+            code="revision-too-long",
+        ),
     )
 
 

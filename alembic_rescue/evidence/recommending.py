@@ -94,7 +94,11 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[
     }.get(following.verdict, "it has nothing to check")
     if following.verdict is Verdict.NOT_APPLIED and any(o.met and not o.vacuous for o in following.objects):
         word = "only what may be left over from elsewhere is there"
-    if cause := failing.get(following.revision):
+    cause = failing.get(following.revision)
+    if cause and cause.code:
+        then = f"stamp {proved}. {cause.place} {cause.error}: {cause.fix}, then upgrade"
+        return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
+    if cause:
         then = f"stamp {proved}, fix {cause.path}:{cause.line}, which fails ({cause.error}), then upgrade"
         return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
     return Recommendation(
