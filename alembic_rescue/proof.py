@@ -19,6 +19,7 @@ from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, Revision
 from alembic_rescue.evidence.observation import CatalogObject, Chain, Observation, Reading, Unobserved
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.graph import path as paths
+from alembic_rescue.graph.forks import several_heads
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import Blocker, Note
 from alembic_rescue.redact import Secrets
@@ -149,8 +150,10 @@ class _Case:
         database, ahead = self.asked.visited.database, steps[len(proved) :]
         trial = trials.run(self.view, self.asked, paths.rows_after(self.view.graph, stands, proved), rest, self.bench)
         found = too_long(ahead, database.id_limit, database.identity.table, database.widen)
+        files = {file.revision: str(file.path) for file in self.view.scripts.scripts}
+        forked = several_heads(self.view.graph, stands, files)
         if trial.upgrade is None:
-            return found, trial.notes
+            return (*found, *forked), trial.notes
         found = (*found, *causes(trial.upgrade, ahead, self.live, self.beside))
         if proved:
             last = trials.run(self.view, self.asked, stands, todo, self.bench)
@@ -160,7 +163,7 @@ class _Case:
                 swallowed = [c for c in of_the_last if (c.swallowed or c.code) and (c.code, c.place) not in known]
                 found = (*swallowed, *found)
             found = (*handling.unrecorded(steps[: len(proved)]), *found)
-        return found, trial.notes
+        return (*found, *forked), trial.notes
 
 
 def _without_what_fails(one: Asked, chain: Chain, chosen: int) -> tuple[Asked, Chain]:

@@ -352,3 +352,28 @@ def test_on_sqlite_every_id_fits(tmp_path):
     chain.upgrade("r1")
     assert "revision-too-long" not in codes(chain.diagnose())
     chain.upgrade("head")
+
+
+# --- several heads -------------------------------------------------------------------------------------------------
+
+
+def test_a_second_head_is_the_reason_where_nothing_else_fails(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"), table("c"))
+    rewrite(chain, "versions/r3.py", "down_revision = 'r2'", "down_revision = 'r1'")
+    chain.upgrade("r1")
+    fails(chain)  # Multiple head revisions are present
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert "several-heads" in codes(part)
+    assert "refuses to choose between the heads r2 and r3" in part.recommendation.reason
+    assert "Run alembic upgrade heads." in part.recommendation.reason
+    led_out(chain, database, "a", "b", "c")
+
+
+def test_heads_that_are_joined_are_one(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"), table("c"), "pass")
+    rewrite(chain, "versions/r3.py", "down_revision = 'r2'", "down_revision = 'r1'")
+    rewrite(chain, "versions/r4.py", "down_revision = 'r3'", "down_revision = ('r2', 'r3')")
+    chain.upgrade("r1")
+    assert codes(chain.diagnose()) == set()
+    led_out(chain, database, "a", "b", "c")

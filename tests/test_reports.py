@@ -302,7 +302,7 @@ def test_a_revision_id_that_is_too_long(report, database):
     part, verdicts, action = look(paper)
     assert (verdicts["pc20260424_paperless_metadata_tables"], action) == ("applied", "stop")
     assert widen in part["recommendation"]["reason"]
-    planned = paper.rescue("plan", "head")
+    planned = paper.rescue("plan", "pc20260424_paperless_metadata_tables")
     assert planned.status == 3
     assert f"widen it first: {widen}" in planned.everything
 

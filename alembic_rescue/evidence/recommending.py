@@ -8,6 +8,7 @@ from alembic_rescue.evidence.model import Cause, Presence, RevisionEvidence, Ver
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
+_UPGRADES = "run alembic upgrade head"
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
 
@@ -140,7 +141,8 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
         there = f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
     elif others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
         there = f"nothing of {first.revision} is there: {_listed(others[:_SHOWN])} is not as it would be"
-    return f"{there}{_what_fails(causes, transactional=transactional)}, then run alembic upgrade"
+    why = _what_fails(causes, transactional=transactional)
+    return f"{there}{why}" if why.endswith(_UPGRADES) else f"{there}{why}, then run alembic upgrade"
 
 
 def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
