@@ -50,6 +50,8 @@ class Recommendation:
     action: Action
     revision: str | None
     reason: str
+    steps: tuple[str, ...] = ()
+    """What is to be done, each to be copied, in this order: where one command does not lead out."""
 
     @property
     def command(self) -> str | None:

@@ -108,6 +108,8 @@ class _Case:
         if not tried or self.chain.is_missing or not rest:
             return proof, notes
         found, untried = self.causes(rest)
+        there = [one.revision for one in revisions if one.verdict is Verdict.APPLIED]  # they are not to run again
+        found = tuple(one for one in found if one.swallowed or one.code or one.revision not in there)
         others = tuple(cause for cause in found if not any(left.copy in cause.error for left in left_over))
         return replace(proof, causes=others), (*notes, *untried)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import alembic_rescue
 from alembic_rescue import DatabaseReport
-from alembic_rescue.model import Action
+from alembic_rescue.model import Action, Outcome
 from tests import chains
 from tests.chains import Chain
 from tests.conftest import Database
@@ -377,3 +378,74 @@ def test_heads_that_are_joined_are_one(database, tmp_path):
     chain.upgrade("r1")
     assert codes(chain.diagnose()) == set()
     led_out(chain, database, "a", "b", "c")
+
+
+# --- tables that create_all made -----------------------------------------------------------------------------------
+
+
+def follow(chain: Chain, database: Database) -> None:
+    """Do what is recommended, step by step."""
+    for step in chain.diagnose().recommendation.steps:
+        if step.startswith("alembic upgrade "):
+            chain.upgrade(step.split()[-1])
+        elif step.startswith("alembic-rescue stamp "):
+            stamped = alembic_rescue.stamp(
+                chain.load(), step.split()[-1], confirm=lambda _: True, folder=chain.root / "receipts"
+            )
+            assert stamped.outcome is Outcome.STAMPED
+        elif step != "alembic-rescue diagnose":
+            database.run(step)
+
+
+def test_tables_that_create_all_made_before_their_migrations(database, tmp_path):
+    more = 'op.add_column("a", sa.Column("name", sa.Text))'
+    chain = written(
+        tmp_path, database, table("a"), more, table("b"), 'op.execute("CREATE INDEX ix ON a (name)")', table("c")
+    )
+    chain.upgrade("r1")
+    database.run(
+        "INSERT INTO a VALUES (1); CREATE TABLE b (id serial PRIMARY KEY); CREATE TABLE c (id serial PRIMARY KEY)"
+    )
+    database.run("INSERT INTO b VALUES (7)")
+    fails(chain)
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.RERUN
+    assert part.recommendation.steps == (
+        "alembic upgrade r2",
+        "alembic-rescue stamp r3",
+        "alembic upgrade r4",
+        "alembic-rescue stamp r5",
+    )
+    assert "contradictory" not in part.recommendation.reason
+    assert "will-fail" not in codes(part)  # r3 is to be stamped, not to be fixed
+    follow(chain, database)
+    led_out(chain, database, "a", "b", "c")
+    assert database.run("SELECT id FROM b") == [(7,)]
+
+
+def test_a_table_of_create_all_in_the_way_of_a_rename_beside_one_that_is_right(database, tmp_path):
+    chain = written(tmp_path, database, table("old"), 'op.rename_table("old", "new")', table("c"))
+    chain.upgrade("r1")
+    database.run("INSERT INTO old VALUES (7); CREATE TABLE new (id serial PRIMARY KEY)")
+    database.run("CREATE TABLE c (id serial PRIMARY KEY)")
+    part = chain.diagnose()
+    assert [step.partition(";")[0] for step in part.recommendation.steps] == [
+        "SELECT count(*) FROM public.new",
+        "DROP TABLE public.new",
+        "alembic upgrade r2",
+        "alembic-rescue stamp r3",
+    ]
+    assert "public.old" in part.recommendation.reason
+    follow(chain, database)
+    led_out(chain, database, "new", "c")
+    assert database.run("SELECT id FROM new") == [(7,)]
+
+
+def test_a_name_that_an_earlier_pending_revision_makes_free_is_not_in_the_way(database, tmp_path):
+    chain = written(
+        tmp_path, database, table("old") + table("new"), 'op.drop_table("new")', 'op.rename_table("old", "new")'
+    )
+    chain.upgrade("r1")
+    part = chain.diagnose()
+    assert (codes(part), part.recommendation.steps) == (set(), ())
+    led_out(chain, database, "new")

@@ -220,8 +220,23 @@ def test_rename_with_both_there(report, database):
     assert "DROP" not in json.dumps([o["sql"] for found in part["revisions"] for o in found["objects"]])
     for target in ("t190000000t2", "t190000000t3"):
         assert refused(renamed, target)
-    part, _, _ = look(renamed, "--locate")
-    assert part["located"]["revisions"] == ["t190000000t1"]
+    located, _, _ = look(renamed, "--locate")
+    assert located["located"]["revisions"] == ["t190000000t1"]
+
+    *by_hand, last = part["recommendation"]["steps"]
+    assert [step.partition(";")[0] for step in by_hand] == [
+        "SELECT count(*) FROM public.document",
+        "DROP TABLE public.document",
+        "SELECT count(*) FROM public.person WHERE title IS NOT NULL",
+        "ALTER TABLE public.person DROP COLUMN title",
+    ]
+    for step in by_hand:
+        assert database.run(step) in ([], [(0,)])
+    assert last == "alembic upgrade head"
+    assert renamed.alembic("upgrade", "head").status == 0
+    assert database.run("SELECT path FROM document ORDER BY id") == [("/a",), ("/b",)]
+    assert database.run("SELECT title FROM person") == [("Ann",)]
+    assert look(renamed)[2] == "nothing"
 
 
 def test_swallowed_batch(report):

@@ -25,6 +25,7 @@ from alembic_rescue.evidence.observation import (
     Unobserved,
 )
 from alembic_rescue.evidence.positions import Positions
+from alembic_rescue.evidence.way_through import both_there
 
 _CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
 """What every statement is answered once one has failed."""
@@ -85,7 +86,10 @@ def causes(
         untouched: as in :func:`~.judging.judge`.
     """
     here = _Here(tuple(steps), live or Reading({}), untouched)
-    found = [*_failures(upgrade, here), *_silent(upgrade, here)]
+    taken = list(both_there(steps, here.catalog))
+    in_the_way = {cause.revision for cause in taken}
+    failing = (c for c in _failures(upgrade, here) if c.revision not in in_the_way or "already exists" not in c.error)
+    found = [*taken, *failing, *_silent(upgrade, here)]
     found += handling.causes(upgrade.handling, upgrade.failed, [step.revision for step in steps])
     found = found or list(_unheard(upgrade))
     order = {step.revision: number for number, step in enumerate(steps)}

@@ -103,6 +103,8 @@ class Cause:
     code: str = ""
     """Where no statement is at fault, but what is done around it: that finding's.  `error` then says what the line
     does."""
+    steps: tuple[str, ...] = ()
+    """Statements that do what `fix` says, in their order."""
 
     @property
     def place(self) -> str:

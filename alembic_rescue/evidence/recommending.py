@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from alembic_rescue.evidence.model import Cause, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.way_through import legs
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
@@ -50,11 +52,7 @@ def recommend(
         if applied_beyond or fails_again or not (stands_before or never_ran or (proved and _says_nothing(first))):
             return _cannot_tell(first, cause)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
-        return Recommendation(
-            Action.STOP,
-            None,
-            f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is",
-        )
+        return _step_by_step(first, revisions, applied_beyond, causes)
     if first.verdict is Verdict.PARTIAL and not any(o.sql for o in first.missing):
         reason = f"{first.revision} is half there: {_counted(first)}. No statement can be offered for that"
         return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
@@ -65,7 +63,31 @@ def recommend(
         return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
         return _stamp(proved, revisions, failing)
-    return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional))
+    first_of_all = _by_hand(causes)
+    then = (*first_of_all, "alembic upgrade head") if first_of_all else ()
+    return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional), then)
+
+
+def _step_by_step(
+    first: RevisionEvidence, revisions: Sequence[RevisionEvidence], beyond: Sequence[str], causes: Sequence[Cause]
+) -> Recommendation:
+    """What comes later is there already: each stretch is run, or stamped, by itself."""
+    proved = furthest_proved(revisions)
+    ahead = _after(revisions, proved)
+    runs_first = [e.revision for e in takewhile(lambda e: e.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}, ahead)]
+    cause = next((c for c in causes if c.revision in runs_first and (c.fails or c.swallowed)), None)
+    there = f"nothing of {first.revision} is there, but {_listed(beyond)} after it is, as where create_all ran before"
+    if cause is not None and not cause.steps:
+        fix = f"{cause.place} fails ({cause.error}): fix it ({cause.fix}), then look again"
+        return Recommendation(Action.STOP, None, f"{there} the migrations. {fix}")
+    said = f". {cause.place} {cause.error}. {cause.fix[0].upper()}{cause.fix[1:]}" if cause is not None else ""
+    reason = f"{there} the migrations{said}. Go through step by step, in this order"
+    action = Action.RERUN if proved is None else Action.STAMP
+    return Recommendation(action, proved, reason, (*_by_hand(causes), *legs(revisions)))
+
+
+def _by_hand(causes: Sequence[Cause]) -> tuple[str, ...]:
+    return tuple(step for cause in causes for step in cause.steps)
 
 
 def _hides_before_it_ran(cause: Cause) -> bool:
