@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import dropwhile
@@ -149,11 +149,12 @@ class _Case:
         """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
         steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.stands_at
         proved = todo[: todo.index(rest[0])]
-        database, ahead = self.asked.visited.database, steps[len(proved) :]
+        ahead = steps[len(proved) :]
         trial = trials.run(self.view, self.asked, paths.rows_after(self.view.graph, stands, proved), rest, self.bench)
-        found = too_long(ahead, database.id_limit, database.identity.table, database.widen)
-        files = {file.revision: str(file.path) for file in self.view.scripts.scripts}
-        forked = several_heads(self.view.graph, stands, files)
+        found = tuple(self._foreseen(ahead))
+        forked = several_heads(
+            self.view.graph, stands, {file.revision: str(file.path) for file in self.view.scripts.scripts}
+        )
         if trial.upgrade is None:
             return (*found, *forked), trial.notes
         found = (*found, *causes(trial.upgrade, ahead, self.live, self.beside))
@@ -166,6 +167,14 @@ class _Case:
                 found = (*swallowed, *found)
             found = (*handling.unrecorded(steps[: len(proved)]), *found)
         return (*found, *forked), trial.notes
+
+    def _foreseen(self, ahead: Sequence[Observation | Unobserved]) -> Iterator[Cause]:
+        """What these revisions meet on the live server, whatever they meet on a copy."""
+        visited = self.asked.visited
+        database = visited.database
+        yield from too_long(ahead, database.id_limit, database.identity.table, database.widen)
+        if visited.surroundings is not None:
+            yield from self.dialect.barred(visited.surroundings, ahead)
 
 
 def _without_what_fails(one: Asked, chain: Chain, chosen: int) -> tuple[Asked, Chain]:

@@ -449,3 +449,30 @@ def test_a_name_that_an_earlier_pending_revision_makes_free_is_not_in_the_way(da
     part = chain.diagnose()
     assert (codes(part), part.recommendation.steps) == (set(), ())
     led_out(chain, database, "new")
+
+
+# --- extensions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "fix"),
+    [
+        ("postgis", "which the database's server does not have", "install postgis on that server"),
+        ("vector", "may not: only a superuser may create it", "have a superuser run CREATE EXTENSION vector;"),
+    ],
+)
+def test_an_extension_that_the_live_server_will_not_make(database, tmp_path, name, why, fix):
+    create = f'op.execute("CREATE EXTENSION IF NOT EXISTS {name}")'
+    chain = written(tmp_path, database, table("a"), create, table("b"))
+    chain.upgrade("r1")
+    fails(chain)
+    part = chain.diagnose()
+    assert "extension-barred" in codes(part)
+    assert part.recommendation.action is Action.RERUN
+    for words in (line_of(chain, "versions/r2.py", "EXTENSION"), why):
+        assert words in part.recommendation.reason
+    assert fix.lower() in part.recommendation.reason.lower()
+    if name == "vector":
+        database.run("CREATE EXTENSION vector", role="postgres")
+        assert "extension-barred" not in codes(chain.diagnose())
+        led_out(chain, database, "a", "b")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from alembic_rescue.evidence.model import LeftOver
-from alembic_rescue.evidence.observation import Catalog, StatementKind
+from alembic_rescue.evidence.model import Cause, LeftOver
+from alembic_rescue.evidence.observation import Catalog, Observation, StatementKind, Unobserved
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -95,6 +95,12 @@ class Dialect:
         """Finds in a reading of a live database what broke off there."""
         found: Callable[[Catalog], Iterable[LeftOver]] = self._part("leftovers", "left_over") or _nothing_left
         return found
+
+    @cached_property
+    def barred(self) -> Callable[[Surroundings, Sequence[Observation | Unobserved]], Iterable[Cause]]:
+        """Finds what pending revisions make, and the live server will not make for this role."""
+        found: Any = self._part("extensions", "barred") or _nothing_barred
+        return found  # type: ignore[no-any-return]
 
     @cached_property
     def identity(self) -> IdentityReader:
@@ -188,6 +194,11 @@ def _none(_error: str, _sql: str) -> None:
 
 def _nothing_left(_catalog: Catalog) -> tuple[LeftOver, ...]:
     """Nothing is known to break off."""
+    return ()
+
+
+def _nothing_barred(_around: Surroundings, _steps: Sequence[Observation | Unobserved]) -> tuple[Cause, ...]:
+    """All is made that is asked for."""
     return ()
 
 
