@@ -54,6 +54,23 @@ def diagnosis(
     )
 
 
+def widened_first(graph: RevisionMap, database: Database, advice: Recommendation) -> Recommendation:
+    """The same advice; where the version column cannot hold what it would write, to widen the column before."""
+    if advice.action is not Action.STAMP or advice.revision is None or database.id_limit is None:
+        return advice
+    try:
+        path = paths.find_path(graph, database.stands_at, advice.revision)
+        paths.check_length(path.heads_after, database.id_limit, database.widen)
+    except errors.RevisionTooLong as long:
+        reason = f"{advice.reason.partition(':')[0]}, but {long.message}"
+        return Recommendation(
+            Action.STOP, None, f"{reason}. W{long.help[1:]}; then look again, and stamp {long.revision}"
+        )
+    except errors.Refusal:
+        pass
+    return advice
+
+
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:
     """Whether something else than its rows stands in the way of a write."""
     others = database.rescue_at_work or inspection.hindrances(project, database)

@@ -201,16 +201,20 @@ def other_database(database: Database, environment: Mapping[str, str]) -> tuple[
 
 def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
     """The statements that must fail here: all that nobody would hear of, and the first other one, which ends a run."""
-    unheard = [cause for cause in found if cause.swallowed or not cause.fails]
+    unheard = [cause for cause in found if cause.swallowed or cause.code or not cause.fails]
     told = [cause for cause in found if cause not in unheard][:1]
     return tuple(_cause(cause) for cause in unheard + told)
 
 
 def _cause(cause: Cause) -> Note:
-    place = f"{cause.path}:{cause.line}"
+    place = cause.place
+    if cause.code:
+        said = f"{place}: {cause.statement}" if cause.statement else place
+        return Note(cause.code, f"{said} {cause.error}", cause.fix)
     if not cause.fails:
         return Note("left-as-it-is", f"{place}: {cause.statement}: {cause.error}", f"fix {cause.revision}: {cause.fix}")
-    fails = f"{place}: {cause.statement} must fail here: {cause.error}"
+    word = "fails on a copy of the schema, which has no rows" if cause.without_rows else "must fail here"
+    fails = f"{place}: {cause.statement} {word}: {cause.error}"
     if not cause.swallowed:
         return Note("will-fail", fails, f"fix {cause.revision}: {cause.fix}")
     if not cause.aborts:

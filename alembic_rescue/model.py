@@ -57,6 +57,8 @@ class Recommendation:
     action: Action
     revision: str | None
     reason: str
+    steps: tuple[str, ...] = ()
+    """What is to be done, each to be copied, in this order: where one command does not lead out."""
 
     @property
     def command(self) -> str | None:
@@ -288,6 +290,8 @@ class Database:
     """What is to be said about env.py itself."""
     broke_off: BrokenOff | None = None
     """What left the rows as they are, where that is known from a receipt."""
+    widen: str = ""
+    """The statement after which the version column holds longer ids."""
 
     @property
     def rescue_at_work(self) -> bool:

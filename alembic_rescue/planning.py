@@ -47,7 +47,7 @@ def plan_one(
         path = paths.find_path(graph, database.stands_at, target)
         if database.broke_off:
             path = _going_on(graph, database, database.broke_off, path)
-        paths.check_length(path.heads_after, database.id_limit)
+        paths.check_length(path.heads_after, database.id_limit, database.widen)
         skipped = gate.judged(inspection.with_evidence(graph, path.skipped, proof), accepted)
         refusals = (*refusals, *(findings.note(refusal) for refusal in gate.refusals(skipped, accepted)))
     except Refusal as refusal:

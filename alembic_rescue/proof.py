@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,13 +13,14 @@ from alembic_rescue import dialects, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects import Dialect
-from alembic_rescue.evidence import judging
-from alembic_rescue.evidence.causes import causes
+from alembic_rescue.evidence import handling, judging
+from alembic_rescue.evidence.causes import causes, too_long
 from alembic_rescue.evidence.doubts import WORD, in_doubt
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.observation import CatalogObject, Chain, Observation, Reading, Unobserved
 from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.graph import path as paths
+from alembic_rescue.graph.forks import several_heads
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import Blocker, Note
 from alembic_rescue.redact import Secrets
@@ -115,6 +116,8 @@ class _Case:
         if not tried or self.chain.is_missing or not rest:
             return proof, notes
         found, untried = self.causes(rest)
+        there = [one.revision for one in revisions if one.verdict is Verdict.APPLIED]  # they are not to run again
+        found = tuple(one for one in found if one.swallowed or one.code or one.revision not in there)
         others = tuple(cause for cause in found if not any(left.copy in cause.error for left in left_over))
         return replace(proof, causes=others), (*notes, *untried)
 
@@ -154,16 +157,32 @@ class _Case:
         """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
         steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.stands_at
         proved = todo[: todo.index(rest[0])]
+        ahead = steps[len(proved) :]
         trial = trials.run(self.view, self.asked, paths.rows_after(self.view.graph, stands, proved), rest, self.bench)
+        found = tuple(self._foreseen(ahead))
+        forked = several_heads(
+            self.view.graph, stands, {file.revision: str(file.path) for file in self.view.scripts.scripts}
+        )
         if trial.upgrade is None:
-            return (), trial.notes
-        found = causes(trial.upgrade, steps[len(proved) :], self.live, self.beside)
+            return (*found, *forked), trial.notes
+        found = (*found, *causes(trial.upgrade, ahead, self.live, self.beside))
         if proved:
             last = trials.run(self.view, self.asked, stands, todo, self.bench)
             if last.upgrade is not None:
-                swallowed = [cause for cause in causes(last.upgrade, steps, self.live, self.beside) if cause.swallowed]
-                found = (*(cause for cause in swallowed if cause not in found), *found)
-        return found, trial.notes
+                of_the_last = causes(last.upgrade, steps, self.live, self.beside)
+                known = [(cause.code, cause.place) for cause in found]
+                swallowed = [c for c in of_the_last if (c.swallowed or c.code) and (c.code, c.place) not in known]
+                found = (*swallowed, *found)
+            found = (*handling.unrecorded(steps[: len(proved)]), *found)
+        return (*found, *forked), trial.notes
+
+    def _foreseen(self, ahead: Sequence[Observation | Unobserved]) -> Iterator[Cause]:
+        """What these revisions meet on the live server, whatever they meet on a copy."""
+        visited = self.asked.visited
+        database = visited.database
+        yield from too_long(ahead, database.id_limit, database.identity.table, database.widen)
+        if visited.surroundings is not None:
+            yield from self.dialect.barred(visited.surroundings, ahead)
 
 
 def _without_what_fails(one: Asked, chain: Chain, chosen: int) -> tuple[Asked, Chain]:

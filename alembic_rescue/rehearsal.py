@@ -120,11 +120,12 @@ def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[s
     visit, upgrade = tried.visit, tried.upgrade
     assert upgrade is not None, "attempt raises where nothing was run"
     found = _ended(Rehearsal(tuple(todo)), visit, secrets, lacking=upgrade.lacking)
-    if tried.notes:  # env.py itself: nothing that it runs lasts
-        found = replace(found, error=tried.notes[0].message, fix=tried.notes[0].help)
+    why = tuple(told_cause(cause, secrets) for cause in causes(upgrade))
+    if upgrade.handling.lost and not found.error and why:  # it ended well, and nothing of it lasts
+        found = replace(found, error=why[0].error, path=why[0].path, line=why[0].line, fix=why[0].fix)
     found = replace(
         found,
-        causes=tuple(told_cause(cause, secrets) for cause in causes(upgrade)),
+        causes=why,
         unrehearsed=tuple(_place(one) for _, one in visit.sent if one.kind is StatementKind.DATA),
     )
     rehearsal = dialects.of(visited.database.identity.dialect).rehearsal

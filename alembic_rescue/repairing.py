@@ -99,7 +99,7 @@ def _to_repair(
         sound = not inspection.refusal_of(partial(paths.check_current, graph, current))
         stamps = paths.find_stamps(graph, current, after) if sound else paths.all_anew(current, after)
         leads_forward = explained and sound and not gone and current == said
-        refusals += inspection.refusal_of(partial(paths.check_length, after, database.id_limit))
+        refusals += inspection.refusal_of(partial(paths.check_length, after, database.id_limit, database.widen))
         refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward))
     return DatabaseReport(
         database=database,

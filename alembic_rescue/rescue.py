@@ -70,6 +70,7 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
         proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
         advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
         advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
+        advice = diagnosing.widened_first(view.graph, database, advice)
         told = (*findings.limits(database, proof), *findings.causes(proof.causes))
         if apart:
             told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
@@ -109,6 +110,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
     for database, proof in _proved(project, view, inspection.every):
         located = diagnosing.located(view.graph, proof)
         advice = history.recommend_for_located(view.graph, proof.revisions, located, database.current_heads)
+        advice = diagnosing.widened_first(view.graph, database, advice)
         part = diagnosing.diagnosis(project, view, database, proof, (), advice)
         if diagnosing.is_hindered(project, database, proof):
             advice = part.recommendation

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from alembic_rescue.dialects.postgresql.catalog import READER
-from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of, never_committed
+from alembic_rescue.evidence.causes import Upgrade, causes, first_words, fix_of, too_long
 from alembic_rescue.evidence.observation import (
     CatalogObject,
     Change,
@@ -66,6 +66,15 @@ def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
 
 def test_what_fails_in_a_savepoint_was_meant_to():
     assert causes(run(statement(handler=12))) == ()
+
+
+def test_a_swallowed_insert_is_the_cause_of_what_follows_though_rows_may_decide():
+    error = 'null value in column "x" of relation "t" violates not-null constraint'
+    insert = statement("INSERT INTO t VALUES (NULL)", error, 10, 11)
+    innocent = statement("CREATE TABLE b ()", ABORTED, 14)
+    cause = only(run(insert, innocent, ends=ABORTED, sql=innocent.sql))
+    assert (cause.line, cause.handler_line, cause.swallowed, cause.without_rows) == (10, 11, True, True)
+    assert causes(run(insert)) == ()  # in a SAVEPOINT
 
 
 def test_a_failure_in_a_savepoint_before_one_that_aborts_is_none_either():
@@ -216,28 +225,34 @@ def test_causes_are_told_in_the_order_of_the_chain():
 # --- the version table ---------------------------------------------------------------------------------------------
 
 
+WIDEN = 'ALTER TABLE "App".alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)'
+
+
 def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen():
     long = "pc20260424_paperless_metadata_tables"
-    error = "value too long for type character varying(32)"
-    sql = f"UPDATE app.alembic_version SET version_num='{long}' WHERE app.alembic_version.version_num = 'r1'"
-    steps = [Observation(long, path="/p/long.py", line=7)]
-    upgrade = Upgrade((), long, Failure(error, "/p/env.py", 40, sql))
-    cause = only(upgrade, steps)
-    assert (cause.path, cause.line) == ("/p/long.py", 7)
-    assert cause.error == f"the id {long} has 36 characters, and app.alembic_version.version_num holds 32"
-    assert cause.fix.endswith("ALTER TABLE app.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)")
+    steps = [Observation("short"), Observation(long, path="/p/long.py", line=7)]
+    (cause,) = too_long(steps, 32, "App.alembic_version", WIDEN)
+    assert (cause.revision, cause.place, cause.code) == (long, "/p/long.py:7", "revision-too-long")
+    assert cause.error == (
+        f"cannot be recorded: the id {long} has 36 characters, and App.alembic_version.version_num holds 32"
+    )
+    assert cause.fix == f"widen it first: {WIDEN}"
+    assert cause.aborts
+
+
+@pytest.mark.parametrize(("length", "limit"), [(32, 32), (33, None), (33, 128)])
+def test_an_id_that_fits_is_none(length, limit):
+    assert too_long([Observation("x" * length)], limit, "alembic_version", WIDEN) == ()
+
+
+def test_the_column_becomes_as_wide_as_the_id():
+    (cause,) = too_long([Observation("x" * 200)], 32, "alembic_version", WIDEN)
+    assert cause.fix.endswith("VARCHAR(200)")
 
 
 def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
     sent = statement("INSERT INTO t (name) VALUES ('long')", "value too long for type character varying(3)")
     assert causes(run(sent, ends=sent.error, sql=sent.sql)) == ()
-
-
-def test_an_env_that_never_commits_is_a_finding():
-    note = never_committed(["r2"], [])
-    assert note.code == "env-never-commits"
-    assert "reads no row in the version table, not r2" in note.message
-    assert "begin_transaction" in note.help
 
 
 # --- what to do ----------------------------------------------------------------------------------------------------
@@ -306,7 +321,7 @@ CHAIN = (
 def upgraded(project, *todo) -> tuple[Upgrade, OwnVisit]:
     done, _ = scratching.run(project, "run_as_project", visits=[scratching.visit(*todo)])
     (one,) = done.visits
-    return Upgrade(one.failing, one.failed, one.failure, one.transactional), one
+    return Upgrade(one.failing, one.failed, one.failure, one.transactional, handling=one.handling), one
 
 
 def test_a_real_run_tells_what_was_swallowed_and_goes_through_once_it_is_mended(database, tmp_path):
@@ -337,18 +352,12 @@ def test_a_real_constraint_under_another_name_is_named(database, tmp_path):
     assert cause.fix == "drop it by the name that it has here, mine"
 
 
-def test_a_real_id_that_does_not_fit(database, tmp_path):
-    project = scratching.chain(tmp_path, database, "pass")
-    path = project.root / "alembic" / "versions" / "r1.py"
-    path.write_text(path.read_text().replace('"r1"', f'"{"x" * 40}"'))
-    cause = only(upgraded(project, "x" * 40)[0])
-    assert "has 40 characters, and alembic_version.version_num holds 32" in cause.error
-
-
 def test_a_real_env_that_never_commits(database, tmp_path):
     env = scratching.ENV.replace(
         "    context.configure", '    connection.exec_driver_sql("SELECT 1")\n    context.configure'
     )
-    _, visit = upgraded(scratching.chain(tmp_path, database, CHAIN[0], env=env), "r1")
+    upgrade, visit = upgraded(scratching.chain(tmp_path, database, CHAIN[0], env=env), "r1")
     assert visit.never_commits
-    assert "reads no row" in never_committed(visit.rows_expected, visit.rows_found or ()).message
+    cause = only(upgrade)
+    assert (cause.code, cause.line) == ("env-never-commits", 7)
+    assert "reads no row" in cause.error

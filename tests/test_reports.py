@@ -220,8 +220,23 @@ def test_rename_with_both_there(report, database):
     assert "DROP" not in json.dumps([o["sql"] for found in part["revisions"] for o in found["objects"]])
     for target in ("t190000000t2", "t190000000t3"):
         assert refused(renamed, target)
-    part, _, _ = look(renamed, "--locate")
-    assert part["located"]["revisions"] == ["t190000000t1"]
+    located, _, _ = look(renamed, "--locate")
+    assert located["located"]["revisions"] == ["t190000000t1"]
+
+    *by_hand, last = part["recommendation"]["steps"]
+    assert [step.partition(";")[0] for step in by_hand] == [
+        "SELECT count(*) FROM public.document",
+        "DROP TABLE public.document",
+        "SELECT count(*) FROM public.person WHERE title IS NOT NULL",
+        "ALTER TABLE public.person DROP COLUMN title",
+    ]
+    for step in by_hand:
+        assert database.run(step) in ([], [(0,)])
+    assert last == "alembic upgrade head"
+    assert renamed.alembic("upgrade", "head").status == 0
+    assert database.run("SELECT path FROM document ORDER BY id") == [("/a",), ("/b",)]
+    assert database.run("SELECT title FROM person") == [("Ann",)]
+    assert look(renamed)[2] == "nothing"
 
 
 def test_swallowed_batch(report):
@@ -293,10 +308,23 @@ def test_a_revision_id_that_is_too_long(report, database):
     assert set(verdicts.values()) == {"not-applied"}
     assert action in {"rerun", "stop"}
     (cause,) = part["causes"]
-    assert "has 36 characters, and alembic_version.version_num holds 32" in cause["error"]
-    assert "ALTER TABLE alembic_version" in cause["fix"]
+    assert "has 36 characters, and public.alembic_version.version_num holds 32" in cause["error"]
+    widen = "ALTER TABLE public.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)"
+    assert cause["fix"].endswith(f": {widen}")
+    assert widen in part["recommendation"]["reason"]
 
-    database.run("ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar(128)")
+    database.run("CREATE TABLE paper_meta (id SERIAL PRIMARY KEY, kind VARCHAR(30))")
+    part, verdicts, action = look(paper)
+    assert (verdicts["pc20260424_paperless_metadata_tables"], action) == ("applied", "stop")
+    assert widen in part["recommendation"]["reason"]
+    planned = paper.rescue("plan", "pc20260424_paperless_metadata_tables")
+    assert planned.status == 3
+    assert f"widen it first: {widen}" in planned.everything
+
+    database.run(widen)
+    part, _, action = look(paper)
+    assert action == "stamp"
+    assert paper.rescue("stamp", part["recommendation"]["revision"], "--yes").status == 0
     assert paper.alembic("upgrade", "head").status == 0
     assert set(look(paper, "--applied")[1].values()) == {"applied"}
 

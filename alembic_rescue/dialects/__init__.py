@@ -8,8 +8,8 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from alembic_rescue.evidence.model import LeftOver
-from alembic_rescue.evidence.observation import Catalog, Change, StatementKind
+from alembic_rescue.evidence.model import Cause, LeftOver
+from alembic_rescue.evidence.observation import Catalog, Change, Observation, StatementKind, Unobserved
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -109,6 +109,12 @@ class Dialect:
         """Finds in a reading of a live database what broke off there."""
         found: Callable[[Catalog], Iterable[LeftOver]] = self._part("leftovers", "left_over") or _nothing_left
         return found
+
+    @cached_property
+    def barred(self) -> Callable[[Surroundings, Sequence[Observation | Unobserved]], Iterable[Cause]]:
+        """Finds what pending revisions make, and the live server will not make for this role."""
+        found: Any = self._part("extensions", "barred") or _nothing_barred
+        return found  # type: ignore[no-any-return]
 
     @cached_property
     def identity(self) -> IdentityReader:
@@ -219,6 +225,11 @@ def _whole(sql: str) -> list[str]:
 def _stays(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """No statement is known that takes anything back."""
     return (), tuple(change.object.name for change in changes)
+
+
+def _nothing_barred(_around: Surroundings, _steps: Sequence[Observation | Unobserved]) -> tuple[Cause, ...]:
+    """All is made that is asked for."""
+    return ()
 
 
 def _unknown(sql: str) -> StatementKind:

@@ -28,6 +28,10 @@ class Surroundings:
     schemas: tuple[str, ...] = ()
     extensions: tuple[tuple[str, str], ...] = ()
     """Each with its schema; those only that were not made by everybody's template."""
+    available: tuple[str, ...] = ()
+    """The extensions whose files the server has; empty where that is not known."""
+    barred: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Those of them that the role may not create, by the reason."""
     search_path: str = ""
     """Set for the role or the database; empty where it is the server's own."""
     timezone: str = ""

@@ -15,7 +15,7 @@ from alembic_rescue.connection import connections, poolers, urls
 from alembic_rescue.connection.sessions import blockers, qualified
 from alembic_rescue.dialects.base import Facts
 from alembic_rescue.dialects.cursor import fetch
-from alembic_rescue.environment import visits
+from alembic_rescue.environment import version_column, visits
 from alembic_rescue.environment.printed import Tell
 from alembic_rescue.model import NULL_ROW, Database, Identity, address_of, database_key
 from alembic_rescue.project.loading import Project
@@ -41,11 +41,14 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
     dialect = dialects.of(connection.dialect.name)
     facts = dialect.identity.facts(connection, table, context.version_table_schema)
     exists, limit = dialect.identity.version_table(connection, context.version_table, context.version_table_schema)
+    limit = (limit if exists else DEFAULT_ID_LIMIT) if dialect.enforces_lengths else None
+    home = context.version_table_schema or facts.found_in
     return Database(
         identity=_identity(connection, context, facts),
         current_heads=_sorted(rows),
         version_table_exists=exists,
-        id_limit=(limit if exists else DEFAULT_ID_LIMIT) if dialect.enforces_lengths else None,
+        id_limit=limit,
+        widen=version_column.widen(connection.dialect, context.version_table, home, limit, exists=exists),
         read_only=facts.refuses_writes,
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
         blockers=blockers(connection, table, hide, connections.own_sessions()),

@@ -246,17 +246,23 @@ class MissingRevision(Refusal):
         )
 
 
+def wide_enough(widen: str, revision: str) -> str:
+    """The statement that widens the version column, for this id."""
+    return widen.replace("(128)", f"({max(128, len(revision))})")
+
+
 class RevisionTooLong(Refusal):
     """The version column cannot hold the target's id."""
 
     code = "revision-too-long"
     revision: str
     limit: int
+    widen: str
 
     def _text(self) -> Text:
         return Text(
             f"the id {self.revision} has {len(self.revision)} characters; the version column holds {self.limit}",
-            f"widen it first: ALTER TABLE ... ALTER COLUMN version_num TYPE VARCHAR({max(128, len(self.revision))})",
+            f"widen it first: {wide_enough(self.widen, self.revision)}",
         )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from alembic_rescue.evidence import handling
 from alembic_rescue.evidence.live import Live, labels
 from alembic_rescue.evidence.model import Cause
 from alembic_rescue.evidence.names import bare
@@ -20,10 +21,11 @@ from alembic_rescue.evidence.observation import (
     Observation,
     Reading,
     Statement,
+    StatementKind,
     Unobserved,
 )
 from alembic_rescue.evidence.positions import Positions
-from alembic_rescue.model import Note
+from alembic_rescue.evidence.way_through import both_there
 
 _CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
 """What every statement is answered once one has failed."""
@@ -43,7 +45,11 @@ _OF_THE_COPY = re.compile(
     r"No space left|connection|to create extension|has no handler"
 )
 """What the scratch server is at fault for."""
-_TOO_LONG = re.compile(r"value too long for type character varying\((\d+)\)")
+_ASKS_ROWS = re.compile(
+    r"\bADD\s+CONSTRAINT\b|\bSET\s+NOT\s+NULL\b|\bTYPE\b|\bADD\s+COLUMN\b.*\bNOT\s+NULL\b|^\s*CREATE\s+UNIQUE\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What of a catalog's changes rows can hinder."""
 _UNDEFINED = re.compile(r"does not exist|is not a |no unique constraint matching")
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"')
 _WORD = re.compile(r'"(?:[^"]|"")+"|\w+')
@@ -64,6 +70,9 @@ class Upgrade:
     """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
     lacking: Collection[str] = ()
     """What of the live database the copy does not have: names, or the statements that would have made it."""
+    unheard: tuple[tuple[str, Statement], ...] = ()
+    """What went through, and would not be told if it failed: within a ``try`` that hides it, without a SAVEPOINT."""
+    handling: handling.Handling = handling.NOTHING
 
 
 def causes(
@@ -81,7 +90,12 @@ def causes(
         untouched: as in :func:`~.judging.judge`.
     """
     here = _Here(tuple(steps), live or Reading({}), untouched)
-    found = [*_failures(upgrade, here), *_silent(upgrade, here)]
+    taken = list(both_there(steps, here.catalog))
+    in_the_way = {cause.revision for cause in taken}
+    failing = (c for c in _failures(upgrade, here) if c.revision not in in_the_way or "already exists" not in c.error)
+    found = [*taken, *failing, *_silent(upgrade, here)]
+    found += handling.causes(upgrade.handling, upgrade.failed, [step.revision for step in steps])
+    found = found or list(_unheard(upgrade))
     order = {step.revision: number for number, step in enumerate(steps)}
     return tuple(sorted(found, key=lambda cause: order.get(cause.revision, 0)))
 
@@ -89,29 +103,12 @@ def causes(
 def undecided(failure: Failure, lacking: Collection[str]) -> bool:
     """Whether the live database may answer otherwise than the copy, which has no rows, and lacks `lacking`."""
     of_rows = _WITHOUT_ROWS.match(failure.error) is not None
-    return of_rows or _says_nothing(failure.error, failure.statement, lacking)
+    return of_rows or _is_of_rows(failure.error, failure.statement) or _of_the_copy(failure.error, lacking)
 
 
 def follows_another(error: str) -> bool:
     """Whether a failure is only what every statement is answered once another has failed."""
     return _CONSEQUENCE.search(error) is not None
-
-
-def never_committed(expected: Collection[str], found: Collection[str]) -> Note:
-    """The finding where a run ended well, and a new connection does not read what it has written.
-
-    Args:
-        expected: the rows of the version table, as the run left them.
-        found: as a new connection reads them.
-    """
-    return Note(
-        "env-never-commits",
-        f"what env.py runs is never committed: after a run that ended well, a new connection reads "
-        f"{_rows(found)} in the version table, not {_rows(expected)}",
-        "env.py executes something on the connection before context.begin_transaction(): SQLAlchemy begins a "
-        "transaction there that Alembic leaves to env.py. Commit it (connection.commit()) before context.configure(), "
-        "or run all of it within `with connection.begin():`",
-    )
 
 
 class _Here:
@@ -170,7 +167,9 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         aborted = follows_another(follows)
         last = number == len(failing) - 1
         ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
-        if follows_another(error) or _says_nothing(error, statement.sql, upgrade.lacking):
+        hidden = aborted and not ends
+        of_rows = _is_of_rows(error, statement.sql)
+        if follows_another(error) or (of_rows and not hidden) or _of_the_copy(error, upgrade.lacking):
             continue
         if not ends and not aborted and upgrade.transactional:
             continue  # in a SAVEPOINT: it was meant to fail
@@ -181,7 +180,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         invalid = here.invalid_index(revision, _named(error))
         if invalid is not None:
             error, fix = f"{error}: it is not valid", _drop(invalid)
-        if aborted and not ends:
+        if hidden:
             fix = f"{fix}, or `with op.get_bind().begin_nested():` inside the try"
         yield Cause(
             revision=revision,
@@ -193,36 +192,47 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             handler_line=statement.handler_line,
             fix=fix,
             aborts=upgrade.transactional,
+            without_rows=bool(of_rows),
         )
-    yield from _version_too_long(upgrade, here)
 
 
-def _version_too_long(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
-    """The row of the version table that no longer fits: its statement is Alembic's, not the revision's."""
-    failure, revision = upgrade.failure, upgrade.failed
-    found = _TOO_LONG.search(failure.error) if failure is not None else None
-    if failure is None or revision is None or found is None or "version_num" not in failure.statement:
-        return
-    step = here.observed.get(revision)
-    table = re.search(r"(?:UPDATE|INTO)\s+(\S+)", failure.statement)
-    name = table[1] if table else "alembic_version"
-    yield Cause(
-        revision=revision,
-        path=step.path if step is not None else failure.path,
-        line=(step.line if step is not None else failure.line) or 0,
-        statement=first_words(failure.statement),
-        error=f"the id {revision} has {len(revision)} characters, and {name}.version_num holds {found[1]}",
-        swallowed=False,
-        handler_line=None,
-        fix=f"widen the column first: ALTER TABLE {name} ALTER COLUMN version_num TYPE VARCHAR(128)",
-        aborts=upgrade.transactional,
+def too_long(steps: Sequence[Observation | Unobserved], limit: int | None, table: str, widen: str) -> tuple[Cause, ...]:
+    """The first pending revision whose id the version column cannot hold, and on which each run ends.
+
+    Args:
+        steps: the pending revisions.
+        limit: what the column holds, in characters; None where nothing is enforced.
+        table: the version table.
+        widen: the statement that widens it.
+    """
+    found = next((step for step in steps if limit is not None and len(step.revision) > limit), None)
+    if found is None:
+        return ()
+    observed = found if isinstance(found, Observation) else Observation(found.revision)
+    return (
+        Cause(
+            revision=found.revision,
+            path=observed.path,
+            line=observed.line or 0,
+            statement="",
+            error=f"cannot be recorded: the id {found.revision} has {len(found.revision)} characters, and "
+            f"{table}.version_num holds {limit}",
+            swallowed=False,
+            handler_line=None,
+            fix=f"widen it first: {widen.replace('(128)', f'({max(128, len(found.revision))})')}",
+            code="revision-too-long",
+        ),
     )
 
 
-def _says_nothing(error: str, sql: str, lacking: Collection[str]) -> bool:
-    """Whether the live database may answer otherwise: for its rows, or for what the copy or its server lacks."""
-    of_rows = _OF_ROWS.search(error) and not _OF_CONSTANTS.fullmatch(sql)
-    if of_rows or _OF_THE_COPY.search(error):
+def _is_of_rows(error: str, sql: str) -> bool:
+    """Whether the live database may answer otherwise for its rows."""
+    return _OF_ROWS.search(error) is not None and not _OF_CONSTANTS.fullmatch(sql)
+
+
+def _of_the_copy(error: str, lacking: Collection[str]) -> bool:
+    """Whether the live database may answer otherwise for what the copy or its server lacks."""
+    if _OF_THE_COPY.search(error):
         return True
     if not lacking or not _UNDEFINED.search(error):
         return False
@@ -306,12 +316,32 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             yield replace(cause, error=error, fix=_drop(change.object))
 
 
+def _unheard(upgrade: Upgrade) -> Iterator[Cause]:
+    """What nothing failed of, though it would abort the transaction if it did, and nobody would be told."""
+    if not upgrade.transactional or upgrade.failure is not None:
+        return
+    for revision, statement in upgrade.unheard:
+        if statement.kind is not StatementKind.DATA and not _ASKS_ROWS.search(statement.sql):
+            continue
+        yield Cause(
+            revision=revision,
+            path=statement.path,
+            line=statement.line or 0,
+            statement=first_words(statement.sql),
+            error=f"goes through on a copy without rows. If it fails on the rows, the except in line "
+            f"{statement.handler_line} hides it without a SAVEPOINT, and the whole run is rolled back",
+            swallowed=False,
+            handler_line=statement.handler_line,
+            fix="put `with op.get_bind().begin_nested():` inside the try",
+            aborts=False,
+            fails=False,
+            without_rows=True,
+            code="would-be-hidden",
+        )
+
+
 def _drop(index: CatalogObject) -> str:
     return f"first: DROP INDEX CONCURRENTLY {index.name}"
-
-
-def _rows(rows: Collection[str]) -> str:
-    return _listed(sorted(rows)) if rows else "no row"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -98,6 +98,18 @@ class Cause:
     """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
     fails: bool = True
     """False: what it would make is there already, other than it would make it, and is left so without a word."""
+    without_rows: bool = False
+    """It fails on a copy of the schema, which has no rows; with rows it may not."""
+    code: str = ""
+    """Where no statement is at fault, but what is done around it: that finding's.  `error` then says what the line
+    does."""
+    steps: tuple[str, ...] = ()
+    """Statements that do what `fix` says, in their order."""
+
+    @property
+    def place(self) -> str:
+        """``path:line``."""
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,29 @@ class Made:
 
 
 @dataclass(frozen=True)
+class At:
+    """A line of the project's."""
+
+    path: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A revision's line that ends the transaction that Alembic began."""
+
+    revision: str
+    at: At
+    how: str
+    """``commit()``, ``rollback()``, or the statement."""
+
+    @property
+    def goes_back(self) -> bool:
+        """What ran before it is lost."""
+        return self.how.lower().startswith("rollback")
+
+
+@dataclass(frozen=True)
 class Observation:
     """What one revision did on the scratch database."""
 
@@ -159,6 +182,8 @@ class Observation:
     """Tables that it made, and whose names come from the date on which it ran."""
     beside: tuple[CatalogObject, ...] = ()
     """What was there besides when it had run: on the tables that it touched, and under names in lines left out."""
+    ends: tuple[Ended, ...] = ()
+    """Where it ended the transaction that Alembic had begun."""
 
 
 @dataclass(frozen=True)

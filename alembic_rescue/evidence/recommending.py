@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from alembic_rescue.evidence.model import Cause, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.way_through import legs
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
+_UPGRADES = "run alembic upgrade head"
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
 
@@ -45,14 +48,11 @@ def recommend(
         stands_before = not _holds(first) and any(e.verdict is Verdict.NOT_APPLIED for e in beyond)
         cause = failing.get(first.revision)
         fails_again = proved is not None and cause is not None and not cause.swallowed
-        if applied_beyond or fails_again or not (stands_before or (proved and _says_nothing(first))):
+        never_ran = transactional and cause is not None and _hides_before_it_ran(cause) and not _holds(first)
+        if applied_beyond or fails_again or not (stands_before or never_ran or (proved and _says_nothing(first))):
             return _cannot_tell(first, cause)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
-        return Recommendation(
-            Action.STOP,
-            None,
-            f"contradictory: nothing of {first.revision} is there, but {_listed(applied_beyond)} after it is",
-        )
+        return _step_by_step(first, revisions, applied_beyond, causes)
     if first.verdict is Verdict.PARTIAL and not any(o.sql for o in first.missing):
         reason = f"{first.revision} is half there: {_counted(first)}. No statement can be offered for that"
         return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
@@ -63,7 +63,36 @@ def recommend(
         return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
         return _stamp(proved, revisions, failing)
-    return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional))
+    first_of_all = _by_hand(causes)
+    then = (*first_of_all, "alembic upgrade head") if first_of_all else ()
+    return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional), then)
+
+
+def _step_by_step(
+    first: RevisionEvidence, revisions: Sequence[RevisionEvidence], beyond: Sequence[str], causes: Sequence[Cause]
+) -> Recommendation:
+    """What comes later is there already: each stretch is run, or stamped, by itself."""
+    proved = furthest_proved(revisions)
+    ahead = _after(revisions, proved)
+    runs_first = [e.revision for e in takewhile(lambda e: e.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}, ahead)]
+    cause = next((c for c in causes if c.revision in runs_first and (c.fails or c.swallowed)), None)
+    there = f"nothing of {first.revision} is there, but {_listed(beyond)} after it is, as where create_all ran before"
+    if cause is not None and not cause.steps:
+        fix = f"{cause.place} fails ({cause.error}): fix it ({cause.fix}), then look again"
+        return Recommendation(Action.STOP, None, f"{there} the migrations. {fix}")
+    said = f". {cause.place} {cause.error}. {cause.fix[0].upper()}{cause.fix[1:]}" if cause is not None else ""
+    reason = f"{there} the migrations{said}. Go through step by step, in this order"
+    action = Action.RERUN if proved is None else Action.STAMP
+    return Recommendation(action, proved, reason, (*_by_hand(causes), *legs(revisions)))
+
+
+def _by_hand(causes: Sequence[Cause]) -> tuple[str, ...]:
+    return tuple(step for cause in causes for step in cause.steps)
+
+
+def _hides_before_it_ran(cause: Cause) -> bool:
+    """Each run of it is rolled back for what it hides; that something is there already could be its own doing."""
+    return cause.swallowed and "already exists" not in cause.error
 
 
 def _holds(evidence: RevisionEvidence) -> bool:
@@ -88,7 +117,11 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[
     }.get(following.verdict, "it has nothing to check")
     if following.verdict is Verdict.NOT_APPLIED and any(o.met and not o.vacuous for o in following.objects):
         word = "only what may be left over from elsewhere is there"
-    if cause := failing.get(following.revision):
+    cause = failing.get(following.revision)
+    if cause and cause.code:
+        then = f"stamp {proved}. {cause.place} {cause.error}: {cause.fix}, then upgrade"
+        return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
+    if cause:
         then = f"stamp {proved}, fix {cause.path}:{cause.line}, which fails ({cause.error}), then upgrade"
         return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
     return Recommendation(
@@ -130,19 +163,45 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
         there = f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
     elif others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
         there = f"nothing of {first.revision} is there: {_listed(others[:_SHOWN])} is not as it would be"
-    swallowed = next((c for c in causes if c.swallowed), None)
+    why = _what_fails(causes, transactional=transactional)
+    return f"{there}{why}" if why.endswith(_UPGRADES) else f"{there}{why}, then run alembic upgrade"
+
+
+def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
+    """Why, and what to do about it."""
+    hides = next((c for c in causes if c.code == "env-hides-errors"), None)
+    others = [c for c in causes if c is not hides]
+    and_hides = f", and {hides.place} hides it" if hides else ""
+    and_raise = ", let env.py raise" if hides else ""
+    swallowed = next((c for c in others if c.swallowed), None)
+    if swallowed and transactional and swallowed.without_rows:
+        return (
+            f": {swallowed.place} fails on a copy without rows ({swallowed.error}), and the except in line "
+            f"{swallowed.handler_line} hides it without a SAVEPOINT: where it fails, the whole run is rolled back"
+            f"{and_hides}. Fix it ({swallowed.fix}){and_raise}"
+        )
     if swallowed and transactional:
         return (
-            f"{there}: the whole run was rolled back, because {swallowed.path}:{swallowed.line} hides a failure "
-            f"({swallowed.error}) without a SAVEPOINT. Fix it ({swallowed.fix}), then run alembic upgrade"
+            f": the whole run was rolled back, because {swallowed.place} hides a failure ({swallowed.error}) without a "
+            f"SAVEPOINT{and_hides}. Fix it ({swallowed.fix}){and_raise}"
         )
-    if causes:
-        cause = causes[0]
+    if others and others[0].code:
+        cause = others[0]
+        said = (
+            f"{cause.place} {cause.error}"
+            if not cause.statement
+            else f"{cause.place} ({cause.statement}) {cause.error}"
+        )
+        return f": {said}{and_hides}. {cause.fix[0].upper()}{cause.fix[1:]}{and_raise}"
+    if others:
+        cause = others[0]
         fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
-        return f"{there}: {cause.path}:{cause.line} {fails}. Fix it ({cause.fix}), then run alembic upgrade"
+        return f": {cause.place} {fails}{and_hides}. Fix it ({cause.fix}){and_raise}"
+    if hides:
+        return f": {hides.place} {hides.error}. Let it through (raise it again there)"
     if not transactional:  # what had run before the failure would have stayed
-        return f"{there}: the run did not come so far. Fix what failed, then run alembic upgrade"
-    return f"{there}. If a run failed, all of it was rolled back. Fix what failed, then run alembic upgrade"
+        return ": the run did not come so far. Fix what failed"
+    return ". If a run failed, all of it was rolled back. Fix what failed"
 
 
 def _counted(evidence: RevisionEvidence) -> str:

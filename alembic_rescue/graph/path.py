@@ -205,15 +205,19 @@ def in_order(graph: RevisionMap, revisions: Collection[str]) -> tuple[str, ...]:
     return tuple(r for r in reversed(_ids(graph)) if r in revisions)
 
 
-def check_length(revisions: Iterable[str], limit: int | None) -> None:
-    """Refuse an id that the version column cannot hold; `limit` in characters, None where nothing is enforced.
+def check_length(revisions: Iterable[str], limit: int | None, widen: str) -> None:
+    """Refuse an id that the version column cannot hold.
+
+    Args:
+        limit: in characters; None where nothing is enforced.
+        widen: the statement that widens it.
 
     Raises:
         RevisionTooLong: before the first statement, because with several rows the first would already be written.
     """
     for revision in revisions:
         if limit is not None and len(revision) > limit:
-            raise errors.RevisionTooLong(revision, limit)
+            raise errors.RevisionTooLong(revision, limit, widen)
 
 
 def _upgrade(graph: RevisionMap, current: Collection[str], targets: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -237,7 +237,9 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
             f": {advice.reason}.",
         )
     )
-    if advice.command and len(report.databases) == 1:
+    for step in advice.steps:
+        page.indented(step, 4)
+    if advice.command and not advice.steps and len(report.databases) == 1:
         page.indented(f"{advice.command}{_only(report)}", 4)
 
 

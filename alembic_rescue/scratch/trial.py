@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.dialects.scratch import Copy, Place, Unavailable
-from alembic_rescue.evidence.causes import Upgrade, never_committed
+from alembic_rescue.evidence.causes import Upgrade
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
 from alembic_rescue.scratch.bench import Bench, address_of
@@ -72,11 +72,9 @@ def _attempt(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...],
     own = next((visit for visit in ran.visits if visit.visit == keys.index(one.key)), None)
     if own is None:
         raise errors.NotRehearsed(ran.error.error if ran.error else "env.py does not come to the copy")
-    notes: tuple[Note, ...] = ()
-    if own.never_commits:
-        notes = (never_committed(own.rows_expected, own.rows_found or ()),)
     lacking = [lack.what for lack in made.lacks]
-    return Trial(Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking), notes, own)
+    upgrade = Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking, own.unheard, own.handling)
+    return Trial(upgrade, visit=own)
 
 
 def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, ...]) -> tuple[ScratchVisit, ...]:

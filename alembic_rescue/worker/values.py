@@ -25,6 +25,7 @@ _HOMES = (
     "alembic_rescue.evidence.completion",
     "alembic_rescue.evidence.observation",
     "alembic_rescue.evidence.rehearsal",
+    "alembic_rescue.evidence.handling",
     "alembic_rescue.worker.requests",
     "alembic_rescue.worker.scratch.runs",
     "alembic_rescue.worker.scratch.operations",

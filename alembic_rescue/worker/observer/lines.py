@@ -177,10 +177,18 @@ def swallowing_handler(path: str, line: int) -> int | None:
 
     The innermost that does not raise again; where all may, the innermost.
     """
+    found = _handlers_of(path, line)
+    return hiding_handler(path, line) or next((at for at, _ in reversed(found)), None)
+
+
+def hiding_handler(path: str, line: int) -> int | None:
+    """The same, without those that may raise again."""
+    return next((at for at, raises in reversed(_handlers_of(path, line)) if not raises), None)
+
+
+def _handlers_of(path: str, line: int) -> list[tuple[int, bool]]:
     tree = tree_of(path)
-    found = [] if tree is None else list(_handlers(tree, line))
-    hiding = [at for at, raises in found if not raises]
-    return next(reversed(hiding or [at for at, _ in found]), None)
+    return [] if tree is None else list(_handlers(tree, line))
 
 
 def _handlers(node: ast.AST, line: int) -> Iterator[tuple[int, bool]]:

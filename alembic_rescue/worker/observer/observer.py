@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.dialects.base import StatementReader, Watch
 from alembic_rescue.evidence import dated
+from alembic_rescue.evidence.causes import follows_another
 from alembic_rescue.evidence.judging import looked_for
 from alembic_rescue.evidence.observation import (
     CatalogObject,
@@ -31,7 +32,7 @@ from alembic_rescue.worker.observer.attributing import attributed
 from alembic_rescue.worker.observer.effects import Effects
 from alembic_rescue.worker.observer.left_out import left_out
 from alembic_rescue.worker.observer.lines import Files, Trace, absolute, constants
-from alembic_rescue.worker.observer.sent import Log, Recorder
+from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
 from alembic_rescue.worker.scratch.running import failure_of
 
 _LEAVES = frozenset([StatementKind.CATALOG, StatementKind.DATA])
@@ -112,6 +113,7 @@ class Observer:
             ),
             outside=outside(script, self._files, refusals),
             by_date=self._by_date(script, changes),
+            ends=log.ends(script.revision),
         )
         return replace(found, beside=self._beside(found))
 
@@ -166,20 +168,26 @@ def failure_of_step(log: Log, last: BaseException | None, files: Files, path: st
         path: the revision's file.
         hide: takes secrets out.
     """
+    swallowed = next((one for one in log.sent if one.swallowed), None)
     if log.raised is not None:
         told, sent = failure_of(log.raised, files, path, hide), log.failed(log.raised)
+        if swallowed is not None and follows_another(told.error):
+            return _after(swallowed, told, path, hide)
         if sent is None or not sent.places:
             return told
         at, line = sent.places[0]  # where it was sent from, wherever it was raised again
         return replace(told, path=at, line=line)
     # Its code came to its end, and then its version could not be written: what it swallowed may be why.
     told = Failure("it did not come to its end", path, None) if last is None else failure_of(last, files, path, hide)
-    swallowed = next((one for one in log.sent if one.swallowed), None)
-    if swallowed is None:
-        return told
-    at, swallowed_line, _ = swallowed.at(path)
-    after = f"{told.error}, after: {hide(swallowed.message or '')}"
-    return Failure(after, at, swallowed_line, hide(swallowed.shown(hide)))
+    return told if swallowed is None else _after(swallowed, told, path, hide)
+
+
+def _after(swallowed: Sent, told: Failure, path: str, hide: Hide) -> Failure:
+    """What came of a failure that was hidden."""
+    at, line, handler = swallowed.at(path)
+    hidden = f" (hidden by the except in line {handler})" if handler else ""
+    after = f"{told.error}, after: {hide(swallowed.message or '')}{hidden}"
+    return Failure(after, at, line, hide(swallowed.shown(hide)))
 
 
 def value_of(script: Script, **found: Any) -> Observation:

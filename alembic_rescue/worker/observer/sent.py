@@ -10,13 +10,18 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
+from alembic.runtime import migration
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Engine
 
 from alembic_rescue.connection.failures import chain, one_line
-from alembic_rescue.worker.observer.lines import Files, Place, places, swallowing_handler
+from alembic_rescue.evidence.observation import At, Ended
+from alembic_rescue.worker.observer.lines import Files, Place, absolute, places, swallowing_handler
 
 _LONGEST = 60
 """Of a parameter's text, in characters."""
+_ENDS = re.compile(r"\s*((?:COMMIT|ROLLBACK)(?:\s+(?:WORK|TRANSACTION))?)\s*;?\s*", re.IGNORECASE)
+_ALEMBICS = absolute(str(migration.__file__))
 _KEEPS_LOCALLY = re.compile(r"\bSET\s+LOCAL\b|\bset_config\b", re.IGNORECASE)
 
 
@@ -33,6 +38,8 @@ class Sent:
     """The project's lines that led to it, the innermost first; none where a thread sent it."""
     error: BaseException | None = None
     swallowed: bool = False
+    in_savepoint: bool = False
+    """What fails there leaves the transaction as it was."""
 
     def shown(self, hide: Callable[[str], str]) -> str:
         """With its parameters, out of which `hide` takes secrets before they are shortened."""
@@ -67,6 +74,17 @@ class Log:
     sent: list[Sent] = field(default_factory=list)
     raised: BaseException | None = None
     """What its code ended with."""
+    ended: list[tuple[Place, str]] = field(default_factory=list)
+    """Where it ended the transaction that Alembic had begun, and by which call."""
+
+    def ends(self, revision: str) -> tuple[Ended, ...]:
+        """The same of the revision whose log it is, its own COMMIT and ROLLBACK among them."""
+        stated = [
+            (one.places[0], found[1].upper())
+            for number, one in enumerate(self.sent)
+            if (found := _ENDS.fullmatch(one.sql)) and one.places and number
+        ]
+        return tuple(Ended(revision, At(*place), how) for place, how in [*self.ended, *stated])
 
     def end(self, raised: BaseException | None) -> None:
         """To be called when the revision's code is through, with what it raised: other failures were swallowed."""
@@ -105,6 +123,8 @@ class Recorder:
         """A setting was made for the transaction only."""
         self.files = Files((), ())
         """Which are the project's; known once env.py has been run as far as its migrations."""
+        self.context: MigrationContext | None = None
+        """Alembic's, of the visit under way."""
         self._until = until
         self._away = False
         self._running = threading.local()
@@ -112,6 +132,8 @@ class Recorder:
             (Engine, "before_cursor_execute", self._before),
             (Engine, "after_cursor_execute", self._after),
             (Engine, "handle_error", self._failed),
+            (Engine, "commit", lambda connection: self._ends(connection, "commit()")),
+            (Engine, "rollback", lambda connection: self._ends(connection, "rollback()")),
         )
 
     @contextmanager
@@ -125,7 +147,7 @@ class Recorder:
 
     def _before(
         self,
-        _connection: Any,
+        connection: Any,
         _cursor: Any,
         statement: str,
         parameters: Any,
@@ -139,6 +161,7 @@ class Recorder:
         many = executemany and isinstance(parameters, Sequence) and not isinstance(parameters, str)
         rows = len(parameters) if many else 1
         one = Sent(statement, parameters[0] if many and rows else parameters, rows, places(self.files, self._until))
+        one.in_savepoint = connection.in_nested_transaction()
         self.log.sent.append(one)
         self._running.one = one
 
@@ -152,6 +175,13 @@ class Recorder:
         if one is not None and isinstance(error, BaseException):
             one.error = error
             self._running.one = None
+
+    def _ends(self, connection: Any, how: str) -> None:
+        if self.log is None or self._away or self.context is None or connection is not self.context.connection:
+            return
+        at = caller(self.files, self._until)
+        if at is not None and not commits_each(connection):
+            self.log.ended.append((at, how))
 
     @property
     def in_sqlalchemy(self) -> bool:
@@ -175,6 +205,29 @@ class Recorder:
             self.set_locally = True
         if self.log is not None and not self.in_sqlalchemy:
             self.log.sent.append(Sent(sql, parameters, 1, places(self.files, self._until)))
+
+
+def commits_each(connection: Any) -> bool:
+    """Whether the driver commits each statement by itself."""
+    raw: Any = connection.connection
+    return getattr(raw, "autocommit", False) is True or getattr(raw, "isolation_level", None) == "autocommit"
+
+
+class _AndAlembics(Files):
+    """The project's files, and the one of Alembic's that begins and ends transactions."""
+
+    def __init__(self, files: Files) -> None:
+        super().__init__((), ())
+        self._files = files
+
+    def is_own(self, name: str) -> bool:
+        return absolute(name) == _ALEMBICS or self._files.is_own(name)
+
+
+def caller(files: Files, until: Callable[[CodeType], bool]) -> Place | None:
+    """The innermost of the project's lines on the stack; None where Alembic's own transactions are further in."""
+    found = next(iter(places(_AndAlembics(files), until)), None)
+    return None if found is None or found[0] == _ALEMBICS else found
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------

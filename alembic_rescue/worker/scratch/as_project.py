@@ -13,16 +13,18 @@ from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects
 from alembic_rescue.dialects.base import Demands, StatementReader
-from alembic_rescue.evidence.observation import Statement, StatementKind
+from alembic_rescue.evidence.handling import Handling
+from alembic_rescue.evidence.observation import At, Ended, Statement, StatementKind
 from alembic_rescue.evidence.rehearsal import Demand, Lock
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.observer.by_driver import Taps
-from alembic_rescue.worker.observer.lines import absolute
+from alembic_rescue.worker.observer.lines import absolute, hiding_handler
 from alembic_rescue.worker.observer.observer import CALLS, Around, calls, failure_of_step, statements_of
-from alembic_rescue.worker.observer.sent import Log, Recorder
+from alembic_rescue.worker.observer.sent import Log, Recorder, commits_each
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.scratch.chain import Send, match
 from alembic_rescue.worker.scratch.runs import OwnRun, OwnVisit, ScratchVisit
+from alembic_rescue.worker.scratch.transactions import Begun, Enough, ProbeError, block_failing, ended_well, hidden_at
 
 
 def run_as_project(
@@ -46,8 +48,9 @@ def run_as_project(
     run = _OwnRun(project, visits, send, close, around)
     recorder = run.recorder
     with Taps(recorder.by_driver).listening():
-        listeners = (*recorder.listeners, (Pool, "checkin", _forget))
+        listeners = (*recorder.listeners, *run.begun.listeners, (Pool, "checkin", _forget))
         error = running.run_env(project, run.steps, listeners, lambda: bool(run.visited))
+    run.see_who_hides(error)
     rows = run.rows_anew() if run.visited else {}
     return run.result(error, rows)
 
@@ -72,8 +75,15 @@ class _Visited:
     sent: list[tuple[str, Statement]] = field(default_factory=list)
     demanded: list[Demand] = field(default_factory=list)
     locks: list[Lock] = field(default_factory=list)
+    begun: At | None = None
+    """The project's line that had begun its transaction."""
+    unheard: list[tuple[str, Statement]] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     current: str | None = None
     log: Log = field(default_factory=Log)
+
+
+_MAY_FAIL = frozenset([StatementKind.CATALOG, StatementKind.DATA])
 
 
 class _OwnRun:
@@ -89,6 +99,8 @@ class _OwnRun:
     ) -> None:
         self.visited: list[_Visited] = []
         self.recorder = Recorder(lambda code: code is CALLS)
+        self.begun = Begun(running.files_of(project))
+        self.hides: At | None = None
         self._project, self._visits, self._send, self._close, self._around = project, visits, send, close, around
 
     def steps(self, rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
@@ -99,14 +111,15 @@ class _OwnRun:
             return
         dialect = dialects.of(connection.dialect.name)
         demands = dialect.rehearsal.demands()
-        transactional = bool(context.impl.transactional_ddl) and not _commits_each(connection)
+        transactional = bool(context.impl.transactional_ddl) and not commits_each(connection)
         if not self.visited:
             self._close()
         visited = _Visited(number, dialect.kind_of, demands, transactional, tuple(sorted(rows)))
         self.visited.append(visited)
+        self.recorder.files, self.recorder.context = running.files_of(self._project), context
+        visited.begun = self.begun.before(connection)
         with self.recorder.away():
             demands.begin(connection)
-        self.recorder.files = running.files_of(self._project)
         running.without_effect(context)
         there = running.applied(self._project.script, rows)
         todo = [one for one in self._visits[number].todo if one not in there]
@@ -145,23 +158,49 @@ class _OwnRun:
         sent = statements_of(visited.log, path, visited.kind_of, self._project.secrets)
         told = {StatementKind.CATALOG, StatementKind.DATA}
         visited.sent += [(revision, one) for one in sent if one.error is not None or one.kind in told]
+        visited.unheard += [(revision, one) for one in self._unheard(visited, sent)]
+        visited.ended += visited.log.ends(revision)
+
+    def _unheard(self, visited: _Visited, sent: Sequence[Statement]) -> Iterator[Statement]:
+        """What went through within a ``try`` that would hide its failure."""
+        for one, told in zip(visited.log.sent, sent, strict=True):
+            if told.error is None and not one.in_savepoint and told.kind in _MAY_FAIL:
+                hidden = ((at, hiding_handler(*at)) for at in one.places)
+                at, handler = next((found for found in hidden if found[1]), (None, None))
+                if at is not None:
+                    yield replace(told, path=at[0], line=at[1], handler_line=handler)
+
+    def see_who_hides(self, error: BaseException | None) -> None:
+        """Whether a failure, which env.py's run ended with `error` after, came out of it."""
+        failed = next((one for one in self.visited if one.current is not None), None)
+        hidden = (failed.log.raised or self.recorder.last_error) if failed is not None else None
+        if hidden is not None and ended_well(error):
+            self.hides = hidden_at(hidden, self.recorder.files)
 
     def rows_anew(self) -> dict[int, tuple[str, ...]]:
         """The version rows of each visit, as env.py, run once more, finds them."""
         found: dict[int, tuple[str, ...]] = {}
+        probe, raised = ProbeError(), 0
+        failed = any(one.current is not None for one in self.visited)
 
         def look(rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
+            nonlocal raised
             number = match(self._visits, list(found), context)
             if number is not None:
                 found[number] = tuple(sorted(rows))
+            if not failed and len(found) == len(self.visited):
+                raised += 1
+                raise probe if raised == 1 else Enough
             return iter(())
 
-        running.run_env(self._project, look, (), lambda: bool(found))
+        error = running.run_env(self._project, look, (), lambda: bool(found))
+        if raised == 1 and ended_well(error):
+            self.hides = hidden_at(probe, self.recorder.files)
         return found
 
     def result(self, error: BaseException | None, rows: dict[int, tuple[str, ...]]) -> OwnRun:
         """What came of the run, which ended with `error`."""
-        visits = tuple(replace(self._visit(one, error), rows_found=rows.get(one.number)) for one in self.visited)
+        visits = tuple(self._visit(one, error, rows.get(one.number)) for one in self.visited)
         within = any(one.current is not None for one in self.visited)
         hide = self._project.secrets.hide
         env = str(self._project.env_path)
@@ -169,14 +208,14 @@ class _OwnRun:
         made = {one.number for one in self.visited}
         return OwnRun(visits, tuple(number for number in range(len(self._visits)) if number not in made), of_env)
 
-    def _visit(self, visited: _Visited, error: BaseException | None) -> OwnVisit:
+    def _visit(self, visited: _Visited, error: BaseException | None, found: tuple[str, ...] | None) -> OwnVisit:
         failure = None
         if visited.current is not None:
             self._keep(visited, visited.current)
             path = absolute(self._project.script.get_revision(visited.current).path)
             last = error or self.recorder.last_error
             failure = failure_of_step(visited.log, last, self.recorder.files, path, self._project.secrets.hide)
-        return OwnVisit(
+        visit = OwnVisit(
             visited.number,
             tuple(visited.ran),
             tuple((revision, one) for revision, one in visited.sent if one.error is not None),
@@ -184,13 +223,23 @@ class _OwnRun:
             failure,
             visited.transactional,
             visited.rows,
+            found,
+            tuple(visited.unheard),
             sent=tuple((revision, one) for revision, one in visited.sent if one.error is None),
             demands=tuple(visited.demanded),
             locks=tuple(visited.locks),
         )
+        return replace(visit, handling=self._handling(visited, visit))
 
-
-def _commits_each(connection: Connection) -> bool:
-    """Whether the driver commits each statement by itself."""
-    raw: Any = connection.connection
-    return getattr(raw, "autocommit", False) is True or getattr(raw, "isolation_level", None) == "autocommit"
+    def _handling(self, visited: _Visited, visit: OwnVisit) -> Handling:
+        block = block_failing(visited.log.raised, visited.current, self.recorder.files) if visited.current else None
+        return Handling(
+            begun=visited.begun,
+            ended=tuple(visited.ended),
+            unblocked=block,
+            hides=self.hides if visit.ran or visit.failed else None,
+            lost=visit.never_commits,
+            expected=visit.rows_expected,
+            found=visit.rows_found or (),
+            env=str(self._project.env_path),
+        )

@@ -112,6 +112,7 @@ class _Run:
             return
         dialect = dialects.of(connection.dialect.name)
         self.recorder.files = files = running.files_of(self._project)
+        self.recorder.context = context
         self._project.script.get_revisions("heads")  # loads all files: one that fails is no revision's failure
         self.visited.append(visited := _Visited(number, dialect.kind_of))
         running.without_effect(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from alembic_rescue.evidence.handling import NOTHING, Handling
 from alembic_rescue.evidence.observation import Failure, Observation, Statement
 from alembic_rescue.evidence.rehearsal import Demand, Lock
 
@@ -73,7 +74,9 @@ class OwnVisit:
     """Of the version table, as the run itself saw them at its end; where it failed, as it found them."""
     rows_found: tuple[str, ...] | None = None
     """As a new connection read them afterwards; None where it could not."""
-
+    unheard: tuple[tuple[str, Statement], ...] = ()
+    """What went through, and would not be told if it failed: within a ``try`` that hides it, without a SAVEPOINT."""
+    handling: Handling = NOTHING
     sent: tuple[tuple[str, Statement], ...] = ()
     """What changed a catalog, or rows, each with its revision."""
     demands: tuple[Demand, ...] = ()

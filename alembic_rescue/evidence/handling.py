@@ -1,0 +1,135 @@
+"""What env.py and the revisions did to Alembic's transaction, and to what fails, in one run; told as causes.  Pure.
+
+A run can end well and leave nothing behind, or fail and not say so: no statement is at fault then, but what is done
+around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from alembic_rescue.evidence.model import Cause
+from alembic_rescue.evidence.observation import At, Ended, Observation, Unobserved
+
+
+@dataclass(frozen=True)
+class Handling:
+    """What was done in one run."""
+
+    begun: At | None = None
+    """The line that had begun the transaction in which the revisions ran, before Alembic would."""
+    ended: tuple[Ended, ...] = ()
+    unblocked: Ended | None = None
+    """The ``autocommit_block()`` that could not end the transaction, and failed."""
+    hides: At | None = None
+    """The line that hides what fails in a run: ``alembic upgrade`` ends as if all had gone through."""
+    lost: bool = False
+    """The run ended well, and nothing of it, or not all of it, stayed."""
+    expected: tuple[str, ...] = ()
+    """The rows of the version table, as the run left them."""
+    found: tuple[str, ...] = ()
+    """As a new connection read them afterwards."""
+    env: str = ""
+    """env.py's path."""
+
+
+NOTHING = Handling()
+_COMMIT_FIRST = "commit it before context.configure() (connection.commit())"
+
+
+def causes(done: Handling, failed: str | None, revisions: Sequence[str]) -> Iterator[Cause]:
+    """What of it stands in the way.
+
+    Args:
+        done: in one run.
+        failed: the revision that ended the run.
+        revisions: those that ran, or were to run.
+    """
+    first = next(iter(revisions), "")
+    ended = [one for one in done.ended if done.lost or one.goes_back or failed is not None]
+    for one in ended[:1]:
+        yield _ends(one)
+    if done.lost and not ended:
+        yield _never_committed(done, first)
+    if done.unblocked is not None:
+        yield _no_block(done, done.unblocked)
+    if done.hides is not None:
+        what = f"the failure of {failed}" if failed else "what fails in a migration"
+        error = f"hides {what}, and alembic upgrade ends as if all had gone through"
+        yield _told("env-hides-errors", failed or first, done.hides, error, "let it through: raise it again there")
+
+
+def unrecorded(ran: Sequence[Observation | Unobserved]) -> tuple[Cause, ...]:
+    """Why the version table does not know of the last of these revisions, which are there: it commits by itself.
+
+    Args:
+        ran: what was observed of them.
+    """
+    last = ran[-1] if ran else None
+    commits = [one for one in last.ends if not one.goes_back] if isinstance(last, Observation) else []
+    return tuple(_ends(one) for one in commits[:1])
+
+
+def _ends(one: Ended) -> Cause:
+    return _told(
+        "ends-transaction",
+        one.revision,
+        one.at,
+        f"calls {one.how}, which {_LOSES[one.goes_back]}",
+        _INSTEAD[one.goes_back],
+    )
+
+
+_LOSES = {
+    True: "ends the transaction that Alembic began: what ran before it in the same run is lost",
+    False: "ends the transaction that Alembic began: what ran before it stays, and what follows is never committed, "
+    "the row of the version table among it",
+}
+_INSTEAD = {
+    True: "take it out, and let what may fail do so in `with op.get_bind().begin_nested():`",
+    False: "take it out: Alembic commits by itself. What must be committed earlier belongs into "
+    "`with op.get_context().autocommit_block():`",
+}
+
+
+def _never_committed(done: Handling, revision: str) -> Cause:
+    begun = "begins a transaction before context.configure() that nobody commits"
+    return _told(
+        "env-never-commits",
+        revision,
+        done.begun or At(done.env, 0),
+        f"{begun if done.begun else 'never commits what it runs'}: after a run that ended well, a new connection reads "
+        f"{_rows(done.found)} in the version table, not {_rows(done.expected)}",
+        f"{_COMMIT_FIRST}, or run all of it within `with connection.begin():`",
+    )
+
+
+def _no_block(done: Handling, block: Ended) -> Cause:
+    where = f"the autocommit_block() in line {block.at.line} of {block.revision}"
+    if done.begun is None:
+        error = f"{block.how} fails: the transaction is not Alembic's"
+        fix = "begin it with context.begin_transaction() alone, after context.configure()"
+        return _told("autocommit-block-fails", block.revision, block.at, error, fix)
+    error = f"begins a transaction before context.configure(): {where} cannot commit it, and fails"
+    return _told("autocommit-block-fails", block.revision, done.begun, error, _COMMIT_FIRST)
+
+
+def _told(code: str, revision: str, at: At, error: str, fix: str) -> Cause:
+    return Cause(
+        revision=revision,
+        path=at.path,
+        line=at.line,
+        statement="",
+        error=error,
+        swallowed=False,
+        handler_line=None,
+        fix=fix,
+        aborts=False,
+        fails=False,
+        code=code,
+    )
+
+
+def _rows(rows: Collection[str]) -> str:
+    return ", ".join(sorted(rows)) if rows else "no row"

@@ -1,0 +1,86 @@
+"""A way through where what comes later is there already, as where ``create_all`` ran before the migrations.  Pure.
+
+Each step can be done as it stands, and loses nothing: a stamp is refused unless all is there, an upgrade that meets
+what is in its way fails, and what is dropped is dropped by hand, after a look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from alembic_rescue.evidence.model import Cause, RevisionEvidence, Verdict
+from alembic_rescue.evidence.names import bare
+from alembic_rescue.evidence.observation import Catalog, CatalogObject, Observation, Unobserved
+
+_STAMP, _UPGRADE, _LOOK = "alembic-rescue stamp {}", "alembic upgrade {}", "alembic-rescue diagnose"
+_LEGS = {Verdict.APPLIED: _STAMP, Verdict.NOT_APPLIED: _UPGRADE}
+
+
+def legs(revisions: Sequence[RevisionEvidence]) -> tuple[str, ...]:
+    """The commands that lead through these pending revisions in their order, as far as that can be told."""
+    before = _LOOK
+    ways = []
+    for one in revisions:
+        before = before if one.verdict is Verdict.EMPTY else _LEGS.get(one.verdict, _LOOK)
+        ways.append((before, one.revision))
+    found = []
+    for way, group in groupby(ways, lambda leg: leg[0]):
+        found.append(way.format([revision for _, revision in group][-1]))
+        if way == _LOOK:
+            return tuple(found)
+    if ways and ways[-1][0] == _UPGRADE:
+        found[-1] = _UPGRADE.format("head")
+    return tuple(found)
+
+
+def both_there(steps: Sequence[Observation | Unobserved], live: Catalog) -> Iterator[Cause]:
+    """The renames of pending revisions whose new name is taken already, while the old one is there.
+
+    Args:
+        steps: the pending revisions.
+        live: what the live database holds of what they touch.
+    """
+    touched: set[CatalogObject] = set()
+    for step in (one for one in steps if isinstance(one, Observation)):
+        for old, new in step.renames:
+            if new not in touched and old in live and new in live and _stands_alone(old, new):
+                yield _cause(step, old, new)
+        touched.update(change.object for change in step.changes)
+
+
+def _stands_alone(old: CatalogObject, new: CatalogObject) -> bool:
+    """A table, or a column of a table that keeps its name."""
+    return old.kind == "table" or (old.kind == "table column" and old.parent == new.parent)
+
+
+def _cause(step: Observation, old: CatalogObject, new: CatalogObject) -> Cause:
+    number = next((change.statement for change in step.changes if change.object == new), None)
+    sent = step.statements[number] if number is not None else None
+    look, drop, what = _by_hand(new)
+    return Cause(
+        revision=step.revision,
+        path=sent.path if sent is not None else step.path,
+        line=(sent.line if sent is not None else step.line) or 0,
+        statement="",
+        error=f"renames {old.name} to {new.name}, and both are there: the new one was made before its migration ran, "
+        "as create_all does",
+        swallowed=False,
+        handler_line=None,
+        fix=f"look that {new.name} holds {what}, and drop it by hand: what was there before is in {old.name}. If "
+        "it does hold some, move them there first",
+        code="both-there",
+        steps=(f"{look};  -- 0? Then it holds {what}", f"{drop};  -- only then"),
+    )
+
+
+def _by_hand(new: CatalogObject) -> tuple[str, str, str]:
+    """The query for what it holds, what drops it, and what it may not hold: to be read and run by a person."""
+    if new.kind == "table":
+        return f"SELECT count(*) FROM {new.name}", f"DROP TABLE {new.name}", "no rows"  # noqa: S608
+    column = new.name.removeprefix(f"{new.parent}.") if new.parent else bare(new)
+    return (
+        f"SELECT count(*) FROM {new.parent} WHERE {column} IS NOT NULL",  # noqa: S608
+        f"ALTER TABLE {new.parent} DROP COLUMN {column}",
+        "no values",
+    )

@@ -1,0 +1,51 @@
+"""Several heads where a deployment says ``head``: from the graph alone.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue.errors import listed
+from alembic_rescue.evidence.model import Cause
+from alembic_rescue.graph import path as paths
+
+
+def several_heads(graph: RevisionMap, current: Collection[str], files: Mapping[str, str]) -> tuple[Cause, ...]:
+    """The fork at which ``alembic upgrade head`` no longer knows where to go.
+
+    Not where it is meant: heads on bases of their own, or with labels, or with a row each already.
+
+    Args:
+        current: the version table's rows.
+        files: the revisions' files.
+    """
+    heads = [head for head in paths.in_order(graph, graph.heads) if not _labels(graph, head)]
+    if len(heads) < 2 or len(set(current)) > 1:  # noqa: PLR2004 - one is no choice
+        return ()
+    shared = set.intersection(*(paths.up_to(graph, [head]) for head in heads))
+    if not shared:
+        return ()
+    fork, last = paths.in_order(graph, shared)[-1], heads[-1]
+    return (
+        Cause(
+            revision=last,
+            path=files.get(last, ""),
+            line=0,
+            statement="",
+            error=f"is on a second branch since {fork}: alembic upgrade head refuses to choose between the heads "
+            f"{listed(heads)}",
+            swallowed=False,
+            handler_line=None,
+            fix="run alembic upgrade heads. Or join them for good with "
+            f'alembic merge -m "join the heads" {" ".join(heads)}, and run alembic upgrade head',
+            aborts=False,
+            fails=False,
+            code="several-heads",
+        ),
+    )
+
+
+def _labels(graph: RevisionMap, revision: str) -> Collection[str]:
+    found = graph.get_revision(revision)
+    return found.branch_labels if found is not None else ()
