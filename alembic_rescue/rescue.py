@@ -76,7 +76,7 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
     view = inspection.look(project, only, _kept(project, folder))
     parts = []
     for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
-        missing = history.stamped_but_not_there(proof.revisions)
+        missing = history.stamped_but_not_there(view.graph, proof.revisions)
         advice = history.recommend_for_applied(proof.revisions)
         parts.append(diagnosing.diagnosis(project, view, database, proof, missing, advice))
     return _diagnosed(view, parts, only)
