@@ -197,7 +197,8 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
     if others:
         cause = others[0]
         fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
-        return f": {cause.place} {fails}{and_hides}. Fix it ({cause.fix}){and_raise}"
+        fix = f"{cause.fix[0].upper()}{cause.fix[1:]}" if cause.steps else f"Fix it ({cause.fix})"
+        return f": {cause.place} {fails}{and_hides}. {fix}{and_raise}"
     if hides:
         return f": {hides.place} {hides.error}. Let it through (raise it again there)"
     if not transactional:  # what had run before the failure would have stayed
