@@ -212,20 +212,25 @@ def _cause(cause: Cause) -> Note:
         said = f"{place}: {cause.statement}" if cause.statement else place
         return Note(cause.code, f"{said} {cause.error}", cause.fix)
     if not cause.fails:
-        return Note("left-as-it-is", f"{place}: {cause.statement}: {cause.error}", f"fix {cause.revision}: {cause.fix}")
+        return Note("left-as-it-is", f"{place}: {cause.statement}: {cause.error}", _fix(cause))
     word = "fails on a copy of the schema, which has no rows" if cause.without_rows else "must fail here"
     fails = f"{place}: {cause.statement} {word}: {cause.error}"
     if not cause.swallowed:
-        return Note("will-fail", fails, f"fix {cause.revision}: {cause.fix}")
+        return Note("will-fail", fails, _fix(cause))
     if not cause.aborts:
         return Note(
             "swallowed-error",
             f"{fails}, and the except at line {cause.handler_line} hides it: the version moves on over it",
-            f"fix {cause.revision}: {cause.fix}",
+            _fix(cause),
         )
     return Note(
         "swallowed-error",
         f"{fails}, and the except at line {cause.handler_line} hides it without a SAVEPOINT: the transaction is "
         "aborted from there on, and the whole run is rolled back with it",
-        f"fix {cause.revision}: {cause.fix}",
+        _fix(cause),
     )
+
+
+def _fix(cause: Cause) -> str:
+    """In the revision's file, or by a statement."""
+    return cause.fix if cause.steps else f"fix {cause.revision}: {cause.fix}"

@@ -16,16 +16,32 @@ from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendatio
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
 
-def stamped_but_not_there(applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
+def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
     """A finding for each revision at or below the current heads of which something is missing."""
-    return tuple(
-        Note(
-            "stamped-but-not-there",
-            f"{evidence.revision} counts as applied, but its "
-            f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
-            f"Alembic will never make it by itself: {_way_on(evidence)}",
-        )
-        for evidence in locating.missing(applied)
+    heirs = _there_after(graph, applied)
+    return tuple(_not_there(evidence, heirs.get(evidence.revision)) for evidence in locating.missing(applied))
+
+
+def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dict[str, str]:
+    """For each revision the next one that builds on it and is there, if one is."""
+    heirs: dict[str, str] = {}
+    for evidence in reversed(applied):
+        heir = evidence.revision if evidence.is_there else heirs.get(evidence.revision)
+        if heir is not None:
+            heirs.update(dict.fromkeys(paths.follows(graph, evidence.revision), heir))
+    return heirs
+
+
+def _not_there(evidence: RevisionEvidence, heir: str | None) -> Note:
+    """Of which nothing is there, though `heir` is: the files followed one another otherwise when that one ran."""
+    moved = heir is not None and evidence.verdict is Verdict.NOT_APPLIED
+    because = f" because {heir}, which follows it, has run" if moved else ""
+    order = f"{heir} was moved behind it, or what it made was dropped. " if moved else ""
+    return Note(
+        "stamped-but-not-there",
+        f"{evidence.revision} counts as applied{because}, but its "
+        f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
+        f"{order}Alembic will never make it by itself: {_way_on(evidence)}",
     )
 
 

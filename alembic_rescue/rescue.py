@@ -92,7 +92,7 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
     lost = recovering.look_further(project, view)
     parts = []
     for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
-        missing = history.stamped_but_not_there(proof.revisions)
+        missing = history.stamped_but_not_there(view.graph, proof.revisions)
         advice = history.recommend_for_applied(proof.revisions)
         parts.append(lost.diagnosed(diagnosing.diagnosis(project, view, database, proof, missing, advice)))
     return _diagnosed(view, parts, only)

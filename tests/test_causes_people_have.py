@@ -13,6 +13,7 @@ import pytest
 
 import alembic_rescue
 from alembic_rescue import DatabaseReport
+from alembic_rescue.errors import DuplicateRevision
 from alembic_rescue.model import Action, Outcome
 from tests import chains
 from tests.chains import Chain
@@ -476,3 +477,47 @@ def test_an_extension_that_the_live_server_will_not_make(database, tmp_path, nam
         database.run("CREATE EXTENSION vector", role="postgres")
         assert "extension-barred" not in codes(chain.diagnose())
         led_out(chain, database, "a", "b")
+
+
+# --- files whose order, or id, was changed -------------------------------------------------------------------------
+
+
+def test_a_revision_that_was_put_before_one_that_has_run(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"), table("c"))
+    rewrite(chain, "versions/r3.py", "down_revision = 'r2'", "down_revision = 'r1'")
+    chain.upgrade("r3")
+    rewrite(chain, "versions/r3.py", "down_revision = 'r1'", "down_revision = 'r2'")
+    chain.upgrade("head")  # has nothing to do
+    part = chain.diagnose()
+    assert part.recommendation.action is Action.NOTHING
+    assert "alembic-rescue diagnose --applied" in part.recommendation.reason
+
+    part = chain.applied()
+    (note,) = part.findings
+    assert note.message.startswith("r2 counts as applied because r3, which follows it, has run, but its table public.b")
+    assert note.help.startswith("r3 was moved behind it, or what it made was dropped.")
+    assert (part.recommendation.action, part.recommendation.revision) == (Action.COMPLETE, "r2")
+    for missing in chains.by_id(part)["r2"].missing:
+        if missing.sql:
+            database.run(missing.sql)
+    led_out(chain, database, "a", "b", "c")
+
+
+def test_the_last_revision_that_is_not_there_was_not_moved(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"))
+    chain.upgrade("r1")
+    database.run("UPDATE alembic_version SET version_num = 'r2'")
+    (note,) = chain.applied().findings
+    assert note.message.startswith("r2 counts as applied, but")
+
+
+def test_an_id_that_two_files_bear_is_refused_with_both(database, tmp_path):
+    chain = written(tmp_path, database, table("a"), table("b"))
+    twin = chain.root / "alembic" / "versions" / "twin.py"
+    twin.write_text((chain.root / "alembic" / "versions" / "r2.py").read_text())
+    with pytest.raises(DuplicateRevision) as refused:
+        chain.diagnose()
+    assert all(name in refused.value.message for name in ("r2.py", "twin.py"))
+    assert "down_revision" in refused.value.help
+    twin.write_text(chains.HEADER.format(revision="r3", down="r2") + chains.module(table("c")))
+    led_out(chain, database, "a", "b", "c")

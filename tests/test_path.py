@@ -607,7 +607,8 @@ def test_two_files_with_one_id_are_both_named_by_every_command(project_of, comma
     assert ran.stderr == (
         "error[duplicate-revision]: several script files bear the revision id second: "
         "alembic/versions/copy_of_second.py and alembic/versions/second_.py\n"
-        "help: Alembic would use only one of them: give one a new id, or remove it\n"
+        "help: Alembic would use only one of them, and never run the other: give the newer one an id of its own, and "
+        "let it follow the other (revision, down_revision), or remove it\n"
     )
 
 

@@ -204,6 +204,14 @@ def test_invalid_index(report, database, form):
     assert part["causes"] or action != "rerun"  # run again it fails, or passes over the index and leaves it as it is
     assert refused(index, "head")
 
+    drop, upgrade = part["recommendation"]["steps"]
+    assert (drop, upgrade) == ("DROP INDEX CONCURRENTLY public.ix_t_a;", "alembic upgrade head")
+    database.run(drop)
+    assert look(index)[0]["causes"] == []
+    assert index.alembic("upgrade", "head").status == 0
+    assert database.run("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_t_a'::regclass") == [(True,)]
+    assert set(look(index, "--applied")[1].values()) == {"applied"}
+
 
 def test_rename_with_both_there(report, database):
     """The new release started before its migrations: create_all made the new table, the old one has the rows."""

@@ -210,7 +210,8 @@ class DuplicateRevision(Refusal):
         return Text(
             f"several script files bear the revision id {self.revision}"
             + (f": {listed(self.files)}" if self.files else ""),
-            "Alembic would use only one of them: give one a new id, or remove it",
+            "Alembic would use only one of them, and never run the other: give the newer one an id of its own, and "
+            "let it follow the other (revision, down_revision), or remove it",
         )
 
 

@@ -179,7 +179,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             error, fix = f"{error}: here it is called {known}", f"drop it by the name that it has here, {known}"
         invalid = here.invalid_index(revision, _named(error))
         if invalid is not None:
-            error, fix = f"{error}: it is not valid", _drop(invalid)
+            error, fix = f"{error}: it is not valid", _first(_drop(invalid))
         if hidden:
             fix = f"{fix}, or `with op.get_bind().begin_nested():` inside the try"
         yield Cause(
@@ -192,7 +192,8 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             handler_line=statement.handler_line,
             fix=fix,
             aborts=upgrade.transactional,
-            without_rows=bool(of_rows),
+            without_rows=of_rows,
+            steps=() if invalid is None else _drop(invalid),
         )
 
 
@@ -309,11 +310,12 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         lacks = [one for one in labels(change.after.get("labels", "")) if one not in labels(actual.get("labels", ""))]
         if change.object.kind == "type" and lacks:
             error = f"type {name} is there already, and lacks {_listed(lacks)}: it is left so"
-            fix = "; ".join(f"ALTER TYPE {name} ADD VALUE {_literal(label)}" for label in lacks)
-            yield replace(cause, error=error, fix=f"first: {fix}")
+            steps = tuple(f"ALTER TYPE {name} ADD VALUE {_literal(label)};" for label in lacks)
+            yield replace(cause, error=error, fix=_first(steps), steps=steps)
         elif here.is_invalid(change):
             error = f"index {name} is there already, and is not valid: it is left so"
-            yield replace(cause, error=error, fix=_drop(change.object))
+            steps = _drop(change.object)
+            yield replace(cause, error=error, fix=_first(steps), steps=steps)
 
 
 def _unheard(upgrade: Upgrade) -> Iterator[Cause]:
@@ -340,8 +342,12 @@ def _unheard(upgrade: Upgrade) -> Iterator[Cause]:
         )
 
 
-def _drop(index: CatalogObject) -> str:
-    return f"first: DROP INDEX CONCURRENTLY {index.name}"
+def _drop(index: CatalogObject) -> tuple[str, ...]:
+    return (f"DROP INDEX CONCURRENTLY {index.name};",)
+
+
+def _first(steps: Sequence[str]) -> str:
+    return "first: " + " ".join(steps).rstrip(";")
 
 
 def _listed(words: Sequence[str]) -> str:

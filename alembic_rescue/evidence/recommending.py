@@ -10,6 +10,7 @@ from alembic_rescue.evidence.way_through import legs
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
+_ALL_THERE = "Whether all that counts as applied is there, says alembic-rescue diagnose --applied"
 _UPGRADES = "run alembic upgrade head"
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
@@ -35,7 +36,7 @@ def recommend(
         transactional: a run that fails is rolled back as a whole.
     """
     if not revisions:
-        return Recommendation(Action.NOTHING, None, "the database stands at the latest revision")
+        return Recommendation(Action.NOTHING, None, f"the database stands at the latest revision. {_ALL_THERE}")
     proved = furthest_proved(revisions)
     ahead = _after(revisions, proved)
     first = next((e for e in ahead if e.verdict is not Verdict.EMPTY), None)
@@ -196,7 +197,8 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
     if others:
         cause = others[0]
         fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
-        return f": {cause.place} {fails}{and_hides}. Fix it ({cause.fix}){and_raise}"
+        fix = f"{cause.fix[0].upper()}{cause.fix[1:]}" if cause.steps else f"Fix it ({cause.fix})"
+        return f": {cause.place} {fails}{and_hides}. {fix}{and_raise}"
     if hides:
         return f": {hides.place} {hides.error}. Let it through (raise it again there)"
     if not transactional:  # what had run before the failure would have stayed
