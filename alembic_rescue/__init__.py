@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Revision,
         Target,
     )
+    from alembic_rescue.records.logs import read as read_log
     from alembic_rescue.records.receipts import default_folder
     from alembic_rescue.records.receipts import listed as list_receipts
     from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo
@@ -69,6 +70,7 @@ __all__ = [
     "load",
     "locate",
     "plan",
+    "read_log",
     "repair",
     "stamp",
     "undo",
@@ -89,5 +91,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "list_receipts":
         return import_module(f"{__name__}.records.receipts").listed
+    if name == "read_log":
+        return import_module(f"{__name__}.records.logs").read
     home = next((module for module, names in _HOMES.items() if name in names), "model")
     return getattr(import_module(f"{__name__}.{home}"), name)

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 
 
@@ -379,6 +380,8 @@ class Report:
     """The one database that was asked for with ``--only``, where env.py visits several."""
     left_out: tuple[Identity, ...] = ()
     """What env.py visits besides, and this leaves as it is."""
+    log: DeploymentLog | None = None
+    """What the deployment's log says, as given with ``--log``."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
@@ -255,6 +256,15 @@ def diagnose(
             "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Tell which revision the schema is really at, instead."
         ),
     ] = False,
+    log: Annotated[
+        Optional[str],
+        typer.Option(
+            "--log",
+            metavar="FILE|-",
+            envvar="ALEMBIC_RESCUE_LOG",
+            help="The log of the deployment that failed, of any platform: held against what is found. - reads stdin.",
+        ),
+    ] = None,
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
@@ -265,11 +275,15 @@ def diagnose(
     call: Call = ctx.obj
     if applied and locate:
         raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
-    project = call.load(lock_timeout)
+    if log and (applied or locate):
+        raise errors.BadUsage("--log tells what is pending failed with: leave --applied and --locate away")
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
+    from alembic_rescue.records import logs
 
-    look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
+    read = logs.read(log) if log else None
+    project = call.load(lock_timeout)
+    look = rescue.locate if locate else rescue.diagnose_applied if applied else partial(rescue.diagnose, log=read)
     with working(call, "Looking at the database") as shown:
         project.hear = shown.hear
         report = look(project, only=only, folder=call.receipt_folder(project.settings))

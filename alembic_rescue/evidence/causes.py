@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.live import Live, labels
 from alembic_rescue.evidence.model import Cause
 from alembic_rescue.evidence.names import bare
@@ -25,8 +26,6 @@ from alembic_rescue.evidence.observation import (
 from alembic_rescue.evidence.positions import Positions
 from alembic_rescue.model import Note
 
-_CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
-"""What every statement is answered once one has failed."""
 _OF_ROWS = re.compile(
     r"violates|duplicate key|null value in column|value too long|out of range|division by zero|more than one row|"
     r"contains null values|could not create unique index|cannot be cast to type"
@@ -80,11 +79,6 @@ def causes(
     found = [*_failures(upgrade, here), *_silent(upgrade, here)]
     order = {step.revision: number for number, step in enumerate(steps)}
     return tuple(sorted(found, key=lambda cause: order.get(cause.revision, 0)))
-
-
-def follows_another(error: str) -> bool:
-    """Whether a failure is only what every statement is answered once another has failed."""
-    return _CONSEQUENCE.search(error) is not None
 
 
 def never_committed(expected: Collection[str], found: Collection[str]) -> Note:

@@ -98,6 +98,13 @@ class Cause:
     """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
     fails: bool = True
     """False: what it would make is there already, other than it would make it, and is left so without a word."""
+    logged: bool = False
+    """It is the deployment's log that tells it; here nothing was seen to fail."""
+
+    @property
+    def place(self) -> str:
+        """File and line; only the file where the line is not known."""
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[
     if following.verdict is Verdict.NOT_APPLIED and any(o.met and not o.vacuous for o in following.objects):
         word = "only what may be left over from elsewhere is there"
     if cause := failing.get(following.revision):
-        then = f"stamp {proved}, fix {cause.path}:{cause.line}, which fails ({cause.error}), then upgrade"
+        fails = "failed, by the log" if cause.logged else "fails"
+        then = f"stamp {proved}, fix {cause.place}, which {fails} ({cause.error}), then upgrade"
         return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
     return Recommendation(
         Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: stamp {proved}, then upgrade"
@@ -116,7 +117,7 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
         else f"not provable: {first.revision}"
     )
     named = "" if told.name == first.revision else f"{told.name}: "
-    again = f". Run again, it fails at {cause.path}:{cause.line} ({cause.error})" if cause is not None else ""
+    again = f". Run again, it fails at {cause.place} ({cause.error})" if cause is not None else ""
     return Recommendation(
         Action.STOP,
         None,
@@ -133,13 +134,14 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
     swallowed = next((c for c in causes if c.swallowed), None)
     if swallowed and transactional:
         return (
-            f"{there}: the whole run was rolled back, because {swallowed.path}:{swallowed.line} hides a failure "
+            f"{there}: the whole run was rolled back, because {swallowed.place} hides a failure "
             f"({swallowed.error}) without a SAVEPOINT. Fix it ({swallowed.fix}), then run alembic upgrade"
         )
     if causes:
         cause = causes[0]
-        fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
-        return f"{there}: {cause.path}:{cause.line} {fails}. Fix it ({cause.fix}), then run alembic upgrade"
+        fails = "must fail" if cause.fails else "does not lead there"
+        fails = f"{'failed, by the log' if cause.logged else fails} ({cause.error})"
+        return f"{there}: {cause.place} {fails}. Fix it ({cause.fix}), then run alembic upgrade"
     if not transactional:  # what had run before the failure would have stayed
         return f"{there}: the run did not come so far. Fix what failed, then run alembic upgrade"
     return f"{there}. If a run failed, all of it was rolled back. Fix what failed, then run alembic upgrade"

@@ -1,0 +1,99 @@
+"""Runs and errors while they are being read.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from alembic_rescue.evidence.consequences import follows_another
+from alembic_rescue.evidence.logs.shapes import Shape
+from alembic_rescue.evidence.logs.values import Frame, LoggedError, Run, Step
+
+_STEPS = 2_000
+CodeNamed = Callable[[str], "str | None"]
+"""The code that a class means, such as ``psycopg2.errors.NotNullViolation``; None where it means none."""
+_SOON = 40
+"""Lines after Alembic's last word within which an error that stands by itself is the run's."""
+_VERSION_BEFORE = re.compile(r"version_num\s*=\s*'([^']{1,200})'\s*$")
+_VERSION_SET = re.compile(r"SET version_num\s*=\s*'([^']{1,200})'|\(version_num\)\s*VALUES\s*\('([^']{1,200})'\)")
+
+
+@dataclass
+class OpenError:
+    """An error that is being read."""
+
+    shape: Shape
+    number: int
+    statement: str | None = None
+    details: list[str] = field(default_factory=list)
+    frame: Frame | None = None
+    ends: bool = False
+    """It is what ended the run."""
+    printed: bool = True
+    """It stands by itself, in no traceback."""
+
+    def value(self, code_named: CodeNamed) -> LoggedError:
+        """As it was read."""
+        kind, code, message = self.shape
+        code = code or code_named(kind)
+        statement = self.statement and " ".join(self.statement.split())
+        return LoggedError(kind, code, message, statement, tuple(self.details), self.frame, self.number)
+
+
+@dataclass
+class OpenRun:
+    """A run that is being read."""
+
+    number: int
+    impl: str | None = None
+    steps: deque[Step] = field(default_factory=lambda: deque(maxlen=_STEPS))
+    seen: set[str] = field(default_factory=set)
+    errors: list[OpenError] = field(default_factory=list)
+    killed: OpenError | None = None
+    last: int = 0
+    """The line of its last step."""
+    closed: bool = False
+    """What comes later is not of it."""
+
+    @property
+    def ending(self) -> OpenError | None:
+        """What it failed with."""
+        ends = next((error for error in self.errors if error.ends), None)
+        aborted = next((error for error in self.errors if _is_consequence(error)), None)
+        alone = [error for error in self.errors if error.number - self.last <= _SOON and error.printed]
+        at_last = alone[-1] if alone and not self.closed else None
+        return ends or self.killed or aborted or at_last
+
+    def value(self, code_named: CodeNamed) -> Run:
+        """As it was read."""
+        ending = self.ending
+        before = self.errors[: self.errors.index(ending)] if ending in self.errors else self.errors
+        first = None
+        if ending is not None and _is_consequence(ending):
+            aborting = next((n for n, error in enumerate(before) if _is_consequence(error)), len(before))
+            real = [error for error in before[:aborting] if not _is_consequence(error)]
+            first = real[-1] if real else None
+        others = [error for error in before if error is not first and not _is_consequence(error)]
+        return Run(
+            impl=self.impl,
+            steps=tuple(self.steps) or _by_statement(ending),
+            failure=ending.value(code_named) if ending is not None else None,
+            first=first.value(code_named) if first is not None else None,
+            swallowed=tuple(error.value(code_named) for error in others),
+            number=self.number,
+        )
+
+
+def _is_consequence(error: OpenError) -> bool:
+    return follows_another(error.shape.message)
+
+
+def _by_statement(error: OpenError | None) -> tuple[Step, ...]:
+    """The revision that Alembic was about to record, where the log does not say which it was running."""
+    found = _VERSION_SET.search(error.statement) if error is not None and error.statement else None
+    if found is None or error is None or error.statement is None:
+        return ()
+    before = _VERSION_BEFORE.search(error.statement)
+    return (Step(found[1] or found[2], (before[1],) if before and before[1] != found[1] else None),)
