@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,9 @@ from alembic_rescue.graph import scripts
 from alembic_rescue.model import Database, Identity, Note, Revision
 from alembic_rescue.redact import Secrets
 
+_NOT_LOCATED = re.compile(r"Can't locate revision identified by '([^']+)'")
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
+_IS_IT = "is this the database of the deployment? If not, choose it with --url; else give the log of this one"
 _OTHER_DATABASE, _OTHER_VERSION = "log-of-another-database", "log-of-another-version"
 
 
@@ -86,8 +89,8 @@ class _Held:
 
     def __init__(self, log: DeploymentLog, run: Run, graph: RevisionMap, database: Database, proof: Proof) -> None:
         self.log, self.run, self.graph, self.database, self.proof = log, run, graph, database, proof
-        known = [row for row in database.stands_at if scripts.has(graph, row)]
-        self.applied = paths.up_to(graph, known)
+        self.known = {one.revision for one in graph.iterate_revisions("heads", "base")}
+        self.applied = paths.up_to(graph, self.known & set(database.stands_at))
         self.error = run.real or run.failure
         self.script, self.line = self._place()
         self.revision = run.revision or (self.script.revision if self.script else None)
@@ -96,16 +99,17 @@ class _Held:
         """The causes, and what is to be said."""
         against = (*self._of_another_version(), *self._of_another_database())
         outdated = () if against else tuple(self._outdated())
+        aside = () if against else tuple(self._elsewhere())
         if self.run.failure is None:
-            return self.proof.causes, (*against, *outdated, self._ended_well())
+            return self.proof.causes, (*against, *outdated, *aside, self._ended_well())
         cause = None if against or outdated else self._cause()
-        return self._causes_with(cause), (*against, *outdated, self._failed())
+        return self._causes_with(cause), (*against, *outdated, *aside, self._failed())
 
     # --- what it is of -------------------------------------------------------------------------------------------
 
     def _of_another_version(self) -> Iterator[Note]:
         steps = self.run.steps
-        unknown = [step.revision for step in steps if not scripts.has(self.graph, step.revision)]
+        unknown = [step.revision for step in steps if step.revision not in self.known]
         moved = [step for step in steps if step.revision not in unknown and not self._follows(step.revision, step.down)]
         help_ = "look with the scripts that were deployed: check out that commit; or give the log of this one"
         if unknown:
@@ -142,47 +146,57 @@ class _Held:
 
     def _lacking_there(self) -> str | None:
         """The revision that Alembic could not locate there, and that is here."""
-        named = self.error.message.split("'") if self._refused("Can't locate revision") and self.error else []
-        return next((name for name in named[1::2] if scripts.has(self.graph, name)), None)
+        found = _NOT_LOCATED.search(self.error.message) if self.error is not None else None
+        return found[1] if found and self._refused(found[0]) and found[1] in self.known else None
 
     def _refused(self, words: str) -> bool:
         return self.error is not None and self.error.kind == REFUSED and words in self.error.message
 
     def _of_another_database(self) -> Iterator[Note]:
         identity = self.database.identity
-        help_ = "is this the database of the deployment? If not, choose it with --url; else give the log of this one"
         ours = dialects.of(identity.dialect)
         theirs = next((one for one in dialects.known() if self.run.impl and one.is_kin(self.run.impl)), None)
         if theirs is not None and not ours.is_kin(theirs.name):
             fact = f"the log is of a database on {theirs.title}, and {identity.name} is on {ours.title}"
-            yield Note(_OTHER_DATABASE, fact, help_)
+            yield Note(_OTHER_DATABASE, fact, _IS_IT)
         elif named := self._named_otherwise():
-            yield Note(_OTHER_DATABASE, f"the log names {named}, and this one is {identity.name}", help_)
+            yield Note(_OTHER_DATABASE, f"the log names the database {named}, and this one is {identity.name}", _IS_IT)
         elif ahead := self._ahead():
             yield Note(
                 _OTHER_DATABASE,
                 f"the log goes on from {listed(ahead)}, and this database stands before it, at "
                 f"{rows(self.database.current_heads)}",
-                f"it is the log of another database, or this one was set back or restored since: {help_}",
+                f"it is the log of another database, or this one was set back or restored since: {_IS_IT}",
             )
 
+    def _addresses(self) -> list[Address]:
+        """What the log names that can be a database of this kind."""
+        ours = dialects.of(self.database.identity.dialect)
+        return [a for a in self.log.addresses if not a.scheme or ours.is_kin(dialects.proper_name(a.scheme))]
+
     def _named_otherwise(self) -> str | None:
-        """What the log calls its database, where nothing that it names can be this one."""
+        """What the log calls its database, where none that it names is called as this one."""
+        names = dict.fromkeys(one.database for one in self._addresses() if one.database)
+        of_file = dialects.of(self.database.identity.dialect).is_file
+        return None if not names or of_file or self.database.identity.database in names else some(names, verb=False)
+
+    def _elsewhere(self) -> Iterator[Note]:
+        """Hosts may have two names: it is told, and nothing else follows from it."""
         identity = self.database.identity
-        ours = dialects.of(identity.dialect)
-        fitting = [a for a in self.log.addresses if not a.scheme or ours.is_kin(dialects.proper_name(a.scheme))]
-        names = [one.database for one in fitting if one.database]
-        if names and not ours.is_file and identity.database not in names:
-            return f"the database {some(dict.fromkeys(names), verb=False)}"
-        hosts = [one for one in fitting if one.hosts]
-        if hosts and all(_elsewhere(one, identity) for one in hosts):
-            return f"the server {some(dict.fromkeys(one.hosts[0] for one in hosts), verb=False)}"
-        return None
+        hosts = [one for one in self._addresses() if one.hosts]
+        if hosts and all(_is_elsewhere(one, identity) for one in hosts):
+            names = some(dict.fromkeys(one.hosts[0] for one in hosts), verb=False)
+            yield Note(
+                _OTHER_DATABASE,
+                f"the log names the server {names}, and this one is {identity.name}: it is of another database, unless "
+                "both names lead to one server",
+                _IS_IT,
+            )
 
     def _ahead(self) -> list[str]:
         """What the run began after, where that is not applied here."""
         first = self.run.steps[0].down if self.run.steps else ()
-        return [one for one in first or () if scripts.has(self.graph, one) and one not in self.applied]
+        return [one for one in first or () if one in self.known - self.applied]
 
     def _outdated(self) -> Iterator[Note]:
         if self.revision in self.applied and self.run.failure is not None:
@@ -200,11 +214,11 @@ class _Held:
         frame, at = self.error.frame if self.error is not None else None, self.run.revision
         if frame is not None:
             name = PurePath(frame.path.replace("\\", "/")).name
-            ids = [one.revision for one in self.graph.iterate_revisions("heads", "base")]
-            for one in scripts.revisions(self.graph, ids):
+            for one in scripts.revisions(self.graph, self.known):
                 if PurePath(one.path).name == name:
                     return one, frame.line
-        if at is not None and scripts.has(self.graph, at):
+        if at in self.known:
+            assert at is not None
             return scripts.revisions(self.graph, [at])[0], 0
         return None, 0
 
@@ -260,7 +274,7 @@ class _Held:
         message = f"{self._which()}, {self._what(error)}"
         if found is not None:
             return Note(
-                "log-failure", f"{message}; found here, too: {found.place}", f"fix {self.revision}: {found.fix}"
+                "log-failure", f"{message}; it is found here, at {found.place}", f"fix {self.revision}: {found.fix}"
             )
         if error.kind == REFUSED:
             return Note("log-failure", message, _way_on(error.message))
@@ -283,10 +297,13 @@ class _Held:
         failure = self.run.failure
         if failure is None or not failure.is_consequence:
             return f"{revision} failed{at}: {error.named}{statement}"
-        aborted = f"{revision} could not be recorded, because its transaction was aborted"
+        code = f" ({failure.code})" if failure.code else ""
+        aborted = (
+            f"{revision} could not be recorded, because its transaction was aborted{code} by a failure that an except"
+        )
         if self.run.first is None:
-            return f"{aborted} by a failure that an except hides, and that the log does not show"
-        return f"{aborted} by a failure that an except hides{at}: {error.named}{statement}"
+            return f"{aborted} hides, and that the log does not show"
+        return f"{aborted} hides{at}: {error.named}{statement}"
 
     def _ended_well(self) -> Note:
         at = f", at {self.revision}" if self.revision else ""
@@ -296,14 +313,14 @@ class _Held:
         return Note("log-without-failure", told, "give the log to its end, or the one of the deployment that failed")
 
 
-def _elsewhere(address: Address, identity: Identity) -> bool:
+def _is_elsewhere(address: Address, identity: Identity) -> bool:
     """Whether a host that the log names cannot be this server: both have full names, and not the same one."""
     named, here = address.hosts[0].lower().rstrip("."), (identity.host or "").lower().rstrip(".")
     if identity.server_address and any(identity.server_address.startswith(host) for host in address.hosts):
         return False
     if any("." not in host or _is_address(host) for host in (named, here)):
         return False  # within the deployment it may have another name
-    return named.partition(".")[0] != here.partition(".")[0]
+    return named.partition(".")[0].removesuffix("-pooler") != here.partition(".")[0].removesuffix("-pooler")
 
 
 def _is_address(host: str) -> bool:

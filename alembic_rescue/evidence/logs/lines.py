@@ -18,6 +18,8 @@ _DEEPEST = 4
 """How often a message is opened that is itself a line of a log."""
 _PREFIXES = 8
 """Of one line: GitHub's time, the container's name, the program's own time, ..."""
+_URL = 60
+"""Characters within which a value that is a URL says so."""
 _SOURCES = 64
 """Containers that are told apart."""
 
@@ -62,7 +64,13 @@ def lines(raw: Iterable[str]) -> Iterator[Line]:
     """What was printed, line by line."""
     sources: dict[str, str] = {}
     """Each with what of its last line is still to be gone on with."""
+    is_document: bool | None = None
+    """It is one document of JSON, printed for people."""
     for number, text in enumerate(raw, start=1):
+        if is_document is None and text.strip():
+            is_document = text.strip() in {"[", "{"}
+        if is_document and not _PRINTED.fullmatch(text):
+            continue
         for piece in _opened(text.rstrip("\r\n"), _DEEPEST):
             source = piece.source if piece.source in sources or len(sources) < _SOURCES else ""
             whole = (sources.get(source, "") + piece.text)[:LONGEST]
@@ -141,7 +149,8 @@ def _of_record(record: Mapping[str, Any]) -> list[tuple[str, bool]] | None:
     if not messages and not any(traces):
         return None
     cut = "stream" in record and "log" in record and not messages[0].endswith("\n")  # Docker's, at 16 KB
-    told = [message.rstrip("\n") for message in (*messages, *traces) if message]
+    urls = [value for value in record.values() if isinstance(value, str) and "://" in value[:_URL]]
+    told = [message.rstrip("\n") for message in (*messages, *traces, *urls) if message]
     return [(message, cut and number == 0) for number, message in enumerate(dict.fromkeys(told))]
 
 

@@ -12,6 +12,7 @@ from alembic_rescue.evidence.logs.shapes import Shape
 from alembic_rescue.evidence.logs.values import Frame, LoggedError, Run, Step
 
 _STEPS = 2_000
+_ERRORS = 24
 CodeNamed = Callable[[str], "str | None"]
 """The code that a class means, such as ``psycopg2.errors.NotNullViolation``; None where it means none."""
 _SOON = 40
@@ -51,11 +52,44 @@ class OpenRun:
     steps: deque[Step] = field(default_factory=lambda: deque(maxlen=_STEPS))
     seen: set[str] = field(default_factory=set)
     errors: list[OpenError] = field(default_factory=list)
+    late: OpenError | None = None
+    """What was printed, and came after the end."""
     killed: OpenError | None = None
     last: int = 0
     """The line of its last step."""
     closed: bool = False
     """What comes later is not of it."""
+
+    def has(self, error: OpenError) -> bool:
+        """Whether it was told already: once logged, once raised."""
+        return any(one.shape.message == error.shape.message for one in self.errors)
+
+    def tells_late(self, error: OpenError) -> bool:
+        """Whether an error that comes after the end can be of it: what is printed comes later than what is raised."""
+        at_end = self.errors[-1].number if self.errors else self.last
+        return error.printed and not error.ends and not self.has(error) and error.number - at_end <= _SOON
+
+    def adds(self, error: OpenError) -> None:
+        """Take one error more, or more of the last one."""
+        known = self.errors[-1] if self.errors and self.errors[-1].shape.message == error.shape.message else None
+        if self.closed:
+            self.late = error
+        elif known is None:
+            self.errors.append(error)
+            if len(self.errors) > _ERRORS:
+                del self.errors[_ERRORS // 2]
+        else:  # the driver's, and SQLAlchemy's that it is the cause of
+            known.statement = known.statement or error.statement
+            known.details = known.details or error.details
+            known.frame = known.frame or error.frame
+            known.ends = known.ends or error.ends
+            known.shape = known.shape if known.shape.kind or known.shape.code else error.shape
+        self.closed = self.closed or error.ends
+
+    def dies(self, number: int, text: str) -> None:
+        """The process is killed, if it was still at it."""
+        if not self.closed and number - self.last <= _SOON:
+            self.killed, self.closed = OpenError(Shape("", None, text), number), True
 
     @property
     def ending(self) -> OpenError | None:
@@ -74,7 +108,7 @@ class OpenRun:
         if ending is not None and _is_consequence(ending):
             aborting = next((n for n, error in enumerate(before) if _is_consequence(error)), len(before))
             real = [error for error in before[:aborting] if not _is_consequence(error)]
-            first = real[-1] if real else None
+            first = real[-1] if real else self.late
         others = [error for error in before if error is not first and not _is_consequence(error)]
         return Run(
             impl=self.impl,

@@ -18,7 +18,7 @@ from alembic_rescue.evidence.logs.shapes import OfServer
 from alembic_rescue.evidence.logs.values import REFUSED, Address, DeploymentLog, Frame, LoggedError, Run, Step
 
 _IMPL = re.compile(r"\bContext impl (\w{1,60}?)(?:Impl)?\.")
-_STEP = re.compile(r"\bRunning (?:upgrade|downgrade) (?P<down>.{0,2000}?) ?-> (?P<up>[^\s,]*)(?:, (?P<doc>.*))?")
+_RUNNING = re.compile(r"\bRunning (?:upgrade|downgrade) ")
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"]{1,1000})", line (?P<line>\d{1,9})(?:, in (?P<name>\S+))?')
 _AGAIN = ("During handling of the above exception", "The above exception was the direct cause")
 _END_OF_SQL = ("[parameters:", "(Background on this error", "Traceback (most recent", *_AGAIN)
@@ -42,13 +42,13 @@ _DATABASE = re.compile(
 )
 
 _RUNS = 2_000
-_ERRORS = 24
 _DETAILS = 8
 _IDLE = 3
 _STRAY = 6
 _ADDRESSES = 8
 _SERVERS = 200
 _LONGEST_SQL = 4_000
+_LONGEST_DOC = 200
 
 
 def read(raw: Iterable[str], code_named: CodeNamed = lambda _: None) -> DeploymentLog:
@@ -64,12 +64,26 @@ def read(raw: Iterable[str], code_named: CodeNamed = lambda _: None) -> Deployme
     return reader.closed(code_named)
 
 
+def _step(text: str) -> Step | None:
+    """What Alembic says that it runs: ``Running upgrade a, b -> c, merge``."""
+    found = _RUNNING.search(text) if "->" in text else None
+    if found is None:
+        return None
+    down, arrow, rest = text[found.end() :].partition("->")
+    up, _, doc = rest.strip().partition(", ")
+    if not arrow or not up or " " in up:
+        return None
+    follows = tuple(filter(None, (one.strip() for one in down.split(","))))
+    return Step(up.rstrip(","), follows, doc.strip()[:_LONGEST_DOC])
+
+
 class _Reader:
     """All containers of a log."""
 
     def __init__(self) -> None:
         self.sources: dict[str, _Source] = {}
         self.runs: list[OpenRun] = []
+        self.failed_before = 0
         self.server: deque[tuple[int, OfServer]] = deque(maxlen=_SERVERS)
         self.addresses: dict[Address, None] = {}
         self.number = 0
@@ -83,14 +97,17 @@ class _Reader:
             return
         self.note_addresses(text)
         if line.source not in self.sources:
-            self.sources[line.source] = _Source(self.begin)
+            self.sources[line.source] = _Source(self.begin, cut=not self.sources)
+        if shapes.of_kill(text) and self.runs:  # the platform says it, not the program
+            self.runs[-1].dies(line.number, text.strip()[:_LONGEST_DOC])
         self.sources[line.source].take(line.number, text)
 
     def begin(self, number: int) -> OpenRun:
         """A run begins."""
         self.runs.append(OpenRun(number))
-        if len(self.runs) > _RUNS:  # what it did first is not told
-            del self.runs[: _RUNS // 2]
+        if len(self.runs) > _RUNS:  # the first ones are only counted
+            old, self.runs = self.runs[: -_RUNS // 2], self.runs[-_RUNS // 2 :]
+            self.failed_before += sum(run.ending is not None for run in old)
         return self.runs[-1]
 
     def note_addresses(self, text: str) -> None:
@@ -116,31 +133,28 @@ class _Reader:
         """What was read."""
         for source in self.sources.values():
             source.close()
+        for source in () if any(run.steps or run.ending for run in self.runs) else self.sources.values():
+            source.takes_stray()
         runs = [run.value(code_named) for run in self.runs if run.steps or run.ending is not None]
         runs = [self.with_server(run) for run in runs]
         failed = [run for run in runs if run.failure is not None]
         alike = len({run.key for run in failed}) <= 1
-        last = max(runs, key=lambda run: run.number, default=None)
-        return DeploymentLog(self.number, last, len(failed), alike, tuple(self.addresses))
+        last = runs[-1] if runs else None
+        return DeploymentLog(self.number, last, self.failed_before + len(failed), alike, tuple(self.addresses))
 
     def with_server(self, run: Run) -> Run:
         """With the first error from the server's own log, where only that one has it."""
         if run.failure is None or not run.failure.is_consequence or run.first is not None:
             return run
-        first: LoggedError | None = None
+        real: dict[str, LoggedError] = {}
         for number, (pid, what, text) in self.server:
+            error = LoggedError("", None, text, self.statement_of(pid, number), number=number)
             if number < run.number or what != "ERROR":
                 continue
-            error = LoggedError("", None, text, self.statement_of(pid, number), number=number)
-            if error.is_consequence and first is not None and self.pid_of(first) == pid:
-                return replace(run, first=first)
-            if not error.is_consequence:
-                first = error
+            if error.is_consequence and pid in real:
+                return replace(run, first=real[pid])
+            real[pid] = error
         return run
-
-    def pid_of(self, error: LoggedError) -> str:
-        """The server's process that told an error."""
-        return next(line.pid for number, line in self.server if number == error.number)
 
     def statement_of(self, pid: str, after: int) -> str | None:
         """The statement that the server tells beside an error."""
@@ -152,7 +166,7 @@ class _Reader:
 class _Source:
     """One container's lines."""
 
-    def __init__(self, begin: Callable[[int], OpenRun]) -> None:
+    def __init__(self, begin: Callable[[int], OpenRun], *, cut: bool) -> None:
         self.begin = begin
         self.run: OpenRun | None = None
         self.error: OpenError | None = None
@@ -164,7 +178,7 @@ class _Source:
         self.wants_code = False
         self.in_trace = False
         self.of_alembic = False
-        self.cut = True
+        self.cut = cut
         """The log begins in the middle of a traceback, as far as was read."""
         self.stray: deque[OpenError] = deque(maxlen=_STRAY)
         """Errors of which it is not known yet whether they are of a run."""
@@ -175,22 +189,22 @@ class _Source:
             return
         if self.is_of_alembic(number, text) or self.is_of_trace(text) or self.is_error(number, text):
             return
-        if self.error is None and text.strip().startswith("[SQL: "):  # of what was cut off
+        if self.error is None and text.strip().startswith("[SQL:"):  # of what was cut off
             self.error = OpenError(shapes.Shape("", None, ""), number, ends=self.cut)
         if self.error is not None:
             self.adds_detail(text)
-        elif shapes.of_kill(text) and self.run is not None and not self.run.closed:
-            self.run.killed = OpenError(shapes.Shape("", None, text.strip()[:200]), number)
-            self.run.closed = True
         elif _SERVES.search(text) and self.run is not None:
-            self.run.closed = True
+            self.run.closed, self.run = True, None
         self.cut = self.cut and not text.strip()
 
     def close(self) -> None:
         """The log ends."""
         self.close_sql()
         self.close_error()
-        if self.run is None and self.stray:
+
+    def takes_stray(self) -> None:
+        """Where no run is in the log: its errors are told all the same."""
+        if self.stray:
             run = self.begin(self.stray[0].number)
             run.errors, run.last = list(self.stray), self.stray[-1].number
 
@@ -200,8 +214,8 @@ class _Source:
         """Whether it is one of Alembic's own lines."""
         if "Context impl " in text and (found := _IMPL.search(text)):
             self.begins(number).impl = found[1].lower()
-        elif "->" in text and (found := _STEP.search(text)):
-            self.runs_step(number, found["down"], found["up"], found["doc"] or "")
+        elif (step := _step(text)) is not None:
+            self.runs_step(number, step)
         elif (message := shapes.of_alembic(text)) is not None:
             self.close_error()
             self.refuses(number, message)
@@ -217,14 +231,13 @@ class _Source:
         self.run.last = number
         return self.run
 
-    def runs_step(self, number: int, down: str, up: str, doc: str) -> None:
+    def runs_step(self, number: int, step: Step) -> None:
         self.close_error()
-        if self.run is None or self.run.closed or up in self.run.seen:
+        if self.run is None or self.run.closed or step.revision in self.run.seen:
             self.begins(number)
         assert self.run is not None
-        follows = tuple(filter(None, (one.strip() for one in down.split(","))))
-        self.run.steps.append(Step(up, follows, doc.strip()[:200]))
-        self.run.seen.add(up)
+        self.run.steps.append(step)
+        self.run.seen.add(step.revision)
         self.run.last = number
 
     def refuses(self, number: int, message: str) -> None:
@@ -287,8 +300,8 @@ class _Source:
         """A line below an error's."""
         error, told = self.error, text.strip()
         assert error is not None
-        if told.startswith("[SQL: "):
-            self.begins_sql(told[len("[SQL: ") :])
+        if told.startswith("[SQL:"):
+            self.begins_sql(told[len("[SQL:") :])
         elif told.startswith(("(Background on this error", *_AGAIN)):
             self.close_error()
         elif text.startswith((" ", "\t")) or _DETAIL.match(told):
@@ -307,7 +320,7 @@ class _Source:
         """Whether the line is still of the statement."""
         assert self.sql is not None
         told = text.strip()
-        over = told.startswith(_END_OF_SQL) or _STEP.search(text) or _IMPL.search(text)
+        over = told.startswith(_END_OF_SQL) or _step(text) or _IMPL.search(text)
         if over or sum(map(len, self.sql)) > _LONGEST_SQL:
             self.close_sql()
             return False
@@ -336,23 +349,12 @@ class _Source:
         records = error.statement is not None and bool(_SETS_VERSION.search(error.statement))
         error.ends = error.ends or records
         run = self.run
-        if run is None or run.closed:
-            again = run is not None and any(one.shape.message == error.shape.message for one in run.errors)
-            if not error.ends or again:
-                self.stray.append(error)
-                return
-            self.run = run = self.begin(self.stray[0].number if self.stray else error.number)
-            run.errors, run.last = list(self.stray), error.number
+        if run is not None and (not run.closed or run.tells_late(error)):
+            run.adds(error)
+        elif error.ends and not (run is not None and run.has(error)):
+            self.run = self.begin(self.stray[0].number if self.stray else error.number)
+            self.run.errors, self.run.last = list(self.stray), error.number
             self.stray.clear()
-        known = run.errors[-1] if run.errors and run.errors[-1].shape.message == error.shape.message else None
-        if known is None:
-            run.errors.append(error)
-            if len(run.errors) > _ERRORS:
-                del run.errors[_ERRORS // 2]
-        else:  # the driver's, and SQLAlchemy's that it is the cause of
-            known.statement = known.statement or error.statement
-            known.details = known.details or error.details
-            known.frame = known.frame or error.frame
-            known.ends = known.ends or error.ends
-            known.shape = known.shape if known.shape.kind or known.shape.code else error.shape
-        run.closed = run.closed or error.ends
+            self.run.adds(error)
+        else:
+            self.stray.append(error)

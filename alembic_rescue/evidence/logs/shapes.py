@@ -23,7 +23,7 @@ _COMMAND = re.compile(
     r"(?P<message>.*)"
 )
 _KILLED = re.compile(
-    r"OOMKilled|oom[-_]?kill|[Oo]ut of memory|Memory quota vastly exceeded|^Killed$|signal: killed"
+    r"OOM ?[Kk]illed|oom[-_]?kill|[Oo]ut of memory|Memory quota vastly exceeded|^Killed$|signal: killed|SIGKILL"
     r"|(?:exit(?:ed)?(?: with)?(?: status| code| status code)?|exitCode)[ :=]{1,2}137\b"
 )
 _OF_SERVER = re.compile(r"\[(?P<pid>\d+)(?:-\d+)?\]:?.{0,120}?\b(?P<what>ERROR|FATAL|STATEMENT):  (?P<text>.*)")
@@ -67,7 +67,7 @@ def of_alembic(text: str) -> str | None:
 
 def of_kill(text: str) -> bool:
     """Whether a line says that the process was killed, mostly for its memory."""
-    return _KILLED.search(text) is not None
+    return ("ill" in text or "OM" in text or "emory" in text or "137" in text) and _KILLED.search(text) is not None
 
 
 def of_server(text: str) -> OfServer | None:
