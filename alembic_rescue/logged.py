@@ -228,6 +228,8 @@ class _Held:
         if self.run.real is None:
             return next((cause for cause in of_it if cause.swallowed), None)
         message = self.run.real.message
+        if not message:
+            return None
         return next((one for one in of_it if one.error.startswith(message) or message.startswith(one.error)), None)
 
     def _cause(self) -> Cause | None:
@@ -291,16 +293,18 @@ class _Held:
             return f"Alembic refused: {error.message}"
         revision = self.revision
         if revision is None:
-            return f"Alembic failed before it ran a revision: {error.named}"
+            where = (
+                "Alembic failed before it ran a revision" if self.run.impl else "no revision is told beside the error"
+            )
+            return f"{where}: {error.named}"
         at = f" at {self.script.path}:{self.line}" if self.script is not None and self.line else ""
         statement = f" ({first_words(error.statement)})" if error.statement else ""
         failure = self.run.failure
         if failure is None or not failure.is_consequence:
             return f"{revision} failed{at}: {error.named}{statement}"
         code = f" ({failure.code})" if failure.code else ""
-        aborted = (
-            f"{revision} could not be recorded, because its transaction was aborted{code} by a failure that an except"
-        )
+        done = "be recorded" if failure.frame is None else "go on"
+        aborted = f"{revision} could not {done}, because its transaction was aborted{code} by a failure that an except"
         if self.run.first is None:
             return f"{aborted} hides, and that the log does not show"
         return f"{aborted} hides{at}: {error.named}{statement}"

@@ -168,6 +168,20 @@ def test_nothing_is_said_of_a_log_with_nothing_in_it():
     assert of("nothing").lines == 4
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["FAILED: src/app.o", "ERROR: failed to solve", "ModuleNotFoundError: No module named 'x'", "deploy a -> b done",
+     "https://example.org/versions/1_x.py", "[7] INFO:  ready"],
+)  # fmt: skip
+def test_what_others_say_is_not_alembics(line):
+    assert reading(f"Collecting alembic\n{line}\n").run is None
+
+
+def test_what_would_steer_a_terminal_is_taken_out():
+    log = reading('(psycopg2.errors.DuplicateTable) \x1b]0;x\x07\x1b[2Jrelation \x9b31m"a"\x00 already exists\n')
+    assert log.run.failure.message.isprintable()
+
+
 def test_the_steps_are_those_that_alembic_told():
     run = of("merge").run
     assert run is not None

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alembic_rescue import logged
 from alembic_rescue.connection import drivers
@@ -74,6 +76,27 @@ PRINTED = [
     "[SQL: CREATE TYPE mood AS ENUM ()]",
 ]
 MOOD = Cause("7742", "alembic/versions/7742_x.py", 41, "CREATE TYPE", 'type "mood" already exists', True, 42, "look")
+
+
+MESS = [
+    "INFO  [alembic.runtime.migration] Context impl PostgresqlImpl.",
+    "INFO  [alembic.runtime.migration] Running upgrade b354 -> 65e4",
+    "INFO  [alembic.runtime.migration] Running upgrade ID -> 7742, ID",
+    "INFO  [alembic.runtime.migration] Running upgrade 65e4 -> ID",
+    "FAILED: Can't locate revision identified by 'ID'",
+    "[SQL: UPDATE alembic_version SET version_num='ID' WHERE version_num = 'ID']",
+    'connection to server at "ID" (ID), port 5432 failed',
+    "postgresql://ID@ID/ID",
+    'database "ID" does not exist',
+    "Killed",
+    "(psycopg2.errors.ID) ID",
+    "[30] ERROR:  ID",
+    '  File "ID/versions/7742_x.py", line 7, in ID',
+    *TRACE,
+    *NULLS,
+    *ABORTS,
+    *PRINTED,
+]
 
 
 def held(log, database=None, proof=PENDING, chain=CHAIN):
@@ -279,6 +302,36 @@ def test_of_several_databases_it_is_told_beside_the_one_that_it_is_of():
     )
     assert [note.code for note in first[1]] == ["log-failure"]
     assert second == ((MOOD,), ())
+
+
+def test_where_no_revision_is_told():
+    refused = '(psycopg2.OperationalError) connection to server at "db" failed: Connection refused'
+    _, notes = held(log(refused, before=""))
+    assert "Alembic failed before it ran a revision: OperationalError" in notes["log-failure"].message
+    _, notes = held(read(io.StringIO('psycopg2.errors.DuplicateTable: relation "t" already exists\n')))
+    assert "no revision is told beside the error: DuplicateTable" in notes["log-failure"].message
+
+
+def test_where_the_error_itself_is_cut_off():
+    cut = "[SQL: UPDATE alembic_version SET version_num='7742' WHERE alembic_version.version_num = '65e4']"
+    causes, notes = held(read(io.StringIO(cut)), proof=replace(PENDING, causes=(MOOD,)))
+    assert "7742 failed: an error that is cut off in the log (UPDATE" in notes["log-failure"].message
+    assert MOOD in causes
+
+
+def test_where_a_later_statement_fails_the_revision_could_not_go_on():
+    _, notes = held(log(*TRACE, f"psycopg2.errors.InFailedSqlTransaction: {ABORTED}"))
+    assert "7742 could not go on, because its transaction was aborted" in notes["log-failure"].message
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(MESS), max_size=12), st.text(max_size=30))
+def test_no_log_breaks_it(lines, more):
+    text = "\n".join(lines).replace("ID", more)
+    one = logged.without_secrets(read(io.StringIO(text), drivers.code_meant), Secrets())
+    causes, notes = held(one)
+    assert notes
+    assert recommend(PENDING.revisions, causes).action is Action.RERUN
 
 
 # --- secrets -------------------------------------------------------------------------------------------------------

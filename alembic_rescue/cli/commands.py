@@ -37,6 +37,7 @@ from alembic_rescue.errors import RescueError
 from alembic_rescue.redact import Secrets
 
 if TYPE_CHECKING:
+    from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.records.plans import SealedPlan
 
 app = typer.Typer(
@@ -277,12 +278,11 @@ def diagnose(
         raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
     if log and (applied or locate):
         raise errors.BadUsage("--log tells what is pending failed with: leave --applied and --locate away")
+    read = _read(log) if log else None
+    project = call.load(lock_timeout)
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
-    from alembic_rescue.records import logs
 
-    read = logs.read(log) if log else None
-    project = call.load(lock_timeout)
     look = rescue.locate if locate else rescue.diagnose_applied if applied else partial(rescue.diagnose, log=read)
     with working(call, "Looking at the database") as shown:
         project.hear = shown.hear
@@ -295,6 +295,12 @@ def diagnose(
         call.answer(text.diagnosis(report, **call.style(sys.stdout)))
     if check and any(part.recommendation.action is not Action.NOTHING for part in report.databases):
         raise typer.Exit(errors.REFUSED)
+
+
+def _read(log: str) -> DeploymentLog:
+    from alembic_rescue.records import logs
+
+    return logs.read(log)
 
 
 @app.command()

@@ -117,7 +117,8 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
         else f"not provable: {first.revision}"
     )
     named = "" if told.name == first.revision else f"{told.name}: "
-    again = f". Run again, it fails at {cause.place} ({cause.error})" if cause is not None else ""
+    fails = "By the log, it failed" if cause is not None and cause.logged else "Run again, it fails"
+    again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
     return Recommendation(
         Action.STOP,
         None,

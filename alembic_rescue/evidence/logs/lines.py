@@ -42,7 +42,7 @@ _PREFIX = re.compile(
     """,
     re.VERBOSE,
 )
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MESSAGES = ("message", "msg", "log", "event", "text", "textPayload", "@message", "MESSAGE", "body", "content")
 _EXCEPTIONS = ("exc_info", "exception", "exc_text", "stack_info", "stack_trace", "stack", "traceback")
 _PRINTED = re.compile(rf'\s*"(?:{"|".join((*_MESSAGES, *_EXCEPTIONS))})"\s*:\s*(".*"),?\s*')

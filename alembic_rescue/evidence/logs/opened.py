@@ -13,6 +13,8 @@ from alembic_rescue.evidence.logs.values import Frame, LoggedError, Run, Step
 
 _STEPS = 2_000
 _ERRORS = 24
+_LONGEST = 1_000
+"""Characters of a message."""
 CodeNamed = Callable[[str], "str | None"]
 """The code that a class means, such as ``psycopg2.errors.NotNullViolation``; None where it means none."""
 _SOON = 40
@@ -40,6 +42,7 @@ class OpenError:
         kind, code, message = self.shape
         code = code or code_named(kind)
         statement = self.statement and " ".join(self.statement.split())
+        message = " ".join(message[:_LONGEST].split())
         return LoggedError(kind, code, message, statement, tuple(self.details), self.frame, self.number)
 
 

@@ -18,7 +18,7 @@ from alembic_rescue.evidence.logs.shapes import OfServer
 from alembic_rescue.evidence.logs.values import REFUSED, Address, DeploymentLog, Frame, LoggedError, Run, Step
 
 _IMPL = re.compile(r"\bContext impl (\w{1,60}?)(?:Impl)?\.")
-_RUNNING = re.compile(r"\bRunning (?:upgrade|downgrade) ")
+_RUNNING = re.compile(r"\bRunning upgrade ")
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"]{1,1000})", line (?P<line>\d{1,9})(?:, in (?P<name>\S+))?')
 _AGAIN = ("During handling of the above exception", "The above exception was the direct cause")
 _END_OF_SQL = ("[parameters:", "(Background on this error", "Traceback (most recent", *_AGAIN)
@@ -49,6 +49,8 @@ _ADDRESSES = 8
 _SERVERS = 200
 _LONGEST_SQL = 4_000
 _LONGEST_DOC = 200
+_LONGEST_ID = 255
+_LONGEST = 2_000
 
 
 def read(raw: Iterable[str], code_named: CodeNamed = lambda _: None) -> DeploymentLog:
@@ -71,7 +73,7 @@ def _step(text: str) -> Step | None:
         return None
     down, arrow, rest = text[found.end() :].partition("->")
     up, _, doc = rest.strip().partition(", ")
-    if not arrow or not up or " " in up:
+    if not arrow or not up or " " in up or len(up) > _LONGEST_ID or len(down) > _LONGEST:
         return None
     follows = tuple(filter(None, (one.strip() for one in down.split(","))))
     return Step(up.rstrip(","), follows, doc.strip()[:_LONGEST_DOC])

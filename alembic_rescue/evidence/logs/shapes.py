@@ -19,8 +19,8 @@ _NUMBERED = re.compile(r"\('?(?P<code>\w{4,6})'?, (?P<quote>[\"'])(?P<message>.*
 _BEFORE = re.compile(r"(?P<code>\d{4}) \(\w{5}\): (?P<message>.*)")
 _FIELD = re.compile(r"'(C|M)': (?:'([^']*)'|\"([^\"]*)\")")
 _COMMAND = re.compile(
-    r"(?:^\s*FAILED: |\[alembic\.util\.messaging\] |^alembic\.util\.exc\.\w+: |\[(?:root|flask_migrate)\] Error: )"
-    r"(?P<message>.*)"
+    r"(?:^\s*FAILED: (?=.{0,60}(?:[Rr]evision|head|database|script_location|config|Path|branch))"
+    r"|\[alembic\.util\.messaging\] |^alembic\.util\.exc\.\w+: |\[(?:root|flask_migrate)\] Error: )(?P<message>.*)"
 )
 _KILLED = re.compile(
     r"OOM ?[Kk]illed|oom[-_]?kill|[Oo]ut of memory|Memory quota vastly exceeded|^Killed$|signal: killed|SIGKILL"
