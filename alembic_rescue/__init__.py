@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alembic_rescue.client import Project, load
     from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
+    from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
     from alembic_rescue.model import (
         Blocker,
@@ -46,6 +47,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseReport",
+    "DeploymentLog",
     "Identity",
     "Located",
     "NotVerified",
@@ -77,6 +79,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "evidence.logs.values": ("DeploymentLog",),
     "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),

@@ -421,5 +421,38 @@ def test_what_is_kept_is_bounded():
     assert len(huge.run.failure.message) < 10_000
 
 
+BEGUN = "INFO  [alembic.runtime.migration] Running upgrade a1 -> a2, x\n"
+
+
+def test_the_values_of_a_statement_are_left_out_also_where_they_stand_on_its_line():
+    for end in ("", "\n"):
+        sql = f'{end}[SQL: "INSERT INTO t VALUES (%(a)s, ARRAY[1])"] [parameters: {{"a": "rnd_test"}}]\nmore]'
+        run = reading(f"{BEGUN}sqlalchemy.exc.DataError: (psycopg2.DataError) bad {sql}\n").run
+        assert run.failure.statement == "INSERT INTO t VALUES (%(a)s, ARRAY[1])"
+        assert run.failure.message == "bad"
+        assert "rnd_test" not in repr(run)
+
+
+def test_the_same_revision_again_is_another_run():
+    log = reading(BEGUN * 3)
+    assert [step.revision for step in log.run.steps] == ["a2"]
+    assert log.run.number == 3
+
+
+def test_an_error_that_stands_by_itself_long_after_is_not_the_runs():
+    error = '(psycopg2.errors.UndefinedTable) relation "t" does not exist\n'
+    assert reading(BEGUN + "GET /\n" * 5 + error).run.failure is not None
+    assert reading(BEGUN + "GET /\n" * 60 + error).run.failure is None
+
+
+def test_of_the_servers_log_only_the_session_counts_that_was_aborted():
+    lines = (LOGS / "compose.log").read_text().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if "db-1" in line)
+    other = f"db-1   | 2026-11-27 01:53:23.705 UTC [44] ERROR:  {ABORTED}, commands ignored\n"
+    run = reading("".join([*lines[: at + 2], other, *lines[at + 2 :]])).run
+    assert run.first.message == 'type "suggestion_status" already exists'
+    assert reading("".join([*lines[:at], other, *lines[at + 2 :]])).run.first is None
+
+
 def test_what_alembic_refuses_has_its_class():
     assert of("github").run.failure.kind == REFUSED

@@ -137,9 +137,6 @@ def test_what_only_data_decide_is_told_by_the_log(with_nulls, database):
     assert (without["log"], notes(without), logged_causes(without)) == (None, {}, [])
     assert "Fix what failed" in without["databases"][0]["recommendation"]["reason"]
 
-
-def test_real_output_reads_the_same_in_each_platforms_shape(with_nulls):
-    failing = with_nulls.failing()
     expected = apart_from_numbers(read(io.StringIO(platforms.plain(failing)), drivers.code_meant))
     assert expected[0].failure.frame.line == 9
     for name, text in platforms.wrapped(failing):
@@ -215,12 +212,8 @@ def test_the_log_of_another_database_and_no_password_of_it(with_nulls):
         assert told.returncode == 0
         assert "log-failure" in told.stdout
         assert "rnd_test" not in told.stdout + told.stderr
-
-
-def test_a_log_that_says_nothing(with_nulls):
-    document = with_nulls.diagnosed("==> Building\n==> Uploading\n")
-    assert list(notes(document)) == ["log-says-nothing"]
-    assert document["log"]["run"] is None
+    nothing = with_nulls.diagnosed("==> Building\n==> Uploading\n")
+    assert (list(notes(nothing)), nothing["log"]["run"]) == (["log-says-nothing"], None)
 
 
 def test_a_log_that_cannot_be_read_and_a_question_that_it_does_not_answer(site):

@@ -215,6 +215,10 @@ def test_a_merge_is_no_other_version():
     failing = log(*NULLS, before="a -> b|a -> c|b, c -> d")
     _, notes = held(failing, at("a"), missing("b", "c", "d"), chain)
     assert list(notes) == ["log-failure"]
+    records = "UPDATE alembic_version SET version_num='d' WHERE alembic_version.version_num = 'b'"
+    aborted = log(ABORTS[0], f"[SQL: {records}]", before="")
+    _, notes = held(aborted, at("b", "c"), missing("d"), chain)
+    assert list(notes) == ["log-failure"]
 
 
 def test_scripts_that_lack_what_is_here():
@@ -246,6 +250,8 @@ def test_another_kind_of_database():
     assert "the log is of a database on MySQL" in notes["log-of-another-database"].message
     for impl in ("CustomImpl", "PostgresqlImpl"):
         assert "log-of-another-database" not in held(log(*NULLS, impl=impl))[1]
+    maria = at("b354", identity=replace(SHOP, dialect="mariadb"))
+    assert "log-of-another-database" not in held(log(*NULLS, impl="MySQLImpl"), maria)[1]
 
 
 @pytest.mark.parametrize(

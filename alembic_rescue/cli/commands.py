@@ -278,7 +278,7 @@ def diagnose(
         raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
     if log and (applied or locate):
         raise errors.BadUsage("--log tells what is pending failed with: leave --applied and --locate away")
-    read = _read(log) if log else None
+    read = _read(call, log) if log else None
     project = call.load(lock_timeout)
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
@@ -297,10 +297,11 @@ def diagnose(
         raise typer.Exit(errors.REFUSED)
 
 
-def _read(log: str) -> DeploymentLog:
+def _read(call: Call, log: str) -> DeploymentLog:
     from alembic_rescue.records import logs
 
-    return logs.read(log)
+    with working(call, "Reading the log"):
+        return logs.read(log)
 
 
 @app.command()

@@ -309,7 +309,7 @@ class _Source:
         elif text.startswith((" ", "\t")) or _DETAIL.match(told):
             if error.statement is None and len(error.details) < _DETAILS and told.strip("^~"):
                 error.details.append(told[:500])
-        elif told and not told.startswith("[parameters:"):
+        elif told:
             self.idle += 1
             if self.idle > _IDLE:
                 self.close_error()
