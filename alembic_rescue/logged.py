@@ -92,7 +92,7 @@ class _Held:
         self.known = {one.revision for one in graph.iterate_revisions("heads", "base")}
         self.applied = paths.up_to(graph, self.known & set(database.stands_at))
         self.error = run.real or run.failure
-        self.script, self.line = self._place()
+        self.script, self.line = self._place(self.error)
         self.revision = run.revision or (self.script.revision if self.script else None)
 
     def told(self) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
@@ -209,9 +209,9 @@ class _Held:
 
     # --- what failed ---------------------------------------------------------------------------------------------
 
-    def _place(self) -> tuple[Revision | None, int]:
+    def _place(self, error: LoggedError | None) -> tuple[Revision | None, int]:
         """The revision and line that the traceback names; else the one that it was at; none where that is not here."""
-        frame, at = self.error.frame if self.error is not None else None, self.run.revision
+        frame, at = error.frame if error is not None else None, self.run.revision
         if frame is not None:
             name = PurePath(frame.path.replace("\\", "/")).name
             for one in scripts.revisions(self.graph, self.known):
@@ -246,7 +246,7 @@ class _Held:
         return Cause(
             revision=self.script.revision,
             path=self.script.path,
-            line=self.line,
+            line=self.line if real else 0,
             statement=first_words(statement),
             error=error,
             swallowed=failure.is_consequence,
@@ -259,7 +259,7 @@ class _Held:
     def _remedy(self) -> str:
         real = self.run.real
         if real is None:
-            return "look for the try/except in it, and let the error be seen"
+            return f"look for the try/except in {self.script.path if self.script else 'it'}, and let the error be seen"
         fix = remedy(real.kind, real.message, real.statement or "")
         return f"{fix}, or `with op.get_bind().begin_nested():` inside the try" if self.run.first is real else fix
 
@@ -297,7 +297,7 @@ class _Held:
                 "Alembic failed before it ran a revision" if self.run.impl else "no revision is told beside the error"
             )
             return f"{where}: {error.named}"
-        at = f" at {self.script.path}:{self.line}" if self.script is not None and self.line else ""
+        at = self._at(error)
         statement = f" ({first_words(error.statement)})" if error.statement else ""
         failure = self.run.failure
         if failure is None or not failure.is_consequence:
@@ -309,11 +309,15 @@ class _Held:
             return f"{aborted} hides, and that the log does not show"
         return f"{aborted} hides{at}: {error.named}{statement}"
 
+    def _at(self, error: LoggedError) -> str:
+        script, line = self._place(error)
+        return f" at {script.path}:{line}" if script is not None and line else ""
+
     def _ended_well(self) -> Note:
         at = f", at {self.revision}" if self.revision else ""
         told = f"no failure is in the log: its last run ends well{at}, or the log ends before it"
         if hidden := self.run.swallowed:
-            told = f"{told}. It shows an error that did not end it: {hidden[-1].named}"
+            told = f"{told}. It shows an error that did not end it{self._at(hidden[-1])}: {hidden[-1].named}"
         return Note("log-without-failure", told, "give the log to its end, or the one of the deployment that failed")
 
 

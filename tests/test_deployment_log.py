@@ -111,6 +111,23 @@ def test_the_error_that_was_hidden_is_found_where_the_log_shows_it(name, kind, l
     assert (run.first.frame and run.first.frame.line) == line
 
 
+def test_what_rich_breaks_into_lines_is_read():
+    broken = [
+        "│ │ sqlalchemy_exception = InternalError('(psycopg2.errors.InFaile… │ │",
+        "╰─────────────────────────────────────────────────────────────────╯",
+        "InternalError: (psycopg2.errors.InFailedSqlTransaction) current transaction is ",
+        "aborted, commands ignored until end of transaction block",
+        "",
+        "[SQL: UPDATE alembic_version SET version_num='7742' WHERE ",
+        "alembic_version.version_num = '65e4']",
+    ]
+    run = reading(platforms.plain(broken)).run
+    assert run is not None
+    assert [(step.revision, step.down) for step in run.steps] == [("7742", ("65e4",))]
+    assert run.failure is not None
+    assert run.failure.is_consequence
+
+
 def test_what_is_printed_may_come_after_the_traceback():
     lines = (LOGS / "render.log").read_text().splitlines(keepends=True)
     half = len(lines) // 2

@@ -190,7 +190,7 @@ def test_a_run_that_ends_well_is_told():
 
 def test_an_error_that_ended_nothing_is_told():
     _, notes = held(log(TRACE[0], *TRACE[2:], PRINTED[0].removeprefix("skipped: ")))
-    assert "DuplicateObject (42710)" in notes["log-without-failure"].message
+    assert "end it at alembic/versions/7742_x.py:40: DuplicateObject (42710)" in notes["log-without-failure"].message
 
 
 # --- of another version --------------------------------------------------------------------------------------------
@@ -326,7 +326,8 @@ def test_where_the_error_itself_is_cut_off():
 
 
 def test_where_a_later_statement_fails_the_revision_could_not_go_on():
-    _, notes = held(log(*TRACE, f"psycopg2.errors.InFailedSqlTransaction: {ABORTED}"))
+    causes, notes = held(log(*TRACE, f"psycopg2.errors.InFailedSqlTransaction: {ABORTED}"))
+    assert [cause.line for cause in causes] == [0]  # line 40 is where it shows, not where it was hidden
     assert "7742 could not go on, because its transaction was aborted" in notes["log-failure"].message
 
 

@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.logs.shapes import Shape
-from alembic_rescue.evidence.logs.values import Frame, LoggedError, Run, Step
+from alembic_rescue.evidence.logs.values import Frame, LoggedError, Run, Step, is_consequence
 
 _STEPS = 2_000
 _ERRORS = 24
@@ -124,7 +123,7 @@ class OpenRun:
 
 
 def _is_consequence(error: OpenError) -> bool:
-    return follows_another(error.shape.message)
+    return is_consequence(error.shape.kind, error.shape.message)
 
 
 def _by_statement(error: OpenError | None) -> tuple[Step, ...]:

@@ -53,4 +53,4 @@ def remedy(kind: str, message: str, statement: str) -> str:
     for says, fix in _REMEDIES:
         if re.search(says, f"{kind}: {message}"):
             return fix
-    return fix_of(message, statement)
+    return fix_of(message, statement) if statement or "." in kind else "see what the migration does there"

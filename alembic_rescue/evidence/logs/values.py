@@ -10,6 +10,11 @@ REFUSED = "alembic.util.exc.CommandError"
 """The class of what Alembic itself refuses."""
 
 
+def is_consequence(kind: str, message: str) -> bool:
+    """Whether an error only says that another failed before; rich breaks its message into lines."""
+    return follows_another(message) or "InFailedS" in kind
+
+
 @dataclass(frozen=True)
 class Step:
     """A revision that Alembic said that it runs."""
@@ -52,7 +57,7 @@ class LoggedError:
     @property
     def is_consequence(self) -> bool:
         """It only says that another failed before, in the same transaction."""
-        return follows_another(self.message)
+        return is_consequence(self.kind, self.message)
 
     @property
     def named(self) -> str:
