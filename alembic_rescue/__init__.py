@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alembic_rescue.client import Project, load
     from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
+    from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
     from alembic_rescue.model import (
         Blocker,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Revision,
         Target,
     )
+    from alembic_rescue.records.logs import read as read_log
     from alembic_rescue.records.receipts import default_folder
     from alembic_rescue.records.receipts import listed as list_receipts
     from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo
@@ -45,6 +47,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseReport",
+    "DeploymentLog",
     "Identity",
     "Located",
     "NotVerified",
@@ -69,12 +72,14 @@ __all__ = [
     "load",
     "locate",
     "plan",
+    "read_log",
     "repair",
     "stamp",
     "undo",
 ]
 
 _HOMES = {
+    "evidence.logs.values": ("DeploymentLog",),
     "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
@@ -89,5 +94,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "list_receipts":
         return import_module(f"{__name__}.records.receipts").listed
+    if name == "read_log":
+        return import_module(f"{__name__}.records.logs").read
     home = next((module for module, names in _HOMES.items() if name in names), "model")
     return getattr(import_module(f"{__name__}.{home}"), name)

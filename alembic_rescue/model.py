@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from alembic_rescue.evidence.completion import Completion
+from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.lost import Search
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 from alembic_rescue.evidence.rehearsal import Rehearsal
@@ -398,6 +399,8 @@ class Report:
     """The one database that was asked for with ``--only``, where env.py visits several."""
     left_out: tuple[Identity, ...] = ()
     """What env.py visits besides, and this leaves as it is."""
+    log: DeploymentLog | None = None
+    """What the deployment's log says, as given with ``--log``."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:

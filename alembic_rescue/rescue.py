@@ -18,6 +18,7 @@ from alembic_rescue import (
     findings,
     history,
     inspection,
+    logged,
     planning,
     recovering,
     rehearsal,
@@ -27,6 +28,7 @@ from alembic_rescue import (
 )
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
+from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.model import Proof
 from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
@@ -51,7 +53,9 @@ Confirm = Callable[[Report], bool]
 """Shown the plan before anything is written; only True goes on."""
 
 
-def diagnose(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
+def diagnose(
+    project: Project, *, only: str | None = None, folder: Path | None = None, log: DeploymentLog | None = None
+) -> Report:
     """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
 
     Writes nothing.
@@ -59,25 +63,29 @@ def diagnose(project: Project, *, only: str | None = None, folder: Path | None =
     Args:
         only: the one database that is meant, where env.py visits several: see :mod:`alembic_rescue.selection`.
         folder: where receipts are kept, by default the project's own: one of them may tell what broke off.
+        log: the deployment's, as :func:`alembic_rescue.read_log` reads it: held against what is found.
 
     Raises:
         RescueError: the scripts, env.py or the database cannot be read.
     """
     view = inspection.look(project, only, _kept(project, folder))
     lost = recovering.look_further(project, view)
+    log = log and logged.without_secrets(log, project.secrets)
     parts = []
-    for database, proved in _proved(project, view, inspection.pending, tried=True):
+    found = _proved(project, view, inspection.pending, tried=True)
+    by_log = logged.held_against(log, view.graph, found) if log else [(proof.causes, ()) for _, proof in found]
+    for (database, proved), (causes, logged_) in zip(found, by_log, strict=True):
         proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
-        advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+        advice = recommend(proof.revisions, causes, transactional=proof.transactional)
         advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
         advice = diagnosing.widened_first(view.graph, database, advice)
-        told = (*findings.limits(database, proof), *findings.causes(proof.causes))
+        told = (*findings.limits(database, proof), *findings.causes(proof.causes), *logged_)
         if apart:
             told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
         part = diagnosing.diagnosis(project, view, database, proof, told, advice)
         pending = tuple(revision for revision in part.pending_after if revision not in apart)
-        parts.append(lost.diagnosed(replace(part, causes=proof.causes, pending_after=pending)))
-    return _diagnosed(view, parts, only)
+        parts.append(lost.diagnosed(replace(part, causes=causes, pending_after=pending)))
+    return replace(_diagnosed(view, parts, only), log=log)
 
 
 def diagnose_applied(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:

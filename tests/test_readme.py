@@ -120,6 +120,12 @@ def test_each_code_of_an_error_exists():
         "unknown-revision-made-anew",
         "unknown-revision-never-ran",
         "unknown-revision-not-found",
+        "log-failure",
+        "log-of-another-database",
+        "log-of-another-version",
+        "log-outdated",
+        "log-without-failure",
+        "log-says-nothing",
     }  # findings
     assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
     for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):

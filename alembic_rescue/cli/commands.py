@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
@@ -37,6 +38,7 @@ from alembic_rescue.errors import RescueError
 from alembic_rescue.redact import Secrets
 
 if TYPE_CHECKING:
+    from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.records.plans import SealedPlan
 
 app = typer.Typer(
@@ -256,6 +258,15 @@ def diagnose(
             "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Tell which revision the schema is really at, instead."
         ),
     ] = False,
+    log: Annotated[
+        Optional[str],
+        typer.Option(
+            "--log",
+            metavar="FILE|-",
+            envvar="ALEMBIC_RESCUE_LOG",
+            help="The log of the deployment that failed, of any platform: held against what is found. - reads stdin.",
+        ),
+    ] = None,
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
@@ -266,11 +277,14 @@ def diagnose(
     call: Call = ctx.obj
     if applied and locate:
         raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
+    if log and (applied or locate):
+        raise errors.BadUsage("--log tells what is pending failed with: leave --applied and --locate away")
+    read = _read(call, log) if log else None
     project = call.load(lock_timeout)
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
 
-    look = rescue.locate if locate else rescue.diagnose_applied if applied else rescue.diagnose
+    look = rescue.locate if locate else rescue.diagnose_applied if applied else partial(rescue.diagnose, log=read)
     with working(call, "Looking at the database") as shown:
         project.hear = shown.hear
         report = look(project, only=only, folder=call.receipt_folder(project.settings))
@@ -282,6 +296,13 @@ def diagnose(
         call.answer(text.diagnosis(report, **call.style(sys.stdout)))
     if check and any(part.recommendation.action is not Action.NOTHING for part in report.databases):
         raise typer.Exit(errors.REFUSED)
+
+
+def _read(call: Call, log: str) -> DeploymentLog:
+    from alembic_rescue.records import logs
+
+    with working(call, "Reading the log"):
+        return logs.read(log)
 
 
 @app.command()

@@ -29,6 +29,11 @@ def error_code(error: BaseException | None) -> str | None:
     return next(filter(None, (one.failures.code_of(error) for one in dialects.known())), None)
 
 
+def code_meant(kind: str) -> str | None:
+    """The server's own code that a driver's class means, by its full name; None where it means none."""
+    return next(filter(None, (one.failures.code_meant(kind) for one in dialects.known())), None)
+
+
 def error_class(error: BaseException | None) -> type[RescueError] | None:
     """What its code means, where that is one thing."""
     code = error_code(error) or ""

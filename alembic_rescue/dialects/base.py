@@ -218,6 +218,10 @@ class Failures(Protocol):
         """The server's own code of a driver's error; None where there is none, or where it is another dialect's."""
         return None
 
+    def code_meant(self, kind: str) -> str | None:
+        """The server's own code that a driver's class means, by its full name; None where it means none."""
+        return None
+
     def text_of(self, error: BaseException) -> str | None:
         """What the server said, in the same words whichever driver has it; None where the error's own text is that."""
         return None

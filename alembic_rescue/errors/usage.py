@@ -128,6 +128,20 @@ class PlanKeyNeeded(UsageError):
         )
 
 
+class LogNotReadable(UsageError):
+    """The file given with ``--log`` cannot be read."""
+
+    code = "log-not-readable"
+    path: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the log {self.path} cannot be read: {self.reason}",
+            "name the file that the deployment's log was saved to, or - to read it from stdin",
+        )
+
+
 class BadReceipt(UsageError):
     """The named receipt cannot be read."""
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from alembic_rescue.evidence import handling
+from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.live import Live, labels
 from alembic_rescue.evidence.model import Cause
 from alembic_rescue.evidence.names import bare
@@ -27,8 +28,6 @@ from alembic_rescue.evidence.observation import (
 from alembic_rescue.evidence.positions import Positions
 from alembic_rescue.evidence.way_through import both_there
 
-_CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
-"""What every statement is answered once one has failed."""
 _OF_ROWS = re.compile(
     r"violates|duplicate key|null value in column|value too long|out of range|division by zero|more than one row|"
     r"contains null values|could not create unique index|cannot be cast to type"
@@ -104,11 +103,6 @@ def undecided(failure: Failure, lacking: Collection[str]) -> bool:
     """Whether the live database may answer otherwise than the copy, which has no rows, and lacks `lacking`."""
     of_rows = _WITHOUT_ROWS.match(failure.error) is not None
     return of_rows or _is_of_rows(failure.error, failure.statement) or _of_the_copy(failure.error, lacking)
-
-
-def follows_another(error: str) -> bool:
-    """Whether a failure is only what every statement is answered once another has failed."""
-    return _CONSEQUENCE.search(error) is not None
 
 
 class _Here:

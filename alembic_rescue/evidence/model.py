@@ -105,10 +105,12 @@ class Cause:
     does."""
     steps: tuple[str, ...] = ()
     """Statements that do what `fix` says, in their order."""
+    logged: bool = False
+    """It is the deployment's log that tells it; here nothing was seen to fail."""
 
     @property
     def place(self) -> str:
-        """``path:line``."""
+        """File and line; only the file where the line is not known."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
 

@@ -123,7 +123,8 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[
         then = f"stamp {proved}. {cause.place} {cause.error}: {cause.fix}, then upgrade"
         return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
     if cause:
-        then = f"stamp {proved}, fix {cause.path}:{cause.line}, which fails ({cause.error}), then upgrade"
+        fails = "failed, by the log" if cause.logged else "fails"
+        then = f"stamp {proved}, fix {cause.place}, which {fails} ({cause.error}), then upgrade"
         return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
     return Recommendation(
         Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: stamp {proved}, then upgrade"
@@ -150,7 +151,8 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
         else f"not provable: {first.revision}"
     )
     named = "" if told.name == first.revision else f"{told.name}: "
-    again = f". Run again, it fails at {cause.path}:{cause.line} ({cause.error})" if cause is not None else ""
+    fails = "By the log, it failed" if cause is not None and cause.logged else "Run again, it fails"
+    again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
     return Recommendation(
         Action.STOP,
         None,
@@ -196,9 +198,9 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
         return f": {said}{and_hides}. {cause.fix[0].upper()}{cause.fix[1:]}{and_raise}"
     if others:
         cause = others[0]
-        fails = f"must fail ({cause.error})" if cause.fails else f"does not lead there ({cause.error})"
+        fails = "failed, by the log" if cause.logged else "must fail" if cause.fails else "does not lead there"
         fix = f"{cause.fix[0].upper()}{cause.fix[1:]}" if cause.steps else f"Fix it ({cause.fix})"
-        return f": {cause.place} {fails}{and_hides}. {fix}{and_raise}"
+        return f": {cause.place} {fails} ({cause.error}){and_hides}. {fix}{and_raise}"
     if hides:
         return f": {hides.place} {hides.error}. Let it through (raise it again there)"
     if not transactional:  # what had run before the failure would have stayed

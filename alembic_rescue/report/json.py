@@ -33,6 +33,7 @@ def document(report: Report) -> dict[str, Any]:
         "fingerprint": report.fingerprint,
         "reason": report.reason,
         "receipt": str(report.receipt) if report.receipt else None,
+        "log": report.log and asdict(report.log),
         "error": None,
     }
 

@@ -5,7 +5,10 @@ While connecting, psycopg2 has no code, and the words of libpq decide.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from alembic_rescue import errors
@@ -13,6 +16,8 @@ from alembic_rescue.dialects import base
 from alembic_rescue.dialects.postgresql.drivers import PACKAGES
 from alembic_rescue.errors import RescueError
 
+_CONDITION = re.compile(r"(?:psycopg2?\.errors|asyncpg\.exceptions)\.(\w{1,80})")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _FIELDS = {"": ("M", "message"), "DETAIL:  ": ("D", "detail"), "HINT:  ": ("H", "hint"), "CONTEXT:  ": ("W", "context")}
 """Of an error that PostgreSQL reports: by pg8000's name and by asyncpg's, under the heading that libpq gives it."""
 
@@ -57,6 +62,16 @@ class Failures(base.Failures):
     def text_of(self, error: BaseException) -> str | None:
         """None for psycopg2 and psycopg, whose own text is libpq's."""
         return "\n".join(f"{heading}{value}" for heading, value in _told(error) if value) or None
+
+    def code_meant(self, kind: str) -> str | None:
+        """Each class of psycopg's and asyncpg's has the name of its condition."""
+        found = _CONDITION.fullmatch(kind)
+        words = _HUMP.sub("_", found[1]).upper() if found else ""
+        with suppress(ImportError):
+            known = vars(import_module("psycopg2.errorcodes")) if words else {}
+            code = known.get(words) or known.get(words.removesuffix("_ERROR"))
+            return str(code) if code else None
+        return None
 
     def ends_session(self, error: BaseException) -> bool:
         """Its severity is FATAL."""

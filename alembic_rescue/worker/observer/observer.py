@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects import Dialect
 from alembic_rescue.dialects.base import StatementReader, Watch
 from alembic_rescue.evidence import dated
-from alembic_rescue.evidence.causes import follows_another
+from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.judging import looked_for
 from alembic_rescue.evidence.observation import (
     CatalogObject,

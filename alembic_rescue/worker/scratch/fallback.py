@@ -21,7 +21,7 @@ from alembic_rescue import dialects
 from alembic_rescue.connection.failures import one_line
 from alembic_rescue.dialects.base import CatalogReader
 from alembic_rescue.dialects.cursor import Cursor
-from alembic_rescue.evidence.causes import follows_another
+from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.judging import objects
 from alembic_rescue.evidence.live import TEXTS
 from alembic_rescue.evidence.observation import Catalog, Change, Failure, Observation, Reading, Unobserved

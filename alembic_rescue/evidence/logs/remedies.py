@@ -1,0 +1,56 @@
+"""What to do about a failure that only the deployment's log shows: of data, of time, of the machine.  Pure."""
+
+from __future__ import annotations
+
+import re
+
+from alembic_rescue.evidence.causes import fix_of
+
+_SPACE = "make room on the database server, then run it again"
+_ROWS_TWICE = "remove or merge the rows that are there twice first, in the migration"
+_ORPHANS = "mend or delete the rows that point nowhere first, in the migration"
+_LOST = "find out whether the database was restarted, failed over or ended the session, then run it again"
+_LOCKED = (
+    "see who holds the lock: diagnose tells it as blocked; then run it again, with a lock_timeout, when it is quiet"
+)
+_REMEDIES: tuple[tuple[str, str], ...] = (
+    (r"null value in column|contains null values|cannot be null|NOT NULL constraint failed|NotNullViolation",
+     "give the rows that have none a value first: UPDATE in the migration, or a server_default"),
+    (r"duplicate key|could not create unique index|Duplicate entry|UNIQUE constraint failed|UniqueViolation",
+     _ROWS_TWICE),
+    (r"violates foreign key|foreign key constraint fails|FOREIGN KEY constraint failed|ForeignKeyViolation", _ORPHANS),
+    (r"violates check constraint|CHECK constraint failed|Check constraint .* is violated|violates exclusion",
+     "mend the rows that the constraint refuses first, in the migration"),
+    (r"value too long|Data too long|out of range|numeric field overflow|Data truncated",
+     "make the column wide enough, or shorten its values first"),
+    (r"invalid input syntax|Incorrect .* value|division by zero|invalid byte sequence",
+     "mend the rows that cannot be converted first, in the migration"),
+    (r"statement timeout|maximum statement execution time|Query execution was interrupted",
+     "give it more time for this migration (SET LOCAL statement_timeout), or do it in smaller batches"),
+    (r"lock timeout|Lock wait timeout|could not obtain lock|database is locked|idle-in-transaction timeout", _LOCKED),
+    (r"deadlock|Deadlock", "run it again while nothing else changes these tables; lock them first, in one order"),
+    (r"No space left|disk full|table .* is full", _SPACE),
+    (r"OOMKilled|oom|[Oo]ut of memory|Memory quota|\b137\b|[Kk]illed",
+     "give it more memory, or handle the rows in batches; then run it again"),
+    (r"terminating connection|closed the connection|connection .*closed|Lost connection|gone away|reset by peer|EOF",
+     _LOST),
+    (r"too many (?:clients|connections)|remaining connection slots|Too many connections",
+     "close connections that are not needed, or use the database's direct address with fewer; then run it again"),
+    (r"Connection refused|could not translate host name|timeout expired|timed out|No route to host|Can't connect",
+     "see that the deployment reaches the database: its address, network and firewall"),
+    (r"authentication failed|no password supplied|Access denied|pg_hba\.conf",
+     "give the deployment the role and the password that the database knows"),
+    (r"read-only transaction|read only transaction|read-only",
+     "connect the deployment to the primary: this one takes no writes"),
+    (r"\b(?:ModuleNotFound|Import|Name|Attribute|Type|Key|Value|Index|Indentation|Syntax|Assertion|Runtime)Error\b",
+     "fix the migration's code"),
+)  # fmt: skip
+"""What an error says, with its class, and what to do about it: the first that fits."""
+
+
+def remedy(kind: str, message: str, statement: str) -> str:
+    """What to do about an error of the class `kind`, which says `message` of `statement`."""
+    for says, fix in _REMEDIES:
+        if re.search(says, f"{kind}: {message}"):
+            return fix
+    return fix_of(message, statement) if statement or "." in kind else "see what the migration does there"
