@@ -10,7 +10,7 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors, findings, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
-from alembic_rescue.evidence.model import Proof
+from alembic_rescue.evidence.model import Proof, Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
@@ -39,7 +39,9 @@ def diagnosis(
     if database.rescue_at_work:
         advice = Recommendation(Action.STOP, None, errors.RescueUnderWay(database.identity.name).message)
     elif (refusals and not finishes) or hindrances:
-        advice = Recommendation(Action.STOP, None, (*refusals, *hindrances)[0].message)
+        first = (*refusals, *hindrances)[0]
+        seen = ": see alembic-rescue diagnose --locate" if refusals and not hindrances and not proof.revisions else ""
+        advice = Recommendation(Action.STOP, None, f"{first.message}{seen}")
     return DatabaseReport(
         database=database,
         revisions=inspection.with_evidence(
@@ -69,6 +71,28 @@ def widened_first(graph: RevisionMap, database: Database, advice: Recommendation
     except errors.Refusal:
         pass
     return advice
+
+
+def is_doubted(proof: Proof) -> bool:
+    """Whether what counts as applied may not be there: nothing is pending, or what is lacks something of before."""
+    return not proof.revisions or any("does not exist" in cause.error for cause in proof.causes)
+
+
+def with_what_is_applied(
+    graph: RevisionMap, proof: Proof, applied: Proof, told: tuple[Note, ...], advice: Recommendation
+) -> tuple[Proof, tuple[Note, ...], Recommendation]:
+    """The same; where something is missing of what counts as applied, that, and what to do about it first."""
+    if locating.missing(applied.revisions):
+        missing = history.stamped_but_not_there(graph, applied.revisions)
+        first = history.recommend_for_applied(applied.revisions)
+        return (proof if proof.revisions else applied), (*missing, *told), first
+    if proof.revisions or not applied.revisions:
+        return proof, told, advice
+    unread = sum(one.verdict is Verdict.UNVERIFIABLE for one in applied.revisions)
+    looked = (
+        ", and nothing is missing" if not unread else f", and {unread} of what it counts as applied cannot be checked"
+    )
+    return proof, told, replace(advice, reason=f"{advice.reason}{looked}")
 
 
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:

@@ -201,8 +201,9 @@ def other_database(database: Database, environment: Mapping[str, str]) -> tuple[
 
 def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
     """The statements that must fail here: all that nobody would hear of, and the first other one, which ends a run."""
-    unheard = [cause for cause in found if cause.swallowed or cause.code or not cause.fails]
-    told = [cause for cause in found if cause not in unheard][:1]
+    seen = [cause for cause in found if not cause.logged]  # the log's has a finding of its own
+    unheard = [cause for cause in seen if cause.swallowed or cause.code or not cause.fails]
+    told = [cause for cause in seen if cause not in unheard][:1]
     return tuple(_cause(cause) for cause in unheard + told)
 
 

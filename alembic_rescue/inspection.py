@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -92,6 +92,11 @@ def applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
     unexplained = refusal_of(partial(paths.check_current, graph, database.stands_at))
     return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.stands_at))
+
+
+def applied_on(databases: Collection[tuple[str, str]]) -> Choose:
+    """What counts as applied on these, by their rows' keys; nothing on others."""
+    return lambda graph, database: applied(graph, database) if database.identity.rows_key in databases else ()
 
 
 def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:

@@ -268,7 +268,8 @@ class _Held:
         if cause is None:
             return self.proof.causes
         order = {one.revision: number for number, one in enumerate(self.proof.revisions)}
-        return tuple(sorted((*self.proof.causes, cause), key=lambda one: order.get(one.revision, 0)))
+        seen = (one for one in self.proof.causes if one.code != "would-be-hidden")  # what was hidden is known now
+        return tuple(sorted((*seen, cause), key=lambda one: order.get(one.revision, 0)))
 
     def _failed(self) -> Note:
         error, found = self.error, self._found()

@@ -72,16 +72,22 @@ def diagnose(
     lost = recovering.look_further(project, view)
     log = log and logged.without_secrets(log, project.secrets)
     parts = []
-    found = _proved(project, view, inspection.pending, tried=True)
+    with Bench(project) as bench:
+        found = _proved(project, view, inspection.pending, tried=True, bench=bench)
+        doubted = [database.identity.rows_key for database, proof in found if diagnosing.is_doubted(proof)]
+        before = inspection.applied_on(doubted)
+        behind = dict(_by_key(_proved(project, view, before, besides=inspection.pending, bench=bench)))
     by_log = logged.held_against(log, view.graph, found) if log else [(proof.causes, ()) for _, proof in found]
     for (database, proved), (causes, logged_) in zip(found, by_log, strict=True):
         proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
         advice = recommend(proof.revisions, causes, transactional=proof.transactional)
         advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
         advice = diagnosing.widened_first(view.graph, database, advice)
-        told = (*findings.limits(database, proof), *findings.causes(proof.causes), *logged_)
+        told = (*findings.limits(database, proof), *findings.causes(causes), *logged_)
         if apart:
             told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
+        if (key := database.identity.rows_key) in doubted:
+            proof, told, advice = diagnosing.with_what_is_applied(view.graph, proof, behind[key], told, advice)
         part = diagnosing.diagnosis(project, view, database, proof, told, advice)
         pending = tuple(revision for revision in part.pending_after if revision not in apart)
         parts.append(lost.diagnosed(replace(part, causes=causes, pending_after=pending)))

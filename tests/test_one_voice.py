@@ -1,0 +1,127 @@
+"""What is recommended is accepted as printed, and leads out (promise 9): from states that nobody chose, to the head.
+
+A chain is really upgraded; then something happens to the database that happens to people's.  What `diagnose` recommends
+is done, again and again, until nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shlex
+
+import pytest
+
+from tests import chains
+from tests.conftest import ProjectCopy
+
+BODIES = {
+    "r1": "op.create_table('a', sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Text))",
+    "r2": "op.create_table('b', sa.Column('id', sa.Integer, primary_key=True))\nop.create_index('ix_a_n', 'a', ['n'])",
+    "r3": "op.add_column('a', sa.Column('m', sa.Integer, server_default='1'))\n"
+    "op.execute(\"CREATE TYPE mood AS ENUM ('ok', 'sad')\")\n"
+    "op.create_table('c', sa.Column('id', sa.Integer, primary_key=True),\n"
+    "    sa.Column('b', sa.Integer, sa.ForeignKey('b.id')))",
+    "r4": "op.create_unique_constraint('uq', 'a', ['n'])\nop.add_column('c', sa.Column('x', sa.Text))",
+    "r5": "op.create_table('d', sa.Column('id', sa.Integer, primary_key=True))",
+}
+IDS = list(BODIES)
+PARTS = {
+    "r2": ["DROP INDEX ix_a_n", "DROP TABLE b CASCADE"],
+    "r3": ["ALTER TABLE a DROP COLUMN m", "DROP TABLE c"],
+    "r4": ["ALTER TABLE a DROP CONSTRAINT uq", "ALTER TABLE c DROP COLUMN x"],
+}
+ROWS = {
+    "behind": lambda at: [IDS[max(0, at - 2)]],
+    "right": lambda at: [IDS[at - 1]],
+    "beyond": lambda at: [IDS[min(len(IDS) - 1, at)]],
+    "unknown": lambda _: ["feed0000cafe"],
+    "overlapping": lambda at: [IDS[at - 1], IDS[0]],
+    "lost": lambda _: [],
+}
+MOST_STEPS = 6
+ADMIN = "postgres"
+
+
+def states():
+    """Where the schema stands, what the rows say, and what is missing; each kind of rows with each of two positions."""
+    chosen = random.Random(20261127)
+    for rows in ROWS:
+        for at in (2, 3, 4):
+            yield rows, at, ""
+            half = IDS[at - 1]
+            if half in PARTS and rows in {"behind", "right"}:
+                yield rows, at, chosen.choice(PARTS[half])
+
+
+def catalog(database):
+    return database.run(
+        "SELECT table_name::text, column_name::text, data_type::text, is_nullable::text "
+        "FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 2"
+    ) + database.run(
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1"
+    )
+
+
+def commands_of(text):
+    """The commands of the tool that a text has."""
+    return re.findall(r"alembic-rescue ((?:stamp|plan|repair|complete|undo|diagnose)(?: --?[a-z-]+| [\w@]+)*)", text)
+
+
+def do(project, recommendation):
+    """Carry it out as printed."""
+    action, command, reason = (recommendation[name] for name in ("action", "command", "reason"))
+    if command:
+        words = shlex.split(command)[1:]
+        done = project.rescue(*words, "--yes")
+        assert done.status == 0, (command, done.everything)
+        return
+    if action in {"rerun", "nothing"}:
+        upgraded = project.alembic("upgrade", "head")
+        assert upgraded.status == 0, (reason, upgraded.stderr)
+        return
+    ways = [way for way in commands_of(reason) if way.startswith("diagnose")]
+    assert ways, f"a dead end: {recommendation}"
+    there = project.rescue_json(*ways[0].split())["databases"][0]["recommendation"]
+    assert there["action"] != "stop", there
+    do(project, there)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "at", "lost"), list(states()), ids=lambda value: str(value).replace(" ", "-"))
+def test_what_is_recommended_leads_to_the_head(rows, at, lost, database, tmp_path):
+    root = chains.write(tmp_path / "project", database.url, BODIES).root
+    project = ProjectCopy(root, tmp_path / "state", database)
+    assert project.alembic("upgrade", "head").status == 0
+    whole = catalog(database)
+    database.run(
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public", role="postgres"
+    )
+    assert project.alembic("upgrade", IDS[at - 1]).status == 0
+    database.run("INSERT INTO a (id, n) VALUES (1, 'kept')")
+    if lost:
+        database.run(lost)
+    database.run("DROP TABLE alembic_version; CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    for row in ROWS[rows](at):
+        database.run(f"INSERT INTO alembic_version VALUES ('{row}')")
+
+    taken = []
+    for _ in range(MOST_STEPS):
+        (part,) = project.rescue_json("diagnose")["databases"]
+        recommendation = part["recommendation"]
+        taken.append((recommendation["action"], recommendation["revision"]))
+        for finding in part["findings"]:
+            for command in commands_of(finding["help"]):
+                told = project.rescue(
+                    *command.split(), *([] if command.startswith(("diagnose", "plan")) else ["--yes"])
+                )
+                assert told.status != 2, (finding, told.everything)
+                if not command.startswith(("diagnose", "plan")):
+                    break
+        if recommendation["action"] == "nothing" and database.versions() == ["r5"]:
+            break
+        do(project, recommendation)
+    assert (catalog(database), database.versions()) == (whole, ["r5"]), taken
+    assert database.run("SELECT id, n FROM a") == [(1, "kept")]
+    assert project.alembic("upgrade", "head").status == 0
