@@ -493,7 +493,7 @@ def test_the_column_proposed_is_long_enough_for_the_id():
 
 
 def test_a_column_without_a_limit_holds_any_id():
-    paths.check_length(["a" * 1000], None)
+    paths.check_length(["a" * 1000], None, WIDEN)
 
 
 def test_a_row_without_a_revision_is_refused():
