@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alembic_rescue.client import Project, load
     from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
+    from alembic_rescue.evidence.completion import Completion
     from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
+    from alembic_rescue.evidence.rehearsal import Rehearsal
     from alembic_rescue.model import (
         Blocker,
         Database,
@@ -39,11 +41,12 @@ if TYPE_CHECKING:
     from alembic_rescue.records.logs import read as read_log
     from alembic_rescue.records.receipts import default_folder
     from alembic_rescue.records.receipts import listed as list_receipts
-    from alembic_rescue.rescue import diagnose, diagnose_applied, locate, plan, stamp, undo
+    from alembic_rescue.rescue import complete, diagnose, diagnose_applied, locate, plan, rehearse, repair, stamp, undo
 
 __all__ = [
     "Blocker",
     "Cause",
+    "Completion",
     "Database",
     "DatabaseError",
     "DatabaseReport",
@@ -59,12 +62,14 @@ __all__ = [
     "Receipt",
     "Recommendation",
     "Refusal",
+    "Rehearsal",
     "Report",
     "RescueError",
     "Revision",
     "Target",
     "UsageError",
     "Verdict",
+    "complete",
     "default_folder",
     "diagnose",
     "diagnose_applied",
@@ -73,18 +78,21 @@ __all__ = [
     "locate",
     "plan",
     "read_log",
+    "rehearse",
     "repair",
     "stamp",
     "undo",
 ]
 
 _HOMES = {
+    "evidence.completion": ("Completion",),
     "evidence.logs.values": ("DeploymentLog",),
     "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
+    "evidence.rehearsal": ("Rehearsal",),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
     "records.receipts": ("default_folder",),
-    "rescue": ("diagnose", "diagnose_applied", "locate", "plan", "repair", "stamp", "undo"),
+    "rescue": ("complete", "diagnose", "diagnose_applied", "locate", "plan", "rehearse", "repair", "stamp", "undo"),
 }
 
 

@@ -163,7 +163,7 @@ def _tried(
     place = bench.placed(view, "_completed")[address_of(visited)]
     made = copied(Asked(visited, (), ()), place, visited.database.current_heads, bench)
     if isinstance(made, Unavailable):
-        raise errors.NotRehearsed(made.reason)
+        return replace(completion, untried=made.reason), None
     found: Made = bench.ask(
         "make",
         dialect=identity.dialect,
@@ -187,6 +187,14 @@ def _told(completion: Completion | None) -> tuple[Note, ...]:
     if completion is None:
         return ()
     found = []
+    if completion.untried:
+        found.append(
+            Note(
+                "completion-not-tried",
+                f"the statements could not be tried on a copy of the schema first: {completion.untried}",
+                "what fails is only seen on the database, and what takes back what they make is not known",
+            )
+        )
     if completion.by_hand:
         found.append(
             Note(

@@ -11,14 +11,18 @@ from alembic_rescue import (
     Project,
     Receipt,
     Refusal,
+    Rehearsal,
     Report,
     RescueError,
+    complete,
     diagnose,
     diagnose_applied,
     list_receipts,
     load,
     locate,
     plan,
+    rehearse,
+    repair,
     stamp,
     undo,
 )
@@ -31,10 +35,13 @@ def rescue(target: str, folder: Path) -> int:
     report: Report = diagnose(made_in_code[0] if target == "head" else project)
     lacking: Report = diagnose_applied(project)
     stands_at = locate(project).databases[0].located
+    rehearsal: Rehearsal | None = rehearse(project, target).databases[0].rehearsal
     heads: tuple[str, ...] = report.databases[0].database.current_heads
     try:
         if plan(project, target).outcome is Outcome.READY:
             stamp(project, target, confirm=lambda planned: bool(planned.databases), folder=folder, reason="stuck")
+            complete(project, target, confirm=lambda _: rehearsal is None or rehearsal.passes, folder=folder)
+            repair(project, confirm=lambda _: True, folder=folder)
     except Refusal as refusal:
         code: str = refusal.code
         return len(code)

@@ -252,3 +252,27 @@ def test_of_several_databases_one_at_a_time(database, tmp_path):
         ("green.ix_old", None)
     ]
     assert project.rescue_json("complete", "r2", "--yes")["outcome"] == "completed", "the other one is the only one"
+
+
+@pytest.mark.slow
+def test_a_half_run_on_mariadb_is_completed_statement_by_statement(maria, tmp_path):
+    """No copy of its schema can be made: that is told, and it runs all the same."""
+    bodies = {
+        "r1": "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('old', sa.String(9)))",
+        "r2": "op.create_table('u', sa.Column('id', sa.Integer, primary_key=True))\n"
+        "op.create_index('ix_old', 't', ['old'])\nop.add_column('t', sa.Column('a', sa.Integer))",
+    }
+    root = chains.write(tmp_path / "project", maria.url, bodies).root
+    project = ProjectCopy(root, tmp_path / "state")
+    assert project.alembic("upgrade", "head").status == 0
+    maria.run("UPDATE alembic_version SET version_num = 'r1'")
+    maria.run("DROP INDEX ix_old ON t")
+    maria.run("ALTER TABLE t DROP COLUMN a")
+    command = project.rescue_json("diagnose")["databases"][0]["recommendation"]["command"]
+    assert command == "alembic-rescue complete r2"
+    answer = project.rescue_json("complete", "r2", "--yes")
+    assert answer["outcome"] == "completed", answer
+    (part,) = answer["databases"]
+    assert "completion-not-tried" in [finding["code"] for finding in part["findings"]]
+    assert part["revisions"][0]["verdict"] == "applied"
+    assert project.rescue("stamp", "r2", "--yes").status == 0

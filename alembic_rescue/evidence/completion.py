@@ -25,6 +25,9 @@ class Completion:
     stays: tuple[str, ...] = ()
     """What no statement takes back."""
 
+    untried: str = ""
+    """Why it was not tried on a copy first."""
+
     @property
     def statements(self) -> tuple[str, ...]:
         """All that is run."""
