@@ -20,7 +20,7 @@ def several_heads(graph: RevisionMap, current: Collection[str], files: Mapping[s
         current: the version table's rows.
         files: the revisions' files.
     """
-    heads = [head for head in paths.in_order(graph, graph.heads) if not _labels(graph, head)]
+    heads = [head for head in sorted(graph.heads) if not _labels(graph, head)]
     if len(heads) < 2 or len(set(current)) > 1:  # noqa: PLR2004 - one is no choice
         return ()
     shared = set.intersection(*(paths.up_to(graph, [head]) for head in heads))
