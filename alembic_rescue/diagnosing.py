@@ -11,6 +11,7 @@ from alembic_rescue import errors, findings, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Proof, Verdict
+from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
@@ -22,6 +23,31 @@ from alembic_rescue.model import (
     Note,
     Recommendation,
 )
+
+
+def of_pending(
+    project: Project, view: View, database: Database, proved: Proof, applied: Proof | None, logged: tuple[Note, ...]
+) -> DatabaseReport:
+    """What is pending on one database, and the one thing to do.
+
+    Args:
+        applied: the proof of what counts as applied, where that is in doubt.
+        logged: what the deployment's log gives to say.
+    """
+    graph = view.graph
+    proof, apart = apart_from_pending(graph, database, proved)
+    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+    advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
+    advice = widened_first(graph, database, advice)
+    told = (*findings.limits(database, proof), *findings.causes(proof.causes), *logged)
+    if apart:
+        told = (*told, findings.not_begun(apart, paths.rows_after(graph, (), apart)))
+    shown = proof
+    if applied is not None:
+        shown, told, advice = with_what_is_applied(graph, proof, applied, told, advice)
+    part = diagnosis(project, view, database, shown, told, advice)
+    pending = tuple(revision for revision in part.pending_after if revision not in apart)
+    return replace(part, causes=proof.causes, pending_after=pending)
 
 
 def diagnosis(

@@ -22,7 +22,7 @@ from alembic_rescue.evidence.recommending import furthest_proved
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph.forks import several_heads
 from alembic_rescue.inspection import Choose, View
-from alembic_rescue.model import Blocker, Note
+from alembic_rescue.model import Blocker, Database, Note
 from alembic_rescue.redact import Secrets
 from alembic_rescue.scratch import probing, settling
 from alembic_rescue.scratch import trial as trials
@@ -44,6 +44,14 @@ class Proved:
     """What a person should know of how that was found out."""
     blockers: tuple[Blocker, ...] = ()
     """Who has locked what could not be read."""
+
+    @property
+    def database(self) -> Database:
+        """With what is to be said about env.py there, and with all who block."""
+        seen = self.visited.database
+        known = {blocker.who for blocker in self.blockers}
+        blockers = (*self.blockers, *(blocker for blocker in seen.blockers if blocker.who not in known))
+        return replace(seen, remarks=(*self.visited.remarks, *self.notes), blockers=blockers)
 
 
 def prove(

@@ -15,7 +15,6 @@ from alembic_rescue import (
     completing,
     diagnosing,
     errors,
-    findings,
     history,
     inspection,
     logged,
@@ -27,12 +26,9 @@ from alembic_rescue import (
     undoing,
 )
 from alembic_rescue.client import Project
-from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.model import Proof
-from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
-from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
@@ -43,7 +39,7 @@ from alembic_rescue.model import (
     Receipt,
     Report,
 )
-from alembic_rescue.proof import Proved, prove
+from alembic_rescue.proof import prove
 from alembic_rescue.records import receipts, seal
 from alembic_rescue.records.plans import SealedPlan
 from alembic_rescue.scratch.bench import Bench
@@ -78,19 +74,10 @@ def diagnose(
         before = inspection.applied_on(doubted)
         behind = dict(_by_key(_proved(project, view, before, besides=inspection.pending, bench=bench)))
     by_log = logged.held_against(log, view.graph, found) if log else [(proof.causes, ()) for _, proof in found]
-    for (database, proved), (causes, logged_) in zip(found, by_log, strict=True):
-        proof, apart = diagnosing.apart_from_pending(view.graph, database, proved)
-        advice = recommend(proof.revisions, causes, transactional=proof.transactional)
-        advice = history.on_each_branch(view.graph, database.stands_at, proof.revisions, advice)
-        advice = diagnosing.widened_first(view.graph, database, advice)
-        told = (*findings.limits(database, proof), *findings.causes(causes), *logged_)
-        if apart:
-            told = (*told, findings.not_begun(apart, paths.rows_after(view.graph, (), apart)))
-        if (key := database.identity.rows_key) in doubted:
-            proof, told, advice = diagnosing.with_what_is_applied(view.graph, proof, behind[key], told, advice)
-        part = diagnosing.diagnosis(project, view, database, proof, told, advice)
-        pending = tuple(revision for revision in part.pending_after if revision not in apart)
-        parts.append(lost.diagnosed(replace(part, causes=causes, pending_after=pending)))
+    for (database, proof), (causes, logged_) in zip(found, by_log, strict=True):
+        applied = behind[database.identity.rows_key] if database.identity.rows_key in doubted else None
+        part = diagnosing.of_pending(project, view, database, replace(proof, causes=causes), applied, logged_)
+        parts.append(lost.diagnosed(part))
     return replace(_diagnosed(view, parts, only), log=log)
 
 
@@ -379,25 +366,12 @@ def undo(
     """
     kept = receipts.listed(folder)
     view = inspection.look(project, only, kept)
-    graph, seen = view.graph, view.databases
+    seen = view.databases
     receipt = undoing.receipt_to_undo(kept, folder, named, seen)
-    parts = []
-    for database, part in undoing.to_undo(kept, receipt, seen, only):
-        refusals = inspection.hindrances(project, database)
-        if database.rescue_at_work:
-            raise errors.RescueUnderWay(database.identity.name)
-        try:
-            parts.append(undoing.way_back(graph, database, receipt, part, refusals))
-        except Refusal as refusal:
-            raise selection.naming(database, refusal) if len(receipt.parts) > 1 else refusal from None
-    outcome = Outcome.REFUSED if any(part.refusals for part in parts) else Outcome.READY
-    if not any(part.stamps for part in parts):
-        if not any(later.undoes == receipt.id for later in kept):
-            one = receipt.parts[0]
-            raise errors.NothingStamped(receipt.id, one.rows_before, parts[0].database.current_heads)
-        outcome = Outcome.NOTHING_TO_DO
+    parts = undoing.plan_each(project, view.graph, kept, receipt, seen, only)
+    outcome = undoing.outcome(kept, receipt, parts)
     left_out = view.without([part.database for part in parts])
-    heads = scripts.heads(graph)
+    heads = scripts.heads(view.graph)
     planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
     if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
@@ -431,18 +405,11 @@ def _kept(project: Project, folder: Path | None) -> list[Receipt]:
 
 def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[tuple[Database, Proof]]:
     """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
-    return [(_as_found(one), one.proof) for one in prove(project, view, choose, **more)]
+    return [(one.database, one.proof) for one in prove(project, view, choose, **more)]
 
 
 def _by_key(proved: Sequence[tuple[Database, Proof]]) -> Iterator[tuple[tuple[str, str], Proof]]:
     return ((database.identity.rows_key, proof) for database, proof in proved)
-
-
-def _as_found(one: Proved) -> Database:
-    database = one.visited.database
-    known = {blocker.who for blocker in one.blockers}
-    blockers = (*one.blockers, *(blocker for blocker in database.blockers if blocker.who not in known))
-    return replace(database, remarks=(*one.visited.remarks, *one.notes), blockers=blockers)
 
 
 def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:

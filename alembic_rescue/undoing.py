@@ -8,7 +8,8 @@ from pathlib import Path
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import errors, findings
+from alembic_rescue import errors, findings, inspection, selection
+from alembic_rescue.client import Project
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.model import (
@@ -16,6 +17,7 @@ from alembic_rescue.model import (
     Database,
     DatabaseReport,
     Note,
+    Outcome,
     Receipt,
     ReceiptPart,
     ReceiptState,
@@ -78,6 +80,46 @@ def to_undo(
         by = next(undone[part.database.rows_key] for part in parts if part.database.rows_key in undone)
         raise errors.ReceiptSpent(receipt.id, by.id)
     return [(here[part.database.rows_key], part) for part in reached or left]
+
+
+def plan_each(
+    project: Project,
+    graph: RevisionMap,
+    kept: Sequence[Receipt],
+    receipt: Receipt,
+    seen: Sequence[Database],
+    only: str | None,
+) -> list[DatabaseReport]:
+    """What the undo of a receipt does to each database.
+
+    Raises:
+        RescueUnderWay: somebody writes there.
+        Refusal: see :func:`to_undo` and :func:`way_back`.
+    """
+    parts = []
+    for database, part in to_undo(kept, receipt, seen, only):
+        if database.rescue_at_work:
+            raise errors.RescueUnderWay(database.identity.name)
+        try:
+            parts.append(way_back(graph, database, receipt, part, inspection.hindrances(project, database)))
+        except errors.Refusal as refusal:
+            raise selection.naming(database, refusal) if len(receipt.parts) > 1 else refusal from None
+    return parts
+
+
+def outcome(kept: Sequence[Receipt], receipt: Receipt, parts: Sequence[DatabaseReport]) -> Outcome:
+    """REFUSED where one is, NOTHING_TO_DO where an undo whose end nobody saw had taken it all back, else READY.
+
+    Raises:
+        NothingStamped: its stamp never reached the database.
+    """
+    if any(part.refusals for part in parts):
+        return Outcome.REFUSED
+    if any(part.stamps for part in parts):
+        return Outcome.READY
+    if not any(later.undoes == receipt.id for later in kept):
+        raise errors.NothingStamped(receipt.id, receipt.parts[0].rows_before, parts[0].database.current_heads)
+    return Outcome.NOTHING_TO_DO
 
 
 def way_back(
