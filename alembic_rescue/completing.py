@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,9 @@ from alembic_rescue.scratch.trial import copied
 from alembic_rescue.worker.requests import ToWrite, Visited
 
 _LABEL, _CONCURRENTLY = ("ALTER TYPE", " ADD VALUE "), " CONCURRENTLY "
+_RENAMES = re.compile(r"\bRENAME\b", re.IGNORECASE)
+_LOSES = re.compile(r"\bDROP\s+(?:TABLE|COLUMN|SCHEMA|SEQUENCE|TYPE)\b|\bTYPE\b|\bRENAME\b", re.IGNORECASE)
+"""After these the rows are gone, or others, or elsewhere: what has not run before has nothing to work on any more."""
 _WAYS = {
     Verdict.NOT_APPLIED: ("nothing of it is there", "alembic upgrade makes all of it"),
     Verdict.UNVERIFIABLE: ("what it does cannot be checked", "see why: alembic-rescue diagnose"),
@@ -126,6 +130,12 @@ def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
     """Why there is nothing to complete; what counts as applied and is not there at all, can be."""
     if one.verdict is Verdict.UNVERIFIABLE or (one.verdict is Verdict.NOT_APPLIED and pending):
         return errors.NotPartial(one.revision, *_WAYS[one.verdict])
+    losing = [found.named for found in one.missing if found.sql and _LOSES.search(found.sql)]
+    unread = [found for found in one.objects if found.presence is Presence.UNVERIFIABLE]
+    if losing and unread:
+        why = f"it takes away or converts {errors.listed(losing)}, and what it does to rows before cannot be checked"
+        way = "look at the rows, make by hand what is missing, in the order of the file, and stamp it then"
+        return errors.NotPartial(one.revision, why, way)
     if not any(found.sql for found in one.missing):
         lacks = errors.listed([found.named for found in one.missing])
         return errors.NotPartial(one.revision, f"no statement can be offered for {lacks}", "make it so by hand")
@@ -175,6 +185,8 @@ def _tried(
         sql, reason = secrets.hide_sql(found.failure.statement), secrets.hide(found.failure.error)
         return None, errors.CompletionWouldFail(completion.revision, " ".join(sql.split()), reason)
     back, stays = dialects.of(identity.dialect).taken_back(found.changes)
+    if renames := [sql for sql in completion.statements if _RENAMES.search(sql)]:  # seen as gone and made
+        back, stays = (), tuple(renames)
     return replace(completion, back=_shown(back, secrets), stays=stays), None
 
 
@@ -248,12 +260,25 @@ def carry_out(project: Project, planned: Report, part: DatabaseReport, folder: P
     except errors.RescueError as error:
         if begun:
             nothing = isinstance(error, errors.CompletionFailed) and not error.kept
-            _ended(begun[0], ReceiptState.NOT_WRITTEN if nothing else ReceiptState.FAILED)
+            ended(begun[0], ReceiptState.NOT_WRITTEN if nothing else ReceiptState.FAILED)
         raise
-    return _ended(begun[0], ReceiptState.VERIFIED)
+    return begun[0]
 
 
-def _ended(receipt: Receipt, state: ReceiptState) -> Receipt:
+def unmoved(planned: DatabaseReport, proof: Proof) -> None:
+    """Refuse where something of the revision is other than when it was planned.
+
+    Raises:
+        CompletionMoved: somebody made, or took away, a part of it meanwhile.
+    """
+    (revision,) = planned.revisions
+    (now,) = (found for found in proof.revisions if found.revision == revision.revision)
+    if now.objects != revision.objects:
+        raise errors.CompletionMoved(revision.revision)
+
+
+def ended(receipt: Receipt, state: ReceiptState) -> Receipt:
+    """The receipt with what came of it, on disk as well."""
     return receipts.complete(receipt, [replace(part, state=state) for part in receipt.parts])
 
 

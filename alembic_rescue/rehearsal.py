@@ -5,6 +5,7 @@ The copy answers for the schema, the live rows for what only they decide.  Nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +127,7 @@ def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[s
     found = replace(
         found,
         causes=why,
-        unrehearsed=tuple(_place(one) for _, one in visit.sent if one.kind is StatementKind.DATA),
+        unrehearsed=tuple(_place(one) for _, one in visit.sent if one.kind is not StatementKind.CATALOG),
     )
     rehearsal = dialects.of(visited.database.identity.dialect).rehearsal
     if not rehearsal.asks_rows:
@@ -186,10 +187,19 @@ def _demanding(demand: Demand, statements: Sequence[Statement]) -> Statement | N
 
 
 def _may_mend(statement: Statement, demand: Demand) -> bool:
-    """Whether it changes rows of that table; an UPDATE, in the columns that the demand is about."""
-    if statement.kind is not StatementKind.DATA or not _names_one_of(statement.sql, demand.names):
+    """Whether the rows may be others after it.
+
+    What changes rows of another table alone does not; an UPDATE does in the columns that the demand is about.  A query
+    may be what code decides by, or goes through.
+    """
+    of_the_table, verb = _names_one_of(statement.sql, demand.names), statement.sql.split(None, 1)[:1]
+    if statement.kind is StatementKind.CATALOG:
+        return of_the_table and re.search(r"\bTABLE\b.*\bAS\b", statement.sql, re.IGNORECASE | re.DOTALL) is not None
+    if [word.upper() for word in verb] in (["UPDATE"], ["INSERT"]) and not of_the_table:
         return False
-    return not statement.sql.lstrip().upper().startswith("UPDATE") or _names_one_of(statement.sql, demand.of)
+    if statement.kind is StatementKind.QUERY:
+        return of_the_table
+    return [word.upper() for word in verb] != ["UPDATE"] or _names_one_of(statement.sql, demand.of)
 
 
 def _names_one_of(sql: str, names: Sequence[str]) -> bool:

@@ -37,6 +37,7 @@ from alembic_rescue.model import (
     DatabaseReport,
     Outcome,
     Receipt,
+    ReceiptState,
     Report,
 )
 from alembic_rescue.proof import prove
@@ -278,9 +279,19 @@ def complete(
         if not confirm(planned):
             raise errors.NotConfirmed
         (part,) = (part for part in parts if part.completion is not None)
+        key = part.database.identity.rows_key
+
+        def proof_now() -> Proof:
+            return dict(_by_key(_proved(project, view, choose, besides=besides, bench=bench)))[key]
+
+        completing.unmoved(part, proof_now())
         receipt = completing.carry_out(project, planned, part, folder, reason)
-        proofs = dict(_by_key(_proved(project, view, choose, besides=besides, bench=bench)))
-        done = completing.judged(part, proofs[part.database.identity.rows_key])
+        try:
+            done = completing.judged(part, proof_now())
+        except errors.NotCompleted:
+            completing.ended(receipt, ReceiptState.FAILED)
+            raise
+        receipt = completing.ended(receipt, ReceiptState.VERIFIED)
         done = completing.with_next(view, done, bench)
     rest = (done if one is part else one for one in parts)
     return replace(planned, outcome=Outcome.COMPLETED, databases=tuple(rest), receipt=receipt.path)

@@ -51,6 +51,8 @@ def receipt_to_undo(kept: Sequence[Receipt], folder: Path, named: str | None, se
         receipt = by_id.get(stamps[receipt.id]) or _turned_round(receipt)
     if receipt.command == "undo":
         raise errors.ReceiptIsUndo(receipt.id)
+    if receipt.command == "complete":
+        raise errors.ReceiptOfCompletion(receipt.id, receipt.target, receipt.parts[0].sql)
     return receipt
 
 

@@ -223,6 +223,8 @@ def test_what_is_not_there_afterwards_is_told(make, database):
     answer = project.rescue("--format", "json", "complete", "r2", "--yes")
     assert (answer.status, answer.json["error"]["code"]) == (5, "not-completed"), answer
     assert "ix_old" in answer.json["error"]["message"]
+    (receipt,) = project.receipts
+    assert json.loads(receipt.read_text())["state"] == "failed"
 
 
 TENANTS = """
@@ -276,3 +278,65 @@ def test_a_half_run_on_mariadb_is_completed_statement_by_statement(maria, tmp_pa
     assert "completion-not-tried" in [finding["code"] for finding in part["findings"]]
     assert part["revisions"][0]["verdict"] == "applied"
     assert project.rescue("stamp", "r2", "--yes").status == 0
+
+
+LOSING = (
+    "op.add_column('t', sa.Column('full', sa.Text))\nop.execute(\"UPDATE t SET \\\"full\\\" = old\")\n"
+    "op.drop_column('t', 'old')\nop.create_index('ix', 't', ['id'])"
+)
+
+
+@pytest.mark.slow
+def test_what_would_take_the_rows_from_a_data_statement_is_not_run(make, database):
+    """The UPDATE did not run: without the column that it reads it never can."""
+    project = make(TABLES, LOSING)
+    database.run("DROP INDEX ix; ALTER TABLE t ADD COLUMN old text")
+    database.run("INSERT INTO t (id, old) VALUES (1, 'kept')")
+    answer = project.rescue("--format", "json", "complete", "r2", "--yes")
+    assert (answer.status, answer.json["refusals"][0]["code"]) == (3, "not-partial")
+    assert "t.old" in answer.json["refusals"][0]["message"]
+    assert database.run("SELECT old FROM t") == [("kept",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "half", "stays"),
+    [
+        ("op.drop_column('t', 'old')", "ALTER TABLE t ADD COLUMN old text", "the values of public.t.old"),
+        ("op.rename_table('t', 'tt')", "ALTER TABLE tt RENAME TO t", "RENAME"),
+    ],
+    ids=["dropped", "renamed"],
+)
+def test_what_nothing_takes_back_is_named(body, half, stays, make, database):
+    project = make(TABLES, f"op.create_table('u', sa.Column('id', sa.Integer))\n{body}")
+    database.run(half)
+    answer = project.rescue_json("complete", "r2", "--yes")
+    assert answer["outcome"] == "completed", answer
+    told = answer["databases"][0]["completion"]
+    assert stays in told["stays"][0]
+    assert told["back"] == []
+
+
+@pytest.mark.slow
+def test_what_somebody_made_meanwhile_is_noticed(make, database):
+    project = make(TABLES, HALF)
+    database.run("DROP INDEX ix_old; DROP VIEW v")
+    with at_a_terminal(project, "complete", "r2") as terminal:
+        terminal.wait_for("Run these 2 statements in")
+        database.run("CREATE VIEW v AS SELECT id, old FROM t")
+        terminal.type("y\r")
+        assert terminal.end() == 3, terminal.text
+    assert "error[completion-moved]" in terminal.text
+    assert database.run("SELECT to_regclass('ix_old')") == [(None,)]
+
+
+@pytest.mark.slow
+def test_the_receipt_of_a_completion_is_not_undone(make, database):
+    project = make(TABLES, HALF)
+    database.run("DROP INDEX ix_old")
+    assert project.rescue("complete", "r2", "--yes").status == 0
+    (receipt,) = project.receipts
+    answer = project.rescue("--format", "json", "undo", receipt.stem, "--yes")
+    assert (answer.status, answer.json["refusals"][0]["code"]) == (3, "receipt-of-completion")
+    assert "DROP INDEX public.ix_old;" in answer.json["refusals"][0]["help"]
+    assert project.rescue("--format", "json", "undo", "--yes").json["refusals"][0]["code"] == "no-receipt"

@@ -329,6 +329,19 @@ class NotPartial(Refusal):
         return Text(f"{self.revision} cannot be completed: {self.why}", self.way)
 
 
+class CompletionMoved(Refusal):
+    """Something of the revision changed between the plan and the write."""
+
+    code = "completion-moved"
+    revision: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.revision} is not as it was when the statements were shown: somebody changed a part of it meanwhile",
+            f"nothing was run. Look again: alembic-rescue complete {self.revision}",
+        )
+
+
 class SeveralPartial(Refusal):
     """A revision that is half there in several databases."""
 

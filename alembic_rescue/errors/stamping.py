@@ -134,6 +134,22 @@ class ReceiptIsUndo(Refusal):
         )
 
 
+class ReceiptOfCompletion(Refusal):
+    """The receipt is of ``complete``, which changed no row of the version table."""
+
+    code = "receipt-of-completion"
+    receipt: str
+    revision: str
+    sql: Sequence[str] = ()
+
+    def _text(self) -> Text:
+        by_hand = " ".join(self.sql) or "no statement is known for it"
+        return Text(
+            f"receipt {self.receipt} is of what completed {self.revision}: no row of a version table was written",
+            f"what it made is taken back by hand, if nothing builds on it by now: {by_hand}",
+        )
+
+
 class ReceiptSpent(Refusal):
     """The receipt has been undone already."""
 

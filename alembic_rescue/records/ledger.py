@@ -28,7 +28,7 @@ def last_to_undo(kept: Sequence[Receipt], databases: Iterable[Identity]) -> Rece
     finished: set[tuple[Key, tuple[str, ...], tuple[str, ...]]] = set()
     """By a later stamp, from one end to the other."""
     for receipt in reversed(kept):
-        if receipt.command == "undo":
+        if receipt.command in {"undo", "complete"}:
             continue
         reached = [part for part in receipt.parts if part.reached]
         verified = {_ends(part) for part in reached if part.state is ReceiptState.VERIFIED}
@@ -51,7 +51,7 @@ def broken_off(kept: Sequence[Receipt], database: Identity, rows: Collection[str
         rows: of the version table, as they are now.
     """
     for receipt in reversed(kept):
-        for part in receipt.parts:
+        for part in receipt.parts if receipt.command != "complete" else ():
             if part.database.rows_key == database.rows_key and part.state is not ReceiptState.NOT_WRITTEN:
                 return _broken_off(receipt, part, set(rows))
     return None

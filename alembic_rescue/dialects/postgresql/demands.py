@@ -61,11 +61,11 @@ SELECT json_build_object(
   'builtin', {new} < 16384,
   'labels', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_catalog.pg_enum WHERE enumtypid = {new}))::text
 """
-_READING = """
-SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE proname = ANY (ARRAY[{names}]::name[])
-EXCEPT SELECT proname FROM pg_catalog.pg_proc
- WHERE provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace
+_HARMFUL = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY (ARRAY[{names}]::name[])
+  AND (provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace))
 """
+"""What is called so, and is not the server's own, or may change something.  What no function is called is syntax."""
 
 
 @dataclass
@@ -100,12 +100,13 @@ class Demands:
         if first is None or last is None or now is None:
             return [], []
         self._last = now
+        unread = Demand(revision, "unknown", "what it comes to demand of rows", "", "", refused="it could not be read")
         with suppress(Exception):
             server = _Server(Cursor(connection.connection, connection.dialect))
             return list(_demands(first, last, now, revision, sent, server)), list(
                 self._locks(first, last, now, revision)
             )
-        return [], []
+        return [unread], []
 
     def _locks(self, first: _Catalog, last: _Catalog, now: _Catalog, revision: str) -> Iterator[Lock]:
         for table, mode in sorted(now.locks - self._locked):
@@ -133,9 +134,9 @@ class _Server:
         return found
 
     def only_reads(self, names: frozenset[str]) -> bool:
-        """Whether these functions are the server's own, and change nothing."""
+        """Whether all functions of these names are the server's own, and change nothing."""
         listed = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(names))
-        return not names or {str(row[0]) for row in self.cursor.rows(_READING.format(names=listed))} >= names
+        return not names or not self.cursor.value(_HARMFUL.format(names=listed))
 
 
 def _read(connection: Connection) -> _Catalog | None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from alembic_rescue.dialects.postgresql.statements import parts
+from alembic_rescue.dialects.statements import POSTGRESQL, Sort, tokens
 from alembic_rescue.evidence.rehearsal import Demand
 
 _HAS_INPUT_IS_VALID = 160000
@@ -27,7 +28,9 @@ _USING = (
     r"ALTER\s+(?:COLUMN\s+)?{column}\s+(?:SET\s+DATA\s+)?TYPE\b(?:(?!\bUSING\b|,\s*ALTER\b).)*\bUSING\b"
     r"(.*?)(?:,\s*ALTER\b.*|;\s*)?\Z"
 )
-_DEFAULT = r"\bADD\s+(?:COLUMN\s+)?(?:IF\s+NOT\s+EXISTS\s+)?{column}\b[^;]*\b(?:DEFAULT|IDENTITY|GENERATED)\b"
+_ADDED = r"\bADD\s+(?:COLUMN\s+)?(?:IF\s+NOT\s+EXISTS\s+)?{column}(?!\w)((?:[^,;(]|\([^)]*\))*)"
+_FILLS = re.compile(r"\b(?:DEFAULT|IDENTITY|GENERATED|(?:BIG|SMALL)?SERIAL)\b", re.IGNORECASE)
+_CUTS_OFF = re.compile(r"\b(?:varchar|varying|char|character)\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,12 @@ class Table:
     def mentioned(self, expression: str) -> dict[int, Column]:
         """The columns, as they are called now, that an expression may speak of."""
         return {number: one for number, one in self.now.items() if bare(one.name) in expression}
+
+    def called(self, expression: str) -> tuple[str, ...]:
+        """All names, then and now, of the columns of which an expression speaks."""
+        mentioned = self.mentioned(expression)
+        names = (one.name for number in mentioned for one in (self.now[number], self.then.get(number)) if one)
+        return tuple(dict.fromkeys(map(bare, names)))
 
     def columns(self, expression: str, only_reads: Callable[[str], bool]) -> tuple[str, ...]:
         """What stands for the columns of which an expression speaks, and for the key; none: they themselves do."""
@@ -104,12 +113,18 @@ class Asking:
         column = table.now[number]
         if number in table.then:
             what, violation = f"{table.name}.{column.name} is to be NOT NULL", f"with NULL in {column.name}"
-        elif not column.filled and not _matches(_DEFAULT, column.name, sent):
+            yield self._of(table, "not-null", column.name, what, violation, where=f"r.{column.name} IS NULL")
+        elif not self._is_filled(table, column, sent):
             what = f"{table.name}.{column.name} is new, NOT NULL, and has no default"
             violation = f"with no value for {column.name}"
-        else:
-            return
-        yield self._of(table, "not-null", column.name, what, violation, where=f"r.{column.name} IS NULL")
+            yield self._of(table, "not-null", column.name, what, violation, where="true", of=(bare(column.name),))
+
+    @staticmethod
+    def _is_filled(table: Table, column: Column, sent: Sequence[str]) -> bool:
+        """Whether rows that are there get a value: by what adds it, where that is seen; else by the catalog."""
+        own = [sql for sql in sent if any(name in sql for name in table.names)]
+        added = _matches(_ADDED, column.name, own)
+        return column.filled if added is None else _FILLS.search(added) is not None
 
     def check(self, table: Table, name: str, expression: str) -> Iterator[Demand]:
         """Rows that a CHECK rejects."""
@@ -192,7 +207,7 @@ class Asking:
         elif given or not types["builtin"]:
             yield from self._tried(table, what, violation, using or value, now, types)
         elif types["name"] in _TEXTS:
-            if now.modifier > 0 and "(" not in using:  # a cast that is written out cuts off
+            if now.modifier > 0 and not _CUTS_OFF.search(using):  # a cast that is written out cuts off
                 where = _longer(f"({value})::text", now.modifier - 4)
                 violation = f"with something too long for {now.spelled} in {now.name}"
                 yield self._of(table, "type", now.name, what, violation, where=where)
@@ -238,6 +253,7 @@ class Asking:
         whole: bool = False,
         refused: str = "",
         names: frozenset[str] = frozenset(),
+        of: tuple[str, ...] = (),
     ) -> Demand:
         if not refused and not self._only_reads(where or tried):
             refused = "it calls a function that is not known to change nothing"
@@ -254,7 +270,7 @@ class Asking:
             tried=tried,
             key=tuple(f'r."key {bare(name)}"' if columns else f"r.{name}" for name in keyed),
             keyed=", ".join(map(bare, keyed)),
-            of=tuple(bare(one.name) for one in table.mentioned(where or tried).values()),
+            of=of or table.called(where or tried),
             about=about,
             whole=whole,
             refused=refused,
@@ -262,8 +278,17 @@ class Asking:
         )
 
     def _only_reads(self, expression: str) -> bool:
-        calls = frozenset(name for part in parts(f"SELECT {expression}") for name in part.calls)
-        return self.known_to_read(calls)
+        return self.known_to_read(_calls(expression))
+
+
+def _calls(expression: str) -> frozenset[str]:
+    """The names that stand before a parenthesis, without their schemas: functions, and words of the syntax."""
+    found = list(tokens(expression, POSTGRESQL))
+    return frozenset(
+        bare(one.text) if one.sort is Sort.NAME else one.text.lower()
+        for one, following in pairwise(found)
+        if following.text == "(" and one.sort in {Sort.WORD, Sort.NAME}
+    )
 
 
 def _longer(value: str, most: int) -> str:
@@ -285,4 +310,4 @@ def _matches(pattern: str, column: str, sent: Sequence[str]) -> str | None:
 def _only_casts(expression: str, column: str) -> bool:
     """Whether an expression is the column itself, cast to something."""
     named = re.escape(bare(column))
-    return re.fullmatch(rf'\(*\s*"?{named}"?\s*\)*(?:\s*::\s*[\w."() ,]+)*\)*', expression, re.IGNORECASE) is not None
+    return re.fullmatch(rf'\(*\s*"?{named}"?\s*\)*(?:\s*::\s*[\w."() ,]+)?\)*', expression, re.IGNORECASE) is not None

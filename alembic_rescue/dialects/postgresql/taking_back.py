@@ -14,6 +14,7 @@ from alembic_rescue.evidence.positions import differing
 _BY_NAME = frozenset(
     ["table", "index", "sequence", "type", "view", "materialized view", "schema", "extension", "function", "procedure"]
 )
+_HOLDS_ROWS = frozenset(["table", "table column", "sequence", "partitioned table"])
 _ON_A_TABLE = frozenset(["trigger", "policy", "rule"])
 
 
@@ -22,6 +23,9 @@ def taken_back(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, .
     made = {change.object for change in changes if change.before is None}
     statements, stays = [], []
     for change in reversed(changes):
+        if _loses_values(change):
+            stays.append(f"the values of {change.object.name}")
+            continue
         if change.before is None and _goes_with_another(change, made):
             continue
         sql = _dropping(change.object) if change.before is None else _as_it_was(change)
@@ -33,8 +37,16 @@ def taken_back(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, .
     return tuple(sorted(statements, key=_rank)), tuple(stays)
 
 
+def _loses_values(change: Change) -> bool:
+    """Whether no statement brings back what was in it: it is gone, or of another type."""
+    if change.before is None:
+        return False
+    retyped = change.after is not None and change.before.get("type") != change.after.get("type")
+    return change.object.kind in _HOLDS_ROWS and (change.after is None or retyped)
+
+
 def _rank(statement: str) -> int:
-    beginnings = ("DROP TRIGGER", "DROP POLICY", "DROP RULE", "DROP VIEW", "DROP MATERIALIZED", "DROP INDEX", "ALTER")
+    beginnings = ("DROP TRIGGER", "DROP POLICY", "DROP RULE", "DROP MATERIALIZED", "DROP VIEW", "DROP INDEX", "ALTER")
     later = ("DROP TABLE", "DROP SEQUENCE", "DROP FUNCTION", "DROP PROCEDURE", "DROP TYPE", "DROP EXTENSION")
     order = (*beginnings, *later, "DROP SCHEMA")
     return next((number for number, words in enumerate(order) if statement.startswith(words)), len(order))
