@@ -327,7 +327,8 @@ def switching(project, first, then, run):
     return linear
 
 
-PLAN, LOOK_AGAIN, WRITE, READ_BACK = 1, 2, 3, 4
+PLAN, COPY, LOOK_AGAIN, WRITE, READ_BACK = range(1, 6)
+"""The runs of env.py on the live database; the copy of its schema is for the rehearsal of what is then pending."""
 
 
 @pytest.mark.parametrize("run", [LOOK_AGAIN, WRITE])
