@@ -13,7 +13,7 @@ from alembic_rescue import dialects, errors, findings, inspection, rehearsal
 from alembic_rescue.client import Project
 from alembic_rescue.dialects.scratch import Unavailable
 from alembic_rescue.evidence.completion import Completion
-from alembic_rescue.evidence.model import Presence, Proof, Verdict
+from alembic_rescue.evidence.model import Proof, Verdict
 from alembic_rescue.evidence.observation import Made
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
@@ -99,9 +99,7 @@ def plan_one(
     """
     graph = view.graph
     (one,) = inspection.with_evidence(graph, [revision], proof)
-    refusals = [*inspection.hindrances(project, database), *findings.left_over(proof)]
-    if database.rescue_at_work:
-        refusals.append(findings.note(errors.RescueUnderWay(database.identity.name)))
+    refusals = [*inspection.hindrances(project, database), *findings.left_over(proof), *findings.under_way(database)]
     if database.broke_off:
         refusals.append(findings.note(findings.broke_off(database, database.broke_off)))
     if unwritable := findings.hindrance(replace(database, missing_privileges=())):
@@ -131,8 +129,7 @@ def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
     if one.verdict is Verdict.UNVERIFIABLE or (one.verdict is Verdict.NOT_APPLIED and pending):
         return errors.NotPartial(one.revision, *_WAYS[one.verdict])
     losing = [found.named for found in one.missing if found.sql and _LOSES.search(found.sql)]
-    unread = [found for found in one.objects if found.presence is Presence.UNVERIFIABLE]
-    if losing and unread:
+    if losing and one.unread:
         why = f"it takes away or converts {errors.listed(losing)}, and what it does to rows before cannot be checked"
         way = "look at the rows, make by hand what is missing, in the order of the file, and stamp it then"
         return errors.NotPartial(one.revision, why, way)
@@ -148,14 +145,13 @@ def _completion(database: Database, one: Revision) -> Completion:
     statements = [statement for found in one.missing if found.sql for statement in split(found.sql)]
     first = [sql for sql in statements if all(words in sql.upper() for words in _LABEL)]
     last = [sql for sql in statements if _CONCURRENTLY in sql.upper()]
-    unread = [found for found in one.objects if found.presence is Presence.UNVERIFIABLE]
     return Completion(
         one.revision,
         first=tuple(first),
         together=tuple(sql for sql in statements if sql not in first and sql not in last),
         last=tuple(last),
         by_hand=tuple(found.named for found in one.missing if not found.sql and not _brought_along(one, found.name)),
-        data=tuple(f"{found.path}:{found.line}: {found.name}" if found.line else found.name for found in unread),
+        data=tuple(f"{found.path}:{found.line}: {found.name}" if found.line else found.name for found in one.unread),
     )
 
 

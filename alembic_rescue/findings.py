@@ -39,8 +39,7 @@ def of(database: Database) -> tuple[Note, ...]:
                 "a stamp would mark every revision up to the target as applied",
             )
         )
-    if database.rescue_at_work:
-        found.append(note(errors.RescueUnderWay(database.identity.name)))
+    found += under_way(database)
     if database.broke_off:
         found.append(note(broke_off(database, database.broke_off)))
     if database.pooled:
@@ -54,6 +53,11 @@ def of(database: Database) -> tuple[Note, ...]:
         )
     found += [_blocked(blocker, table) for blocker in database.blockers if blocker.blocks and not blocker.awaits]
     return tuple(found)
+
+
+def under_way(database: Database) -> tuple[Note, ...]:
+    """That another rescue writes there now."""
+    return (note(errors.RescueUnderWay(database.identity.name)),) if database.rescue_at_work else ()
 
 
 def broke_off(database: Database, what: BrokenOff) -> errors.BrokeOff:

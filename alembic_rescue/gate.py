@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from alembic_rescue import errors
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
+from alembic_rescue.evidence.model import ObjectEvidence, Verdict
 from alembic_rescue.model import Revision
 
 
@@ -42,9 +42,8 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
                 revision.revision, [o.named for o in missing], has_statements=any(o.sql for o in missing)
             )
         elif revision.verdict is Verdict.UNVERIFIABLE:
-            unread = [o for o in revision.objects if o.presence is Presence.UNVERIFIABLE]
-            reasons = [_reason(o, revision.revision) for o in unread]
-            locked = sorted({o.locked for o in unread if o.locked})
+            reasons = [_reason(o, revision.revision) for o in revision.unread]
+            locked = sorted({o.locked for o in revision.unread if o.locked})
             yield errors.RevisionUnverifiable(revision.revision, reasons, locked)
 
 

@@ -92,6 +92,11 @@ class Revision:
         """What of it does not hold."""
         return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
+    @property
+    def unread(self) -> tuple[ObjectEvidence, ...]:
+        """What of it nobody can tell."""
+        return tuple(o for o in self.objects if o.presence is Presence.UNVERIFIABLE)
+
 
 @dataclass(frozen=True)
 class Identity:

@@ -192,14 +192,15 @@ def _may_mend(statement: Statement, demand: Demand) -> bool:
     What changes rows of another table alone does not; an UPDATE does in the columns that the demand is about.  A query
     may be what code decides by, or goes through.
     """
-    of_the_table, verb = _names_one_of(statement.sql, demand.names), statement.sql.split(None, 1)[:1]
+    of_the_table = _names_one_of(statement.sql, demand.names)
+    verb = next(iter(statement.sql.split(None, 1)), "").upper()
     if statement.kind is StatementKind.CATALOG:
         return of_the_table and re.search(r"\bTABLE\b.*\bAS\b", statement.sql, re.IGNORECASE | re.DOTALL) is not None
-    if [word.upper() for word in verb] in (["UPDATE"], ["INSERT"]) and not of_the_table:
+    if verb in {"UPDATE", "INSERT"} and not of_the_table:
         return False
     if statement.kind is StatementKind.QUERY:
         return of_the_table
-    return [word.upper() for word in verb] != ["UPDATE"] or _names_one_of(statement.sql, demand.of)
+    return verb != "UPDATE" or _names_one_of(statement.sql, demand.of)
 
 
 def _names_one_of(sql: str, names: Sequence[str]) -> bool:

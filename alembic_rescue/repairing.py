@@ -34,8 +34,7 @@ def plan_one(
     revisions = inspection.with_evidence(graph, [one.revision for one in proof.revisions], proof)
     every = {one.revision: (revision, one) for revision, one in zip(revisions, proof.revisions, strict=True)}
     hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof), *besides)
-    if database.rescue_at_work:
-        hindrances = (*hindrances, findings.note(errors.RescueUnderWay(database.identity.name)))
+    hindrances = (*hindrances, *findings.under_way(database))
     if (broke_off := database.broke_off) and not broke_off.is_repair:
         hindrances = (*hindrances, findings.note(findings.broke_off(database, broke_off)))
     return _to_repair(graph, database, every, diagnosing.located(graph, proof), accepted, hindrances)

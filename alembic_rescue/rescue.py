@@ -6,7 +6,7 @@ in the report that is returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def diagnose(
         found = _proved(project, view, inspection.pending, tried=True, bench=bench)
         doubted = [database.identity.rows_key for database, proof in found if diagnosing.is_doubted(proof)]
         before = inspection.applied_on(doubted)
-        behind = dict(_by_key(_proved(project, view, before, besides=inspection.pending, bench=bench)))
+        behind = _by_key(_proved(project, view, before, besides=inspection.pending, bench=bench))
     by_log = logged.held_against(log, view.graph, found) if log else [(proof.causes, ()) for _, proof in found]
     for (database, proof), (causes, logged_) in zip(found, by_log, strict=True):
         applied = behind[database.identity.rows_key] if database.identity.rows_key in doubted else None
@@ -282,7 +282,7 @@ def complete(
         key = part.database.identity.rows_key
 
         def proof_now() -> Proof:
-            return dict(_by_key(_proved(project, view, choose, besides=besides, bench=bench)))[key]
+            return _by_key(_proved(project, view, choose, besides=besides, bench=bench))[key]
 
         completing.unmoved(part, proof_now())
         receipt = completing.carry_out(project, planned, part, folder, reason)
@@ -419,8 +419,8 @@ def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[t
     return [(one.database, one.proof) for one in prove(project, view, choose, **more)]
 
 
-def _by_key(proved: Sequence[tuple[Database, Proof]]) -> Iterator[tuple[tuple[str, str], Proof]]:
-    return ((database.identity.rows_key, proof) for database, proof in proved)
+def _by_key(proved: Sequence[tuple[Database, Proof]]) -> dict[tuple[str, str], Proof]:
+    return {database.identity.rows_key: proof for database, proof in proved}
 
 
 def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:

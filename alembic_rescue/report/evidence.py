@@ -111,7 +111,7 @@ def _missing(page: Page, revision: Revision) -> None:
 
 
 def _unread(page: Page, revision: Revision) -> None:
-    unread = [found for found in revision.objects if found.presence is Presence.UNVERIFIABLE]
+    unread = revision.unread
     if not unread:
         return
     page.line()
