@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
@@ -38,6 +39,7 @@ def of_pending(
     proof, apart = apart_from_pending(graph, database, proved)
     advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
     advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
+    advice = history.with_choices(graph, database.stands_at, proof.revisions, proof.causes, advice)
     advice = widened_first(graph, database, advice)
     told = (*findings.limits(database, proof), *findings.causes(proof.causes), *logged)
     if apart:
@@ -127,10 +129,10 @@ def is_hindered(project: Project, database: Database, proof: Proof) -> bool:
     return bool(others or findings.left_over(proof) or findings.hindrance(database))
 
 
-def located(graph: RevisionMap, proof: Proof) -> Located:
-    """Where the schema stands, by the evidence for all revisions."""
+def located(graph: RevisionMap, proof: Proof, vouched: Collection[str] = ()) -> Located:
+    """Where the schema stands, by the evidence for all revisions, and by those that a person vouches for."""
     follows = {one.revision: paths.follows(graph, one.revision) for one in proof.revisions}
-    return locating.locate(proof.revisions, follows)
+    return locating.locate(proof.revisions, follows, vouched)
 
 
 def apart_from_pending(graph: RevisionMap, database: Database, proof: Proof) -> tuple[Proof, tuple[str, ...]]:

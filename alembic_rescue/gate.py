@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from alembic_rescue import errors
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence.model import ObjectEvidence, Verdict
+from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
 from alembic_rescue.model import Revision
 
 
@@ -19,6 +19,8 @@ class Acceptance:
     """``--accept``: what it does cannot be checked, and the person vouches for it."""
     missing: frozenset[str] = frozenset()
     """``--accept-missing``: something of it is not there, and the person does without it."""
+    not_run: frozenset[str] = frozenset()
+    """``--not-run`` of a repair: nobody can tell whether it ran, and the person says that it did not."""
 
 
 def judged(skipped: Sequence[Revision], accepted: Acceptance) -> tuple[Revision, ...]:
@@ -42,7 +44,7 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
                 revision.revision, [o.named for o in missing], has_statements=any(o.sql for o in missing)
             )
         elif revision.verdict is Verdict.UNVERIFIABLE:
-            reasons = [_reason(o, revision.revision) for o in revision.unread]
+            reasons = [_cannot_check(o, revision.revision) for o in revision.unread]
             locked = sorted({o.locked for o in revision.unread if o.locked})
             yield errors.RevisionUnverifiable(revision.revision, reasons, locked)
 
@@ -55,7 +57,14 @@ def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
     return False
 
 
-def _reason(found: ObjectEvidence, revision: str) -> str:
+def reason(evidence: RevisionEvidence) -> str:
+    """What of a revision cannot be checked, in one line; its first place where there are several."""
+    unread = [o for o in evidence.objects if o.presence is Presence.UNVERIFIABLE]
+    more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
+    return f"{_cannot_check(unread[0], evidence.revision)}{more}" if unread else "it leaves nothing in the catalog"
+
+
+def _cannot_check(found: ObjectEvidence, revision: str) -> str:
     where = f"line {found.line}: " if found.line else ""
     named = "" if found.name == revision else f"{found.named}: "
     return f"{where}{named}{found.detail}"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from alembic.script.revision import RevisionMap
 
 from alembic_rescue import errors
 from alembic_rescue.errors import listed, rows
 from alembic_rescue.evidence import locating
-from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import Cause, RevisionEvidence, Verdict
 from alembic_rescue.graph import path as paths
-from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendation
+from alembic_rescue.model import Action, BrokenOff, Choice, Located, Note, Recommendation
 
+_SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
 
@@ -154,17 +156,21 @@ def recommend_for_located(
         return Recommendation(
             Action.STOP, None, "no revision can be shown to be there: an empty schema, or not one of these scripts"
         )
-    found = rows(located.revisions)
-    sure = "proved" if not located.unproved else f"proved but for {listed(located.unproved)}, which cannot be checked"
-    stands = f"the schema stands at {found} ({sure})"
+    stands = _stands(located)
     if set(current) == set(located.revisions):
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
     by_hand = _by_hand(located.revisions)
-    says = f"{stands}; the version table says {rows(sorted(current))}"
+    says = says_otherwise(located, current)
     if set(current) <= paths.up_to(graph, located.revisions):
         targets = stamps_to(graph, set(located.revisions), current)
         if not targets:
             return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; {by_hand}")
+        taken = _unproved(every, paths.up_to(graph, located.revisions) - paths.up_to(graph, current))
+        # Without any row nobody knows, either, whether those ran that come next and leave nothing in a catalog.
+        unsure = _next_unsure(graph, every, located) if not current else []
+        if taken or unsure:
+            choices = _ways_to(graph, located, current, taken, unsure)
+            return Recommendation(Action.STOP, None, f"{says}. {_look_at([*taken, *unsure])}", choices=choices)
         plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
         return Recommendation(Action.STAMP, targets[0], f"{says}: see {plans}")
     if unknown := sorted(set(current) - {evidence.revision for evidence in every}):
@@ -172,13 +178,125 @@ def recommend_for_located(
     counted = paths.up_to(graph, current)
     beyond = [evidence for evidence in every if evidence.revision in counted.intersection(located.following)]
     if locating.missing(beyond) and counted.issuperset(located.revisions) and never_ran(beyond):
-        return Recommendation(Action.STOP, None, f"{says}, which did not run; {by_hand}, and then alembic upgrade")
+        return Recommendation(
+            Action.STOP, None, f"{says}, of which nothing is there; {by_hand}, and then alembic upgrade"
+        )
     if not counted.isdisjoint(evidence.revision for evidence in locating.missing(every)):
         return Recommendation(Action.STOP, None, f"{says}, of which something is missing: see {_APPLIED}")
     unproved = [one.revision for one in every if one.revision in counted and one.verdict is Verdict.UNVERIFIABLE]
     though = f", though {listed(unproved)} cannot be proved" if unproved else ""
     action = Action.NOTHING if counted.issuperset(located.revisions) else Action.STOP
     return Recommendation(action, None, f"{says}, of which nothing is missing{though}")
+
+
+def _stands(located: Located) -> str:
+    sure = "proved" if not located.unproved else f"proved but for {listed(located.unproved)}, which cannot be checked"
+    return f"the schema stands at {rows(located.revisions)} ({sure})"
+
+
+def says_otherwise(located: Located, current: Collection[str]) -> str:
+    """Where the schema stands, and where the version table says."""
+    return f"{_stands(located)}; the version table says {rows(sorted(current))}"
+
+
+def with_choices(
+    graph: RevisionMap,
+    current: Collection[str],
+    pending: Sequence[RevisionEvidence],
+    causes: Sequence[Cause],
+    advice: Recommendation,
+) -> Recommendation:
+    """The same advice; where it stops at what cannot be checked, the command for each thing that a look may find."""
+    first = next((one for one in pending if one.verdict not in _SETTLED), None)
+    if advice.action is not Action.STOP or first is None or first.verdict is not Verdict.UNVERIFIABLE:
+        return advice
+    known = {one.revision: one for one in pending}
+
+    def below(revision: str) -> list[RevisionEvidence]:
+        reached = paths.up_to(graph, {revision})
+        return [one for one in pending if one.revision in reached]
+
+    def may_be_stamped(revision: str) -> bool:
+        told = below(revision)
+        return first in told and all(one.verdict in _SETTLED or _to_be_looked_at(one) for one in told)
+
+    ends = [one for one in known if known[one].verdict is Verdict.APPLIED and may_be_stamped(one)]
+    target = ends[-1] if ends else first.revision
+    if not may_be_stamped(target):  # somebody has it locked
+        return advice
+    taken = _unproved(pending, {one.revision for one in below(target)})
+    ways = [Choice(_done(taken), _stamps(graph, [target], current, [one.revision for one in taken]))]
+    if not any(
+        one.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or one.holds for one in pending[pending.index(first) :]
+    ):
+        proved = next((one.revision for one in reversed(pending[: pending.index(first)]) if one.is_there), None)
+        cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
+        fixed = f", and {cause.place} is fixed" if cause else ""
+        before = (f"alembic-rescue stamp {proved}",) if proved else ()
+        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {heads_word(graph)}")))
+    return replace(advice, choices=tuple(ways))
+
+
+def heads_word(graph: RevisionMap) -> str:
+    """What stands for the latest revisions in a command of Alembic's."""
+    return "head" if len(graph.heads) == 1 else "heads"
+
+
+def _to_be_looked_at(evidence: RevisionEvidence) -> bool:
+    return evidence.verdict is Verdict.UNVERIFIABLE and not any(found.locked for found in evidence.objects)
+
+
+def _unproved(evidence: Sequence[RevisionEvidence], among: Collection[str]) -> list[RevisionEvidence]:
+    return [one for one in evidence if one.revision in among and one.verdict is Verdict.UNVERIFIABLE]
+
+
+def _done(taken: Sequence[RevisionEvidence]) -> str:
+    return f"what {listed([one.revision for one in taken])} {'does' if len(taken) == 1 else 'do'} is done there"
+
+
+def _look_at(taken: Sequence[RevisionEvidence]) -> str:
+    places = [f"{place} ({one.revision})" if (place := one.place) else one.revision for one in taken]
+    return f"Look at the rows that they change: {listed(places)}"
+
+
+def _next_unsure(graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located) -> list[RevisionEvidence]:
+    stands = paths.up_to(graph, located.revisions)
+    following = _unproved(every, located.following)
+    return [one for one in following if not one.holds and stands.issuperset(paths.follows(graph, one.revision))]
+
+
+def _ways_to(
+    graph: RevisionMap,
+    located: Located,
+    current: Collection[str],
+    taken: Sequence[RevisionEvidence],
+    unsure: Sequence[RevisionEvidence],
+) -> tuple[Choice, ...]:
+    """The stamps to where the schema stands, and to beyond what may have run as well."""
+    names, accepted = [one.revision for one in unsure], [one.revision for one in taken]
+    besides = f", and {_done(taken)}" if taken else ""
+    way = _stamps(graph, stamps_to(graph, set(located.revisions), current), current, accepted)
+    if not unsure:
+        return (Choice(_done(taken), way),)
+    followed = {before for one in names for before in paths.follows(graph, one)}
+    beyond = stamps_to(graph, {*names, *located.revisions} - followed, current)
+    ran = Choice(f"{listed(names)} ran{besides}", _stamps(graph, beyond, current, [*accepted, *names]))
+    did_not = Choice(f"{listed(names)} did not run{besides}", way)
+    return (ran, did_not) if beyond else (did_not,)
+
+
+def _stamps(
+    graph: RevisionMap, targets: Sequence[str], current: Collection[str], accepted: Collection[str]
+) -> tuple[str, ...]:
+    """The commands that stamp these targets one after the other, each with what it skips of `accepted`."""
+    commands = []
+    stands = tuple(sorted(current))
+    for target in targets:
+        path = paths.find_path(graph, stands, target)
+        stands = path.heads_after
+        named = "".join(f" --accept {one}" for one in path.skipped if one in accepted)
+        commands.append(f"alembic-rescue stamp {target}{named}")
+    return tuple(commands)
 
 
 def _by_hand(revisions: Sequence[str]) -> str:

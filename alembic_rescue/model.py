@@ -52,6 +52,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of the ways on, where only a person can find out which of them holds."""
+
+    found: str
+    """What a person finds on looking: ``it ran``."""
+    commands: tuple[str, ...]
+    """What to type then, in this order."""
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """The one thing to do next with a database."""
 
@@ -60,6 +70,8 @@ class Recommendation:
     reason: str
     steps: tuple[str, ...] = ()
     """What is to be done, each to be copied, in this order: where one command does not lead out."""
+    choices: tuple[Choice, ...] = ()
+    """The ways on after a look at what nobody can tell."""
 
     @property
     def command(self) -> str | None:

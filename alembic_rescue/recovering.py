@@ -295,25 +295,19 @@ class Sought:
         """All that was found."""
         return frozenset(lost.revision for one in self.seen.values() for lost in one.search.found)
 
-    def hindrances(self, database: Database, proof: Proof, accepted: Collection[str] = ()) -> tuple[Note, ...]:
+    def hindrances(self, database: Database, proof: Proof, not_run: Collection[str] = ()) -> tuple[Note, ...]:
         """What keeps a repair from leaving behind what may have run there.
 
         Args:
             proof: for all revisions that the scripts have.
-            accepted: those that a person does without, although nobody can tell whether they ran.
+            not_run: those of which a person says that they did not run, although nobody can tell.
         """
         seen = self._of(database, proof)
         if seen is None or not seen.is_ahead or seen.never_ran or seen.remade:
             return ()
-        if seen.unproved and set(seen.unproved) <= set(accepted):
+        if seen.unproved and set(seen.unproved) <= set(not_run):
             return ()
         return (findings.note(seen.ahead),)
-
-    def reason(self, given: str, accepted: Collection[str]) -> str:
-        """Why, for the receipt: also that a person said of what was found that it did not run."""
-        taken = [one for one in accepted if one in self.revisions]
-        word = f"{errors.listed(taken)} taken not to have run (--accept)" if taken else ""
-        return "; ".join(filter(None, [given, word]))
 
     def told(self, part: DatabaseReport, proof: Proof | None = None) -> DatabaseReport:
         """The same report, with what was found; `proof` is for all revisions that the scripts have, if it is known."""

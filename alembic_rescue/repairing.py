@@ -19,7 +19,20 @@ from alembic_rescue.evidence.model import Presence, Proof, RevisionEvidence, Ver
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
-from alembic_rescue.model import Action, Database, DatabaseReport, Located, Note, Recommendation, Revision, Stamp
+from alembic_rescue.model import (
+    Action,
+    Choice,
+    Database,
+    DatabaseReport,
+    Located,
+    Note,
+    Recommendation,
+    Revision,
+    Stamp,
+)
+
+_WANT_A_LOOK = frozenset([errors.RevisionUnverifiable.code, errors.RepairMayRerun.code])
+"""The refusals after which a person who has looked at the rows goes on."""
 
 
 def plan_one(
@@ -37,21 +50,23 @@ def plan_one(
     hindrances = (*hindrances, *findings.under_way(database))
     if (broke_off := database.broke_off) and not broke_off.is_repair:
         hindrances = (*hindrances, findings.note(findings.broke_off(database, broke_off)))
-    return _to_repair(graph, database, every, diagnosing.located(graph, proof), accepted, hindrances)
+    located = diagnosing.located(graph, proof, accepted.unverifiable)
+    return _to_repair(graph, database, every, located, accepted, hindrances)
 
 
 def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation:
     """The advice for where the schema stands, with what a repair would do in place of what is to be done by hand."""
     if advice.action not in {Action.STOP, Action.NOTHING} or not mended.stamps:
         return advice
-    says = advice.reason.partition("; by hand")[0]
     if not mended.refusals:
+        says = advice.reason.partition("; by hand")[0]
         return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
-    if {refusal.code for refusal in mended.refusals} == {errors.RevisionUnverifiable.code}:
-        unproved = [one.revision for one in mended.revisions if one.verdict is Verdict.UNVERIFIABLE]
-        accepted = "".join(f" --accept {revision}" for revision in unproved)
-        return Recommendation(Action.STOP, None, f"{says}; look at it, then: alembic-rescue repair{accepted}")
-    return Recommendation(Action.STOP, None, f"{says}; {mended.refusals[0].message}")
+    assert mended.located is not None, "what a repair would do always has it"
+    if not mended.located.revisions:
+        return advice
+    says = history.says_otherwise(mended.located, mended.database.current_heads)
+    reason = f"{says}; {mended.refusals[0].message}"
+    return Recommendation(Action.STOP, None, reason, choices=mended.recommendation.choices)
 
 
 def without_what_stamps_mend(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
@@ -82,6 +97,7 @@ def _to_repair(
         hindrances: refusals that have nothing to do with revisions.
     """
     current, said = database.current_heads, database.stands_at
+    choices: tuple[Choice, ...] = ()
     once = tuple(sorted(set(said)))
     counted = paths.up_to(graph, {row for row in once if scripts.has(graph, row)})
     explained = bool(once) and not inspection.refusal_of(partial(paths.check_current, graph, once))
@@ -100,6 +116,9 @@ def _to_repair(
         leads_forward = explained and sound and not gone and current == said
         refusals += inspection.refusal_of(partial(paths.check_length, after, database.id_limit, database.widen))
         refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward))
+        if refusals and {refusal.code for refusal in refusals} <= _WANT_A_LOOK:
+            unsure = [one for one in gone if _is_unsure(one, accepted)]
+            choices = _choices([one for one in new if one.verdict is Verdict.UNVERIFIABLE], unsure)
     return DatabaseReport(
         database=database,
         revisions=new,
@@ -108,7 +127,9 @@ def _to_repair(
         pending_after=paths.pending(graph, after),
         refusals=tuple(refusals),
         findings=findings.of(database),
-        recommendation=Recommendation(Action.REPAIR, None, f"the schema stands at {errors.rows(after)}"),
+        recommendation=Recommendation(
+            Action.REPAIR, None, f"the schema stands at {errors.rows(after)}", choices=choices
+        ),
         located=located,
     )
 
@@ -126,9 +147,56 @@ def _refusals(
         return [errors.NothingLocated()]
     if leads_forward:
         return [errors.StampLeadsThere(history.stamps_to(graph, set(after), current) or list(after))]
-    if there := [one.revision for one in gone if may_have_run(one)]:
+    if there := [one.revision for one in gone if something_is_there(one)]:
         return [errors.RepairWouldRerun(there)]
-    return list(gate.refusals(new, accepted))
+    told = list(gate.refusals(new, accepted))
+    if unsure := [one for one in gone if _is_unsure(one, accepted)]:
+        ran, not_run = _vouched("--accept", _may_be_accepted(unsure)), _vouched("--not-run", unsure)
+        names = [one.revision for one in unsure]
+        told.append(errors.RepairMayRerun(names, [gate.reason(one) for one in unsure], ran, not_run))
+    named_in_vain = sorted(accepted.not_run - {one.revision for one in gone})
+    return [*told, *(errors.NotRunNotLeft(named, [one.revision for one in gone]) for named in named_in_vain)]
+
+
+def _is_unsure(evidence: RevisionEvidence, accepted: Acceptance) -> bool:
+    return may_have_run(evidence) and not something_is_there(evidence) and evidence.revision not in accepted.not_run
+
+
+def _choices(new: Sequence[Revision], unsure: Sequence[RevisionEvidence]) -> tuple[Choice, ...]:
+    """The repair for each thing that a look at the rows may find.
+
+    Args:
+        new: what would count as applied, and cannot be checked.
+        unsure: what Alembic would run, and may have run.
+    """
+    repair = f"alembic-rescue repair{_vouched('--accept', new)}"
+    done = f"what {errors.listed([one.revision for one in new])} changes is done there"
+    if not unsure:
+        return (Choice(done, (repair,)),)
+    besides = f", and {done}" if new else ""
+    names = errors.listed([one.revision for one in unsure])
+    did_not = Choice(f"{names} did not run{besides}", (f"{repair}{_vouched('--not-run', unsure)}",))
+    acceptable = _may_be_accepted(unsure)
+    if not acceptable:
+        return (did_not,)
+    return (Choice(f"{names} ran{besides}", (f"{repair}{_vouched('--accept', acceptable)}",)), did_not)
+
+
+def _may_be_accepted(unsure: Sequence[RevisionEvidence]) -> Sequence[RevisionEvidence]:
+    """All of them, or none: where something of one is missing, its rows alone make it no whole."""
+    return unsure if all(one.verdict is Verdict.UNVERIFIABLE for one in unsure) else ()
+
+
+def _vouched(option: str, revisions: Sequence[Revision] | Sequence[RevisionEvidence]) -> str:
+    return "".join(f" {option} {one.revision}" for one in revisions)
+
+
+def something_is_there(evidence: RevisionEvidence) -> bool:
+    """Whether something of it is there, or is there otherwise: whoever runs it again meets its own doing."""
+    if evidence.verdict is Verdict.EMPTY:
+        return False
+    held = any(o.presence is Presence.DIFFERENT or (o.met and not o.vacuous) for o in evidence.objects)
+    return held or evidence.verdict in {Verdict.APPLIED, Verdict.PARTIAL}
 
 
 def may_have_run(evidence: RevisionEvidence) -> bool:
@@ -138,6 +206,5 @@ def may_have_run(evidence: RevisionEvidence) -> bool:
     """
     if evidence.verdict is Verdict.EMPTY:
         return False
-    wholly = all(o.presence is not Presence.DIFFERENT and not (o.met and not o.vacuous) for o in evidence.objects)
     told = all(o.presence is not Presence.UNVERIFIABLE for o in evidence.objects)
-    return not (evidence.verdict is Verdict.NOT_APPLIED and wholly and told)
+    return not (evidence.verdict is Verdict.NOT_APPLIED and told) or something_is_there(evidence)

@@ -304,6 +304,7 @@ def repair(
     folder: Path,
     reason: str = "",
     accept: Sequence[str] = (),
+    not_run: Sequence[str] = (),
     only: str | None = None,
 ) -> Report:
     """Set the rows of a version table to what is proved, where no forward stamp leads there.
@@ -312,8 +313,9 @@ def repair(
     that say more than is there, or that are lost.  Goes back only over revisions of which nothing is there.
 
     Args:
-        accept: revisions that the rows did not count as applied, whose doing cannot be checked, and for which a person
-            vouches; ids or partial ids.  One that the scripts do not have, by its full id: it did not run here.
+        accept: revisions whose doing cannot be checked, and of which a person says that they ran; ids or partial ids.
+        not_run: revisions of which nobody can tell whether they ran, and of which a person says that they did not:
+            Alembic is to run them.  One that the scripts do not have by its full id.
 
     Returns:
         A report whose outcome is REPAIRED or NOTHING_TO_DO.
@@ -324,13 +326,19 @@ def repair(
     """
     view = inspection.look(project, only, _kept(project, folder))
     lost = recovering.look_for(project, view)
-    reason, named = lost.reason(reason, accept), [name for name in accept if name not in lost.revisions]
-    accepted = Acceptance(frozenset(scripts.resolved(view.graph, name) for name in named), frozenset())
+    named = [name for name in not_run if name not in lost.revisions]
+    accepted = Acceptance(
+        frozenset(scripts.resolved(view.graph, name) for name in accept),
+        not_run=frozenset(scripts.resolved(view.graph, name) for name in named),
+    )
+    vouched = f"{errors.listed(not_run)} did not run (--not-run)" if not_run else ""
+    reason = "; ".join(filter(None, [reason, vouched]))
     with Bench(project) as bench:
         parts = repairing.without_what_stamps_mend(
             [
                 lost.told(
-                    repairing.plan_one(project, view.graph, *found, accepted, lost.hindrances(*found, accept)), found[1]
+                    repairing.plan_one(project, view.graph, *found, accepted, lost.hindrances(*found, not_run)),
+                    found[1],
                 )
                 for found in _proved(project, view, inspection.every, bench=bench)
             ]

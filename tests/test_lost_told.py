@@ -176,7 +176,7 @@ def test_what_cannot_be_told_is_accepted_by_name(deployed):
     part = there.look()
     assert "whether it ran here cannot be told" in str(part["findings"])
     assert there.tool.rescue_json("repair", "--yes")["refusals"][0]["code"] == "ahead-of-the-scripts"
-    assert there.tool.rescue_json("repair", "--yes", "--accept", "ab03")["outcome"] == "repaired"
+    assert there.tool.rescue_json("repair", "--yes", "--not-run", "ab03")["outcome"] == "repaired"
     (receipt,) = there.tool.receipts
     assert "ab03 taken not to have run (--accept)" in receipt.read_text()
     assert there.database.versions() == ["ab02"]

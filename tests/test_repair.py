@@ -105,7 +105,7 @@ def test_over_what_is_there_it_does_not_go_back(tables, database):
     database.run("CREATE TABLE t4 (id INTEGER PRIMARY KEY); DROP TABLE t2")
     database.stand_at("ab04")
     told = refused(tables)
-    assert told["repair-would-rerun"]["message"].startswith("ab03 and ab04 may have run")
+    assert told["repair-would-rerun"]["message"].startswith("something of ab03 and ab04 is there")
 
 
 @pytest.mark.slow
@@ -156,10 +156,58 @@ def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database
     STATES[state](database)
     before = database.run("SELECT version_num FROM alembic_version")
     answer = tables.rescue_json("repair", "--yes")
-    assert [refusal["code"] for refusal in answer["refusals"]] == ["repair-would-rerun"]
+    assert [refusal["code"] for refusal in answer["refusals"]] == ["repair-may-rerun"]
     assert database.run("SELECT version_num FROM alembic_version") == before
     looked = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
-    assert looked["action"] != "repair"
+    assert looked["action"] == "stop"
+    assert "ab04" in looked["reason"]
+    for_each = {choice["found"]: choice["commands"] for choice in looked["choices"]}
+    by_stamp = {
+        "ab04 ran": ["alembic-rescue stamp ab04 --accept ab04"],
+        "ab04 did not run": ["alembic-rescue stamp ab03"],
+    }
+    by_repair = {
+        "ab04 ran": ["alembic-rescue repair --accept ab04"],
+        "ab04 did not run": ["alembic-rescue repair --not-run ab04"],
+    }
+    assert for_each == (by_stamp if state == "lost" else by_repair)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["unknown", "lost", "overlapping"])
+@pytest.mark.parametrize(("option", "rows_then"), [("--accept", ["ab04"]), ("--not-run", ["ab03"])])
+def test_a_person_says_whether_it_ran(option, rows_then, state, database, tmp_path):
+    bodies = {**BODIES, "ab04": 'op.execute("UPDATE t1 SET id = id + 1")'}
+    root = chains.write(tmp_path / "project", database.url, bodies).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", rows_then[0]).status == 0
+    STATES[state](database)
+    answer = tables.rescue_json("repair", "--yes", option, "ab04")
+    assert answer["outcome"] == "repaired"
+    assert database.versions() == rows_then
+    (kept,) = tables.rescue_json("receipts")["receipts"]
+    assert ("ab04 did not run (--not-run)" in kept["reason"]) is (option == "--not-run")
+    assert tables.alembic("upgrade", "head").status == 0
+
+
+@pytest.mark.slow
+def test_of_one_with_a_table_that_is_missing_nobody_can_say_that_it_ran(database, tmp_path):
+    bodies = {**BODIES, "ab04": f"{BODIES['ab04']}\n{DATA}"}
+    root = chains.write(tmp_path / "project", database.url, bodies).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab03").status == 0
+    database.stand_at("ab04")
+    assert "--accept" not in refused(tables)["repair-may-rerun"]["help"]
+    (choice,) = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]["choices"]
+    assert choice["commands"] == ["alembic-rescue repair --not-run ab04"]
+    assert tables.rescue_json("repair", "--yes", "--not-run", "ab04")["outcome"] == "repaired"
+    assert tables.alembic("upgrade", "head").status == 0
+
+
+@pytest.mark.slow
+def test_what_alembic_would_not_run_cannot_be_given_as_not_run(tables, database):
+    database.stand_at("ab04")
+    assert "ab04" in refused(tables, "--not-run", "ab02")["not-run-not-left"]["message"]
 
 
 DATA = 'op.execute("UPDATE t1 SET id = id + 1")'

@@ -211,6 +211,14 @@ Accept = Annotated[
         help="Vouch for a skipped revision whose doing cannot be checked; repeatable.",
     ),
 ]
+NotRun = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--not-run",
+        metavar="REVISION",
+        help="Say that a revision did not run here, where nobody can tell: Alembic runs it next; repeatable.",
+    ),
+]
 AcceptMissing = Annotated[
     Optional[list[str]],
     typer.Option(
@@ -457,6 +465,7 @@ def repair(
     ctx: typer.Context,
     yes: Yes = False,
     accept: Accept = None,
+    not_run: NotRun = None,
     reason: Reason = "",
     only: Only = None,
     lock_timeout: LockTimeout = None,
@@ -475,6 +484,7 @@ def repair(
             folder=call.receipt_folder(project.settings),
             reason=reason,
             accept=accept or (),
+            not_run=not_run or (),
             only=only,
         )
     answer_written(call, report)

@@ -145,12 +145,12 @@ class AheadOfTheScripts(Refusal):
 
     def _text(self) -> Text:
         beside = f", which go on with {some(self.beside, verb=False)} instead" if self.beside else ""
-        accept = "".join(f" --accept {one}" for one in self.unproved)
+        not_run = "".join(f" --not-run {one}" for one in self.unproved)
         ways = [f"deploy code that has it, or bring it back beside these scripts: `{self.command}`"]
         if len(self.follows) == 1:
             ways.append(f"To go back instead, bring it back, and run: alembic downgrade {self.follows[0]}")
-        if accept:
-            ways.append(f"If it did not run here: alembic-rescue repair{accept}")
+        if not_run:
+            ways.append(f"If it did not run here: alembic-rescue repair{not_run}")
         return Text(
             f"the database is ahead of this code, which was rolled back, or is another branch: it stands at "
             f"{listed(self.rows)}. Found in git: {'; '.join(self.places)}. It follows {listed(self.follows)} of these "

@@ -189,16 +189,53 @@ class StampLeadsThere(Refusal):
 
 
 class RepairWouldRerun(Refusal):
-    """Alembic would run revisions again of which something is there, or that may have run."""
+    """Alembic would run revisions again of which something is there."""
 
     code = "repair-would-rerun"
     revisions: Sequence[str]
 
     def _text(self) -> Text:
         return Text(
-            f"{listed(self.revisions)} may have run, or something of it is there: Alembic would run it again",
+            f"something of {listed(self.revisions)} is there: after this repair Alembic would run it again",
             "make it whole with the statements that are shown for it, or take away what is left of it by hand: "
             "alembic-rescue diagnose --applied",
+        )
+
+
+class RepairMayRerun(Refusal):
+    """Alembic would run revisions of which nobody can tell whether they ran."""
+
+    code = "repair-may-rerun"
+    revisions: Sequence[str]
+    reasons: Sequence[str]
+    """For each, what of it cannot be checked."""
+    ran: str
+    """The options that say of all of them that they ran; empty where that is not enough to count them as applied."""
+    not_run: str
+    """The options that say of all of them that they did not."""
+
+    def _text(self) -> Text:
+        told = "; ".join(f"{one} ({why})" for one, why in zip(self.revisions, self.reasons, strict=True))
+        ran = f"Those that ran: alembic-rescue repair{self.ran}. " if self.ran else ""
+        return Text(
+            f"nobody can tell whether these ran, and after this repair Alembic would run them: {told}",
+            f"look at the rows that they change. {ran}"
+            f"Those that did not, and are to run: alembic-rescue repair{self.not_run}",
+        )
+
+
+class NotRunNotLeft(Refusal):
+    """``--not-run`` names a revision that Alembic would not run after the repair."""
+
+    code = "not-run-not-left"
+    named: str
+    left: Sequence[str]
+
+    def _text(self) -> Text:
+        would = f"it would run {listed(self.left)}" if self.left else "it would run none again"
+        return Text(
+            f"{self.named} is given as not run, but after this repair Alembic would not run it ({would})",
+            "name only revisions that repair-may-rerun names",
         )
 
 

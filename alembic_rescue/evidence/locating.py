@@ -11,12 +11,15 @@ _ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
 """Something of the revision is known to be missing."""
 
 
-def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[str]]) -> Located:
+def locate(
+    every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[str]], vouched: Collection[str] = ()
+) -> Located:
     """Which revisions the schema stands at: the furthest on each branch below which nothing is missing.
 
     Args:
         every: the evidence for all revisions, each after those that it follows.
         follows: the revisions that each one follows directly or depends on.
+        vouched: those that cannot be checked, and of which a person says that they ran.
     """
     verdicts = {evidence.revision: evidence.verdict for evidence in every}
     lacking: set[str] = set()  # something is missing of it, or below it
@@ -26,6 +29,7 @@ def locate(every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[s
     at: list[str] = []
     below: set[str] = set()
     there = {evidence.revision for evidence in every if evidence.is_there}
+    there |= {revision for revision in vouched if verdicts.get(revision) is Verdict.UNVERIFIABLE}
     for revision in reversed(verdicts):
         if revision not in below:
             if revision not in there or revision in lacking:

@@ -72,6 +72,17 @@ class RevisionEvidence:
         return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
     @property
+    def holds(self) -> bool:
+        """Something of it is there, or gone, that would not be so had it not run."""
+        return any(o.met and not o.vacuous for o in self.objects) and self.verdict is not Verdict.NOT_APPLIED
+
+    @property
+    def place(self) -> str:
+        """File and line of what cannot be checked; empty where nothing is told."""
+        told = next((o for o in self.objects if o.presence is Presence.UNVERIFIABLE and o.path), None)
+        return "" if told is None else f"{told.path}:{told.line}" if told.line else told.path
+
+    @property
     def is_there(self) -> bool:
         """It has run, as far as catalogs tell: what nobody can tell of it is only the rest, such as rows."""
         proved = any(o.met and not o.vacuous and o.kind != "statement" for o in self.objects)

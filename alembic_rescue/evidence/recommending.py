@@ -11,6 +11,10 @@ from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
 _ALL_THERE = "Whether all that counts as applied is there, says alembic-rescue diagnose --applied"
+_SEE_WHAT_FAILS = (
+    "On a copy of the schema nothing of them fails: rows may, or what is around them. See what fails: "
+    "alembic-rescue rehearse, or alembic-rescue diagnose --log FILE with the deployment's log. Fix that"
+)
 _UPGRADES = "run alembic upgrade head"
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
@@ -44,12 +48,12 @@ def recommend(
     if first is None:
         return _stamp(proved, revisions, failing) if proved else _nothing_to_prove(revisions)
     beyond = _after(revisions, first.revision)
-    applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or _holds(e)]
+    applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or e.holds]
     if first.verdict is Verdict.UNVERIFIABLE:
-        stands_before = not _holds(first) and any(e.verdict is Verdict.NOT_APPLIED for e in beyond)
+        stands_before = not first.holds and any(e.verdict is Verdict.NOT_APPLIED for e in beyond)
         cause = failing.get(first.revision)
         fails_again = proved is not None and cause is not None and not cause.swallowed
-        never_ran = transactional and cause is not None and _hides_before_it_ran(cause) and not _holds(first)
+        never_ran = transactional and cause is not None and _hides_before_it_ran(cause) and not first.holds
         if applied_beyond or fails_again or not (stands_before or never_ran or (proved and _says_nothing(first))):
             return _cannot_tell(first, cause)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
@@ -96,11 +100,6 @@ def _hides_before_it_ran(cause: Cause) -> bool:
     return cause.swallowed and "already exists" not in cause.error
 
 
-def _holds(evidence: RevisionEvidence) -> bool:
-    """Something of it is there, or gone, that would not be so had it not run."""
-    return any(o.met and not o.vacuous for o in evidence.objects) and evidence.verdict is not Verdict.NOT_APPLIED
-
-
 def _says_nothing(evidence: RevisionEvidence) -> bool:
     """It leaves nothing in a catalog: that it is run again, or for the first time, meets nothing of its own."""
     return all(o.kind == "statement" for o in evidence.objects)
@@ -143,20 +142,18 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
         reason = f"{locked.named} of {first.revision}: {locked.detail}"
         return Recommendation(Action.STOP, None, f"{reason}. Wait until that has ended, or end it, then look again")
     told = next(o for o in first.objects if o.presence is Presence.UNVERIFIABLE)
-    where = f" (line {told.line})" if told.line else ""
+    where = f" ({first.place})" if first.place else ""
     catalog = [o for o in first.objects if o.kind != "statement"]
     beginning = (
         f"all that {first.revision} does to the catalog is there, the rest cannot be checked"
-        if catalog and _holds(first)
+        if catalog and first.holds
         else f"not provable: {first.revision}"
     )
     named = "" if told.name == first.revision else f"{told.name}: "
     fails = "By the log, it failed" if cause is not None and cause.logged else "Run again, it fails"
     again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
     return Recommendation(
-        Action.STOP,
-        None,
-        f"{beginning}: {named}{told.detail}{where}{again}. Look at the database, then accept {first.revision} by name",
+        Action.STOP, None, f"{beginning}: {named}{told.detail}{where}{again}. Look at what it changes"
     )
 
 
@@ -203,9 +200,8 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
         return f": {cause.place} {fails} ({cause.error}){and_hides}. {fix}{and_raise}"
     if hides:
         return f": {hides.place} {hides.error}. Let it through (raise it again there)"
-    if not transactional:  # what had run before the failure would have stayed
-        return ": the run did not come so far. Fix what failed"
-    return ". If a run failed, all of it was rolled back. Fix what failed"
+    ran = "the run did not come so far" if not transactional else "if a run failed, all of it was rolled back"
+    return f": {ran}. {_SEE_WHAT_FAILS}"
 
 
 def _counted(evidence: RevisionEvidence) -> str:

@@ -239,6 +239,10 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
     )
     for step in advice.steps:
         page.indented(step, 4)
+    for choice in advice.choices:
+        page.indented(f"If {choice.found}:")
+        for command in choice.commands:
+            page.indented(f"{command}{_only(report) if command.startswith('alembic-rescue') else ''}", 4)
     if advice.command and not advice.steps and len(report.databases) == 1:
         page.indented(f"{advice.command}{_only(report)}", 4)
 
