@@ -11,8 +11,7 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors, findings, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
-from alembic_rescue.evidence.model import Proof, Verdict
-from alembic_rescue.evidence.recommending import recommend
+from alembic_rescue.evidence.model import Cause, Proof, Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
@@ -37,11 +36,8 @@ def of_pending(
     """
     graph = view.graph
     proof, apart = apart_from_pending(graph, database, proved)
-    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-    advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
-    advice = history.with_choices(graph, database.stands_at, proof.revisions, proof.causes, advice)
-    advice = widened_first(graph, database, advice)
-    told = (*findings.limits(database, proof), *findings.causes(proof.causes), *logged)
+    advice = widened_first(graph, database, history.advise(graph, database.stands_at, proof))
+    told = (*findings.limits(database, proof), *findings.causes(_that_remain(proof, advice)), *logged)
     if apart:
         told = (*told, findings.not_begun(apart, paths.rows_after(graph, (), apart)))
     shown = proof
@@ -50,6 +46,14 @@ def of_pending(
     part = diagnosis(project, view, database, shown, told, advice)
     pending = tuple(revision for revision in part.pending_after if revision not in apart)
     return replace(part, causes=proof.causes, pending_after=pending)
+
+
+def _that_remain(proof: Proof, advice: Recommendation) -> list[Cause]:
+    """The causes, without those that what is recommended does away with: what fails on its own work that is there."""
+    if advice.action not in {Action.STAMP, Action.COMPLETE}:
+        return list(proof.causes)
+    there = {one.revision for one in proof.revisions if one.verdict in {Verdict.APPLIED, Verdict.PARTIAL}}
+    return [one for one in proof.causes if one.swallowed or one.code or one.revision not in there]
 
 
 def diagnosis(
@@ -152,3 +156,12 @@ def after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> 
     ends = [[row for row in rows if scripts.has(graph, row)] for rows in (broke_off.rows_after, broke_off.rows_before)]
     skipped = paths.up_to(graph, ends[0]) - paths.up_to(graph, ends[1])
     return history.recommend_after_breaking_off(broke_off, [one for one in proof.revisions if one.revision in skipped])
+
+
+def stamped_first(graph: RevisionMap, part: DatabaseReport, proof: Proof) -> DatabaseReport:
+    """The report of a rehearsal; one that fails on what is there already says what is to be done in place of a fix."""
+    if part.rehearsal is None or not part.rehearsal.fails:
+        return part
+    advice = history.advise(graph, part.database.stands_at, proof)
+    there = advice.action in {Action.STAMP, Action.COMPLETE} or advice.choices
+    return replace(part, recommendation=advice) if there else part

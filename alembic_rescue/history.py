@@ -10,8 +10,10 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors
 from alembic_rescue.errors import listed, rows
 from alembic_rescue.evidence import locating
-from alembic_rescue.evidence.model import Cause, RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import Cause, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
 from alembic_rescue.model import Action, BrokenOff, Choice, Located, Note, Recommendation
 
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
@@ -83,6 +85,17 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
 
 def _revisions(number: int) -> str:
     return "the one revision that counts as" if number == 1 else f"the {number} revisions that count as"
+
+
+def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recommendation:
+    """The one thing to do about what is pending, as the graph and the rows allow it.
+
+    Args:
+        current: the version table's rows.
+    """
+    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+    advice = on_each_branch(graph, current, proof.revisions, advice)
+    return with_choices(graph, current, proof.revisions, proof.causes, advice)
 
 
 def on_each_branch(
@@ -160,7 +173,7 @@ def recommend_for_located(
     if set(current) == set(located.revisions):
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
     by_hand = _by_hand(located.revisions)
-    says = says_otherwise(located, current)
+    says = says_otherwise(graph, located, current)
     if set(current) <= paths.up_to(graph, located.revisions):
         targets = stamps_to(graph, set(located.revisions), current)
         if not targets:
@@ -173,8 +186,8 @@ def recommend_for_located(
             return Recommendation(Action.STOP, None, f"{says}. {_look_at([*taken, *unsure])}", choices=choices)
         plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
         return Recommendation(Action.STAMP, targets[0], f"{says}: see {plans}")
-    if unknown := sorted(set(current) - {evidence.revision for evidence in every}):
-        return Recommendation(Action.STOP, None, f"{says}; the scripts do not have {listed(unknown)}; {by_hand}")
+    if not all(scripts.has(graph, row) for row in current):
+        return Recommendation(Action.STOP, None, f"{says}; {by_hand}")
     counted = paths.up_to(graph, current)
     beyond = [evidence for evidence in every if evidence.revision in counted.intersection(located.following)]
     if locating.missing(beyond) and counted.issuperset(located.revisions) and never_ran(beyond):
@@ -194,9 +207,11 @@ def _stands(located: Located) -> str:
     return f"the schema stands at {rows(located.revisions)} ({sure})"
 
 
-def says_otherwise(located: Located, current: Collection[str]) -> str:
+def says_otherwise(graph: RevisionMap, located: Located, current: Collection[str]) -> str:
     """Where the schema stands, and where the version table says."""
-    return f"{_stands(located)}; the version table says {rows(sorted(current))}"
+    unknown = [row for row in sorted(current) if not scripts.has(graph, row)]
+    but = f", and the scripts do not have {listed(unknown)}" if unknown else ""
+    return f"{_stands(located)}; the version table says {rows(sorted(current))}{but}"
 
 
 def with_choices(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -51,6 +52,13 @@ class Note:
     help: str
 
 
+def addressed(command: str, only: str | None) -> str:
+    """The command for that one of several databases; one that is not the tool's own stays as it is."""
+    if only is None or not command.startswith("alembic-rescue"):
+        return command
+    return f"{command} --only {shlex.quote(only)}"
+
+
 @dataclass(frozen=True)
 class Choice:
     """One of the ways on, where only a person can find out which of them holds."""
@@ -72,13 +80,15 @@ class Recommendation:
     """What is to be done, each to be copied, in this order: where one command does not lead out."""
     choices: tuple[Choice, ...] = ()
     """The ways on after a look at what nobody can tell."""
+    only: str | None = None
+    """The database, of several, for which each command is."""
 
     @property
     def command(self) -> str | None:
         """What to type for it; None where something is to be done before, or by hand."""
         if self.action in {Action.STAMP, Action.COMPLETE}:
-            return f"alembic-rescue {self.action.value} {self.revision}"
-        return "alembic-rescue repair" if self.action is Action.REPAIR else None
+            return addressed(f"alembic-rescue {self.action.value} {self.revision}", self.only)
+        return addressed("alembic-rescue repair", self.only) if self.action is Action.REPAIR else None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from alembic_rescue import findings, gate, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence.model import Proof
-from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
@@ -57,8 +56,7 @@ def plan_one(
     elif refusals and (proof.left_over or not skipped):
         advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:
-        advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-        advice = history.on_each_branch(graph, database.stands_at, proof.revisions, advice)
+        advice = history.advise(graph, database.stands_at, proof)
     more_rows = findings.more_rows(database.stands_at, path.heads_after) if path and path.stamps else ()
     return DatabaseReport(
         database=database,

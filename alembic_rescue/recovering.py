@@ -17,6 +17,7 @@ from alembic_rescue import errors, findings, inspection, repairing
 from alembic_rescue.client import Project
 from alembic_rescue.evidence.lost import Found, Lost, Search
 from alembic_rescue.evidence.model import ObjectEvidence, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
@@ -24,7 +25,7 @@ from alembic_rescue.inspection import View
 from alembic_rescue.lost import looking
 from alembic_rescue.lost.history import InGit
 from alembic_rescue.lost.looking import Recovered
-from alembic_rescue.model import NULL_ROW, Action, Database, DatabaseReport, Note, Recommendation, Revision
+from alembic_rescue.model import NULL_ROW, Action, Choice, Database, DatabaseReport, Note, Recommendation, Revision
 from alembic_rescue.proof import prove
 from alembic_rescue.worker import script_files
 from alembic_rescue.worker.requests import ScriptFile
@@ -332,8 +333,8 @@ class Sought:
         return seen.knowing(proof.revisions) if seen and proof else seen
 
     def _advice(self, part: DatabaseReport, seen: Seen) -> Recommendation:
-        unexplained = {note.message for note in part.refusals if note.code == errors.UnknownCurrent.code}
-        if part.recommendation.reason not in unexplained:  # something else comes first
+        unexplained = tuple(note.message for note in part.refusals if note.code == errors.UnknownCurrent.code)
+        if not unexplained or not part.recommendation.reason.startswith(unexplained):  # something else comes first
             return part.recommendation
         first = notes(seen)[0]
         if proof := self.proofs.get(part.database.identity.rows_key):
@@ -344,7 +345,9 @@ class Sought:
                 return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
             if mended.refusals and (seen.never_ran or seen.remade or not seen.is_ahead):
                 return Recommendation(Action.STOP, None, f"{_in_short(seen)}; {mended.refusals[0].message}")
-        return Recommendation(Action.STOP, None, f"{_in_short(seen)}. {first.help[0].upper()}{first.help[1:]}")
+        if seen.is_ahead:
+            return Recommendation(Action.STOP, None, _in_short(seen), choices=_ways_out(seen))
+        return Recommendation(Action.STOP, None, f"{_in_short(seen)}. {sentence(first.help)}")
 
 
 def _in_short(seen: Seen) -> str:
@@ -359,6 +362,19 @@ def _in_short(seen: Seen) -> str:
     if not seen.search.found:
         return f"the database stands at {rows}, which these scripts do not have, and which was found nowhere"
     return notes(seen)[0].message
+
+
+def _ways_out(seen: Seen) -> tuple[Choice, ...]:
+    """What to do about code that was rolled back, or is another branch's."""
+    back = str(seen.search.command)
+    ways = [Choice("it is to stay, and that code is not deployed again: bring its files back", (back,))]
+    if len(seen.follows) == 1:
+        down = f"alembic downgrade {seen.follows[0]}"
+        ways.append(Choice("it is to be taken back from the database, with what it made", (back, down)))
+    if seen.unproved:
+        not_run = "".join(f" --not-run {one}" for one in seen.unproved)
+        ways.append(Choice("it did not run here", (f"alembic-rescue repair{not_run}",)))
+    return tuple(ways)
 
 
 def _with_way_out(note: Note, seen: Seen) -> Note:

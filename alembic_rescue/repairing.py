@@ -64,9 +64,8 @@ def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation
     assert mended.located is not None, "what a repair would do always has it"
     if not mended.located.revisions:
         return advice
-    says = history.says_otherwise(mended.located, mended.database.current_heads)
-    reason = f"{says}; {mended.refusals[0].message}"
-    return Recommendation(Action.STOP, None, reason, choices=mended.recommendation.choices)
+    would = mended.recommendation
+    return Recommendation(Action.STOP, None, f"{would.reason}; {mended.refusals[0].message}", choices=would.choices)
 
 
 def without_what_stamps_mend(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
@@ -128,7 +127,7 @@ def _to_repair(
         refusals=tuple(refusals),
         findings=findings.of(database),
         recommendation=Recommendation(
-            Action.REPAIR, None, f"the schema stands at {errors.rows(after)}", choices=choices
+            Action.REPAIR, None, history.says_otherwise(graph, located, current), choices=choices
         ),
         located=located,
     )

@@ -187,8 +187,14 @@ def rehearse(
     view = inspection.look(project, only, _kept(project, folder))
     with Bench(project) as bench:
         parts = [rehearsal.of_one(project, view, visited, target, bench) for visited in view.meant]
+        if any(part.rehearsal and part.rehearsal.fails for part in parts):
+            found = _proved(project, view, inspection.pending, tried=True, bench=bench)
+            parts = [
+                diagnosing.stamped_first(view.graph, part, proof) for part, (_, proof) in zip(parts, found, strict=True)
+            ]
     heads = scripts.heads(view.graph)
-    report = Report("rehearse", Outcome.PASSES, None, heads, tuple(parts), only=only, left_out=view.left_out)
+    told = tuple(selection.addressed(parts, only))
+    report = Report("rehearse", Outcome.PASSES, None, heads, told, only=only, left_out=view.left_out)
     return rehearsal.judged(report)
 
 
@@ -432,7 +438,7 @@ def _by_key(proved: Sequence[tuple[Database, Proof]]) -> dict[tuple[str, str], P
 
 
 def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
-    told, heads = tuple(_told_apart(parts)), scripts.heads(view.graph)
+    told, heads = tuple(selection.addressed(_told_apart(parts), only)), scripts.heads(view.graph)
     return Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from alembic_rescue import errors
 from alembic_rescue.errors import RescueError
-from alembic_rescue.model import Database
+from alembic_rescue.model import Choice, Database, DatabaseReport, Recommendation
+from alembic_rescue.model import addressed as commanded
 
 
 def chosen(visited: Sequence[Database], only: str | None) -> list[Database]:
@@ -46,3 +49,36 @@ def told(database: Database) -> str:
     """It and no other one, in a sentence: ``tenant_a.alembic_version in shop at db.example.org:5432``."""
     called = f" ({', '.join(database.called)})" if database.called else ""
     return f"{database.identity.sentence}{called}"
+
+
+def addressed(parts: Sequence[DatabaseReport], only: str | None) -> list[DatabaseReport]:
+    """The reports; where not the same is recommended for all of them, each command names the database that it is for.
+
+    Args:
+        only: the one that is meant.
+    """
+    same = Counter(part.recommendation for part in parts)
+    if only is None and len(same) == 1:
+        return list(parts)
+    called = [name for part in parts for name in names(part.database)]
+    return [
+        replace(part, recommendation=_for_one(part.recommendation, only or _own_name(part.database, called)))
+        if same[part.recommendation] == 1
+        else part
+        for part in parts
+    ]
+
+
+def _own_name(database: Database, called: Sequence[str]) -> str | None:
+    """A name that no other one has, the most telling first."""
+    identity = database.identity
+    telling = (*database.called, identity.schema, identity.database, identity.table)
+    return next((name for name in telling if name and called.count(name) == 1), None)
+
+
+def _for_one(advice: Recommendation, only: str | None) -> Recommendation:
+    steps = tuple(commanded(step, only) for step in advice.steps)
+    choices = tuple(
+        Choice(one.found, tuple(commanded(command, only) for command in one.commands)) for one in advice.choices
+    )
+    return replace(advice, steps=steps, choices=choices, only=only)

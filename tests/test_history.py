@@ -48,13 +48,15 @@ def test_a_column_that_was_stamped_but_is_not_there_is_named_with_its_sql(orders
 def test_a_lost_version_is_found_again(orders, any_database, lost):
     any_database.run(lost)
     document = orders.rescue_json("diagnose", "--locate")
-    assert _advice(document) == ("stamp", INVOICES)
+    (choice,) = document["databases"][0]["recommendation"]["choices"]
+    assert choice["commands"] == [f"alembic-rescue stamp {INVOICES} --accept {MARKED}"]
     assert document["databases"][0]["located"] == {
         "revisions": [INVOICES],
         "unproved": [MARKED],
         "following": [],
     }
     text = orders.rescue("diagnose", "--locate").stdout
+    assert f"    {choice['commands'][0]}\n" in text
     assert f"the schema stands at {INVOICES} (proved but for {MARKED}, which cannot be checked)" in text
 
 
@@ -70,11 +72,14 @@ def test_a_version_that_the_scripts_do_not_know_does_not_hide_where_the_schema_s
     any_database.run("UPDATE alembic_version SET version_num = 'ffff0000'")
     document = orders.rescue_json("diagnose", "--locate")
     assert document["databases"][0]["located"]["revisions"] == [INVOICES]
-    reason = document["databases"][0]["recommendation"]["reason"]
-    assert "the scripts do not have ffff0000" in reason
-    told = reason.partition("then: alembic-rescue ")[2].split()
-    assert told == ["repair", "--accept", MARKED]
-    assert orders.rescue(*told, "--yes").status == 0
+    advice = document["databases"][0]["recommendation"]
+    assert "the scripts do not have ffff0000" in advice["reason"]
+    (choice,) = advice["choices"]
+    assert choice == {
+        "found": f"what {MARKED} changes is done there",
+        "commands": [f"alembic-rescue repair --accept {MARKED}"],
+    }
+    assert orders.rescue("repair", "--accept", MARKED, "--yes").status == 0
     assert any_database.versions() == [INVOICES]
 
 

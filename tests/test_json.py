@@ -80,7 +80,7 @@ def test_a_plan(linear, any_database):
     assert all(set(revision) >= REVISION for revision in part["revisions"])
     assert part["revisions"][0]["path"] == "alembic/versions/0002_step_2.py"
     assert all(set(finding) == NOTE for finding in part["findings"])
-    assert set(part["recommendation"]) == {"action", "revision", "reason", "steps", "command"}
+    assert set(part["recommendation"]) == {"action", "revision", "reason", "steps", "choices", "only", "command"}
 
 
 def test_each_command_and_its_outcome(linear):

@@ -9,7 +9,7 @@ from alembic.script.revision import Revision, RevisionMap
 
 from alembic_rescue import history
 from alembic_rescue.evidence.locating import locate, missing
-from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.recommending import furthest_proved, recommend
 from alembic_rescue.model import Action
 
@@ -64,18 +64,17 @@ def test_what_to_do(words, action, revision) -> None:
     assert (advice.action, advice.revision) == (action, revision)
 
 
-def test_what_cannot_be_checked_is_to_be_accepted_by_name() -> None:
+def test_what_cannot_be_checked_is_to_be_looked_at() -> None:
     reason = recommend(chain("there, and data")).reason
     assert reason.startswith("all that r1 does to the catalog is there")
     assert "UPDATE t" in reason
-    assert "(line 8)" in reason
-    assert "accept r1 by name" in reason
+    assert "(r.py:8). Look at what it changes" in reason
 
 
 def test_a_revision_is_named_once() -> None:
     told = ObjectEvidence("statement", "r1", "present", Presence.UNVERIFIABLE, "it looks the same", "r.py", 7, None)
     reason = recommend([RevisionEvidence("r1", Verdict.UNVERIFIABLE, (told,))]).reason
-    assert reason.startswith("not provable: r1: it looks the same (line 7)")
+    assert reason.startswith("not provable: r1: it looks the same (r.py:7)")
 
 
 def test_half_a_revision_without_a_statement_stops() -> None:
@@ -102,7 +101,9 @@ def test_what_fails_when_it_is_run_again_is_said_with_the_stamp_or_stops_it() ->
 
 
 def test_nothing_is_said_to_have_failed_that_nobody_saw() -> None:
-    assert "If a run failed, all of it was rolled back" in recommend(chain("not-applied")).reason
+    reason = recommend(chain("not-applied")).reason
+    assert "if a run failed, all of it was rolled back" in reason
+    assert "See what fails: alembic-rescue rehearse" in reason
 
 
 def test_a_stamp_for_each_branch_that_is_proved() -> None:
@@ -152,7 +153,7 @@ def test_where_a_schema_stands() -> None:
             ("applied", "not-applied"),
             ["r2"],
             Action.STOP,
-            "r2, which did not run; by hand: alembic stamp --purge r1, and then alembic upgrade",
+            "r2, of which nothing is there; by hand: alembic stamp --purge r1, and then alembic upgrade",
         ),
         (("applied", "data"), ["r2"], Action.NOTHING, "of which nothing is missing, though r2 cannot be proved"),
         (("applied", "empty"), ["r2"], Action.NOTHING, "the version table says r2, of which nothing is missing"),
@@ -184,3 +185,26 @@ def test_where_it_stands_beside_what_the_version_table_says(words, current, acti
 def test_what_to_do_about_what_counts_as_applied(words, action, told) -> None:
     advice = history.recommend_for_applied(chain(*words))
     assert (advice.action, told in advice.reason) == (action, True), advice
+
+
+LINE = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2"), Revision("r4", "r3")]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "commands"),
+    [
+        (["data"], [["alembic-rescue stamp r1 --accept r1"], ["alembic upgrade head"]]),
+        (["data", "applied"], [["alembic-rescue stamp r2 --accept r1"]]),
+        (["data", "applied", "data", "applied"], [["alembic-rescue stamp r4 --accept r1 --accept r3"]]),
+        (["applied", "data", "applied", "not-applied"], [["alembic-rescue stamp r3 --accept r2"]]),
+        (["applied", "not-applied", "data"], []),
+    ],
+)
+def test_for_each_thing_that_a_look_may_find_there_is_a_command(verdicts, commands) -> None:
+    advice = history.advise(RevisionMap(lambda: LINE), (), Proof(tuple(chain(*verdicts)), None))
+    assert [list(choice.commands) for choice in advice.choices] == commands
+
+
+def test_where_somebody_has_it_locked_there_is_nothing_to_accept() -> None:
+    locked = replace(chain("data")[0], objects=(replace(DATA, locked="table t"),))
+    assert history.advise(RevisionMap(lambda: LINE), (), Proof((locked,), None)).choices == ()

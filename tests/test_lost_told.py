@@ -80,7 +80,8 @@ def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
     assert command in note["help"]
     assert {one["revision"]: one["verdict"] for one in part["revisions"]} == {"ab02": "applied", "ab03": "applied"}
     assert part["recommendation"]["action"] == "stop"
-    assert command in part["recommendation"]["reason"]
+    assert part["recommendation"]["choices"][0]["commands"] == [command]
+    assert part["recommendation"]["choices"][1]["commands"] == [command, "alembic downgrade ab01"]
     assert there.tool.rescue("diagnose", "--check").status == 3
     located = there.look("--locate")
     assert located["recommendation"]["action"] == "stop"
@@ -178,7 +179,7 @@ def test_what_cannot_be_told_is_accepted_by_name(deployed):
     assert there.tool.rescue_json("repair", "--yes")["refusals"][0]["code"] == "ahead-of-the-scripts"
     assert there.tool.rescue_json("repair", "--yes", "--not-run", "ab03")["outcome"] == "repaired"
     (receipt,) = there.tool.receipts
-    assert "ab03 taken not to have run (--accept)" in receipt.read_text()
+    assert "ab03 did not run (--not-run)" in receipt.read_text()
     assert there.database.versions() == ["ab02"]
 
 
@@ -203,7 +204,7 @@ def test_a_found_file_that_can_no_longer_be_loaded(deployed):
     part = there.look()
     assert "what it does was not held against the database" in str(part["findings"])
     assert part["recommendation"]["action"] == "stop"
-    assert part["lost"]["command"] in part["recommendation"]["reason"]
+    assert part["recommendation"]["choices"][0]["commands"] == [part["lost"]["command"]]
 
 
 def test_nothing_is_found(deployed):

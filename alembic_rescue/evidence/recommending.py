@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from alembic_rescue.evidence.model import Cause, Presence, RevisionEvidence, Verdict
 from alembic_rescue.evidence.way_through import legs
+from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
@@ -85,7 +86,7 @@ def _step_by_step(
     if cause is not None and not cause.steps:
         fix = f"{cause.place} fails ({cause.error}): fix it ({cause.fix}), then look again"
         return Recommendation(Action.STOP, None, f"{there} the migrations. {fix}")
-    said = f". {cause.place} {cause.error}. {cause.fix[0].upper()}{cause.fix[1:]}" if cause is not None else ""
+    said = f". {cause.place} {cause.error}. {sentence(cause.fix)}" if cause is not None else ""
     reason = f"{there} the migrations{said}. Go through step by step, in this order"
     action = Action.RERUN if proved is None else Action.STAMP
     return Recommendation(action, proved, reason, (*_by_hand(causes), *legs(revisions)))
@@ -192,11 +193,11 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
             if not cause.statement
             else f"{cause.place} ({cause.statement}) {cause.error}"
         )
-        return f": {said}{and_hides}. {cause.fix[0].upper()}{cause.fix[1:]}{and_raise}"
+        return f": {said}{and_hides}. {sentence(cause.fix)}{and_raise}"
     if others:
         cause = others[0]
         fails = "failed, by the log" if cause.logged else "must fail" if cause.fails else "does not lead there"
-        fix = f"{cause.fix[0].upper()}{cause.fix[1:]}" if cause.steps else f"Fix it ({cause.fix})"
+        fix = f"{sentence(cause.fix)}" if cause.steps else f"Fix it ({cause.fix})"
         return f": {cause.place} {fails} ({cause.error}){and_hides}. {fix}{and_raise}"
     if hides:
         return f": {hides.place} {hides.error}. Let it through (raise it again there)"
@@ -207,7 +208,8 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
 def _counted(evidence: RevisionEvidence) -> str:
     missing = evidence.missing
     shown = [f"{o.kind} {o.name}" for o in missing[:_SHOWN]] + (["..."] if len(missing) > _SHOWN else [])
-    return f"{len(missing)} of {len(evidence.objects)} objects missing or different ({_listed(shown)})"
+    checked = [o for o in evidence.objects if o.presence is not Presence.UNVERIFIABLE]
+    return f"{len(missing)} of {len(checked)} objects missing or different ({_listed(shown)})"
 
 
 def _after(revisions: Sequence[RevisionEvidence], revision: str | None) -> Sequence[RevisionEvidence]:

@@ -61,7 +61,9 @@ def _chosen(shown: Sequence[Revision], in_detail: Collection[Verdict]) -> Sequen
         return shown
 
     def by_weight(revision: Revision) -> int:
-        return 0 if revision.verdict in in_detail else 1 if revision.verdict is Verdict.UNVERIFIABLE else 2
+        if revision.verdict in in_detail:
+            return 0
+        return 1 if revision.verdict in {Verdict.UNVERIFIABLE, Verdict.NOT_APPLIED} else 2
 
     weightiest = {revision.revision for revision in sorted(shown, key=by_weight)[:_SHOWN_REVISIONS]}
     return [revision for revision in shown if revision.revision in weightiest]

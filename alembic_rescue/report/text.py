@@ -8,6 +8,7 @@ from rich.text import Text
 
 from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
 from alembic_rescue.evidence.model import Verdict
+from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
 from alembic_rescue.report import completion, evidence, rehearsal
 from alembic_rescue.report.page import Page, columns, count
@@ -54,7 +55,13 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
         )
         page.line(Text.assemble(("Passes", "bold green"), f"{told} Nothing was written."))
     else:
-        page.line(Text.assemble(("Fails", "bold red"), ". Nothing was written. Fix what is named above first."))
+        there = [part for part in report.databases if part.recommendation.command or part.recommendation.choices]
+        way = (
+            "The rows are behind what is there. Look first: alembic-rescue diagnose"
+            if there
+            else "Fix what is named above first."
+        )
+        page.line(Text.assemble(("Fails", "bold red"), f". Nothing was written. {way}"))
     return page.text()
 
 
@@ -103,10 +110,10 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     page.line("What to do next", "bold")
     advice = part.recommendation
     if advice.command:
-        page.indented(f"{advice.reason[0].upper()}{advice.reason[1:]}. Stamp it:")
+        page.indented(f"{sentence(advice.reason)}. Stamp it:")
         page.indented(f"{advice.command}{_only(report)}", 4)
     else:
-        page.indented(f"{advice.reason[0].upper()}{advice.reason[1:]}.")
+        page.indented(f"{sentence(advice.reason)}.")
     if told := rehearsal.line(part):
         page.indented(f"After that: {told}.")
     page.line()
@@ -131,7 +138,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
         for part in pending.values():
             page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
             if told := rehearsal.line(part):
-                page.indented(f"{told[0].upper()}{told[1:]}.", 5)
+                page.indented(f"{sentence(told)}.", 5)
     else:
         who = "each database stands" if len(written) > 1 else "the database stands"
         page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
@@ -237,14 +244,16 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
             f": {advice.reason}.",
         )
     )
-    for step in advice.steps:
-        page.indented(step, 4)
+    commands = advice.steps or ((advice.command,) if advice.command else ())
+    alike = len({one.recommendation for one in report.databases}) == 1
+    if (commands or advice.choices) and not alike and advice.only is None:
+        page.indented("for each of these by itself, with --only NAME:")
+    for command in commands:
+        page.indented(command, 4)
     for choice in advice.choices:
         page.indented(f"If {choice.found}:")
         for command in choice.commands:
-            page.indented(f"{command}{_only(report) if command.startswith('alembic-rescue') else ''}", 4)
-    if advice.command and not advice.steps and len(report.databases) == 1:
-        page.indented(f"{advice.command}{_only(report)}", 4)
+            page.indented(command, 4)
 
 
 def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
@@ -398,11 +407,24 @@ def _refusals(page: Page, notes: Iterable[Note]) -> None:
             page.line(f"and {number - _SHOWN_ALIKE} more of {code}: --format json lists them all")
 
 
+def _as_far_as_proved(report: Report) -> str:
+    """Of a refused plan: the target that would not be refused, where there is one."""
+    advice = report.databases[0].recommendation
+    asked = () if report.target is None else report.target.revisions
+    if report.command != "plan" or len(report.databases) > 1 or advice.action is not Action.STAMP:
+        return ""
+    return (
+        ""
+        if advice.revision in asked
+        else f" Up to {advice.revision} all is proved: alembic-rescue plan {advice.revision}"
+    )
+
+
 def _closing(report: Report) -> Text:
     match report.outcome:
         case Outcome.REFUSED:
             codes = listed(dict.fromkeys(note.code for note in report.refusals))
-            return Text.assemble(("Refused", "bold red"), f": {codes}. Nothing was written.")
+            return Text.assemble(("Refused", "bold red"), f": {codes}. Nothing was written.{_as_far_as_proved(report)}")
         case Outcome.NOTHING_TO_DO:
             return Text.assemble(("Nothing to do", "bold green"), ": the database stands there already.")
         case _ if report.command == "plan":
