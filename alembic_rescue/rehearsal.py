@@ -72,7 +72,8 @@ def judged(report: Report) -> Report:
         return replace(report, outcome=Outcome.FAILS)
     for one in found:
         if not one.passes:
-            error = errors.NotRehearsed(f"on the copy, which has no rows, {one.failed} ends with {one.error}")
+            ended = f"on the copy, which has no rows, {one.failed} ends with {one.error}"
+            error = errors.NotRehearsed(ended if one.error else one.why)
             error.report = replace(report, outcome=Outcome.ERROR)
             raise error
     return report if any(one.revisions for one in found) else replace(report, outcome=Outcome.NOTHING_TO_DO)

@@ -23,7 +23,12 @@ INSERT INTO orders VALUES
   (1, 'a@x', 'n', '12', 5, 1.5, 1, 'new'),
   (2, 'a@x', NULL, 'abc', 3000000000, 12345678.5, 7, 'done'),
   (3, NULL, 'a longer note', '7', NULL, NULL, NULL, 'odd'),
-  (4, NULL, NULL, NULL, 2, 2, 1, 'new')
+  (4, NULL, NULL, NULL, 2, 2, 1, 'new');
+CREATE TABLE elders (id integer); CREATE TABLE heirs () INHERITS (elders);
+INSERT INTO elders VALUES (1); INSERT INTO heirs VALUES (1);
+CREATE TABLE parted (id integer) PARTITION BY LIST (id); CREATE TABLE rest PARTITION OF parted DEFAULT;
+CREATE TABLE lone (id integer); INSERT INTO lone VALUES (1), (2); INSERT INTO parted VALUES (7);
+CREATE DOMAIN positive AS integer; CREATE TABLE held (p positive); INSERT INTO held VALUES (-1)
 """
 DECIDED = {
     "set not null": ("op.alter_column('orders', 'note', nullable=False)", 2, ["2", "4"]),
@@ -83,7 +88,27 @@ DECIDED |= {
     ),
     "shorter, in parentheses": ("op.execute('ALTER TABLE orders ALTER note TYPE varchar(5) USING (note)')", 1, ["3"]),
 }
+DECIDED |= {
+    "a demand that is dropped again": (
+        "op.create_check_constraint('ck', 'orders', \"state <> 'odd'\"); op.drop_constraint('ck', 'orders')",
+        1,
+        ["3"],
+    ),
+    "a default that goes before the key": (
+        "op.add_column('orders', sa.Column('x', sa.Integer, server_default='0'));"
+        "op.alter_column('orders', 'x', server_default=None); op.create_unique_constraint('u', 'orders', ['x'])",
+        4,
+        None,
+    ),
+    "match full": (
+        "op.execute('ALTER TABLE parents ADD b integer; CREATE UNIQUE INDEX k ON parents (id, b);"
+        "ALTER TABLE orders ADD b integer; ALTER TABLE orders ADD FOREIGN KEY (parent, b) REFERENCES parents (id, b) MATCH FULL')",
+        3,
+        ["1", "2", "4"],
+    ),
+}
 FIT = {
+    "unique on a parent of inherited tables": "op.create_unique_constraint('u', 'elders', ['id'])",
     "a serial": "op.execute('ALTER TABLE orders ADD COLUMN x serial NOT NULL')",
     "cast by way of another type": "op.alter_column('orders', 'price', type_=sa.BigInteger, postgresql_using='price::text::numeric::bigint')",
     "not null": "op.execute('ALTER TABLE orders ALTER state DROP NOT NULL'); op.alter_column('orders', 'state', nullable=False)",
@@ -131,6 +156,33 @@ def test_what_the_rows_do_not_fit_fails_as_the_upgrade_does(case, database, tmp_
         assert len(database.run(one["query"])) == count
     assert one["path"].endswith(".py")
     assert one["line"]
+    assert project.alembic("upgrade", "head").status != 0, "it really fails"
+
+
+PARTED = {
+    "attached": ("op.execute('ALTER TABLE parted ATTACH PARTITION lone FOR VALUES IN (1)')", "fails"),
+    "beside the default": ("op.execute('CREATE TABLE p7 PARTITION OF parted FOR VALUES IN (7)')", "fails"),
+    "attached and fitting": ("op.execute('ALTER TABLE parted ATTACH PARTITION lone FOR VALUES IN (1, 2)')", "passes"),
+    "beside the default and fitting": ("op.execute('CREATE TABLE p8 PARTITION OF parted FOR VALUES IN (8)')", "passes"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", PARTED)
+def test_rows_of_partitions_are_asked(case, database, tmp_path):
+    body, wanted = PARTED[case]
+    project = made(database, tmp_path, body)
+    _, outcome, told, _ = rehearsed(project)
+    assert outcome == wanted, told
+    assert (project.alembic("upgrade", "head").status == 0) == (wanted == "passes")
+
+
+@pytest.mark.slow
+def test_a_demand_of_a_domain_is_not_called_passing(database, tmp_path):
+    project = made(database, tmp_path, "op.execute('ALTER DOMAIN positive ADD CHECK (VALUE > 0)')")
+    status, outcome, told, document = rehearsed(project)
+    assert (status, outcome, document["error"]["code"]) == (2, "error", "not-rehearsed"), told
+    assert "domain" in document["error"]["message"]
     assert project.alembic("upgrade", "head").status != 0, "it really fails"
 
 

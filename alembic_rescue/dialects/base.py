@@ -261,13 +261,19 @@ class Demands(Protocol):
         """Nothing has run yet."""
         return
 
+    def looks_before(self, statement: str) -> bool:
+        """Whether this statement may take back, or change, what those before it came to demand."""
+        return False
+
     def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
-        """What the revision comes to demand of rows, and the locks that it holds on tables that were there before.
+        """What the revision has come to demand of rows since the last reading, and the locks that it holds.
+
+        Those on tables that were there before.
 
         Its transaction may be open yet, and stays as it is.  Never raises.
 
         Args:
-            sent: its statements.
+            sent: its statements since then.
         """
         return [], []
 

@@ -164,6 +164,11 @@ class Rehearsal:
         return tuple(answer for answer in self.answers if answer.violated and not answer.mended_by)
 
     @property
+    def untold(self) -> tuple[Answer, ...]:
+        """The demands of which nobody can tell whether the rows fit."""
+        return tuple(one for one in self.answers if one.unknown and not one.estimated and not one.mended_by)
+
+    @property
     def why(self) -> str:
         """Why it fails, or why nobody can tell, for a sentence; empty where it passes."""
         if self.error and (self.failed is None or self.failed == self.fails_at):
@@ -172,7 +177,7 @@ class Rehearsal:
             return f"on a copy, which has no rows, {told}" if self.undecided else told
         answer = next((one for one in self.violations if one.demand.revision == self.fails_at), None)
         if answer is None:
-            return ""
+            return next((f"{one.demand.revision}: {one.demand.what}, and {one.told}" for one in self.untold), "")
         are = "is" if answer.count == 1 or answer.count is None else "are"
         return f"{answer.demand.revision} fails: {answer.demand.what}, and there {are} {answer.told}"
 
@@ -185,7 +190,7 @@ class Rehearsal:
     @property
     def passes(self) -> bool:
         """Whether it was run to its end, and nothing was found on which the next upgrade would fail."""
-        return not self.error and not self.violations
+        return not self.error and not self.violations and not self.untold
 
     @property
     def fails(self) -> bool:

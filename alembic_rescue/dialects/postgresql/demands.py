@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -17,19 +17,22 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql import row_questions
 from alembic_rescue.dialects.postgresql.row_questions import Column, Table
+from alembic_rescue.dialects.statements import POSTGRESQL, words
 from alembic_rescue.evidence.rehearsal import Demand, Lock
+
+_TAKES_BACK = frozenset(["DROP", "TYPE", "DEFAULT"])
 
 _READ = """
 WITH path AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS was),
 tables AS (
   SELECT c.oid, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-         pg_relation_filenode(c.oid) AS file
+         pg_relation_filenode(c.oid) AS file, c.relkind = 'r' AND c.relhassubclass AS parent
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.oid >= 16384
      AND n.nspname <> 'information_schema' AND left(n.nspname, 3) <> 'pg_'
 )
 SELECT (json_build_object(
-  'tables', (SELECT json_agg(json_build_array(oid::int8, name, relname, file::int8)) FROM tables),
+  'tables', (SELECT json_agg(json_build_array(oid::int8, name, relname, file::int8, parent)) FROM tables),
   'columns', (SELECT json_agg(json_build_array(attrelid::int8, attnum, quote_ident(attname), atttypid::int8, atttypmod,
       format_type(atttypid, atttypmod),
       attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint
@@ -39,7 +42,7 @@ SELECT (json_build_object(
         WHERE adrelid = attrelid AND adnum = attnum AND attgenerated = '')))
     FROM pg_catalog.pg_attribute WHERE attrelid IN (SELECT oid FROM tables) AND attnum > 0 AND NOT attisdropped),
   'constraints', (SELECT json_agg(json_build_array(conrelid::int8, oid::int8, contype, quote_ident(conname), conkey,
-      confrelid::int8, confkey, pg_get_expr(conbin, conrelid)))
+      confrelid::int8, confkey, pg_get_expr(conbin, conrelid), confmatchtype = 'f'))
     FROM pg_catalog.pg_constraint
     WHERE conrelid IN (SELECT oid FROM tables) AND convalidated AND contype IN ('c', 'f', 'p', 'x')),
   'indexes', (SELECT json_agg(json_build_array(indrelid::int8, indexrelid::int8, quote_ident(relname),
@@ -47,6 +50,12 @@ SELECT (json_build_object(
       pg_get_expr(indpred, indrelid), coalesce(to_json(i)->>'indnullsnotdistinct', 'false') = 'true'))
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
     WHERE indrelid IN (SELECT oid FROM tables) AND indisunique AND indisvalid),
+  'partitions', (SELECT json_agg(json_build_array(oid::int8, pg_get_partition_constraintdef(oid)))
+    FROM pg_catalog.pg_class WHERE relispartition AND oid IN (SELECT oid FROM tables)),
+  'domains', (SELECT json_agg(json_build_array(t.oid::int8, format_type(t.oid, NULL), typnotnull,
+      (SELECT json_agg(c.oid::int8 ORDER BY c.oid) FROM pg_catalog.pg_constraint c
+        WHERE contypid = t.oid AND contype = 'c' AND convalidated)))
+    FROM pg_catalog.pg_type t WHERE typtype = 'd' AND t.oid >= 16384),
   'locks', (SELECT json_agg(DISTINCT json_build_array(relation::int8, mode)::text)
     FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
      AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
@@ -72,11 +81,14 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY (ARRAY[{names}
 class _Catalog:
     """What one reading found."""
 
-    tables: dict[int, tuple[str, str, int | None]]
+    tables: dict[int, tuple[str, str, int | None, bool]]
     columns: dict[int, dict[int, Column]]
     constraints: dict[int, list[Any]]
     indexes: dict[int, list[Any]]
     locks: frozenset[tuple[int, str]]
+    partitions: dict[int, str | None]
+    """What is true of each row of a partition."""
+    domains: dict[int, list[Any]]
 
 
 @dataclass
@@ -86,10 +98,16 @@ class Demands:
     _first: _Catalog | None = None
     _last: _Catalog | None = None
     _locked: set[tuple[int, str]] = field(default_factory=set)
+    _added: dict[tuple[int, int], Column] = field(default_factory=dict)
+    """New columns, as they were when they were seen first: rows have the default that there was then."""
 
     def begin(self, connection: Connection) -> None:
         """Nothing has run yet."""
         self._first = self._last = _read(connection)
+
+    def looks_before(self, statement: str) -> bool:
+        """What drops, or gives another type or default."""
+        return not _TAKES_BACK.isdisjoint(words(statement, POSTGRESQL))
 
     def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
         """A revision's code is through; its transaction may be open yet.  Never raises.
@@ -103,7 +121,8 @@ class Demands:
         unread = Demand(revision, "unknown", "what it comes to demand of rows", "", "", refused="it could not be read")
         with suppress(Exception):
             server = _Server(Cursor(connection.connection, connection.dialect))
-            return list(_demands(first, last, now, revision, sent, server)), list(
+            _keep_added(self._added, first, now)
+            return list(_demands(first, last, now, self._added, revision, sent, server)), list(
                 self._locks(first, last, now, revision)
             )
         return [unread], []
@@ -151,19 +170,27 @@ def _read(connection: Connection) -> _Catalog | None:
         for table, number, *facts in found["columns"] or ():
             columns.setdefault(table, {})[number] = Column(*facts)
         return _Catalog(
-            {oid: (name, bare, file) for oid, name, bare, file in found["tables"] or ()},
+            {oid: (name, bare, file, parent) for oid, name, bare, file, parent in found["tables"] or ()},
             columns,
             {one[1]: one for one in found["constraints"] or ()},
             {one[1]: one for one in found["indexes"] or ()},
             frozenset((relation, mode) for relation, mode in map(json.loads, found["locks"] or ())),
+            dict(found["partitions"] or ()),
+            {one[0]: one for one in found["domains"] or ()},
         )
     return None
 
 
 def _demands(
-    first: _Catalog, last: _Catalog, now: _Catalog, revision: str, sent: Sequence[str], server: _Server
+    first: _Catalog,
+    last: _Catalog,
+    now: _Catalog,
+    added: Mapping[tuple[int, int], Column],
+    revision: str,
+    sent: Sequence[str],
+    server: _Server,
 ) -> Iterator[Demand]:
-    tables = {oid: _table(oid, first, now) for oid in first.tables.keys() & now.tables.keys()}
+    tables = {oid: _table(oid, first, now, added) for oid in first.tables.keys() & now.tables.keys()}
     ask = row_questions.Asking(revision, server.version, server.only_reads)
     for oid, table in tables.items():
         yield from _of_columns(ask, table, last.columns.get(oid, {}), sent, server)
@@ -173,15 +200,33 @@ def _demands(
     for oid, _, name, keys, predicate, nulls_alike in _new(now.indexes, last.indexes):
         if oid in tables:
             yield from ask.unique(tables[oid], name, keys, predicate or "", nulls_alike=nulls_alike)
+    for oid, held in now.partitions.items():
+        if oid in tables and held and held != last.partitions.get(oid):
+            yield from ask.partition(tables[oid], held)
+    for oid, (_, name, not_null, checks) in now.domains.items():
+        _, _, had_not_null, had = last.domains.get(oid, [oid, name, not_null, checks])
+        if (not_null and not had_not_null) or set(checks or ()) - set(had or ()):
+            yield ask.domain(name)
 
 
-def _table(oid: int, first: _Catalog, now: _Catalog) -> Table:
+def _keep_added(added: dict[tuple[int, int], Column], first: _Catalog, now: _Catalog) -> None:
+    for oid in first.tables.keys() & now.tables.keys():
+        for number in now.columns.get(oid, {}).keys() - first.columns.get(oid, {}).keys():
+            added.setdefault((oid, number), now.columns[oid][number])
+
+
+def _table(oid: int, first: _Catalog, now: _Catalog, added: Mapping[tuple[int, int], Column]) -> Table:
+    columns = {
+        number: replace(one, default=added.get((oid, number), one).default)
+        for number, one in now.columns.get(oid, {}).items()
+    }
     return Table(
         first.tables[oid][0],
         frozenset([first.tables[oid][1], now.tables[oid][1]]),
         first.columns.get(oid, {}),
-        now.columns.get(oid, {}),
+        columns,
         next((one[4] for one in first.constraints.values() if one[0] == oid and one[2] == "p"), ()),
+        "ONLY " if now.tables[oid][3] else "",
     )
 
 
@@ -199,12 +244,12 @@ def _of_columns(
 def _of_constraint(
     ask: row_questions.Asking, constraint: Any, tables: Mapping[int, Table], now: _Catalog
 ) -> Iterator[Demand]:
-    oid, _, kind, name, numbers, other, other_numbers, expression = constraint
+    oid, _, kind, name, numbers, other, other_numbers, expression, full = constraint
     if kind == "c":
         yield from ask.check(tables[oid], name, expression)
     elif kind == "f":
         referred = now.tables[other][1] if other in now.tables else ""
-        yield from ask.foreign_key(tables[oid], name, numbers, tables.get(other), other_numbers, referred)
+        yield from ask.foreign_key(tables[oid], name, numbers, tables.get(other), other_numbers, referred, full=full)
     elif kind == "x":
         yield ask.exclusion(tables[oid], name)
 

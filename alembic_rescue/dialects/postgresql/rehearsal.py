@@ -62,14 +62,18 @@ class Rehearsal:
         """From a part of the table."""
         try:
             with transaction(connection, row_security="off") as cursor:
-                table = f"pg_catalog.to_regclass({literal(demand.table)})"
+                table = f"pg_catalog.to_regclass({literal(demand.table.removeprefix('ONLY '))})"
                 pages = max(1, int(cursor.value(f"SELECT relpages FROM pg_catalog.pg_class WHERE oid = {table}")))
                 share = min(100.0, 100.0 * _SAMPLED_PAGES / pages)
                 found, keys = _counted(cursor, demand, f" TABLESAMPLE SYSTEM ({share:.6f})")
         except driver_error:
             return Answer(demand, unknown=_took_too_long(_CANCELLED))
         if not found:
-            return Answer(demand, unknown=f"only a part of the table was read, {share:.0f} %, and every row of it fits")
+            return Answer(
+                demand,
+                unknown=f"only a part of the table was read, {share:.0f} %, and every row of it fits",
+                estimated=True,
+            )
         return Answer(demand, count=round(found * 100 / share), keys=keys, estimated=True)
 
     def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, TableSize]:

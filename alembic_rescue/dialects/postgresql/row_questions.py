@@ -62,6 +62,8 @@ class Table:
     now: Mapping[int, Column]
     key: Sequence[int]
     """The columns of its primary key before the run."""
+    only: str = ""
+    """``ONLY`` with a space, of a table from which others inherit: each of them has its own demands."""
 
     def mentioned(self, expression: str) -> dict[int, Column]:
         """The columns, as they are called now, that an expression may speak of."""
@@ -132,6 +134,19 @@ class Asking:
         what = f"{table.name} gets CHECK {name}"
         yield self._of(table, "check", name, what, violation, where=f"NOT ({expression})")
 
+    def partition(self, table: Table, held: str) -> Iterator[Demand]:
+        """Rows that do not belong into a partition, or that belong into a new one beside it."""
+        refused = "hash partitions are not asked about" if "satisfies_hash_partition" in held else ""
+        what, violation = f"{table.name} holds other rows as a partition", "that do not belong into it"
+        yield self._of(table, "check", "", what, violation, where=f"NOT ({held})", refused=refused)
+
+    def domain(self, name: str) -> Demand:
+        """Rows of any column of a domain."""
+        what = f"the domain {name} gets a CHECK or NOT NULL"
+        return Demand(
+            self.revision, "check", what, "", "", about=name, refused="columns of domains are not asked about"
+        )
+
     def foreign_key(
         self,
         table: Table,
@@ -140,21 +155,31 @@ class Asking:
         other: Table | None,
         other_numbers: Sequence[int],
         other_name: str,
+        *,
+        full: bool,
     ) -> Iterator[Demand]:
-        """Rows whose parent is missing.  `other`: None where the run itself makes that table."""
+        """Rows whose parent is missing.  `other`: None where the run itself makes that table.
+
+        Args:
+            full: MATCH FULL: a row with NULL in some of the columns, and not in all, fits nothing.
+        """
         own = [table.now[number].name for number in numbers]
-        conditions = [f"r.{column} IS NOT NULL" for column in own]
+        conditions, orphan = [f"r.{column} IS NOT NULL" for column in own], "true"
         names = table.names | {other_name}
         if other is not None:
             pairs = [
                 f"f.{other.then[theirs].name} = r.{column}" if theirs in other.then else "false"
                 for theirs, column in zip(other_numbers, own, strict=True)
             ]
-            conditions.append(f"NOT EXISTS (SELECT FROM {other.name} AS f WHERE {' AND '.join(pairs)})")
+            orphan = f"NOT EXISTS (SELECT FROM {other.only}{other.name} AS f WHERE {' AND '.join(pairs)})"
             names |= other.names
+        where = " AND ".join([*conditions, orphan])
+        if full and len(own) > 1:
+            row = ", ".join(f"r.{column}" for column in own)
+            where = f"({where}) OR (num_nulls({row}) BETWEEN 1 AND {len(own) - 1})"
         what = f"{table.name} gets FOREIGN KEY {name} to {other.name if other else other_name}"
         violation = f"with no parent in {other.name if other else other_name}"
-        yield self._of(table, "foreign-key", name, what, violation, where=" AND ".join(conditions), names=names)
+        yield self._of(table, "foreign-key", name, what, violation, where=where, names=names)
 
     def unique(
         self, table: Table, name: str, keys: Sequence[str], predicate: str, *, nulls_alike: bool
@@ -164,7 +189,11 @@ class Asking:
         by = ", ".join(f"({key})" for key in keys)
         among = f" WHERE {predicate}" if predicate else ""
         stand_for = table.columns(f"{by} {predicate}", self._only_reads)
-        source = f"(SELECT {', '.join(stand_for)} FROM {table.name}) AS s" if stand_for else table.name
+        source = (
+            f"(SELECT {', '.join(stand_for)} FROM {table.only}{table.name}) AS s"
+            if stand_for
+            else table.only + table.name
+        )
         alike = f"SELECT {by} FROM {source}{among} GROUP BY {by} HAVING count(*) > 1"
         where = f"({by}) IN ({alike})"
         if nulls_alike:
@@ -264,7 +293,7 @@ class Asking:
             kind=kind,
             what=what,
             violation=violation,
-            table=table.name,
+            table=table.only + table.name,
             columns=columns,
             where=where,
             tried=tried,

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext, MigrationStep
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects
+from alembic_rescue.connection.connections import listening
 from alembic_rescue.dialects.base import Demands, StatementReader
 from alembic_rescue.evidence.handling import Handling
 from alembic_rescue.evidence.observation import At, Ended, Statement, StatementKind
@@ -84,6 +85,8 @@ class _Visited:
     ended: list[Ended] = field(default_factory=list)
     current: str | None = None
     log: Log = field(default_factory=Log)
+    read: int = 0
+    """How many of the log's statements the last reading of the catalog saw."""
 
 
 _MAY_FAIL = frozenset([StatementKind.CATALOG, StatementKind.DATA])
@@ -136,25 +139,35 @@ class _OwnRun:
         visited.rows = tuple(sorted(context.get_current_heads()))
 
     def _recorded(self, step: MigrationStep, visited: _Visited, connection: Connection) -> MigrationStep:
-        original, visited.log = step.migration_fn, Log()
+        original, visited.log, visited.read = step.migration_fn, Log(), 0
+
+        def between(sending: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+            dirty = any(visited.kind_of(one.sql) in _MAY_FAIL for one in visited.log.sent[visited.read : -1])
+            if sending is connection and dirty and visited.demands.looks_before(statement):
+                self._read(visited, connection, len(visited.log.sent) - 1)
 
         def upgrade(**given: Any) -> None:
             with self.recorder.recording(visited.log):
                 try:
-                    with self._around():
+                    with self._around(), listening((Engine, "before_cursor_execute", between)):
                         calls(original, given)
                 except BaseException as error:
                     visited.log.end(error)
                     raise
                 visited.log.end(None)
-            with self.recorder.away():
-                sent = [one.sql for one in visited.log.sent]
-                demanded, locks = visited.demands.after(connection, str(visited.current), sent)
-            visited.demanded += demanded
-            visited.locks += locks
+            self._read(visited, connection, len(visited.log.sent))
 
         step.migration_fn = upgrade
         return step
+
+    def _read(self, visited: _Visited, connection: Connection, upto: int) -> None:
+        """What the first `upto` statements come to, as far as it has not been read yet."""
+        with self.recorder.away():
+            sent = [one.sql for one in visited.log.sent[visited.read : upto]]
+            demanded, locks = visited.demands.after(connection, str(visited.current), sent)
+        visited.read = upto
+        visited.demanded += demanded
+        visited.locks += locks
 
     def _keep(self, visited: _Visited, revision: str) -> None:
         path = absolute(self._project.script.get_revision(revision).path)
