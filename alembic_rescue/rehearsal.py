@@ -65,18 +65,23 @@ def judged(report: Report) -> Report:
     """The report with its outcome.
 
     Raises:
-        NotRehearsed: the copy cannot answer for the live database, and nothing else fails.
+        NotRehearsed, RowsNotTold: the copy, or the rows, cannot answer, and nothing else fails.
     """
     found = [part.rehearsal for part in report.databases if part.rehearsal is not None]
     if any(one.fails for one in found):
         return replace(report, outcome=Outcome.FAILS)
     for one in found:
         if not one.passes:
-            ended = f"on the copy, which has no rows, {one.failed} ends with {one.error}"
-            error = errors.NotRehearsed(ended if one.error else one.why)
-            error.report = replace(report, outcome=Outcome.ERROR)
-            raise error
+            raise _not_known(report, one)
     return report if any(one.revisions for one in found) else replace(report, outcome=Outcome.NOTHING_TO_DO)
+
+
+def _not_known(report: Report, found: Rehearsal) -> errors.RescueError:
+    error: errors.RescueError = errors.RowsNotTold(found.why)
+    if found.error:
+        error = errors.NotRehearsed(f"on the copy, which has no rows, {found.failed} ends with {found.error}")
+    error.report = replace(report, outcome=Outcome.ERROR)
+    return error
 
 
 def of_next(view: View, planned: Sequence[DatabaseReport], bench: Bench) -> list[DatabaseReport]:

@@ -56,7 +56,7 @@ def plan_one(
 
 def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation:
     """The advice for where the schema stands, with what a repair would do in place of what is to be done by hand."""
-    if advice.action not in {Action.STOP, Action.NOTHING} or not mended.stamps:
+    if advice.action not in {Action.STOP, Action.NOTHING} or advice.choices or not mended.stamps:
         return advice
     if not mended.refusals:
         says = advice.reason.partition("; by hand")[0]

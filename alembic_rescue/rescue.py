@@ -181,7 +181,7 @@ def rehearse(
 
     Raises:
         Refusal: there is no way from where a database stands to the target.
-        NotRehearsed: there is no copy to run them on, or it cannot answer for the live database.
+        NotRehearsed, RowsNotTold: there is no copy to run them on, or nobody can tell.
         RescueError: as :func:`diagnose`.
     """
     view = inspection.look(project, only, _kept(project, folder))

@@ -278,7 +278,8 @@ def test_of_several_databases_each_is_told_by_itself(deployed):
     assert [part["lost"] is None for part in (blue, green, red)] == [True, False, False]
     assert blue["recommendation"]["action"] == "nothing"
     assert ("ahead-of-the-scripts" in codes(green), green["recommendation"]["action"]) == (True, "stop")
-    assert red["recommendation"]["action"] == "repair"
+    assert red["recommendation"]["command"] == "alembic-rescue repair --only red"
+    assert red["recommendation"]["command"] in there.tool.rescue("diagnose").stdout
     assert there.tool.rescue_json("repair", "--yes")["refusals"][0]["code"] == "ahead-of-the-scripts"
     assert there.tool.rescue_json("repair", "--yes", "--only", "red")["outcome"] == "repaired"
     assert there.database.versions("red.alembic_version") == ["ab02"]

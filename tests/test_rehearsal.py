@@ -181,7 +181,7 @@ def test_rows_of_partitions_are_asked(case, database, tmp_path):
 def test_a_demand_of_a_domain_is_not_called_passing(database, tmp_path):
     project = made(database, tmp_path, "op.execute('ALTER DOMAIN positive ADD CHECK (VALUE > 0)')")
     status, outcome, told, document = rehearsed(project)
-    assert (status, outcome, document["error"]["code"]) == (2, "error", "not-rehearsed"), told
+    assert (status, outcome, document["error"]["code"]) == (2, "error", "rows-not-told"), told
     assert "domain" in document["error"]["message"]
     assert project.alembic("upgrade", "head").status != 0, "it really fails"
 
@@ -344,8 +344,26 @@ def test_rows_that_are_hidden_from_the_role_are_told(database, tmp_path):
         "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; ALTER TABLE orders FORCE ROW LEVEL SECURITY;"
         "CREATE POLICY p ON orders USING (note IS NOT NULL)"
     )
-    _, _, told, _ = rehearsed(project)
+    status, outcome, told, document = rehearsed(project)
     assert "not all rows" in told["answers"][0]["unknown"]
+    assert (status, outcome, document["error"]["code"]) == (2, "error", "rows-not-told")
+    answer = project.rescue("rehearse")
+    assert "not all rows" in answer.stdout, "the answers are told all the same"
+    assert "Not known. Nothing was written." in answer.stdout
+    assert "error[rows-not-told]: nobody can tell whether the next upgrade passes" in answer.stderr
+
+
+@pytest.mark.slow
+def test_where_only_the_rows_are_behind_it_sends_to_the_stamp(database, tmp_path):
+    project = made(database, tmp_path, "op.create_table('made', sa.Column('id', sa.Integer))")
+    before = database.versions()
+    assert project.alembic("upgrade", "head").status == 0
+    (after,) = database.versions()
+    database.stand_at(*before)
+    status, outcome, _, document = rehearsed(project)
+    assert (status, outcome) == (3, "fails")
+    assert document["databases"][0]["recommendation"]["command"] == f"alembic-rescue stamp {after}"
+    assert "The rows are behind what is there. Look first: alembic-rescue diagnose" in project.rescue("rehearse").stdout
 
 
 @pytest.mark.slow

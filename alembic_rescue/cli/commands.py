@@ -331,7 +331,15 @@ def rehearse(
     project = call.load(lock_timeout)
     with working(call, "Rehearsing") as shown:
         project.hear = shown.hear
-        report = rescue.rehearse(project, revision, only=only, folder=call.receipt_folder(project.settings))
+        try:
+            report = rescue.rehearse(project, revision, only=only, folder=call.receipt_folder(project.settings))
+        except errors.RescueError as not_known:
+            shown.stop()
+            if not_known.report is not None and call.format is not Format.JSON:
+                from alembic_rescue.report import text
+
+                call.answer(text.rehearsed(not_known.report, **call.style(sys.stdout)))
+            raise
     if call.format is Format.JSON:
         answer_report(call, report)
     else:

@@ -93,6 +93,19 @@ class NotRehearsed(UsageError):
         )
 
 
+class RowsNotTold(UsageError):
+    """The pending revisions run on a copy, and what they demand of the live rows could not be asked."""
+
+    code = "rows-not-told"
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"nobody can tell whether the next upgrade passes: {self.reason}",
+            "look at those rows yourself before you run it. Nothing else was found on which it fails",
+        )
+
+
 class ExtensionMissing(UsageError):
     """The scratch server lacks an extension that the project's database has, or that its migrations make."""
 

@@ -48,6 +48,8 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
     page.line()
     if report.outcome is Outcome.NOTHING_TO_DO:
         page.line(Text.assemble(("Nothing to do", "bold green"), ": no revision is pending."))
+    elif report.outcome is Outcome.ERROR:
+        page.line(Text.assemble(("Not known", "bold yellow"), ". Nothing was written."))
     elif report.outcome is Outcome.PASSES:
         sure = all(part.rehearsal is None or part.rehearsal.is_sure for part in report.databases)
         told = ". Nothing was found on which the next upgrade fails." + (
