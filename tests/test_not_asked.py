@@ -14,7 +14,7 @@ from alembic_rescue.scratch import probing, settling
 from tests.chain_values import table
 
 VIEW = SimpleNamespace(graph=RevisionMap(lambda: [Revision("r1", None)]), scripts=SimpleNamespace(scripts=[]))
-ONE = SimpleNamespace(behind=(), todo=("r1",))
+ONE = SimpleNamespace(visited=None, behind=(), todo=("r1",))
 
 
 class NoServer:
