@@ -14,19 +14,21 @@ from alembic_rescue.scratch import probing, settling
 from tests.chain_values import table
 
 VIEW = SimpleNamespace(graph=RevisionMap(lambda: [Revision("r1", None)]), scripts=SimpleNamespace(scripts=[]))
-ONE = SimpleNamespace(behind=(), todo=("r1",))
+ONE = SimpleNamespace(visited=None, behind=(), todo=("r1",))
 
 
 class NoServer:
     """A bench on which nothing can be placed."""
 
-    project = SimpleNamespace(secrets=Secrets())
+    project = SimpleNamespace(secrets=Secrets(), named=SimpleNamespace(recovered=()))
 
     def placed(self, *_):
         raise errors.ScratchFailed("PostgreSQL 18", "the disk is full")
 
 
-def test_copies() -> None:
+def test_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "basis_of", lambda *_: {})
+    monkeypatch.setattr(probing.outcomes, "of_a_copy", lambda *_, **__: None)
     probe = probing.probe(VIEW, ONE, ["r1"], NoServer())
     (note,) = probe.notes
     assert (probe.evidence, note.code) == ((), "copies-not-asked")

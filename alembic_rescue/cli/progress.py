@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -34,6 +35,8 @@ class Shown:
         self._status: Status | None = None
         self._began = time.monotonic()
         self._next = self._began + FIRST_SECONDS
+        self._last = ""
+        self._over = threading.Event()
 
     def __enter__(self) -> Shown:  # noqa: PYI034 - Self is not in Python 3.10
         if sys.stderr.isatty() and not self._quiet:
@@ -41,6 +44,8 @@ class Shown:
 
             self._status = Console(file=sys.stderr, no_color=not self._color).status(f"{self._doing} ...")
             self._status.start()
+        elif not self._quiet:
+            threading.Thread(target=self._go_on, daemon=True).start()
         return self
 
     def __exit__(
@@ -50,6 +55,7 @@ class Shown:
 
     def stop(self) -> None:
         """Leave the terminal to a question, or to the answer."""
+        self._over.set()
         if self._status is not None:
             self._status.stop()
 
@@ -57,11 +63,21 @@ class Shown:
         """Take in how far a worker is."""
         progress: Progress = said
         now = time.monotonic()
-        if now < self._next or not getattr(progress, "of", 0):
+        if not getattr(progress, "of", 0):
             return
-        told = f"{progress.doing}: {progress.revision} ({progress.number} of {progress.of})"
+        self._last = told = f"{progress.doing}: {progress.revision} ({progress.number} of {progress.of})"
+        if now < self._next:
+            return
         if self._status is not None:
             self._status.update(f"{told} ...")
         elif not self._quiet:
             self._next = now + _NEXT_SECONDS
             self._tell(f"{told}\n")
+
+    def _go_on(self) -> None:
+        """Say where it is, while nothing new is heard: a revision may take minutes."""
+        while not self._over.wait(1.0):
+            now = time.monotonic()
+            if self._last and now >= self._next + 1.0:
+                self._next = now + _NEXT_SECONDS
+                self._tell(f"{self._last}, for {now - self._began:.0f} s in all\n")

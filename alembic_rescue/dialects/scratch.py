@@ -179,6 +179,10 @@ class Scratch(Protocol):
         """
         return Unavailable(f"no copy of a {self.name} schema can be made here")
 
+    def digest(self, dump: Any) -> str | None:
+        """The same for the same schema of the same database only; None where that cannot be said."""
+        return None
+
     def copied(
         self, server: ScratchServer, live: Identity, database: str, rows: Sequence[str], dumped: Callable[[], Any]
     ) -> Copy | Unavailable:

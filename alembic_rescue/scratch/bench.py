@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.client import Project
-from alembic_rescue.dialects.scratch import Alike, Making, Place, Prepared, ScratchServer
+from alembic_rescue.dialects.scratch import Alike, Making, Place, Prepared, ScratchServer, Unavailable
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
 from alembic_rescue.servers.leftovers import run_folder
@@ -92,10 +92,21 @@ class Bench:
 
     def dump(self, visited: Visited) -> Any:
         """The schema of a live database, asked for once: see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
-        key, server = visited.database.identity.rows_key, self.server(visited)
-        if key not in self._dumps:
-            self._dumps[key] = self.project.dump(key, server.programs)
-        return self._dumps[key]
+        identity = visited.database.identity
+        if identity.rows_key not in self._dumps:
+            known = dialects.of_server(identity.dialect, identity.server_version).scratch
+            programs = self._server.programs if self._server else known.programs(identity.server_version)
+            self._dumps[identity.rows_key] = self.project.dump(identity.rows_key, programs)
+        return self._dumps[identity.rows_key]
+
+    def schema(self, visited: Visited) -> str | None:
+        """A digest of the schema of a live database; None where it cannot be told from another."""
+        dump = self.dump(visited)
+        return (
+            None
+            if isinstance(dump, Unavailable)
+            else dialects.of(visited.database.identity.dialect).scratch.digest(dump)
+        )
 
     def placed(self, view: View, suffix: str = "") -> dict[Address, Place]:
         """A scratch database for each of those that env.py visits, by its address.
@@ -142,6 +153,7 @@ class Bench:
         view: View,
         hear: Callable[[Any], None],
         prepared: Callable[[Prepared], object] = lambda _: None,
+        read: Callable[[Collection[str]], object] = lambda _: None,
         **arguments: Any,
     ) -> Any:
         """Have a new scratch worker run the project's chain in these databases.
@@ -152,12 +164,15 @@ class Bench:
             view: of what env.py visits.
             hear: takes what is said meanwhile.
             prepared: is told what was made.
+            read: is told which of the project's files were read, where that is not in the answer.
         """
 
         def heard(said: Any) -> None:
             if isinstance(said, Prepared):
                 self._roles.update(dict.fromkeys(said.roles))
                 prepared(said)
+            elif isinstance(said, Mapping) and "files" in said:
+                read(set(said["files"]) - set(self.project.loaded.files))
             else:
                 hear(said)
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -24,8 +25,13 @@ from alembic_rescue.evidence.observation import Observation, Unobserved
 from alembic_rescue.worker import sources, values
 from alembic_rescue.worker.requests import ScriptFile
 
+if TYPE_CHECKING:
+    from alembic_rescue.client import Project
+
 _ROOT = "<root>/"
 """Stands for the project's folder."""
+_RECOVERED = "<recovered>/"
+"""Stands for the folder of what was found in git."""
 _BLOCK = 4096
 """Bytes that a file takes at least."""
 
@@ -50,8 +56,16 @@ class Cache:
     """Bytes; above it those that were not used for longest are removed."""
     root: str = field(default_factory=os.getcwd)
     """The project's folder: files below it are told relative to it, so that another checkout finds the same."""
+    recovered: str = ""
+    """The folder of revisions that were found in git, another one each time: as with `root`."""
     hide: Callable[[str], str] = _never_changes
     """Takes known secrets out of a text.  An observation that it changes holds one, and is not kept."""
+
+    @classmethod
+    def of(cls, project: Project) -> Cache:
+        """The one for a project."""
+        folders = project.named.recovered
+        return cls(hide=project.secrets.hide_known, recovered=str(Path(folders[0]).parent) if folders else "")
 
     def keys(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile]) -> tuple[str, ...]:
         """One key for each of `scripts`, of its file's content and of all that ran before it.
@@ -77,12 +91,34 @@ class Cache:
             for key in keys:
                 path = self._path(key)
                 with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    text = path.read_text("utf-8").replace(_ROOT, self._below)
-                    observation = values.decoded(json.loads(text))
+                    observation = self._read(path)
                     if isinstance(observation, Observation):
                         found[key] = observation
                         os.utime(path)  # when it was last used
         return found
+
+    def outcome(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile]) -> Any:
+        """What is kept of one question, by the same keys as the observations; None where nothing is."""
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            if self._is_ours():
+                path = self._path(self.keys(basis, scripts)[-1:][0])
+                (outcome,) = self._read(path)
+                os.utime(path)
+                return outcome
+        return None
+
+    def keep_outcome(
+        self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile], outcome: Any, files: Collection[str]
+    ) -> None:
+        """Keep it, unless it holds a secret that is known; `files` as in :meth:`store`."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+            content = values.encoded([outcome])
+            text = json.dumps(content)
+            if scripts and self._is_ours() and self.hide(text) == text:
+                self._note_others(basis, scripts, files)
+                self._write(self._path(self.keys(basis, scripts)[-1]), content, self._places)
+                self._shorten()
 
     def answer(self, key: str) -> tuple[bool, bool | None]:
         """Whether something is kept under `key`, and the server's answer that is."""
@@ -120,9 +156,7 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
             if not self._is_ours():
                 return
-            basis_key = _basis_key(basis)
-            others = set(self._others(basis_key)) | set(files) - {str(script.path) for script in scripts}
-            self._write(self._path(basis_key), sorted(map(self._relative, others)))
+            self._note_others(basis, scripts, files)
             keys = self.keys(basis, scripts)[len(scripts) - len(observations) :]
             for key, observation in zip(keys, observations, strict=True):
                 if not isinstance(observation, Observation) or observation.failure or observation.outside:
@@ -130,8 +164,13 @@ class Cache:
                 content = values.encoded(observation)
                 text = json.dumps(content)
                 if self.hide(text) == text:
-                    self._write(self._path(key), content, self._below)
+                    self._write(self._path(key), content, self._places)
             self._shorten()
+
+    def _note_others(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile], files: Collection[str]) -> None:
+        basis_key = _basis_key(basis)
+        others = set(self._others(basis_key)) | set(files) - {str(script.path) for script in scripts}
+        self._write(self._path(basis_key), sorted(map(self._relative, others)))
 
     def _others(self, basis_key: str) -> Sequence[str]:
         """The other files that earlier runs on this basis read."""
@@ -144,13 +183,22 @@ class Cache:
         return ()
 
     @property
-    def _below(self) -> str:
-        """How the beginning of a path below the project's folder stands in JSON."""
-        return json.dumps(f"{self.root}{os.sep}")[1:-1]
+    def _places(self) -> dict[str, str]:
+        """What stands in JSON for the beginnings of paths, and those, as JSON has them."""
+        folders = {_RECOVERED: self.recovered, _ROOT: self.root}
+        return {mark: json.dumps(f"{folder}{os.sep}")[1:-1] for mark, folder in folders.items() if folder}
 
     def _relative(self, path: str) -> str:
-        below = f"{self.root}{os.sep}"
-        return _ROOT + path[len(below) :] if path.startswith(below) else path
+        for mark, folder in ((_RECOVERED, self.recovered), (_ROOT, self.root)):
+            if folder and path.startswith(below := f"{folder}{os.sep}"):
+                return mark + path[len(below) :]
+        return path
+
+    def _read(self, path: Path) -> Any:
+        text = path.read_text("utf-8")
+        for mark, below in self._places.items():
+            text = text.replace(mark, below)
+        return values.decoded(json.loads(text))
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}.json"
@@ -164,11 +212,11 @@ class Cache:
         return False
 
     @staticmethod
-    def _write(path: Path, content: Any, below: str = "") -> None:
+    def _write(path: Path, content: Any, places: Mapping[str, str] = MappingProxyType({})) -> None:
         """Whole or not at all: to a file beside it, then renamed."""
         text = json.dumps(content, separators=(",", ":"))
-        if below:
-            text = text.replace(below, _ROOT)
+        for mark, below in places.items():
+            text = text.replace(below, mark)
         path.parent.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
         beside = path.with_suffix(f".{secrets.token_hex(4)}")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)

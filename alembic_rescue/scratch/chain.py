@@ -20,6 +20,7 @@ from alembic_rescue.dialects.scratch import Place, Prepared, Unavailable
 from alembic_rescue.evidence.observation import Chain, Failure, Observation, Unobserved
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Identity, Note
+from alembic_rescue.scratch import outcomes
 from alembic_rescue.scratch.bench import Address, Bench
 from alembic_rescue.scratch.cache import Cache
 from alembic_rescue.worker import sources
@@ -52,8 +53,10 @@ class Asked:
 def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain]:
     """What each revision in question did on a scratch database, or why that is not known."""
     files = {file.revision: file for file in view.scripts.scripts}
-    cache = Cache(hide=bench.project.secrets.hide_known)
+    cache = Cache.of(bench.project)
     kept = {one.key: _kept(cache, basis_of(view, one, bench), one, files) for one in asked}
+    failing = {one.key: _failing(view, one, bench) for one in asked if kept[one.key] is None}
+    kept |= {key: question.answer() for key, question in failing.items() if question is not None}
     missing = [one for one in asked if kept[one.key] is None]
     found = {key: chain for key, chain in kept.items() if chain is not None}
     if not missing:
@@ -72,6 +75,8 @@ def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain
         scripts = [files[revision] for revision in (*one.behind, *one.todo)]
         if not run.failed_behind:
             cache.store(basis_of(view, one, bench), scripts, chain.observations, run.files)
+        if (question := failing[one.key]) and outcomes.chain_lasts(chain, one.visited):
+            question.keep(chain, run.files)
     return found
 
 
@@ -79,6 +84,12 @@ def _kept(cache: Cache, basis: Mapping[str, Any], one: Asked, files: Mapping[str
     keys = cache.keys(basis, [files[revision] for revision in (*one.behind, *one.todo)])[len(one.behind) :]
     observations = cache.load(keys)
     return Chain(tuple(observations[key] for key in keys)) if len(observations) == len(set(keys)) else None
+
+
+def _failing(view: View, one: Asked, bench: Bench) -> outcomes.Question | None:
+    """What the chain comes to that does not run from empty, of which no revision's effects are kept."""
+    asked = {"behind": one.behind, "todo": one.todo}
+    return outcomes.of_the_chain(view, basis_of(view, one, bench), one.visited, bench, chain=asked)
 
 
 def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic_rescue import dialects, errors
-from alembic_rescue.dialects.scratch import Unavailable
+from alembic_rescue.dialects.scratch import Lack, Unavailable
 from alembic_rescue.evidence.copies import judged
 from alembic_rescue.evidence.model import RevisionEvidence
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
+from alembic_rescue.scratch import outcomes
 from alembic_rescue.scratch.bench import Bench, address_of
-from alembic_rescue.scratch.chain import Asked, hear_steps
+from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
 from alembic_rescue.scratch.trial import copied, visits_of
 
 
@@ -34,13 +35,22 @@ def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
     """Try the revisions `todo`, the last ones in question, on copies.  Never raises: that it cannot be is told."""
     before = paths.rows_after(view.graph, (), [r for r in (*one.behind, *one.todo) if r not in set(todo)])
     after = paths.rows_after(view.graph, before, tuple(todo))
+    asked = {"before": before, "after": after, "todo": tuple(todo)}
+    files: set[str] = set()
+    lacks: list[Lack] = []
     try:
-        upward = _on_a_copy(view, one, "upward", before, todo, bench)
-        down_and_up = _on_a_copy(view, one, "down_and_up", after, todo, bench)
+        question = outcomes.of_a_copy(view, basis_of(view, one, bench), one.visited, bench, probe=asked)
+        kept = question and question.answer()
+        upward, down_and_up = kept or (
+            _on_a_copy(view, one, "upward", before, todo, bench, files, lacks),
+            _on_a_copy(view, one, "down_and_up", after, todo, bench, files, lacks),
+        )
     except errors.RescueError as error:
         return _not_probed(error.message)
     if isinstance(upward, str) or isinstance(down_and_up, str):
         return _not_probed(upward if isinstance(upward, str) else str(down_and_up))
+    if question and not kept and not lacks and outcomes.steps_last((*upward.steps, *down_and_up.steps)):
+        question.keep((upward, down_and_up), files)
     remedy = dialects.of(one.visited.database.identity.dialect).remedy
     return Probe(judged(upward.steps, down_and_up.steps, upward.copy, down_and_up.copy, upward.opposites, remedy))
 
@@ -57,17 +67,28 @@ def _not_probed(reason: str) -> Probe:
     )
 
 
-def _on_a_copy(view: View, one: Asked, way: str, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Any:
-    """What the worker found, or why it found nothing."""
+def _on_a_copy(
+    view: View,
+    one: Asked,
+    way: str,
+    rows: Sequence[str],
+    todo: Sequence[str],
+    bench: Bench,
+    files: set[str],
+    lacks: list[Lack],
+) -> Any:
+    """What the worker found, or why it found nothing; `files` are what it read, `lacks` what the copy has not."""
     places = bench.placed(view, f"_{way}")
     made = copied(one, places[address_of(one.visited)], rows, bench)
     if isinstance(made, Unavailable):
         return made.reason
+    lacks += made.lacks
     found = bench.run(
         "probe",
         places,
         view,
         hear_steps(bench),
+        read=files.update,
         way=way,
         visits=visits_of(view, one, (), tuple(todo)),
     )

@@ -43,7 +43,7 @@ def settle(
     """
     files = {file.revision: file for file in view.scripts.scripts}
     ran = (*one.behind, *one.todo[:position])
-    cache = Cache(hide=bench.project.secrets.hide_known)
+    cache = Cache.of(bench.project)
     basis = basis_of(view, one, bench)
     at = cache.keys(basis, [files[revision] for revision in ran])[-1:] or (json.dumps(basis, sort_keys=True),)
     keys = {text: sources.digest([*at, text.object.kind, text.object.name, *text[1:]]) for text in texts}

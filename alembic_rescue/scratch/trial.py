@@ -10,8 +10,10 @@ from alembic_rescue.dialects.scratch import Copy, Place, Unavailable
 from alembic_rescue.evidence.causes import Upgrade
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Note
+from alembic_rescue.scratch import outcomes
 from alembic_rescue.scratch.bench import Bench, address_of
-from alembic_rescue.scratch.chain import Asked, hear_steps
+from alembic_rescue.scratch.chain import Asked, basis_of, hear_steps
+from alembic_rescue.scratch.outcomes import Question
 from alembic_rescue.worker.scratch.runs import OwnRun, OwnVisit, ScratchVisit
 
 _NO_VISIT = OwnVisit(0)
@@ -56,7 +58,19 @@ def attempt(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], be
 
 
 def _attempt(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], bench: Bench) -> Trial:
+    basis = basis_of(view, one, bench)
+    question = outcomes.of_a_copy(view, basis, one.visited, bench, trial={"rows": tuple(rows), "todo": todo})
+    own, lacking = (question and question.answer()) or _tried(view, one, rows, todo, bench, question)
+    upgrade = Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking, own.unheard, own.handling)
+    return Trial(upgrade, visit=own)
+
+
+def _tried(
+    view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], bench: Bench, question: Question | None
+) -> tuple[OwnVisit, tuple[str, ...]]:
+    """What came of it on a new copy, and what that lacks."""
     places = bench.placed(view, "_copy")
+    files: set[str] = set()
     place = places[address_of(one.visited)]
     made = copied(one, place, rows, bench)
     if isinstance(made, Unavailable):
@@ -66,15 +80,17 @@ def _attempt(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...],
         places,
         view,
         hear_steps(bench),
+        read=files.update,
         visits=visits_of(view, one, (), todo),
     )
     keys = [visited.database.identity.rows_key for visited in view.scripts.visited]
     own = next((visit for visit in ran.visits if visit.visit == keys.index(one.key)), None)
     if own is None:
         raise errors.NotRehearsed(ran.error.error if ran.error else "env.py does not come to the copy")
-    lacking = [lack.what for lack in made.lacks]
-    upgrade = Upgrade(own.failing, own.failed, own.failure, own.transactional, lacking, own.unheard, own.handling)
-    return Trial(upgrade, visit=own)
+    tried = own, tuple(lack.what for lack in made.lacks)
+    if question is not None and not made.lacks and ran.error is None and outcomes.trial_lasts(own):
+        question.keep(tried, files)
+    return tried
 
 
 def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, ...]) -> tuple[ScratchVisit, ...]:

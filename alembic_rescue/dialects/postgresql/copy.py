@@ -12,7 +12,8 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,10 @@ _FAILED = re.compile(
 )
 _UNSHADOWED = "SET LOCAL search_path = pg_catalog, pg_temp"
 """No function of the live database's runs in the place of the server's."""
+_HEAD = 64
+_CUSTOM = 1
+_WITH_ALGORITHM = (1, 15)
+"""From this version of archives on one byte tells the compression; before, a number."""
 _SECONDS = 120.0
 """For each program: a schema of 20,000 tables takes about 20."""
 
@@ -114,6 +119,21 @@ def _dumped(connect: Connect, programs: Path, lock_timeout: float, seconds: floa
         after=tuple(known["after"]),
         left_out=tuple(Lack(name, reason) for name, reason in hidden.items()),
     )
+
+
+def digest(dump: Dump) -> str | None:
+    """The same for the same schema of the same database only; None for an archive that is built otherwise.
+
+    An archive begins with its version, the size of its numbers, its format, the compression, and the time at which it
+    was made: seven numbers, which are left out.
+    """
+    archive = base64.b64decode(dump.archive)
+    if archive[:5] != b"PGDMP" or len(archive) < _HEAD or archive[10] != _CUSTOM:
+        return None
+    number = archive[8] + 1  # with its sign
+    begin = 12 if tuple(archive[5:7]) >= _WITH_ALGORITHM else 11 + number
+    rest = replace(dump, archive="")
+    return sha256(archive[:begin] + archive[begin + 7 * number :] + repr(rest).encode()).hexdigest()
 
 
 def restore(

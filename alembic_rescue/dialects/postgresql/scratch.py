@@ -93,6 +93,10 @@ class Scratch(scratch.Scratch):
             return Unavailable(str(error))
         return copy.dump(connect, programs, lock_timeout)
 
+    def digest(self, dump: Any) -> str | None:
+        """See :func:`alembic_rescue.dialects.postgresql.copy.digest`."""
+        return copy.digest(dump)
+
     def copied(
         self, server: ScratchServer, live: Identity, database: str, rows: Sequence[str], dumped: Callable[[], Any]
     ) -> Copy | Unavailable:

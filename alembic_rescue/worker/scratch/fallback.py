@@ -180,7 +180,7 @@ class _Copy:
         self.last = Observation("")
         """What came of the step that ran last."""
         self._failure: Failure | None = None
-        self._sent = 0
+        self._begun: dict[str, None] = {}
 
     def script_of(self, revision: str) -> Script:
         """The revision's script."""
@@ -208,9 +208,9 @@ class _Copy:
         return MigrationStep.downgrade_from_script(script.revision_map, script.get_revision(revision))
 
     def _tried(self, revision: str, make: Make, run: Callable[[str, Make, Given], object]) -> MigrationStep:
-        self._sent += 1
+        self._begun[revision] = None
         of = len(self._probe.visits[self.number].todo)
-        self._probe.send({"visit": self.number, "revision": revision, "number": min(self._sent, of), "of": of})
+        self._probe.send({"visit": self.number, "revision": revision, "number": len(self._begun), "of": of})
         step = make(revision)
 
         def tried(**given: Any) -> None:

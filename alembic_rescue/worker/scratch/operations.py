@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import re
 import runpy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,11 @@ def upgrade(
     visits: Sequence[ScratchVisit],
 ) -> OwnRun:
     """Run the pending revisions as the project does; see :mod:`alembic_rescue.worker.scratch.as_project`."""
-    led, loaded = _ready(conversation, loading, making, routes, files)
-    return run_as_project(
-        loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
-    )
+    with _telling_what_is_read(conversation):
+        led, loaded = _ready(conversation, loading, making, routes, files)
+        return run_as_project(
+            loaded, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
+        )
 
 
 def probe(
@@ -105,10 +107,20 @@ def probe(
     visits: Sequence[ScratchVisit],
 ) -> tuple[fallback.Probed, ...]:
     """Try revisions on copies, `upward` or `down_and_up`; see :mod:`alembic_rescue.worker.scratch.fallback`."""
-    led, loaded = _ready(conversation, loading, making, routes, files)
-    return fallback.probe(
-        loaded, way, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
-    )
+    with _telling_what_is_read(conversation):
+        led, loaded = _ready(conversation, loading, making, routes, files)
+        return fallback.probe(
+            loaded, way, visits, conversation.progress, close=lambda: guard.close(led), around=guard.undisturbed
+        )
+
+
+@contextmanager
+def _telling_what_is_read(conversation: Conversation) -> Iterator[None]:
+    """Tell at the end of the block which of the project's files were read in it."""
+    opened = sources.Opened()
+    opened.begin()
+    yield
+    conversation.progress({"files": sorted(sources.loaded() | opened.end())})
 
 
 def settle(
