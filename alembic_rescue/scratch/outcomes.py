@@ -21,7 +21,7 @@ from alembic_rescue.worker.scratch.runs import OwnVisit
 
 _LASTING = re.compile(
     r"does not exist|already exists|depends? on it|violates|contains null values|cannot (drop|alter|cast|be cast)"
-    r"|\b(NoSuchTable|NotImplemented|Attribute|Key|Name|Type)Error\b|^revisions before it fail on an empty database"
+    r"|\b(NoSuchTable|NotImplemented)Error\b|^revisions before it fail on an empty database"
 )
 """In the words of a failure that another run meets as well.  A timeout, or a full disk, is none of these."""
 
