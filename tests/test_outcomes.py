@@ -21,7 +21,7 @@ LASTS, PASSES = 'relation "t" does not exist', "canceling statement due to state
 
 
 @pytest.mark.parametrize(
-    ("error", "kept"), [(LASTS, True), ("KeyError: 'x'", True), (PASSES, False), ("disk full", False)]
+    ("error", "kept"), [(LASTS, True), ("KeyError: 'x'", False), (PASSES, False), ("disk full", False)]
 )
 def test_a_failure_is_kept_only_where_it_will_be_there_again(error, kept):
     failure = Failure(error, "/p.py", 1)

@@ -13,8 +13,8 @@ from alembic_rescue.model import Action, Recommendation
 _SHOWN = 3
 _ALL_THERE = "Whether all that counts as applied is there, says alembic-rescue diagnose --applied"
 _SEE_WHAT_FAILS = (
-    "On a copy of the schema nothing of them fails: rows may, or what is around them. See what fails: "
-    "alembic-rescue rehearse, or alembic-rescue diagnose --log FILE with the deployment's log. Fix that"
+    "See what fails: alembic-rescue rehearse, or alembic-rescue diagnose --log FILE with the deployment's log. "
+    "Fix what failed"
 )
 _UPGRADES = "run alembic upgrade head"
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
