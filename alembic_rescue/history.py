@@ -221,9 +221,16 @@ def with_choices(
     causes: Sequence[Cause],
     advice: Recommendation,
 ) -> Recommendation:
-    """The same advice; where it stops at what cannot be checked, the command for each thing that a look may find."""
+    """The same advice; where it comes to what cannot be checked, the command for each thing that a look may find."""
     first = next((one for one in pending if one.verdict not in _SETTLED), None)
-    if advice.action is not Action.STOP or first is None or first.verdict is not Verdict.UNVERIFIABLE:
+    if first is None or not _to_be_looked_at(first):
+        return advice
+    if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
+        # It counts as not run: else Alembic would have written that. Somebody who ran it by hand knows.
+        way = _stamps(graph, [first.revision], current, [first.revision])
+        ran = Choice(f"{first.revision} ran already, which no catalog tells", way)
+        return advice if first.holds else replace(advice, choices=(ran,))
+    if advice.action is not Action.STOP:
         return advice
     known = {one.revision: one for one in pending}
 

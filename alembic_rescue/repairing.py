@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 
 from alembic.script.revision import RevisionMap
 
@@ -33,6 +34,10 @@ from alembic_rescue.model import (
 
 _WANT_A_LOOK = frozenset([errors.RevisionUnverifiable.code, errors.RepairMayRerun.code])
 """The refusals after which a person who has looked at the rows goes on."""
+
+
+_COME_FIRST = frozenset([errors.NothingLocated.code, errors.StampLeadsThere.code, errors.RepairWouldRerun.code])
+"""The refusals that no look at the rows changes."""
 
 
 def plan_one(
@@ -114,10 +119,13 @@ def _to_repair(
         stamps = paths.find_stamps(graph, current, after) if sound else paths.all_anew(current, after)
         leads_forward = explained and sound and not gone and current == said
         refusals += inspection.refusal_of(partial(paths.check_length, after, database.id_limit, database.widen))
+        unsure = [one for one in gone if _is_unsure(one, accepted)]
+        ways = _choices(graph, [one for one in new if one.verdict is Verdict.UNVERIFIABLE], gone, unsure)
         refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward))
+        if unsure and not any(one.code in _COME_FIRST for one in refusals):
+            refusals.append(findings.note(_may_rerun(unsure, ways)))
         if refusals and {refusal.code for refusal in refusals} <= _WANT_A_LOOK:
-            unsure = [one for one in gone if _is_unsure(one, accepted)]
-            choices = _choices([one for one in new if one.verdict is Verdict.UNVERIFIABLE], unsure)
+            choices = ways
     return DatabaseReport(
         database=database,
         revisions=new,
@@ -148,42 +156,48 @@ def _refusals(
         return [errors.StampLeadsThere(history.stamps_to(graph, set(after), current) or list(after))]
     if there := [one.revision for one in gone if something_is_there(one)]:
         return [errors.RepairWouldRerun(there)]
-    told = list(gate.refusals(new, accepted))
-    if unsure := [one for one in gone if _is_unsure(one, accepted)]:
-        ran, not_run = _vouched("--accept", _may_be_accepted(unsure)), _vouched("--not-run", unsure)
-        names = [one.revision for one in unsure]
-        told.append(errors.RepairMayRerun(names, [gate.reason(one) for one in unsure], ran, not_run))
+    # What the rows count as applied already needs no acceptance, but it may be what the repair stands on.
+    on_which_it_stands = accepted.unverifiable & paths.up_to(graph, after) - {one.revision for one in new}
+    told = gate.refusals(new, replace(accepted, unverifiable=accepted.unverifiable - on_which_it_stands))
     named_in_vain = sorted(accepted.not_run - {one.revision for one in gone})
     return [*told, *(errors.NotRunNotLeft(named, [one.revision for one in gone]) for named in named_in_vain)]
+
+
+def _may_rerun(unsure: Sequence[RevisionEvidence], ways: Sequence[Choice]) -> Refusal:
+    names, reasons = [one.revision for one in unsure], [gate.reason(one) for one in unsure]
+    return errors.RepairMayRerun(names, reasons, [(way.found, *way.commands) for way in ways])
 
 
 def _is_unsure(evidence: RevisionEvidence, accepted: Acceptance) -> bool:
     return may_have_run(evidence) and not something_is_there(evidence) and evidence.revision not in accepted.not_run
 
 
-def _choices(new: Sequence[Revision], unsure: Sequence[RevisionEvidence]) -> tuple[Choice, ...]:
+def _choices(
+    graph: RevisionMap,
+    new: Sequence[Revision],
+    gone: Sequence[RevisionEvidence],
+    unsure: Sequence[RevisionEvidence],
+) -> tuple[Choice, ...]:
     """The repair for each thing that a look at the rows may find.
 
     Args:
         new: what would count as applied, and cannot be checked.
-        unsure: what Alembic would run, and may have run.
+        gone: what Alembic would run.
+        unsure: those of them that may have run; if one did, so did those before it.
     """
-    repair = f"alembic-rescue repair{_vouched('--accept', new)}"
-    done = f"what {errors.listed([one.revision for one in new])} changes is done there"
-    if not unsure:
-        return (Choice(done, (repair,)),)
-    besides = f", and {done}" if new else ""
-    names = errors.listed([one.revision for one in unsure])
-    did_not = Choice(f"{names} did not run{besides}", (f"{repair}{_vouched('--not-run', unsure)}",))
-    acceptable = _may_be_accepted(unsure)
-    if not acceptable:
-        return (did_not,)
-    return (Choice(f"{names} ran{besides}", (f"{repair}{_vouched('--accept', acceptable)}",)), did_not)
-
-
-def _may_be_accepted(unsure: Sequence[RevisionEvidence]) -> Sequence[RevisionEvidence]:
-    """All of them, or none: where something of one is missing, its rows alone make it no whole."""
-    return unsure if all(one.verdict is Verdict.UNVERIFIABLE for one in unsure) else ()
+    lacking = {one.revision for one in locating.missing(gone)}
+    reach = list(takewhile(lambda one: lacking.isdisjoint(paths.up_to(graph, {one.revision})), unsure))
+    names = [one.revision for one in unsure]
+    ways = []
+    for ran in range(len(reach), -1, -1):
+        told = [f"{errors.listed(names[:ran])} ran"] if ran else []
+        told += [f"{errors.listed(names[ran:])} did not run"] if names[ran:] else []
+        done = [f"what {errors.listed([one.revision for one in new])} changes is done there"] if new else []
+        options = (
+            f"{_vouched('--accept', new)}{_vouched('--accept', unsure[:ran])}{_vouched('--not-run', unsure[ran:])}"
+        )
+        ways.append(Choice(", and ".join([*told, *done]), (f"alembic-rescue repair{options}",)))
+    return tuple(ways)
 
 
 def _vouched(option: str, revisions: Sequence[Revision] | Sequence[RevisionEvidence]) -> str:

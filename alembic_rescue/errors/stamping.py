@@ -209,18 +209,14 @@ class RepairMayRerun(Refusal):
     revisions: Sequence[str]
     reasons: Sequence[str]
     """For each, what of it cannot be checked."""
-    ran: str
-    """The options that say of all of them that they ran; empty where that is not enough to count them as applied."""
-    not_run: str
-    """The options that say of all of them that they did not."""
+    ways: Sequence[tuple[str, ...]]
+    """What a look at the rows may find, and what to type then."""
 
     def _text(self) -> Text:
         told = "; ".join(f"{one} ({why})" for one, why in zip(self.revisions, self.reasons, strict=True))
-        ran = f"Those that ran: alembic-rescue repair{self.ran}. " if self.ran else ""
         return Text(
             f"nobody can tell whether these ran, and after this repair Alembic would run them: {told}",
-            f"look at the rows that they change. {ran}"
-            f"Those that did not, and are to run: alembic-rescue repair{self.not_run}",
+            "look at the rows that they change. " + ". ".join(f"If {found}: {command}" for found, command in self.ways),
         )
 
 
