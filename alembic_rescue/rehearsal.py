@@ -27,6 +27,11 @@ from alembic_rescue.scratch.chain import Asked
 from alembic_rescue.worker.requests import Visited
 from alembic_rescue.worker.scratch.runs import OwnVisit
 
+_FILLED = re.compile(
+    r"\b(?:TABLE|MATERIALIZED\s+VIEW)\b.*\bAS\b[\s(]*(?:SELECT|WITH|VALUES|TABLE|EXECUTE)\b|^\s*SELECT\b.*\bINTO\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_WITH_NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\W*\Z", re.IGNORECASE)
 LARGE_BYTES, LARGE_ROWS = 100 * 1024**2, 1_000_000
 """From one of these on a table is large: who waits for a lock on it waits long."""
 
@@ -133,7 +138,9 @@ def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[s
     found = replace(
         found,
         causes=why,
-        unrehearsed=tuple(_place(one) for _, one in visit.sent if one.kind is not StatementKind.CATALOG),
+        unrehearsed=tuple(
+            _place(one) for _, one in visit.sent if one.kind is not StatementKind.CATALOG or _is_filled_by_a_query(one)
+        ),
     )
     rehearsal = dialects.of(visited.database.identity.dialect).rehearsal
     if not rehearsal.asks_rows:
@@ -201,12 +208,17 @@ def _may_mend(statement: Statement, demand: Demand) -> bool:
     of_the_table = _names_one_of(statement.sql, demand.names)
     verb = next(iter(statement.sql.split(None, 1)), "").upper()
     if statement.kind is StatementKind.CATALOG:
-        return of_the_table and re.search(r"\bTABLE\b.*\bAS\b", statement.sql, re.IGNORECASE | re.DOTALL) is not None
+        return of_the_table and _is_filled_by_a_query(statement)
     if verb in {"UPDATE", "INSERT"} and not of_the_table:
         return False
     if statement.kind is StatementKind.QUERY:
         return of_the_table
     return verb != "UPDATE" or _names_one_of(statement.sql, demand.of)
+
+
+def _is_filled_by_a_query(statement: Statement) -> bool:
+    """Whether it makes a table, or a materialized view, with the rows of a query."""
+    return _FILLED.search(statement.sql) is not None and not _WITH_NO_DATA.search(statement.sql)
 
 
 def _names_one_of(sql: str, names: Sequence[str]) -> bool:

@@ -100,6 +100,21 @@ DECIDED |= {
         4,
         None,
     ),
+    "an index on an expression": (
+        "op.execute('CREATE INDEX ix ON orders ((1 / (size - 5))) WHERE size > 3')",
+        None,
+        None,
+    ),
+    "a generated column": (
+        "op.execute('ALTER TABLE orders ADD x bigint GENERATED ALWAYS AS (1 / (size - 2)) STORED')",
+        None,
+        None,
+    ),
+    "unique, and then rounded": (
+        "op.execute('CREATE UNIQUE INDEX ux ON orders (price)'); op.alter_column('orders', 'price', type_=sa.Integer)",
+        2,
+        None,
+    ),
     "match full": (
         "op.execute('ALTER TABLE parents ADD b integer; CREATE UNIQUE INDEX k ON parents (id, b);"
         "ALTER TABLE orders ADD b integer; ALTER TABLE orders ADD FOREIGN KEY (parent, b) REFERENCES parents (id, b) MATCH FULL')",
@@ -118,6 +133,11 @@ FIT = {
     "a new nullable column": "op.add_column('orders', sa.Column('x', sa.Integer)); op.create_unique_constraint('u', 'orders', ['x'])",
     "unique over two": "op.create_unique_constraint('uq', 'orders', ['email', 'id'])",
     "unique but for some": "op.execute('CREATE UNIQUE INDEX ix ON orders (state) WHERE size = 5')",
+    "an index on an expression": "op.execute('CREATE INDEX ix ON orders ((1 / (size - 5))) WHERE size < 4')",
+    "a generated column": "op.execute('ALTER TABLE orders ADD x bigint GENERATED ALWAYS AS (1 / (size - 6)) STORED')",
+    "a key of another type": "op.alter_column('orders', 'id', type_=sa.Numeric);"
+    "op.alter_column('orders', 'id', type_=sa.Integer, postgresql_using='(id * 2)::integer')",
+    "a key as text": "op.alter_column('orders', 'id', type_=sa.Text)",
     "check": "op.create_check_constraint('ck', 'orders', 'size > 0')",
     "not validated": "op.execute('ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (parent) REFERENCES parents NOT VALID')",
     "longer": "op.alter_column('orders', 'note', type_=sa.String(50)); op.alter_column('orders', 'note', type_=sa.Text)",
@@ -157,6 +177,21 @@ def test_what_the_rows_do_not_fit_fails_as_the_upgrade_does(case, database, tmp_
     assert one["path"].endswith(".py")
     assert one["line"]
     assert project.alembic("upgrade", "head").status != 0, "it really fails"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "places"),
+    [
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1 / (size - 5) AS x FROM orders", 1),
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1 / (size - 5) AS x FROM orders WITH NO DATA", 0),
+        ("CREATE TABLE m AS (SELECT * FROM orders); ALTER TABLE m ADD PRIMARY KEY (email)", 1),
+        ("CREATE VIEW m AS SELECT 1 / (size - 5) AS x FROM orders", 0),
+    ],
+)
+def test_what_a_query_makes_of_rows_is_not_known(body, places, database, tmp_path):
+    _, _, told, _ = rehearsed(made(database, tmp_path, f"op.execute('{body}')"))
+    assert len(told["unrehearsed"]) == places
 
 
 PARTED = {

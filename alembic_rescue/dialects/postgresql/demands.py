@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql import row_questions
-from alembic_rescue.dialects.postgresql.row_questions import Column, Table
+from alembic_rescue.dialects.postgresql.row_questions import Column, Table, bare
 from alembic_rescue.dialects.statements import POSTGRESQL, words
 from alembic_rescue.evidence.rehearsal import Demand, Lock
 
@@ -47,9 +47,13 @@ SELECT (json_build_object(
     WHERE conrelid IN (SELECT oid FROM tables) AND convalidated AND contype IN ('c', 'f', 'p', 'x')),
   'indexes', (SELECT json_agg(json_build_array(indrelid::int8, indexrelid::int8, quote_ident(relname),
       (SELECT json_agg(pg_get_indexdef(indexrelid, k, true) ORDER BY k) FROM generate_series(1, indnkeyatts) AS k),
-      pg_get_expr(indpred, indrelid), coalesce(to_json(i)->>'indnullsnotdistinct', 'false') = 'true'))
+      pg_get_expr(indpred, indrelid), coalesce(to_json(i)->>'indnullsnotdistinct', 'false') = 'true', indisunique))
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
-    WHERE indrelid IN (SELECT oid FROM tables) AND indisunique AND indisvalid),
+    WHERE indrelid IN (SELECT oid FROM tables) AND (indisunique OR indexprs IS NOT NULL OR indpred IS NOT NULL)
+      AND indisvalid),
+  'generated', (SELECT json_agg(json_build_array(attrelid::int8, attnum, pg_get_expr(adbin, adrelid)))
+    FROM pg_catalog.pg_attrdef JOIN pg_catalog.pg_attribute ON attrelid = adrelid AND attnum = adnum
+    WHERE attrelid IN (SELECT oid FROM tables) AND attgenerated = 's'),
   'partitions', (SELECT json_agg(json_build_array(oid::int8, pg_get_partition_constraintdef(oid)))
     FROM pg_catalog.pg_class WHERE relispartition AND oid IN (SELECT oid FROM tables)),
   'domains', (SELECT json_agg(json_build_array(t.oid::int8, format_type(t.oid, NULL), typnotnull,
@@ -81,7 +85,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY (ARRAY[{names}
 class _Catalog:
     """What one reading found."""
 
-    tables: dict[int, tuple[str, str, int | None, bool]]
+    tables: dict[int, tuple[Any, ...]]
     columns: dict[int, dict[int, Column]]
     constraints: dict[int, list[Any]]
     indexes: dict[int, list[Any]]
@@ -89,6 +93,8 @@ class _Catalog:
     partitions: dict[int, str | None]
     """What is true of each row of a partition."""
     domains: dict[int, list[Any]]
+    generated: dict[tuple[int, int], str]
+    """The expression of each column that is kept as it was worked out, by table and number."""
 
 
 @dataclass
@@ -170,13 +176,14 @@ def _read(connection: Connection) -> _Catalog | None:
         for table, number, *facts in found["columns"] or ():
             columns.setdefault(table, {})[number] = Column(*facts)
         return _Catalog(
-            {oid: (name, bare, file, parent) for oid, name, bare, file, parent in found["tables"] or ()},
+            {oid: tuple(facts) for oid, *facts in found["tables"] or ()},
             columns,
             {one[1]: one for one in found["constraints"] or ()},
             {one[1]: one for one in found["indexes"] or ()},
             frozenset((relation, mode) for relation, mode in map(json.loads, found["locks"] or ())),
             dict(found["partitions"] or ()),
             {one[0]: one for one in found["domains"] or ()},
+            {(table, number): expression for table, number, expression in found["generated"] or ()},
         )
     return None
 
@@ -193,13 +200,12 @@ def _demands(
     tables = {oid: _table(oid, first, now, added) for oid in first.tables.keys() & now.tables.keys()}
     ask = row_questions.Asking(revision, server.version, server.only_reads)
     for oid, table in tables.items():
-        yield from _of_columns(ask, table, last.columns.get(oid, {}), sent, server)
+        kept = [one for one in now.indexes.values() if one[0] == oid and one[-1] and _was_there(one, last)]
+        yield from _of_columns(ask, table, last.columns.get(oid, {}), sent, server, kept)
     for constraint in _new(now.constraints, last.constraints):
         if constraint[0] in tables:
             yield from _of_constraint(ask, constraint, tables, now)
-    for oid, _, name, keys, predicate, nulls_alike in _new(now.indexes, last.indexes):
-        if oid in tables:
-            yield from ask.unique(tables[oid], name, keys, predicate or "", nulls_alike=nulls_alike)
+    yield from _of_what_is_worked_out(ask, tables, last, now)
     for oid, held in now.partitions.items():
         if oid in tables and held and held != last.partitions.get(oid):
             yield from ask.partition(tables[oid], held)
@@ -207,6 +213,26 @@ def _demands(
         _, _, had_not_null, had = last.domains.get(oid, [oid, name, not_null, checks])
         if (not_null and not had_not_null) or set(checks or ()) - set(had or ()):
             yield ask.domain(name)
+
+
+def _of_what_is_worked_out(
+    ask: row_questions.Asking, tables: Mapping[int, Table], last: _Catalog, now: _Catalog
+) -> Iterator[Demand]:
+    """Of indexes, and of columns that are kept as they were worked out."""
+    made = (one for one in _new(now.indexes, last.indexes) if not _was_there(one, last))
+    for oid, _, name, keys, predicate, nulls_alike, is_unique in made:
+        if oid in tables and is_unique:
+            yield from ask.unique(tables[oid], name, keys, predicate or "", nulls_alike=nulls_alike)
+        elif oid in tables:
+            yield ask.computed(tables[oid], name, "INDEX", keys, predicate or "")
+    for (oid, number), expression in now.generated.items():
+        if oid in tables and last.generated.get((oid, number)) != expression:
+            yield ask.computed(tables[oid], tables[oid].now[number].name, "the generated column", [expression])
+
+
+def _was_there(index: Any, last: _Catalog) -> bool:
+    """Whether the index was there before: a new type of its column builds it anew, under a new oid."""
+    return any((one[0], one[2]) == (index[0], index[2]) for one in last.indexes.values())
 
 
 def _keep_added(added: dict[tuple[int, int], Column], first: _Catalog, now: _Catalog) -> None:
@@ -231,14 +257,26 @@ def _table(oid: int, first: _Catalog, now: _Catalog, added: Mapping[tuple[int, i
 
 
 def _of_columns(
-    ask: row_questions.Asking, table: Table, before: Mapping[int, Column], sent: Sequence[str], server: _Server
+    ask: row_questions.Asking,
+    table: Table,
+    before: Mapping[int, Column],
+    sent: Sequence[str],
+    server: _Server,
+    kept: Sequence[Any],
 ) -> Iterator[Demand]:
+    """Of each column; `kept`: the unique indexes of the table that were there before."""
     for number, column in table.now.items():
         was = before.get(number)
         if column.not_null and not (was and was.not_null):
             yield from ask.not_null(table, number, sent)
         if was and (was.type, was.modifier) != (column.type, column.modifier) and number in table.then:
-            yield from ask.type(table, number, server.types(was.type, column.type), sent)
+            types = server.types(was.type, column.type)
+            yield from ask.type(table, number, types, sent)
+            of_it = [one for one in kept if any(bare(column.name) in key for key in one[3])]
+            for _, _, name, keys, predicate, nulls_alike, _ in of_it:
+                yield from ask.still_unique(
+                    table, number, types, sent, name, keys, predicate or "", nulls_alike=nulls_alike
+                )
 
 
 def _of_constraint(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -206,6 +206,45 @@ class Asking:
             where = f"({predicate}) AND {where}"
         what, violation = f"{table.name} gets UNIQUE {name} ({told})", f"with the same {told} as another row"
         yield self._of(table, "unique", name, what, violation, where=where, whole=True)
+
+    def still_unique(
+        self,
+        table: Table,
+        number: int,
+        types: Mapping[str, Any],
+        sent: Sequence[str],
+        name: str,
+        keys: Sequence[str],
+        predicate: str,
+        *,
+        nulls_alike: bool,
+    ) -> Iterator[Demand]:
+        """Rows that are alike once a column of a key has another type; none where values that differ stay different.
+
+        Args:
+            types: see :meth:`type`.
+        """
+        now = table.now[number]
+        using = _matches(_USING, now.name, sent) or ""
+        given = using and not _only_casts(using, now.name)
+        if not given and (types["implicit"] or types["name"] in _TEXTS or types["labels"] is not None):
+            return
+        value = using if given else table.then[number].name
+        what = f"{table.name} keeps UNIQUE {name} with {now.name} as {now.spelled}"
+        if not types["builtin"] or not self._only_reads(value):
+            yield self._of(table, "unique", name, what, "", refused="what the values become is not asked about")
+            return
+        cast = replace(table.then[number], name=f"({value})::{now.spelled}")
+        converted = replace(table, then={**table.then, number: cast}, key=())
+        for one in self.unique(converted, name, keys, predicate, nulls_alike=nulls_alike):
+            yield replace(one, what=what)
+
+    def computed(self, table: Table, name: str, kind: str, expressions: Sequence[str], predicate: str = "") -> Demand:
+        """Rows on which an expression fails that the server works out for each of them."""
+        what, violation = f"{table.name} gets {kind} {name}", "on which its expression fails"
+        row = f"ROW({', '.join(expressions)})"
+        tried = f"CASE WHEN {predicate} THEN {row} END" if predicate else row
+        return self._of(table, "expression", name, what, violation, tried=tried)
 
     def exclusion(self, table: Table, name: str) -> Demand:
         """Rows that exclude one another: each would have to be held against each."""
