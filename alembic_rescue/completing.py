@@ -308,7 +308,11 @@ def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
 def _next(planned: DatabaseReport, verdict: Verdict) -> Recommendation:
     (revision,) = planned.revisions
     if revision.revision not in planned.pending_after:
-        return Recommendation(Action.NOTHING, None, f"{revision.revision} is whole, as the version table says")
+        return Recommendation(
+            Action.NOTHING,
+            None,
+            f"{revision.revision} is whole, as far as a catalog tells. Look on: alembic-rescue diagnose --applied",
+        )
     if verdict is Verdict.APPLIED:
         return Recommendation(Action.STAMP, revision.revision, f"all of {revision.revision} is there")
     return Recommendation(Action.STOP, None, f"of {revision.revision} not all can be checked: alembic-rescue diagnose")

@@ -106,8 +106,10 @@ def widened_first(graph: RevisionMap, database: Database, advice: Recommendation
 
 
 def is_doubted(proof: Proof) -> bool:
-    """Whether what counts as applied may not be there: nothing is pending, or what is lacks something of before."""
-    return not proof.revisions or any("does not exist" in cause.error for cause in proof.causes)
+    """Whether what counts as applied may not be there: nothing tells why the database is stuck, or that tells it."""
+    if any("does not exist" in cause.error for cause in proof.causes):
+        return True
+    return not proof.causes and all(one.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY} for one in proof.revisions)
 
 
 def with_what_is_applied(

@@ -228,7 +228,7 @@ def with_choices(
     if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
         # It counts as not run: else Alembic would have written that. Somebody who ran it by hand knows.
         way = _stamps(graph, [first.revision], current, [first.revision])
-        ran = Choice(f"{first.revision} ran already, which no catalog tells", way)
+        ran = Choice(f"{first.revision} ran already", way)
         return advice if first.holds else replace(advice, choices=(ran,))
     if advice.action is not Action.STOP:
         return advice
@@ -247,7 +247,8 @@ def with_choices(
     if not may_be_stamped(target):  # somebody has it locked
         return advice
     taken = _unproved(pending, {one.revision for one in below(target)})
-    ways = [Choice(_done(taken), _stamps(graph, [target], current, [one.revision for one in taken]))]
+    stamps = _stamps(graph, [target], current, [one.revision for one in taken])
+    ways = [Choice(_done(taken), stamps)]
     if not any(
         one.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or one.holds for one in pending[pending.index(first) :]
     ):
@@ -256,6 +257,8 @@ def with_choices(
         fixed = f", and {cause.place} is fixed" if cause else ""
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
         ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {heads_word(graph)}")))
+    else:  # what comes later is there: Alembic would not get past it
+        ways.append(Choice("it is not done: do to the rows what it would do, by hand", stamps))
     return replace(advice, choices=tuple(ways))
 
 

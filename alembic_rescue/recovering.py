@@ -65,9 +65,9 @@ class Seen:
         """Those of which it cannot be told whether they ran; none where one of the others may have."""
         if not self.evidence:
             return self.search.sought
-        unsure = [one.revision for one in self.evidence if one.verdict is Verdict.UNVERIFIABLE]
-        sure = any(repairing.may_have_run(one) for one in self.evidence if one.verdict is not Verdict.UNVERIFIABLE)
-        return () if sure else tuple(unsure)
+        if any(map(repairing.something_is_there, self.evidence)):
+            return ()
+        return tuple(one.revision for one in self.evidence if repairing.may_have_run(one))
 
     @property
     def is_replaced(self) -> bool:
@@ -121,6 +121,11 @@ def _effects(evidence: Sequence[RevisionEvidence]) -> str:
         return "all that it does is there"
     if Verdict.PARTIAL in verdicts or (Verdict.NOT_APPLIED in verdicts and verdicts & _SETTLED):
         return "only a part of what it does is there"
+    if all(one.verdict in _SETTLED or one.is_there for one in evidence):
+        return "all that a catalog tells of it is there"
+    catalog = [found for one in evidence for found in one.objects if found.kind != "statement"]
+    if catalog and not any(map(repairing.something_is_there, evidence)):
+        return "nothing that a catalog tells of it is there, and whether it changed rows cannot be told"
     return "whether it ran here cannot be told"
 
 
@@ -367,10 +372,12 @@ def _in_short(seen: Seen) -> str:
 def _ways_out(seen: Seen) -> tuple[Choice, ...]:
     """What to do about code that was rolled back, or is another branch's."""
     back = str(seen.search.command)
-    ways = [Choice("it is to stay, and that code is not deployed again: bring its files back", (back,))]
-    if len(seen.follows) == 1:
-        down = f"alembic downgrade {seen.follows[0]}"
-        ways.append(Choice("it is to be taken back from the database, with what it made", (back, down)))
+    heads = ("alembic upgrade heads",) if seen.beside else ()
+    ways = [Choice("it is to stay, and that code is not deployed again: bring its files back", (back, *heads))]
+    if len(seen.follows) == 1 and not seen.unproved:
+        down, files = f"alembic downgrade {seen.follows[0]}", back.partition(" -- ")[2]
+        away = (f"git rm --quiet --force -- {files}",) if files and "&&" not in back else ()
+        ways.append(Choice("it is to be taken back from the database, with what it made", (back, down, *away)))
     if seen.unproved:
         not_run = "".join(f" --not-run {one}" for one in seen.unproved)
         ways.append(Choice("it did not run here", (f"alembic-rescue repair{not_run}",)))

@@ -165,7 +165,7 @@ def _refusals(
 
 def _may_rerun(unsure: Sequence[RevisionEvidence], ways: Sequence[Choice]) -> Refusal:
     names, reasons = [one.revision for one in unsure], [gate.reason(one) for one in unsure]
-    return errors.RepairMayRerun(names, reasons, [(way.found, *way.commands) for way in ways])
+    return errors.RepairMayRerun(names, reasons, [f"If {way.found}: {' '.join(way.commands)}" for way in ways])
 
 
 def _is_unsure(evidence: RevisionEvidence, accepted: Acceptance) -> bool:
@@ -208,7 +208,9 @@ def something_is_there(evidence: RevisionEvidence) -> bool:
     """Whether something of it is there, or is there otherwise: whoever runs it again meets its own doing."""
     if evidence.verdict is Verdict.EMPTY:
         return False
-    held = any(o.presence is Presence.DIFFERENT or (o.met and not o.vacuous) for o in evidence.objects)
+    held = any(
+        (o.presence is Presence.DIFFERENT and not o.as_before) or (o.met and not o.vacuous) for o in evidence.objects
+    )
     return held or evidence.verdict in {Verdict.APPLIED, Verdict.PARTIAL}
 
 

@@ -194,9 +194,9 @@ LINE = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2"), Revisi
     ("verdicts", "commands"),
     [
         (["data"], [["alembic-rescue stamp r1 --accept r1"], ["alembic upgrade head"]]),
-        (["data", "applied"], [["alembic-rescue stamp r2 --accept r1"]]),
-        (["data", "applied", "data", "applied"], [["alembic-rescue stamp r4 --accept r1 --accept r3"]]),
-        (["applied", "data", "applied", "not-applied"], [["alembic-rescue stamp r3 --accept r2"]]),
+        (["data", "applied"], [["alembic-rescue stamp r2 --accept r1"]] * 2),
+        (["data", "applied", "data", "applied"], [["alembic-rescue stamp r4 --accept r1 --accept r3"]] * 2),
+        (["applied", "data", "applied", "not-applied"], [["alembic-rescue stamp r3 --accept r2"]] * 2),
         (["applied", "not-applied", "data"], []),
     ],
 )

@@ -81,7 +81,11 @@ def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
     assert {one["revision"]: one["verdict"] for one in part["revisions"]} == {"ab02": "applied", "ab03": "applied"}
     assert part["recommendation"]["action"] == "stop"
     assert part["recommendation"]["choices"][0]["commands"] == [command]
-    assert part["recommendation"]["choices"][1]["commands"] == [command, "alembic downgrade ab01"]
+    assert part["recommendation"]["choices"][1]["commands"] == [
+        command,
+        "alembic downgrade ab01",
+        "git rm --quiet --force -- alembic/versions/ab02.py alembic/versions/ab03.py",
+    ]
     assert there.tool.rescue("diagnose", "--check").status == 3
     located = there.look("--locate")
     assert located["recommendation"]["action"] == "stop"
@@ -180,6 +184,17 @@ def test_what_cannot_be_told_is_accepted_by_name(deployed):
     assert there.tool.rescue_json("repair", "--yes", "--not-run", "ab03")["outcome"] == "repaired"
     (receipt,) = there.tool.receipts
     assert "ab03 did not run (--not-run)" in receipt.read_text()
+    assert there.database.versions() == ["ab02"]
+
+
+def test_one_of_which_nothing_is_there_is_said_not_to_have_run(deployed):
+    there = deployed({**BODIES, "ab03": f"{BODIES['ab03']}\n{SECRET}"})
+    there.upgrade("ab02")
+    there.database.stand_at("ab03")
+    there.roll_back("ab03")
+    (*_, choice) = there.look()["recommendation"]["choices"]
+    assert choice == {"found": "it did not run here", "commands": ["alembic-rescue repair --not-run ab03"]}
+    assert there.tool.rescue_json("repair", "--yes", "--not-run", "ab03")["outcome"] == "repaired"
     assert there.database.versions() == ["ab02"]
 
 

@@ -264,3 +264,44 @@ def test_one_that_was_killed_in_between_goes_on_and_tells_what_goes_back(tables,
     assert sql.count("INSERT") == 2
     assert tables.rescue_json("repair", "--yes")["outcome"] == "repaired"
     assert database.versions() == ["ab03"]
+
+
+CHANGES = {
+    **BODIES,
+    "ab04": "op.add_column('t1', sa.Column('x', sa.Integer))",
+    "ab05": "op.alter_column('t3', 'id', type_=sa.BigInteger())",
+}
+
+
+@pytest.mark.slow
+def test_a_column_that_is_as_it_was_before_is_nothing_of_the_revision(database, tmp_path):
+    root = chains.write(tmp_path / "project", database.url, CHANGES).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab03").status == 0
+    database.stand_at("ab05")
+    assert tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]["action"] == "repair"
+    assert tables.rescue_json("repair", "--yes")["databases"][0]["heads_after"] == ["ab03"]
+    assert tables.alembic("upgrade", "head").status == 0
+
+
+@pytest.mark.slow
+def test_a_column_that_somebody_has_changed_otherwise_is_not(database, tmp_path):
+    root = chains.write(tmp_path / "project", database.url, CHANGES).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab03").status == 0
+    database.run("ALTER TABLE t3 ALTER id TYPE numeric")
+    database.stand_at("ab05")
+    assert list(refused(tables)) == ["repair-would-rerun"]
+
+
+@pytest.mark.slow
+def test_a_diagnosis_that_finds_no_cause_looks_at_what_counts_as_applied(database, tmp_path):
+    """Alembic would run the last one over those that are missing."""
+    root = chains.write(tmp_path / "project", database.url, CHANGES).root
+    tables = ProjectCopy(root, tmp_path / "state", database)
+    assert tables.alembic("upgrade", "ab03").status == 0
+    database.stand_at("ab04")
+    part = tables.rescue_json("diagnose")["databases"][0]
+    assert "stamped-but-not-there" in [finding["code"] for finding in part["findings"]]
+    assert part["recommendation"]["action"] == "stop"
+    assert "--locate" in part["recommendation"]["reason"]

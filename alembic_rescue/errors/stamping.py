@@ -209,14 +209,14 @@ class RepairMayRerun(Refusal):
     revisions: Sequence[str]
     reasons: Sequence[str]
     """For each, what of it cannot be checked."""
-    ways: Sequence[tuple[str, ...]]
+    ways: Sequence[str]
     """What a look at the rows may find, and what to type then."""
 
     def _text(self) -> Text:
         told = "; ".join(f"{one} ({why})" for one, why in zip(self.revisions, self.reasons, strict=True))
         return Text(
             f"nobody can tell whether these ran, and after this repair Alembic would run them: {told}",
-            "look at the rows that they change. " + ". ".join(f"If {found}: {command}" for found, command in self.ways),
+            "look at the rows that they change. " + ". ".join(self.ways),
         )
 
 

@@ -73,6 +73,8 @@ class Finding:
     """It holds as well if the revision has not run."""
     proves: bool = False
     """Something of it holds that would not hold had the revision not run."""
+    as_before: bool = False
+    """What differs is as it was before the revision."""
 
     @property
     def met(self) -> bool:
@@ -137,7 +139,8 @@ def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Find
     telling = new or any(rival is None or live.same(claim.object, fact, rival, actual) is False for fact in held)
     proves = (telling or (proved and (claim.comes_or_goes or bool(held)))) and "valid" not in different
     if different:
-        return Finding(claim, Presence.DIFFERENT, actual, different, unknown, proves=proves)
+        as_before = rival is not None and all(live.same(claim.object, f, rival, actual) is True for f in different)
+        return Finding(claim, Presence.DIFFERENT, actual, different, unknown, proves=proves, as_before=as_before)
     if unknown:
         return Finding(claim, Presence.UNVERIFIABLE, actual, unknown=unknown, proves=proves)
     return Finding(claim, Presence.PRESENT, actual, vacuous=not proves, proves=proves)

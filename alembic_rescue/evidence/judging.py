@@ -213,6 +213,7 @@ def _objects(
             line=statement.line if statement else step.line,
             sql=None if sql in offered else sql,
             vacuous=finding.vacuous,
+            as_before=finding.as_before,
             locked=finding.unread.locked if finding.unread else "",
         )
         offered.update([sql] if sql else ())

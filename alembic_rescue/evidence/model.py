@@ -42,6 +42,8 @@ class ObjectEvidence:
     can be offered."""
     vacuous: bool = False
     """It holds, but would hold too if the revision had never run."""
+    as_before: bool = False
+    """It is there, and as it was before the revision."""
     locked: str = ""
     """What somebody has locked, so that this could not be read."""
 

@@ -102,8 +102,11 @@ def _hides_before_it_ran(cause: Cause) -> bool:
 
 
 def _says_nothing(evidence: RevisionEvidence) -> bool:
-    """It leaves nothing in a catalog: that it is run again, or for the first time, meets nothing of its own."""
-    return all(o.kind == "statement" for o in evidence.objects)
+    """It leaves nothing in a catalog: that it is run again, or for the first time, meets nothing of its own.
+
+    One that could not be run, so that nobody knows what it leaves, bears its own name.
+    """
+    return all(o.kind == "statement" and o.name != evidence.revision for o in evidence.objects)
 
 
 def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[str, Cause]) -> Recommendation:

@@ -134,7 +134,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
     elif report.left_out:
         others = some((one.sentence for one in report.left_out), verb=False)
         page.indented("1. Before you redeploy, look at what was left out: alembic-rescue diagnose")
-        page.indented(f"What is pending in {others} will run.", 5)
+        page.indented(f"Where something is pending in {others}, it will run.", 5)
     elif any(pending):
         page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
         for part in pending.values():

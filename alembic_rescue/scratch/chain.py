@@ -351,17 +351,26 @@ class _Runs:
             missing = errors.ExtensionMissing(names, f"PostgreSQL {self.server_version}")
             yield Note(missing.code, missing.message, missing.help)
 
+    @property
+    def _baseline(self) -> str:
+        """What helps, where it is not given."""
+        return (
+            ""
+            if self.bench.project.baseline
+            else ". Give what was there before the first revision: --baseline FILE.sql"
+        )
+
     def _why_not(self, number: int) -> tuple[str, str]:
         if self.failed_behind:
             failure = self.failed_behind
             where = f" at {failure.path}:{failure.line}" if failure.line else ""
-            return f"the chain does not run from an empty database: {failure.error}{where}", ""
+            return f"the chain does not run from an empty database: {failure.error}{where}{self._baseline}", ""
         if number in self.unvisited:
             if self.env_failure:
                 return f"env.py fails on an empty database: {self.env_failure.error}", ""
             return "env.py does not come to this database when it is empty", ""
         if self.over:
-            return f"revisions before it fail on an empty database: {', '.join(self.over)}", ""
+            return f"revisions before it fail on an empty database: {', '.join(self.over)}{self._baseline}", ""
         if self.env_failure:
             return f"env.py fails on the scratch database: {self.env_failure.error}", ""
         return "the run on the scratch database did not come to it", ""
