@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from alembic_rescue import errors
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence.model import ObjectEvidence, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import ObjectEvidence, RevisionEvidence, Verdict
 from alembic_rescue.model import Revision
 
 
@@ -59,7 +59,7 @@ def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
 
 def reason(evidence: RevisionEvidence) -> str:
     """What of a revision cannot be checked, in one line; its first place where there are several."""
-    unread = [o for o in evidence.objects if o.presence is Presence.UNVERIFIABLE]
+    unread = evidence.unread
     more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
     return f"{_cannot_check(unread[0], evidence.revision)}{more}" if unread else "it leaves nothing in the catalog"
 

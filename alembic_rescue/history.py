@@ -10,13 +10,12 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors
 from alembic_rescue.errors import listed, rows
 from alembic_rescue.evidence import locating
-from alembic_rescue.evidence.model import Cause, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import SETTLED, Cause, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.recommending import recommend
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.model import Action, BrokenOff, Choice, Located, Note, Recommendation
 
-_SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
 
@@ -222,7 +221,7 @@ def with_choices(
     advice: Recommendation,
 ) -> Recommendation:
     """The same advice; where it comes to what cannot be checked, the command for each thing that a look may find."""
-    first = next((one for one in pending if one.verdict not in _SETTLED), None)
+    first = next((one for one in pending if one.verdict not in SETTLED), None)
     if first is None or not _to_be_looked_at(first):
         return advice
     if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
@@ -240,7 +239,7 @@ def with_choices(
 
     def may_be_stamped(revision: str) -> bool:
         told = below(revision)
-        return first in told and all(one.verdict in _SETTLED or _to_be_looked_at(one) for one in told)
+        return first in told and all(one.verdict in SETTLED or _to_be_looked_at(one) for one in told)
 
     ends = [one for one in known if known[one].verdict is Verdict.APPLIED and may_be_stamped(one)]
     target = ends[-1] if ends else first.revision

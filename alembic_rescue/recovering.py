@@ -16,7 +16,7 @@ from alembic.script.revision import RevisionMap
 from alembic_rescue import errors, findings, inspection, repairing
 from alembic_rescue.client import Project
 from alembic_rescue.evidence.lost import Found, Lost, Search
-from alembic_rescue.evidence.model import ObjectEvidence, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import SETTLED, ObjectEvidence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
@@ -31,7 +31,6 @@ from alembic_rescue.worker import script_files
 from alembic_rescue.worker.requests import ScriptFile
 
 Key = tuple[str, str]
-_SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 _LOCATE = "see where the schema stands: alembic-rescue diagnose --locate"
 
 
@@ -105,7 +104,7 @@ class Seen:
         mine = {_named(found) for one in self.evidence for found in one.objects}
         alike = tuple(one for one in self.beside if not mine.isdisjoint(done.get(one, ())))
         wholly = mine <= set().union(*(done[one] for one in alike))
-        ran = all(one.verdict in _SETTLED for one in self.evidence)
+        ran = all(one.verdict in SETTLED for one in self.evidence)
         return replace(self, remade=alike if mine and wholly and ran else ())
 
 
@@ -117,11 +116,11 @@ def _effects(evidence: Sequence[RevisionEvidence]) -> str:
     verdicts = {one.verdict for one in evidence}
     if not evidence:
         return "what it does was not held against the database"
-    if verdicts <= _SETTLED:
+    if verdicts <= SETTLED:
         return "all that it does is there"
-    if Verdict.PARTIAL in verdicts or (Verdict.NOT_APPLIED in verdicts and verdicts & _SETTLED):
+    if Verdict.PARTIAL in verdicts or (Verdict.NOT_APPLIED in verdicts and verdicts & SETTLED):
         return "only a part of what it does is there"
-    if all(one.verdict in _SETTLED or one.is_there for one in evidence):
+    if all(one.verdict in SETTLED or one.is_there for one in evidence):
         return "all that a catalog tells of it is there"
     catalog = [found for one in evidence for found in one.objects if found.kind != "statement"]
     if catalog and not any(map(repairing.something_is_there, evidence)):

@@ -12,13 +12,18 @@ from tests.test_broken_off import killed_at
 BODIES = {f"ab0{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3, 4)}
 
 
+def standing_at(revision, bodies, database, tmp_path):
+    """A project of these revisions, and its database really upgraded so far."""
+    root = chains.write(tmp_path / "project", database.url, bodies).root
+    made = ProjectCopy(root, tmp_path / "state", database)
+    assert made.alembic("upgrade", revision).status == 0
+    return made
+
+
 @pytest.fixture
 def tables(database, tmp_path):
     """A table for each of four revisions; the first three are there."""
-    root = chains.write(tmp_path / "project", database.url, BODIES).root
-    made = ProjectCopy(root, tmp_path / "state", database)
-    assert made.alembic("upgrade", "ab03").status == 0
-    return made
+    return standing_at("ab03", BODIES, database, tmp_path)
 
 
 def without_a_key(database):
@@ -124,9 +129,7 @@ def test_where_nothing_is_there_nothing_is_set(tables, database):
 @pytest.mark.slow
 def test_what_is_not_proved_is_accepted_by_name(database, tmp_path):
     bodies = {**BODIES, "ab02": 'op.execute("UPDATE t1 SET id = id + 1")'}
-    root = chains.write(tmp_path / "project", database.url, bodies).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab03").status == 0
+    tables = standing_at("ab03", bodies, database, tmp_path)
     rows("'feed0000cafe'")(database)
     assert list(refused(tables)) == ["revision-unverifiable"]
     assert tables.rescue_json("repair", "--yes", "--accept", "ab02")["outcome"] == "repaired"
@@ -150,9 +153,7 @@ def test_the_new_rows_are_to_be_typed(tables, database):
 @pytest.mark.parametrize("state", ["unknown", "lost", "overlapping"])
 def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database, tmp_path):
     bodies = {**BODIES, "ab04": 'op.execute("UPDATE t1 SET id = id + 1")'}
-    root = chains.write(tmp_path / "project", database.url, bodies).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab04").status == 0
+    tables = standing_at("ab04", bodies, database, tmp_path)
     STATES[state](database)
     before = database.run("SELECT version_num FROM alembic_version")
     answer = tables.rescue_json("repair", "--yes")
@@ -178,9 +179,7 @@ def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database
 @pytest.mark.parametrize(("option", "rows_then"), [("--accept", ["ab04"]), ("--not-run", ["ab03"])])
 def test_a_person_says_whether_it_ran(option, rows_then, state, database, tmp_path):
     bodies = {**BODIES, "ab04": 'op.execute("UPDATE t1 SET id = id + 1")'}
-    root = chains.write(tmp_path / "project", database.url, bodies).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", rows_then[0]).status == 0
+    tables = standing_at(rows_then[0], bodies, database, tmp_path)
     STATES[state](database)
     answer = tables.rescue_json("repair", "--yes", option, "ab04")
     assert answer["outcome"] == "repaired"
@@ -193,9 +192,7 @@ def test_a_person_says_whether_it_ran(option, rows_then, state, database, tmp_pa
 @pytest.mark.slow
 def test_of_one_with_a_table_that_is_missing_nobody_can_say_that_it_ran(database, tmp_path):
     bodies = {**BODIES, "ab04": f"{BODIES['ab04']}\n{DATA}"}
-    root = chains.write(tmp_path / "project", database.url, bodies).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab03").status == 0
+    tables = standing_at("ab03", bodies, database, tmp_path)
     database.stand_at("ab04")
     assert "--accept" not in refused(tables)["repair-may-rerun"]["help"]
     (choice,) = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]["choices"]
@@ -227,9 +224,7 @@ CHANGED_BY_HAND = {
 def test_what_somebody_changed_by_hand_is_no_proof_that_rows_were_not_changed(case, database, tmp_path):
     """Their upgrade would run again."""
     bodies, by_hand = CHANGED_BY_HAND[case]
-    root = chains.write(tmp_path / "project", database.url, {**BODIES, **bodies}).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab03").status == 0
+    tables = standing_at("ab03", {**BODIES, **bodies}, database, tmp_path)
     database.run(by_hand)
     answer = tables.rescue_json("repair", "--yes")
     assert answer["outcome"] != "repaired"
@@ -242,9 +237,7 @@ def test_what_somebody_changed_by_hand_is_no_proof_that_rows_were_not_changed(ca
 @pytest.mark.slow
 @pytest.mark.parametrize("last", ["pass", DATA])
 def test_rows_that_say_no_more_than_may_be_are_right(last, database, tmp_path):
-    root = chains.write(tmp_path / "project", database.url, {**BODIES, "ab04": last}).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab04").status == 0
+    tables = standing_at("ab04", {**BODIES, "ab04": last}, database, tmp_path)
     assert tables.rescue_json("repair", "--yes")["outcome"] == "nothing-to-do"
     advice = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
     assert advice["action"] == "nothing"
@@ -275,9 +268,7 @@ CHANGES = {
 
 @pytest.mark.slow
 def test_a_column_that_is_as_it_was_before_is_nothing_of_the_revision(database, tmp_path):
-    root = chains.write(tmp_path / "project", database.url, CHANGES).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab03").status == 0
+    tables = standing_at("ab03", CHANGES, database, tmp_path)
     database.stand_at("ab05")
     assert tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]["action"] == "repair"
     assert tables.rescue_json("repair", "--yes")["databases"][0]["heads_after"] == ["ab03"]
@@ -286,9 +277,7 @@ def test_a_column_that_is_as_it_was_before_is_nothing_of_the_revision(database, 
 
 @pytest.mark.slow
 def test_a_column_that_somebody_has_changed_otherwise_is_not(database, tmp_path):
-    root = chains.write(tmp_path / "project", database.url, CHANGES).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab03").status == 0
+    tables = standing_at("ab03", CHANGES, database, tmp_path)
     database.run("ALTER TABLE t3 ALTER id TYPE numeric")
     database.stand_at("ab05")
     assert list(refused(tables)) == ["repair-would-rerun"]
@@ -297,9 +286,7 @@ def test_a_column_that_somebody_has_changed_otherwise_is_not(database, tmp_path)
 @pytest.mark.slow
 def test_a_diagnosis_that_finds_no_cause_looks_at_what_counts_as_applied(database, tmp_path):
     """Alembic would run the last one over those that are missing."""
-    root = chains.write(tmp_path / "project", database.url, CHANGES).root
-    tables = ProjectCopy(root, tmp_path / "state", database)
-    assert tables.alembic("upgrade", "ab03").status == 0
+    tables = standing_at("ab03", CHANGES, database, tmp_path)
     database.stand_at("ab04")
     part = tables.rescue_json("diagnose")["databases"][0]
     assert "stamped-but-not-there" in [finding["code"] for finding in part["findings"]]

@@ -25,6 +25,10 @@ class Presence(str, Enum):
     UNVERIFIABLE = "unverifiable"
 
 
+SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
+"""The verdicts of a revision that a stamp may mark as applied with nothing to be accepted."""
+
+
 @dataclass(frozen=True)
 class ObjectEvidence:
     """One object in the light of the catalog; or a statement, which no catalog answers for."""
@@ -79,9 +83,14 @@ class RevisionEvidence:
         return any(o.met and not o.vacuous for o in self.objects) and self.verdict is not Verdict.NOT_APPLIED
 
     @property
+    def unread(self) -> tuple[ObjectEvidence, ...]:
+        """What of it nobody can tell."""
+        return tuple(o for o in self.objects if o.presence is Presence.UNVERIFIABLE)
+
+    @property
     def place(self) -> str:
         """File and line of what cannot be checked; empty where nothing is told."""
-        told = next((o for o in self.objects if o.presence is Presence.UNVERIFIABLE and o.path), None)
+        told = next((o for o in self.unread if o.path), None)
         return "" if told is None else f"{told.path}:{told.line}" if told.line else told.path
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from alembic_rescue.evidence.model import Cause, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.model import SETTLED, Cause, Presence, RevisionEvidence, Verdict
 from alembic_rescue.evidence.way_through import legs
 from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Recommendation
@@ -17,14 +17,13 @@ _SEE_WHAT_FAILS = (
     "Fix what failed"
 )
 _UPGRADES = "run alembic upgrade head"
-_SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
 
 def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
     """The last revision up to which each one is applied, or has nothing to apply."""
     proved = None
     for evidence in revisions:
-        if evidence.verdict not in _SETTLED:
+        if evidence.verdict not in SETTLED:
             break
         if evidence.verdict is Verdict.APPLIED:
             proved = evidence.revision
