@@ -17,6 +17,7 @@ from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Presence, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
@@ -69,8 +70,9 @@ def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation
     assert mended.located is not None, "what a repair would do always has it"
     if not mended.located.revisions:
         return advice
-    would = mended.recommendation
-    return Recommendation(Action.STOP, None, f"{would.reason}; {mended.refusals[0].message}", choices=would.choices)
+    would, refused = mended.recommendation, mended.refusals[0]
+    then = "" if would.choices else f". {sentence(refused.help)}"
+    return Recommendation(Action.STOP, None, f"{would.reason}; {refused.message}{then}", choices=would.choices)
 
 
 def without_what_stamps_mend(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:

@@ -291,14 +291,17 @@ def test_two_databases_of_one_env_py_are_told_apart():
 
 @pytest.mark.slow
 def test_another_checkout_for_another_database_runs_no_migration_again(project, server, tmp_path):
-    """With the whole of the tool: each deployment has a folder, and each developer a database, of its own."""
+    """With the whole of the tool: each deployment has a folder, and each developer a database, of its own.
+
+    What a copy of a live schema came to is that database's own.
+    """
     kept = []
     for checkout in ("one", "two"):
         with fresh_database(server) as database:
             copy = project("linear", database)
             copy.root = copy.root.rename(tmp_path / checkout)
             database.stand_at("aaaa0001")
-            diagnosed = copy.rescue_json("diagnose", XDG_CACHE_HOME=str(tmp_path / "cache"))
+            diagnosed = copy.rescue_json("diagnose", "--locate", XDG_CACHE_HOME=str(tmp_path / "cache"))
             assert diagnosed["databases"][0]["revisions"], diagnosed
             kept.append(sorted((tmp_path / "cache" / "alembic-rescue").glob("??/*.json")))
     assert kept[0]

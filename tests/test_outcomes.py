@@ -41,7 +41,7 @@ def test_the_digest_of_a_schema_is_its_own(database):
     given = {"host": "127.0.0.1", "port": database.server.port, "user": servers.ROLE, "password": servers.PASSWORD}
 
     def digest() -> str | None:
-        return scratch.digest(scratch.dump({**given, "dbname": database.name}, scratch.programs("18"), 5.0))
+        return scratch.digest(scratch.dump({**given, "dbname": database.name}, scratch.programs("18"), 5.0, 30.0))
 
     database.run("CREATE TABLE t (id integer)")
     first = digest()

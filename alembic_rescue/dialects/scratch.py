@@ -167,12 +167,13 @@ class Scratch(Protocol):
         """The folder with the client's programs for a server of that version, where copies are made by those."""
         return None
 
-    def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock_timeout: float) -> Any:
+    def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock: float, statement: float) -> Any:
         """Read a live database's schema, in a live worker.
 
         Args:
             arguments: what its driver was given to connect.
-            lock_timeout: seconds.
+            lock: seconds for which a lock is waited for.
+            statement: seconds that a query may take.
 
         Returns:
             What :meth:`copied` takes, or :class:`Unavailable`.

@@ -185,6 +185,11 @@ class Observation:
     ends: tuple[Ended, ...] = ()
     """Where it ended the transaction that Alembic had begun."""
 
+    @property
+    def made(self) -> frozenset[CatalogObject]:
+        """What was not there before it ran."""
+        return frozenset(change.object for change in self.changes if change.before is None)
+
 
 @dataclass(frozen=True)
 class Unobserved:

@@ -70,7 +70,13 @@ class Dump:
     """What the role cannot read, or others have locked."""
 
 
-def dump(connect: Connect, programs: Path | None, lock_timeout: float, seconds: float = _SECONDS) -> Dump | Unavailable:
+def dump(
+    connect: Connect,
+    programs: Path | None,
+    lock_timeout: float,
+    statement_timeout: float = _SECONDS,
+    seconds: float = _SECONDS,
+) -> Dump | Unavailable:
     """Read the schema of a live database, as far as the role can read it.
 
     Takes ACCESS SHARE locks, as any pg_dump, until it ends.  What others have locked for longer than `lock_timeout`
@@ -80,17 +86,20 @@ def dump(connect: Connect, programs: Path | None, lock_timeout: float, seconds: 
         connect: how to connect, in libpq's keywords, password included.
         programs: the folder with pg_dump and psql; None where there is none.
         lock_timeout: seconds.
+        statement_timeout: seconds, of each query about what no dump has.
         seconds: that each program may take.
     """
     if programs is None:
         return Unavailable("it needs pg_dump and psql, which are not here")
-    return _told(lambda: _dumped(connect, programs, lock_timeout, seconds))
+    held = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout}
+    return _told(lambda: _dumped(connect, programs, held, seconds))
 
 
-def _dumped(connect: Connect, programs: Path, lock_timeout: float, seconds: float) -> Dump | Unavailable:
+def _dumped(connect: Connect, programs: Path, timeouts: Mapping[str, float], seconds: float) -> Dump | Unavailable:
     def ask(query: str) -> Any:
-        commands = ["-v", "ON_ERROR_STOP=1", "-c", "BEGIN READ ONLY", "-c", _UNSHADOWED, "-c", query, "-c", "COMMIT"]
-        done = libpq.run(programs / "psql", [*_SQL, *commands], connect, seconds)
+        held = [f"SET LOCAL {name} = {round(time * 1000)}" for name, time in timeouts.items()]
+        commands = [part for one in ("BEGIN READ ONLY", *held, _UNSHADOWED, query, "COMMIT") for part in ("-c", one)]
+        done = libpq.run(programs / "psql", [*_SQL, "-v", "ON_ERROR_STOP=1", *commands], connect, seconds)
         if done.returncode:
             raise _FailedError(libpq.reason(done))
         return json.loads(libpq.text(done.stdout))
@@ -98,7 +107,7 @@ def _dumped(connect: Connect, programs: Path, lock_timeout: float, seconds: floa
     known = ask(SURVEY)
     hidden = dict.fromkeys((*known["closed"], *known["unread"]), "the role may not read it")
     schemas = [f"--exclude-schema={name}" for name in known["closed"]]
-    wait = f"--lock-wait-timeout={max(1, int(lock_timeout * 1000))}"
+    wait = f"--lock-wait-timeout={max(1, int(timeouts['lock_timeout'] * 1000))}"
     for attempt in range(2):
         tables = [f"--exclude-table={name}" for name in hidden if name not in known["closed"]]
         done = libpq.run(programs / "pg_dump", [*_DUMP, wait, *schemas, *tables], connect, seconds)

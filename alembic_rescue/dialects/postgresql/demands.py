@@ -17,14 +17,14 @@ from sqlalchemy.engine import Connection
 from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql import row_questions
 from alembic_rescue.dialects.postgresql.row_questions import Column, Table, bare
+from alembic_rescue.dialects.postgresql.session import unshadowed_path
 from alembic_rescue.dialects.statements import POSTGRESQL, words
 from alembic_rescue.evidence.rehearsal import Demand, Lock
 
 _TAKES_BACK = frozenset(["DROP", "TYPE", "DEFAULT"])
 
 _READ = """
-WITH path AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS was),
-tables AS (
+WITH tables AS (
   SELECT c.oid, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
          pg_relation_filenode(c.oid) AS file, c.relkind = 'r' AND c.relhassubclass AS parent
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -63,7 +63,7 @@ SELECT (json_build_object(
   'locks', (SELECT json_agg(DISTINCT json_build_array(relation::int8, mode)::text)
     FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
      AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
-))::text FROM path
+))::text
 """
 _TYPES = """
 SELECT json_build_object(
@@ -126,11 +126,11 @@ class Demands:
         self._last = now
         unread = Demand(revision, "unknown", "what it comes to demand of rows", "", "", refused="it could not be read")
         with suppress(Exception):
-            server = _Server(Cursor(connection.connection, connection.dialect))
+            cursor = Cursor(connection.connection, connection.dialect)
             _keep_added(self._added, first, now)
-            return list(_demands(first, last, now, self._added, revision, sent, server)), list(
-                self._locks(first, last, now, revision)
-            )
+            with unshadowed_path(cursor):
+                demands = list(_demands(first, last, now, self._added, revision, sent, _Server(cursor)))
+            return demands, list(self._locks(first, last, now, revision))
         return [unread], []
 
     def _locks(self, first: _Catalog, last: _Catalog, now: _Catalog, revision: str) -> Iterator[Lock]:
@@ -167,11 +167,8 @@ class _Server:
 def _read(connection: Connection) -> _Catalog | None:
     cursor = Cursor(connection.connection, connection.dialect)
     with suppress(Exception):
-        path = str(cursor.value("SELECT current_setting('search_path')")).replace("'", "''")
-        try:
+        with unshadowed_path(cursor):
             found = json.loads(cursor.value(_READ))
-        finally:
-            cursor.rows(f"SELECT set_config('search_path', '{path}', true)")
         columns: dict[int, dict[int, Column]] = {}
         for table, number, *facts in found["columns"] or ():
             columns.setdefault(table, {})[number] = Column(*facts)

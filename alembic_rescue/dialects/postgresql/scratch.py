@@ -85,13 +85,13 @@ class Scratch(scratch.Scratch):
         known = best(live_version)
         return known.folder if known else None
 
-    def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock_timeout: float) -> Any:
+    def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock: float, statement: float) -> Any:
         """By pg_dump: see :func:`alembic_rescue.dialects.postgresql.copy.dump`."""
         try:
             connect = libpq.of_driver(arguments)
         except libpq.UntoldError as error:
             return Unavailable(str(error))
-        return copy.dump(connect, programs, lock_timeout)
+        return copy.dump(connect, programs, lock, statement)
 
     def digest(self, dump: Any) -> str | None:
         """See :func:`alembic_rescue.dialects.postgresql.copy.digest`."""

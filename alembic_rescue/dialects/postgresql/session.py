@@ -25,6 +25,17 @@ SETTINGS = {
 
 
 @contextmanager
+def unshadowed_path(cursor: Cursor) -> Iterator[None]:
+    """In somebody else's transaction: nobody's functions and operators run in the place of the server's meanwhile."""
+    path = str(cursor.value("SELECT pg_catalog.current_setting('search_path')")).replace("'", "''")
+    try:
+        cursor.rows(f"SELECT {_local('search_path', SETTINGS['search_path'])}")
+        yield
+    finally:
+        cursor.rows(f"SELECT {_local('search_path', path)}")
+
+
+@contextmanager
 def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settings: str) -> Iterator[Cursor]:
     """A transaction with `SETTINGS` and `settings`, rolled back at the end: nothing of the session changes.
 

@@ -262,8 +262,9 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
         if _key(context, connection) == key and not dumped:
-            arguments, lock = connections.arguments_of(connection), _STATE.loaded.timeouts.lock
-            dumped.append(dialect_of(connection.dialect.name).scratch.dump(arguments, programs, lock))
+            arguments, held = connections.arguments_of(connection), _STATE.loaded.timeouts
+            scratch = dialect_of(connection.dialect.name).scratch
+            dumped.append(scratch.dump(arguments, programs, held.lock, held.longest_statement))
 
     visits.look(_STATE.loaded, see, conversation.tell)
     if not dumped:
