@@ -307,12 +307,10 @@ def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
 
 def _next(planned: DatabaseReport, verdict: Verdict) -> Recommendation:
     (revision,) = planned.revisions
+    rows = "; what it does to rows was not run, see above" if planned.completion and planned.completion.data else ""
     if revision.revision not in planned.pending_after:
-        return Recommendation(
-            Action.NOTHING,
-            None,
-            f"{revision.revision} is whole, as far as a catalog tells. Look on: alembic-rescue diagnose --applied",
-        )
+        whole = f"{revision.revision} is whole, as far as a catalog tells{rows}"
+        return Recommendation(Action.NOTHING, None, f"{whole}. Look on: alembic-rescue diagnose --applied")
     if verdict is Verdict.APPLIED:
         return Recommendation(Action.STAMP, revision.revision, f"all of {revision.revision} is there")
     return Recommendation(Action.STOP, None, f"of {revision.revision} not all can be checked: alembic-rescue diagnose")

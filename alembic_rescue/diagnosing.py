@@ -122,11 +122,9 @@ def with_what_is_applied(
         return (proof if proof.revisions else applied), (*missing, *told), first
     if proof.revisions or not applied.revisions:
         return proof, told, advice
-    unread = sum(one.verdict is Verdict.UNVERIFIABLE for one in applied.revisions)
-    looked = (
-        ", and nothing is missing" if not unread else f", and {unread} of what it counts as applied cannot be checked"
-    )
-    return proof, told, replace(advice, reason=f"{advice.reason}{looked}")
+    unread = history.unchecked(applied.revisions)
+    looked = f"and {unread}" if unread else "and nothing is missing"
+    return proof, told, replace(advice, reason=f"{advice.reason}, {looked}")
 
 
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:

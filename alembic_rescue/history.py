@@ -8,7 +8,7 @@ from dataclasses import replace
 from alembic.script.revision import RevisionMap
 
 from alembic_rescue import errors
-from alembic_rescue.errors import listed, rows
+from alembic_rescue.errors import listed, rows, some
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import SETTLED, Cause, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.recommending import recommend
@@ -77,9 +77,15 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
         return Recommendation(
             Action.STOP, None, "nothing of what counts as applied could be checked: nothing is proved"
         )
-    unread = sum(evidence.verdict is Verdict.UNVERIFIABLE for evidence in applied)
-    cannot = f"; {unread} of them cannot be checked" if unread else ""
+    cannot = unchecked(applied)
+    cannot = cannot and f"; {cannot}"
     return Recommendation(Action.NOTHING, None, f"nothing is missing of {_revisions(len(applied))} applied{cannot}")
+
+
+def unchecked(applied: Sequence[RevisionEvidence]) -> str:
+    """Which of those that count as applied nobody can check; empty where there are none."""
+    unread = [evidence.revision for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
+    return f"what {some(unread, verb=False)} changed besides cannot be checked" if unread else ""
 
 
 def _revisions(number: int) -> str:

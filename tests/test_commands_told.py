@@ -8,6 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from alembic_rescue.cli.call import VERBS
+from alembic_rescue.cli.commands import app
 from tests import servers
 from tests.conftest import BIN
 from tests.styles import Stage, Style
@@ -35,6 +37,11 @@ def run_as_told(project, text):
     found = re.search(r": alembic-rescue (.+)$", text, re.MULTILINE)
     assert found, text
     return project.run([str(BIN / "alembic-rescue"), *shlex.split(found[1])])
+
+
+def test_each_command_for_a_project_is_told_with_its_options():
+    named = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
+    assert set(VERBS) == named - {"demo"}
 
 
 def test_from_the_plan_to_the_stamp_to_the_undo_each_is_run_as_it_was_told(stage):

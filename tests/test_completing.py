@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
 from tests import chains
 from tests.conftest import ProjectCopy
 from tests.terminal import at_a_terminal
+from tests.watching import until
 from tests.writing import write_env
 
 TABLES = "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('old', sa.Text))"
@@ -122,6 +124,35 @@ def test_labels_and_concurrently_run_by_themselves(make, database):
     assert "CONCURRENTLY" in told["last"][0]
     assert any("sad" in one for one in told["stays"]), "no label is ever taken away"
     assert answer["outcome"] == "completed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locked", ["s", "t"], ids=["together", "last"])
+def test_killed_between_its_parts_it_is_run_again(locked, make, database):
+    """The label is committed by then; the transaction waits for a lock, or the index for those who write."""
+    first = (
+        f"op.execute(\"CREATE TYPE mood AS ENUM ('ok')\")\nop.create_table('s', sa.Column('id', sa.Integer))\n{TABLES}"
+    )
+    body = (
+        "with op.get_context().autocommit_block():\n    op.execute(\"ALTER TYPE mood ADD VALUE 'sad'\")\n"
+        "op.add_column('s', sa.Column('a', sa.Integer))\n"
+        "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON t (old)')\n"
+        "op.create_table('u', sa.Column('id', sa.Integer))"
+    )
+    project = make(first, body)
+    database.run("ALTER TABLE s DROP COLUMN a; DROP INDEX ix; DROP TYPE mood; CREATE TYPE mood AS ENUM ('ok')")
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.session() as holder:
+        holder.cursor().execute(f"LOCK TABLE {locked} IN ROW EXCLUSIVE MODE")
+        running = project.started("complete", "r2", "--yes", "--lock-timeout", "30")
+        until(lambda: database.run(waits) == [(1,)], "it waits")
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        assert database.run("SELECT count(*) FROM pg_enum WHERE enumlabel = 'sad'") == [(1,)]
+    until(lambda: database.run(waits) == [(0,)], "what it had begun ends")
+    answer = project.rescue_json("complete", "r2", "--yes")
+    assert answer["outcome"] in {"completed", "nothing-to-do"}, answer
+    assert project.rescue_json("diagnose")["databases"][0]["recommendation"]["command"] == "alembic-rescue stamp r2"
 
 
 @pytest.mark.slow

@@ -172,6 +172,7 @@ def test_what_the_rows_do_not_fit_fails_as_the_upgrade_does(case, database, tmp_
     assert one["count"] == count
     if keys is not None:
         assert list(one["keys"]) == keys
+    assert one["fix"]
     if one["query"]:
         assert len(database.run(one["query"])) == count
     assert one["path"].endswith(".py")

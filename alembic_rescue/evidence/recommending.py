@@ -12,10 +12,7 @@ from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
 _ALL_THERE = "Whether all that counts as applied is there, says alembic-rescue diagnose --applied"
-_SEE_WHAT_FAILS = (
-    "See what fails: alembic-rescue rehearse, or alembic-rescue diagnose --log FILE with the deployment's log. "
-    "Fix what failed"
-)
+_BY_THE_LOG = "alembic-rescue diagnose --log FILE with the deployment's log"
 _UPGRADES = "run alembic upgrade head"
 
 
@@ -203,8 +200,10 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
         return f": {cause.place} {fails} ({cause.error}){and_hides}. {fix}{and_raise}"
     if hides:
         return f": {hides.place} {hides.error}. Let it through (raise it again there)"
-    ran = "the run did not come so far" if not transactional else "if a run failed, all of it was rolled back"
-    return f": {ran}. {_SEE_WHAT_FAILS}"
+    if not transactional:  # there may be no copy to rehearse on
+        return f": the run did not come so far. See what fails: {_BY_THE_LOG}. Fix what failed"
+    see = f"alembic-rescue rehearse, or {_BY_THE_LOG}"
+    return f": if a run failed, all of it was rolled back. See what fails: {see}. Fix what failed"
 
 
 def _counted(evidence: RevisionEvidence) -> str:

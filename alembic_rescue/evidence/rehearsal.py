@@ -8,6 +8,17 @@ from dataclasses import dataclass
 
 from alembic_rescue.evidence.model import Cause
 
+FIXES = {
+    "not-null": "give the rows that have none a value first: UPDATE in the migration, or a server_default",
+    "unique": "remove or merge the rows that are there twice first, in the migration",
+    "foreign-key": "mend or delete the rows that point nowhere first, in the migration",
+    "check": "mend the rows that the constraint refuses first, in the migration",
+    "type": "mend the rows that cannot be converted first, in the migration",
+    "expression": "mend the rows on which the expression fails first, in the migration",
+    "computed": "mend the rows on which the expression fails first, in the migration",
+}
+"""What to do about rows that do not fit, by the kind of what is demanded of them."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -18,7 +29,7 @@ class Demand:
 
     revision: str
     kind: str
-    """``not-null``, ``unique``, ``foreign-key``, ``check`` or ``type``."""
+    """``not-null``, ``unique``, ``foreign-key``, ``check``, ``type`` or ``expression``; others are never answered."""
     what: str
     """For a sentence: ``public.orders.note is NOT NULL``."""
     violation: str
@@ -105,6 +116,11 @@ class Answer:
     def violated(self) -> bool:
         """Whether there are rows now that do not fit."""
         return self.fails or bool(self.count)
+
+    @property
+    def fix(self) -> str:
+        """What to do about these; empty where there are none, or the run itself may mend them."""
+        return FIXES[self.demand.kind] if self.violated and not self.mended_by else ""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,12 @@ def _rehearsal(found: Rehearsal) -> dict[str, Any]:
         "fails_at": found.fails_at,
         **asdict(found),
         "answers": [
-            {**asdict(one), "query": one.demand.query() if one.demand.where else None, "violated": one.violated}
+            {
+                **asdict(one),
+                "query": one.demand.query() if one.demand.where else None,
+                "violated": one.violated,
+                "fix": one.fix,
+            }
             for one in found.answers
         ],
     }

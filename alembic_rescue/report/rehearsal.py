@@ -37,7 +37,7 @@ def whole(page: Page, found: Rehearsal) -> None:
     page.line()
     page.line(f"Rehearsed: {count(found.revisions)}, on a copy of the schema", "bold")
     if not found.error:
-        page.indented("each ran to its end")
+        page.indented("each ran to its end there, without rows" if found.violations else "each ran to its end")
     else:
         at = f"{found.failed}: " if found.failed else ""
         page.indented(Text.assemble((at, "bold"), (found.error, "red")))
@@ -91,6 +91,8 @@ def _answer(page: Page, answer: Answer) -> None:
         page.indented(f"such as {demand.keyed}: {'; '.join(answer.keys)}", 4)
     if demand.where:
         page.indented(Text(f"{demand.query()};", "cyan"), 4)
+    if answer.fix:
+        page.indented(f"fix {demand.revision}: {answer.fix}", 4)
 
 
 def _lock(lock: Lock) -> str:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import re
 
 from alembic_rescue.evidence.causes import fix_of
+from alembic_rescue.evidence.rehearsal import FIXES
 
 _SPACE = "make room on the database server, then run it again"
-_ROWS_TWICE = "remove or merge the rows that are there twice first, in the migration"
-_ORPHANS = "mend or delete the rows that point nowhere first, in the migration"
 _LOST = "find out whether the database was restarted, failed over or ended the session, then run it again"
 _LOCKED = (
     "see who holds the lock: diagnose tells it as blocked; then run it again, with a lock_timeout, when it is quiet"
 )
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"null value in column|contains null values|cannot be null|NOT NULL constraint failed|NotNullViolation",
-     "give the rows that have none a value first: UPDATE in the migration, or a server_default"),
+     FIXES["not-null"]),
     (r"duplicate key|could not create unique index|Duplicate entry|UNIQUE constraint failed|UniqueViolation",
-     _ROWS_TWICE),
-    (r"violates foreign key|foreign key constraint fails|FOREIGN KEY constraint failed|ForeignKeyViolation", _ORPHANS),
+     FIXES["unique"]),
+    (r"violates foreign key|foreign key constraint fails|FOREIGN KEY constraint failed|ForeignKeyViolation",
+     FIXES["foreign-key"]),
     (r"violates check constraint|CHECK constraint failed|Check constraint .* is violated|violates exclusion",
-     "mend the rows that the constraint refuses first, in the migration"),
+     FIXES["check"]),
     (r"value too long|Data too long|out of range|numeric field overflow|Data truncated",
      "make the column wide enough, or shorten its values first"),
     (r"invalid input syntax|Incorrect .* value|division by zero|invalid byte sequence",
-     "mend the rows that cannot be converted first, in the migration"),
+     FIXES["type"]),
     (r"statement timeout|maximum statement execution time|Query execution was interrupted",
      "give it more time for this migration (SET LOCAL statement_timeout), or do it in smaller batches"),
     (r"lock timeout|Lock wait timeout|could not obtain lock|database is locked|idle-in-transaction timeout", _LOCKED),
