@@ -8,7 +8,7 @@ from functools import partial
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import errors, findings, history, inspection
+from alembic_rescue import advising, errors, findings, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Cause, Proof, Verdict
@@ -36,7 +36,7 @@ def of_pending(
     """
     graph = view.graph
     proof, apart = apart_from_pending(graph, database, proved)
-    advice = widened_first(graph, database, history.advise(graph, database.stands_at, proof))
+    advice = widened_first(graph, database, advising.advise(graph, database.stands_at, proof))
     told = (*findings.limits(database, proof), *findings.causes(_that_remain(proof, advice)), *logged)
     if apart:
         told = (*told, findings.not_begun(apart, paths.rows_after(graph, (), apart)))
@@ -162,6 +162,6 @@ def stamped_first(graph: RevisionMap, part: DatabaseReport, proof: Proof) -> Dat
     """The report of a rehearsal; one that fails on what is there already says what is to be done in place of a fix."""
     if part.rehearsal is None or not part.rehearsal.fails:
         return part
-    advice = history.advise(graph, part.database.stands_at, proof)
+    advice = advising.advise(graph, part.database.stands_at, proof)
     there = advice.action in {Action.STAMP, Action.COMPLETE} or advice.choices
     return replace(part, recommendation=advice) if there else part

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import errors
+from alembic_rescue import advising, errors
 from alembic_rescue.errors import listed, rows, some
 from alembic_rescue.evidence import locating
-from alembic_rescue.evidence.model import SETTLED, Cause, Proof, RevisionEvidence, Verdict
-from alembic_rescue.evidence.recommending import recommend
+from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
-from alembic_rescue.model import Action, BrokenOff, Choice, Located, Note, Recommendation
+from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendation
 
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
@@ -92,47 +90,6 @@ def _revisions(number: int) -> str:
     return "the one revision that counts as" if number == 1 else f"the {number} revisions that count as"
 
 
-def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recommendation:
-    """The one thing to do about what is pending, as the graph and the rows allow it.
-
-    Args:
-        current: the version table's rows.
-    """
-    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-    advice = on_each_branch(graph, current, proof.revisions, advice)
-    return with_choices(graph, current, proof.revisions, proof.causes, advice)
-
-
-def on_each_branch(
-    graph: RevisionMap, current: Collection[str], pending: Sequence[RevisionEvidence], advice: Recommendation
-) -> Recommendation:
-    """The same advice; where what is proved ends on several branches, a stamp for each of them.
-
-    Args:
-        current: the version table's rows.
-        pending: the evidence, those first that are proved.
-    """
-    if advice.action is not Action.STAMP:
-        return advice
-    ids = [evidence.revision for evidence in pending]
-    proved = ids[: ids.index(str(advice.revision)) + 1]
-    followed = {before for one in proved for before in paths.follows(graph, one)}
-    ends = [one for one in proved if one not in followed]
-    if len(ends) == 1:
-        return advice
-    rows_then = {*ends, *(row for row in current if row not in followed)}
-    targets = stamps_to(graph, rows_then, current)
-    if not targets:
-        reason = f"everything up to {listed(ends)}, on several branches, is there; no forward stamp leads there"
-        return Recommendation(Action.STOP, None, f"{reason}; {_by_hand(sorted(rows_then))}")
-    first, *others = targets
-    stamps = [f"stamp {first}", *(f"then {other}" for other in others)]
-    then = ", ".join([*stamps, "then upgrade"] if len(proved) < len(ids) else stamps)
-    return Recommendation(
-        Action.STAMP, first, f"everything up to {listed(ends)}, on several branches, is there: {then}"
-    )
-
-
 def recommend_after_breaking_off(
     broke_off: BrokenOff | None, skipped: Sequence[RevisionEvidence]
 ) -> Recommendation | None:
@@ -177,18 +134,18 @@ def recommend_for_located(
     stands = _stands(located)
     if set(current) == set(located.revisions):
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
-    by_hand = _by_hand(located.revisions)
+    by_hand = advising.by_hand(located.revisions)
     says = says_otherwise(graph, located, current)
     if set(current) <= paths.up_to(graph, located.revisions):
-        targets = stamps_to(graph, set(located.revisions), current)
+        targets = advising.stamps_to(graph, set(located.revisions), current)
         if not targets:
             return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; {by_hand}")
-        taken = _unproved(every, paths.up_to(graph, located.revisions) - paths.up_to(graph, current))
+        taken = advising.unproved(every, paths.up_to(graph, located.revisions) - paths.up_to(graph, current))
         # Without any row nobody knows, either, whether those ran that come next and leave nothing in a catalog.
-        unsure = _next_unsure(graph, every, located) if not current else []
+        unsure = advising.next_unsure(graph, every, located) if not current else []
         if taken or unsure:
-            choices = _ways_to(graph, located, current, taken, unsure)
-            return Recommendation(Action.STOP, None, f"{says}. {_look_at([*taken, *unsure])}", choices=choices)
+            choices = advising.ways_to(graph, located, current, taken, unsure)
+            return Recommendation(Action.STOP, None, f"{says}. {advising.look_at([*taken, *unsure])}", choices=choices)
         plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
         return Recommendation(Action.STAMP, targets[0], f"{says}: see {plans}")
     if not all(scripts.has(graph, row) for row in current):
@@ -217,131 +174,3 @@ def says_otherwise(graph: RevisionMap, located: Located, current: Collection[str
     unknown = [row for row in sorted(current) if not scripts.has(graph, row)]
     but = f", and the scripts do not have {listed(unknown)}" if unknown else ""
     return f"{_stands(located)}; the version table says {rows(sorted(current))}{but}"
-
-
-def with_choices(
-    graph: RevisionMap,
-    current: Collection[str],
-    pending: Sequence[RevisionEvidence],
-    causes: Sequence[Cause],
-    advice: Recommendation,
-) -> Recommendation:
-    """The same advice; where it comes to what cannot be checked, the command for each thing that a look may find."""
-    first = next((one for one in pending if one.verdict not in SETTLED), None)
-    if first is None or not _to_be_looked_at(first):
-        return advice
-    if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
-        # It counts as not run: else Alembic would have written that. Somebody who ran it by hand knows.
-        way = _stamps(graph, [first.revision], current, [first.revision])
-        ran = Choice(f"{first.revision} ran already", way)
-        return advice if first.holds else replace(advice, choices=(ran,))
-    if advice.action is not Action.STOP:
-        return advice
-    known = {one.revision: one for one in pending}
-
-    def below(revision: str) -> list[RevisionEvidence]:
-        reached = paths.up_to(graph, {revision})
-        return [one for one in pending if one.revision in reached]
-
-    def may_be_stamped(revision: str) -> bool:
-        told = below(revision)
-        return first in told and all(one.verdict in SETTLED or _to_be_looked_at(one) for one in told)
-
-    ends = [one for one in known if known[one].verdict is Verdict.APPLIED and may_be_stamped(one)]
-    target = ends[-1] if ends else first.revision
-    if not may_be_stamped(target):  # somebody has it locked
-        return advice
-    taken = _unproved(pending, {one.revision for one in below(target)})
-    stamps = _stamps(graph, [target], current, [one.revision for one in taken])
-    ways = [Choice(_done(taken), stamps)]
-    if not any(
-        one.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or one.holds for one in pending[pending.index(first) :]
-    ):
-        proved = next((one.revision for one in reversed(pending[: pending.index(first)]) if one.is_there), None)
-        cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
-        fixed = f", and {cause.place} is fixed" if cause else ""
-        before = (f"alembic-rescue stamp {proved}",) if proved else ()
-        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {heads_word(graph)}")))
-    else:  # what comes later is there: Alembic would not get past it
-        ways.append(Choice("it is not done: do to the rows what it would do, by hand", stamps))
-    return replace(advice, choices=tuple(ways))
-
-
-def heads_word(graph: RevisionMap) -> str:
-    """What stands for the latest revisions in a command of Alembic's."""
-    return "head" if len(graph.heads) == 1 else "heads"
-
-
-def _to_be_looked_at(evidence: RevisionEvidence) -> bool:
-    return evidence.verdict is Verdict.UNVERIFIABLE and not any(found.locked for found in evidence.objects)
-
-
-def _unproved(evidence: Sequence[RevisionEvidence], among: Collection[str]) -> list[RevisionEvidence]:
-    return [one for one in evidence if one.revision in among and one.verdict is Verdict.UNVERIFIABLE]
-
-
-def _done(taken: Sequence[RevisionEvidence]) -> str:
-    return f"what {listed([one.revision for one in taken])} {'does' if len(taken) == 1 else 'do'} is done there"
-
-
-def _look_at(taken: Sequence[RevisionEvidence]) -> str:
-    places = [f"{place} ({one.revision})" if (place := one.place) else one.revision for one in taken]
-    return f"Look at the rows that they change: {listed(places)}"
-
-
-def _next_unsure(graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located) -> list[RevisionEvidence]:
-    stands = paths.up_to(graph, located.revisions)
-    following = _unproved(every, located.following)
-    return [one for one in following if not one.holds and stands.issuperset(paths.follows(graph, one.revision))]
-
-
-def _ways_to(
-    graph: RevisionMap,
-    located: Located,
-    current: Collection[str],
-    taken: Sequence[RevisionEvidence],
-    unsure: Sequence[RevisionEvidence],
-) -> tuple[Choice, ...]:
-    """The stamps to where the schema stands, and to beyond what may have run as well."""
-    names, accepted = [one.revision for one in unsure], [one.revision for one in taken]
-    besides = f", and {_done(taken)}" if taken else ""
-    way = _stamps(graph, stamps_to(graph, set(located.revisions), current), current, accepted)
-    if not unsure:
-        return (Choice(_done(taken), way),)
-    followed = {before for one in names for before in paths.follows(graph, one)}
-    beyond = stamps_to(graph, {*names, *located.revisions} - followed, current)
-    ran = Choice(f"{listed(names)} ran{besides}", _stamps(graph, beyond, current, [*accepted, *names]))
-    did_not = Choice(f"{listed(names)} did not run{besides}", way)
-    return (ran, did_not) if beyond else (did_not,)
-
-
-def _stamps(
-    graph: RevisionMap, targets: Sequence[str], current: Collection[str], accepted: Collection[str]
-) -> tuple[str, ...]:
-    """The commands that stamp these targets one after the other, each with what it skips of `accepted`."""
-    commands = []
-    stands = tuple(sorted(current))
-    for target in targets:
-        path = paths.find_path(graph, stands, target)
-        stands = path.heads_after
-        named = "".join(f" --accept {one}" for one in path.skipped if one in accepted)
-        commands.append(f"alembic-rescue stamp {target}{named}")
-    return tuple(commands)
-
-
-def _by_hand(revisions: Sequence[str]) -> str:
-    return f"by hand: alembic stamp --purge {' '.join(revisions)}"
-
-
-def stamps_to(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:
-    """The stamps that lead from `current` to these rows, one after the other; none where none do."""
-    if len(wanted) > 1 and wanted == set(graph.heads):
-        return ["heads"]
-    targets = sorted(wanted - set(current))
-    stands = tuple(sorted(current))
-    for target in targets:
-        try:
-            stands = paths.find_path(graph, stands, target).heads_after
-        except errors.Refusal:  # a branch of its own, of which nothing stands in the version table
-            return []
-    return targets if set(stands) == wanted else []

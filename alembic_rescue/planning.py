@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import findings, gate, history, inspection
+from alembic_rescue import advising, findings, gate, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence.model import Proof
@@ -56,7 +56,7 @@ def plan_one(
     elif refusals and (proof.left_over or not skipped):
         advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:
-        advice = history.advise(graph, database.stands_at, proof)
+        advice = advising.advise(graph, database.stands_at, proof)
     more_rows = findings.more_rows(database.stands_at, path.heads_after) if path and path.stamps else ()
     return DatabaseReport(
         database=database,

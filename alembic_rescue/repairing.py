@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from alembic.script.revision import RevisionMap
 
-from alembic_rescue import diagnosing, errors, findings, gate, history, inspection
+from alembic_rescue import advising, diagnosing, errors, findings, gate, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.errors import Refusal
 from alembic_rescue.evidence import locating
@@ -155,7 +155,7 @@ def _refusals(
     if not after:
         return [errors.NothingLocated()]
     if leads_forward:
-        return [errors.StampLeadsThere(history.stamps_to(graph, set(after), current) or list(after))]
+        return [errors.StampLeadsThere(advising.stamps_to(graph, set(after), current) or list(after))]
     if there := [one.revision for one in gone if something_is_there(one)]:
         return [errors.RepairWouldRerun(there)]
     # What the rows count as applied already needs no acceptance, but it may be what the repair stands on.

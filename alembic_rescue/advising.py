@@ -1,0 +1,191 @@
+"""What to do about what is pending, as the graph and the rows allow it; and after a look at what nobody can tell.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import errors
+from alembic_rescue.errors import listed
+from alembic_rescue.evidence.model import SETTLED, Cause, Proof, RevisionEvidence, Verdict
+from alembic_rescue.evidence.recommending import recommend
+from alembic_rescue.graph import path as paths
+from alembic_rescue.model import Action, Choice, Located, Recommendation
+
+
+def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recommendation:
+    """The one thing to do about what is pending, as the graph and the rows allow it.
+
+    Args:
+        current: the version table's rows.
+    """
+    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+    advice = on_each_branch(graph, current, proof.revisions, advice)
+    return with_choices(graph, current, proof.revisions, proof.causes, advice)
+
+
+def on_each_branch(
+    graph: RevisionMap, current: Collection[str], pending: Sequence[RevisionEvidence], advice: Recommendation
+) -> Recommendation:
+    """The same advice; where what is proved ends on several branches, a stamp for each of them.
+
+    Args:
+        current: the version table's rows.
+        pending: the evidence, those first that are proved.
+    """
+    if advice.action is not Action.STAMP:
+        return advice
+    ids = [evidence.revision for evidence in pending]
+    proved = ids[: ids.index(str(advice.revision)) + 1]
+    followed = {before for one in proved for before in paths.follows(graph, one)}
+    ends = [one for one in proved if one not in followed]
+    if len(ends) == 1:
+        return advice
+    rows_then = {*ends, *(row for row in current if row not in followed)}
+    targets = stamps_to(graph, rows_then, current)
+    if not targets:
+        reason = f"everything up to {listed(ends)}, on several branches, is there; no forward stamp leads there"
+        return Recommendation(Action.STOP, None, f"{reason}; {by_hand(sorted(rows_then))}")
+    first, *others = targets
+    stamps = [f"stamp {first}", *(f"then {other}" for other in others)]
+    then = ", ".join([*stamps, "then upgrade"] if len(proved) < len(ids) else stamps)
+    return Recommendation(
+        Action.STAMP, first, f"everything up to {listed(ends)}, on several branches, is there: {then}"
+    )
+
+
+def with_choices(
+    graph: RevisionMap,
+    current: Collection[str],
+    pending: Sequence[RevisionEvidence],
+    causes: Sequence[Cause],
+    advice: Recommendation,
+) -> Recommendation:
+    """The same advice; where it comes to what cannot be checked, the command for each thing that a look may find."""
+    first = next((one for one in pending if one.verdict not in SETTLED), None)
+    if first is None or not _to_be_looked_at(first):
+        return advice
+    if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
+        # It counts as not run: else Alembic would have written that. Somebody who ran it by hand knows.
+        way = _stamps(graph, [first.revision], current, [first.revision])
+        ran = Choice(f"{first.revision} ran already", way)
+        return advice if first.holds else replace(advice, choices=(ran,))
+    if advice.action is not Action.STOP:
+        return advice
+    known = {one.revision: one for one in pending}
+
+    def below(revision: str) -> list[RevisionEvidence]:
+        reached = paths.up_to(graph, {revision})
+        return [one for one in pending if one.revision in reached]
+
+    def may_be_stamped(revision: str) -> bool:
+        told = below(revision)
+        return first in told and all(one.verdict in SETTLED or _to_be_looked_at(one) for one in told)
+
+    ends = [one for one in known if known[one].verdict is Verdict.APPLIED and may_be_stamped(one)]
+    target = ends[-1] if ends else first.revision
+    if not may_be_stamped(target):  # somebody has it locked
+        return advice
+    taken = unproved(pending, {one.revision for one in below(target)})
+    stamps = _stamps(graph, [target], current, [one.revision for one in taken])
+    ways = [Choice(_done(taken), stamps)]
+    if not any(
+        one.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or one.holds for one in pending[pending.index(first) :]
+    ):
+        proved = next((one.revision for one in reversed(pending[: pending.index(first)]) if one.is_there), None)
+        cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
+        fixed = f", and {cause.place} is fixed" if cause else ""
+        before = (f"alembic-rescue stamp {proved}",) if proved else ()
+        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph)}")))
+    else:  # what comes later is there: Alembic would not get past it
+        ways.append(Choice("it is not done: do to the rows what it would do, by hand", stamps))
+    return replace(advice, choices=tuple(ways))
+
+
+def _heads(graph: RevisionMap) -> str:
+    """What stands for the latest revisions in a command of Alembic's."""
+    return "head" if len(graph.heads) == 1 else "heads"
+
+
+def _to_be_looked_at(evidence: RevisionEvidence) -> bool:
+    return evidence.verdict is Verdict.UNVERIFIABLE and not any(found.locked for found in evidence.objects)
+
+
+def unproved(evidence: Sequence[RevisionEvidence], among: Collection[str]) -> list[RevisionEvidence]:
+    """Those of them that cannot be checked."""
+    return [one for one in evidence if one.revision in among and one.verdict is Verdict.UNVERIFIABLE]
+
+
+def _done(taken: Sequence[RevisionEvidence]) -> str:
+    return f"what {listed([one.revision for one in taken])} {'does' if len(taken) == 1 else 'do'} is done there"
+
+
+def look_at(taken: Sequence[RevisionEvidence]) -> str:
+    """What a person is to look at, with the places, for a sentence."""
+    places = [f"{place} ({one.revision})" if (place := one.place) else one.revision for one in taken]
+    return f"Look at the rows that they change: {listed(places)}"
+
+
+def next_unsure(graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located) -> list[RevisionEvidence]:
+    """Those that come next after where the schema stands, and may have run without a trace."""
+    stands = paths.up_to(graph, located.revisions)
+    following = unproved(every, located.following)
+    return [one for one in following if not one.holds and stands.issuperset(paths.follows(graph, one.revision))]
+
+
+def ways_to(
+    graph: RevisionMap,
+    located: Located,
+    current: Collection[str],
+    taken: Sequence[RevisionEvidence],
+    unsure: Sequence[RevisionEvidence],
+) -> tuple[Choice, ...]:
+    """The stamps to where the schema stands, and to beyond what may have run as well."""
+    names, accepted = [one.revision for one in unsure], [one.revision for one in taken]
+    besides = f", and {_done(taken)}" if taken else ""
+    way = _stamps(graph, stamps_to(graph, set(located.revisions), current), current, accepted)
+    if not unsure:
+        return (Choice(_done(taken), way),)
+    followed = {before for one in names for before in paths.follows(graph, one)}
+    beyond = stamps_to(graph, {*names, *located.revisions} - followed, current)
+    ran = Choice(f"{listed(names)} ran{besides}", _stamps(graph, beyond, current, [*accepted, *names]))
+    did_not = Choice(f"{listed(names)} did not run{besides}", way)
+    return (ran, did_not) if beyond else (did_not,)
+
+
+def _stamps(
+    graph: RevisionMap, targets: Sequence[str], current: Collection[str], accepted: Collection[str]
+) -> tuple[str, ...]:
+    """The commands that stamp these targets one after the other, each with what it skips of `accepted`."""
+    commands = []
+    stands = tuple(sorted(current))
+    for target in targets:
+        path = paths.find_path(graph, stands, target)
+        stands = path.heads_after
+        named = "".join(f" --accept {one}" for one in path.skipped if one in accepted)
+        commands.append(f"alembic-rescue stamp {target}{named}")
+    return tuple(commands)
+
+
+def by_hand(revisions: Sequence[str]) -> str:
+    """What sets the rows where no command of the tool does, for a sentence."""
+    return f"by hand: alembic stamp --purge {' '.join(revisions)}"
+
+
+def stamps_to(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:
+    """The stamps that lead from `current` to these rows, one after the other; none where none do."""
+    if len(wanted) > 1 and wanted == set(graph.heads):
+        return ["heads"]
+    targets = sorted(wanted - set(current))
+    stands = tuple(sorted(current))
+    for target in targets:
+        try:
+            stands = paths.find_path(graph, stands, target).heads_after
+        except errors.Refusal:  # a branch of its own, of which nothing stands in the version table
+            return []
+    return targets if set(stands) == wanted else []
