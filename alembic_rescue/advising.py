@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,8 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
     """
     advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
     advice = on_each_branch(graph, current, proof.revisions, advice)
+    reason = re.sub(r"\balembic upgrade head\b", f"alembic upgrade {_heads(graph)}", advice.reason)
+    advice = replace(advice, reason=reason)
     return with_choices(graph, current, proof.revisions, proof.causes, advice)
 
 
@@ -103,7 +106,7 @@ def with_choices(
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
         ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph)}")))
     else:  # what comes later is there: Alembic would not get past it
-        ways.append(Choice("it is not done: do to the rows what it would do, by hand", stamps))
+        ways.append(Choice("it is not done: do what it does by hand, and then", stamps))
     return replace(advice, choices=tuple(ways))
 
 

@@ -17,10 +17,16 @@ from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendatio
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
 
+_RUNS_AGAIN = f"set the rows back, and it runs again, see {_LOCATE}"
+
+
 def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
     """A finding for each revision at or below the current heads of which something is missing."""
-    heirs = _there_after(graph, applied)
-    return tuple(_not_there(evidence, heirs.get(evidence.revision)) for evidence in locating.missing(applied))
+    heirs, lacking = _there_after(graph, applied), locating.missing(applied)
+    runs_again = bool(lacking) and never_ran(applied[applied.index(lacking[0]) :])
+    return tuple(
+        _not_there(one, heirs.get(one.revision), _RUNS_AGAIN if runs_again else _way_on(one)) for one in lacking
+    )
 
 
 def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dict[str, str]:
@@ -33,7 +39,7 @@ def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dic
     return heirs
 
 
-def _not_there(evidence: RevisionEvidence, heir: str | None) -> Note:
+def _not_there(evidence: RevisionEvidence, heir: str | None, way_on: str) -> Note:
     """Of which nothing is there, though `heir` is: the files followed one another otherwise when that one ran."""
     moved = heir is not None and evidence.verdict is Verdict.NOT_APPLIED
     because = f" because {heir}, which follows it, has run" if moved else ""
@@ -42,7 +48,7 @@ def _not_there(evidence: RevisionEvidence, heir: str | None) -> Note:
         "stamped-but-not-there",
         f"{evidence.revision} counts as applied{because}, but its "
         f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
-        f"{order}Alembic will never make it by itself: {_way_on(evidence)}",
+        f"{order}Alembic will never make it by itself: {way_on}",
     )
 
 
@@ -154,7 +160,7 @@ def recommend_for_located(
     beyond = [evidence for evidence in every if evidence.revision in counted.intersection(located.following)]
     if locating.missing(beyond) and counted.issuperset(located.revisions) and never_ran(beyond):
         return Recommendation(
-            Action.STOP, None, f"{says}, of which nothing is there; {by_hand}, and then alembic upgrade"
+            Action.STOP, None, f"{says}, of which nothing is there; {by_hand}, and then alembic upgrade head"
         )
     if not counted.isdisjoint(evidence.revision for evidence in locating.missing(every)):
         return Recommendation(Action.STOP, None, f"{says}, of which something is missing: see {_APPLIED}")

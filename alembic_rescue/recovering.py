@@ -376,7 +376,12 @@ def _ways_out(seen: Seen) -> tuple[Choice, ...]:
     if len(seen.follows) == 1 and not seen.unproved:
         down, files = f"alembic downgrade {seen.follows[0]}", back.partition(" -- ")[2]
         away = (f"git rm --quiet --force -- {files}",) if files and "&&" not in back else ()
-        ways.append(Choice("it is to be taken back from the database, with what it made", (back, down, *away)))
+        ways.append(
+            Choice(
+                "it is to be taken back from the database, with all that it made and the rows in it",
+                (back, down, *away),
+            )
+        )
     if seen.unproved:
         not_run = "".join(f" --not-run {one}" for one in seen.unproved)
         ways.append(Choice("it did not run here", (f"alembic-rescue repair{not_run}",)))

@@ -59,7 +59,7 @@ def test_from_the_plan_to_the_stamp_to_the_undo_each_is_run_as_it_was_told(stage
 def test_the_command_of_the_project_itself_is_told_with_its_options(stage):
     stage.databases["shop"].run("DROP TABLE payments")
     told = stage.copy.rescue("-n", "billing", "-x", "a=b", "diagnose").stdout
-    assert "Fix what failed, then run alembic -n billing -x a=b upgrade." in told
+    assert "Fix what failed, then run alembic -n billing -x a=b upgrade head." in told
 
 
 def test_the_help_of_an_error_has_them_too_in_text_and_in_json(stage):

@@ -153,7 +153,7 @@ def test_where_a_schema_stands() -> None:
             ("applied", "not-applied"),
             ["r2"],
             Action.STOP,
-            "r2, of which nothing is there; by hand: alembic stamp --purge r1, and then alembic upgrade",
+            "r2, of which nothing is there; by hand: alembic stamp --purge r1, and then alembic upgrade head",
         ),
         (("applied", "data"), ["r2"], Action.NOTHING, "of which nothing is missing, though r2 cannot be proved"),
         (("applied", "empty"), ["r2"], Action.NOTHING, "the version table says r2, of which nothing is missing"),

@@ -123,7 +123,7 @@ def test_what_only_data_decide_becomes_a_cause():
 
 
 def test_without_a_log_the_advice_is_as_ever():
-    assert recommend(PENDING.revisions).reason.endswith("Fix what failed, then run alembic upgrade")
+    assert recommend(PENDING.revisions).reason.endswith("Fix what failed, then run alembic upgrade head")
 
 
 def test_the_error_that_was_hidden_is_named_by_the_log():

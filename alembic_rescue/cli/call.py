@@ -31,7 +31,7 @@ COMMAND = "alembic-rescue"
 VERBS = ("diagnose", "rehearse", "plan", "stamp", "complete", "repair", "undo", "receipts")
 """The commands for which it matters which project is meant."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
-_UPGRADE = re.compile(r"\balembic upgrade\b")
+_ALEMBICS = re.compile(r"\balembic (?P<verb>upgrade|downgrade|stamp|merge)\b")
 _UNWRAPPED = 10_000
 """Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
 
@@ -164,7 +164,7 @@ class Call:
     def _told(self, text: str) -> str:
         """`text` without secrets.  The commands in it have the options that were typed: they mean the same project."""
         text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)
-        return self.secrets.net(_UPGRADE.sub(lambda _: _upgrade(self.typed), text))
+        return self.secrets.net(_ALEMBICS.sub(lambda found: _alembics(self.typed, found["verb"]), text))
 
     def style(self, stream: Any) -> dict[str, Any]:
         """Width and colour of the text for a stream."""
@@ -206,15 +206,15 @@ def _words(options: Mapping[str, tuple[str, ...]]) -> list[str]:
     return [word for option, values in options.items() for value in values for word in (option, shlex.quote(value))]
 
 
-def _upgrade(typed: Mapping[str, tuple[str, ...]]) -> str:
-    """The command of the project that upgrades it."""
+def _alembics(typed: Mapping[str, tuple[str, ...]], verb: str) -> str:
+    """The command of the project that does what Alembic's `verb` does."""
     if "--config-from" in typed:
-        return "your own upgrade"
+        return f"your own {verb}"
     alike = {option: typed[option] for option in ("-c", "-n", "-x") if option in typed}
     if "--app" in typed:
         application = _words({"--app": typed["--app"]})
-        return " ".join(["flask", *application, "db upgrade", *_words({"-x": typed.get("-x", ())})])
-    return " ".join(["alembic", *_words(alike), "upgrade"])
+        return " ".join(["flask", *application, f"db {verb}", *_words({"-x": typed.get("-x", ())})])
+    return " ".join(["alembic", *_words(alike), verb])
 
 
 def _words_typed() -> list[str]:
@@ -291,7 +291,9 @@ def _answered(call: Call, question: str) -> str:
 def terminal_or_yes(command: str, look: str, *, yes: bool) -> None:
     """Refuse a command that would have to ask where nobody can answer; `look` shows what it would do."""
     if not yes and not sys.stdin.isatty():
-        raise errors.NoTerminal(command, look)
+        verb = command.split()[1]
+        after = sys.argv[sys.argv.index(verb) :] if verb in sys.argv else command.split()[1:]
+        raise errors.NoTerminal(command, look, shlex.join([COMMAND, *after]))
 
 
 def working(call: Call, doing: str) -> Shown:

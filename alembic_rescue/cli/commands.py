@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -420,7 +421,11 @@ def stamp(
         accepted = {"accept": accept or (), "accept_missing": accept_missing or ()}
         _plan(call, target, lock_timeout, None, sealed, **accepted, only=only)
         return
-    terminal_or_yes(f"{COMMAND} stamp {target}", f"{COMMAND} plan {target}", yes=yes)
+    accepted = {"--accept": accept or (), "--accept-missing": accept_missing or (), "--only": [only] if only else ()}
+    look = shlex.join(
+        [COMMAND, "plan", target, *(word for o, given in accepted.items() for v in given for word in (o, v))]
+    )
+    terminal_or_yes(f"{COMMAND} stamp {target}", look, yes=yes)
     project = call.load(lock_timeout, yes=yes)
     with working(call, "Planning") as shown:
         project.hear = shown.hear

@@ -25,11 +25,14 @@ class NoTerminal(UsageError):
     code = "no-terminal"
     command: str
     look: str = "alembic-rescue plan ..."
+    """What shows the same, and writes nothing."""
+    typed: str = ""
+    """The command with all that was typed after it."""
 
     def _text(self) -> Text:
         return Text(
             f"{self.command} asks before it writes, and there is no terminal to ask at",
-            f"look first ({self.look}), then repeat with: {self.command} --yes",
+            f"look first ({self.look}), then repeat with: {self.typed or self.command} --yes",
         )
 
 

@@ -164,7 +164,7 @@ def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactiona
     elif others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
         there = f"nothing of {first.revision} is there: {_listed(others[:_SHOWN])} is not as it would be"
     why = _what_fails(causes, transactional=transactional)
-    return f"{there}{why}" if why.endswith(_UPGRADES) else f"{there}{why}, then run alembic upgrade"
+    return f"{there}{why}" if why.endswith(_UPGRADES) else f"{there}{why}, then {_UPGRADES}"
 
 
 def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:

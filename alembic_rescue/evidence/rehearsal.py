@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from alembic_rescue.evidence.model import Cause
 
 FIXES = {
-    "not-null": "give the rows that have none a value first: UPDATE in the migration, or a server_default",
+    "not-null": "give the rows that have none a value first: UPDATE in the migration "
+    "(a server_default helps a new column only)",
     "unique": "remove or merge the rows that are there twice first, in the migration",
     "foreign-key": "mend or delete the rows that point nowhere first, in the migration",
     "check": "mend the rows that the constraint refuses first, in the migration",

@@ -132,15 +132,26 @@ Place = tuple[str, int]
 def places(files: Files, until: Callable[[CodeType], bool]) -> list[Place]:
     """The project's lines on the stack, the innermost first, as far as the frame whose code `until` says."""
     found: list[Place] = []
+    for frame in _frames():
+        if until(frame.f_code):
+            return found
+        if files.is_own(frame.f_code.co_filename):
+            found.append((absolute(frame.f_code.co_filename), frame.f_lineno))
+    return found
+
+
+def is_below(code: Callable[[CodeType], bool]) -> bool:
+    """Whether the frame whose code `code` says is on the stack."""
+    return any(code(frame.f_code) for frame in _frames())
+
+
+def _frames() -> Iterator[FrameType]:
+    """The stack, the innermost first."""
     for top in (sys._getframe(1), *_waiting()):  # noqa: SLF001 - as inspect.currentframe() does, which may be None
         frame: FrameType | None = top
         while frame is not None:
-            if until(frame.f_code):
-                return found
-            if files.is_own(frame.f_code.co_filename):
-                found.append((absolute(frame.f_code.co_filename), frame.f_lineno))
+            yield frame
             frame = frame.f_back
-    return found
 
 
 def _waiting() -> Iterator[FrameType | None]:

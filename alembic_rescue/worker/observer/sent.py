@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 
 from alembic_rescue.connection.failures import chain, one_line
 from alembic_rescue.evidence.observation import At, Ended
-from alembic_rescue.worker.observer.lines import Files, Place, absolute, places, swallowing_handler
+from alembic_rescue.worker.observer.lines import Files, Place, absolute, is_below, places, swallowing_handler
 
 _LONGEST = 60
 """Of a parameter's text, in characters."""
@@ -198,12 +198,16 @@ class Recorder:
             self._away = False
 
     def by_driver(self, sql: str, parameters: Any = None) -> None:
-        """Record what goes past SQLAlchemy."""
+        """Record what goes past SQLAlchemy.
+
+        An async driver runs on another stack than the revision: an end of a transaction there is SQLAlchemy's.
+        """
         if self._away:
             return
         if not self.set_locally and _KEEPS_LOCALLY.search(sql):
             self.set_locally = True
-        if self.log is not None and not self.in_sqlalchemy:
+        of_sqlalchemy = self.in_sqlalchemy or (_ENDS.fullmatch(sql) and not is_below(self._until))
+        if self.log is not None and not of_sqlalchemy:
             self.log.sent.append(Sent(sql, parameters, 1, places(self.files, self._until)))
 
 
