@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from alembic.script.revision import RevisionMap
@@ -15,10 +16,12 @@ from alembic_rescue.dialects.scratch import Unavailable
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.model import Proof, Verdict
 from alembic_rescue.evidence.observation import Made
+from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (
     Action,
+    Choice,
     Database,
     DatabaseReport,
     Note,
@@ -48,11 +51,16 @@ _WAYS = {
 
 
 def choosing(revision: str) -> tuple[Choose, Choose]:
-    """Which revisions are in question for it, and which besides: what is pending, or what counts as applied."""
+    """Which revisions are in question for it, and which besides: what is pending, or what counts as applied.
+
+    All of them where the rows cannot be explained.
+    """
 
     def choose(graph: RevisionMap, database: Database) -> Sequence[str]:
         pending = inspection.pending(graph, database)
-        return pending if revision in pending else inspection.applied(graph, database)
+        if revision in pending:
+            return pending
+        return inspection.applied(graph, database) or inspection.every(graph, database)
 
     def besides(graph: RevisionMap, database: Database) -> Sequence[str]:
         pending = inspection.pending(graph, database)
@@ -67,13 +75,11 @@ def plan_each(
     """What completing `revision` would run on each database; on one of them at a time.
 
     Raises:
-        SeveralDatabases: it is partial in several.
-        UnknownCurrent, OverlappingCurrent, DoubledRow, EmptyRow: the rows cannot be explained.
+        SeveralPartial: it is partial in several.
     """
     visited = {one.database.identity.rows_key: one for one in view.meant}
     parts = []
     for database, proof in proved:
-        paths.check_current(view.graph, database.current_heads)
         one = visited[database.identity.rows_key]
         parts.append(plan_one(project, view, one, database, proof, revision, bench))
     partial = [part.database for part in parts if part.completion is not None]
@@ -106,8 +112,8 @@ def plan_one(
         refusals.append(findings.note(unwritable))
     completion = None
     if one.verdict not in {Verdict.APPLIED, Verdict.EMPTY}:
-        pending = revision in paths.pending(graph, database.current_heads)
-        found = _refusal(one, pending=pending)
+        runs = revision in inspection.pending(graph, database) or not _is_explained(graph, database)
+        found = _refusal(one, pending=runs)
         if found is None and not refusals:
             completion, found = _tried(view, visited, _completion(database, one), bench)
         refusals += [findings.note(found)] if found is not None else []
@@ -116,12 +122,45 @@ def plan_one(
         revisions=(one,),
         heads_after=database.current_heads,
         stamps=(),
-        pending_after=paths.pending(graph, database.current_heads),
+        pending_after=inspection.pending(graph, database),
         refusals=tuple(refusals),
         findings=(*findings.of(database), *_told(completion)),
         recommendation=Recommendation(Action.COMPLETE, revision, f"of {revision} something is missing"),
         completion=completion,
     )
+
+
+def in_place_of_what_is_refused(
+    project: Project, view: View, part: DatabaseReport, proof: Proof, bench: Bench
+) -> DatabaseReport:
+    """The report; where a completion is recommended and would be refused, what to do by hand instead.
+
+    Args:
+        proof: with the revision that is to be completed.
+    """
+    advice = part.recommendation
+    if advice.action is not Action.COMPLETE or advice.revision is None:
+        return part
+    visited = next(one for one in view.meant if one.database.identity.rows_key == part.database.identity.rows_key)
+    try:
+        planned = plan_one(project, view, visited, part.database, proof, advice.revision, bench)
+    except errors.RescueError:  # nothing to try it on: it is told when it is asked for
+        return part
+    if not planned.refusals:
+        return part
+    refused, (one,) = planned.refusals[0], planned.revisions
+    choices: tuple[Choice, ...] = ()
+    if one.revision in planned.pending_after:
+        accepted = f" --accept {one.revision}" if one.unread else ""
+        rows = ", and its rows are as it leaves them" if accepted else ""
+        made = f"all that {one.revision} lacks was made by hand{rows}"
+        choices = (Choice(made, (f"alembic-rescue stamp {one.revision}{accepted}",)),)
+    reason = f"{one.revision} is half there. {sentence(refused.message)}. {sentence(refused.help)}"
+    return replace(part, recommendation=Recommendation(Action.STOP, None, reason, choices=choices))
+
+
+def _is_explained(graph: RevisionMap, database: Database) -> bool:
+    return not inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
 
 
 def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
@@ -130,7 +169,7 @@ def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
         return errors.NotPartial(one.revision, *_WAYS[one.verdict])
     losing = [found.named for found in one.missing if found.sql and _LOSES.search(found.sql)]
     if losing and one.unread:
-        why = f"it takes away or converts {errors.listed(losing)}, and what it does to rows before cannot be checked"
+        why = f"it takes away or converts {errors.listed(losing)}, and what it does to rows cannot be checked"
         way = "look at the rows, make by hand what is missing, in the order of the file, and stamp it then"
         return errors.NotPartial(one.revision, why, way)
     if not any(found.sql for found in one.missing):
@@ -142,7 +181,8 @@ def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
 def _completion(database: Database, one: Revision) -> Completion:
     """The statements, in the revision's own order."""
     split = dialects.of(database.identity.dialect).split
-    statements = [statement for found in one.missing if found.sql for statement in split(found.sql)]
+    every = [statement for found in one.missing if found.sql for statement in split(found.sql)]
+    statements = list(dict.fromkeys(every))  # a rename is what two objects lack
     first = [sql for sql in statements if all(words in sql.upper() for words in _LABEL)]
     last = [sql for sql in statements if _CONCURRENTLY in sql.upper()]
     return Completion(
@@ -278,7 +318,7 @@ def ended(receipt: Receipt, state: ReceiptState) -> Receipt:
     return receipts.complete(receipt, [replace(part, state=state) for part in receipt.parts])
 
 
-def judged(planned: DatabaseReport, proof: Proof) -> DatabaseReport:
+def judged(view: View, planned: DatabaseReport, proof: Proof) -> DatabaseReport:
     """The report with what is proved now.
 
     Raises:
@@ -291,7 +331,7 @@ def judged(planned: DatabaseReport, proof: Proof) -> DatabaseReport:
         raise errors.NotCompleted(one.revision, still)
     (revision,) = planned.revisions
     told = replace(revision, verdict=one.verdict, objects=one.objects)
-    return replace(planned, revisions=(told,), recommendation=_next(planned, one.verdict))
+    return replace(planned, revisions=(told,), recommendation=_next(view.graph, planned, told))
 
 
 def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
@@ -305,12 +345,18 @@ def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
     return rehearsal.with_next(view, visited, done, rows, todo, bench)
 
 
-def _next(planned: DatabaseReport, verdict: Verdict) -> Recommendation:
-    (revision,) = planned.revisions
+def _next(graph: RevisionMap, planned: DatabaseReport, revision: Revision) -> Recommendation:
+    if revision.verdict is Verdict.PARTIAL:
+        lacks = errors.some(found.named for found in revision.missing)
+        reason = f"{revision.revision} is still half there: {lacks} not as it leaves it. Make it so by hand"
+        return Recommendation(Action.STOP, None, f"{reason}, then look again: alembic-rescue diagnose")
     rows = "; what it does to rows was not run, see above" if planned.completion and planned.completion.data else ""
+    if not _is_explained(graph, planned.database):
+        reason = f"{revision.revision} is whole, as far as a catalog tells{rows}. Set the rows of the version table"
+        return Recommendation(Action.REPAIR, None, reason)
     if revision.revision not in planned.pending_after:
         whole = f"{revision.revision} is whole, as far as a catalog tells{rows}"
         return Recommendation(Action.NOTHING, None, f"{whole}. Look on: alembic-rescue diagnose --applied")
-    if verdict is Verdict.APPLIED:
+    if revision.verdict is Verdict.APPLIED:
         return Recommendation(Action.STAMP, revision.revision, f"all of {revision.revision} is there")
     return Recommendation(Action.STOP, None, f"of {revision.revision} not all can be checked: alembic-rescue diagnose")

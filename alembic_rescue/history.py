@@ -139,7 +139,9 @@ def recommend_for_located(
         )
     stands = _stands(located)
     if set(current) == set(located.revisions):
-        return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says")
+        half = next((e for e in every if e.revision in located.following and e.verdict is Verdict.PARTIAL), None)
+        but = f"; {half.revision}, which comes after it, is half there: see alembic-rescue diagnose" if half else ""
+        return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says{but}")
     by_hand = advising.by_hand(located.revisions)
     says = says_otherwise(graph, located, current)
     if set(current) <= paths.up_to(graph, located.revisions):

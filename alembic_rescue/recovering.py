@@ -100,7 +100,7 @@ class Seen:
 
     def knowing(self, every: Sequence[RevisionEvidence]) -> Seen:
         """The same, in the light of the evidence for all revisions that the scripts have."""
-        done = {one.revision: set(map(_named, one.objects)) for one in every if one.is_there}
+        done = {one.revision: {_named(o) for o in one.objects if o.met and not o.vacuous} for one in every}
         mine = {_named(found) for one in self.evidence for found in one.objects}
         alike = tuple(one for one in self.beside if not mine.isdisjoint(done.get(one, ())))
         wholly = mine <= set().union(*(done[one] for one in alike))
@@ -269,7 +269,7 @@ def _made_anew(seen: Seen) -> Note:
     rows, others = errors.listed(seen.search.sought), errors.listed(seen.remade)
     return Note(
         "unknown-revision-made-anew",
-        f"{rows} is not in these scripts, but {others} is, which does the same, and what it does is there. "
+        f"{rows} is not in these scripts, but {others} is, which does the same, and that is there. "
         f"Found in git: {'; '.join(seen.commits)}",
         f"it was made anew as {others}. To set the rows to what is proved: alembic-rescue repair",
     )
@@ -347,6 +347,8 @@ class Sought:
             if mended.stamps and not mended.refusals:
                 says = f"{_in_short(seen)}; the schema stands at {errors.rows(mended.heads_after)} (proved)"
                 return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
+            if mended.recommendation.action is Action.COMPLETE and not besides:
+                return mended.recommendation
             if mended.refusals and (seen.never_ran or seen.remade or not seen.is_ahead):
                 return Recommendation(Action.STOP, None, f"{_in_short(seen)}; {mended.refusals[0].message}")
         if seen.is_ahead:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from alembic_rescue import dialects, errors, findings, inspection
+from alembic_rescue import dialects, errors, findings, inspection, selection
 from alembic_rescue.client import Project
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.evidence.causes import causes, undecided
@@ -46,7 +46,11 @@ def of_one(project: Project, view: View, visited: Visited, target: str | None, b
     database, graph = visited.database, view.graph
     if database.broke_off:
         raise findings.broke_off(database, database.broke_off)
-    paths.check_current(graph, database.current_heads)
+    try:
+        paths.check_current(graph, database.current_heads)
+    except errors.UnknownCurrent as unknown:
+        where = selection.told(database) if len(view.meant) > 1 else unknown.where
+        raise errors.UnknownCurrent(unknown.current, where) from None
     todo, after = paths.pending(graph, database.current_heads), tuple(view.graph.heads)
     if target is not None:
         path = paths.find_path(graph, database.current_heads, target)

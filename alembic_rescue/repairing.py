@@ -62,7 +62,11 @@ def plan_one(
 
 def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation:
     """The advice for where the schema stands, with what a repair would do in place of what is to be done by hand."""
-    if advice.action not in {Action.STOP, Action.NOTHING} or advice.choices or not mended.stamps:
+    if advice.action not in {Action.STOP, Action.NOTHING} or advice.choices:
+        return advice
+    if mended.recommendation.action is Action.COMPLETE:
+        return mended.recommendation
+    if not mended.stamps:
         return advice
     if not mended.refusals:
         says = advice.reason.partition("; by hand")[0]
@@ -116,14 +120,21 @@ def _to_repair(
     gone = [found for one, (_, found) in every.items() if one in others]
     refusals = [*hindrances]
     stamps: tuple[Stamp, ...] = ()
+    advice = Recommendation(Action.REPAIR, None, history.says_otherwise(graph, located, current))
     if current != after:
         sound = not inspection.refusal_of(partial(paths.check_current, graph, current))
-        stamps = paths.find_stamps(graph, current, after) if sound else paths.all_anew(current, after)
+        if after:
+            stamps = paths.find_stamps(graph, current, after) if sound else paths.all_anew(current, after)
         leads_forward = explained and sound and not gone and current == said
         refusals += inspection.refusal_of(partial(paths.check_length, after, database.id_limit, database.widen))
         unsure = [one for one in gone if _is_unsure(one, accepted)]
         ways = _choices(graph, [one for one in new if one.verdict is Verdict.UNVERIFIABLE], gone, unsure)
-        refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward))
+        first = next(iter(every.values()))[1] if every and not after else None
+        half = _half([first] if first else gone)
+        refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward, half))
+        if half and not hindrances and not leads_forward:
+            says = f"{half} is half there, and the rows of the version table say otherwise"
+            advice = Recommendation(Action.COMPLETE, half, f"{says}. Make it whole, then look again")
         if unsure and not any(one.code in _COME_FIRST for one in refusals):
             refusals.append(findings.note(_may_rerun(unsure, ways)))
         if refusals and {refusal.code for refusal in refusals} <= _WANT_A_LOOK:
@@ -136,9 +147,7 @@ def _to_repair(
         pending_after=paths.pending(graph, after),
         refusals=tuple(refusals),
         findings=findings.of(database),
-        recommendation=Recommendation(
-            Action.REPAIR, None, history.says_otherwise(graph, located, current), choices=choices
-        ),
+        recommendation=replace(advice, choices=choices),
         located=located,
     )
 
@@ -151,18 +160,25 @@ def _refusals(
     gone: Sequence[RevisionEvidence],
     accepted: Acceptance,
     leads_forward: bool,  # noqa: FBT001
+    half: str,
 ) -> list[Refusal]:
     if not after:
-        return [errors.NothingLocated()]
+        return [errors.NothingLocated(half)]
     if leads_forward:
         return [errors.StampLeadsThere(advising.stamps_to(graph, set(after), current) or list(after))]
     if there := [one.revision for one in gone if something_is_there(one)]:
-        return [errors.RepairWouldRerun(there)]
+        return [errors.RepairWouldRerun(there, half)]
     # What the rows count as applied already needs no acceptance, but it may be what the repair stands on.
     on_which_it_stands = accepted.unverifiable & paths.up_to(graph, after) - {one.revision for one in new}
     told = gate.refusals(new, replace(accepted, unverifiable=accepted.unverifiable - on_which_it_stands))
     named_in_vain = sorted(accepted.not_run - {one.revision for one in gone})
     return [*told, *(errors.NotRunNotLeft(named, [one.revision for one in gone]) for named in named_in_vain)]
+
+
+def _half(evidence: Sequence[RevisionEvidence]) -> str:
+    """The first of them that is half there, and for which there are statements."""
+    partial_ = (one for one in evidence if one.verdict is Verdict.PARTIAL and any(o.sql for o in one.missing))
+    return next((one.revision for one in partial_), "")
 
 
 def _may_rerun(unsure: Sequence[RevisionEvidence], ways: Sequence[Choice]) -> Refusal:

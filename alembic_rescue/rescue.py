@@ -74,11 +74,13 @@ def diagnose(
         doubted = [database.identity.rows_key for database, proof in found if diagnosing.is_doubted(proof)]
         before = inspection.applied_on(doubted)
         behind = _by_key(_proved(project, view, before, besides=inspection.pending, bench=bench))
-    by_log = logged.held_against(log, view.graph, found) if log else [(proof.causes, ()) for _, proof in found]
-    for (database, proof), (causes, logged_) in zip(found, by_log, strict=True):
-        applied = behind[database.identity.rows_key] if database.identity.rows_key in doubted else None
-        part = diagnosing.of_pending(project, view, database, replace(proof, causes=causes), applied, logged_)
-        parts.append(lost.diagnosed(part))
+        by_log = logged.held_against(log, view.graph, found) if log else [(proof.causes, ()) for _, proof in found]
+        for (database, proof), (causes, logged_) in zip(found, by_log, strict=True):
+            applied = behind[database.identity.rows_key] if database.identity.rows_key in doubted else None
+            part = diagnosing.of_pending(project, view, database, replace(proof, causes=causes), applied, logged_)
+            both = replace(proof, revisions=(*(applied.revisions if applied else ()), *proof.revisions))
+            part = completing.in_place_of_what_is_refused(project, view, part, both, bench)
+            parts.append(lost.diagnosed(part))
     return replace(_diagnosed(view, parts, only), log=log)
 
 
@@ -93,10 +95,13 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
     view = inspection.look(project, only, _kept(project, folder))
     lost = recovering.look_further(project, view)
     parts = []
-    for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending):
-        missing = history.stamped_but_not_there(view.graph, proof.revisions)
-        advice = history.recommend_for_applied(proof.revisions)
-        parts.append(lost.diagnosed(diagnosing.diagnosis(project, view, database, proof, missing, advice)))
+    with Bench(project) as bench:
+        for database, proof in _proved(project, view, inspection.applied, besides=inspection.pending, bench=bench):
+            missing = history.stamped_but_not_there(view.graph, proof.revisions)
+            advice = history.recommend_for_applied(proof.revisions)
+            part = diagnosing.diagnosis(project, view, database, proof, missing, advice)
+            part = completing.in_place_of_what_is_refused(project, view, part, proof, bench)
+            parts.append(lost.diagnosed(part))
     return _diagnosed(view, parts, only)
 
 
@@ -293,7 +298,7 @@ def complete(
         completing.unmoved(part, proof_now())
         receipt = completing.carry_out(project, planned, part, folder, reason)
         try:
-            done = completing.judged(part, proof_now())
+            done = completing.judged(view, part, proof_now())
         except errors.NotCompleted:
             completing.ended(receipt, ReceiptState.FAILED)
             raise

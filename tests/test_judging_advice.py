@@ -48,7 +48,7 @@ def chain(*words: str) -> list[RevisionEvidence]:
         (("applied", "partial"), Action.COMPLETE, "r2"),
         (("not-applied", "applied"), Action.RERUN, None),
         (("applied", "not-applied", "applied"), Action.STAMP, "r1"),
-        (("empty",), Action.STOP, None),
+        (("empty",), Action.RERUN, None),
         (("data",), Action.STOP, None),
         (("there, and data",), Action.STOP, None),
         (("there, and data", "not-applied"), Action.STOP, None),

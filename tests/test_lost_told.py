@@ -174,6 +174,19 @@ def test_made_anew_under_another_id(deployed):
     assert there.database.versions() == ["cd03"]
 
 
+def test_made_anew_with_more_in_it(deployed):
+    """What it has besides is missing: it is made, and then the rows are right."""
+    there = deployed()
+    there.upgrade("ab03")
+    there.roll_back("ab03")
+    more = f"{BODIES['ab03']}\nop.create_table('memo', sa.Column('id', sa.Integer))"
+    there.file("cd03").write_text(chains.HEADER.format(revision="cd03", down="ab02") + chains.module(more))
+    for command in ("complete cd03", "repair"):
+        assert there.look()["recommendation"]["command"] == f"alembic-rescue {command}"
+        assert there.tool.rescue(*command.split(), "--yes").status == 0
+    assert there.database.versions() == ["cd03"]
+
+
 def test_what_cannot_be_told_is_accepted_by_name(deployed):
     there = deployed({**BODIES, "ab03": SECRET.replace("t3", "t2")})
     there.upgrade("ab03")

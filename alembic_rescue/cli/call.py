@@ -31,6 +31,8 @@ COMMAND = "alembic-rescue"
 VERBS = ("diagnose", "rehearse", "plan", "stamp", "complete", "repair", "undo", "receipts")
 """The commands for which it matters which project is meant."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
+_LOOKS = re.compile(rf"\b{COMMAND} (?:rehearse|diagnose(?: --(?:applied|locate))?)\b(?!(?: --\w+)* --only)")
+"""The commands that are told in sentences, where they are for no database yet."""
 _ALEMBICS = re.compile(r"\balembic (?P<verb>upgrade|downgrade|stamp|merge)\b")
 _UNWRAPPED = 10_000
 """Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
@@ -163,6 +165,8 @@ class Call:
 
     def _told(self, text: str) -> str:
         """`text` without secrets.  The commands in it have the options that were typed: they mean the same project."""
+        if only := _typed_only():
+            text = _LOOKS.sub(lambda found: f"{found[0]} --only {shlex.quote(only)}", text)
         text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)
         return self.secrets.net(_ALEMBICS.sub(lambda found: _alembics(self.typed, found["verb"]), text))
 
@@ -215,6 +219,13 @@ def _alembics(typed: Mapping[str, tuple[str, ...]], verb: str) -> str:
         application = _words({"--app": typed["--app"]})
         return " ".join(["flask", *application, f"db {verb}", *_words({"-x": typed.get("-x", ())})])
     return " ".join(["alembic", *_words(alike), verb])
+
+
+def _typed_only() -> str | None:
+    """The one of several databases that was named."""
+    words = sys.argv[1:]
+    named = (one.partition("=")[2] for one in words if one.startswith("--only="))
+    return next(named, words[words.index("--only") + 1] if "--only" in words[:-1] else None)
 
 
 def _words_typed() -> list[str]:

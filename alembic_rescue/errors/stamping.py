@@ -167,8 +167,15 @@ class NothingLocated(Refusal):
     """No revision can be shown to be there, so there is nothing to set the rows to."""
 
     code = "nothing-located"
+    half: str = ""
+    """The first revision, where that is only half there."""
 
     def _text(self) -> Text:
+        if self.half:
+            return Text(
+                f"{self.half}, the first revision, is only half there, so that nothing can be shown to be there",
+                f"make it whole first: alembic-rescue complete {self.half}",
+            )
         return Text(
             "no revision can be shown to be there: an empty schema, or not one of these scripts",
             "look at each revision: alembic-rescue diagnose --locate",
@@ -193,12 +200,16 @@ class RepairWouldRerun(Refusal):
 
     code = "repair-would-rerun"
     revisions: Sequence[str]
+    half: str = ""
+    """The first of them that is half there, and for which there are statements."""
 
     def _text(self) -> Text:
+        by_hand = "take away what is left of it by hand"
         return Text(
             f"something of {listed(self.revisions)} is there: after this repair Alembic would run it again",
-            "make it whole with the statements that are shown for it, or take away what is left of it by hand: "
-            "alembic-rescue diagnose --applied",
+            f"make {self.half} whole first: alembic-rescue complete {self.half}. Or {by_hand}"
+            if self.half
+            else f"make it whole by hand, or {by_hand}: alembic-rescue diagnose --locate shows what is there",
         )
 
 

@@ -43,7 +43,11 @@ def recommend(
     first = next((e for e in ahead if e.verdict is not Verdict.EMPTY), None)
     failing = {cause.revision: cause for cause in reversed(causes) if cause.aborts}
     if first is None:
-        return _stamp(proved, revisions, failing) if proved else _nothing_to_prove(revisions)
+        if proved:
+            return _stamp(proved, revisions, failing)
+        names = _listed([e.revision for e in revisions])
+        there = f"nothing in the database changes with {names}"
+        return Recommendation(Action.RERUN, None, _why_rerun(there, causes, transactional=transactional))
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or e.holds]
     if first.verdict is Verdict.UNVERIFIABLE:
@@ -67,7 +71,7 @@ def recommend(
         return _stamp(proved, revisions, failing)
     first_of_all = _by_hand(causes)
     then = (*first_of_all, "alembic upgrade head") if first_of_all else ()
-    return Recommendation(Action.RERUN, None, _why_rerun(first, causes, transactional=transactional), then)
+    return Recommendation(Action.RERUN, None, _why_rerun(_not_there(first), causes, transactional=transactional), then)
 
 
 def _step_by_step(
@@ -130,13 +134,6 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[
     )
 
 
-def _nothing_to_prove(revisions: Sequence[RevisionEvidence]) -> Recommendation:
-    names = _listed([e.revision for e in revisions])
-    return Recommendation(
-        Action.STOP, None, f"nothing that {names} would leave behind can be checked: nothing is proved"
-    )
-
-
 def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation:
     if locked := next((o for o in first.objects if o.locked), None):
         reason = f"{locked.named} of {first.revision}: {locked.detail}"
@@ -157,12 +154,15 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
     )
 
 
-def _why_rerun(first: RevisionEvidence, causes: Sequence[Cause], *, transactional: bool) -> str:
-    there = "nothing that can be checked of the pending revisions is there"
+def _not_there(first: RevisionEvidence) -> str:
     if left := [o.name for o in first.objects if o.met and not o.vacuous]:
-        there = f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
-    elif others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
-        there = f"nothing of {first.revision} is there: {_listed(others[:_SHOWN])} is not as it would be"
+        return f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
+    if others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
+        return f"nothing of {first.revision} is there: {_listed(others[:_SHOWN])} is not as it would be"
+    return "nothing that can be checked of the pending revisions is there"
+
+
+def _why_rerun(there: str, causes: Sequence[Cause], *, transactional: bool) -> str:
     why = _what_fails(causes, transactional=transactional)
     return f"{there}{why}" if why.endswith(_UPGRADES) else f"{there}{why}, then {_UPGRADES}"
 

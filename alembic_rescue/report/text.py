@@ -105,14 +105,19 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     (revision,) = part.revisions
     page.line()
     proved = "and proved again" if revision.verdict is Verdict.APPLIED else "as far as a catalog tells"
-    told = f": what {revision.revision} lacked is there, {proved}, in {part.database.identity.name}."
-    page.line(Text.assemble(("Completed", "bold green"), told))
+    done, told = ("Completed", "bold green"), f": what {revision.revision} lacked is there, {proved}"
+    if revision.verdict is Verdict.PARTIAL:
+        done, told = (
+            ("Not all of it", "bold yellow"),
+            f": the statements ran, and {revision.revision} is still half there",
+        )
+    page.line(Text.assemble(done, f"{told}, in {part.database.identity.name}."))
     _notes(page, part.findings)
     page.line()
     page.line("What to do next", "bold")
     advice = part.recommendation
     if advice.command:
-        page.indented(f"{sentence(advice.reason)}. Stamp it:")
+        page.indented(f"{sentence(advice.reason)}. {'Stamp it' if advice.action is Action.STAMP else 'Run'}:")
         page.indented(f"{advice.command}{_only(report)}", 4)
     else:
         page.indented(f"{sentence(advice.reason)}.")
@@ -262,8 +267,10 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if report.target is not None:
         page.line(_fact("Target", _target(report)))
     if part.located is not None and part.stamps:
+        but = some(part.located.unproved, verb=False) if part.located.unproved else ""
+        but = but and f", but for what cannot be checked: {but}"
         page.line()
-        page.line(_fact("Proved", f"the schema stands at {rows(part.heads_after)}"))
+        page.line(_fact("Proved", f"the schema stands at {rows(part.heads_after)}{but}"))
     if part.revisions and report.command != "undo":
         page.line()
         page.line(_title(report, part), "bold")
