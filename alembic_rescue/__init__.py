@@ -41,7 +41,18 @@ if TYPE_CHECKING:
     from alembic_rescue.records.logs import read as read_log
     from alembic_rescue.records.receipts import default_folder
     from alembic_rescue.records.receipts import listed as list_receipts
-    from alembic_rescue.rescue import complete, diagnose, diagnose_applied, locate, plan, rehearse, repair, stamp, undo
+    from alembic_rescue.rescue import (
+        complete,
+        diagnose,
+        diagnose_applied,
+        locate,
+        plan,
+        rehearse,
+        repair,
+        stamp,
+        undo,
+        wait,
+    )
 
 __all__ = [
     "Blocker",
@@ -82,6 +93,7 @@ __all__ = [
     "repair",
     "stamp",
     "undo",
+    "wait",
 ]
 
 _HOMES = {
@@ -92,7 +104,18 @@ _HOMES = {
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
     "records.receipts": ("default_folder",),
-    "rescue": ("complete", "diagnose", "diagnose_applied", "locate", "plan", "rehearse", "repair", "stamp", "undo"),
+    "rescue": (
+        "complete",
+        "diagnose",
+        "diagnose_applied",
+        "locate",
+        "plan",
+        "rehearse",
+        "repair",
+        "stamp",
+        "undo",
+        "wait",
+    ),
 }
 
 

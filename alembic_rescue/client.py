@@ -55,6 +55,8 @@ class Project:
     _known: tuple[ScriptFile, ...] = field(default=(), repr=False)
     _process: int = field(default_factory=os.getpid, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    longest: float | None = None
+    """How many seconds a look may take at most; None: as long as its own timeouts allow."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -194,7 +196,8 @@ class Project:
             worker = self._running()
             worker.tell, worker.hear = self.tell, self.hear
             silence = self._silence()
-            return worker.call(operation, seconds=silence, whole=silences * silence, **arguments)
+            whole = silences * silence if self.longest is None else min(silences * silence, self.longest)
+            return worker.call(operation, seconds=silence, whole=whole, **arguments)
 
     def _running(self) -> Worker:
         """The live worker, or a new one where it is gone, or is the one of the process that this was forked from."""

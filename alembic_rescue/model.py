@@ -29,6 +29,9 @@ class Outcome(str, Enum):
     PASSES = "passes"
     """Of ``rehearse``: nothing was found on which the next upgrade would fail."""
     FAILS = "fails"
+    REACHED = "reached"
+    """Of ``wait``: each database stands at the target, or past it."""
+    DEPLOYED = "deployed"
     ERROR = "error"
 
 

@@ -24,6 +24,7 @@ from alembic_rescue import (
     repairing,
     selection,
     undoing,
+    waiting,
 )
 from alembic_rescue.client import Project
 from alembic_rescue.evidence.logs.values import DeploymentLog
@@ -412,6 +413,49 @@ def undo(
         raise errors.NotConfirmed
     done = carry_out(project, planned, folder, reason=reason, target=receipt.target, undoes=receipt.id)
     return _done(planned, Outcome.UNDONE, done)
+
+
+def wait(
+    project: Project,
+    target: str = "heads",
+    *,
+    timeout: float = waiting.TIMEOUT,
+    interval: float = waiting.INTERVAL,
+    applied: bool = False,
+    only: str | None = None,
+    folder: Path | None = None,
+    told: Callable[[waiting.Seen], None] = waiting.nobody,
+) -> Report:
+    """Wait until each database stands at the target, or past it: see :mod:`alembic_rescue.waiting`.  Writes nothing.
+
+    Args:
+        target: as ``alembic upgrade`` takes it.
+        timeout: in seconds.
+        interval: seconds between two looks.
+        applied: prove at the end that what counts as applied is there.
+        told: is shown what each look saw.
+
+    Returns:
+        A report whose outcome is REACHED.
+
+    Raises:
+        WaitTimedOut: they do not stand there in that time.
+        AppliedMissing, NothingProved: they do, and what counts as applied is not there, or cannot be checked.
+        Refusal: the rows of one lead elsewhere.
+        RescueError: as :func:`diagnose`.
+    """
+    report = waiting.until_there(project, target, timeout=timeout, interval=interval, only=only, told=told)
+    return prove_reached(project, report, only=only, folder=folder) if applied else report
+
+
+def prove_reached(project: Project, reached: Report, *, only: str | None = None, folder: Path | None = None) -> Report:
+    """The report of :func:`wait`, once what counts as applied is proved to be there.
+
+    Raises:
+        AppliedMissing, NothingProved: it is not, or cannot be checked.
+        RescueError: as :func:`diagnose`.
+    """
+    return waiting.proved(reached, diagnose_applied(project, only=only, folder=folder))
 
 
 def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:

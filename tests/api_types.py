@@ -25,6 +25,7 @@ from alembic_rescue import (
     repair,
     stamp,
     undo,
+    wait,
 )
 
 
@@ -49,4 +50,5 @@ def rescue(target: str, folder: Path) -> int:
         return error.exit_status
     receipts: list[Receipt] = list_receipts(folder)
     undo(project, receipts[-1].id, confirm=lambda _: True, folder=folder)
-    return len(heads) + len(lacking.databases) + len(stands_at.revisions if stands_at else ())
+    there: bool = wait(project, target, timeout=60, interval=1, applied=True).outcome is Outcome.REACHED
+    return there + len(heads) + len(lacking.databases) + len(stands_at.revisions if stands_at else ())

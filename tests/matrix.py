@@ -51,6 +51,7 @@ TESTS = (
     "test_errors.py::test_usage",
     "test_errors.py::test_what_goes_wrong_in_env_py",
     "test_readme.py",
+    "test_troubleshooting.py::test_the_code_of_an_error_is_linked_where_there_are_colours",  # in the wheel, too
 )
 """What goes through Alembic, SQLAlchemy, a driver or typer, in about two minutes on two cores; what is pure is the same
 on every version."""

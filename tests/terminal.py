@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from tests.conftest import BIN, ProjectCopy, clean_environment
 
 CTRL_C = "\x03"
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
 class Terminal:

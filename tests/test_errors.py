@@ -27,7 +27,14 @@ from tests.watching import others, until
 from tests.writing import write_env
 
 ADMIN = "postgres"
-ON_A_HOSTED_DATABASE = ("outdated URL", "paused database", "IP allowlist", "credentials that are not the owner's")
+ON_A_HOSTED_DATABASE = {
+    "connection-refused": ("outdated URL", "paused, suspended or expired", "another port (a pooler has its own)"),
+    "unknown-host": ("an internal host name", "external URL", "outdated URL", "paused, suspended or expired"),
+    "login-refused": ("outdated URL", "IP allowlist", "a pooler that wants another user name", "?sslmode=require"),
+    "database-missing": ("outdated URL", "paused, suspended or expired"),
+    "connect-timeout": ("IP allowlist", "an internal address", "paused, suspended or expired"),
+}
+"""The causes that are usual there, by the code of the error that they lead to."""
 
 
 _TOLD_AS_JSON: set[str] = set()
@@ -198,7 +205,8 @@ except Exception as error:
     print("could not migrate", error)
 """,
     )
-    planning(linear, code="connection-refused", status=4, says=["no server answers at"], helps=ON_A_HOSTED_DATABASE)
+    code = "connection-refused"
+    planning(linear, code=code, status=4, says=["no server answers at"], helps=ON_A_HOSTED_DATABASE[code])
 
 
 def test_a_statement_of_env_py_that_takes_too_long_is_cancelled(project, database):
@@ -250,7 +258,7 @@ def url_of(database, **parts):
 def test_a_database_out_of_reach(project, database, parts, code, says):
     linear = project("linear", url=url_of(database, **parts))
     words = says.format(name=database.name, port=database.server.port)
-    planning(linear, code=code, status=4, says=[words], helps=ON_A_HOSTED_DATABASE)
+    planning(linear, code=code, status=4, says=[words], helps=ON_A_HOSTED_DATABASE[code])
 
 
 def test_a_server_that_does_not_answer(project, database):
@@ -259,7 +267,8 @@ def test_a_server_that_does_not_answer(project, database):
     ini.write_text(ini.read_text() + "\n[alembic_rescue]\nconnect_timeout = 1\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         linear.set_url(url_of(database, port=silent.getsockname()[1]))
-        planning(linear, code="connect-timeout", status=4, says=["no answer from"], helps=ON_A_HOSTED_DATABASE)
+        code = "connect-timeout"
+        planning(linear, code=code, status=4, says=["no answer from"], helps=ON_A_HOSTED_DATABASE[code])
 
 
 def test_a_database_whose_connections_are_used_up(project, database):
@@ -507,9 +516,9 @@ def stuck_privately(project, private_server):
 def test_a_rule_of_pg_hba_conf(stuck_privately):
     linear, database = stuck_privately
     linear.set_url(url_of(database, role="stranger"))
-    planning(
-        linear, code="login-refused", status=4, says=["pg_hba.conf rejects connection for"], helps=ON_A_HOSTED_DATABASE
-    )
+    code = "login-refused"
+    says = ["pg_hba.conf rejects connection for"]
+    planning(linear, code=code, status=4, says=says, helps=ON_A_HOSTED_DATABASE[code])
 
 
 def test_a_server_that_stops_between_the_question_and_the_answer(stuck_privately):

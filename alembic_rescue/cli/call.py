@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alembic_rescue.model import DatabaseReport, Report
 
 COMMAND = "alembic-rescue"
-VERBS = ("diagnose", "rehearse", "plan", "stamp", "complete", "repair", "undo", "receipts")
+VERBS = ("diagnose", "rehearse", "plan", "stamp", "complete", "repair", "undo", "receipts", "wait", "redeploy")
 """The commands for which it matters which project is meant."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
 _LOOKS = re.compile(rf"\b{COMMAND} (?:rehearse|diagnose(?: --(?:applied|locate))?)\b(?!(?: --\w+)* --only)")

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 import typer
 
 from alembic_rescue import errors
+from alembic_rescue.cli import deploying
+from alembic_rescue.cli.arguments import LockTimeout, Only, Yes
 from alembic_rescue.cli.call import (
     COMMAND,
     Call,
@@ -203,7 +205,6 @@ Revision = Annotated[
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the receipt.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed without a terminal.")]
 Accept = Annotated[
     Optional[list[str]],
     typer.Option(
@@ -226,25 +227,6 @@ AcceptMissing = Annotated[
         "--accept-missing",
         metavar="REVISION",
         help="Do without what is missing of a skipped revision: Alembic will never make it; repeatable.",
-    ),
-]
-Only = Annotated[
-    Optional[str],
-    typer.Option(
-        "--only",
-        metavar="NAME",
-        envvar="ALEMBIC_RESCUE_ONLY",
-        help="The one database, where env.py visits several: by its name, schema, version table, or a part of its URL.",
-    ),
-]
-LockTimeout = Annotated[
-    Optional[float],
-    typer.Option(
-        "--lock-timeout",
-        metavar="SECONDS",
-        envvar="ALEMBIC_RESCUE_LOCK_TIMEOUT",
-        help="How long to wait for a lock before giving up.",
-        show_default="5",
     ),
 ]
 
@@ -533,6 +515,9 @@ def undo(
             only=only,
         )
     answer_written(call, report)
+
+
+app.command()(deploying.wait)
 
 
 @app.command()

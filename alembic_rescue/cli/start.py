@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-_LOOKING = frozenset(["diagnose", "plan", "repair", "stamp", "undo"])
+_LOOKING = frozenset(["diagnose", "plan", "redeploy", "repair", "stamp", "undo", "wait"])
 """The commands that need env.py."""
 
 

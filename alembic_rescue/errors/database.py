@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from alembic_rescue.errors.base import DatabaseError, Text
 from alembic_rescue.errors.words import and_printed
 
-HOSTED = (
-    "usual causes on a hosted database: a wrong or outdated URL, a paused database, "
-    "an IP allowlist without this host, or credentials that are not the owner's"
-)
+_CAUSES = "usual causes on a hosted database: "
+_INTERNAL = "an internal host name, which is known only within the platform's network (elsewhere take the external URL)"
+_ASLEEP = "a database that is paused, suspended or expired"
+_ALLOWLIST = "an IP allowlist without this host"
+
+HOSTED = f"{_CAUSES}an outdated URL, {_ASLEEP}, {_ALLOWLIST}, or credentials that are not the owner's"
 
 
 class ConnectionRefused(DatabaseError):
@@ -21,7 +23,11 @@ class ConnectionRefused(DatabaseError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"no server answers at {self.database}: {self.reason}", HOSTED)
+        return Text(
+            f"no server answers at {self.database}: {self.reason}",
+            f"{_CAUSES}an outdated URL, {_ASLEEP}, or another port (a pooler has its own). "
+            "In a container, localhost is the container itself",
+        )
 
 
 class UnknownHost(DatabaseError):
@@ -32,7 +38,10 @@ class UnknownHost(DatabaseError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"the host of {self.database} cannot be found: {self.reason}", HOSTED)
+        return Text(
+            f"the host of {self.database} cannot be found: {self.reason}",
+            f"{_CAUSES}{_INTERNAL}, an outdated URL, or {_ASLEEP}",
+        )
 
 
 class LoginRefused(DatabaseError):
@@ -43,7 +52,11 @@ class LoginRefused(DatabaseError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"{self.database} refuses the login: {self.reason}", HOSTED)
+        return Text(
+            f"{self.database} refuses the login: {self.reason}",
+            f"{_CAUSES}an outdated URL (the password was changed since), {_ALLOWLIST}, a pooler that wants another "
+            "user name, or a server that takes encrypted connections only: add ?sslmode=require to the URL",
+        )
 
 
 class DatabaseMissing(DatabaseError):
@@ -107,7 +120,10 @@ class ConnectTimeout(DatabaseError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"no answer from {self.database} in time: {self.reason}", HOSTED)
+        return Text(
+            f"no answer from {self.database} in time: {self.reason}",
+            f"{_CAUSES}{_ALLOWLIST}, an internal address, used from outside the platform's network, or {_ASLEEP}",
+        )
 
 
 class ConnectionLost(DatabaseError):
@@ -134,7 +150,8 @@ class PermissionDenied(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"the role {self.role} is not permitted: {self.reason}",
-            "use the credentials of the version table's owner (the role that runs the migrations), with --url",
+            "use the credentials of the version table's owner (the role that runs the migrations), with --url; or let "
+            "the owner GRANT what it lacks: USAGE on the schema is needed beside the rights on a table",
         )
 
 

@@ -149,6 +149,16 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
     )
 
 
+def targets_of(graph: RevisionMap, current: Collection[str], target: str) -> tuple[str, ...]:
+    """The full ids that `target` stands for, seen from `current`; empty for ``base``.
+
+    Raises:
+        Refusal: as :func:`find_path`, but for one that is behind by its id.
+    """
+    check_current(graph, current)
+    return _resolve(graph, tuple(sorted(current)), target)
+
+
 def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection[str]) -> tuple[Stamp, ...]:
     """The stamps that lead from the rows `current` to exactly the rows `wanted`, forward or back.
 

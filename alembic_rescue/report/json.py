@@ -8,7 +8,7 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
-from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError
+from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError, WaitTimedOut
 from alembic_rescue.evidence.rehearsal import Rehearsal
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
 from alembic_rescue.records import receipts
@@ -43,11 +43,12 @@ def failure(command: str, error: RescueError) -> dict[str, Any]:
     base = Report(command, Outcome.ERROR, None, (), ())
     content = document(error.report or base)
     note = asdict(Note(error.code, error.message, error.help))
-    if isinstance(error, (LockTimeout, HalfWritten)):
+    if isinstance(error, (LockTimeout, HalfWritten, WaitTimedOut)):
         note["blockers"] = [asdict(blocker) for blocker in error.blockers]
     if isinstance(error, Refusal):
         content["outcome"] = Outcome.REFUSED.value
-        content["refusals"] = content["refusals"] or [note]
+        if error.code not in {one["code"] for one in content["refusals"]}:
+            content["refusals"] = [note, *content["refusals"]]
     else:
         content["outcome"] = Outcome.ERROR.value
         content["error"] = note

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rich.style import Style
 from rich.text import Text
 
 from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
-from alembic_rescue.report import completion, evidence, rehearsal
+from alembic_rescue.report import completion, evidence, explained, rehearsal
 from alembic_rescue.report.page import Page, columns, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
@@ -409,7 +410,8 @@ def _refusals(page: Page, notes: Iterable[Note]) -> None:
         told[kind] = told.get(kind, 0) + 1
         if told[kind] > _SHOWN_ALIKE:
             continue
-        page.line(Text.assemble((f"error[{note.code}]", "bold red"), f": {note.message}"))
+        linked = Style(bold=True, color="red", link=explained.address(note.code))  # where there are colours only
+        page.line(Text.assemble((f"error[{note.code}]", linked), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
     for (code, _), number in told.items():
         if number > _SHOWN_ALIKE:

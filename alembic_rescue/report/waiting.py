@@ -1,0 +1,59 @@
+"""What is told while databases are waited for, and when they are there.  Returns strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from alembic_rescue.errors import listed, rows
+from alembic_rescue.model import Report
+from alembic_rescue.report.page import Page
+from alembic_rescue.waiting import Seen, Standing
+
+
+def progress(seen: Seen) -> list[tuple[str, str]]:
+    """What a look saw, line by line: what stays the same while nothing changes, and since when it is so."""
+    if seen.away is not None:
+        return [(f"{seen.away.message}; waiting for it", _since(seen.seconds))]
+    return [(_standing(one), _since(one.seconds)) for one in seen.standings]
+
+
+def _standing(one: Standing) -> str:
+    at = f"{one.database.identity.sentence} stands at {rows(one.database.current_heads)}"
+    aim = listed(one.targets) if one.targets else "base"
+    if one.there:
+        return f"{at}: there"
+    return f"{at}, {one.done} of {one.of} on the way to {aim}"
+
+
+def _since(seconds: float) -> str:
+    return f", for {seconds:.0f} s" if seconds >= 1 else ""
+
+
+def reached(report: Report, *, width: int, color: bool, is_proved: bool) -> str:
+    """The text of ``wait``, when all are there."""
+    page = Page(width, color=color)
+    stands: dict[str, list[str]] = {}
+    for part in report.databases:
+        stands.setdefault(rows(part.database.current_heads), []).append(part.database.identity.sentence)
+    for at, tables in stands.items():
+        now = f": {listed(tables)} stand{'s' if len(tables) == 1 else ''} at {at}{_past(report, at)}."
+        page.line(Text.assemble(("There", "bold green"), now))
+    if is_proved:
+        proved(page, report)
+    for note in (note for part in report.databases for note in part.findings):
+        page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
+        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+    return page.text()
+
+
+def proved(page: Page, report: Report) -> None:
+    """That what counts as applied is there."""
+    reasons: Sequence[str] = list(dict.fromkeys(part.recommendation.reason for part in report.databases))
+    page.line(Text.assemble(("Proved", "bold green"), f": {'; '.join(reasons)}."))
+
+
+def _past(report: Report, at: str) -> str:
+    targets = report.target.revisions if report.target else ()
+    return "" if not targets or at == rows(sorted(targets)) else f", past {listed(targets)}"

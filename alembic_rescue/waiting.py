@@ -1,0 +1,271 @@
+"""Waiting until databases stand at, or past, a revision.
+
+Each look is one of its own: env.py is run, and nothing of it stays, so that no transaction and no lock is held between
+two looks.  A server that is away is waited for; a database that cannot be had however long one waits is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from alembic.script.revision import RevisionMap
+
+from alembic_rescue import errors, findings, inspection, selection
+from alembic_rescue.client import Project
+from alembic_rescue.clock import CLOCK, Clock
+from alembic_rescue.errors import RescueError
+from alembic_rescue.graph import path as paths
+from alembic_rescue.graph import scripts
+from alembic_rescue.inspection import View
+from alembic_rescue.model import Action, Database, DatabaseReport, Outcome, Recommendation, Report, Target
+
+AWAY = (
+    errors.ConnectionRefused,  # also a server that starts up or shuts down
+    errors.UnknownHost,
+    errors.ConnectTimeout,
+    errors.ConnectionLost,
+    errors.CannotConnect,  # a pooler has words of its own for a server that is away
+    errors.TooManyConnections,
+    errors.LockTimeout,  # a migration may lock the version table
+    errors.StatementTimeout,
+    errors.WorkerSilent,
+)
+"""What may be otherwise at the next look."""
+LAST_LOOK_SECONDS = 15.0
+"""A look under way when the time is up has so long at least."""
+TIMEOUT, INTERVAL = 600.0, 2.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one database stands on its way to the target."""
+
+    database: Database
+    targets: tuple[str, ...]
+    """Full ids."""
+    ahead: tuple[str, ...]
+    """What is still to run until it is there, in Alembic's order."""
+    of: int
+    """How many revisions lead to the target in all."""
+    seconds: float = 0.0
+    """Since when its rows are those."""
+
+    @property
+    def there(self) -> bool:
+        """Whether it stands at the target, or past it."""
+        return not self.ahead
+
+    @property
+    def done(self) -> int:
+        """How many of the revisions that lead to the target are applied."""
+        return self.of - len(self.ahead)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look saw."""
+
+    standings: tuple[Standing, ...]
+    """Of the last look that saw the databases; empty where none has yet."""
+    away: RescueError | None = None
+    """Why they could not be seen now."""
+    seconds: float = 0.0
+    """Since when that is so."""
+
+    @property
+    def there(self) -> bool:
+        """Whether all of them stand at their target, or past it."""
+        return self.away is None and all(standing.there for standing in self.standings)
+
+
+def nobody(_: Seen) -> None:
+    """Tells nobody."""
+
+
+def until_there(
+    project: Project,
+    target: str,
+    *,
+    timeout: float,
+    interval: float,
+    only: str | None,
+    told: Callable[[Seen], None] = nobody,
+    clock: Clock = CLOCK,
+) -> Report:
+    """Look until each database that is meant stands at or past the target.
+
+    Args:
+        interval: seconds between the end of a look and the next one.
+        timeout: in seconds; none of the looks begins later.
+        told: is shown what each look saw.
+
+    Raises:
+        WaitTimedOut: they do not, in that time.
+        Refusal: the rows of one lead elsewhere, or the target is none.
+        RescueError: it cannot be had, however long one waits.
+    """
+    if not (timeout >= 0 and interval > 0):
+        raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds")
+    looking = _Looking(project, target, only, clock)
+    deadline = clock.now() + timeout
+    while True:
+        project.longest = max(deadline - clock.now(), LAST_LOOK_SECONDS)
+        try:
+            seen = looking.once()
+        finally:
+            project.longest = None
+        told(seen)
+        if seen.there:
+            return looking.report(Outcome.REACHED)
+        pause = min(interval, deadline - clock.now())
+        if pause <= 0:
+            raise _timed_out(seen, timeout, looking)
+        clock.sleep(pause)
+
+
+def stands_now(project: Project, target: str, *, only: str | None) -> tuple[Standing, ...]:
+    """One look, for what it says.
+
+    Raises:
+        RescueError: as :func:`until_there`; a server that is away is not waited for.
+    """
+    looking = _Looking(project, target, only, CLOCK)
+    seen = looking.once()
+    if seen.away is not None:
+        raise seen.away
+    return seen.standings
+
+
+def standing(graph: RevisionMap, database: Database, targets: tuple[str, ...]) -> Standing:
+    """Where a database stands on the way to these revisions.
+
+    Raises:
+        Refusal: its rows lead elsewhere: the scripts cannot explain them.
+    """
+    paths.check_current(graph, database.current_heads)
+    whole = paths.up_to(graph, targets)
+    ahead = paths.in_order(graph, whole - paths.up_to(graph, database.current_heads))
+    return Standing(database, targets, ahead, len(whole))
+
+
+def proved(reached: Report, applied: Report) -> Report:
+    """The report of those that are there, with what proves it.
+
+    Args:
+        applied: as ``diagnose --applied`` finds it.
+
+    Raises:
+        AppliedMissing: something is not there that counts as applied.
+        NothingProved: nothing of what counts as applied could be checked.
+    """
+    told = replace(reached, databases=applied.databases)
+    for part in applied.databases:
+        advice = part.recommendation
+        missing = [note for note in part.findings if note.code == "stamped-but-not-there"]
+        error: errors.Refusal | None = None
+        if missing or part.refusals:
+            error = errors.AppliedMissing(part.database.identity.name, (missing or part.refusals)[0].message)
+        elif advice.action is not Action.NOTHING:
+            error = errors.NothingProved(part.database.identity.name, advice.reason)
+        if error is not None:
+            error.report = told
+            raise error
+    return told
+
+
+class _Looking:
+    """Looks, again and again, and remembers since when it is as it is."""
+
+    def __init__(self, project: Project, target: str, only: str | None, clock: Clock) -> None:
+        self._project, self._target, self._only, self._clock = project, target, only, clock
+        self._aims: dict[tuple[str, str], tuple[str, ...]] = {}
+        """``+1`` means what it meant at the first look."""
+        self._since: dict[object, float] = {}
+        self._view: View | None = None
+        self._standings: tuple[Standing, ...] = ()
+
+    def once(self) -> Seen:
+        """Look once.
+
+        Raises:
+            RescueError: see :func:`until_there`.
+        """
+        try:
+            view = inspection.look(self._project, self._only)
+        except AWAY as away:
+            return Seen(self._standings, away, *self._held([away.code]))
+        standings = []
+        for database in view.databases:
+            try:
+                standings.append(self._standing(view, database))
+            except errors.Refusal as elsewhere:
+                elsewhere.report = self._report(view, standings, Outcome.REFUSED)
+                raise selection.naming(database, elsewhere) if len(view.databases) > 1 else elsewhere  # noqa: B904
+        self._view = view
+        self._standings = tuple(
+            replace(one, seconds=seconds)
+            for one, seconds in zip(standings, self._held(map(_state, standings)), strict=True)
+        )
+        return Seen(self._standings)
+
+    def report(self, outcome: Outcome) -> Report:
+        """What the last look that saw the databases comes to."""
+        if self._view is None:
+            return Report("wait", outcome, None, (), (), only=self._only)
+        return self._report(self._view, self._standings, outcome)
+
+    def _standing(self, view: View, database: Database) -> Standing:
+        key = database.identity.rows_key
+        if key not in self._aims:
+            self._aims[key] = paths.targets_of(view.graph, database.current_heads, self._target)
+        return standing(view.graph, database, self._aims[key])
+
+    def _held(self, states: Iterable[object]) -> list[float]:
+        """For how many seconds each of these holds; what held before holds no longer."""
+        now = self._clock.now()
+        self._since = {state: self._since.get(state, now) for state in states}
+        return [now - since for since in self._since.values()]
+
+    def _report(self, view: View, standings: Sequence[Standing], outcome: Outcome) -> Report:
+        targets = tuple(dict.fromkeys(one for standing in standings for one in standing.targets))
+        doc = scripts.revisions(view.graph, targets)[0].doc if len(targets) == 1 else None
+        return Report(
+            "wait",
+            outcome,
+            Target(self._target, targets, doc),
+            scripts.heads(view.graph),
+            tuple(self._part(view, one) for one in standings),
+            only=self._only,
+            left_out=view.left_out,
+        )
+
+    def _part(self, view: View, one: Standing) -> DatabaseReport:
+        where = f"{one.done} of {one.of} revisions to {errors.listed(one.targets or ('base',))} are applied"
+        return DatabaseReport(
+            database=one.database,
+            revisions=(),
+            heads_after=one.database.current_heads,
+            stamps=(),
+            pending_after=inspection.pending(view.graph, one.database),
+            refusals=(),
+            findings=(*findings.of(one.database), *inspection.hindrances(self._project, one.database)),
+            recommendation=Recommendation(Action.NOTHING if one.there else Action.STOP, None, where),
+        )
+
+
+def _state(one: Standing) -> object:
+    return (one.database.identity.rows_key, one.database.current_heads)
+
+
+def _timed_out(seen: Seen, timeout: float, looking: _Looking) -> errors.WaitTimedOut:
+    late = [one for one in seen.standings if not one.there]
+    where = [
+        f"{one.database.identity.name} stands at {errors.rows(one.database.current_heads)}, {one.done} of {one.of} "
+        f"revisions on the way to {errors.listed(one.targets)}"
+        for one in late
+    ]
+    error = errors.WaitTimedOut(timeout, where, seen.away.message if seen.away else "")
+    error.report = looking.report(Outcome.ERROR)
+    error.blockers = tuple(blocker for one in late for blocker in one.database.blockers)
+    return error

@@ -1,0 +1,76 @@
+"""What stands in a Markdown document: its code, and the calls of the program in it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+import pytest
+
+from tests.test_readme import PROGRAM, parse
+
+COMING = frozenset(["redeploy", "script"])
+"""Commands of which documents tell before they are there."""
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OPERATOR = re.compile(r"[();<>|&]+")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Language and content of each fenced block."""
+    return _BLOCK.findall(text)
+
+
+def words(line: str) -> list[str]:
+    """As a shell reads them; its operators are words of their own."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    return list(lexer)
+
+
+def operators(line: str) -> list[str]:
+    """What only a shell understands: operators, variables, what runs in backticks."""
+    return [word for word in words(line) if _OPERATOR.fullmatch(word) or "$" in word or "`" in word]
+
+
+def called(line: str) -> list[str]:
+    """Each call of the program in a line of a shell, also behind another program that runs it."""
+    commands: list[list[str]] = [[]]
+    for word in words(line):
+        if _OPERATOR.fullmatch(word):
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    name = "alembic-rescue"
+    found = [command[command.index(name) :] for command in commands if name in command and "install" not in command]
+    return [shlex.join(command) for command in found]
+
+
+def shell_lines(language: str, content: str) -> list[str]:
+    """The lines of a block that a shell runs: what is typed at a prompt, or those of a script."""
+    lines = [line.strip() for line in content.splitlines()]
+    if language == "console":
+        return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def shown(text: str) -> list[str]:
+    """Each call of the program at a prompt, in a script, or in the prose between backticks."""
+    lines = [line for language, content in blocks(text) if language in {"console", "bash"}
+             for line in shell_lines(language, content)]  # fmt: skip
+    prose = re.findall(r"`(alembic-rescue [^`\n]+)`", _BLOCK.sub("", text))
+    return [call for line in [*lines, *prose] for call in called(line)]
+
+
+def coming(call: str) -> bool:
+    """Whether the call is of a command that is not there yet."""
+    return not (COMING - set(PROGRAM.commands)).isdisjoint(shlex.split(call))
+
+
+def all_parsed(calls: Iterable[str]) -> None:
+    """Each is taken by the program as it stands; an expected failure, at the end, if some cannot be yet."""
+    for call in sorted(calls, key=coming):
+        if coming(call):
+            pytest.xfail(f"not there yet: {call}")
+        parse(call)

@@ -1,0 +1,250 @@
+"""docs/recipes: each fragment is what its platform reads, and each command in them is one of the program's."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import chains
+from tests.conftest import ProjectCopy, own_shop
+from tests.documents import all_parsed, blocks, called, operators, shell_lines, shown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parent.parent / "docs" / "recipes"
+RECIPES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.md")) if path.name != "README.md"}
+INDEX = (FOLDER / "README.md").read_text("utf-8")
+PLACEHOLDERS = frozenset(["$PORT"])
+
+
+def procfile(content):
+    """Heroku's rule: a name and a command in each line."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    found = [re.fullmatch(r"([A-Za-z0-9_-]+):\s*(\S.*)", line) for line in lines]
+    assert all(found), content
+    return {one[1]: one[2] for one in found}
+
+
+def yaml_documents(content):
+    return pytest.importorskip("yaml", reason="PyYAML is in the extra test").safe_load(content)
+
+
+PARSERS = {"yaml": yaml_documents, "toml": tomllib.loads, "json": json.loads, "procfile": procfile}
+"""How each language of a block is read; what a shell runs is read by bash."""
+
+
+def fragments(name, language):
+    """What the blocks of a recipe in one language hold."""
+    return [PARSERS[language](content) for found, content in blocks(RECIPES[name]) if found == language]
+
+
+def texts(value):
+    """Each command in a fragment: a text, or a list of words."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+        yield from (value if any(" " in one for one in value) else [shlex.join(value)])
+    else:
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from texts(one)
+
+
+def configured(name):
+    """Each call of the program in a recipe's fragments."""
+    held = [one for language in PARSERS for one in fragments(name, language)]
+    return [call for one in held for text in texts(one) for line in text.splitlines() if "alembic-rescue" in line
+            for call in called(line)]  # fmt: skip
+
+
+def one_command(command):
+    """The words of a command that no shell reads."""
+    assert set(operators(command)) <= PLACEHOLDERS, f"needs a shell: {command}"
+    return shlex.split(command)
+
+
+# --- of all ------------------------------------------------------------------------------------------------------
+
+
+def test_each_recipe_is_in_the_index_and_no_other():
+    assert set(re.findall(r"^\| \[[^\]]+\]\(([\w-]+)\.md\)", INDEX, re.MULTILINE)) == set(RECIPES)
+    platforms = {"render", "heroku", "fly", "railway", "kubernetes", "compose", "github-actions"}
+    assert set(RECIPES) == platforms
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_says_what_to_run_before_when_it_failed_and_after(name):
+    steps = re.split(r"^## ", RECIPES[name], flags=re.MULTILINE)
+    (before,), (failed,), (after,) = (
+        [step for step in steps if step.startswith(title)]
+        for title in ("Before a deployment\n", "When it failed\n", "After it\n")
+    )
+    assert "alembic-rescue rehearse" in before
+    assert re.search(r"alembic-rescue (?:--receipts \S+ )?diagnose --log -", failed)
+    assert "only what it recommends" in failed
+    assert re.search(r"alembic-rescue (?:wait|redeploy)", after)
+    assert fragments(name, "yaml") + fragments(name, "toml") + fragments(name, "json") + fragments(name, "procfile")
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "index"])
+def test_each_command_parses(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls = shown(INDEX) if name == "index" else [*shown(RECIPES[name]), *configured(name)]
+    assert calls
+    all_parsed(calls)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_block_is_read_by_a_parser_and_each_shell_line_by_bash(name):
+    for language, content in blocks(RECIPES[name]):
+        assert language in {*PARSERS, "console", "bash"}
+        if language in {"console", "bash"}:
+            script = content if language == "bash" else "\n".join(shell_lines(language, content))
+            assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+        if language == "bash":
+            assert re.match(r"#!/(?:usr/bin/env bash\nset -euo pipefail|bin/sh\nset -eu)\n", content), content
+        if language == "bash" and shutil.which("shellcheck"):
+            subprocess.run(["shellcheck", "-"], input=content, text=True, check=True)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_none_answers_for_a_person_and_none_holds_a_secret(name):
+    for call in [*shown(RECIPES[name]), *configured(name)]:
+        assert not re.search(r"--(?:accept|accept-missing|not-run)\b", call)
+    for call in configured(name):
+        assert not re.search(r"\b(?:stamp|complete|repair|undo)\b", call)
+    assert not re.search(r"://\w+:[^@\s*]+@|\brnd_(?!test)\w", RECIPES[name])
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["alembic-rescue rehearse && alembic upgrade head", "alembic upgrade head | tee log", "alembic upgrade $TARGET",
+     "alembic upgrade head; true", "alembic upgrade head > log"],
+)  # fmt: skip
+def test_what_needs_a_shell_is_known(command):
+    with pytest.raises(AssertionError, match="needs a shell"):
+        one_command(command)
+
+
+# --- of each platform --------------------------------------------------------------------------------------------
+
+UPGRADE = ["alembic", "upgrade", "head"]
+
+
+def test_render():
+    (blueprint,) = fragments("render", "yaml")
+    (service,) = blueprint["services"]
+    assert one_command(service["preDeployCommand"]) == UPGRADE
+    assert (service["type"], service["plan"] != "free") == ("web", True)
+    (variable,) = service["envVars"]
+    assert variable["fromDatabase"]["name"] in {one["name"] for one in blueprint["databases"]}
+    assert "alembic" not in service["startCommand"]
+
+
+def test_heroku():
+    (processes,) = fragments("heroku", "procfile")
+    assert shlex.split(processes["release"]) == UPGRADE
+    assert "alembic" not in processes["web"]
+
+
+def test_fly():
+    (app,) = fragments("fly", "toml")
+    assert one_command(app["deploy"]["release_command"]) == UPGRADE
+    assert re.fullmatch(r"\d+[ms]", app["deploy"]["release_command_timeout"])
+
+
+def test_railway():
+    (as_json,), (as_toml,) = fragments("railway", "json"), fragments("railway", "toml")
+    assert as_toml["deploy"]["preDeployCommand"] == as_json["deploy"]["preDeployCommand"]
+    (command,) = as_json["deploy"]["preDeployCommand"]
+    assert one_command(command) == UPGRADE
+    assert "alembic" not in as_json["deploy"]["startCommand"]
+
+
+def containers(pod):
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def test_kubernetes():
+    job, deployment = fragments("kubernetes", "yaml")
+    assert (job["apiVersion"], job["kind"], deployment["kind"]) == ("batch/v1", "Job", "Deployment")
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    pod = job["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    assert [one["command"] for one in pod["containers"]] == [UPGRADE]
+    waiting, application = containers(deployment["spec"]["template"]["spec"])
+    assert waiting["command"][:2] == ["alembic-rescue", "wait"]
+    assert waiting["image"] == application["image"]
+    assert "command" not in application
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"] == labels
+    for one in [*containers(pod), waiting, application]:
+        assert one["envFrom"] == [{"secretRef": {"name": "backend-database"}}]
+        one_command(shlex.join(one.get("command", [])))
+
+
+def test_compose():
+    here, elsewhere = (one["services"] for one in fragments("compose", "yaml"))
+    assert here["migrate"]["command"] == UPGRADE
+    assert here["migrate"]["depends_on"]["db"]["condition"] == "service_healthy"
+    assert "healthcheck" in here["db"]
+    assert elsewhere["migrations"]["command"][:2] == ["alembic-rescue", "wait"]
+    for services, before, after in ((here, "migrate", "backend"), (elsewhere, "migrations", "worker")):
+        assert services[before]["restart"] == "no"  # false, if it had no quotes
+        assert services[after]["depends_on"] == {before: {"condition": "service_completed_successfully"}}
+        assert services[before]["image"] == services[after]["image"]
+
+
+def test_github_actions():
+    (workflow,) = fragments("github-actions", "yaml")
+    assert workflow.get("on", workflow.get(True)) == {"push": {"branches": ["main"]}}  # YAML 1.1 takes "on" for true
+    (job,) = workflow["jobs"].values()
+    assert job["concurrency"]["cancel-in-progress"] is False
+    steps = job["steps"]
+    _, *runs = [step["run"] for step in steps if "run" in step]
+    verbs = ("rehearse", "upgrade", "diagnose", "wait", "redeploy")
+    assert [[verb for verb in verbs if verb in run] for run in runs] == [[verb] for verb in verbs]
+    for step in steps:
+        if "|" in step.get("run", ""):
+            assert step["shell"] == "bash"  # with pipefail
+    (diagnosis,) = (step for step in steps if "diagnose" in step.get("run", ""))
+    assert diagnosis["if"] == "failure() && steps.migrate.outcome == 'failure'"
+    assert [step["id"] for step in steps if "id" in step] == ["migrate"]
+
+
+# --- played ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_pods_of_kubernetes_start_in_the_order_that_it_takes(tmp_path):
+    """Job and Deployment begin together, before the server is up; the application begins behind the migrations."""
+    job, deployment = fragments("kubernetes", "yaml")
+    until_it_answers, migrate = (one["command"] for one in containers(job["spec"]["template"]["spec"]))
+    until_migrated, _ = (one.get("command") for one in containers(deployment["spec"]["template"]["spec"]))
+    shop = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2)}
+    with own_shop() as database:
+        root = chains.write(tmp_path / "project", database.url, shop).root
+        project = ProjectCopy(root, tmp_path / "state", database)
+        database.server.stop("fast")
+        pods = [project.started(*command[1:]) for command in (until_it_answers, until_migrated)]
+        time.sleep(3)
+        assert [pod.poll() for pod in pods] == [None, None]
+        database.server.start()
+        out, err = pods[0].communicate(timeout=60)
+        assert pods[0].returncode == 0, err
+        time.sleep(3)
+        assert pods[1].poll() is None, "the application would start before its migrations"
+        assert project.alembic(*migrate[1:]).status == 0
+        out, err = pods[1].communicate(timeout=60)
+    assert (pods[1].returncode, "stands at r2" in out) == (0, True), err

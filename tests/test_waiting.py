@@ -1,0 +1,355 @@
+"""``wait``: until every database stands at a revision or past it, through restarts, and not for what never comes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+from alembic.script.revision import Revision
+
+from alembic_rescue import errors, waiting
+from alembic_rescue.cli.waiting import SAME_SECONDS, Lines
+from alembic_rescue.graph import path as paths
+from alembic_rescue.model import Database, Identity
+from alembic_rescue.report import waiting as told_waiting
+from alembic_rescue.waiting import Seen, Standing
+from tests import chains
+from tests.conftest import ProjectCopy, own_shop
+
+SHOP = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3)}
+
+
+def forked(number=4):
+    following = [("r1", None), ("r2", "r1"), ("r3", "r2"), ("b2", "r1")]
+    return paths.load(Revision(*one) for one in following[:number])
+
+
+def at(*rows):
+    identity = Identity(
+        url="", dialect="postgresql", server_version="18", server_id="1", server_address=None, socket=None,
+        host="db", port=5432, database="shop", role="shop", encrypted=False, version_table="alembic_version",
+        version_table_schema=None, version_table_found_in="public",
+    )  # fmt: skip
+    return Database(identity, rows, True, 32, None, (), (), pooled=False)
+
+
+# --- where it stands ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "target", "ahead", "of"),
+    [
+        ((), "r3", ("r1", "r2", "r3"), 3),
+        (("r1",), "r3", ("r2", "r3"), 3),
+        (("r3",), "r3", (), 3),
+        (("r3",), "r2", (), 2),
+        (("b2", "r2"), "r2", (), 2),
+        (("b2",), "r3", ("r2", "r3"), 3),
+        (("r3",), "heads", ("b2",), 4),
+        (("b2", "r3"), "heads", (), 4),
+        (("r1",), "+1", None, None),
+        ((), "base", (), 0),
+        (("r2",), "base", (), 0),
+    ],
+)
+def test_where_a_database_stands_on_the_way(rows, target, ahead, of):
+    graph = forked(3 if target == "+1" else 4)
+    found = waiting.standing(graph, at(*rows), paths.targets_of(graph, rows, target))
+    expected = (("r2",), 2) if ahead is None else (ahead, of)
+    assert (found.ahead, found.of) == expected
+    assert found.there == (not found.ahead)
+    assert found.done == found.of - len(found.ahead)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        (("feed",), "unknown-current"),
+        (("r1", "r3"), "overlapping-current"),
+        (("r1", "r1"), "doubled-row"),
+        (("NULL",), "empty-row"),
+    ],
+)
+def test_rows_that_lead_elsewhere(rows, code):
+    with pytest.raises(errors.Refusal) as refused:
+        waiting.standing(forked(), at(*rows), ("r3",))
+    assert (refused.value.code, refused.value.exit_status) == (code, 3)
+
+
+# --- what is told ------------------------------------------------------------------------------------------------
+
+
+def test_a_line_comes_when_something_changes_or_after_a_while():
+    now = [0.0]
+    lines = Lines(lambda: now[0])
+    assert lines.of([("a", "")]) == ["a"]
+    now[0] = 20.0
+    assert lines.of([("a", ", for 20 s")]) == []
+    assert lines.of([("a", ", for 20 s"), ("b", "")]) == ["b"]
+    now[0] = 20.0 + SAME_SECONDS
+    assert lines.of([("a", ", for 50 s"), ("b", ", for 30 s")]) == ["a, for 50 s", "b, for 30 s"]
+    assert lines.of([("a", ", for 51 s"), ("b", ", for 31 s")]) == []
+
+
+def test_where_it_is_which_of_how_many_and_since_when():
+    standing = Standing(at("r1"), ("r3",), ("r2", "r3"), 3, 12.4)
+    (line,) = told_waiting.progress(Seen((standing,)))
+    assert "".join(line) == (
+        "public.alembic_version in shop at db:5432 stands at r1, 1 of 3 on the way to r3, for 12 s"
+    )
+    away = errors.ConnectionRefused("shop at db:5432", "connection refused")
+    (line,) = told_waiting.progress(Seen((standing,), away, 0.3))
+    assert "".join(line) == "no server answers at shop at db:5432: connection refused; waiting for it"
+
+
+def test_what_is_told_when_the_time_is_up():
+    late = errors.WaitTimedOut(600.0, ["shop stands at r1, 1 of 3 revisions on the way to r3"])
+    assert (late.code, late.exit_status) == ("wait-timeout", 4)
+    assert late.message == "waited for 600 s: shop stands at r1, 1 of 3 revisions on the way to r3"
+    gone = errors.WaitTimedOut(600.0, ["shop stands at r1"], "no server answers at shop")
+    assert gone.message == "waited for 600 s: no server answers at shop; last seen: shop stands at r1"
+
+
+# --- the whole tool ----------------------------------------------------------------------------------------------
+
+
+def written(tmp_path, database, **given):
+    root = chains.write(tmp_path / "project", database.url, SHOP, **given).root
+    return ProjectCopy(root, tmp_path / "state", database)
+
+
+@pytest.fixture
+def shop(tmp_path, database):
+    return written(tmp_path, database)
+
+
+def ended(process, seconds=60):
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+def until(holds, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_it_ends_when_the_database_is_there_and_says_where_it_was(shop):
+    shop.alembic("upgrade", "r1")
+    process = shop.started("wait", "--interval", "0.1")
+    time.sleep(4)
+    shop.alembic("upgrade", "head")
+    status, out, err = ended(process)
+    assert (status, "There" in err) == (0, False), err
+    assert out.startswith("There: public.alembic_version in ")
+    assert out.endswith("stands at r3.\n")
+    told = [line.partition("stands at ")[2] for line in err.splitlines()]
+    assert told[0] == "r1, 1 of 3 on the way to r3"
+    assert told[-1] == "r3: there"
+    assert len(told) == len(set(told)) <= 4  # one for each change
+
+
+@pytest.mark.slow
+def test_at_past_and_as_json(shop):
+    shop.alembic("upgrade", "r2")
+    assert shop.rescue("wait", "r2", "--timeout", "0").status == 0
+    past = shop.rescue("wait", "r1", "--timeout", "0")
+    assert (past.status, past.stderr, past.stdout.endswith("stands at r2, past r1.\n")) == (0, "", True)
+    there = shop.rescue_json("wait", "r2", "--timeout", "0")
+    assert (there["command"], there["outcome"], there["target"]["revision"]) == ("wait", "reached", "r2")
+    assert there["databases"][0]["current_heads"] == ["r2"]
+    assert there["databases"][0]["pending_after"] == ["r3"]
+
+
+@pytest.mark.slow
+def test_the_time_is_up_and_who_is_in_the_way(shop, database):
+    shop.alembic("upgrade", "r1")
+    with database.session() as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
+        late = shop.rescue("wait", "--timeout", "0.5", "--interval", "0.1")
+        document = shop.rescue_json("wait", "--timeout", "0")
+    assert late.status == 4
+    assert "error[wait-timeout]: waited for 0.5 s: " in late.stderr
+    assert "stands at r1, 1 of 3 revisions on the way to r3" in late.stderr
+    assert "Who holds or awaits locks here" in late.stderr
+    assert "SELECT pg_terminate_backend(" in late.stderr
+    assert (document["outcome"], document["error"]["code"]) == ("error", "wait-timeout")
+    assert document["error"]["blockers"] == document["databases"][0]["blockers"] != []
+
+
+@pytest.mark.slow
+def test_a_version_table_that_a_migration_has_locked_is_waited_for(shop, database):
+    shop.alembic("upgrade", "head")
+    with database.session() as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        process = shop.started("wait", "--interval", "0.1", "--lock-timeout", "0.3")
+        time.sleep(3)
+        assert process.poll() is None
+        other.rollback()
+        status, _, err = ended(process)
+    assert status == 0, err
+    assert "is held by another session" in err
+
+
+@pytest.mark.slow
+def test_rows_that_turn_to_what_the_scripts_do_not_know(shop, database):
+    shop.alembic("upgrade", "r1")
+    process = shop.started("--format", "json", "wait", "--interval", "0.1")
+    time.sleep(3)
+    assert process.poll() is None
+    database.stand_at("feed0000cafe")
+    status, out, _ = ended(process)
+    assert status == 3
+    assert '"outcome": "refused"' in out
+    assert '"code": "unknown-current"' in out
+
+
+@pytest.mark.slow
+def test_no_such_revision_is_told_at_once(shop):
+    refused = shop.rescue("wait", "nowhere")
+    assert (refused.status, "error[unknown-revision]" in refused.stderr) == (3, True)
+    off = shop.rescue("wait", "--interval", "0")
+    assert (off.status, "error[usage]" in off.stderr) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda url: url.replace("marker-pa55w0rd", "wrong"), "login-refused"),
+        (lambda url: url.replace("rescue_app:", "nobody_here:"), "login-refused"),
+        (lambda url: url + "_gone", "database-missing"),
+    ],
+    ids=["password", "role", "database"],
+)
+def test_what_never_comes_is_not_waited_for(shop, database, change, code):
+    began = time.monotonic()
+    refused = shop.rescue("--url", change(database.url), "wait", "--timeout", "60")
+    assert (refused.status, f"error[{code}]" in refused.stderr) == (4, True), refused.everything
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.slow
+def test_a_role_that_may_not_read_is_not_waited_for(shop, database):
+    shop.alembic("upgrade", "r1")
+    database.run("ALTER TABLE alembic_version OWNER TO postgres; REVOKE ALL ON alembic_version FROM rescue_app",
+                 role="postgres")  # fmt: skip
+    refused = shop.rescue("wait", "--timeout", "60")
+    assert (refused.status, "error[permission-denied]" in refused.stderr) == (4, True), refused.everything
+
+
+@pytest.mark.slow
+def test_a_name_that_is_not_resolved_yet_is_waited_for(shop):
+    late = shop.rescue(
+        "--url", "postgresql://shop@no-such-host.invalid/shop", "wait", "--timeout", "1", "--interval", "0.2"
+    )
+    assert (late.status, "error[wait-timeout]: waited for 1 s: the host of" in late.stderr) == (4, True)
+    assert late.stderr.count("; waiting for it") == 1
+    assert "see whether the server runs" in late.stderr
+
+
+@pytest.mark.slow
+def test_several_processes_wait_through_a_restart_and_hold_nothing(tmp_path):
+    with own_shop() as database:
+        shop = written(tmp_path, database)
+        shop.alembic("upgrade", "r1")
+        database.server.stop("fast")
+        processes = [shop.started("wait", "--interval", "0.2") for _ in range(3)]
+        time.sleep(4)
+        database.server.start()
+        time.sleep(3)
+        states = [database.run(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'rescue_app' AND xact_start < now() - interval '1s' "
+            "AND pid <> pg_backend_pid()", role="postgres",
+        )[0][0] for _ in range(20)]  # fmt: skip
+        assert states == [0] * 20
+        database.server.stop("immediate")
+        time.sleep(1)
+        database.server.start()
+        assert all(process.poll() is None for process in processes)
+        assert shop.alembic("upgrade", "head").status == 0
+        results = [ended(process) for process in processes]
+    for status, out, err in results:
+        assert status == 0, err
+        assert "stands at r3" in out
+        assert "; waiting for it" in err
+        assert "stands at r1, 1 of 3 on the way to r3" in err
+        assert err.count("\n") < 12
+
+
+@pytest.mark.slow
+def test_sigterm_ends_it_at_once(shop):
+    shop.alembic("upgrade", "r1")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = shop.started("wait")
+        lines = []
+        reader = threading.Thread(target=lambda p=process, said=lines: said.append(p.stderr.readline()))
+        reader.start()
+        reader.join(20)
+        assert "1 of 3" in lines[0]
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 130
+        assert time.monotonic() - began < 3
+        assert "interrupted" in process.stderr.read()
+
+
+@pytest.mark.slow
+def test_what_counts_as_applied_is_proved_or_not(shop, database):
+    shop.alembic("upgrade", "head")
+    proved = shop.rescue("wait", "--applied", "--timeout", "0")
+    assert proved.status == 0, proved.everything
+    assert "Proved: nothing is missing of the 3 revisions that count as applied.\n" in proved.stdout
+    unproved = shop.rescue("--scratch", "none", "wait", "--applied", "--timeout", "0")
+    assert (unproved.status, "error[nothing-proved]" in unproved.stderr) == (3, True)
+    database.run("DROP TABLE t2")
+    missing = shop.rescue("wait", "--applied", "--timeout", "0")
+    assert (missing.status, "error[applied-missing]" in missing.stderr) == (3, True)
+    assert "table public.t2" in missing.stdout
+    document = shop.rescue_json("wait", "--applied", "--timeout", "0")
+    assert [note["code"] for note in document["refusals"]] == ["applied-missing"]
+    assert (document["command"], document["outcome"]) == ("wait", "refused")
+
+
+@pytest.mark.slow
+def test_a_look_at_a_server_that_went_silent_ends(shop, database):
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))  # takes connections, and never says a word
+    url = database.url.replace(f":{database.server.port}/", f":{listener.getsockname()[1]}/")
+    began = time.monotonic()
+    late = shop.rescue("--url", f"{url}?connect_timeout=2", "wait", "--timeout", "1")
+    assert (late.status, "error[wait-timeout]" in late.stderr) == (4, True), late.everything
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_each_of_several_databases_is_waited_for_and_one_by_itself(tmp_path, database):
+    env = """
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+for tenant in ("blue", "green"):
+    engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"SET search_path TO {tenant}"))
+        connection.commit()
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+    shop = written(tmp_path, database, env=env)
+    for tenant in ("blue", "green"):
+        database.run(f"CREATE SCHEMA {tenant}")
+    shop.alembic("upgrade", "head")
+    database.run("UPDATE green.alembic_version SET version_num = 'r2'")
+    one = shop.rescue("wait", "--only", "blue", "--timeout", "0")
+    assert (one.status, "blue.alembic_version" in one.stdout) == (0, True), one.everything
+    late = shop.rescue("wait", "--timeout", "0")
+    assert late.status == 4
+    assert "green.alembic_version in " in late.stderr
+    assert "stands at r2, 2 of 3 on the way to r3\n" in late.stderr
