@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alembic_rescue.model import DatabaseReport, Report
 
 COMMAND = "alembic-rescue"
-_OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:diagnose|plan|stamp|undo|receipts)\b)")
+_OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:diagnose|plan|stamp|script|undo|receipts)\b)")
 _UPGRADE = re.compile(r"\balembic upgrade\b")
 _UNWRAPPED = 10_000
 """Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
@@ -163,6 +163,11 @@ class Call:
         """`text` without secrets.  The commands in it have the options that were typed: they mean the same project."""
         text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)
         return self.secrets.net(_UPGRADE.sub(lambda _: _upgrade(self.typed), text))
+
+    @property
+    def upgrade(self) -> str:
+        """The command of the project that upgrades it, without a revision."""
+        return _upgrade(self.typed)
 
     def style(self, stream: Any) -> dict[str, Any]:
         """Width and colour of the text for a stream."""

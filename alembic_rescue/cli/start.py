@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-_LOOKING = frozenset(["diagnose", "plan", "repair", "stamp", "undo"])
+_LOOKING = frozenset(["diagnose", "plan", "repair", "script", "stamp", "undo"])
 """The commands that need env.py."""
 
 
