@@ -41,7 +41,19 @@ if TYPE_CHECKING:
     from alembic_rescue.records.logs import read as read_log
     from alembic_rescue.records.receipts import default_folder
     from alembic_rescue.records.receipts import listed as list_receipts
-    from alembic_rescue.rescue import complete, diagnose, diagnose_applied, locate, plan, rehearse, repair, stamp, undo
+    from alembic_rescue.rescue import (
+        complete,
+        diagnose,
+        diagnose_applied,
+        locate,
+        plan,
+        rehearse,
+        repair,
+        script,
+        stamp,
+        undo,
+    )
+    from alembic_rescue.scripting import Script
 
 __all__ = [
     "Blocker",
@@ -66,6 +78,7 @@ __all__ = [
     "Report",
     "RescueError",
     "Revision",
+    "Script",
     "Target",
     "UsageError",
     "Verdict",
@@ -80,6 +93,7 @@ __all__ = [
     "read_log",
     "rehearse",
     "repair",
+    "script",
     "stamp",
     "undo",
 ]
@@ -92,7 +106,11 @@ _HOMES = {
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
     "records.receipts": ("default_folder",),
-    "rescue": ("complete", "diagnose", "diagnose_applied", "locate", "plan", "rehearse", "repair", "stamp", "undo"),
+    "rescue": (
+        *("complete", "diagnose", "diagnose_applied", "locate", "plan", "rehearse", "repair", "script", "stamp"),
+        "undo",
+    ),
+    "scripting": ("Script",),
 }
 
 

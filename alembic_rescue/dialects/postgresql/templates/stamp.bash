@@ -128,6 +128,7 @@ END_OF_HELP
 # --- the connection ------------------------------------------------------------------------------------------
 
 form_of_urls='^postgres(ql)?([+][a-z0-9_]+)?://'
+form_of_logins='^([^:/?@]*)(:([^@]*))?@(.*)$'
 form_of_hosts='^([[][^]]*[]]|[^:]*)(:([0-9]*))?$'
 
 # What a URL says with percent signs: in $decoded.
@@ -151,24 +152,28 @@ decode() {
 
 # Put a URL into psql's variables: on its command line, everybody on this host would see the password.
 use_url() {
-  local url=$1 rest credentials='' query='' place name hosts='' ports='' item
+  local url=$1 rest password query='' place name='' hosts='' ports='' item
   if [[ ! $url =~ $form_of_urls ]]; then
     fail $usage_ "The URL is none of PostgreSQL's." "Its form is postgresql://user:...@host:5432/name"
   fi
   rest=${url#*://}
-  rest=${rest%%#*}
-  if [[ $rest == *\?* ]]; then query=${rest#*\?} rest=${rest%%\?*}; fi
-  name=''
-  if [[ ${rest##*@} == */* ]]; then name=${rest##*@} name=${name#*/} rest=${rest%"/$name"}; fi
-  if [[ $rest == *@* ]]; then credentials=${rest%@*} rest=${rest##*@}; fi
-  if [[ -n $credentials ]]; then
-    decode "${credentials%%:*}"
-    export PGUSER=$decoded
-    if [[ $credentials == *:* ]]; then
-      decode "${credentials#*:}"
+  if [[ $rest =~ $form_of_logins ]]; then
+    rest=${BASH_REMATCH[4]} password=${BASH_REMATCH[3]}
+    if [[ -n ${BASH_REMATCH[1]} ]]; then
+      decode "${BASH_REMATCH[1]}"
+      export PGUSER=$decoded
+    fi
+    while [[ ${rest%%[/?]*} == *@* ]]; do # one that is not encoded
+      password+=@${rest%%@*}
+      rest=${rest#*@}
+    done
+    if [[ -n $password ]]; then
+      decode "$password"
       export PGPASSWORD=$decoded
     fi
   fi
+  if [[ $rest == *\?* ]]; then query=${rest#*\?} rest=${rest%%\?*}; fi
+  if [[ $rest == */* ]]; then name=${rest#*/} rest=${rest%%/*}; fi
   if [[ -n $rest ]]; then
     place=$rest,
     while [[ -n $place ]]; do
