@@ -13,7 +13,7 @@ from alembic_rescue.model import Outcome
 from tests import chains, servers
 from tests.conftest import BIN, ProjectCopy, fresh_database, server_of
 from tests.graphs import Node, write_project
-from tests.handing_over import FORMS, Host
+from tests.handing_over import FORMS, SCRIPTS, Host
 from tests.test_gate import MARKED
 from tests.test_several_databases import tenants
 from tests.writing import write_env
@@ -78,17 +78,17 @@ def test_an_object_that_goes_before_it_is_run_is_noticed(stuck, database, shell)
     assert database.versions() == [OLD]
 
 
-FORK = (Node("base"), Node("left", ("base",)), Node("right", ("base",)))
+FORK = (Node("root"), Node("left", ("root",)), Node("right", ("root",)))
 MERGED = (*FORK, Node("merged", ("left", "right")), Node("after", ("merged",)))
 TWO = (Node("shop1"), Node("shop2", ("shop1",)), Node("plug1"), Node("plug2", ("plug1",), depends_on=("shop2",)))
 GRAPHS = {
     "linear": ((Node("one"), Node("two", ("one",)), Node("three", ("two",))), ["one"], "three"),
     "from an empty table": ((Node("one"), Node("two", ("one",))), [], "two"),
-    "onto one branch": (FORK, ["base"], "left"),
+    "onto one branch": (FORK, ["root"], "left"),
     "a branch begins": (FORK, ["left"], "right"),
-    "both heads": (FORK, ["base"], "heads"),
+    "both heads": (FORK, ["root"], "heads"),
     "a merge": (MERGED, ["left", "right"], "merged"),
-    "over a merge": (MERGED, ["base"], "after"),
+    "over a merge": (MERGED, ["root"], "after"),
     "half a merge": (MERGED, ["left"], "merged"),
     "two bases": (TWO, ["shop1", "plug1"], "shop2"),
     "a dependency takes a row over": (TWO, ["shop1", "plug1"], "plug2"),
@@ -96,21 +96,23 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-@FORMS
-def test_it_leaves_the_rows_that_a_stamp_leaves(tmp_path, database, shell, name):
+def test_it_leaves_the_rows_that_a_stamp_leaves(tmp_path, database, name):
     nodes, rows, target = GRAPHS[name]
-    write_project(tmp_path / "project", nodes, database.url)
-    project = ProjectCopy(tmp_path / "project", tmp_path / "state", database)
+    project = alembic_rescue.load(str(write_project(tmp_path / "project", nodes, database.url)))
     database.stand_at(*rows)
-    host = make(project, shell, target)
-    assert project.rescue("stamp", target, "--yes").status == 0
+    host = Host(tmp_path, database)
+    for shell in SCRIPTS.shells:
+        (tmp_path / f"stamp.{shell}").write_text(alembic_rescue.script(project, target, shell).text)
+    alembic_rescue.stamp(project, target, confirm=lambda _: True, folder=tmp_path / "receipts")
     by_stamp = database.versions()
-    database.stand_at(*rows)
-    done = host.stamp(shell)
-    assert done.status == 0, done.everything
-    assert database.versions() == by_stamp != sorted(rows)
-    assert host.back(shell).status == 0
-    assert database.versions() == sorted(rows)
+    assert by_stamp != sorted(rows)
+    for shell in SCRIPTS.shells:
+        database.stand_at(*rows)
+        done = host.stamp(shell)
+        assert done.status == 0, done.everything
+        assert database.versions() == by_stamp
+        assert host.back(shell).status == 0
+        assert database.versions() == sorted(rows)
 
 
 def test_without_a_version_table_it_makes_one(tmp_path, database):
@@ -216,9 +218,7 @@ def test_what_was_accepted_is_told_as_not_asked(project, database):
     made = orders.rescue("script", "head", "--for", "bash", "--accept", MARKED)
     assert made.status == 0, made.everything
     told = f"of {MARKED}: it cannot be checked, and was accepted"
-    assert f"note: the script does not ask for statement UPDATE orders SET state = 'old' WHERE id < 1000 {told}" in (
-        made.stderr
-    )
+    assert f"note: the script does not ask for UPDATE orders SET state = 'old' WHERE id < 1000 {told}" in (made.stderr)
     assert told in made.stdout
     assert "(unverifiable, accepted)" in made.stdout
 
