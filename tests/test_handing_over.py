@@ -167,6 +167,16 @@ def test_a_server_whose_id_was_not_told_is_known_by_its_address(host, shell, add
     host.write(shell, replace(made, identity=replace(made.identity, server_id=f"-/{oid}", server_address=address)))
     done = host.stamp(shell)
     assert done.status == status, done.everything
+    assert done.stderr.count("The server does not tell its id") == (0 if status else 1 if shell == "bash" else 2)
+
+
+@FORMS
+def test_a_server_that_no_longer_tells_its_id_is_known_by_its_address(host, shell):
+    host.write(shell, handed_over(host.database, [OLD], [NEW]))
+    host.database.run("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", role="postgres")
+    done = host.stamp(shell)
+    assert done.status == 0, done.everything
+    assert "The server does not tell its id" in done.stderr
 
 
 @FORMS
@@ -256,4 +266,29 @@ def test_a_row_that_changes_in_the_middle_is_not_overwritten(host, shell):
     done = host.stamp(shell)
     assert done.status == 3
     assert "The rows changed meanwhile: 0 instead of 1 matched" in done.stderr
+    assert host.database.versions() == [OLD]
+
+
+@FORMS
+def test_a_row_that_comes_in_the_middle_is_seen(host, shell):
+    path = host.write(shell, handed_over(host.database, [OLD], [NEW]))
+    lock = "  LOCK TABLE public.alembic_version"
+    meanwhile = "  INSERT INTO public.alembic_version VALUES ('bbbb0001');"
+    first, rest = path.read_text().split(lock, 1)
+    path.write_text(f"{first}{meanwhile}\n{lock}{rest}")
+    done = host.stamp(shell)
+    assert done.status == 3
+    assert "others are there besides" in done.stderr
+    assert host.database.versions() == [OLD]
+
+
+@FORMS
+def test_a_statement_that_does_not_end_is_ended(host, shell):
+    host.database.run("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+                      " 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'")  # fmt: skip
+    host.database.run("CREATE TRIGGER slow BEFORE UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION slow()")
+    host.write(shell, handed_over(host.database, [OLD], [NEW], statement_seconds=0.3))
+    done = host.stamp(shell)
+    assert done.status == (4 if shell == "bash" else 3)
+    assert "canceling statement due to statement timeout" in done.stderr
     assert host.database.versions() == [OLD]

@@ -130,6 +130,16 @@ def test_a_url_that_is_none_is_usage(stamped, url):
     assert done.status == 2, done.everything
 
 
+@pytest.mark.slow
+def test_at_a_terminal_it_asks_for_the_password(stamped):
+    url = stamped.database.url.replace(":" + quote(servers.PASSWORD, safe=""), "")
+    typed = f"(sleep 5; echo '{servers.PASSWORD}'; sleep 5; echo y)"
+    command = f"{typed} | script -qec 'bash {stamped.folder}/stamp.bash' /dev/null"
+    done = stamped.run("bash", "-c", f"set -o pipefail; {command}", DATABASE_URL=url, TERM="dumb")
+    assert (done.status, stamped.database.versions()) == (0, [NEW]), done.stdout
+    assert servers.PASSWORD not in done.stdout
+
+
 def test_without_a_terminal_it_needs_yes(stamped):
     done = stamped.bash()
     assert (done.status, stamped.database.versions()) == (2, [OLD])

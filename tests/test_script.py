@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import subprocess
 from datetime import datetime, timezone
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 import alembic_rescue
 from alembic_rescue.model import Outcome
 from tests import chains, servers
-from tests.conftest import BIN, ProjectCopy, fresh_database, server_of
+from tests.conftest import ProjectCopy, fresh_database, server_of
 from tests.graphs import Node, write_project
-from tests.handing_over import FORMS, SCRIPTS, Host
+from tests.handing_over import FORMS, SCRIPTS, Host, found_by_shellcheck
 from tests.test_gate import MARKED
 from tests.test_several_databases import tenants
 from tests.writing import write_env
@@ -158,8 +157,7 @@ def test_the_file_is_the_users_own_and_the_same_goes_to_stdout(stuck, shell, mod
     assert without_times(printed.stdout) == without_times(path.read_text())
     assert servers.PASSWORD not in printed.everything
     if shell == "bash":
-        checked = subprocess.run([BIN / "shellcheck", path], capture_output=True, text=True, check=False)
-        assert checked.stdout == ""
+        assert found_by_shellcheck(path) == ""
 
 
 def without_times(text):
@@ -310,6 +308,16 @@ def test_a_file_that_cannot_be_written_is_usage(stuck):
     refused = stuck.rescue("script", NEW, "--for", "bash", "--out", "nowhere/stamp.bash")
     assert refused.status == 2
     assert "error[cannot-write-file]" in refused.stderr
+
+
+def test_another_file_is_not_overwritten_and_an_older_script_is(stuck):
+    (stuck.root / "stamp.bash").write_text("somebody's work")
+    refused = stuck.rescue("script", NEW, "--for", "bash", "--out", "stamp.bash")
+    assert refused.status == 2
+    assert "it is there already, and is no such script" in refused.stderr
+    assert (stuck.root / "stamp.bash").read_text() == "somebody's work"
+    for _ in range(2):
+        assert stuck.rescue("script", NEW, "--for", "bash", "--out", "again.bash").status == 0
 
 
 def test_where_an_id_is_a_known_secret_there_is_no_script(stuck):

@@ -67,12 +67,7 @@ def script(
             upgrade=call.upgrade,
         )
     if file is not None and made.text is not None:
-        from alembic_rescue.records import files
-
-        try:
-            files.write_text(file, made.text, runs=shell is Shell.BASH)
-        except OSError as error:
-            raise errors.CannotWriteFile(str(out), error.strerror or str(error)) from error
+        _write(str(out), file, made.text, shell)
     for told in made.not_asked:
         call.tell(f"note: the script does not ask for {told}\n")
     if call.format is Format.JSON:
@@ -87,6 +82,17 @@ def script(
         call.answer(
             f"Written to {out}. Run it where the database can be reached: {made.run.replace('FILE', str(out))}\n"
         )
+
+
+def _write(name: str, file: Path, text: str, shell: Shell) -> None:
+    from alembic_rescue.records import files
+
+    try:
+        if file.exists() and "by alembic-rescue" not in file.read_text("utf-8", "replace"):
+            raise errors.CannotWriteFile(name, "it is there already, and is no such script")
+        files.write_text(file, text, runs=shell is Shell.BASH)
+    except OSError as error:
+        raise errors.CannotWriteFile(name, error.strerror or str(error)) from error
 
 
 def _answer_json(call: Call, made: Any) -> None:

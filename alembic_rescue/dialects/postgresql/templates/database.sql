@@ -17,7 +17,9 @@ BEGIN
       current_database(), system, here, coalesce(address, 'of a local socket'),
       @TOLD@, @SYSTEM@, @OID@, coalesce(@ADDRESS@, 'of a local socket'));
   END IF;
-  IF address <> @ADDRESS@ THEN
+  IF system = '-' OR @SYSTEM@ = '-' THEN
+    RAISE WARNING 'The server does not tell its id: it is known by the name, the oid and the address of the database.';
+  ELSIF address <> @ADDRESS@ THEN
     RAISE WARNING 'The server says that its address is %. It was % when this file was made: another way to it, or a copy of it.',
       address, @ADDRESS@;
   END IF;

@@ -272,6 +272,7 @@ cannot_connect() {
 
 # --- running the SQL -----------------------------------------------------------------------------------------
 
+warned=''
 state_line='[^:]+:  ([0-9A-Z]{5}): (.*)'
 
 # Run SQL in one psql: its output is in $output, its exit status in $status, the server's code in $code.
@@ -283,8 +284,10 @@ run_sql() {
   while IFS= read -r line; do
     if [[ $line == *'WARNING:  '* ]]; then
       line=${line#*'WARNING:  '}
-      say "warning: ${line#?????: }"
-    elif [[ -z $code && $status -ne 0 && $line =~ $state_line ]]; then
+      line=${line#?????: }
+      if [[ $warned != *"$line"* ]]; then say "warning: $line"; fi
+      warned+=$line
+    elif [[ -z $code && $status -ne 0 && $line =~ $state_line && ${BASH_REMATCH[1]} != 0[01]* ]]; then
       code=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
     fi
   done <<<"$output"
