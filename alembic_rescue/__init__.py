@@ -49,10 +49,12 @@ if TYPE_CHECKING:
         plan,
         rehearse,
         repair,
+        script,
         stamp,
         undo,
         wait,
     )
+    from alembic_rescue.scripting import Script
 
 __all__ = [
     "Blocker",
@@ -77,6 +79,7 @@ __all__ = [
     "Report",
     "RescueError",
     "Revision",
+    "Script",
     "Target",
     "UsageError",
     "Verdict",
@@ -91,6 +94,7 @@ __all__ = [
     "read_log",
     "rehearse",
     "repair",
+    "script",
     "stamp",
     "undo",
     "wait",
@@ -112,10 +116,12 @@ _HOMES = {
         "plan",
         "rehearse",
         "repair",
+        "script",
         "stamp",
         "undo",
         "wait",
     ),
+    "scripting": ("Script",),
 }
 
 

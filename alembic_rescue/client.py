@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic_rescue import errors
+from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.evidence.rehearsal import Demand
@@ -85,6 +86,11 @@ class Project:
         asked = {"key": key, "demands": tuple(demands), "tables": tuple(tables)}
         found: Rows = self._live("ask_rows", silences=_WHOLE + len(demands), **asked)
         return found
+
+    def standing(self, key: Key, names: Collection[str]) -> tuple[Standing, ...]:
+        """What these objects of one live database are like, in words that a file can ask for again."""
+        found: tuple[tuple[str, str, str | None], ...] = self._live("standing", key=key, names=tuple(names))
+        return tuple(Standing(*one) for one in found)
 
     def dump(self, key: Key, programs: Path | None) -> Any:
         """The schema of one live database, as SQL."""

@@ -22,6 +22,7 @@ from alembic_rescue import (
     recovering,
     rehearsal,
     repairing,
+    scripting,
     selection,
     undoing,
     waiting,
@@ -45,6 +46,7 @@ from alembic_rescue.proof import prove
 from alembic_rescue.records import receipts, seal
 from alembic_rescue.records.plans import SealedPlan
 from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.scripting import Script
 from alembic_rescue.stamping import carry_out
 
 Confirm = Callable[[Report], bool]
@@ -249,6 +251,45 @@ def stamp(
         raise errors.NotConfirmed
     receipt = carry_out(project, planned, folder, reason=reason, target=target, undoes=None)
     return _done(planned, Outcome.STAMPED, receipt)
+
+
+def script(
+    project: Project,
+    target: str,
+    shell: str,
+    *,
+    accept: Sequence[str] = (),
+    accept_missing: Sequence[str] = (),
+    only: str | None = None,
+    folder: Path | None = None,
+    reason: str = "",
+    upgrade: str = "alembic upgrade",
+) -> Script:
+    """The stamp that :func:`stamp` would make as one file, for a host without Python.  Writes nothing.
+
+    Args:
+        shell: ``bash`` or ``psql``.
+        accept, accept_missing, only, folder: see :func:`plan`.
+        reason: why, for the head of the file.
+        upgrade: the project's own command, for what to do next.
+
+    Returns:
+        The file, and the report of the plan; without a text where there is nothing to do.
+
+    Raises:
+        PlanRefused: the plan holds refusals.
+        NoScriptFor, ScriptForOneDatabase, ScriptHoldsSecret: see there.
+        RescueError: as :func:`plan`.
+    """
+    planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
+    planned = replace(planned, command="script", reason=project.secrets.hide(reason))
+    part = scripting.of_one(planned, target, shell)
+    if planned.outcome is Outcome.REFUSED:
+        raise errors.PlanRefused(planned)
+    if planned.outcome is Outcome.NOTHING_TO_DO:
+        return Script(planned, shell)
+    made_with = scripting.command(target, shell, accept, accept_missing, only)
+    return scripting.script(project, planned, part, shell, made_with, upgrade)
 
 
 def complete(

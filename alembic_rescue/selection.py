@@ -39,6 +39,12 @@ def names(database: Database) -> set[str]:
     return {name for name in known if name}
 
 
+def own_names(visited: Sequence[Database]) -> list[str]:
+    """What each may be called so that it alone is meant; where nothing is, what tells it in a sentence."""
+    called = [name for database in visited for name in names(database)]
+    return [_own_name(database, called) or told(database) for database in visited]
+
+
 def naming(database: Database, error: RescueError) -> RescueError:
     """The error, told of which database it is."""
     error.message = f"{told(database)}: {error.message}"

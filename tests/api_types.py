@@ -23,6 +23,7 @@ from alembic_rescue import (
     plan,
     rehearse,
     repair,
+    script,
     stamp,
     undo,
     wait,
@@ -40,6 +41,8 @@ def rescue(target: str, folder: Path) -> int:
     heads: tuple[str, ...] = report.databases[0].database.current_heads
     try:
         if plan(project, target).outcome is Outcome.READY:
+            text: str | None = script(project, target, "bash").text
+            (folder / "stamp.bash").write_text(text or "")
             stamp(project, target, confirm=lambda planned: bool(planned.databases), folder=folder, reason="stuck")
             complete(project, target, confirm=lambda _: rehearsal is None or rehearsal.passes, folder=folder)
             repair(project, confirm=lambda _: True, folder=folder)

@@ -397,3 +397,23 @@ def project(tmp_path: Path) -> Callable[..., ProjectCopy]:
         return copy
 
     return make
+
+
+@pytest.fixture
+def host(database: Database, tmp_path: Path) -> Any:
+    """A host without Python: see :mod:`tests.handing_over`.  Its database stands at OLD."""
+    from tests.handing_over import OLD, Host
+
+    database.stand_at(OLD)
+    return Host(tmp_path, database)
+
+
+@pytest.fixture
+def stamped(host: Any) -> Any:
+    """The same with both files, which lead from OLD to NEW."""
+    from tests.handing_over import NEW, OLD, SCRIPTS, handed_over
+
+    made = handed_over(host.database, [OLD], [NEW])
+    for shell in SCRIPTS.shells:
+        host.write(shell, made)
+    return host

@@ -87,12 +87,13 @@ def create(version: int) -> Server:
     handle = PostgresServer(pgdata, cleanup_mode=None, postgres_version=version)
     handle.ensure_pgdata_inited()
     (pgdata / "pg_hba.conf").write_text(_HBA)
-    server = Server(version, pgdata, _free_port())
+    server = Server(version, pgdata, free_port())
     server.start()
     return server
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 EVIDENCE = (ROOT / "docs" / "evidence.md").read_text("utf-8")
 EXAMPLE = ROOT / "alembic.ini.example"
 PROGRAM = typer.main.get_command(commands.app)
-FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump) .*\n?", re.MULTILINE)
+FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump|bash) .*\n?", re.MULTILINE)
 """Other programs' command lines."""
 
 

@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     from alembic_rescue.model import DatabaseReport, Report
 
 COMMAND = "alembic-rescue"
-VERBS = ("diagnose", "rehearse", "plan", "stamp", "complete", "repair", "undo", "receipts", "wait", "redeploy")
+VERBS = (
+    "diagnose",
+    "rehearse",
+    "plan",
+    "stamp",
+    "script",
+    "complete",
+    "repair",
+    "undo",
+    "receipts",
+    "wait",
+    "redeploy",
+)
 """The commands for which it matters which project is meant."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
 _LOOKS = re.compile(rf"\b{COMMAND} (?:rehearse|diagnose(?: --(?:applied|locate))?)\b(?!(?: --\w+)* --only)")
@@ -169,6 +181,11 @@ class Call:
             text = _LOOKS.sub(lambda found: f"{found[0]} --only {shlex.quote(only)}", text)
         text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)
         return self.secrets.net(_ALEMBICS.sub(lambda found: _alembics(self.typed, found["verb"]), text))
+
+    @property
+    def upgrade(self) -> str:
+        """The command of the project that upgrades it, without a revision."""
+        return _alembics(self.typed, "upgrade")
 
     def style(self, stream: Any) -> dict[str, Any]:
         """Width and colour of the text for a stream."""

@@ -737,3 +737,6 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
         return errors.BadUsage(hide(str(error.format_message())))
 
     return errors.InternalError(hide(f"{type(error).__name__}: {errors.said(error)}"))
+
+
+from alembic_rescue.cli import handing_over as _  # noqa: E402, F401 - a command with a module of its own

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-_LOOKING = frozenset(["diagnose", "plan", "redeploy", "repair", "stamp", "undo", "wait"])
+_LOOKING = frozenset(["diagnose", "plan", "redeploy", "repair", "script", "stamp", "undo", "wait"])
 """The commands that need env.py."""
 
 

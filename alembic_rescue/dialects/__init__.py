@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Server,
         StatementReader,
     )
+    from alembic_rescue.dialects.handover import Scripts
     from alembic_rescue.dialects.scratch import Scratch, Surroundings
     from alembic_rescue.evidence.missing import Remedy
 
@@ -157,6 +158,12 @@ class Dialect:
     def places(self) -> Places:
         """Makes scratch databases on a server."""
         made: Places = self._part_or_default("places", "Places")
+        return made
+
+    @cached_property
+    def scripts(self) -> Scripts:
+        """Makes a stamp into a file for a host without Python."""
+        made: Scripts = self._part_or_default("scripts", "Scripts")
         return made
 
     def is_kin(self, name: str) -> bool:

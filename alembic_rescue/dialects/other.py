@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alembic_rescue.dialects import base, scratch
+from alembic_rescue.dialects import base, handover, scratch
 
 
 class Identity(base.IdentityReader):
@@ -30,4 +30,8 @@ class Rehearsal(base.Rehearsal):
 
 
 class Places(base.Places):
+    """There are none."""
+
+
+class Scripts(handover.Scripts):
     """There are none."""

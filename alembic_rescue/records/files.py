@@ -70,7 +70,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write to a file beside it, synced, then renamed.
+    """Write a document: see :func:`write_text`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str, *, runs: bool = False) -> None:
+    """Write to a file beside it, synced, then renamed; where it is a program that `runs`, the user may run it.
 
     Raises:
         OSError: it cannot be written; what stood there before still does.
@@ -78,13 +83,13 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file")
+    mode = stat.S_IRUSR | stat.S_IWUSR | (stat.S_IXUSR if runs else 0)
     beside = path.with_name(f"{path.name}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # it may have been there
-            json.dump(content, file, indent=2)
-            file.write("\n")
+            os.fchmod(descriptor, mode)  # it may have been there
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

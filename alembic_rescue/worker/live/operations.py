@@ -20,6 +20,7 @@ from alembic_rescue import errors
 from alembic_rescue.connection import connections, sessions
 from alembic_rescue.connection.connections import Hold
 from alembic_rescue.dialects import of as dialect_of
+from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.environment import databases, visits
 from alembic_rescue.environment.run import Remark
 from alembic_rescue.evidence.completion import Completion
@@ -190,6 +191,17 @@ def ask_rows(conversation: Conversation, key: Key, demands: Collection[Demand], 
     return _of_each(conversation, [key], asked)[key]
 
 
+def standing(conversation: Conversation, key: Key, names: Collection[str]) -> tuple[Standing, ...]:
+    """What these objects of a live database are like, in words that a file can ask for again."""
+
+    def asked(_: Key, engine: Engine) -> tuple[Standing, ...]:
+        with engine.connect() as opened:
+            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+            return dialect_of(engine.dialect.name).scripts.standing(connection, names)
+
+    return _of_each(conversation, [key], asked)[key]
+
+
 def _of_each(conversation: Conversation, keys: Collection[Key], do: Callable[[Key, Engine], T]) -> dict[Key, T]:
     """What `do` finds in each of these databases, on connections of its own."""
     found: dict[Key, T] = {}
@@ -274,5 +286,5 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
 
 OPERATIONS: Mapping[str, Operation] = {
     "load": load,
-    **{one.__name__: _at_work(one) for one in (look, read, ask_rows, write, complete, read_back, dump)},
+    **{one.__name__: _at_work(one) for one in (look, read, ask_rows, standing, write, complete, read_back, dump)},
 }

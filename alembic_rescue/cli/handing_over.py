@@ -1,0 +1,104 @@
+"""The command that makes a file for another host: ``script``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from alembic_rescue import errors
+from alembic_rescue.cli.call import Call, Format, working, write
+from alembic_rescue.cli.commands import Accept, AcceptMissing, LockTimeout, Only, Revision, app
+
+
+class Shell(str, Enum):
+    """What the file is for."""
+
+    BASH = "bash"
+    PSQL = "psql"
+
+
+@app.command()
+def script(
+    ctx: typer.Context,
+    revision: Revision,
+    shell: Annotated[
+        Shell,
+        typer.Option("--for", envvar="ALEMBIC_RESCUE_FOR", help="bash with psql, or psql alone.", show_default=False),
+    ],
+    out: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Write it to FILE.", show_default="stdout"
+        ),
+    ] = None,
+    accept: Accept = None,
+    accept_missing: AcceptMissing = None,
+    reason: Annotated[
+        str,
+        typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the head of the file."),
+    ] = "",
+    only: Only = None,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Make the stamp as one file for a host without Python: it checks, stamps, verifies, and leads back."""
+    if revision is None:  # as for plan
+        raise errors.BadUsage("Missing argument 'REVISION'.")
+    from alembic_rescue import rescue
+
+    call: Call = ctx.obj
+    file = out.absolute() if out else None  # the project may be in another folder
+    project = call.load(lock_timeout)
+    with working(call, "Planning") as shown:
+        project.hear = shown.hear
+        made = rescue.script(
+            project,
+            revision,
+            shell.value,
+            accept=accept or (),
+            accept_missing=accept_missing or (),
+            only=only,
+            folder=call.receipt_folder(project.settings),
+            reason=reason,
+            upgrade=call.upgrade,
+        )
+    if file is not None and made.text is not None:
+        _write(str(out), file, made.text, shell)
+    for told in made.not_asked:
+        call.tell(f"note: the script does not ask for {told}\n")
+    if call.format is Format.JSON:
+        _answer_json(call, made)
+    elif made.text is None:
+        from alembic_rescue.report import text
+
+        call.answer(text.plan(made.report, **call.style(sys.stdout)))
+    elif file is None:
+        write(made.text)  # as it is: to rewrite the commands in it would break its quotes
+    else:
+        call.answer(
+            f"Written to {out}. Run it where the database can be reached: {made.run.replace('FILE', str(out))}\n"
+        )
+
+
+def _write(name: str, file: Path, text: str, shell: Shell) -> None:
+    from alembic_rescue.records import files
+
+    try:
+        if file.exists() and "by alembic-rescue" not in file.read_text("utf-8", "replace"):
+            raise errors.CannotWriteFile(name, "it is there already, and is no such script")
+        files.write_text(file, text, runs=shell is Shell.BASH)
+    except OSError as error:
+        raise errors.CannotWriteFile(name, error.strerror or str(error)) from error
+
+
+def _answer_json(call: Call, made: Any) -> None:
+    """The report as any other, and the script as it is."""
+    from alembic_rescue.report import json as report_json
+
+    shown = json.loads(report_json.dumped(report_json.document(made.report), call.secrets.net))
+    content = {**shown, "script": made.text, "not_asked": list(made.not_asked)}
+    write(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,295 @@
+"""A stamp as one file for psql, or for bash and psql: the SQL, which both share, and the two forms round it.
+
+The SQL uses nothing that psql 12 and PostgreSQL 12 do not have.  What it refuses, it refuses with a code of its own
+(``AR003``); what was written and cannot be verified with another (``AR005``).
+"""
+
+# ruff: noqa: S608 - the SQL is made of constants, and of literals and names that are quoted here
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
+from sqlalchemy.engine import Connection
+
+from alembic_rescue.dialects import handover
+from alembic_rescue.dialects.handover import HandOver, Standing
+from alembic_rescue.dialects.postgresql import standing
+from alembic_rescue.dialects.postgresql.blockers import RESCUE, RESCUE_LOCK
+from alembic_rescue.dialects.postgresql.session import SETTINGS
+from alembic_rescue.errors.words import rows
+
+_HERE = Path(__file__).parent
+_PLACE = re.compile(r"@([A-Z_]+)@")
+_SHOWN = 300
+"""Characters of a definition.  A longer one is held against its digest."""
+_DIGEST = "sha256:"
+_FEW = 5
+_QUOTE = "$rescue$"
+"""What the blocks of the SQL are quoted with."""
+
+
+class Scripts(handover.Scripts):
+    """For bash with psql, and for psql alone."""
+
+    shells: Mapping[str, str] = MappingProxyType(
+        {"bash": "DATABASE_URL=... bash FILE", "psql": "psql -X -v ON_ERROR_STOP=1 -f FILE"}
+    )
+
+    def standing(self, connection: Connection, names: Collection[str]) -> tuple[Standing, ...]:
+        """See :func:`alembic_rescue.dialects.postgresql.standing.read`."""
+        return standing.read(connection, names)
+
+    def unasked_kinds(self, kinds: Collection[str]) -> frozenset[str]:
+        """Those that :mod:`alembic_rescue.dialects.postgresql.standing` has no query for."""
+        return frozenset(kinds) - standing.KINDS
+
+    def file(self, shell: str, handed_over: HandOver) -> str:
+        """The template of that shell, with its places filled."""
+        return _filled(f"stamp.{shell}", {**_words(handed_over), **sql(handed_over)})
+
+
+def sql(handed_over: HandOver) -> dict[str, str]:
+    """The steps that both forms have in common, each a piece of SQL; all but the last two only ask."""
+    return {
+        "SESSION": _session(handed_over),
+        "LOCK": _filled("lock.sql", {"LOCK": str(RESCUE_LOCK)}),
+        "DATABASE": _filled("database.sql", _database(handed_over)),
+        "ROWS": _filled("rows.sql", _of_rows(handed_over)),
+        "EVIDENCE": _evidence(handed_over),
+        "STAMP": _write(handed_over, handed_over.before, handed_over.after, "before"),
+        "UNDO": _write(handed_over, handed_over.after, handed_over.before, "after"),
+    }
+
+
+# --- the SQL -----------------------------------------------------------------------------------------------------
+
+
+def _session(handed_over: HandOver) -> str:
+    """Nobody's functions and operators run in the place of the server's, and no wait is without end."""
+    settings = {
+        "search_path": SETTINGS["search_path"],
+        "standard_conforming_strings": "on",
+        "lock_timeout": f"'{round(handed_over.lock_seconds * 1000)}ms'",
+        "statement_timeout": f"'{round(handed_over.statement_seconds * 1000)}ms'",
+        "application_name": f"'{RESCUE}'",
+    }
+    return "\n".join(f"SET LOCAL {name} = {value};" for name, value in settings.items())
+
+
+def _database(handed_over: HandOver) -> dict[str, str]:
+    identity = handed_over.identity
+    system, _, oid = identity.server_id.rpartition("/")
+    return {
+        "TOLD": literal(identity.name),
+        "DATABASE_NAME": literal(identity.database),
+        "SYSTEM": literal(system),
+        "OID": literal(oid),
+        "ADDRESS": literal(identity.server_address) if identity.server_address else "NULL",
+    }
+
+
+def _of_rows(handed_over: HandOver) -> dict[str, str]:
+    table = _table(handed_over)
+    return {
+        "TABLE": table,
+        "TABLE_NAME": literal(table),
+        "BEFORE": _array(handed_over.before),
+        "AFTER": _array(handed_over.after),
+        "BEFORE_TOLD": literal(rows(handed_over.before)),
+        "AFTER_TOLD": literal(rows(handed_over.after)),
+        "IF_MISSING": "standing := '{}';"
+        if handed_over.makes_table
+        else f"RAISE EXCEPTION USING ERRCODE = 'AR003', MESSAGE = {literal(_NO_TABLE.format(table))};",
+    }
+
+
+_NO_TABLE = "There is no table {0}, or this role cannot see it. Nothing was written."
+
+
+def _evidence(handed_over: HandOver) -> str:
+    asked = [*handed_over.there, *handed_over.gone]
+    if not asked:
+        return "-- Nothing that a catalog can tell was proved: there is no object to ask for.\n"
+    gone = {(one.kind, one.name) for one in handed_over.gone}
+    lines = [
+        f"    ARRAY[{literal(one.kind)}, {literal(one.name)}, "
+        f"{literal('gone') if (one.kind, one.name) in gone else literal('there')}, {_expected(one.words)}]"
+        for one in asked
+    ]
+    settings = [f"SET LOCAL {name} = {literal(value)};" for name, value in SETTINGS.items() if name != "search_path"]
+    values = {
+        "SETTINGS": "\n".join(settings),
+        "PROVED": ",\n".join(lines),
+        "CATALOGS": standing.query_of({one.kind for one in asked}),
+    }
+    return _filled("evidence.sql", values)
+
+
+def _expected(words: str | None) -> str:
+    if words is None:
+        return "NULL"
+    if len(words) > _SHOWN:
+        return literal(f"{_DIGEST}{hashlib.sha256(words.encode()).hexdigest()}")
+    return literal(words)
+
+
+def _write(handed_over: HandOver, here: Sequence[str], there: Sequence[str], stands: str) -> str:
+    """One row takes the place of another as long as there are both; the rest goes, or comes."""
+    table = _table(handed_over)
+    gone, new = sorted(set(here) - set(there)), sorted(set(there) - set(here))
+    statements = [
+        f"UPDATE {table} SET version_num = {literal(to)} WHERE version_num = {literal(from_)};"
+        for from_, to in zip(gone, new, strict=False)
+    ]
+    statements += [f"DELETE FROM {table} WHERE version_num = {literal(row)};" for row in gone[len(new) :]]
+    statements += [f"INSERT INTO {table} (version_num) VALUES ({literal(row)});" for row in new[len(gone) :]]
+    made_first = _filled("table.sql", {"TABLE": table}) if handed_over.makes_table and stands == "before" else ""
+    made = [line for statement in statements for line in (f"  {statement}", *_ONE_ROW)]
+    return _filled(
+        "write.sql",
+        {
+            "STANDS": literal(stands),
+            "MAKE_TABLE": made_first,
+            "TABLE": table,
+            "STATEMENTS": "\n".join(made),
+            "THERE": _array(sorted(there)),
+        },
+    )
+
+
+_ONE_ROW = (
+    "  GET DIAGNOSTICS changed = ROW_COUNT;",
+    "  IF changed <> 1 THEN",
+    "    RAISE EXCEPTION USING ERRCODE = 'AR003',",
+    "      MESSAGE = format('The rows changed meanwhile: %s instead of 1 matched. Nothing was written.', changed);",
+    "  END IF;",
+)
+
+
+def _table(handed_over: HandOver) -> str:
+    identity = handed_over.identity
+    return ".".join(identifier(part) for part in (identity.schema, identity.version_table) if part)
+
+
+def _array(texts: Sequence[str]) -> str:
+    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL, whatever is in it."""
+    if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in RESERVED_WORDS:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL on one line, whatever is in it: nothing of it can be taken for the file's own."""
+    quoted = text.replace("'", "''")
+    if text.isprintable() and "\\" not in text and _QUOTE not in text:
+        return f"'{quoted}'"
+    plain = quoted.replace("\\", "\\\\").replace(_QUOTE, _QUOTE.replace("$", "\\x24"))
+    return f"E'{''.join(one if one.isprintable() else _escape(one) for one in plain)}'"
+
+
+def _escape(character: str) -> str:
+    known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return known.get(character) or "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
+# --- the words ---------------------------------------------------------------------------------------------------
+
+
+def _words(handed_over: HandOver) -> dict[str, str]:
+    identity = handed_over.identity
+    table, pending = _table(handed_over), handed_over.pending
+    facts = {
+        "TOOL": handed_over.tool,
+        "MADE": handed_over.made,
+        "DATABASE_TOLD": identity.name,
+        "SERVER": f"PostgreSQL {identity.server_version}, id {identity.server_id}",
+        "TABLE_TOLD": table,
+        "BEFORE_ROWS": rows(handed_over.before),
+        "AFTER_ROWS": rows(handed_over.after),
+        "PENDING": _pending(pending),
+        "NEXT": handed_over.upgrade if pending else "nothing is pending: the database is at the latest revision",
+        "COMMAND": handed_over.command,
+    }
+    shown = {name: shlex.quote(_line(value)) for name, value in facts.items()}
+    return {
+        **{f"Q_{name}": value for name, value in shown.items()},
+        "TABLE_NAME": literal(table),
+        "ABOUT": "\n".join(f"# {line}".rstrip() for line in _about(handed_over)),
+        "ABOUT_SQL": "\n".join(f"-- {line}".rstrip() for line in _about(handed_over)),
+        "ECHO_DONE": _echo(f"{table} stands at {rows(handed_over.after)}: written, and read on a new connection."),
+        "ECHO_THERE": _echo(f"Nothing to do: {table} stands at {rows(handed_over.after)} already."),
+        "ECHO_BACK": _echo(f"{table} stands at {rows(handed_over.before)} again."),
+        "ECHO_NEXT": _echo(
+            f"Next: redeploy, or run: {handed_over.upgrade}. {_pending(pending)}."
+            if pending
+            else "Next: redeploy. Nothing is pending."
+        ),
+    }
+
+
+def _pending(pending: Sequence[str]) -> str:
+    if not pending:
+        return "Nothing is pending"
+    number = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
+    more = f" and {len(pending) - _FEW} more" if len(pending) > _FEW else ""
+    return f"{number} pending: {', '.join(pending[:_FEW])}{more}"
+
+
+def _about(handed_over: HandOver) -> Iterator[str]:
+    """The head of the file."""
+    identity = handed_over.identity
+    yield f"Sets {_table(handed_over)} in {_line(identity.name)}"
+    yield f"  from {rows(handed_over.before)}"
+    yield f"  to   {rows(handed_over.after)}"
+    yield "and marks these revisions as applied, without running them:"
+    for skipped in handed_over.skipped:
+        yield f"  {_line(skipped)}"
+    yield ""
+    yield f"Database  {_line(identity.url)}"
+    yield f"Server    PostgreSQL {_line(identity.server_version)}, id {identity.server_id}"
+    yield f"Made      {handed_over.made} by {handed_over.tool}, with: {_line(handed_over.command)}"
+    yield f"Plan      {handed_over.fingerprint}"
+    if handed_over.reason:
+        yield f"Reason    {_line(handed_over.reason)}"
+    yield ""
+    asked = len(handed_over.there) + len(handed_over.gone)
+    yield f"It asks the database again for what was proved: {asked} {'object' if asked == 1 else 'objects'}, below."
+    yield "Of each it asks that it is as it was when this file was made, its storage and its statistics aside."
+    if handed_over.not_asked:
+        yield "It does not ask for:"
+        for told in handed_over.not_asked:
+            yield f"  {_line(told)}"
+
+
+def _line(text: str) -> str:
+    """`text` on one line, with nothing that a terminal obeys."""
+    return "".join(one if one.isprintable() else " " for one in " ".join(text.split()))
+
+
+def _echo(text: str) -> str:
+    r"""The argument of psql's ``\echo``."""
+    return "'" + _line(text).replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    text = (_HERE / "templates" / template).read_text("utf-8")
+    commented = {f"{name}_COMMENTED": value for name, value in values.items()}
+
+    def fill(place: re.Match[str]) -> str:
+        name = place[1]
+        if name in commented:
+            return "\n".join(f"-- {line}".rstrip() for line in commented[name].rstrip("\n").splitlines())
+        return values[name].rstrip("\n")
+
+    return _PLACE.sub(fill, text)

@@ -1,0 +1,461 @@
+#!/usr/bin/env bash
+#
+@ABOUT@
+#
+# It needs bash and psql, and asks before it writes. Look first: bash FILE --dry-run
+# The way back: bash FILE --undo. All of it: bash FILE --help
+
+set -euo pipefail
+
+made_by=@Q_TOOL@
+made_at=@Q_MADE@
+made_with=@Q_COMMAND@
+database=@Q_DATABASE_TOLD@
+server=@Q_SERVER@
+table=@Q_TABLE_TOLD@
+rows_before=@Q_BEFORE_ROWS@
+rows_after=@Q_AFTER_ROWS@
+pending=@Q_PENDING@
+next_step=@Q_NEXT@
+
+readonly done_=0 usage_=2 refused_=3 unreachable_=4 unverified_=5
+
+# --- the SQL -------------------------------------------------------------------------------------------------
+
+# First in every transaction.
+sql_session() {
+  cat <<'END_OF_SQL'
+@SESSION@
+END_OF_SQL
+}
+
+# Nobody else writes meanwhile.
+sql_lock() {
+  cat <<'END_OF_SQL'
+@LOCK@
+END_OF_SQL
+}
+
+# It is the right database, and its rows are those before or after.
+sql_checks() {
+  cat <<'END_OF_SQL'
+@DATABASE@
+
+@ROWS@
+SELECT 'stands:' || current_setting('alembic_rescue.stands');
+END_OF_SQL
+}
+
+# What was proved, asked again.
+sql_evidence() {
+  cat <<'END_OF_SQL'
+@EVIDENCE@
+END_OF_SQL
+}
+
+# The compare-and-swap.
+sql_stamp() {
+  cat <<'END_OF_SQL'
+@STAMP@
+END_OF_SQL
+}
+
+# The same, back. It does not ask for the objects: they need not be there to go back.
+sql_undo() {
+  cat <<'END_OF_SQL'
+@UNDO@
+END_OF_SQL
+}
+
+# Who holds a lock on the version table, or awaits one.
+sql_blockers() {
+  cat <<'END_OF_SQL'
+SELECT format('  process %s (%s, %s) has %s since %s; to end it: SELECT pg_terminate_backend(%s);', l.pid,
+              coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'state not shown'), l.mode,
+              coalesce(a.xact_start::timestamptz(0)::text, 'a time not shown'), l.pid)
+  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+ WHERE l.relation = pg_catalog.to_regclass(@TABLE_NAME@) AND l.pid <> pg_catalog.pg_backend_pid();
+END_OF_SQL
+}
+
+# --- telling -------------------------------------------------------------------------------------------------
+
+bold='' red='' plain=''
+if [[ -t 2 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
+  bold=$'\033[1m' red=$'\033[31m' plain=$'\033[0m'
+fi
+
+say() { printf '%s\n' "$*" >&2; }
+
+# fail STATUS FACT [WAY ON]...
+fail() {
+  local status=$1 line
+  say "${red}error:${plain} ${bold}$2${plain}"
+  shift 2
+  for line in "$@"; do say "help: $line"; done
+  exit "$status"
+}
+
+usage() {
+  cat <<END_OF_HELP
+Sets $table in $database
+  from $rows_before
+  to   $rows_after
+
+Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $0 [OPTIONS]
+
+  --dry-run        check everything, write nothing
+  --undo           lead back from $rows_after to $rows_before
+  -y, --yes        do not ask; needed without a terminal
+  --url URL        the database, without its password; by default DATABASE_URL
+  --host NAME, --port NUMBER, --username NAME, --dbname NAME
+                   the same in parts; they win over the URL
+  --no-color       no colours; so does NO_COLOR
+  -h, --help       this
+
+The forms of SQLAlchemy do as well: postgresql+psycopg2://, postgres://. A password comes from the URL in
+DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or is asked for at the terminal: never from the command line,
+which everybody on this host can see. All of psql's variables hold: PGSSLMODE (require by default for another
+host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
+
+Exit status: 0 done, or there already; 2 usage; 3 refused; 4 out of reach, not permitted, or a lock not had in
+time; 5 written but not verified.
+
+Made at $made_at by $made_by, with: $made_with
+END_OF_HELP
+}
+
+# --- the connection ------------------------------------------------------------------------------------------
+
+form_of_urls='^postgres(ql)?([+][a-z0-9_]+)?://'
+form_of_logins='^([^:/?@]*)(:([^@]*))?@(.*)$'
+form_of_hosts='^([[][^]]*[]]|[^:]*)(:([0-9]*))?$'
+
+# What a URL says with percent signs: in $decoded.
+decode() {
+  local rest=$1 hex character
+  decoded=''
+  while [[ $rest == *%* ]]; do
+    decoded+=${rest%%\%*}
+    rest=${rest#*%}
+    hex=${rest:0:2}
+    if [[ $hex == [0-9A-Fa-f][0-9A-Fa-f] ]]; then
+      printf -v character '%b' "\\x$hex"
+      decoded+=$character
+      rest=${rest:2}
+    else
+      decoded+=%
+    fi
+  done
+  decoded+=$rest
+}
+
+# Put a URL into psql's variables: on its command line, everybody on this host would see the password.
+use_url() {
+  local url=$1 rest password query='' place name='' hosts='' ports='' item
+  if [[ ! $url =~ $form_of_urls ]]; then
+    fail $usage_ "The URL is none of PostgreSQL's." "Its form is postgresql://user:...@host:5432/name"
+  fi
+  rest=${url#*://}
+  if [[ $rest =~ $form_of_logins ]]; then
+    rest=${BASH_REMATCH[4]} password=${BASH_REMATCH[3]}
+    if [[ -n ${BASH_REMATCH[1]} ]]; then
+      decode "${BASH_REMATCH[1]}"
+      export PGUSER=$decoded
+    fi
+    while [[ ${rest%%[/?]*} == *@* ]]; do # one that is not encoded
+      password+=@${rest%%@*}
+      rest=${rest#*@}
+    done
+    if [[ -n $password ]]; then
+      decode "$password"
+      export PGPASSWORD=$decoded
+    fi
+  fi
+  if [[ $rest == *\?* ]]; then query=${rest#*\?} rest=${rest%%\?*}; fi
+  if [[ $rest == */* ]]; then name=${rest#*/} rest=${rest%%/*}; fi
+  if [[ -n $rest ]]; then
+    place=$rest,
+    while [[ -n $place ]]; do
+      item=${place%%,*} place=${place#*,}
+      if [[ $item =~ $form_of_hosts ]]; then
+        decode "${BASH_REMATCH[1]}"
+        ports+=,${BASH_REMATCH[3]:-}
+        decoded=${decoded#\[}
+        hosts+=,${decoded%\]}
+      else
+        fail $usage_ "The URL's host cannot be read."
+      fi
+    done
+    unset PGHOSTADDR PGSERVICE
+    export PGHOST=${hosts#,}
+    if [[ $ports == *[0-9]* ]]; then export PGPORT=${ports#,}; else unset PGPORT; fi
+  fi
+  if [[ -n $name ]]; then
+    decode "$name"
+    export PGDATABASE=$decoded
+  fi
+  while [[ -n $query ]]; do
+    item=${query%%&*}
+    if [[ $query == *\&* ]]; then query=${query#*&}; else query=''; fi
+    decode "${item#*=}"
+    case ${item%%=*} in
+      host) export PGHOST=$decoded ;;
+      port) export PGPORT=$decoded ;;
+      user) export PGUSER=$decoded ;;
+      password) export PGPASSWORD=$decoded ;;
+      dbname | database) export PGDATABASE=$decoded ;;
+      sslmode) export PGSSLMODE=$decoded ;;
+      ssl) case $decoded in true | True | 1) export PGSSLMODE=require ;; false | False | 0) export PGSSLMODE=disable ;; *) export PGSSLMODE=$decoded ;; esac ;;
+      sslrootcert) export PGSSLROOTCERT=$decoded ;;
+      sslcert) export PGSSLCERT=$decoded ;;
+      sslkey) export PGSSLKEY=$decoded ;;
+      sslcrl) export PGSSLCRL=$decoded ;;
+      channel_binding) export PGCHANNELBINDING=$decoded ;;
+      gssencmode) export PGGSSENCMODE=$decoded ;;
+      target_session_attrs) export PGTARGETSESSIONATTRS=$decoded ;;
+      connect_timeout) export PGCONNECT_TIMEOUT=$decoded ;;
+      options)
+        decode "$(printf '%s' "${item#*=}" | tr + ' ')"
+        export PGOPTIONS=$decoded
+        ;;
+      *) say "note: the URL's ${item%%=*} is none of psql's, and is left out" ;;
+    esac
+  done
+}
+
+is_local() {
+  case ${PGHOST:-${PGHOSTADDR:-}} in '' | /* | @* | localhost | 127.* | ::1) return 0 ;; *) return 1 ;; esac
+}
+
+# Why there is no connection, and what that usually means on a hosted database.
+cannot_connect() {
+  local said=$1
+  local hosted='On a hosted database: see whether it is suspended or being moved, and whether this host is on its list of allowed addresses.'
+  case $said in
+    *'password authentication failed'* | *'no password supplied'* | *'role "'*'does not exist'* | *'user name'*'not found'*)
+      fail $unreachable_ "The login is refused: $said" \
+        "Take the URL from the platform as it is now: passwords are rotated. Special characters of a password are percent-encoded in a URL: %40 for @." \
+        "Use the owner of the tables, the role that runs the migrations. A pooler may want another name: user.project." ;;
+    *'no pg_hba.conf entry'* | *'not allowed'* | *'not in'*'allow'*)
+      fail $unreachable_ "This host may not connect: $said" \
+        "Add its address to the list of allowed addresses, or run this where the application runs." \
+        "Where it says 'no encryption', set PGSSLMODE=require." ;;
+    *'could not translate host name'* | *'Name or service not known'* | *'nodename nor servname'*)
+      fail $unreachable_ "The host is not known here: $said" \
+        "Internal host names work only within the platform's own network: take the external URL, or run this in the application's shell." ;;
+    *'Connection refused'*)
+      fail $unreachable_ "Nothing listens there: $said" \
+        "Compare host and port with the platform's: 5432 is usual, poolers have 6432 or 6543." \
+        "$hosted" ;;
+    *'timeout expired'* | *'timed out'* | *'Network is unreachable'* | *'No route to host'* | *'canceling statement due to connect'*)
+      fail $unreachable_ "No answer: $said" \
+        "An address that is not on the list of allowed ones is often just not answered; so is an internal one from outside." \
+        "Free databases are suspended when they are not used: open it in the platform's console, wait, and try again. PGCONNECT_TIMEOUT=60 waits longer." ;;
+    *'does not support SSL'*)
+      fail $unreachable_ "The server has no encryption: $said" \
+        "On a network that you trust: PGSSLMODE=prefer bash $0" ;;
+    *'too many'* | *'connection slots'* | *'max clients'*)
+      fail $unreachable_ "It has no connection left: $said" \
+        "A stuck deployment often holds them: scale its workers down, or end idle sessions, and try again." ;;
+    *'starting up'* | *'shutting down'* | *'recovery mode'*)
+      fail $unreachable_ "It is starting or stopping: $said" "Wait a minute, and try again." ;;
+    *'unsupported startup parameter'* | *'prepared statement'*)
+      fail $unreachable_ "A pooler stands between, and does not take it: $said" \
+        "Take the direct URL of the database, not the pooler's; leave options out of it." ;;
+    *'database "'*'does not exist'*)
+      fail $unreachable_ "There is no such database: $said" "Compare the name with the platform's: it was $database." ;;
+    *)
+      fail $unreachable_ "The database is out of reach: $said" "$hosted" ;;
+  esac
+}
+
+# --- running the SQL -----------------------------------------------------------------------------------------
+
+warned=''
+state_line='[^:]+:  ([0-9A-Z]{5}): (.*)'
+
+# Run SQL in one psql: its output is in $output, its exit status in $status, the server's code in $code.
+# The password is in PGPASSWORD, or psql finds it in ~/.pgpass: -w keeps it from asking, for which there is no answer.
+run_sql() {
+  local line
+  status=0 code='' reason=''
+  output=$(psql -X -q -A -t -w -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never 2>&1 <<<"$1") || status=$?
+  while IFS= read -r line; do
+    if [[ $line == *'WARNING:  '* ]]; then
+      line=${line#*'WARNING:  '}
+      line=${line#?????: }
+      if [[ $warned != *"$line"* ]]; then say "warning: $line"; fi
+      warned+=$line
+    elif [[ -z $code && $status -ne 0 && $line =~ $state_line && ${BASH_REMATCH[1]} != 0[01]* ]]; then
+      code=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
+    fi
+  done <<<"$output"
+  if [[ -z $reason ]]; then
+    reason=${output##*psql: }
+    reason=${reason#error: }
+    reason=${reason//[$'\n\t']/ }
+  fi
+}
+
+# The statement failed: say why. Nothing was written.
+explain() {
+  case $code in
+    AR003) fail $refused_ "$reason" ;;
+    55P03)
+      say "Who holds or awaits a lock on $table:"
+      local told=$reason
+      run_sql "$(sql_blockers)"
+      say "${output:-  nobody any more}"
+      fail $unreachable_ "A lock was not had in time: $told. Nothing was written." \
+        "Often it is the stuck deployment itself: stop it, or end its session as above, and try again." ;;
+    57014) fail $unreachable_ "The server did not answer in time: $reason. Nothing was written." "Try again when it is less busy." ;;
+    42501)
+      fail $unreachable_ "This role is not permitted: $reason. Nothing was written." \
+        "Use the owner of $table: the role that runs the migrations." ;;
+    25006)
+      fail $unreachable_ "The server takes no writes: $reason Nothing was written." \
+        "Take the URL of the primary, not of a read-only replica; see whether the database is over its storage limit." ;;
+    '') cannot_connect "$reason" ;;
+    *) fail $unreachable_ "The server says: $reason ($code). Nothing was written." ;;
+  esac
+}
+
+# Where the rows stand, as seen in one transaction that writes nothing: before or after, in $stands.
+look() {
+  run_sql "BEGIN READ ONLY;
+$(sql_session)
+$(sql_checks)
+$1
+ROLLBACK;"
+  stands=''
+  if [[ $output == *stands:before* ]]; then stands=before; elif [[ $output == *stands:after* ]]; then stands=after; fi
+}
+
+# --- what it does --------------------------------------------------------------------------------------------
+
+undo=no yes=no dry_run=no url=${DATABASE_URL:-} host='' port='' user='' name=''
+
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --url | --host | --port | --username | --dbname)
+      if [[ $# -lt 2 ]]; then fail $usage_ "$1 needs a value." "bash $0 --help"; fi
+      option=$1 value=$2
+      shift ;;
+    --url=* | --host=* | --port=* | --username=* | --dbname=*) option=${1%%=*} value=${1#*=} ;;
+    --undo) undo=yes option='' ;;
+    --dry-run) dry_run=yes option='' ;;
+    -y | --yes) yes=yes option='' ;;
+    --no-color) bold='' red='' plain='' option='' ;;
+    -h | --help)
+      usage
+      exit $done_ ;;
+    *) fail $usage_ "There is no option $1." "bash $0 --help" ;;
+  esac
+  shift
+  case $option in
+    --url)
+      url=$value
+      if [[ $url == *://*:*@* || $url == *password=* ]]; then
+        fail $usage_ "The URL holds a password, and everybody on this host sees the command line." \
+          "Put the URL into the variable DATABASE_URL, or the password into PGPASSWORD."
+      fi ;;
+    --host) host=$value ;;
+    --port) port=$value ;;
+    --username) user=$value ;;
+    --dbname) name=$value ;;
+  esac
+done
+
+if ! command -v psql >/dev/null; then
+  fail $unreachable_ "psql is not here, and this needs it." \
+    "macOS: brew install libpq, then: export PATH=\"\$(brew --prefix libpq)/bin:\$PATH\"" \
+    "Debian, Ubuntu: apt-get update && apt-get install -y postgresql-client" \
+    "Alpine: apk add postgresql-client"
+fi
+
+if [[ -n $url ]]; then use_url "$url"; fi
+unset DATABASE_URL url
+if [[ -n $host ]]; then
+  export PGHOST=$host
+  unset PGHOSTADDR PGSERVICE
+fi
+if [[ -n $port ]]; then export PGPORT=$port; fi
+if [[ -n $user ]]; then export PGUSER=$user; fi
+if [[ -n $name ]]; then export PGDATABASE=$name; fi
+if [[ -z ${PGHOST:-}${PGHOSTADDR:-}${PGDATABASE:-}${PGSERVICE:-} ]]; then
+  fail $usage_ "It does not know which database." "Set DATABASE_URL, or give --host and --dbname. It was made for $database."
+fi
+if [[ -z ${PGSSLMODE:-} && -z ${PGSERVICE:-} ]] && ! is_local; then export PGSSLMODE=require; fi
+export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} PGCLIENTENCODING=UTF8 PGAPPNAME=alembic-rescue LC_ALL=C
+
+if [[ $undo == yes ]]; then
+  from=after to=before rows_from=$rows_after rows_to=$rows_before write=$(sql_undo) evidence=''
+  checked="It is the right database, and it stands where the stamp left it."
+else
+  from=before to=after rows_from=$rows_before rows_to=$rows_after write=$(sql_stamp) evidence=$(sql_evidence)
+  checked="It is the right database, and all that was proved and can be asked for is as it was."
+fi
+
+tell_next() {
+  if [[ $undo == yes ]]; then
+    printf 'Alembic stands where it stood before the stamp.\n'
+  else
+    printf '\nWhat to do next\n  1. Redeploy, or: %s\n     %s.\n' "$next_step" "$pending"
+    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$0"
+  fi
+}
+
+look "$evidence"
+if [[ $status -ne 0 && $output == *'no password supplied'* && -t 0 ]]; then
+  read -r -s -p 'Password: ' PGPASSWORD
+  say ''
+  export PGPASSWORD
+  look "$evidence"
+fi
+if [[ $status -ne 0 ]]; then explain; fi
+
+if [[ $stands == "$to" ]]; then
+  printf 'Nothing to do: %s stands at %s already.\n' "$table" "$rows_to"
+  tell_next
+  exit $done_
+fi
+
+say "${bold}$table in $database${plain} ($server)"
+say "  from $rows_from"
+say "  to   $rows_to"
+say "$checked Nothing was written yet."
+if [[ $dry_run == yes ]]; then exit $done_; fi
+if [[ $yes != yes ]]; then
+  if [[ ! -t 0 ]]; then
+    fail $usage_ "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $0 --yes"
+  fi
+  read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer
+  case $answer in y | Y | yes) ;; *) fail $refused_ "The answer was not yes. Nothing was written." ;; esac
+fi
+
+run_sql "BEGIN;
+$(sql_session)
+$(sql_lock)
+$(sql_checks)
+$evidence
+$write
+COMMIT;"
+lost=''
+if [[ $status -eq 2 || $code == 57P0* || $code == 08* ]]; then
+  lost="The connection was lost: $reason."  # whether COMMIT came through, a new connection shows
+elif [[ $status -ne 0 ]]; then
+  explain
+fi
+
+look ''
+if [[ $stands == "$to" ]]; then
+  printf 'Written, and read on a new connection: %s stands at %s (before: %s).\n' "$table" "$rows_to" "$rows_from"
+  tell_next
+  exit $done_
+fi
+if [[ $stands == "$from" && -n $lost ]]; then
+  fail $unreachable_ "$lost Nothing was written." "Run it again when the database is back."
+fi
+fail $unverified_ "${lost:-It was written.} What a new connection sees is not verified: $reason" \
+  "Look before you deploy. To see it, and to go on where it broke off, run it again: bash $0 --dry-run"
