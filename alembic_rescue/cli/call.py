@@ -261,6 +261,11 @@ def statements_agreed(call: Call, report: Report) -> bool:
     return _answered(call, f"Run {what} in {part.database.identity.name}? [y/N]: ").lower() in {"y", "yes"}
 
 
+def deploying_agreed(call: Call) -> bool:
+    """Ask for yes to a deployment that was shown."""
+    return _answered(call, "Deploy? [y/N]: ").lower() in {"y", "yes"}
+
+
 def rows_typed(call: Call, report: Report) -> bool:
     """Have the new rows of each version table typed."""
     asked = {part.database.identity.sentence: part.heads_after for part in report.databases if part.stamps}

@@ -513,6 +513,7 @@ def undo(
 
 
 app.command()(deploying.wait)
+app.command()(deploying.redeploy)
 
 
 @app.command()
