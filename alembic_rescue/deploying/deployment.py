@@ -21,7 +21,7 @@ from alembic_rescue.redact import Secrets
 Confirm = Callable[[Planned], bool]
 """Shown what is to be triggered; only True goes on."""
 _TRIGGERED_BY_US = "api"
-_SERVER = 500
+_TIMED_OUT, _SERVER = 408, 500
 _MOST_PAGES = 50
 """Of a log, at one look."""
 
@@ -93,58 +93,61 @@ class OnRender:
             raise _not_confirmed()
         known = {one.id for one in self.render.recent(service)}
         try:
-            found = self.render.trigger(service, choice.mode) or self._queued(known)
-        except (Unanswered, errors.PlatformElsewhere) as lost:
-            found = self._found_all_the_same(known, str(lost))
-        except errors.PlatformFailed as failed:
-            if failed.status < _SERVER:  # refused: nothing was triggered
-                raise
-            found = self._found_all_the_same(known, f"HTTP {failed.status}")
+            return self._once(choice.mode, known), choice
         except KeyboardInterrupt:
             interrupted = errors.Interrupted(
                 "while the deployment was asked for: whether it was triggered is not known"
             )
             interrupted.help = "look at the platform's list of deployments before you redeploy"
             raise interrupted from None
-        return found, choice
 
-    def _queued(self, known: set[str]) -> Deployment:
-        """The one that was accepted without a word of its id."""
-        if (found := self._new(known, ours=False)) is not None:
-            return found
-        raise errors.DeploymentNotKnown(
-            self.render.client.host, f"it accepted the request, and lists none within {self.pace.queue_longest:g} s"
-        )
-
-    def _found_all_the_same(self, known: set[str], reason: str) -> Deployment:
-        """The one that a request triggered whose answer was lost."""
+    def _once(self, mode: Mode, known: set[str]) -> Deployment:
+        """Ask for it once; where the answer does not tell which it is, look it up."""
         try:
-            found = self._new(known, ours=True)
+            found = self.render.trigger(self.service, mode)
+        except (Unanswered, errors.PlatformElsewhere) as lost:
+            return self._looked_up(known, str(lost))
+        except errors.PlatformFailed as failed:
+            if failed.status < _SERVER and failed.status != _TIMED_OUT:  # refused: nothing was triggered
+                raise
+            return self._looked_up(known, f"HTTP {failed.status}")
+        return found or self._looked_up(known, "it accepted the request without a word of its id", accepted=True)
+
+    def _looked_up(self, known: set[str], reason: str, *, accepted: bool = False) -> Deployment:
+        """The one that was triggered, by the platform's list.
+
+        Raises:
+            DeploymentNotKnown: it does not stand there.
+        """
+        host = self.render.client.host
+        try:
+            found = self._new(known, accepted=accepted)
+        except errors.DeploymentNotKnown:
+            raise
         except RescueError as unseen:
-            raise errors.DeploymentNotKnown(self.render.client.host, f"{reason}; and {unseen.message}") from None
+            raise errors.DeploymentNotKnown(host, f"{reason}; and {unseen.message}") from None
         if found is None:
-            raise errors.DeploymentNotKnown(
-                self.render.client.host, f"{reason}, and none is listed within {self.pace.queue_longest:g} s"
-            )
-        self.told(Told(found.status, f"no answer ({reason}); {found.id} is new in the list, and is taken for it"))
+            raise errors.DeploymentNotKnown(host, f"{reason}, and none is listed within {self.pace.queue_longest:g} s")
+        if not accepted:
+            self.told(Told(found.status, f"no answer ({reason}); {found.id} is new in the list, and is taken for it"))
         return found
 
-    def _new(self, known: set[str], *, ours: bool) -> Deployment | None:
+    def _new(self, known: set[str], *, accepted: bool) -> Deployment | None:
         """The new deployment in the platform's list, as soon as it stands there.
 
         Args:
-            ours: only one that was triggered through the API counts, and only where there is one.
+            accepted: there will be one; else only one counts that was triggered through the API.
 
         Raises:
             DeploymentNotKnown: there are several.
         """
         until = self.clock.now() + self.pace.queue_longest
         while True:
-            queued = () if ours else self.render.recent(self.service, status="queued", limit=1)
+            queued = self.render.recent(self.service, status="queued", limit=1) if accepted else ()
             listed = [one for one in queued if one.id not in known] or [
                 one for one in self.render.recent(self.service) if one.id not in known
             ]
-            fitting = [one for one in listed if one.trigger in {_TRIGGERED_BY_US, ""}] if ours else listed
+            fitting = [one for one in listed if accepted or one.trigger in {_TRIGGERED_BY_US, ""}]
             if len(fitting) > 1:
                 new = errors.listed(one.id for one in fitting)
                 raise errors.DeploymentNotKnown(
@@ -171,7 +174,9 @@ class OnRender:
             after = choosing.newer(last, self.render.recent(self.service)) if last.state in _OVERTAKEN else None
         except KeyboardInterrupt:
             raise errors.FollowingInterrupted(deployment.id, again) from None
-        except (errors.PlatformUnreachable, errors.PlatformFailed, errors.PlatformRefused) as lost:
+        except errors.DeploymentUnfinished:
+            raise
+        except RescueError as lost:
             raise errors.FollowingLost(deployment.id, lost.message, again) from None
         done = Deployed(
             platform="render",

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
-from alembic_rescue.deploying.http import SECONDS, Answer, Client
+from alembic_rescue.deploying.http import SECONDS, Answer, Client, Unanswered
 from alembic_rescue.deploying.values import Deployment, LogLine, Page, Service, State
 from alembic_rescue.evidence.deployed import Mode
 from alembic_rescue.redact import Secrets
@@ -98,7 +98,12 @@ class Render:
             return None
         if answer.status in _NOT_FOUND:
             raise errors.NoSuchService(service.id, [])
-        return _deployment(self._good(answer, f"triggering a deployment of {service.name}"))
+        if not answer.is_good:
+            raise self.client.failure(answer, f"triggering a deployment of {service.name}")
+        content = answer.content
+        if not isinstance(content, dict) or not content.get("id"):
+            raise Unanswered("its answer cannot be read")
+        return _deployment(content)
 
     def deployment(self, service: Service, named: str) -> Deployment:
         """The deployment of this id, as it is now.
