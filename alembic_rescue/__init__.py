@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from alembic_rescue.client import Project, load
     from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
     from alembic_rescue.evidence.completion import Completion
+    from alembic_rescue.evidence.deployed import Deployed, Mode
     from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
     from alembic_rescue.evidence.rehearsal import Rehearsal
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from alembic_rescue.records.logs import read as read_log
     from alembic_rescue.records.receipts import default_folder
     from alembic_rescue.records.receipts import listed as list_receipts
+    from alembic_rescue.redeployment import redeploy
     from alembic_rescue.rescue import (
         complete,
         diagnose,
@@ -63,9 +65,11 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseReport",
+    "Deployed",
     "DeploymentLog",
     "Identity",
     "Located",
+    "Mode",
     "NotVerified",
     "Note",
     "ObjectEvidence",
@@ -92,6 +96,7 @@ __all__ = [
     "locate",
     "plan",
     "read_log",
+    "redeploy",
     "rehearse",
     "repair",
     "script",
@@ -102,12 +107,14 @@ __all__ = [
 
 _HOMES = {
     "evidence.completion": ("Completion",),
+    "evidence.deployed": ("Deployed", "Mode"),
     "evidence.logs.values": ("DeploymentLog",),
     "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
     "evidence.rehearsal": ("Rehearsal",),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
     "records.receipts": ("default_folder",),
+    "redeployment": ("redeploy",),
     "rescue": (
         "complete",
         "diagnose",

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from alembic_rescue.evidence.completion import Completion
+from alembic_rescue.evidence.deployed import Deployed, Redeploy
 from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.lost import Search
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
@@ -431,6 +432,10 @@ class Report:
     """What env.py visits besides, and this leaves as it is."""
     log: DeploymentLog | None = None
     """What the deployment's log says, as given with ``--log``."""
+    deployment: Deployed | None = None
+    """Only of ``redeploy``."""
+    redeploy: Redeploy | None = None
+    """What deploys the project again, after something was written; None where its configuration does not say."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:

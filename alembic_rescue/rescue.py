@@ -28,6 +28,7 @@ from alembic_rescue import (
     waiting,
 )
 from alembic_rescue.client import Project
+from alembic_rescue.deploying import settings as deploying
 from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.model import Proof
 from alembic_rescue.gate import Acceptance
@@ -240,6 +241,7 @@ def stamp(
     """
     planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
     planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
+    planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
     done = planned.outcome is Outcome.NOTHING_TO_DO
     if sealed is not None and not (done and seal.is_carried_out(sealed.parts, planned)):
         seal.check(sealed.name, sealed.parts, planned)
@@ -325,6 +327,7 @@ def complete(
         heads = scripts.heads(view.graph)
         planned = Report("complete", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
         planned = replace(planned, reason=project.secrets.hide(reason))
+        planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
         if outcome is Outcome.REFUSED:
             raise errors.PlanRefused(planned)
         if outcome is Outcome.NOTHING_TO_DO:
@@ -403,6 +406,7 @@ def repair(
     heads = scripts.heads(view.graph)
     planned = Report("repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
     planned = replace(planned, reason=project.secrets.hide(reason))
+    planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if planned.outcome is Outcome.NOTHING_TO_DO:

@@ -7,6 +7,7 @@ from pathlib import Path
 from alembic.config import Config
 
 from alembic_rescue import (
+    Mode,
     Outcome,
     Project,
     Receipt,
@@ -21,6 +22,7 @@ from alembic_rescue import (
     load,
     locate,
     plan,
+    redeploy,
     rehearse,
     repair,
     script,
@@ -54,4 +56,8 @@ def rescue(target: str, folder: Path) -> int:
     receipts: list[Receipt] = list_receipts(folder)
     undo(project, receipts[-1].id, confirm=lambda _: True, folder=folder)
     there: bool = wait(project, target, timeout=60, interval=1, applied=True).outcome is Outcome.REACHED
+    done = redeploy(
+        project, render="shop", mode=Mode.BUILD, confirm=lambda planned: planned.branch == "main"
+    ).deployment
+    there = there and done is not None and done.status == "live"
     return there + len(heads) + len(lacking.databases) + len(stands_at.revisions if stands_at else ())

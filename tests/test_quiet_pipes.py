@@ -14,7 +14,7 @@ from tests.terminal import at_a_terminal
 from tests.watching import VERSION_TABLE
 
 COLOURED = re.compile(r"\x1b\[[0-9;]*m")
-COMMANDS = ("diagnose", "plan", "stamp", "undo", "wait", "receipts", "demo")
+COMMANDS = ("diagnose", "plan", "stamp", "undo", "wait", "redeploy", "receipts", "demo")
 
 
 @pytest.fixture

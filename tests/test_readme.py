@@ -241,7 +241,7 @@ def test_the_example_configuration_takes_its_receipts_setting(project, database)
 def test_the_example_configuration_explains_each_setting():
     _, section = EXAMPLE.read_text("utf-8").split("\n[alembic_rescue]\n")
     for setting in SETTINGS:
-        assert re.search(rf"(?:^# .*\n)+{setting} = ", section, re.MULTILINE), setting
+        assert re.search(rf"(?:^# .*\n)+{setting} =", section, re.MULTILINE), setting
     assert "[tool.alembic_rescue]" in EXAMPLE.read_text("utf-8")
 
 

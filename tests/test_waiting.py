@@ -15,7 +15,7 @@ from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Database, Identity
 from alembic_rescue.report import waiting as told_waiting
 from alembic_rescue.waiting import Seen, Standing
-from tests import chains
+from tests import chains, terminal
 from tests.conftest import ProjectCopy, own_shop
 
 SHOP = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3)}
@@ -296,6 +296,16 @@ def test_sigterm_ends_it_at_once(shop):
         assert process.wait(10) == 130
         assert time.monotonic() - began < 3
         assert "interrupted" in process.stderr.read()
+
+
+@pytest.mark.slow
+def test_at_a_terminal_it_shows_where_it_is_in_one_line(shop):
+    shop.alembic("upgrade", "r1")
+    with terminal.at_a_terminal(shop, "wait", "--interval", "0.2", columns=200) as screen:
+        screen.wait_for("stands at r1, 1 of 3 on the way to r3, for 1 s")
+        shop.alembic("upgrade", "head")
+        assert screen.end() == 0
+        assert "There: public.alembic_version in " in screen.text
 
 
 @pytest.mark.slow

@@ -28,18 +28,8 @@ if TYPE_CHECKING:
     from alembic_rescue.model import DatabaseReport, Report
 
 COMMAND = "alembic-rescue"
-VERBS = (
-    "diagnose",
-    "rehearse",
-    "plan",
-    "stamp",
-    "script",
-    "complete",
-    "repair",
-    "undo",
-    "receipts",
-    "wait",
-    "redeploy",
+VERBS = tuple(
+    ["diagnose", "rehearse", "plan", "stamp", "script", "complete", "repair", "undo", "receipts", "wait", "redeploy"]
 )
 """The commands for which it matters which project is meant."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
@@ -289,6 +279,11 @@ def statements_agreed(call: Call, report: Report) -> bool:
     number = len(part.completion.statements) if part.completion else 0
     what = "this statement" if number == 1 else f"these {number} statements"
     return _answered(call, f"Run {what} in {part.database.identity.name}? [y/N]: ").lower() in {"y", "yes"}
+
+
+def deploying_agreed(call: Call) -> bool:
+    """Ask for yes to a deployment that was shown."""
+    return _answered(call, "Deploy? [y/N]: ").lower() in {"y", "yes"}
 
 
 def rows_typed(call: Call, report: Report) -> bool:

@@ -518,6 +518,7 @@ def undo(
 
 
 app.command()(deploying.wait)
+app.command()(deploying.redeploy)
 
 
 @app.command()

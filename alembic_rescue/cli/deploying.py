@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout
-from alembic_rescue.cli.call import Call, Format, answer_report, working
+from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout, Yes
+from alembic_rescue.cli.call import COMMAND, Call, Format, answer_report, deploying_agreed, terminal_or_yes, working
+
+if TYPE_CHECKING:
+    from alembic_rescue.cli.progress import Shown
+    from alembic_rescue.deploying.values import Planned
 
 
 def wait(
@@ -66,3 +73,186 @@ def wait(
         from alembic_rescue.report import waiting
 
         call.answer(waiting.reached(report, **call.style(sys.stdout), is_proved=applied))
+
+
+def redeploy(
+    ctx: typer.Context,
+    render: Annotated[
+        Optional[str],
+        typer.Option(
+            "--render",
+            metavar="SERVICE",
+            envvar="ALEMBIC_RESCUE_RENDER",
+            help="The service on Render, by its exact name or its id (srv-...). The key is taken from RENDER_API_KEY.",
+        ),
+    ] = None,
+    hook: Annotated[
+        Optional[str],
+        typer.Option(
+            "--hook",
+            metavar="URL",
+            envvar="ALEMBIC_RESCUE_DEPLOY_HOOK",
+            help="In place of it, a deploy hook. It is a secret: prefer the variable, processes are listed with their "
+            "arguments.",
+        ),
+    ] = None,
+    hook_method: Annotated[
+        str,
+        typer.Option(
+            "--hook-method",
+            metavar="POST|GET",
+            envvar="ALEMBIC_RESCUE_HOOK_METHOD",
+            help="How the hook wants to be called.",
+        ),
+    ] = "POST",
+    build: Annotated[
+        bool,
+        typer.Option("--build", envvar="ALEMBIC_RESCUE_BUILD", help="Build what the branch has now, and deploy that."),
+    ] = False,
+    deploy_only: Annotated[
+        bool,
+        typer.Option(
+            "--deploy-only",
+            envvar="ALEMBIC_RESCUE_DEPLOY_ONLY",
+            help="Deploy the last build once more. Without either it is told which, and why.",
+        ),
+    ] = False,
+    follow: Annotated[
+        Optional[str],
+        typer.Option(
+            "--follow",
+            metavar="DEPLOYMENT",
+            envvar="ALEMBIC_RESCUE_FOLLOW",
+            help="Trigger nothing, and follow this one (dep-...).",
+        ),
+    ] = None,
+    logs: Annotated[
+        bool,
+        typer.Option(
+            "--logs",
+            envvar="ALEMBIC_RESCUE_LOGS",
+            help="Show all of the deployment's log, not only migrations and errors.",
+        ),
+    ] = False,
+    timeout: WaitTimeout = 600.0,
+    yes: Yes = False,
+    only: Only = None,
+    lock_timeout: LockTimeout = None,
+) -> None:
+    """Deploy again, follow it until it is live, and prove that the database stands at its head. Asks first."""
+    import alembic_rescue
+    from alembic_rescue.cli.following import Follow
+    from alembic_rescue.cli.waiting import Watch
+    from alembic_rescue.deploying import hook as hooks
+    from alembic_rescue.evidence.deployed import Mode
+
+    call: Call = ctx.obj
+    if hook:
+        hooks.remember(hook.strip(), call.secrets)
+    if build and deploy_only:
+        raise errors.BadUsage("--build and --deploy-only say opposite things: give one of them")
+    if follow is None:
+        terminal_or_yes(f"{COMMAND} redeploy", f"{COMMAND} diagnose", yes=yes)
+    project = call.load(lock_timeout, yes=yes)
+    render, hook = _platform(ctx, project.settings, render, hook)
+    if hook:
+        hooks.remember(hook.strip(), call.secrets)
+    if follow and not render:
+        raise errors.BadUsage("--follow needs --render SERVICE: a hook tells nothing of a deployment")
+    with ExitStack() as around:
+        shown = around.enter_context(Follow(call.tell, color=call.color, all_lines=logs))
+        watch = around.enter_context(Watch(call.tell, color=call.color))
+        project.hear = _when_heard(call, around, "Looking at what is there")
+        try:
+            report = alembic_rescue.redeploy(
+                project,
+                render=render,
+                hook=hook,
+                hook_method=hook_method.upper(),
+                follow=follow,
+                mode=Mode.BUILD if build else Mode.DEPLOY_ONLY if deploy_only else None,
+                confirm=_confirming(call, yes=yes),
+                timeout=timeout,
+                only=only,
+                folder=call.receipt_folder(project.settings),
+                told=shown.take,
+                seen=watch.after(shown.stop),
+            )
+        except errors.RescueError as failed:
+            around.close()
+            _tell_failure(call, failed)
+            raise
+    if call.format is Format.JSON:
+        answer_report(call, report)
+    else:
+        from alembic_rescue.report import deployment
+
+        call.answer(deployment.deployed(report, **call.style(sys.stdout)))
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def _platform(
+    ctx: typer.Context, settings: Mapping[str, str], render: str | None, hook: str | None
+) -> tuple[str | None, str | None]:
+    """The service or the hook: what is typed wins over variables, and these over the configuration."""
+    from alembic_rescue.deploying import settings as configured
+
+    if render and hook:
+        typed = [name for name in ("render", "hook") if _is_typed(ctx, name)]
+        if len(typed) != 1:
+            raise errors.BadUsage("--render and --hook name two ways to deploy: give one of them")
+        render, hook = (render, None) if typed == ["render"] else (None, hook)
+    if render or hook:
+        return render, hook
+    if service := configured.service(settings):
+        return service, None
+    if variable := configured.hook_variable(settings):
+        if not (url := os.environ.get(variable, "").strip()):
+            raise errors.BadConfig("[alembic_rescue]", f"deploy_hook names the variable {variable}, which is not set")
+        return None, url
+    raise errors.NoPlatform
+
+
+def _is_typed(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _confirming(call: Call, *, yes: bool) -> Callable[[Planned], bool]:
+    def confirm(planned: Planned) -> bool:
+        from alembic_rescue.report import deployment
+
+        call.tell(deployment.planned(planned, **call.style(sys.stderr)))
+        return yes or deploying_agreed(call)
+
+    return confirm
+
+
+def _when_heard(call: Call, around: ExitStack, doing: str) -> Callable[[Any], None]:
+    """Shows long work once there is word of it: until then the terminal is for others."""
+    shown: list[Shown] = []
+
+    def hear(said: Any) -> None:
+        if not shown:
+            shown.append(around.enter_context(working(call, doing)))
+        shown[0].hear(said)
+
+    return hear
+
+
+def _tell_failure(call: Call, failed: errors.RescueError) -> None:
+    """What belongs to an error besides its words: the diagnosis, and the command that goes on, on a line of its own."""
+    from alembic_rescue.report import deployment, text
+
+    report = failed.report
+    if report is not None and report.deployment is not None and call.format is not Format.JSON:
+        if isinstance(failed, errors.DeploymentFailed):
+            call.answer(deployment.failed(report, **call.style(sys.stdout)))
+        else:
+            call.tell(deployment.ended(report.deployment, **call.style(sys.stderr)))
+            if isinstance(failed, errors.AppliedMissing):
+                call.answer(text.diagnosis(report, **call.style(sys.stdout)))
+    if follow := getattr(failed, "follow", ""):
+        call.tell(f"{follow}\n")

@@ -49,11 +49,6 @@ class Watch:
         self._status: Status | None = None
 
     def __enter__(self) -> Watch:  # noqa: PYI034 - Self is not in Python 3.10
-        if sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415 - only at a terminal
-
-            self._status = Console(file=sys.stderr, no_color=not self._color).status("Looking at the database ...")
-            self._status.start()
         return self
 
     def __exit__(
@@ -69,10 +64,27 @@ class Watch:
         told = waiting.progress(seen)
         if seen.there and not self._lines.begun:
             return  # the answer says it
-        if self._status is not None:
-            from rich.text import Text  # noqa: PLC0415
-
-            self._status.update(Text("\n".join(f"{what}{since}" for what, since in told)))
+        if sys.stderr.isatty():
+            self._show("\n".join(f"{what}{since}" for what, since in told))
             return
         for line in self._lines.of(told):
             self._tell(f"{line}\n")
+
+    def after(self, stop: Callable[[], None]) -> Callable[[Seen], None]:
+        """The same, where something else has shown on the terminal before; `stop` ends that."""
+
+        def take(seen: Seen) -> None:
+            stop()
+            self.take(seen)
+
+        return take
+
+    def _show(self, text: str) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only at a terminal
+        from rich.text import Text  # noqa: PLC0415
+
+        if self._status is None:
+            self._status = Console(file=sys.stderr, no_color=not self._color).status(Text(text))
+            self._status.start()
+        else:
+            self._status.update(Text(text))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alembic_rescue.errors.base import DatabaseError, Refusal, Text
+from alembic_rescue.errors.base import (
+    DATABASE,
+    INTERRUPTED,
+    NOT_VERIFIED,
+    DatabaseError,
+    Refusal,
+    RescueError,
+    Text,
+    UsageError,
+)
 from alembic_rescue.errors.words import listed
 
 
@@ -53,4 +62,272 @@ class NothingProved(Refusal):
         return Text(
             f"{self.database} stands where it should by its version table, and that is not proved: {self.why}",
             "see what is in the way of a proof: alembic-rescue diagnose --applied",
+        )
+
+
+class NoPlatform(UsageError):
+    """Nothing says what is to be deployed."""
+
+    code = "no-platform"
+
+    def _text(self) -> Text:
+        return Text(
+            "redeploy is not told what to deploy",
+            "name the service on Render (--render SERVICE), or set ALEMBIC_RESCUE_DEPLOY_HOOK to the URL of a deploy "
+            "hook; for good: render_service or deploy_hook in [alembic_rescue]",
+        )
+
+
+class PlatformKeyMissing(UsageError):
+    """The platform wants a key, and none that can be used is set."""
+
+    code = "platform-key-missing"
+    variable: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.variable} is not set, or is no key",
+            f"make an API key in the account's settings on the platform, and set {self.variable} to it",
+        )
+
+
+class BadPlatformUrl(UsageError):
+    """The URL of a platform or of a hook cannot be used.  It is not shown: it may be a secret."""
+
+    code = "bad-platform-url"
+    what: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.what} cannot be used: {self.reason}", "give the URL as the platform shows it, with https://"
+        )
+
+
+class NoSuchService(UsageError):
+    """The platform has no service of that name for this key."""
+
+    code = "no-such-service"
+    service: str
+    similar: Sequence[str]
+
+    def _text(self) -> Text:
+        there = f"; similar: {listed(self.similar)}" if self.similar else ""
+        return Text(
+            f"there is no service {self.service} that this key sees{there}",
+            "give its exact name, or its id (srv-...) from the address of its page; a key sees the services of its own "
+            "account",
+        )
+
+
+class AmbiguousService(UsageError):
+    """Several services bear that name."""
+
+    code = "ambiguous-service"
+    service: str
+    ids: Sequence[str]
+
+    def _text(self) -> Text:
+        return Text(
+            f"{len(self.ids)} services are called {self.service}: {listed(self.ids)}", "give the id of the one you mean"
+        )
+
+
+class NoSuchDeployment(UsageError):
+    """The service has no deployment of that id."""
+
+    code = "no-such-deployment"
+    deployment: str
+    service: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.service} has no deployment {self.deployment}",
+            "give the id (dep-...) that redeploy has shown, or that the platform's list of deployments shows",
+        )
+
+
+class ServiceSuspended(Refusal):
+    """The service is suspended: what is deployed would not run."""
+
+    code = "service-suspended"
+    service: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.service} is suspended; nothing was triggered", "resume it on the platform first, then redeploy"
+        )
+
+
+class PlatformRefused(RescueError):
+    """The platform does not permit it."""
+
+    code = "platform-refused"
+    exit_status = DATABASE
+    host: str
+    status: int
+    doing: str
+    said: str
+
+    def _text(self) -> Text:
+        said = f": {self.said}" if self.said else ""
+        return Text(
+            f"{self.host} does not permit it (HTTP {self.status} while {self.doing}){said}",
+            "the key is wrong, was revoked, or is of another account: set the right one, or make a new one",
+        )
+
+
+class PlatformFailed(RescueError):
+    """The platform answers, and not with what was asked for."""
+
+    code = "platform-failed"
+    exit_status = DATABASE
+    host: str
+    status: int
+    doing: str
+    said: str
+
+    def _text(self) -> Text:
+        said = f": {self.said}" if self.said else ""
+        return Text(
+            f"{self.host} answered with HTTP {self.status} while {self.doing}{said}",
+            "see the platform's status page and its list of deployments before you try again",
+        )
+
+
+class PlatformUnreachable(RescueError):
+    """There is no connection to the platform."""
+
+    code = "platform-unreachable"
+    exit_status = DATABASE
+    host: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.host} cannot be reached: {self.reason}",
+            "see whether this machine reaches the internet, and whether a proxy has to be named (HTTPS_PROXY)",
+        )
+
+
+class PlatformNotTrusted(RescueError):
+    """The platform's certificate is not trusted, so nothing was sent to it."""
+
+    code = "platform-not-trusted"
+    exit_status = DATABASE
+    host: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the certificate of {self.host} is not trusted, and nothing was sent: {self.reason}",
+            "something stands between, or the certificates of this machine are outdated. For a company's own authority "
+            "set SSL_CERT_FILE",
+        )
+
+
+class PlatformElsewhere(RescueError):
+    """The platform sends to another host, which is not to get the key."""
+
+    code = "platform-elsewhere"
+    exit_status = DATABASE
+    host: str
+    other: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.host} sends on to {self.other}, and the request with its secret is not sent there",
+            "see whether the address is the right one: an API answers by itself",
+        )
+
+
+class DeploymentNotKnown(RescueError):
+    """The platform was asked for a deployment, and whether it made one is not known."""
+
+    code = "deployment-not-known"
+    exit_status = NOT_VERIFIED
+    what: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"whether {self.what} triggered a deployment is not known: {self.reason}. It was not asked a second time",
+            "look at the platform's list of deployments. If there is a new one, follow it: alembic-rescue redeploy "
+            "--follow dep-...; only if there is none, redeploy again",
+        )
+
+
+class DeploymentFailed(Refusal):
+    """The deployment did not go live."""
+
+    code = "deployment-failed"
+    deployment: str
+    status: str
+    advice: str = ""
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.deployment} did not go live: {self.status}",
+            self.advice or "read the last lines of its log, and what is found in the database",
+        )
+
+
+class DeploymentSuperseded(Refusal):
+    """A newer deployment took its place before it went live."""
+
+    code = "deployment-superseded"
+    deployment: str
+    newer: str
+    follow: str
+    """The command that follows the newer one."""
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.deployment} was canceled, and {self.newer}, a newer one, took its place",
+            f"follow that one: {self.follow}",
+        )
+
+
+class DeploymentUnfinished(RescueError):
+    """The deployment is followed no longer, and goes on."""
+
+    code = "deployment-timeout"
+    exit_status = DATABASE
+    deployment: str
+    status: str
+    seconds: float
+    follow: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.deployment} has not ended in {self.seconds:g} s: {self.status}. It goes on",
+            f"follow it again: {self.follow}",
+        )
+
+
+class FollowingInterrupted(RescueError):
+    """Ctrl-C while a deployment was followed.  The exit status is the shell's for SIGINT."""
+
+    code = "following-interrupted"
+    exit_status = INTERRUPTED
+    deployment: str
+    follow: str
+
+    def _text(self) -> Text:
+        return Text(f"interrupted: the deployment {self.deployment} goes on", f"follow it again: {self.follow}")
+
+
+class FollowingLost(RescueError):
+    """The platform cannot be asked any more, and the deployment goes on."""
+
+    code = "following-lost"
+    exit_status = DATABASE
+    deployment: str
+    reason: str
+    follow: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the deployment {self.deployment} cannot be followed any more: {self.reason}. It goes on",
+            f"follow it again: {self.follow}",
         )

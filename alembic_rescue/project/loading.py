@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from configparser import InterpolationError
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,8 +25,9 @@ from alembic_rescue.project.guarded import Guard
 from alembic_rescue.project.sources import Source
 from alembic_rescue.redact import Secrets
 
-SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout")
+SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout", "render_service", "deploy_hook")
 """What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
+_VARIABLE = re.compile(r"\w*", re.ASCII)
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 0.001, 2_000_000
 _SENSIBLE = f"from {_SHORTEST_TIMEOUT} to {_LONGEST_TIMEOUT} seconds"
 
@@ -187,6 +189,10 @@ def _settings(config: Config, toml: Path) -> dict[str, str]:
         raise errors.BadConfig(
             "[alembic_rescue]",
             f"it has no setting {errors.listed(unknown)}; its settings are {errors.listed(SETTINGS)}",
+        )
+    if not _VARIABLE.fullmatch(found.get("deploy_hook", "").strip()):  # not shown: it may be the URL
+        raise errors.BadConfig(
+            "[alembic_rescue]", "deploy_hook is to be the name of the variable that holds the URL, which is a secret"
         )
     return found
 

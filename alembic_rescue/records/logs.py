@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +32,11 @@ def read(name: str) -> DeploymentLog:
             return reading.read(_lines(raw), drivers.code_meant)
         except OSError as error:
             raise LogNotReadable(name, error.strerror or str(error)) from error
+
+
+def of_lines(lines: Iterable[str]) -> DeploymentLog:
+    """A log that is at hand already."""
+    return reading.read(lines, drivers.code_meant)
 
 
 def _stdin() -> BinaryIO:

@@ -34,6 +34,8 @@ def document(report: Report) -> dict[str, Any]:
         "reason": report.reason,
         "receipt": str(report.receipt) if report.receipt else None,
         "log": report.log and asdict(report.log),
+        "deployment": report.deployment and asdict(report.deployment),
+        "redeploy": report.redeploy and asdict(report.redeploy),
         "error": None,
     }
 

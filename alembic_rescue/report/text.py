@@ -8,6 +8,7 @@ from rich.style import Style
 from rich.text import Text
 
 from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
+from alembic_rescue.evidence.deployed import Redeploy
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
@@ -124,6 +125,8 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
         page.indented(f"{sentence(advice.reason)}.")
     if told := rehearsal.line(part):
         page.indented(f"After that: {told}.")
+    if report.redeploy is not None:
+        page.indented(f"Then {redeploying(report.redeploy)[0].lower()}{redeploying(report.redeploy)[1:]}")
     page.line()
     page.line(_fact("Receipt", str(receipt.path)))
     completion.taking_back(page, part.completion)
@@ -142,17 +145,37 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
         page.indented("1. Before you redeploy, look at what was left out: alembic-rescue diagnose")
         page.indented(f"Where something is pending in {others}, it will run.", 5)
     elif any(pending):
-        page.indented(f"1. Redeploy, or run: alembic upgrade {_all_heads(report)}")
+        _redeploy(page, report, f"alembic upgrade {_all_heads(report)}")
         for part in pending.values():
             page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
             if told := rehearsal.line(part):
                 page.indented(f"{sentence(told)}.", 5)
     else:
         who = "each database stands" if len(written) > 1 else "the database stands"
-        page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
+        if report.redeploy is None:
+            page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
+        else:
+            _redeploy(page, report)
+            page.indented(f"Nothing is pending: {who} at the latest revision.", 5)
     if report.outcome is not Outcome.UNDONE:
         or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
         page.indented(f"2. To take it back, as long as no migration ran since{or_by_hand}: alembic-rescue undo")
+
+
+def _redeploy(page: Page, report: Report, otherwise: str = "", number: str = "1. ") -> None:
+    """The very command, where the configuration tells it."""
+    if report.redeploy is None:
+        page.indented(f"{number}Redeploy, or run: {otherwise}")
+        return
+    page.indented(f"{number}{redeploying(report.redeploy)}")
+    if otherwise:
+        page.indented(f"Or run: {otherwise}", 2 + len(number))
+
+
+def redeploying(how: Redeploy) -> str:
+    """A sentence with the command."""
+    hook = f", with the hook's URL in {how.variable}" if how.variable else ""
+    return f"Redeploy{hook}: {how.command}"
 
 
 def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bool) -> str:

@@ -1,0 +1,78 @@
+"""What shows on stderr while a deployment is followed: lines of its log, and one line for the rest."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from alembic_rescue.cli.waiting import SAME_SECONDS
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from alembic_rescue.deploying.following import Told
+
+
+class Follow:
+    """Shows what is new of a deployment, while the context lasts.
+
+    Args:
+        all_lines: of the log, not only those of the migrations and the errors.
+        now: tells the time, in seconds.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], None], *, color: bool, all_lines: bool, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell, self._color, self._all, self._now = tell, color, all_lines, now
+        self._status: Status | None = None
+        self._began = self._written = now()
+        self._lines = 0
+
+    def __enter__(self) -> Follow:  # noqa: PYI034 - Self is not in Python 3.10
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to what comes next."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def take(self, told: Told) -> None:
+        """Show what is new."""
+        self._lines += bool(told.line)
+        if told.line and (told.shown or self._all):
+            self._write(told.line)
+        elif not told.line and told.shown:
+            self._write(f"Deployment: {told.status}")
+        elif self._now() - self._written >= SAME_SECONDS and not sys.stderr.isatty():
+            self._write(self._rest(told.status))
+        if sys.stderr.isatty():
+            self._show(self._rest(told.status))
+
+    def _rest(self, status: str) -> str:
+        lines = f", {self._lines} lines of log" if self._lines else ""
+        return f"Deployment: {status}{lines}, for {self._now() - self._began:.0f} s"
+
+    def _write(self, line: str) -> None:
+        self._written = self._now()
+        self.stop()
+        self._tell(f"{line}\n")
+
+    def _show(self, line: str) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only at a terminal
+        from rich.text import Text  # noqa: PLC0415
+
+        if self._status is None:
+            self._status = Console(file=sys.stderr, no_color=not self._color).status(Text(line))
+            self._status.start()
+        else:
+            self._status.update(Text(line))

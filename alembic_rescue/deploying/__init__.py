@@ -1,0 +1,1 @@
+"""Deploying again: platforms and hooks, what is told of a deployment while it runs, and what it came to."""

@@ -1,0 +1,68 @@
+"""A deploy hook: one request to a URL that is itself a secret.  It tells no state."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlsplit
+
+from alembic_rescue import errors
+from alembic_rescue.clock import CLOCK, Clock
+from alembic_rescue.deploying.http import SECONDS, Client, Unanswered
+from alembic_rescue.redact import Secrets
+
+VARIABLE = "ALEMBIC_RESCUE_DEPLOY_HOOK"
+METHODS = ("POST", "GET")
+_SECRET = 8
+"""From so many characters on, a part of the path may be one."""
+
+
+class Hook:
+    """One hook.
+
+    Raises:
+        BadPlatformUrl: its URL cannot be used.
+    """
+
+    def __init__(
+        self, url: str, method: str, secrets: Secrets, *, seconds: float = SECONDS, clock: Clock = CLOCK
+    ) -> None:
+        url = url.strip()
+        remember(url, secrets)
+        if method not in METHODS:
+            raise errors.BadUsage(f"--hook-method is {errors.listed(METHODS).replace(' and ', ' or ')}")
+        self._method = method
+        self._client = Client(url, named="the URL of the hook", secrets=secrets, seconds=seconds, clock=clock)
+        self.host = self._client.host
+
+    def trigger(self) -> str | None:
+        """Call it.
+
+        Returns:
+            The deployment's id, where it tells one.
+
+        Raises:
+            DeploymentNotKnown: it did not answer, and may have triggered one all the same.
+            RescueError: it did not trigger one.
+        """
+        try:
+            answer = self._client.once(self._method)
+        except (Unanswered, errors.PlatformElsewhere) as lost:
+            raise errors.DeploymentNotKnown(f"the hook at {self.host}", str(lost)) from None
+        if answer.status >= 500:  # noqa: PLR2004 - what stands before the platform may have passed it on
+            raise errors.DeploymentNotKnown(f"the hook at {self.host}", f"it answered with status {answer.status}")
+        if not answer.is_good:
+            raise self._client.failure(answer, "calling the hook")
+        told = answer.content
+        deploy = told.get("deploy") if isinstance(told, dict) else None
+        return str(deploy["id"]) if isinstance(deploy, dict) and deploy.get("id") else None
+
+
+def remember(url: str, secrets: Secrets) -> None:
+    """Have nothing of the URL be shown but its host."""
+    secrets.add(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    secrets.add(f"{parts.path}?{parts.query}" if parts.query else None, parts.query)
+    secrets.add(*(value for _, value in parse_qsl(parts.query)))
+    secrets.add(*(part for part in parts.path.split("/") if len(part) >= _SECRET))

@@ -1,0 +1,69 @@
+"""What is told of a deployment: before it is triggered, and at its end.  Returns strings."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from alembic_rescue.deploying.values import Planned
+from alembic_rescue.evidence.deployed import Deployed, Mode
+from alembic_rescue.model import Action, Report
+from alembic_rescue.report import text as texts
+from alembic_rescue.report import waiting
+from alembic_rescue.report.page import Page
+
+_MODES = {Mode.BUILD: "build and deploy (--build)", Mode.DEPLOY_ONLY: "deploy without a build (--deploy-only)"}
+
+
+def planned(plan: Planned, *, width: int, color: bool) -> str:
+    """What is to be triggered."""
+    page = Page(width, color=color)
+    page.line(_fact("Service" if plan.choice else "Hook at", plan.service, "bold"))
+    if plan.branch:
+        page.line(_fact("Branch", plan.branch))
+    if plan.choice:
+        page.line(_fact("Commit", plan.choice.commit))
+        page.line(_fact("How", _MODES[plan.choice.mode], "bold"))
+        page.line(_fact("Why", plan.choice.why))
+    return page.text()
+
+
+def deployed(report: Report, *, width: int, color: bool) -> str:
+    """The text of ``redeploy`` when all went well."""
+    page = Page(width, color=color)
+    done = report.deployment
+    assert done is not None, "there was a deployment"
+    reasons = "; ".join(dict.fromkeys(part.recommendation.reason for part in report.databases))
+    is_proved = all(part.recommendation.action is Action.NOTHING for part in report.databases)
+    how = ("proved", "bold green") if is_proved else ("not proved", "bold yellow")
+    page.line(Text.assemble("The chain stands at its head: ", how, f" ({reasons})."))
+    there = waiting.reached(report, width=width, color=color, is_proved=False)
+    return ended(done, width=width, color=color) + there + page.text()
+
+
+def failed(report: Report, *, width: int, color: bool) -> str:
+    """What a deployment that failed is told with: the last lines of its log, and the diagnosis."""
+    page = Page(width, color=color)
+    lines = report.deployment.last_lines if report.deployment else ()
+    if lines:
+        page.line("The last lines of its log", "bold")
+        for line in lines:
+            page.indented(line)
+        page.line()
+    diagnosis = texts.diagnosis(report, width=width, color=color) if report.databases else ""
+    return page.text() + diagnosis
+
+
+def ended(done: Deployed, *, width: int, color: bool) -> str:
+    """One line: what became of it, as far as that is known."""
+    page = Page(width, color=color)
+    named = f"{done.service} ({done.id})" if done.id else done.service
+    if done.status is None:
+        page.line(Text.assemble(("Triggered", "bold green"), f": {named}. {done.untold[:1].upper()}{done.untold[1:]}."))
+        return page.text()
+    newer = f"; by now {done.superseded_by}, a newer one, has taken over" if done.superseded_by else ""
+    page.line(Text.assemble(("Live", "bold green"), f": {named}{newer}."))
+    return page.text()
+
+
+def _fact(name: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"{name:<9}", "dim"), (value, style))

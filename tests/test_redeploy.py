@@ -1,0 +1,336 @@
+"""``redeploy`` with the whole tool: a real project and database, and a local server that speaks Render's API."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+import alembic_rescue
+from alembic_rescue import Mode, errors
+from alembic_rescue.deploying.values import Pace
+from tests import chains, terminal
+from tests.conftest import ProjectCopy
+from tests.render_api import HOOK_KEY, KEY, Fault, serving
+from tests.repositories import Repo
+
+pytestmark = pytest.mark.slow
+
+SHOP = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3)}
+STUCK = {
+    **SHOP,
+    "r3": "op.execute(\"CREATE TYPE mood AS ENUM ('ok')\")\nop.create_table('t3', sa.Column('id', sa.Integer))",
+}
+MIGRATED = "INFO  [alembic.runtime.migration] Running upgrade r2 -> r3"
+LOGGING = """\
+import logging
+logging.basicConfig(level=logging.INFO, format="%(levelname)-5.5s [%(name)s] %(message)s")
+"""
+DEPLOYS = r"/services/[\w-]+/deploys"
+QUICK = Pace(0.05, 0.05, 60.0, 0.05, 1.0, 0.05)
+
+
+@pytest.fixture
+def api(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    with serving() as api:
+        api.has("shop-api")
+        api.first, api.script = "build_in_progress", ["live"]
+        yield api
+
+
+def project(tmp_path, database, api, bodies=SHOP):
+    root = chains.write(tmp_path / "project", database.url, bodies, env=LOGGING + chains.ENV.format(options="")).root
+    given = {"RENDER_API_KEY": KEY, "RENDER_HOST": api.url}
+    return ProjectCopy(root, tmp_path / "state", database, given)
+
+
+@pytest.fixture
+def shop(tmp_path, database, api):
+    made = project(tmp_path, database, api)
+    made.alembic("upgrade", "r2")
+    return made
+
+
+def hook_of(api):
+    return api.url.replace("/v1/", f"/deploy/srv-shop?key={HOOK_KEY}")
+
+
+def configure(project, setting):
+    with (project.root / "alembic.ini").open("a") as ini:
+        ini.write(f"\n[alembic_rescue]\n{setting}\n")
+
+
+# --- all goes well -----------------------------------------------------------------------------------------------
+
+
+def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
+    api.log = [("live", "Collecting fastapi"), ("live", MIGRATED)]
+    api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert ran.status == 0, ran.everything
+    assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
+    assert "stands at r3.\n" in ran.stdout
+    assert ran.stdout.endswith(
+        "The chain stands at its head: proved (nothing is missing of the 3 revisions that count as applied).\n"
+    )
+    assert "Service  shop-api (srv-shopapi0001)\nBranch   main\n" in ran.stderr
+    assert "How      build and deploy (--build)\nWhy      nothing tells of which commit" in ran.stderr
+    assert f"{MIGRATED}\n" in ran.stderr
+    assert "fastapi" not in ran.stderr
+    assert "env.py" not in ran.stderr
+    assert KEY not in ran.everything
+
+
+def test_as_json_and_with_all_lines(shop, api):
+    api.log = [("live", "Collecting fastapi")]
+    api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
+    ran = shop.rescue("--format", "json", "redeploy", "--render", "shop-api", "--yes", "--logs", "--deploy-only")
+    assert ran.status == 0, ran.everything
+    assert (ran.json["command"], ran.json["outcome"]) == ("redeploy", "deployed")
+    deployment = ran.json["deployment"]
+    assert (deployment["id"], deployment["status"], deployment["mode"]) == ("dep-0001", "live", "deploy-only")
+    assert "Collecting fastapi\n" in ran.stderr
+
+
+def test_only_the_version_was_behind_so_nothing_is_built(shop, api):
+    repo = Repo(shop.root, "alembic/versions")
+    repo.git("init", "-q")
+    built = repo.commit()
+    api.deployed("pre_deploy_failed", commit={"id": built, "message": "more tables"})
+    api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert ran.status == 0, ran.everything
+    assert f"Commit   the last build, {built[:9]} (more tables)\nHow      deploy without a build" in ran.stderr
+    assert [body for method, _, body in api.requests if method == "POST"] == [{"deployMode": "deploy_only"}]
+    api.deploys[0]["commit"] = api.deploys[1]["commit"]
+    file = shop.root / "alembic" / "versions" / "r3.py"
+    file.write_text(f"# fixed\n{file.read_text()}")
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert "changed since the last build" in ran.stderr
+    assert "alembic/versions/r3.py (not committed yet: a build does not have it)" in ran.stderr
+
+
+def test_one_under_way_is_followed(shop, api):
+    shop.alembic("upgrade", "head")
+    api.deployed("update_in_progress", script=["live"])
+    ran = shop.rescue("redeploy", "--follow", "dep-0001", "--render", "srv-shopapi0001")
+    assert (ran.status, api.count("POST", DEPLOYS)) == (0, 0), ran.everything
+
+
+def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
+    loaded = alembic_rescue.load(str(shop.root / "alembic.ini"), scratch="none")
+    report = alembic_rescue.redeploy(
+        loaded, render="shop-api", mode=Mode.BUILD, confirm=lambda _: True, pace=QUICK, folder=shop.home
+    )
+    assert report.outcome is alembic_rescue.Outcome.DEPLOYED
+    from alembic_rescue.report import deployment
+
+    assert "The chain stands at its head: not proved (" in deployment.deployed(report, width=300, color=False)
+
+
+# --- it does not go live -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stuck(tmp_path, database, api):
+    made = project(tmp_path, database, api, STUCK)
+    made.alembic("upgrade", "r2")
+    database.run("CREATE TYPE mood AS ENUM ('ok')")
+    api.script = ["pre_deploy_failed"]
+    api.log = [("pre_deploy_failed", line) for line in made.alembic("upgrade", "head").stderr.splitlines()]
+    return made
+
+
+def test_a_failure_has_the_last_lines_and_the_diagnosis_from_log_and_database(stuck):
+    ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes", "--build")
+    assert ran.status == 3, ran.everything
+    assert "error[deployment-failed]: dep-0001 did not go live: pre_deploy_failed" in ran.stderr
+    assert ran.stdout.startswith("The last lines of its log\n")
+    assert "warning[log-failure]: in the log, r3 failed at " in ran.stdout
+    assert 'type "mood" already exists' in ran.stdout
+    assert "Recommendation: " in ran.stdout
+    document = stuck.rescue_json("redeploy", "--render", "shop-api", "--yes", "--build")
+    assert [note["code"] for note in document["refusals"]] == ["deployment-failed"]
+    assert (document["command"], document["outcome"]) == ("redeploy", "refused")
+    assert document["log"]["run"]["failure"]["kind"].endswith("DuplicateObject")
+    assert "[SQL: CREATE TYPE mood AS ENUM ('ok')]" in document["deployment"]["last_lines"]
+
+
+def test_a_live_service_and_a_database_that_does_not_follow(shop):
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes", "--timeout", "0.5")
+    assert ran.status == 4, ran.everything
+    assert "Live: shop-api (dep-0001).\n" in ran.stderr
+    assert "error[wait-timeout]" in ran.stderr
+    document = shop.rescue_json("redeploy", "--render", "shop-api", "--yes", "--timeout", "0")
+    assert (document["command"], document["deployment"]["status"]) == ("redeploy", "live")
+
+
+def test_what_counts_as_applied_and_is_not_there(shop, database):
+    shop.alembic("upgrade", "head")
+    database.run("DROP TABLE t3")
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert (ran.status, "error[applied-missing]" in ran.stderr) == (3, True), ran.everything
+    assert "table public.t3" in ran.stdout
+
+
+def test_a_ctrl_c_says_how_to_follow_it_again_on_a_line_of_its_own(shop, api):
+    api.script = ["build_in_progress"] * 99
+    process = shop.started("-c", "alembic.ini", "redeploy", "--render", "shop-api", "--yes")
+    deadline = time.monotonic() + 60
+    while not api.count("POST", DEPLOYS):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "\nalembic-rescue -c alembic.ini redeploy --follow dep-0001 --render srv-shopapi0001\n" in err
+    assert "error[following-interrupted]" in err
+    assert "Traceback" not in err
+
+
+def test_at_a_terminal_it_asks(shop, api):
+    with terminal.at_a_terminal(shop, "redeploy", "--render", "shop-api") as screen:
+        screen.wait_for("Deploy? [y/N]: ")
+        screen.type("n\n")
+        assert screen.end() == 3
+        assert "error[not-confirmed]: not confirmed; nothing was triggered" in screen.text
+    assert api.count("POST", DEPLOYS) == 0
+    api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
+    with terminal.at_a_terminal(shop, "redeploy", "--render", "shop-api") as screen:
+        screen.wait_for("Deploy? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end(90) == 0, screen.text
+        assert "proved" in screen.text
+
+
+# --- what is refused before ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "status"),
+    [
+        (["--render", "shop-api"], {}, "no-terminal", 2),
+        (["--yes"], {}, "no-platform", 2),
+        (["--yes", "--render", "shop-api", "--hook", "https://h.example/x"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api", "--build", "--deploy-only"], {}, "usage", 2),
+        (["--follow", "dep-1", "--hook", "https://h.example/x"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api"], {"RENDER_API_KEY": ""}, "platform-key-missing", 2),
+        (["--yes", "--render", "shop-api"], {"RENDER_API_KEY": "rnd_test_other"}, "platform-refused", 4),
+        (["--yes", "--render", "nowhere"], {}, "no-such-service", 2),
+        (["--yes", "--render", "shop-api"], {"RENDER_HOST": "http://api.example.org/"}, "bad-platform-url", 2),
+    ],
+)
+def test_nothing_is_triggered(shop, api, arguments, environment, code, status):
+    shop.environment.update(environment)
+    ran = shop.rescue("redeploy", *arguments)
+    assert (ran.status, f"error[{code}]" in ran.stderr) == (status, True), ran.everything
+    assert api.count("POST", DEPLOYS) == 0
+
+
+def test_a_database_that_cannot_be_had_is_told_before_anything_is_triggered(shop, api, database):
+    wrong = database.url.replace("marker-pa55w0rd", "wrong")
+    ran = shop.rescue("--url", wrong, "redeploy", "--render", "shop-api", "--yes")
+    assert (ran.status, "error[login-refused]" in ran.stderr) == (4, True)
+    assert api.requests == []
+
+
+# --- hooks -------------------------------------------------------------------------------------------------------
+
+
+def test_a_hook_and_the_database_as_the_judge(shop, api):
+    import threading
+
+    shop.environment["ALEMBIC_RESCUE_DEPLOY_HOOK"] = hook_of(api)
+    threading.Timer(6, lambda: shop.alembic("upgrade", "head")).start()
+    ran = shop.rescue("redeploy", "--yes")
+    assert ran.status == 0, ran.everything
+    assert ran.stdout.startswith("Triggered: 127.0.0.1 (dep-0001). Whether the service is live, a hook does not tell")
+    assert "Hook at  127.0.0.1\n" in ran.stderr
+    assert HOOK_KEY not in ran.everything
+    again = shop.rescue("redeploy", "--yes")
+    assert "the database stood at its head before" in again.stdout.lower()
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "json"], ["--debug"]], ids=str)
+def test_the_secret_of_a_hook_is_in_no_output(shop, api, options):
+    api.faults = [Fault("POST", "/deploy/.*", status=403, body=f"no {HOOK_KEY} here")]
+    ran = shop.rescue(*options, "redeploy", "--yes", "--hook", hook_of(api))
+    assert (ran.status, "platform-refused" in ran.everything) == (4, True), ran.everything
+    assert HOOK_KEY not in ran.everything
+    broken = shop.rescue(*options, "redeploy", "--yes", "--hook", hook_of(api).replace("http", "gopher"))
+    assert (broken.status, HOOK_KEY in broken.everything) == (2, False)
+
+
+# --- the configuration, and the next steps -----------------------------------------------------------------------
+
+
+def test_the_next_steps_name_the_very_command(shop, database):
+    configure(shop, "render_service = shop-api")
+    shop.alembic("upgrade", "r3")
+    database.stand_at("r2")
+    ran = shop.rescue("stamp", "r3", "--yes")
+    assert ran.status == 0, ran.everything
+    assert "  1. Redeploy: alembic-rescue redeploy --render shop-api\n     Nothing is pending: " in ran.stdout
+    assert shop.rescue("undo", "--yes").status == 0
+    document = shop.rescue_json("stamp", "r3", "--yes")
+    assert document["redeploy"] == {"command": "alembic-rescue redeploy --render shop-api", "variable": None}
+    done = shop.rescue("redeploy", "--yes")
+    assert done.status == 0, done.everything
+
+
+def test_the_next_steps_name_a_hook_by_its_variable_alone(shop, api, database):
+    configure(shop, "deploy_hook = SHOP_HOOK")
+    shop.alembic("upgrade", "r3")
+    database.stand_at("r1")
+    ran = shop.rescue("stamp", "r2", "--yes", SHOP_HOOK=hook_of(api))
+    assert ran.status == 0, ran.everything
+    assert (
+        "  1. Redeploy, with the hook's URL in SHOP_HOOK: alembic-rescue redeploy\n"
+        "     Or run: alembic upgrade head\n"
+        "     Alembic continues from r2: 1 revision pending: r3." in ran.stdout
+    )
+    assert HOOK_KEY not in ran.everything
+    missing = shop.rescue("redeploy", "--yes")
+    assert (missing.status, "deploy_hook names the variable SHOP_HOOK, which is not set" in missing.stderr) == (2, True)
+    database.stand_at("r3")
+    assert shop.rescue("redeploy", "--yes", SHOP_HOOK=hook_of(api)).status == 0
+
+
+def test_repair_and_complete_name_it_too(shop, database):
+    configure(shop, "render_service = shop-api")
+    shop.alembic("upgrade", "head")
+    database.stand_at("feed0000cafe")
+    repaired = shop.rescue("repair", "--yes")
+    assert (repaired.status, "Redeploy: alembic-rescue redeploy --render shop-api\n" in repaired.stdout) == (0, True)
+    database.run("DROP TABLE t2")
+    completed = shop.rescue("complete", "r2", "--yes")
+    assert completed.status == 0, completed.everything
+    assert "Then redeploy: alembic-rescue redeploy --render shop-api\n" in completed.stdout
+
+
+def test_a_url_in_place_of_the_variables_name_is_refused_and_not_shown(shop, api):
+    configure(shop, f"deploy_hook = {hook_of(api)}")
+    ran = shop.rescue("diagnose")
+    assert (ran.status, "error[bad-config]" in ran.stderr) == (2, True)
+    assert "is to be the name of the variable" in ran.stderr
+    assert HOOK_KEY not in ran.everything
+
+
+def test_without_a_word_in_the_configuration_the_next_steps_are_as_ever(shop, database):
+    database.stand_at("r1")
+    ran = shop.rescue("stamp", "r2", "--yes")
+    assert "  1. Redeploy, or run: alembic upgrade head\n" in ran.stdout
+
+
+def test_errors_of_redeploy_say_what_they_are():
+    lost = errors.FollowingLost(
+        "dep-1", "api.render.com cannot be reached: x", "alembic-rescue redeploy --follow dep-1"
+    )
+    assert lost.exit_status == 4
+    assert "It goes on" in lost.message
