@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from alembic_rescue.model import DatabaseReport, Report
 
 COMMAND = "alembic-rescue"
-VERBS = tuple(
-    ["diagnose", "rehearse", "plan", "stamp", "script", "complete", "repair", "undo", "receipts", "wait", "redeploy"]
+VERBS = (
+    *("diagnose", "rehearse", "plan", "stamp", "script", "complete", "repair", "undo", "receipts"),
+    *("wait", "redeploy"),
 )
 """The commands for which it matters which project is meant."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")

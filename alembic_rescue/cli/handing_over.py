@@ -11,8 +11,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from alembic_rescue import errors
+from alembic_rescue.cli.arguments import LockTimeout, Only
 from alembic_rescue.cli.call import Call, Format, working, write
-from alembic_rescue.cli.commands import Accept, AcceptMissing, LockTimeout, Only, Revision, app
+from alembic_rescue.cli.commands import Accept, AcceptMissing, Revision, app
 
 
 class Shell(str, Enum):
