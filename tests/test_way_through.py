@@ -92,6 +92,12 @@ def test_otherwise_nothing_is_in_the_way(before, live):
     assert list(both_there([*before, RENAMES], live)) == []
 
 
+def test_nor_what_makes_its_own_name_free():
+    """As in a swap: the new name is one that it had first taken from another table."""
+    swaps = Observation("r1", (Change(OLD, {}, None), Change(NEW, {"a": "1"}, {})), ((OLD, NEW),))
+    assert list(both_there([swaps], {OLD: {}, NEW: {}})) == []
+
+
 def test_of_what_a_table_takes_along_nothing_is_told():
     column = (
         CatalogObject("table column", "public.old.a", "public.old"),

@@ -186,9 +186,9 @@ class Observation:
     """Where it ended the transaction that Alembic had begun."""
 
     @property
-    def made(self) -> frozenset[CatalogObject]:
-        """What was not there before it ran."""
-        return frozenset(change.object for change in self.changes if change.before is None)
+    def met(self) -> frozenset[CatalogObject]:
+        """What it changed, and was there before it ran."""
+        return frozenset(change.object for change in self.changes if change.before is not None)
 
 
 @dataclass(frozen=True)
