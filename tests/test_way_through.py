@@ -71,7 +71,7 @@ def test_a_table_in_the_way_is_to_be_looked_at_and_dropped_by_hand():
 
 
 def test_a_column_likewise():
-    renames = Observation("r1", (), ((FROM, TO),))
+    renames = Observation("r1", (Change(FROM, {}, None), Change(TO, None, {})), ((FROM, TO),))
     (cause,) = both_there([renames], {FROM: {}, TO: {}})
     assert [step.partition(";")[0] for step in cause.steps] == [
         'SELECT count(*) FROM public.t WHERE "To" IS NOT NULL',
@@ -94,7 +94,7 @@ def test_otherwise_nothing_is_in_the_way(before, live):
 
 def test_nor_what_makes_its_own_name_free():
     """As in a swap: the new name is one that it had first taken from another table."""
-    swaps = Observation("r1", (Change(OLD, {}, None), Change(NEW, {"a": "1"}, {})), ((OLD, NEW),))
+    swaps = Observation("r1", (Change(OLD, {}, None),), ((OLD, NEW),))
     assert list(both_there([swaps], {OLD: {}, NEW: {}})) == []
 
 
@@ -103,7 +103,7 @@ def test_of_what_a_table_takes_along_nothing_is_told():
         CatalogObject("table column", "public.old.a", "public.old"),
         CatalogObject("table column", "public.new.a", "public.new"),
     )
-    renames = Observation("r1", (), ((OLD, NEW), column))
+    renames = replace(RENAMES, renames=((OLD, NEW), column))
     assert len(list(both_there([renames], {OLD: {}, NEW: {}, column[0]: {}, column[1]: {}}))) == 1
 
 

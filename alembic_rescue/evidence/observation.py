@@ -168,7 +168,8 @@ class Observation:
     revision: str
     changes: tuple[Change, ...] = ()
     renames: tuple[tuple[CatalogObject, CatalogObject], ...] = ()
-    """Objects that go by another name since: the old one and the new one.  Both are among `changes`, too."""
+    """Objects that go by another name since: the old one and the new one.  Both are among `changes`, too, but for a
+    new name under which there was the like before."""
     statements: tuple[Statement, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     outside: tuple[Outside, ...] = ()
@@ -186,9 +187,9 @@ class Observation:
     """Where it ended the transaction that Alembic had begun."""
 
     @property
-    def met(self) -> frozenset[CatalogObject]:
-        """What it changed, and was there before it ran."""
-        return frozenset(change.object for change in self.changes if change.before is not None)
+    def made(self) -> frozenset[CatalogObject]:
+        """What was not there before it ran."""
+        return frozenset(change.object for change in self.changes if change.before is None)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def both_there(steps: Sequence[Observation | Unobserved], live: Catalog) -> Iter
     touched: set[CatalogObject] = set()
     for step in (one for one in steps if isinstance(one, Observation)):
         for old, new in step.renames:
-            if new not in touched | step.met and old in live and new in live and _stands_alone(old, new):
+            if new in step.made and new not in touched and old in live and new in live and _stands_alone(old, new):
                 yield _cause(step, old, new)
         touched.update(change.object for change in step.changes)
 
