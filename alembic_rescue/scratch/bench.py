@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
@@ -50,6 +49,8 @@ class Bench:
     _made: list[str] = field(default_factory=list)
     _roles: dict[str, None] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    _own: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells what is this run's from what is another one's, which may be in another container."""
 
     def __enter__(self) -> Bench:  # noqa: PYI034 - Self is not in Python 3.10
         return self
@@ -118,7 +119,7 @@ class Bench:
         On a private server it is called as that one is, where it can be.
         """
         server = self.server(view.scripts.visited[0])
-        prefix = "" if server.private else f"alembic_rescue_{os.getpid()}_"
+        prefix = "" if server.private else f"alembic_rescue_{self._own}_"
         names: dict[str, Address] = {}
         places: dict[Address, Place] = {}
         for one in view.scripts.visited:
