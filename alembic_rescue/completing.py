@@ -207,7 +207,7 @@ def _tried(
     """Run it on a copy of the schema: whether it can be run at all, and what takes it back."""
     identity = visited.database.identity
     place = bench.placed(view, "_completed")[address_of(visited)]
-    made = copied(Asked(visited, (), ()), place, visited.database.current_heads, bench)
+    made = copied(view, Asked(visited, (), ()), place, visited.database.current_heads, bench)
     if isinstance(made, Unavailable):
         return replace(completion, untried=made.reason), None
     found: Made = bench.ask(

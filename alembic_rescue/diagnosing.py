@@ -12,6 +12,7 @@ from alembic_rescue import advising, errors, findings, history, inspection
 from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Cause, Proof, Verdict
+from alembic_rescue.evidence.rehearsal import Rehearsal
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
@@ -64,7 +65,8 @@ def diagnosis(
     finishes = after_breaking_off(graph, database, proof)
     rows = database.current_heads if finishes else database.stands_at
     refusals = inspection.refusal_of(partial(paths.check_current, graph, rows))
-    hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof))
+    left_over = findings.left_over(proof)
+    hindrances = (*inspection.hindrances(project, database), *left_over)
     advice = finishes or advice
     if unwritable := findings.hindrance(database):
         hindrances = (*hindrances, findings.note(unwritable))
@@ -73,7 +75,8 @@ def diagnosis(
     elif (refusals and not finishes) or hindrances:
         first = (*refusals, *hindrances)[0]
         seen = ": see alembic-rescue diagnose --locate" if refusals and not hindrances and not proof.revisions else ""
-        advice = Recommendation(Action.STOP, None, f"{first.message}{seen}")
+        steps = _mending(proof) if first in left_over else ()
+        advice = Recommendation(Action.STOP, None, f"{first.message}{seen}", steps)
     return DatabaseReport(
         database=database,
         revisions=inspection.with_evidence(
@@ -86,6 +89,11 @@ def diagnosis(
         findings=(*findings.of(database), *told, *hindrances),
         recommendation=advice,
     )
+
+
+def _mending(proof: Proof) -> tuple[str, ...]:
+    """What puts right what broke off, and the look after it."""
+    return (*(f"{left.sql};" for left in proof.left_over), "alembic-rescue diagnose")
 
 
 def widened_first(graph: RevisionMap, database: Database, advice: Recommendation) -> Recommendation:
@@ -162,6 +170,24 @@ def stamped_first(graph: RevisionMap, part: DatabaseReport, proof: Proof) -> Dat
     """The report of a rehearsal; one that fails on what is there already says what is to be done in place of a fix."""
     if part.rehearsal is None or not part.rehearsal.fails:
         return part
+    if proof.left_over:
+        return _mended_first(part, part.rehearsal, proof)
     advice = advising.advise(graph, part.database.stands_at, proof)
     there = advice.action in {Action.STAMP, Action.COMPLETE} or advice.choices
     return replace(part, recommendation=advice) if there else part
+
+
+def _mended_first(part: DatabaseReport, found: Rehearsal, proof: Proof) -> DatabaseReport:
+    """The same, where something broke off before: no migration is to blame for failing on what that left over."""
+
+    def on_it(error: str) -> bool:
+        return any(left.copy in error for left in proof.left_over)
+
+    told, kept = findings.left_over(proof), tuple(cause for cause in found.causes if not on_it(cause.error))
+    return replace(
+        part,
+        findings=(*part.findings, *told),
+        recommendation=Recommendation(Action.STOP, None, told[0].message, _mending(proof)),
+        causes=kept,
+        rehearsal=replace(found, causes=kept, fix="" if on_it(found.error) else found.fix),
+    )

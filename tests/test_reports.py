@@ -367,7 +367,17 @@ def test_sqlite_left_over_table(tokens):
     assert verdicts["m130000000m3"] == "not-applied"
     assert action == "stop"
     assert part["causes"] == []  # the migration is not to blame
-    run(fixed(part, "_alembic_tmp_api_tokens is left over", 'DROP TABLE "_alembic_tmp_api_tokens"'))
+    mended = fixed(part, "_alembic_tmp_api_tokens is left over", 'DROP TABLE "_alembic_tmp_api_tokens"')
+    assert part["recommendation"]["steps"] == [f"{mended};", "alembic-rescue diagnose"]
+    rehearsed = copy.rescue("rehearse")
+    assert rehearsed.status == 3
+    assert "is left over" in rehearsed.stdout
+    assert "fix m130000000m2" not in rehearsed.stdout  # nor is it there
+    again = copy.rescue_json("rehearse")["databases"][0]
+    assert (again["recommendation"], again["causes"]) == (part["recommendation"], [])
+    assert (again["rehearsal"]["causes"], again["rehearsal"]["fix"]) == ([], "")
+    assert fixed(again, "_alembic_tmp_api_tokens is left over", mended)
+    run(mended)
     assert copy.alembic("upgrade", "head").status == 0
     assert set(look(copy, "--applied")[1].values()) == {"applied"}
 

@@ -63,6 +63,20 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Guest:
+    """As whom a copy is used on a server that is not private."""
+
+    role: str
+    """The one that logs in; it is there."""
+    acts_as: str
+    """The live database's role, whose rights it has in the copy."""
+    superuser: bool
+    """Whether that one is a superuser there."""
+    made: dict[str, None]
+    """The roles that were made on the server for this run: what makes more adds them, before it does."""
+
+
+@dataclass(frozen=True)
 class Making:
     """The scratch databases that a run needs."""
 
@@ -185,12 +199,19 @@ class Scratch(Protocol):
         return None
 
     def copied(
-        self, server: ScratchServer, live: Identity, database: str, rows: Sequence[str], dumped: Callable[[], Any]
+        self,
+        server: ScratchServer,
+        live: Identity,
+        database: str,
+        rows: Sequence[str],
+        dumped: Callable[[], Any],
+        guest: Guest | None,
     ) -> Copy | Unavailable:
         """Make `database` on the server a copy of the live schema, whose version table has `rows`.
 
         Args:
             dumped: has a live worker :meth:`dump` it.
+            guest: None on a private server, where each role is called as on the live one.
         """
         return Unavailable(f"no copy of a {self.name} schema can be made here")
 

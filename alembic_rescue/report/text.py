@@ -60,11 +60,11 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
         page.line(Text.assemble(("Passes", "bold green"), f"{told} Nothing was written."))
     else:
         there = [part for part in report.databases if part.recommendation.command or part.recommendation.choices]
-        way = (
-            "The rows are behind what is there. Look first: alembic-rescue diagnose"
-            if there
-            else "Fix what is named above first."
-        )
+        way = "Fix what is named above first."
+        if there:
+            way = "The rows are behind what is there. Look first: alembic-rescue diagnose"
+        elif any(part.recommendation.steps for part in report.databases):
+            way = "Put right first what is left over, as told above. Then look again: alembic-rescue diagnose"
         page.line(Text.assemble(("Fails", "bold red"), f". Nothing was written. {way}"))
     return page.text()
 

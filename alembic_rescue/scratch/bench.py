@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from alembic_rescue import dialects, errors
 from alembic_rescue.client import Project
-from alembic_rescue.dialects.scratch import Alike, Making, Place, Prepared, ScratchServer, Unavailable
+from alembic_rescue.dialects.scratch import Alike, Guest, Making, Place, Prepared, ScratchServer, Unavailable
 from alembic_rescue.inspection import View
 from alembic_rescue.scratch import server as servers
 from alembic_rescue.servers.leftovers import run_folder
@@ -23,6 +22,10 @@ from alembic_rescue.worker.requests import Visited
 
 Address = tuple[str, str]
 _PREPARING_SECONDS = 120.0
+_LONGEST = 63
+"""Of a name on a server, in bytes: PostgreSQL cuts off what is beyond."""
+_ROOM = 4
+"""Bytes that stay free for what tells one name from another."""
 _WHOLE = 30
 """A run of the chain may take this many times what one revision may."""
 
@@ -46,6 +49,8 @@ class Bench:
     _made: list[str] = field(default_factory=list)
     _roles: dict[str, None] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    _own: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells what is this run's from what is another one's, which may be in another container."""
 
     def __enter__(self) -> Bench:  # noqa: PYI034 - Self is not in Python 3.10
         return self
@@ -114,12 +119,12 @@ class Bench:
         On a private server it is called as that one is, where it can be.
         """
         server = self.server(view.scripts.visited[0])
-        prefix = "" if server.private else f"alembic_rescue_{os.getpid()}_"
+        prefix = "" if server.private else f"alembic_rescue_{self._own}_"
         names: dict[str, Address] = {}
         places: dict[Address, Place] = {}
         for one in view.scripts.visited:
             identity, address = one.database.identity, address_of(one)
-            name = f"{prefix}{Path(identity.database).name}{suffix}"
+            name = fitting(prefix, Path(identity.database).name, suffix)
             while names.setdefault(name, address) != address:
                 name += "_2"
             place = places.get(address)
@@ -131,7 +136,7 @@ class Bench:
                 name,
                 one.surroundings,
                 tuple(sorted(schemas)),
-                role=role if server.private else f"{prefix}{role}",
+                role=role if server.private else fitting(prefix, role),
                 password="" if server.private else self._password,
             )
         return places
@@ -145,6 +150,19 @@ class Bench:
         made: Prepared = self.ask("prepare", making=self._making(places, view))
         self._roles.update(dict.fromkeys(made.roles))
         return made
+
+    def guest(self, place: Place, view: View) -> Guest | None:
+        """As whom a copy is used on a server that is not private; the role is there then.  None on a private one.
+
+        Raises:
+            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: as :meth:`prepare`; nothing was made.
+        """
+        around = place.surroundings
+        if around is None or self.server(view.scripts.visited[0]).private:
+            return None
+        alone = replace(place, surroundings=replace(around, roles=()))  # the others as the live server has them
+        self.prepare({("", place.database): alone}, view)
+        return Guest(place.role, around.role, superuser=around.superuser, made=self._roles)
 
     def run(
         self,
@@ -234,6 +252,14 @@ class Bench:
             self._folder = self._until.enter_context(run_folder()).path / "files"
             self._folder.mkdir(mode=0o700)
         return self._folder
+
+
+def fitting(prefix: str, name: str, suffix: str = "") -> str:
+    """A name between these, so short that no server cuts anything off; one that stands by itself is as it is."""
+    if not prefix and not suffix:
+        return name
+    room = _LONGEST - _ROOM - len(prefix) - len(suffix)
+    return f"{prefix}{name.encode()[:room].decode(errors='ignore')}{suffix}"
 
 
 def address_of(visited: Visited) -> Address:

@@ -79,7 +79,7 @@ def _on_a_copy(
 ) -> Any:
     """What the worker found, or why it found nothing; `files` are what it read, `lacks` what the copy has not."""
     places = bench.placed(view, f"_{way}")
-    made = copied(one, places[address_of(one.visited)], rows, bench)
+    made = copied(view, one, places[address_of(one.visited)], rows, bench)
     if isinstance(made, Unavailable):
         return made.reason
     lacks += made.lacks

@@ -72,7 +72,7 @@ def _tried(
     places = bench.placed(view, "_copy")
     files: set[str] = set()
     place = places[address_of(one.visited)]
-    made = copied(one, place, rows, bench)
+    made = copied(view, one, place, rows, bench)
     if isinstance(made, Unavailable):
         raise errors.NotRehearsed(made.reason)
     ran: OwnRun = bench.run(
@@ -103,12 +103,17 @@ def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, 
     return tuple(found)
 
 
-def copied(one: Asked, place: Place, rows: Sequence[str], bench: Bench) -> Copy | Unavailable:
-    """Make `place` a copy of the live schema, whose version table has `rows`."""
+def copied(view: View, one: Asked, place: Place, rows: Sequence[str], bench: Bench) -> Copy | Unavailable:
+    """Make `place` a copy of the live schema, whose version table has `rows`.
+
+    Raises:
+        RescueError: the scratch server cannot be used.
+    """
     identity = one.visited.database.identity
     server = bench.server(one.visited)
     kind = dialects.of(identity.dialect).scratch
-    return kind.copied(server, identity, place.database, rows, lambda: bench.dump(one.visited))
+    guest = bench.guest(place, view)
+    return kind.copied(server, identity, place.database, rows, lambda: bench.dump(one.visited), guest)
 
 
 def _not_tried(reason: str) -> Note:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from alembic_rescue.dialects.postgresql import libpq
 from alembic_rescue.dialects.postgresql.libpq import Connect
 from alembic_rescue.dialects.postgresql.survey import LOCKED, SURVEY
-from alembic_rescue.dialects.scratch import Copy, Lack, Unavailable
+from alembic_rescue.dialects.scratch import Copy, Guest, Lack, Unavailable
 
 _DUMP = ("-w", "-Fc", "-Z0", "--schema-only", "--no-subscriptions", "--no-security-labels")
 _RESTORE = ("-w", "--no-tablespaces", "--no-security-labels")
@@ -54,8 +54,8 @@ class Dump:
     """pg_dump's own, as base64.  It may hold what is secret (options of user mappings): never put on a disk."""
     role: str
     """The one that migrations run as."""
-    before: tuple[str, ...]
-    """SQL that makes the roles, for the server."""
+    before: tuple[tuple[str, str], ...]
+    """A role, and SQL for the server that makes it, or makes it a member of another."""
     database: str
     """SQL that makes the database, but for its name: owner, encoding, collation."""
     settings: tuple[str, ...]
@@ -120,7 +120,7 @@ def _dumped(connect: Connect, programs: Path, timeouts: Mapping[str, float], sec
     return Dump(
         archive=base64.b64encode(done.stdout).decode(),
         role=known["role"],
-        before=tuple(known["roles"]),
+        before=tuple((name, sql) for name, sql in known["roles"]),
         database=known["database"],
         settings=tuple(known["settings"]),
         wrappers=tuple(known["wrappers"]),
@@ -151,6 +151,7 @@ def restore(
     dump: Dump,
     database: str,
     versions: Mapping[str, Sequence[str]],
+    guest: Guest | None = None,
     seconds: float = _SECONDS,
 ) -> Copy | Unavailable:
     """Make a database with the schema of `dump`, as far as the scratch server can have it.
@@ -161,17 +162,25 @@ def restore(
         dump: of the live database.
         database: the new database's name; one of that name goes first.
         versions: the rows of each version table, by its name as SQL has it, schema included.
+        guest: on a server that is others' too; no role of theirs is changed.
         seconds: that each program may take.
     """
     if programs is None:
         return Unavailable("it needs pg_restore and psql, which are not here")
     target = _Target(programs, libpq.of_url(admin_url), libpq.of_url(admin_url, database), seconds)
-    return _told(lambda: _restored(target, dump, database, versions))
+    return _told(lambda: _restored(target, dump, database, versions, guest))
 
 
-def _restored(target: _Target, dump: Dump, database: str, versions: Mapping[str, Sequence[str]]) -> Copy:
+def _restored(
+    target: _Target, dump: Dump, database: str, versions: Mapping[str, Sequence[str]], guest: Guest | None
+) -> Copy:
     name = _identifier(database)
-    target.sql(target.server, dump.before)
+    acting = []
+    if guest is None:
+        target.sql(target.server, [sql for _, sql in dump.before])
+    else:
+        _make_roles(target, dump, guest)
+        acting = _acting(target, guest)
     target.sql(target.server, [f"DROP DATABASE IF EXISTS {name}"])
     made = f"CREATE DATABASE {name} TEMPLATE template0"
     lacks = [*dump.left_out]
@@ -192,9 +201,42 @@ def _restored(target: _Target, dump: Dump, database: str, versions: Mapping[str,
         written = [f"DELETE FROM {table}", f"INSERT INTO {table} (version_num) VALUES {values}"]  # noqa: S608
         if rows and (errors := target.sql(target.database, written)):
             lacks.append(Lack(f"TABLE {table}", errors[0]))
-    settings = [statement.replace("%(database)s", name) for statement in (*dump.settings, *dump.after)]
+    settings = [sql.replace("%(database)s", name) for sql in (*dump.settings, *dump.after, *acting)]
     lacks += [Lack("SETTING", error) for error in target.sql(target.database, settings)]
     return Copy(database, tuple(lacks))
+
+
+def _make_roles(target: _Target, dump: Dump, guest: Guest) -> None:
+    """Those that the server lacks; what it has of that name is somebody else's, and stays as it is."""
+    there = _superusers(target)
+    made = dict.fromkeys(role for role, _ in dump.before if role not in there)
+    guest.made.update(made)
+    target.sql(target.server, [sql for role, sql in dump.before if role in guest.made])
+    # Who is no superuser must be a member of a role to give it anything.
+    target.sql(target.server, [f"GRANT {_identifier(role)} TO CURRENT_USER" for role in made])
+
+
+def _acting(target: _Target, guest: Guest) -> list[str]:
+    """What lets the role that logs in be the live one: it owns there what that one owns here, and has its rights.
+
+    A superuser of that name, where the live one is none, would let pass what fails on the live database.
+    """
+    superuser = _superusers(target).get(guest.acts_as)
+    if superuser and not guest.superuser:
+        raise _FailedError(
+            f"{guest.acts_as} is a superuser of the scratch server, and none of the project's: name a server whose "
+            "superuser is called otherwise (Docker's, with -e POSTGRES_USER=scratch)"
+        )
+    if superuser is not guest.superuser:
+        return []  # it is a superuser itself
+    login, role = _identifier(guest.role), _identifier(guest.acts_as)
+    return [f"GRANT {role} TO {login}", f"ALTER ROLE {login} IN DATABASE %(database)s SET role = {role}"]
+
+
+def _superusers(target: _Target) -> Mapping[str, bool]:
+    """Whether each role of the server is one."""
+    found: Mapping[str, bool] = target.ask("SELECT json_object_agg(rolname, rolsuper) FROM pg_catalog.pg_roles")
+    return found
 
 
 def baseline(
@@ -253,6 +295,14 @@ class _Target:
         if done.returncode:
             raise _FailedError(libpq.reason(done))
         return re.findall(r"ERROR:  (.+)", libpq.text(done.stderr))
+
+    def ask(self, query: str) -> Any:
+        """What the server answers, as JSON."""
+        arguments = [*_SQL, "-v", "ON_ERROR_STOP=1", "-c", query]
+        done = libpq.run(self.programs / "psql", arguments, self.server, self.seconds)
+        if done.returncode:
+            raise _FailedError(libpq.reason(done))
+        return json.loads(libpq.text(done.stdout))
 
     def entries(self, archive: bytes) -> list[_Entry]:
         """What an archive holds."""

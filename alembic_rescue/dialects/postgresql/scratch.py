@@ -16,7 +16,7 @@ from urllib.parse import quote
 from alembic_rescue.dialects import scratch
 from alembic_rescue.dialects.postgresql import copy, libpq
 from alembic_rescue.dialects.postgresql.programs import Programs, of_machine, of_wheel, readable
-from alembic_rescue.dialects.scratch import Alike, Copy, Lack, ScratchServer, Tell, Unavailable
+from alembic_rescue.dialects.scratch import Alike, Copy, Guest, Lack, ScratchServer, Tell, Unavailable
 from alembic_rescue.errors import ScratchMissing
 from alembic_rescue.model import Identity
 from alembic_rescue.servers import programs
@@ -98,7 +98,13 @@ class Scratch(scratch.Scratch):
         return copy.digest(dump)
 
     def copied(
-        self, server: ScratchServer, live: Identity, database: str, rows: Sequence[str], dumped: Callable[[], Any]
+        self,
+        server: ScratchServer,
+        live: Identity,
+        database: str,
+        rows: Sequence[str],
+        dumped: Callable[[], Any],
+        guest: Guest | None,
     ) -> Copy | Unavailable:
         """By pg_restore: see :func:`alembic_rescue.dialects.postgresql.copy.restore`."""
         if server.programs is None:
@@ -107,7 +113,7 @@ class Scratch(scratch.Scratch):
         if isinstance(dump, Unavailable):
             return dump
         table = ".".join(_quoted(name) for name in (live.schema, live.version_table) if name)
-        return copy.restore(server.admin_url, server.programs, dump, database, {table: tuple(rows)})
+        return copy.restore(server.admin_url, server.programs, dump, database, {table: tuple(rows)}, guest)
 
     def baseline(self, server: ScratchServer, file: Path, database: str, role: str) -> tuple[Lack, ...] | Unavailable:
         """By psql."""

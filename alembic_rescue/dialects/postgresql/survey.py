@@ -36,8 +36,8 @@ SELECT json_build_object(
       AND NOT has_table_privilege(c.oid, 'SELECT')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::regclass
                       AND objid = c.oid AND deptype = 'e')),
-  'roles', (SELECT coalesce(json_agg(sql ORDER BY step, sql), '[]') FROM (
-    SELECT 1 AS step, format(
+  'roles', (SELECT coalesce(json_agg(json_build_array(role, sql) ORDER BY step, sql), '[]') FROM (
+    SELECT 1 AS step, rolname AS role, format(
       'DO $rescue$ BEGIN CREATE ROLE %I %s; EXCEPTION WHEN duplicate_object THEN NULL; END $rescue$', rolname,
       concat_ws(' ', CASE WHEN rolcanlogin THEN 'LOGIN' END,
                 CASE WHEN rolsuper AND rolname = session_user THEN 'SUPERUSER' END,
@@ -45,7 +45,8 @@ SELECT json_build_object(
                 CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN NOT rolinherit THEN 'NOINHERIT' END)) AS sql
     FROM roles
     UNION ALL
-    SELECT 2, format('GRANT %I TO %I%s', g.rolname, m.rolname, CASE WHEN admin_option THEN ' WITH ADMIN OPTION' END)
+    SELECT 2, m.rolname, format('GRANT %I TO %I%s', g.rolname, m.rolname,
+                                CASE WHEN admin_option THEN ' WITH ADMIN OPTION' END)
     FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
       JOIN roles m ON m.oid = a.member
     WHERE g.rolname ~ '^pg_' OR g.oid IN (SELECT oid FROM roles)) AS made),

@@ -35,12 +35,12 @@ def _made(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
         return _table(found, facts, catalog)
     if found.kind == "table column":
         column = _column(found, facts)
-        return f"ALTER TABLE {_quoted(found.parent)} ADD COLUMN {column}" if _can_be_added(facts) else None
+        return f"ALTER TABLE {quoted(found.parent)} ADD COLUMN {column}" if _can_be_added(facts) else None
     if found.kind == "view":
         query = f"{facts['columns']} AS {facts['query']}" if "query" in facts else f"AS {definition}"
-        return f"CREATE VIEW {_name(found)} {query}"
+        return f"CREATE VIEW {name_of(found)} {query}"
     if found.kind == "index":
-        return definition.replace(" * ", f" {_name(found)} ", 1)
+        return definition.replace(" * ", f" {name_of(found)} ", 1)
     return definition if definition.startswith("CREATE ") else None
 
 
@@ -60,7 +60,7 @@ def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
         return None
     options = ", ".join(option.upper() for option in _OPTIONS if option in facts)
     lines = ",\n    ".join([*columns, *constraints])
-    return f"CREATE TABLE {_name(found)} (\n    {lines}\n) {options}".rstrip()
+    return f"CREATE TABLE {name_of(found)} (\n    {lines}\n) {options}".rstrip()
 
 
 def _column(found: CatalogObject, facts: Facts) -> str:
@@ -73,18 +73,22 @@ def _column(found: CatalogObject, facts: Facts) -> str:
         ("definition", "%s"),
     )
     said = (text.replace("%s", facts[fact].removeprefix("true")).rstrip() for fact, text in clauses if fact in facts)
-    return " ".join([_name(found), *said])
+    return " ".join([name_of(found), *said])
 
 
 def _constraint(found: CatalogObject, facts: Facts) -> str:
     """One without a name goes by what it says."""
     name = found.name.removesuffix(f" on {found.parent}")
-    return facts["definition"] if name == facts["definition"] else f"CONSTRAINT {_quoted(name)} {facts['definition']}"
+    return facts["definition"] if name == facts["definition"] else f"CONSTRAINT {quoted(name)} {facts['definition']}"
 
 
-def _name(found: CatalogObject) -> str:
-    return _quoted(found.name.removeprefix(f"{found.parent}.") if found.kind == "table column" else found.name)
+def name_of(found: CatalogObject) -> str:
+    """Its own name as SQL."""
+    if found.kind == "table column":
+        return quoted(found.name.removeprefix(f"{found.parent}."))
+    return quoted(found.name.removesuffix(f" on {found.parent}"))
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name, which may be quoted already, as SQL."""
     return '"' + unquoted(name).replace('"', '""') + '"'

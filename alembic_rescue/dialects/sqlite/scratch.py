@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from alembic_rescue.dialects import scratch
-from alembic_rescue.dialects.scratch import Alike, Copy, ScratchServer, Tell, Unavailable
+from alembic_rescue.dialects.scratch import Alike, Copy, Guest, ScratchServer, Tell, Unavailable
 from alembic_rescue.model import Identity
 from alembic_rescue.servers.leftovers import run_folder
 
@@ -26,7 +26,13 @@ class Scratch(scratch.Scratch):
             yield ScratchServer(home.as_uri(), live_version)
 
     def copied(
-        self, server: ScratchServer, live: Identity, database: str, rows: Sequence[str], dumped: Callable[[], Any]
+        self,
+        server: ScratchServer,
+        live: Identity,
+        database: str,
+        rows: Sequence[str],
+        dumped: Callable[[], Any],
+        guest: Guest | None,
     ) -> Copy | Unavailable:
         """Statement by statement, as the live file has them."""
         folder = Path(unquote(urlsplit(server.admin_url).path))
