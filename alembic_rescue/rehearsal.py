@@ -15,7 +15,7 @@ from alembic_rescue.client import Project
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.evidence.causes import causes, undecided
 from alembic_rescue.evidence.observation import Statement, StatementKind
-from alembic_rescue.evidence.rehearsal import Answer, Demand, Lock, Rehearsal, TableSize
+from alembic_rescue.evidence.rehearsal import FILLED, Answer, Demand, Lock, Rehearsal, TableSize
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import View
 from alembic_rescue.model import Action, DatabaseReport, Outcome, Recommendation, Report
@@ -31,6 +31,7 @@ _FILLED = re.compile(
     r"\b(?:TABLE|MATERIALIZED\s+VIEW)\b.*\bAS\b[\s(]*(?:SELECT|WITH|VALUES|TABLE|EXECUTE)\b|^\s*SELECT\b.*\bINTO\b",
     re.IGNORECASE | re.DOTALL,
 )
+_INSERTS = re.compile(r"\bINSERT\s+INTO\b", re.IGNORECASE)
 _WITH_NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\W*\Z", re.IGNORECASE)
 LARGE_BYTES, LARGE_ROWS = 100 * 1024**2, 1_000_000
 """From one of these on a table is large: who waits for a lock on it waits long."""
@@ -198,7 +199,9 @@ def _placed(answer: Answer, visit: OwnVisit, secrets: Secrets) -> Answer:
 
 def _demanding(demand: Demand, statements: Sequence[Statement]) -> Statement | None:
     """The statement that makes the demand: the last to name its table, and what it is about."""
-    able = [one for one in statements if one.kind is StatementKind.CATALOG and _names_one_of(one.sql, demand.names)]
+    filling = demand.kind == FILLED and not demand.about
+    makes = _fills if filling else _is_of_the_catalog
+    able = [one for one in statements if makes(one) and _names_one_of(one.sql, demand.names)]
     about = [one for one in able if demand.about.strip('"') in one.sql]
     return next(reversed(about or able), None)
 
@@ -209,6 +212,8 @@ def _may_mend(statement: Statement, demand: Demand) -> bool:
     What changes rows of another table alone does not; an UPDATE does in the columns that the demand is about.  A query
     may be what code decides by, or goes through.
     """
+    if demand.kind == FILLED:
+        return False
     of_the_table = _names_one_of(statement.sql, demand.names)
     verb = next(iter(statement.sql.split(None, 1)), "").upper()
     if statement.kind is StatementKind.CATALOG:
@@ -218,6 +223,14 @@ def _may_mend(statement: Statement, demand: Demand) -> bool:
     if statement.kind is StatementKind.QUERY:
         return of_the_table
     return verb != "UPDATE" or _names_one_of(statement.sql, demand.of)
+
+
+def _is_of_the_catalog(statement: Statement) -> bool:
+    return statement.kind is StatementKind.CATALOG
+
+
+def _fills(statement: Statement) -> bool:
+    return _INSERTS.search(statement.sql) is not None or _is_filled_by_a_query(statement)
 
 
 def _is_filled_by_a_query(statement: Statement) -> bool:

@@ -284,6 +284,17 @@ def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
             "SELECT * FROM t",
             "find out what should have made it, and whether this is the right database",
         ),
+        (
+            "operator does not exist: integer <> text",
+            "ALTER TABLE t ALTER COLUMN c TYPE int USING c::int",
+            "an index, a CHECK, a default or a view on that column no longer fits its new type: drop it before",
+        ),
+        ("operator does not exist: integer = text", "UPDATE t SET a = 1 WHERE type = 'x'", "cast one of them"),
+        (
+            'operator class "gin_trgm_ops" does not exist for access method "gin"',
+            "CREATE INDEX i ON t USING gin (c gin_trgm_ops)",
+            "find out what should have made it",
+        ),
         ("cannot drop table t because other objects depend on it", "DROP TABLE t", "drop what depends on it first"),
         ("CREATE INDEX CONCURRENTLY cannot run inside a transaction block", "CREATE INDEX", "autocommit_block"),
         ('unsafe use of new value "x" of enum type mood', "INSERT", "autocommit_block"),

@@ -251,6 +251,10 @@ _FIXES: tuple[tuple[str, str, str], ...] = (
      f"{_CREATING}, or IF NOT EXISTS"),
     (r"already exists|multiple primary keys", "", _CREATING),
     (r"does not exist", r"^\s*(DROP|ALTER .*\bDROP)\b", "look before dropping, or IF EXISTS"),
+    (r"^operator does not exist", r"^\s*ALTER\s+TABLE\b.*\bTYPE\b",
+     ("an index, a CHECK, a default or a view on that column no longer fits its new type: drop it before, and make it "
+      "again after")),
+    (r"^operator does not exist", "", "its two sides are of different types: cast one of them"),
     (r"does not exist", "", "find out what should have made it, and whether this is the right database"),
     (r"other objects depend on it|is used by|depends on", "", "drop what depends on it first, and make it anew after"),
     (r"cannot be cast automatically", "", "say how its values are converted: postgresql_using"),

@@ -20,6 +20,9 @@ FIXES = {
 }
 """What to do about rows that do not fit, by the kind of what is demanded of them."""
 
+FILLED = "filled"
+"""The kind of a demand on rows that the run itself makes of live ones."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -202,7 +205,7 @@ class Rehearsal:
     def is_sure(self) -> bool:
         """Whether nothing was left that could not be asked, or that the run itself may change."""
         told = all(not one.unknown and not (one.mended_by and one.violated) for one in self.answers)
-        return told and not self.rows_unasked and not self.unrehearsed
+        return told and not self.undecided and not self.rows_unasked and not self.unrehearsed
 
     @property
     def passes(self) -> bool:

@@ -110,6 +110,7 @@ def _rehearsal(found: Rehearsal) -> dict[str, Any]:
         "passes": found.passes,
         "fails": found.fails,
         "fails_at": found.fails_at,
+        "sure": found.is_sure,
         **asdict(found),
         "answers": [
             {

@@ -16,23 +16,27 @@ from sqlalchemy.engine import Connection
 
 from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.dialects.postgresql import row_questions
+from alembic_rescue.dialects.postgresql.filling import fills
 from alembic_rescue.dialects.postgresql.row_questions import Column, Table, bare
 from alembic_rescue.dialects.postgresql.session import unshadowed_path
 from alembic_rescue.dialects.statements import POSTGRESQL, words
-from alembic_rescue.evidence.rehearsal import Demand, Lock
+from alembic_rescue.evidence.rehearsal import FILLED, Demand, Lock
 
-_TAKES_BACK = frozenset(["DROP", "TYPE", "DEFAULT"])
+_TAKES_BACK = frozenset(["DROP", "TYPE", "DEFAULT", "RENAME", "SCHEMA"])
+_NAMED_RULES = 3
 
 _READ = """
 WITH tables AS (
   SELECT c.oid, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-         pg_relation_filenode(c.oid) AS file, c.relkind = 'r' AND c.relhassubclass AS parent
+         pg_relation_filenode(c.oid) AS file, c.relkind = 'r' AND c.relhassubclass AS parent,
+         n.nspname
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.oid >= 16384
      AND n.nspname <> 'information_schema' AND left(n.nspname, 3) <> 'pg_'
 )
 SELECT (json_build_object(
-  'tables', (SELECT json_agg(json_build_array(oid::int8, name, relname, file::int8, parent)) FROM tables),
+  'tables', (SELECT json_agg(json_build_array(oid::int8, name, relname, file::int8, parent, nspname)) FROM tables),
+  'views', (SELECT json_agg(relname) FROM pg_catalog.pg_class WHERE relkind IN ('v', 'm', 'f') AND oid >= 16384),
   'columns', (SELECT json_agg(json_build_array(attrelid::int8, attnum, quote_ident(attname), atttypid::int8, atttypmod,
       format_type(atttypid, atttypmod),
       attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint
@@ -47,7 +51,8 @@ SELECT (json_build_object(
     WHERE conrelid IN (SELECT oid FROM tables) AND convalidated AND contype IN ('c', 'f', 'p', 'x')),
   'indexes', (SELECT json_agg(json_build_array(indrelid::int8, indexrelid::int8, quote_ident(relname),
       (SELECT json_agg(pg_get_indexdef(indexrelid, k, true) ORDER BY k) FROM generate_series(1, indnkeyatts) AS k),
-      pg_get_expr(indpred, indrelid), coalesce(to_json(i)->>'indnullsnotdistinct', 'false') = 'true', indisunique))
+      pg_get_expr(indpred, indrelid), coalesce(to_json(i)->>'indnullsnotdistinct', 'false') = 'true', indkey::text,
+      indisunique))
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
     WHERE indrelid IN (SELECT oid FROM tables) AND (indisunique OR indexprs IS NOT NULL OR indpred IS NOT NULL)
       AND indisvalid),
@@ -95,6 +100,15 @@ class _Catalog:
     domains: dict[int, list[Any]]
     generated: dict[tuple[int, int], str]
     """The expression of each column that is kept as it was worked out, by table and number."""
+    views: frozenset[str]
+    """What else has rows: views, materialized views and foreign tables, without their schemas."""
+
+    def rules(self, table: int) -> frozenset[tuple[str, str]]:
+        """What each row of a table must fit: a name, and what is told of it."""
+        named = {(one[3], "") for one in self.constraints.values() if one[0] == table}
+        named |= {(one[2], "") for one in self.indexes.values() if one[0] == table and one[-1]}
+        columns = self.columns.get(table, {}).values()
+        return frozenset(named | {(one.name, " NOT NULL") for one in columns if one.not_null})
 
 
 @dataclass
@@ -106,13 +120,17 @@ class Demands:
     _locked: set[tuple[int, str]] = field(default_factory=set)
     _added: dict[tuple[int, int], Column] = field(default_factory=dict)
     """New columns, as they were when they were seen first: rows have the default that there was then."""
+    _filled: dict[int, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """What each table had to fit that the run itself fills with live rows, as far as it was told."""
+    _named: set[str] = field(default_factory=set)
+    """The names under which there are live rows."""
 
     def begin(self, connection: Connection) -> None:
         """Nothing has run yet."""
         self._first = self._last = _read(connection)
 
     def looks_before(self, statement: str) -> bool:
-        """What drops, or gives another type or default."""
+        """What drops, or gives another name, type or default."""
         return not _TAKES_BACK.isdisjoint(words(statement, POSTGRESQL))
 
     def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
@@ -130,8 +148,28 @@ class Demands:
             _keep_added(self._added, first, now)
             with unshadowed_path(cursor):
                 demands = list(_demands(first, last, now, self._added, revision, sent, _Server(cursor)))
+            demands += self._of_filled(first, now, revision, sent)
             return demands, list(self._locks(first, last, now, revision))
         return [unread], []
+
+    def _of_filled(self, first: _Catalog, now: _Catalog, revision: str, sent: Sequence[str]) -> Iterator[Demand]:
+        """What the rows must fit that the run itself takes from live ones, which are not there to be asked."""
+        self._named |= now.views | {one[1] for one in first.tables.values()}
+        self._named |= {one[1] for oid, one in now.tables.items() if oid in first.tables or oid in self._filled}
+        anew = set()
+        for fill in (one for sql in sent for one in fills(sql) if one.mentioned & self._named):
+            self._named.add(fill.table)
+            anew |= {oid for oid, one in now.tables.items() if one[1] == fill.table and fill.schema in {"", one[4]}}
+        for oid in sorted((anew | self._filled.keys()) & now.tables.keys()):
+            name, relname = now.tables[oid][:2]
+            new = sorted(now.rules(oid) - self._filled.get(oid, frozenset()), key=lambda rule: rule[::-1])
+            if new:
+                told = ", ".join(map("".join, new[:_NAMED_RULES])) + (", ..." if len(new) > _NAMED_RULES else "")
+                what = f"{name} is filled by a query and must fit {told}"
+                about, names = "" if oid in anew else bare(new[0][0]), (relname,)
+                refused = "what the run fills it with is not asked"
+                yield Demand(revision, FILLED, what, "", name, about=about, names=names, refused=refused)
+            self._filled[oid] = now.rules(oid)
 
     def _locks(self, first: _Catalog, last: _Catalog, now: _Catalog, revision: str) -> Iterator[Lock]:
         for table, mode in sorted(now.locks - self._locked):
@@ -181,6 +219,7 @@ def _read(connection: Connection) -> _Catalog | None:
             dict(found["partitions"] or ()),
             {one[0]: one for one in found["domains"] or ()},
             {(table, number): expression for table, number, expression in found["generated"] or ()},
+            frozenset(found["views"] or ()),
         )
     return None
 
@@ -197,7 +236,7 @@ def _demands(
     tables = {oid: _table(oid, first, now, added) for oid in first.tables.keys() & now.tables.keys()}
     ask = row_questions.Asking(revision, server.version, server.only_reads)
     for oid, table in tables.items():
-        kept = [one for one in now.indexes.values() if one[0] == oid and one[-1] and _was_there(one, last)]
+        kept = [one for one in now.indexes.values() if one[0] == oid and one[-1] and _was_there(one, last, now)]
         yield from _of_columns(ask, table, last.columns.get(oid, {}), sent, server, kept)
     for constraint in _new(now.constraints, last.constraints):
         if constraint[0] in tables:
@@ -216,8 +255,8 @@ def _of_what_is_worked_out(
     ask: row_questions.Asking, tables: Mapping[int, Table], last: _Catalog, now: _Catalog
 ) -> Iterator[Demand]:
     """Of indexes, and of columns that are kept as they were worked out."""
-    made = (one for one in _new(now.indexes, last.indexes) if not _was_there(one, last))
-    for oid, _, name, keys, predicate, nulls_alike, is_unique in made:
+    made = (one for one in _new(now.indexes, last.indexes) if not _was_there(one, last, now))
+    for oid, _, name, keys, predicate, nulls_alike, _, is_unique in made:
         if oid in tables and is_unique:
             yield from ask.unique(tables[oid], name, keys, predicate or "", nulls_alike=nulls_alike)
         elif oid in tables:
@@ -227,9 +266,17 @@ def _of_what_is_worked_out(
             yield ask.computed(tables[oid], tables[oid].now[number].name, "the generated column", [expression])
 
 
-def _was_there(index: Any, last: _Catalog) -> bool:
-    """Whether the index was there before: a new type of its column builds it anew, under a new oid."""
-    return any((one[0], one[2]) == (index[0], index[2]) for one in last.indexes.values())
+def _was_there(index: Any, last: _Catalog, now: _Catalog) -> bool:
+    """Whether the index was there before: a new type of its column builds it anew, under a new oid.
+
+    Under the same name, on the same columns, and as unique.  How its expressions are written is the type's, too.
+    """
+    before, after = last.columns.get(index[0], {}), now.columns.get(index[0], {})
+    retyped = any(number in before and before[number].type != one.type for number, one in after.items())
+    return index[1] in last.indexes or any(
+        (one[0], one[2], one[5:]) == (index[0], index[2], index[5:]) and (retyped or one[3:5] == index[3:5])
+        for one in last.indexes.values()
+    )
 
 
 def _keep_added(added: dict[tuple[int, int], Column], first: _Catalog, now: _Catalog) -> None:
@@ -270,7 +317,7 @@ def _of_columns(
             types = server.types(was.type, column.type)
             yield from ask.type(table, number, types, sent)
             of_it = [one for one in kept if any(bare(column.name) in key for key in one[3])]
-            for _, _, name, keys, predicate, nulls_alike, _ in of_it:
+            for _, _, name, keys, predicate, nulls_alike, *_ in of_it:
                 yield from ask.still_unique(
                     table, number, types, sent, name, keys, predicate or "", nulls_alike=nulls_alike
                 )
