@@ -280,7 +280,7 @@ def script(
 
     Raises:
         PlanRefused: the plan holds refusals.
-        NoScriptFor, ScriptForOneDatabase, ScriptHoldsSecret: see there.
+        NoScriptFor, ScriptForOneDatabase, ScriptCannotName, ScriptHoldsSecret, ScriptMoved: see there.
         RescueError: as :func:`plan`.
     """
     planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
@@ -291,7 +291,12 @@ def script(
     if planned.outcome is Outcome.NOTHING_TO_DO:
         return Script(planned, shell)
     made_with = scripting.command(target, shell, accept, accept_missing, only)
-    return scripting.script(project, planned, part, shell, made_with, upgrade)
+    made = scripting.script(project, planned, part, shell, made_with, upgrade)
+    # What was read for the file was read after the proof: it must hold still.
+    again = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
+    if again.fingerprint != planned.fingerprint:
+        raise errors.ScriptMoved
+    return made
 
 
 def complete(

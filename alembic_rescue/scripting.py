@@ -45,7 +45,7 @@ def of_one(planned: Report, target: str, shell: str) -> DatabaseReport:
     """The one database of the plan, if a file can be made for it.
 
     Raises:
-        ScriptForOneDatabase, NoScriptFor: see there.
+        ScriptForOneDatabase, NoScriptFor, ScriptCannotName: see there.
     """
     if len(planned.databases) != 1:
         names = selection.own_names([part.database for part in planned.databases])
@@ -54,6 +54,10 @@ def of_one(planned: Report, target: str, shell: str) -> DatabaseReport:
     dialect = dialects.of(part.database.identity.dialect)
     if shell not in dialect.scripts.shells:
         raise errors.NoScriptFor(dialect.title, [one.title for one in dialects.known() if one.scripts.shells])
+    identity = part.database.identity
+    for name in (identity.schema or "", identity.version_table):
+        if not name.isprintable():
+            raise errors.ScriptCannotName(name)
     return part
 
 

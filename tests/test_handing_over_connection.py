@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import socket
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from alembic_rescue.dialects.postgresql import scripts
 from alembic_rescue.dialects.postgresql.blockers import RESCUE_LOCK
-from tests import servers
-from tests.handing_over import FORMS, NEW, OLD
+from tests import servers, silent_proxy
+from tests.handing_over import FORMS, NEW, OLD, handed_over
 
 # --- the connection ----------------------------------------------------------------------------------------------
 
 RECORDING = """#!/bin/sh
 for argument; do printf '%s\\n' "$argument"; done >> "$RECORD/arguments"
-tr '\\0' '\\n' < /proc/$PPID/cmdline >> "$RECORD/arguments"
+for pid in $PPID $(awk '/^PPid/ {print $2}' /proc/$PPID/status); do
+  tr '\\0' '\\n' < /proc/$pid/cmdline >> "$RECORD/arguments"
+done
 env | grep '^PG\\|^DATABASE_URL' > "$RECORD/environment"
 cat > "$RECORD/sql"
 echo 'psql: error: could not connect to server: Connection refused' >&2
@@ -131,6 +136,28 @@ def test_a_url_that_is_none_is_usage(stamped, url):
 
 
 @pytest.mark.slow
+def test_a_url_in_the_place_of_a_name_is_not_repeated(stamped):
+    done = stamped.bash("--yes", "--dbname", "postgresql://u:rnd_test@db.example.org/x")
+    assert (done.status, "rnd_test" in done.everything) == (2, False), done.everything
+
+
+@pytest.mark.parametrize("words", [b"SHARE ROW EXCLUSIVE", b"COMMIT"])
+def test_a_server_that_goes_silent_is_not_waited_for_without_end(stamped, words):
+    server = stamped.database.server
+    made = replace(handed_over(stamped.database, [OLD], [NEW]), lock_seconds=0.5, statement_seconds=1.0)
+    text = scripts.Scripts().file("bash", made)
+    stamped.write("bash", made)
+    assert "patience=32 #" in text
+    (stamped.folder / "stamp.bash").write_text(text.replace("patience=32 #", "patience=3 #"))
+    connect = lambda: socket.create_connection(("127.0.0.1", server.port))  # noqa: E731
+    with silent_proxy.between(connect, words, then=silent_proxy.Then.HELD) as proxy:
+        url = f"postgresql://{servers.ROLE}:{quote(servers.PASSWORD, safe='')}@127.0.0.1:{proxy.port}"
+        done = stamped.bash("--yes", DATABASE_URL=f"{url}/{stamped.database.name}")
+    assert done.status in {4, 5}, done.everything
+    assert "did not answer for 3 seconds" in done.stderr
+    assert stamped.database.versions() in ([OLD], [NEW])
+
+
 def test_at_a_terminal_it_asks_for_the_password(stamped):
     url = stamped.database.url.replace(":" + quote(servers.PASSWORD, safe=""), "")
     typed = f"(sleep 5; echo '{servers.PASSWORD}'; sleep 5; echo y)"

@@ -72,6 +72,18 @@ def test_a_literal_has_nothing_that_ends_it(text):
     assert inner is not None
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["bash", "psql"])
+def test_what_holds_the_end_of_a_line_is_no_line_of_the_file(host, shell):
+    """In its head, too: an id and a reason are whatever somebody wrote."""
+    breaks = "a\ntouch PWNED\n#"
+    host.write(shell, replace(handed_over(host.database, [OLD], [breaks]), reason=breaks, skipped=(breaks,)))
+    done = host.stamp(shell)
+    assert done.status == 0, done.everything
+    assert host.database.versions() == [breaks]
+    assert list(host.folder.rglob("PWNED")) == []
+
+
 def test_identifiers_are_quoted_where_they_must_be():
     assert identifier("alembic_version") == "alembic_version"
     assert identifier("Shop") == '"Shop"'

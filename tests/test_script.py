@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import stat
 from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 
 import alembic_rescue
+from alembic_rescue import errors, scripting
+from alembic_rescue.client import Project
 from alembic_rescue.model import Outcome
 from tests import chains, servers
 from tests.conftest import ProjectCopy, fresh_database, server_of
@@ -318,6 +321,33 @@ def test_another_file_is_not_overwritten_and_an_older_script_is(stuck):
     assert (stuck.root / "stamp.bash").read_text() == "somebody's work"
     for _ in range(2):
         assert stuck.rescue("script", NEW, "--for", "bash", "--out", "again.bash").status == 0
+
+
+@pytest.mark.parametrize("what", ["DROP TABLE b", "ALTER TABLE b ALTER id TYPE bigint"])
+def test_what_changes_while_it_is_made_is_noticed(database, tmp_path, monkeypatch, what):
+    tables = [f"op.create_table('{name}', sa.Column('id', sa.Integer))" for name in "ab"]
+    chain = chains.write(tmp_path / "project", database.url, tables)
+    chain.upgrade("r2")
+    database.stand_at("r1")
+    read = Project.standing
+
+    def standing(self, *asked):
+        database.run(what)
+        return read(self, *asked)
+
+    monkeypatch.setattr(Project, "standing", standing)
+    with pytest.raises(errors.Refusal) as refused:
+        alembic_rescue.script(chain.load(), "r2", "bash")
+    assert refused.value.code == "script-moved"
+
+
+def test_a_name_that_cannot_be_printed_is_refused():
+    error = errors.ScriptCannotName("two\nlines")
+    assert (error.code, error.exit_status) == ("script-cannot-name", 3)
+    identity = SimpleNamespace(schema=None, version_table="two\nlines", dialect="postgresql")
+    part = SimpleNamespace(database=SimpleNamespace(identity=identity))
+    with pytest.raises(errors.ScriptCannotName):
+        scripting.of_one(SimpleNamespace(databases=[part]), NEW, "bash")
 
 
 def test_where_an_id_is_a_known_secret_there_is_no_script(stuck):

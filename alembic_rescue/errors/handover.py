@@ -38,6 +38,31 @@ class ScriptForOneDatabase(Refusal):
         )
 
 
+class ScriptCannotName(Refusal):
+    """A name in the database holds what cannot be printed, such as the end of a line."""
+
+    code = "script-cannot-name"
+    name: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"a script cannot name {self.name!r}: it holds what cannot be printed",
+            "stamp it where Python is: alembic-rescue stamp REVISION",
+        )
+
+
+class ScriptMoved(Refusal):
+    """Something changed in the database while the script was made."""
+
+    code = "script-moved"
+
+    def _text(self) -> Text:
+        return Text(
+            "something changed in the database while the script was made: it would not ask for what was proved",
+            "make it again, once nothing else is at work there",
+        )
+
+
 class ScriptHoldsSecret(Refusal):
     """What is to stand in the script has a known secret in it."""
 

@@ -31,6 +31,8 @@ _SHOWN = 300
 """Characters of a definition.  A longer one is held against its digest."""
 _DIGEST = "sha256:"
 _FEW = 5
+_OUTSIDE_SECONDS = 30
+"""For connecting, and for the way to the server."""
 _QUOTE = "$rescue$"
 """What the blocks of the SQL are quoted with."""
 
@@ -225,8 +227,9 @@ def _words(handed_over: HandOver) -> dict[str, str]:
     return {
         **{f"Q_{name}": value for name, value in shown.items()},
         "TABLE_NAME": literal(table),
-        "ABOUT": "\n".join(f"# {line}".rstrip() for line in _about(handed_over)),
-        "ABOUT_SQL": "\n".join(f"-- {line}".rstrip() for line in _about(handed_over)),
+        "ABOUT": "\n".join(_comment("#", line) for line in _about(handed_over)),
+        "ABOUT_SQL": "\n".join(_comment("--", line) for line in _about(handed_over)),
+        "PATIENCE": str(round(_OUTSIDE_SECONDS + handed_over.lock_seconds + 2 * handed_over.statement_seconds)),
         "ECHO_DONE": _echo(f"{table} stands at {rows(handed_over.after)}: written, and read on a new connection."),
         "ECHO_THERE": _echo(f"Nothing to do: {table} stands at {rows(handed_over.after)} already."),
         "ECHO_BACK": _echo(f"{table} stands at {rows(handed_over.before)} again."),
@@ -270,6 +273,11 @@ def _about(handed_over: HandOver) -> Iterator[str]:
         yield "It does not ask for:"
         for told in handed_over.not_asked:
             yield f"  {_line(told)}"
+
+
+def _comment(mark: str, line: str) -> str:
+    """A line of the head, and of nothing else: an id or a name may hold the end of a line."""
+    return f"{mark} {''.join(one if one.isprintable() else ' ' for one in line)}".rstrip()
 
 
 def _line(text: str) -> str:

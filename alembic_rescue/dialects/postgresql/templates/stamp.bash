@@ -9,6 +9,7 @@ set -euo pipefail
 
 made_by=@Q_TOOL@
 made_at=@Q_MADE@
+patience=@PATIENCE@ # seconds, for one psql: a server can go silent, and then ends nothing by its own timeouts
 made_with=@Q_COMMAND@
 database=@Q_DATABASE_TOLD@
 server=@Q_SERVER@
@@ -275,12 +276,23 @@ cannot_connect() {
 warned=''
 state_line='[^:]+:  ([0-9A-Z]{5}): (.*)'
 
+# Run a program, for so long at most.
+within() {
+  if command -v timeout >/dev/null; then
+    timeout "$patience" "$@"
+  elif command -v perl >/dev/null; then # as macOS has it
+    perl -e 'alarm shift; exec @ARGV' "$patience" "$@"
+  else
+    "$@"
+  fi
+}
+
 # Run SQL in one psql: its output is in $output, its exit status in $status, the server's code in $code.
 # The password is in PGPASSWORD, or psql finds it in ~/.pgpass: -w keeps it from asking, for which there is no answer.
 run_sql() {
   local line
   status=0 code='' reason=''
-  output=$(psql -X -q -A -t -w -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never 2>&1 <<<"$1") || status=$?
+  output=$(within psql -X -q -A -t -w -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never 2>&1 <<<"$1") || status=$?
   while IFS= read -r line; do
     if [[ $line == *'WARNING:  '* ]]; then
       line=${line#*'WARNING:  '}
@@ -291,7 +303,9 @@ run_sql() {
       code=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
     fi
   done <<<"$output"
-  if [[ -z $reason ]]; then
+  if [[ $status -eq 124 || $status -eq 142 ]]; then
+    status=2 code='' reason="timed out: the server did not answer for $patience seconds"
+  elif [[ -z $reason ]]; then
     reason=${output##*psql: }
     reason=${reason#error: }
     reason=${reason//[$'\n\t']/ }
@@ -363,7 +377,11 @@ while [[ $# -gt 0 ]]; do
     --host) host=$value ;;
     --port) port=$value ;;
     --username) user=$value ;;
-    --dbname) name=$value ;;
+    --dbname)
+      name=$value
+      if [[ $name == *://* || $name == *=* ]]; then
+        fail $usage_ "--dbname takes a name alone." "Put a URL into the variable DATABASE_URL."
+      fi ;;
   esac
 done
 
