@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from alembic_rescue.evidence.rehearsal import Rehearsal
 from tests import chains
 from tests.conftest import ProjectCopy
 
@@ -332,6 +335,12 @@ def test_what_fails_for_want_of_rows_is_not_known(database, tmp_path):
     assert (status, outcome, document["error"]["code"]) == (2, "error", "not-rehearsed")
     assert "NoResultFound" in document["error"]["message"]
     assert (told["passes"], told["fails"], told["sure"]) == (False, False, False)
+
+
+def test_a_run_that_ends_for_want_of_rows_leaves_something_unknown():
+    ended = Rehearsal(("r2",), failed="r2", error="NoResultFound")
+    assert ended.is_sure
+    assert not replace(ended, undecided=True).is_sure
 
 
 VOLATILE = """
