@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from alembic.script.revision import RevisionMap
@@ -77,11 +76,9 @@ def plan_each(
     Raises:
         SeveralPartial: it is partial in several.
     """
-    visited = {one.database.identity.rows_key: one for one in view.meant}
-    parts = []
-    for database, proof in proved:
-        one = visited[database.identity.rows_key]
-        parts.append(plan_one(project, view, one, database, proof, revision, bench))
+    parts = [
+        plan_one(project, view, view.visited(database), database, proof, revision, bench) for database, proof in proved
+    ]
     partial = [part.database for part in parts if part.completion is not None]
     if len(partial) > 1:
         raise errors.SeveralPartial(revision, [database.identity.sentence for database in partial])
@@ -112,7 +109,8 @@ def plan_one(
         refusals.append(findings.note(unwritable))
     completion = None
     if one.verdict not in {Verdict.APPLIED, Verdict.EMPTY}:
-        runs = revision in inspection.pending(graph, database) or not _is_explained(graph, database)
+        explained = inspection.is_explained(graph, database.stands_at)
+        runs = revision in inspection.pending(graph, database) or not explained
         found = _refusal(one, pending=runs)
         if found is None and not refusals:
             completion, found = _tried(view, visited, _completion(database, one), bench)
@@ -141,9 +139,9 @@ def in_place_of_what_is_refused(
     advice = part.recommendation
     if advice.action is not Action.COMPLETE or advice.revision is None:
         return part
-    visited = next(one for one in view.meant if one.database.identity.rows_key == part.database.identity.rows_key)
+    database = part.database
     try:
-        planned = plan_one(project, view, visited, part.database, proof, advice.revision, bench)
+        planned = plan_one(project, view, view.visited(database), database, proof, advice.revision, bench)
     except errors.RescueError:  # nothing to try it on: it is told when it is asked for
         return part
     if not planned.refusals:
@@ -157,10 +155,6 @@ def in_place_of_what_is_refused(
         choices = (Choice(made, (f"alembic-rescue stamp {one.revision}{accepted}",)),)
     reason = f"{one.revision} is half there. {sentence(refused.message)}. {sentence(refused.help)}"
     return replace(part, recommendation=Recommendation(Action.STOP, None, reason, choices=choices))
-
-
-def _is_explained(graph: RevisionMap, database: Database) -> bool:
-    return not inspection.refusal_of(partial(paths.check_current, graph, database.stands_at))
 
 
 def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
@@ -308,8 +302,7 @@ def unmoved(planned: DatabaseReport, proof: Proof) -> None:
         CompletionMoved: somebody made, or took away, a part of it meanwhile.
     """
     (revision,) = planned.revisions
-    (now,) = (found for found in proof.revisions if found.revision == revision.revision)
-    if now.objects != revision.objects:
+    if not inspection.is_as_it_was(planned.revisions, proof):
         raise errors.CompletionMoved(revision.revision)
 
 
@@ -341,8 +334,7 @@ def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
     if revision.revision in todo:
         path = paths.find_path(view.graph, rows, revision.revision)
         rows, todo = path.heads_after, path.pending_after
-    visited = next(one for one in view.meant if one.database.identity.rows_key == done.database.identity.rows_key)
-    return rehearsal.with_next(view, visited, done, rows, todo, bench)
+    return rehearsal.with_next(view, view.visited(done.database), done, rows, todo, bench)
 
 
 def _next(graph: RevisionMap, planned: DatabaseReport, revision: Revision) -> Recommendation:
@@ -351,7 +343,7 @@ def _next(graph: RevisionMap, planned: DatabaseReport, revision: Revision) -> Re
         reason = f"{revision.revision} is still half there: {lacks} not as it leaves it. Make it so by hand"
         return Recommendation(Action.STOP, None, f"{reason}, then look again: alembic-rescue diagnose")
     rows = "; what it does to rows was not run, see above" if planned.completion and planned.completion.data else ""
-    if not _is_explained(graph, planned.database):
+    if not inspection.is_explained(graph, planned.database.stands_at):
         reason = f"{revision.revision} is whole, as far as a catalog tells{rows}. Set the rows of the version table"
         return Recommendation(Action.REPAIR, None, reason)
     if revision.revision not in planned.pending_after:

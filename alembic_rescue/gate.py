@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from alembic_rescue import errors
@@ -21,6 +21,12 @@ class Acceptance:
     """``--accept-missing``: something of it is not there, and the person does without it."""
     not_run: frozenset[str] = frozenset()
     """``--not-run`` of a repair: nobody can tell whether it ran, and the person says that it did not."""
+
+
+def options(accept: Iterable[str], accept_missing: Iterable[str]) -> list[str]:
+    """What is typed to accept these, as words."""
+    given = {"--accept": accept, "--accept-missing": accept_missing}
+    return [word for option, revisions in given.items() for one in revisions for word in (option, one)]
 
 
 def judged(skipped: Sequence[Revision], accepted: Acceptance) -> tuple[Revision, ...]:

@@ -40,6 +40,10 @@ class View:
         """Those that are meant."""
         return [visited.database for visited in self.meant]
 
+    def visited(self, database: Database) -> Visited:
+        """What env.py's visit to one of those that are meant came to."""
+        return next(one for one in self.meant if one.database.identity.rows_key == database.identity.rows_key)
+
     def without(self, kept: Sequence[Database]) -> tuple[Identity, ...]:
         """What env.py visits besides `kept`."""
         keys = {database.identity.rows_key for database in kept}
@@ -84,19 +88,29 @@ def every(graph: RevisionMap, _: Database) -> tuple[str, ...]:
 
 def pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What is pending; nothing where the rows cannot be explained."""
-    unexplained = refusal_of(partial(paths.check_current, graph, database.stands_at))
-    return () if unexplained else paths.pending(graph, database.stands_at)
+    return paths.pending(graph, database.stands_at) if is_explained(graph, database.stands_at) else ()
 
 
 def applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
     """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
-    unexplained = refusal_of(partial(paths.check_current, graph, database.stands_at))
-    return () if unexplained else paths.in_order(graph, paths.up_to(graph, database.stands_at))
+    rows = database.stands_at
+    return paths.in_order(graph, paths.up_to(graph, rows)) if is_explained(graph, rows) else ()
 
 
 def applied_on(databases: Collection[tuple[str, str]]) -> Choose:
     """What counts as applied on these, by their rows' keys; nothing on others."""
     return lambda graph, database: applied(graph, database) if database.identity.rows_key in databases else ()
+
+
+def is_explained(graph: RevisionMap, rows: Collection[str]) -> bool:
+    """Whether the scripts know these rows, and none of them is one too many."""
+    return not refusal_of(partial(paths.check_current, graph, rows))
+
+
+def is_as_it_was(planned: Sequence[Revision], proof: Proof) -> bool:
+    """Whether the catalog answers for each of these revisions as it did when they were planned."""
+    now = {found.revision: found.objects for found in proof.revisions}
+    return all(now.get(one.revision) == one.objects for one in planned)
 
 
 def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:

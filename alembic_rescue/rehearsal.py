@@ -49,9 +49,10 @@ def of_one(project: Project, view: View, visited: Visited, target: str | None, b
         raise findings.broke_off(database, database.broke_off)
     try:
         paths.check_current(graph, database.current_heads)
-    except errors.UnknownCurrent as unknown:
-        where = selection.told(database) if len(view.meant) > 1 else unknown.where
-        raise errors.UnknownCurrent(unknown.current, where) from None
+    except errors.Refusal as refusal:
+        if len(view.meant) > 1:
+            refusal.message = f"{selection.told(database)}: {refusal.message}"
+        raise
     todo, after = paths.pending(graph, database.current_heads), tuple(view.graph.heads)
     if target is not None:
         path = paths.find_path(graph, database.current_heads, target)
@@ -96,8 +97,7 @@ def _not_known(report: Report, found: Rehearsal) -> errors.RescueError:
 
 def of_next(view: View, planned: Sequence[DatabaseReport], bench: Bench) -> list[DatabaseReport]:
     """What is planned, with the rehearsal of the upgrade after it.  Never raises: that there is none is told."""
-    visited = {one.database.identity.rows_key: one for one in view.meant}
-    return [_with_next(view, visited[part.database.identity.rows_key], part, bench) for part in planned]
+    return [_with_next(view, view.visited(part.database), part, bench) for part in planned]
 
 
 def _with_next(view: View, visited: Visited, part: DatabaseReport, bench: Bench) -> DatabaseReport:

@@ -110,7 +110,7 @@ def _to_repair(
     choices: tuple[Choice, ...] = ()
     once = tuple(sorted(set(said)))
     counted = paths.up_to(graph, {row for row in once if scripts.has(graph, row)})
-    explained = bool(once) and not inspection.refusal_of(partial(paths.check_current, graph, once))
+    explained = bool(once) and inspection.is_explained(graph, once)
     holds = explained and not locating.missing([found for one, (_, found) in every.items() if one in counted])
     after = once if holds and paths.up_to(graph, located.revisions) <= counted else located.revisions
     then = paths.up_to(graph, after)
@@ -122,7 +122,7 @@ def _to_repair(
     stamps: tuple[Stamp, ...] = ()
     advice = Recommendation(Action.REPAIR, None, history.says_otherwise(graph, located, current))
     if current != after:
-        sound = not inspection.refusal_of(partial(paths.check_current, graph, current))
+        sound = inspection.is_explained(graph, current)
         if after:
             stamps = paths.find_stamps(graph, current, after) if sound else paths.all_anew(current, after)
         leads_forward = explained and sound and not gone and current == said

@@ -292,9 +292,9 @@ def script(
         return Script(planned, shell)
     made_with = scripting.command(target, shell, accept, accept_missing, only)
     made = scripting.script(project, planned, part, shell, made_with, upgrade)
-    # What was read for the file was read after the proof: it must hold still.
-    again = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
-    if again.fingerprint != planned.fingerprint:
+    view = inspection.look(project, only, _kept(project, folder))
+    ((_, proof),) = _proved(project, view, inspection.pending)
+    if not inspection.is_as_it_was(part.revisions, proof):  # what the file holds was read after what is proved
         raise errors.ScriptMoved
     return made
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 
-from alembic_rescue import dialects, errors, selection
+from alembic_rescue import dialects, errors, gate, selection
 from alembic_rescue.client import Project
 from alembic_rescue.dialects.handover import HandOver, Standing
 from alembic_rescue.evidence.model import ObjectEvidence, Presence
-from alembic_rescue.model import DatabaseReport, Report, Revision
+from alembic_rescue.model import DatabaseReport, Report, Revision, addressed
 from alembic_rescue.redact import Secrets
 
 _TOOL = "alembic-rescue"
@@ -34,11 +34,8 @@ class Script:
 
 def command(target: str, shell: str, accept: Iterable[str], accept_missing: Iterable[str], only: str | None) -> str:
     """The command that makes such a file."""
-    words = [_TOOL, "script", target, "--for", shell]
-    words += [word for one in accept for word in ("--accept", one)]
-    words += [word for one in accept_missing for word in ("--accept-missing", one)]
-    words += ["--only", only] if only is not None else []
-    return shlex.join(words)
+    words = [_TOOL, "script", target, "--for", shell, *gate.options(accept, accept_missing)]
+    return addressed(shlex.join(words), only)
 
 
 def of_one(planned: Report, target: str, shell: str) -> DatabaseReport:

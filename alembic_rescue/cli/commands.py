@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.cli import deploying
-from alembic_rescue.cli.arguments import LockTimeout, Only, Yes
+from alembic_rescue.cli import deploying, handing_over
+from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Only, Revision, Yes, is_typed
 from alembic_rescue.cli.call import (
     COMMAND,
     Call,
@@ -195,23 +195,12 @@ def options(
         typed=_naming(ctx, secrets),
     )
     _CALLS[0] = call
-    typed = {name for name in ("config", "config_from", "app") if _is_typed(ctx, name)}
+    typed = {name for name in ("config", "config_from", "app") if is_typed(ctx, name)}
     ctx.obj = _CALLS[0] = call.of_project(typed, tuple(map(str, config or ())), config_from, app)
 
 
-Revision = Annotated[
-    str, typer.Argument(metavar="REVISION", help="As for alembic: full or partial id, head, heads, +1, BRANCH@head.")
-]
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the receipt.")
-]
-Accept = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        "--accept",
-        metavar="REVISION",
-        help="Vouch for a skipped revision whose doing cannot be checked; repeatable.",
-    ),
 ]
 NotRun = Annotated[
     Optional[list[str]],
@@ -219,14 +208,6 @@ NotRun = Annotated[
         "--not-run",
         metavar="REVISION",
         help="Say that a revision did not run here, where nobody can tell: Alembic runs it next; repeatable.",
-    ),
-]
-AcceptMissing = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        "--accept-missing",
-        metavar="REVISION",
-        help="Do without what is missing of a skipped revision: Alembic will never make it; repeatable.",
     ),
 ]
 
@@ -385,8 +366,9 @@ def stamp(
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Plan, confirm, stamp, verify on a new connection, and leave a receipt."""
-    from alembic_rescue import rescue
+    from alembic_rescue import gate, rescue
     from alembic_rescue.evidence.model import Verdict
+    from alembic_rescue.model import addressed
 
     call: Call = ctx.obj
     sealed = _sealed_plan(call, plan_file) if plan_file else None
@@ -403,11 +385,8 @@ def stamp(
         accepted = {"accept": accept or (), "accept_missing": accept_missing or ()}
         _plan(call, target, lock_timeout, None, sealed, **accepted, only=only)
         return
-    accepted = {"--accept": accept or (), "--accept-missing": accept_missing or (), "--only": [only] if only else ()}
-    look = shlex.join(
-        [COMMAND, "plan", target, *(word for o, given in accepted.items() for v in given for word in (o, v))]
-    )
-    terminal_or_yes(f"{COMMAND} stamp {target}", look, yes=yes)
+    look = shlex.join([COMMAND, "plan", target, *gate.options(accept or (), accept_missing or ())])
+    terminal_or_yes(f"{COMMAND} stamp {target}", addressed(look, only), yes=yes)
     project = call.load(lock_timeout, yes=yes)
     with working(call, "Planning") as shown:
         project.hear = shown.hear
@@ -517,6 +496,7 @@ def undo(
     answer_written(call, report)
 
 
+app.command()(handing_over.script)
 app.command()(deploying.wait)
 app.command()(deploying.redeploy)
 
@@ -671,19 +651,13 @@ def _naming(ctx: typer.Context, secrets: Secrets) -> dict[str, tuple[str, ...]]:
     """The options that were typed, of those that name the project, without secrets."""
     found = {}
     for parameter in ctx.command.params:
-        if parameter.name in _NAMING and _is_typed(ctx, parameter.name):
+        if parameter.name in _NAMING and is_typed(ctx, parameter.name):
             value = ctx.params[parameter.name]
             values = [str(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
             for one in values:
                 secrets.add_url(one)
             found[parameter.opts[0]] = tuple(map(secrets.hide, values))
     return found
-
-
-def _is_typed(ctx: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line, rather than in a variable."""
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _fail(error: BaseException) -> int:
@@ -738,6 +712,3 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
         return errors.BadUsage(hide(str(error.format_message())))
 
     return errors.InternalError(hide(f"{type(error).__name__}: {errors.said(error)}"))
-
-
-from alembic_rescue.cli import handing_over as _  # noqa: E402, F401 - a command with a module of its own

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout, Yes
+from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout, Yes, is_typed
 from alembic_rescue.cli.call import COMMAND, Call, Format, answer_report, deploying_agreed, terminal_or_yes, working
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _platform(
     from alembic_rescue.deploying import settings as configured
 
     if render and hook:
-        typed = [name for name in ("render", "hook") if _is_typed(ctx, name)]
+        typed = [name for name in ("render", "hook") if is_typed(ctx, name)]
         if len(typed) != 1:
             raise errors.BadUsage("--render and --hook name two ways to deploy: give one of them")
         render, hook = (render, None) if typed == ["render"] else (None, hook)
@@ -213,11 +213,6 @@ def _platform(
             raise errors.BadConfig("[alembic_rescue]", f"deploy_hook names the variable {variable}, which is not set")
         return None, url
     raise errors.NoPlatform
-
-
-def _is_typed(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _confirming(call: Call, *, yes: bool) -> Callable[[Planned], bool]:

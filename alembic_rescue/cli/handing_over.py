@@ -11,9 +11,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.cli.arguments import LockTimeout, Only
+from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Only, Revision
 from alembic_rescue.cli.call import Call, Format, working, write
-from alembic_rescue.cli.commands import Accept, AcceptMissing, Revision, app
 
 
 class Shell(str, Enum):
@@ -23,7 +22,6 @@ class Shell(str, Enum):
     PSQL = "psql"
 
 
-@app.command()
 def script(
     ctx: typer.Context,
     revision: Revision,

@@ -122,11 +122,10 @@ class UnknownCurrent(Refusal):
 
     code = "unknown-current"
     current: str
-    where: str = "the database"
 
     def _text(self) -> Text:
         return Text(
-            f"{self.where} stands at {self.current}, which is not in the script directory",
+            f"the database stands at {self.current}, which is not in the script directory",
             "check out the code that was deployed last (the revision's file is missing here), and run it from there. "
             "Where that is gone, see where the schema stands: alembic-rescue diagnose --locate",
         )

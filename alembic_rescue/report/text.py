@@ -162,14 +162,14 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
         page.indented(f"2. To take it back, as long as no migration ran since{or_by_hand}: alembic-rescue undo")
 
 
-def _redeploy(page: Page, report: Report, otherwise: str = "", number: str = "1. ") -> None:
+def _redeploy(page: Page, report: Report, otherwise: str = "") -> None:
     """The very command, where the configuration tells it."""
     if report.redeploy is None:
-        page.indented(f"{number}Redeploy, or run: {otherwise}")
+        page.indented(f"1. Redeploy, or run: {otherwise}")
         return
-    page.indented(f"{number}{redeploying(report.redeploy)}")
+    page.indented(f"1. {redeploying(report.redeploy)}")
     if otherwise:
-        page.indented(f"Or run: {otherwise}", 2 + len(number))
+        page.indented(f"Or run: {otherwise}", 5)
 
 
 def redeploying(how: Redeploy) -> str:
@@ -291,8 +291,8 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if report.target is not None:
         page.line(_fact("Target", _target(report)))
     if part.located is not None and part.stamps:
-        but = some(part.located.unproved, verb=False) if part.located.unproved else ""
-        but = but and f", but for what cannot be checked: {but}"
+        unproved = part.located.unproved
+        but = f", but for what cannot be checked: {some(unproved, verb=False)}" if unproved else ""
         page.line()
         page.line(_fact("Proved", f"the schema stands at {rows(part.heads_after)}{but}"))
     if part.revisions and report.command != "undo":
