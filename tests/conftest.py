@@ -312,6 +312,7 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
         "ALEMBIC_CONFIG",
         "ALEMBIC_RESCUE_",
         "FLASK_",
+        "PYTEST_",  # options of the run that tests: a run within it has its own
         "NO_COLOR",
         "COLUMNS",
         "FORCE_COLOR",

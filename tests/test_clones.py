@@ -48,7 +48,7 @@ def clone(original):
     words = ("-D", str(pgdata), "-h", str(original.server.pgdata), "-p", str(original.server.port), "-U", "postgres")
     pgdata.parent.chmod(0o777)  # the server's own user makes it
     pgexec("pg_basebackup", (*words, "-R", "-c", "fast"), bin_path=handle.bin_path, user=handle.system_user)
-    server = servers.Server(18, pgdata, servers._free_port())
+    server = servers.Server(18, pgdata, servers.free_port())
     server.start()
     try:
         with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin, admin.cursor() as cursor:

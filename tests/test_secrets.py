@@ -384,7 +384,7 @@ def test_a_password_that_is_an_ordinary_word_leaves_the_sentences_and_the_json_w
     assert ran.status == 4
     assert ran.json["error"]["code"] == "connection-refused"
     assert ran.json["error"]["message"].startswith("no server answers at postgres at 127.0.0.1:1: ")
-    assert "a wrong or outdated URL" in ran.json["error"]["help"]
+    assert "an outdated URL" in ran.json["error"]["help"]
 
 
 # --- the masking itself ------------------------------------------------------------------------------------------
