@@ -52,13 +52,15 @@ def on_each_branch(
     rows_then = {*ends, *(row for row in current if row not in followed)}
     targets = stamps_to(graph, rows_then, current)
     if not targets:
-        reason = f"everything up to {listed(ends)}, on several branches, is there; no forward stamp leads there"
+        reason = (
+            f"all revisions up to {listed(ends)}, on several branches, are applied, but no forward stamp leads there"
+        )
         return Recommendation(Action.STOP, None, f"{reason}; {by_hand(sorted(rows_then))}")
     first, *others = targets
     stamps = [f"stamp {first}", *(f"then {other}" for other in others)]
     then = ", ".join([*stamps, "then upgrade"] if len(proved) < len(ids) else stamps)
     return Recommendation(
-        Action.STAMP, first, f"everything up to {listed(ends)}, on several branches, is there: {then}"
+        Action.STAMP, first, f"all revisions up to {listed(ends)}, on several branches, are applied: {then}"
     )
 
 
@@ -106,7 +108,7 @@ def with_choices(
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
         ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph)}")))
     else:  # what comes later is there: Alembic would not get past it
-        ways.append(Choice("it is not done: do what it does by hand, and then", stamps))
+        ways.append(Choice("it did not: make its changes by hand, then", stamps))
     return replace(advice, choices=tuple(ways))
 
 
@@ -125,13 +127,13 @@ def unproved(evidence: Sequence[RevisionEvidence], among: Collection[str]) -> li
 
 
 def _done(taken: Sequence[RevisionEvidence]) -> str:
-    return f"what {listed([one.revision for one in taken])} {'does' if len(taken) == 1 else 'do'} is done there"
+    return f"{listed([one.revision for one in taken])} did run"
 
 
 def look_at(taken: Sequence[RevisionEvidence]) -> str:
     """What a person is to look at, with the places, for a sentence."""
     places = [f"{place} ({one.revision})" if (place := one.place) else one.revision for one in taken]
-    return f"Look at the rows that they change: {listed(places)}"
+    return f"Check the rows that they change: {listed(places)}"
 
 
 def next_unsure(graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located) -> list[RevisionEvidence]:
@@ -177,7 +179,7 @@ def _stamps(
 
 def by_hand(revisions: Sequence[str]) -> str:
     """What sets the rows where no command of the tool does, for a sentence."""
-    return f"by hand: alembic stamp --purge {' '.join(revisions)}"
+    return f"by hand: `alembic stamp --purge {' '.join(revisions)}`"
 
 
 def stamps_to(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:

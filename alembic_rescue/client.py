@@ -286,7 +286,7 @@ def load(
         WorkerDied, WorkerSilent: the process in which it was to be loaded ended, or did not answer.
     """
     if sum(given is not None for given in (config, config_from, config_file or app)) > 1:
-        raise errors.BadUsage("give files (or an application), or a callable, or a Config: one of them")
+        raise errors.BadUsage("pass exactly one of: files (or an application), a callable, or a Config")
     files = (config_file,) if isinstance(config_file, str) else tuple(config_file or ())
     secrets = secrets or Secrets()
     secrets.add(os.environ.get("PGPASSWORD"))

@@ -44,8 +44,8 @@ _RENAMES = re.compile(r"\bRENAME\b", re.IGNORECASE)
 _LOSES = re.compile(r"\bDROP\s+(?:TABLE|COLUMN|SCHEMA|SEQUENCE|TYPE)\b|\bTYPE\b|\bRENAME\b", re.IGNORECASE)
 """After these the rows are gone, or others, or elsewhere: what has not run before has nothing to work on any more."""
 _WAYS = {
-    Verdict.NOT_APPLIED: ("nothing of it is there", "alembic upgrade makes all of it"),
-    Verdict.UNVERIFIABLE: ("what it does cannot be checked", "see why: alembic-rescue diagnose"),
+    Verdict.NOT_APPLIED: ("none of its objects exist", "alembic upgrade creates all of it"),
+    Verdict.UNVERIFIABLE: ("its changes cannot be verified", "to see why: `alembic-rescue diagnose`"),
 }
 
 
@@ -123,7 +123,7 @@ def plan_one(
         pending_after=inspection.pending(graph, database),
         refusals=tuple(refusals),
         findings=(*findings.of(database), *_told(completion)),
-        recommendation=Recommendation(Action.COMPLETE, revision, f"of {revision} something is missing"),
+        recommendation=Recommendation(Action.COMPLETE, revision, f"{revision} lacks something"),
         completion=completion,
     )
 
@@ -150,10 +150,10 @@ def in_place_of_what_is_refused(
     choices: tuple[Choice, ...] = ()
     if one.revision in planned.pending_after:
         accepted = f" --accept {one.revision}" if one.unread else ""
-        rows = ", and its rows are as it leaves them" if accepted else ""
-        made = f"all that {one.revision} lacks was made by hand{rows}"
+        rows = ", and its rows are as they should be" if accepted else ""
+        made = f"you created by hand what {one.revision} lacks{rows}"
         choices = (Choice(made, (f"alembic-rescue stamp {one.revision}{accepted}",)),)
-    reason = f"{one.revision} is half there. {sentence(refused.message)}. {sentence(refused.help)}"
+    reason = f"{one.revision} is partially applied. {sentence(refused.message)}. {sentence(refused.help)}"
     return replace(part, recommendation=Recommendation(Action.STOP, None, reason, choices=choices))
 
 
@@ -163,12 +163,12 @@ def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
         return errors.NotPartial(one.revision, *_WAYS[one.verdict])
     losing = [found.named for found in one.missing if found.sql and _LOSES.search(found.sql)]
     if losing and one.unread:
-        why = f"it takes away or converts {errors.listed(losing)}, and what it does to rows cannot be checked"
-        way = "look at the rows, make by hand what is missing, in the order of the file, and stamp it then"
+        why = f"it drops or converts {errors.listed(losing)}, and its changes to rows cannot be verified"
+        way = "check the rows, create what is missing by hand in the order of the file, then stamp it"
         return errors.NotPartial(one.revision, why, way)
     if not any(found.sql for found in one.missing):
         lacks = errors.listed([found.named for found in one.missing])
-        return errors.NotPartial(one.revision, f"no statement can be offered for {lacks}", "make it so by hand")
+        return errors.NotPartial(one.revision, f"no statement is available for {lacks}", "make that change by hand")
     return None
 
 
@@ -234,7 +234,7 @@ def _told(completion: Completion | None) -> tuple[Note, ...]:
             Note(
                 "completion-not-tried",
                 f"the statements could not be tried on a copy of the schema first: {completion.untried}",
-                "what fails is only seen on the database, and what takes back what they make is not known",
+                "a failure will only show on the database itself, and there is no SQL to remove what they create",
             )
         )
     if completion.by_hand:
@@ -242,15 +242,17 @@ def _told(completion: Completion | None) -> tuple[Note, ...]:
             Note(
                 "made-by-hand",
                 f"no statement is offered for {errors.listed(completion.by_hand)}",
-                f"make it so by hand before {completion.revision} is stamped",
+                f"make that change by hand before you stamp {completion.revision}",
             )
         )
     if completion.data:
         found.append(
             Note(
                 "rows-not-run",
-                f"what {completion.revision} does to rows, or calls, is not run: {errors.listed(completion.data)}",
-                "look whether the rows are as it leaves them. If not, run it by hand, in the order of the file",
+                f"statements of {completion.revision} that change rows or call functions are not run: "
+                f"{errors.listed(completion.data)}",
+                "check whether the rows are as they should be. If not, run these statements by hand, in "
+                "the order of the file",
             )
         )
     return tuple(found)
@@ -285,7 +287,7 @@ def carry_out(project: Project, planned: Report, part: DatabaseReport, folder: P
     try:
         project.complete(to_write, [one.rows_key for one in others], completion, begin)
     except KeyboardInterrupt as interrupt:
-        told = f"the statements had begun: see what is there with alembic-rescue complete {completion.revision}"
+        told = f"the statements had started. To check what is missing: `alembic-rescue complete {completion.revision}`"
         raise errors.Interrupted(told if begun else "nothing was written") from interrupt
     except errors.RescueError as error:
         if begun:
@@ -340,15 +342,19 @@ def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
 def _next(graph: RevisionMap, planned: DatabaseReport, revision: Revision) -> Recommendation:
     if revision.verdict is Verdict.PARTIAL:
         lacks = errors.some(found.named for found in revision.missing)
-        reason = f"{revision.revision} is still half there: {lacks} not as it leaves it. Make it so by hand"
-        return Recommendation(Action.STOP, None, f"{reason}, then look again: alembic-rescue diagnose")
-    rows = "; what it does to rows was not run, see above" if planned.completion and planned.completion.data else ""
+        reason = (
+            f"{revision.revision} is still partially applied: {lacks} missing or different. Make the change by hand"
+        )
+        return Recommendation(Action.STOP, None, f"{reason}, then check again: alembic-rescue diagnose")
+    rows = "; its changes to rows were not run, see above" if planned.completion and planned.completion.data else ""
     if not inspection.is_explained(graph, planned.database.stands_at):
-        reason = f"{revision.revision} is whole, as far as a catalog tells{rows}. Set the rows of the version table"
+        reason = (
+            f"{revision.revision} is complete, as far as the catalog shows{rows}. Set the rows of the version table"
+        )
         return Recommendation(Action.REPAIR, None, reason)
     if revision.revision not in planned.pending_after:
-        whole = f"{revision.revision} is whole, as far as a catalog tells{rows}"
-        return Recommendation(Action.NOTHING, None, f"{whole}. Look on: alembic-rescue diagnose --applied")
+        whole = f"{revision.revision} is complete, as far as the catalog shows{rows}"
+        return Recommendation(Action.NOTHING, None, f"{whole}. To check the others: alembic-rescue diagnose --applied")
     if revision.verdict is Verdict.APPLIED:
-        return Recommendation(Action.STAMP, revision.revision, f"all of {revision.revision} is there")
-    return Recommendation(Action.STOP, None, f"of {revision.revision} not all can be checked: alembic-rescue diagnose")
+        return Recommendation(Action.STAMP, revision.revision, f"{revision.revision} is complete")
+    return Recommendation(Action.STOP, None, f"{revision.revision} cannot be fully verified: alembic-rescue diagnose")

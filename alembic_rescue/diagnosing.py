@@ -74,7 +74,11 @@ def diagnosis(
         advice = Recommendation(Action.STOP, None, errors.RescueUnderWay(database.identity.name).message)
     elif (refusals and not finishes) or hindrances:
         first = (*refusals, *hindrances)[0]
-        seen = ": see alembic-rescue diagnose --locate" if refusals and not hindrances and not proof.revisions else ""
+        seen = (
+            ". To find which revision the schema is at: `alembic-rescue diagnose --locate`"
+            if refusals and not hindrances and not proof.revisions
+            else ""
+        )
         steps = _mending(proof) if first in left_over else ()
         advice = Recommendation(Action.STOP, None, f"{first.message}{seen}", steps)
     return DatabaseReport(
@@ -106,7 +110,7 @@ def widened_first(graph: RevisionMap, database: Database, advice: Recommendation
     except errors.RevisionTooLong as long:
         reason = f"{advice.reason.partition(':')[0]}, but {long.message}"
         return Recommendation(
-            Action.STOP, None, f"{reason}. W{long.help[1:]}; then look again, and stamp {long.revision}"
+            Action.STOP, None, f"{reason}. W{long.help[1:]}; then check again, and stamp {long.revision}"
         )
     except errors.Refusal:
         pass

@@ -25,18 +25,18 @@ def of(database: Database) -> tuple[Note, ...]:
         found.append(
             Note(
                 "version-table-missing",
-                f"there is no version table {table}: for Alembic nothing is applied (base)",
-                "if migrations did run here, this is the wrong database, schema or table name; "
-                "a stamp would mark every revision up to the target as applied",
+                f"version table {table} does not exist: to Alembic, nothing is applied (base)",
+                "if migrations have run here, this is the wrong database, schema or table name. A stamp "
+                "would mark every revision up to the target as applied",
             )
         )
     elif not database.current_heads:
         found.append(
             Note(
                 "version-table-empty",
-                f"the version table {table} has no row: for Alembic nothing is applied (base)",
-                "if migrations did run here, the row was lost; "
-                "a stamp would mark every revision up to the target as applied",
+                f"version table {table} has no rows: to Alembic, nothing is applied (base)",
+                "if migrations have run here, the row was lost. A stamp would mark every revision up to "
+                "the target as applied",
             )
         )
     found += under_way(database)
@@ -46,9 +46,9 @@ def of(database: Database) -> tuple[Note, ...]:
         found.append(
             Note(
                 "behind-a-pooler",
-                f"a connection pooler stands between here and {database.identity.name}",
-                "no setting of its sessions is touched, each transaction is held read-only instead. Where there is a "
-                "direct address (often port 5432 instead of 6543), prefer it: --url",
+                f"the connection to {database.identity.name} goes through a pooler",
+                "session settings are left alone; each transaction is read-only instead. If there is a "
+                "direct address (often port 5432 instead of 6543), prefer it, with --url",
             )
         )
     found += [_blocked(blocker, table) for blocker in database.blockers if blocker.blocks and not blocker.awaits]
@@ -69,9 +69,9 @@ def end_not_seen(receipt: str, rows_after: Sequence[str]) -> Note:
     """Of a stamp whose outcome is not in its receipt: an upgrade may have written the same rows."""
     return Note(
         "end-not-seen",
-        f"receipt {receipt} does not tell how its stamp ended: {errors.rows(rows_after)} may be what it wrote, or "
-        "what alembic upgrade wrote since",
-        "if the migrations ran since, leave the rows as they are: undone, they would run a second time",
+        f"receipt {receipt} does not record how its stamp ended: {errors.rows(rows_after)} may come from "
+        "it, or from a later alembic upgrade",
+        "if the migrations have run since, leave the rows as they are; after an undo, they would run a second time",
     )
 
 
@@ -80,8 +80,8 @@ def _either_end(broke_off: BrokenOff) -> str:
     accepted += "".join(f" --accept-missing {revision}" for revision in broke_off.accepted_missing)
     forward = "repair" if broke_off.is_repair else f"stamp {broke_off.target}"
     return (
-        f"Forward, to {errors.rows(broke_off.rows_after)}: alembic-rescue {forward}{accepted}. "
-        f"Back, to {errors.rows(broke_off.rows_before)}: alembic-rescue undo"
+        f"To go forward, to {errors.rows(broke_off.rows_after)}: `alembic-rescue {forward}{accepted}`. To "
+        f"go back, to {errors.rows(broke_off.rows_before)}: `alembic-rescue undo`"
     )
 
 
@@ -89,12 +89,12 @@ def _blocked(root: Blocker, table: str) -> Note:
     """Of one that waits for nobody: those that wait for it go on by themselves once it has ended."""
     held_up = [table if _bare(one) == _bare(table) else one for one in root.blocks]
     who = root.application if root.pid is None else f"session {root.pid} ({root.state}, {root.application})"
-    behind = f"; waiting until it has ended: {root.waiting}"
-    to_end = f"to end it: {root.end_command}" if root.end_command else "wait until it has ended, then look again"
+    behind = f"; waiting for it: {root.waiting}"
+    to_end = f"to end it: `{root.end_command}`" if root.end_command else "wait until it ends, then check again"
     return Note(
         "blocked",
         f"{who} holds up {errors.listed(held_up)}" + (behind if root.waiting else ""),
-        f"what waits for it gives up, or cannot be read; {root.note + '; ' if root.note else ''}{to_end}",
+        f"whatever waits for it will time out; {root.note + '; ' if root.note else ''}{to_end}",
     )
 
 
@@ -110,8 +110,8 @@ def more_rows(current: Sequence[str], heads_after: Sequence[str]) -> tuple[Note,
     return (
         Note(
             "branch-begins",
-            f"{new} begins a branch here: the version table will hold {len(heads_after)} rows, now {len(current)}",
-            "alembic upgrade leaves the same; from then on it needs heads, or branch@head, in place of head",
+            f"{new} begins a branch: the version table will have {len(heads_after)} rows instead of {len(current)}",
+            "alembic upgrade would leave the same rows. From then on, use heads or BRANCH@head instead of head",
         ),
     )
 
@@ -121,9 +121,9 @@ def not_begun(revisions: Sequence[str], heads: Sequence[str]) -> Note:
     number = f"{len(revisions)} revision{'s' if len(revisions) > 1 else ''}"
     return Note(
         "branch-not-begun",
-        f"{number} up to {errors.listed(heads)} stand on a base that never began here, and nothing of them is there: "
-        "they are not counted as pending",
-        "alembic upgrade heads would run them; if they are not for this database, name the branch to upgrade",
+        f"{number} up to {errors.listed(heads)} belong to a base that was never applied here, and none of "
+        "their objects exist, so they are not counted as pending",
+        "`alembic upgrade heads` would run them. If they are not meant for this database, upgrade only your branch",
     )
 
 
@@ -136,18 +136,18 @@ def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
         found.append(
             Note(
                 "not-held-read-only",
-                f"a session on {name} is not held read-only here, nor to timeouts: what env.py writes is written",
-                "look as a role that may only read: --url",
+                f"a session on {name} cannot be made read-only, and has no timeouts: whatever env.py writes is kept",
+                "use a role that can only read, with --url",
             )
         )
     unsettled = [r.revision for r in proof.revisions if r.verdict not in {Verdict.APPLIED, Verdict.EMPTY}]
     if unsettled and not proof.transactional:
-        each = "commits each DDL statement" if dialect.commits_each_statement else "runs each statement by itself here"
+        each = "commits each DDL statement" if dialect.commits_each_statement else "runs each statement separately here"
         found.append(
             Note(
                 "no-transactional-ddl",
-                f"{name} {each}: a migration that failed half-way has left what it made",
-                "what a revision lacks is added by hand, and then it is stamped: run again, it fails on what is there",
+                f"{name} {each}: a migration that failed half-way leaves behind what it created",
+                "add what a revision lacks by hand, then stamp it; if it ran again, it would fail on existing objects",
             )
         )
     return tuple(found)
@@ -165,8 +165,8 @@ def of_stamp(database: Database) -> tuple[Note, ...]:
     return (
         Note(
             "no-rescue-lock",
-            f"{dialect.title} has no lock that keeps a second rescue out",
-            "each row is changed only from the value that it was planned with; let nobody else write meanwhile",
+            f"{dialect.title} has no lock to keep out a second rescue",
+            "each row is changed only if it still has the planned value. Make sure that nothing else writes meanwhile",
         ),
     )
 
@@ -218,20 +218,20 @@ def _cause(cause: Cause) -> Note:
         return Note(cause.code, f"{said} {cause.error}", cause.fix)
     if not cause.fails:
         return Note("left-as-it-is", f"{place}: {cause.statement}: {cause.error}", _fix(cause))
-    word = "fails on a copy of the schema, which has no rows" if cause.without_rows else "must fail here"
+    word = "fails on a copy of the schema, without rows" if cause.without_rows else "will fail on this database"
     fails = f"{place}: {cause.statement} {word}: {cause.error}"
     if not cause.swallowed:
         return Note("will-fail", fails, _fix(cause))
     if not cause.aborts:
         return Note(
             "swallowed-error",
-            f"{fails}, and the except at line {cause.handler_line} hides it: the version moves on over it",
+            f"{fails}, and the except at line {cause.handler_line} hides it, so the version moves on regardless",
             _fix(cause),
         )
     return Note(
         "swallowed-error",
-        f"{fails}, and the except at line {cause.handler_line} hides it without a SAVEPOINT: the transaction is "
-        "aborted from there on, and the whole run is rolled back with it",
+        f"{fails}, and the except at line {cause.handler_line} hides it without a SAVEPOINT: the "
+        "transaction is aborted from there on, and the whole run is rolled back",
         _fix(cause),
     )
 

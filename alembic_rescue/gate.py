@@ -67,7 +67,7 @@ def reason(evidence: RevisionEvidence) -> str:
     """What of a revision cannot be checked, in one line; its first place where there are several."""
     unread = evidence.unread
     more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
-    return f"{_cannot_check(unread[0], evidence.revision)}{more}" if unread else "it leaves nothing in the catalog"
+    return f"{_cannot_check(unread[0], evidence.revision)}{more}" if unread else "it changes nothing in the catalog"
 
 
 def _cannot_check(found: ObjectEvidence, revision: str) -> str:

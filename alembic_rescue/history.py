@@ -17,7 +17,7 @@ from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendatio
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
 
 
-_RUNS_AGAIN = f"set the rows back, and it runs again, see {_LOCATE}"
+_RUNS_AGAIN = f"set the rows back so that it runs again, see {_LOCATE}"
 
 
 def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
@@ -43,19 +43,19 @@ def _not_there(evidence: RevisionEvidence, heir: str | None, way_on: str) -> Not
     """Of which nothing is there, though `heir` is: the files followed one another otherwise when that one ran."""
     moved = heir is not None and evidence.verdict is Verdict.NOT_APPLIED
     because = f" because {heir}, which follows it, has run" if moved else ""
-    order = f"{heir} was moved behind it, or what it made was dropped. " if moved else ""
+    lacks = errors.some(f"{found.kind} {found.name}" for found in evidence.missing)
+    order = f"{heir} was moved after it, or its objects were dropped. " if moved else ""
     return Note(
         "stamped-but-not-there",
-        f"{evidence.revision} counts as applied{because}, but its "
-        f"{errors.some(f'{found.kind} {found.name}' for found in evidence.missing)} not there as it leaves it",
-        f"{order}Alembic will never make it by itself: {way_on}",
+        f"{evidence.revision} counts as applied{because}, but its {lacks} missing or different",
+        f"{order}Alembic will never create it by itself: {way_on}",
     )
 
 
 def _way_on(evidence: RevisionEvidence) -> str:
     if any(found.sql for found in evidence.missing):
-        return "run the statements shown for it, or restore it from where it was"
-    return "look at the database, and make it so by hand"
+        return "run the statements shown for it, or restore it"
+    return "check the database and make the change by hand"
 
 
 def never_ran(revisions: Sequence[RevisionEvidence]) -> bool:
@@ -68,32 +68,28 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     lacking = locating.missing(applied)
     absent = [evidence.revision for evidence in lacking]
     if absent and never_ran(applied[applied.index(lacking[0]) :]):
-        reason = f"nothing of {listed(absent)} is there, although the version says applied"
-        return Recommendation(Action.STOP, None, f"{reason}: see {_LOCATE}")
+        reason = f"{listed(absent)} is marked as applied, but none of its objects exist"
+        return Recommendation(Action.STOP, None, f"{reason}. To find which revision the schema is at: `{_LOCATE}`")
     if absent and not any(found.sql for found in lacking[0].missing):
-        reason = f"of {absent[0]} something is missing for which no statement can be offered"
-        return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
+        reason = f"{absent[0]} lacks something for which no statement is available"
+        return Recommendation(Action.STOP, None, f"{reason}: check the database and make the change by hand")
     if absent:
-        return Recommendation(
-            Action.COMPLETE, absent[0], f"of {listed(absent)} something is missing, although the version says applied"
-        )
+        return Recommendation(Action.COMPLETE, absent[0], f"{listed(absent)} is marked as applied, but lacks something")
     if applied and not any(evidence.verdict is Verdict.APPLIED for evidence in applied):
-        return Recommendation(
-            Action.STOP, None, "nothing of what counts as applied could be checked: nothing is proved"
-        )
+        return Recommendation(Action.STOP, None, "none of the applied revisions could be verified")
     cannot = unchecked(applied)
     cannot = cannot and f"; {cannot}"
-    return Recommendation(Action.NOTHING, None, f"nothing is missing of {_revisions(len(applied))} applied{cannot}")
+    return Recommendation(Action.NOTHING, None, f"nothing is missing from {_revisions(len(applied))}{cannot}")
 
 
 def unchecked(applied: Sequence[RevisionEvidence]) -> str:
     """Which of those that count as applied nobody can check; empty where there are none."""
     unread = [evidence.revision for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
-    return f"what {some(unread, verb=False)} changed besides cannot be checked" if unread else ""
+    return f"other changes of {some(unread, verb=False)} cannot be verified" if unread else ""
 
 
 def _revisions(number: int) -> str:
-    return "the one revision that counts as" if number == 1 else f"the {number} revisions that count as"
+    return "the one applied revision" if number == 1 else f"the {number} applied revisions"
 
 
 def recommend_after_breaking_off(
@@ -110,16 +106,16 @@ def recommend_after_breaking_off(
     proved = {Verdict.APPLIED, Verdict.EMPTY}
     lacking = [one.revision for one in skipped if one.verdict not in proved and one.revision not in accepted]
     if lacking:
-        broken = f"the {broke_off.command} of receipt {broke_off.receipt} broke off"
-        reason = f"{broken}, and {listed(lacking)} cannot be proved: go back with alembic-rescue undo"
+        broken = f"the {broke_off.command} of receipt {broke_off.receipt} was interrupted"
+        reason = f"{broken}, and {listed(lacking)} cannot be proved. Go back with alembic-rescue undo"
         return Recommendation(Action.STOP, None, reason)
     if broke_off.command == "repair":
-        reason = f"the repair of receipt {broke_off.receipt} broke off; finish it with alembic-rescue repair"
+        reason = f"the repair of receipt {broke_off.receipt} was interrupted. Finish it with alembic-rescue repair"
         return Recommendation(Action.REPAIR, None, reason)
     if broke_off.command == "stamp":
-        reason = f"the stamp of receipt {broke_off.receipt} broke off; finish it"
+        reason = f"the stamp of receipt {broke_off.receipt} was interrupted. Finish it"
         return Recommendation(Action.STAMP, broke_off.target, reason)
-    reason = f"the undo of receipt {broke_off.receipt} broke off; finish it with alembic-rescue undo"
+    reason = f"the undo of receipt {broke_off.receipt} was interrupted. Finish it with alembic-rescue undo"
     return Recommendation(Action.STOP, None, reason)
 
 
@@ -135,19 +131,20 @@ def recommend_for_located(
     """
     if not located.revisions:
         return Recommendation(
-            Action.STOP, None, "no revision can be shown to be there: an empty schema, or not one of these scripts"
+            Action.STOP, None, "no revision can be proved: the schema is empty, or was not created by these scripts"
         )
     stands = _stands(located)
     if set(current) == set(located.revisions):
         half = next((e for e in every if e.revision in located.following and e.verdict is Verdict.PARTIAL), None)
-        but = f"; {half.revision}, which comes after it, is half there: see alembic-rescue diagnose" if half else ""
+        next_one = f"; {half.revision}, which comes after it, is partially applied" if half else ""
+        but = next_one and f"{next_one}. See `alembic-rescue diagnose`"
         return Recommendation(Action.NOTHING, None, f"{stands}, as the version table says{but}")
     by_hand = advising.by_hand(located.revisions)
     says = says_otherwise(graph, located, current)
     if set(current) <= paths.up_to(graph, located.revisions):
         targets = advising.stamps_to(graph, set(located.revisions), current)
         if not targets:
-            return Recommendation(Action.STOP, None, f"{says}, and no forward stamp leads there; {by_hand}")
+            return Recommendation(Action.STOP, None, f"{says}, but no forward stamp leads there; {by_hand}")
         taken = advising.unproved(every, paths.up_to(graph, located.revisions) - paths.up_to(graph, current))
         # Without any row nobody knows, either, whether those ran that come next and leave nothing in a catalog.
         unsure = advising.next_unsure(graph, every, located) if not current else []
@@ -162,23 +159,25 @@ def recommend_for_located(
     beyond = [evidence for evidence in every if evidence.revision in counted.intersection(located.following)]
     if locating.missing(beyond) and counted.issuperset(located.revisions) and never_ran(beyond):
         return Recommendation(
-            Action.STOP, None, f"{says}, of which nothing is there; {by_hand}, and then alembic upgrade head"
+            Action.STOP, None, f"{says}, none of whose objects exist; {by_hand}, then `alembic upgrade head`"
         )
     if not counted.isdisjoint(evidence.revision for evidence in locating.missing(every)):
-        return Recommendation(Action.STOP, None, f"{says}, of which something is missing: see {_APPLIED}")
+        return Recommendation(Action.STOP, None, f"{says}, which lacks something. To see what: `{_APPLIED}`")
     unproved = [one.revision for one in every if one.revision in counted and one.verdict is Verdict.UNVERIFIABLE]
-    though = f", though {listed(unproved)} cannot be proved" if unproved else ""
+    though = f", although {listed(unproved)} cannot be proved" if unproved else ""
     action = Action.NOTHING if counted.issuperset(located.revisions) else Action.STOP
-    return Recommendation(action, None, f"{says}, of which nothing is missing{though}")
+    return Recommendation(action, None, f"{says}, which lacks nothing{though}")
 
 
 def _stands(located: Located) -> str:
-    sure = "proved" if not located.unproved else f"proved but for {listed(located.unproved)}, which cannot be checked"
-    return f"the schema stands at {rows(located.revisions)} ({sure})"
+    sure = (
+        "proved" if not located.unproved else (f"proved, except {listed(located.unproved)}, which cannot be verified")
+    )
+    return f"the schema is at {rows(located.revisions)} ({sure})"
 
 
 def says_otherwise(graph: RevisionMap, located: Located, current: Collection[str]) -> str:
     """Where the schema stands, and where the version table says."""
     unknown = [row for row in sorted(current) if not scripts.has(graph, row)]
-    but = f", and the scripts do not have {listed(unknown)}" if unknown else ""
+    but = f", and the scripts lack {listed(unknown)}" if unknown else ""
     return f"{_stands(located)}; the version table says {rows(sorted(current))}{but}"

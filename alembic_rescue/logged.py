@@ -25,7 +25,7 @@ from alembic_rescue.redact import Secrets
 
 _NOT_LOCATED = re.compile(r"Can't locate revision identified by '([^']+)'")
 _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
-_IS_IT = "is this the database of the deployment? If not, choose it with --url; else give the log of this one"
+_IS_IT = "is this the deployment's database? If not, select it with --url. If so, pass this database's log"
 _OTHER_DATABASE, _OTHER_VERSION = "log-of-another-database", "log-of-another-version"
 
 
@@ -78,9 +78,9 @@ def _says_nothing(log: DeploymentLog) -> Note:
     lines = f"{log.lines} line{'' if log.lines == 1 else 's'}"
     return Note(
         "log-says-nothing",
-        f"the log has {lines}, and no run of Alembic's is in it, nor an error of a database",
-        "give the part from Alembic's `Running upgrade` to the end of the traceback; a platform may show only the last "
-        "lines, or keep the log of the release apart from the application's",
+        f"the log has {lines}, but no Alembic run and no database error",
+        "pass the part from Alembic's `Running upgrade` to the end of the traceback. Some platforms show "
+        "only the last lines, or keep the release log apart from the application's",
     )
 
 
@@ -111,9 +111,9 @@ class _Held:
         steps = self.run.steps
         unknown = [step.revision for step in steps if step.revision not in self.known]
         moved = [step for step in steps if step.revision not in unknown and not self._follows(step.revision, step.down)]
-        help_ = "look with the scripts that were deployed: check out that commit; or give the log of this one"
+        help_ = "check out the commit that was deployed, or pass the log of this one"
         if unknown:
-            fact = f"the log runs {some(unknown, verb=False)}, which the scripts here do not have"
+            fact = f"the log runs {some(unknown, verb=False)}, which is not in the scripts here"
             yield Note(_OTHER_VERSION, fact, help_)
         elif moved:
             step = moved[0]
@@ -124,11 +124,11 @@ class _Held:
         elif lacks := self._lacking_there():
             yield Note(
                 _OTHER_VERSION,
-                f"the scripts that ran there do not have {lacks}, and these do",
-                "deploy the version that has it: an older one cannot run on a database that is ahead of it",
+                f"the deployed scripts lack {lacks}, which these have",
+                "deploy the version that has it. An older one cannot run on a database that is ahead of it",
             )
         elif self._refused("Multiple head revisions") and len(self.graph.heads) == 1:
-            fact = "the scripts that ran there have several heads, and these have one"
+            fact = "the deployed scripts have several heads; these have one"
             yield Note(_OTHER_VERSION, fact, "deploy the version that has the merge")
 
     def _down(self, revision: str) -> tuple[str, ...]:
@@ -157,16 +157,16 @@ class _Held:
         ours = dialects.of(identity.dialect)
         theirs = next((one for one in dialects.known() if self.run.impl and one.is_kin(self.run.impl)), None)
         if theirs is not None and not ours.is_kin(theirs.name):
-            fact = f"the log is of a database on {theirs.title}, and {identity.name} is on {ours.title}"
+            fact = f"the log is from {theirs.title}, but {identity.name} is on {ours.title}"
             yield Note(_OTHER_DATABASE, fact, _IS_IT)
         elif named := self._named_otherwise():
-            yield Note(_OTHER_DATABASE, f"the log names the database {named}, and this one is {identity.name}", _IS_IT)
+            yield Note(_OTHER_DATABASE, f"the log is from database {named}, but this is {identity.name}", _IS_IT)
         elif ahead := self._ahead():
             yield Note(
                 _OTHER_DATABASE,
-                f"the log goes on from {listed(ahead)}, and this database stands before it, at "
+                f"the log continues from {listed(ahead)}, but this database is before that, at "
                 f"{rows(self.database.current_heads)}",
-                f"it is the log of another database, or this one was set back or restored since: {_IS_IT}",
+                f"the log is from another database, or this one was restored or set back since. {_IS_IT}",
             )
 
     def _addresses(self) -> list[Address]:
@@ -188,8 +188,8 @@ class _Held:
             names = some(dict.fromkeys(one.hosts[0] for one in hosts), verb=False)
             yield Note(
                 _OTHER_DATABASE,
-                f"the log names the server {names}, and this one is {identity.name}: it is of another database, unless "
-                "both names lead to one server",
+                f"the log is from server {names}, but this is {identity.name}: the log is from another "
+                "database, unless both names lead to the same server",
                 _IS_IT,
             )
 
@@ -202,9 +202,9 @@ class _Held:
         if self.revision in self.applied and self.run.failure is not None:
             yield Note(
                 "log-outdated",
-                f"{self.revision}, at which the log ends, counts as applied by now: the database stands at "
+                f"{self.revision}, where the log ends, is applied by now: the database is at "
                 f"{rows(self.database.current_heads)}",
-                "the log is older than that: give the one of the last deployment",
+                "the log is older than that. Pass the log of the last deployment",
             )
 
     # --- what failed ---------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ class _Held:
     def _remedy(self) -> str:
         real = self.run.real
         if real is None:
-            return f"look for the try/except in {self.script.path if self.script else 'it'}, and let the error be seen"
+            return f"find the try/except in {self.script.path if self.script else 'it'}, and re-raise the error"
         fix = remedy(real.kind, real.message, real.statement or "")
         return f"{fix}, or `with op.get_bind().begin_nested():` inside the try" if self.run.first is real else fix
 
@@ -276,9 +276,7 @@ class _Held:
         assert error is not None
         message = f"{self._which()}, {self._what(error)}"
         if found is not None:
-            return Note(
-                "log-failure", f"{message}; it is found here, at {found.place}", f"fix {self.revision}: {found.fix}"
-            )
+            return Note("log-failure", f"{message}; found here, at {found.place}", f"fix {self.revision}: {found.fix}")
         if error.kind == REFUSED:
             return Note("log-failure", message, _way_on(error.message))
         return Note("log-failure", message, self._remedy())
@@ -286,7 +284,7 @@ class _Held:
     def _which(self) -> str:
         if self.log.failed == 1:
             return "in the log"
-        others = "all failed alike" if self.log.alike else "not all failed alike"
+        others = "all failed in the same way" if self.log.alike else "not all failed in the same way"
         return f"in the last of {self.log.failed} failed runs in the log ({others})"
 
     def _what(self, error: LoggedError) -> str:
@@ -295,7 +293,7 @@ class _Held:
         revision = self.revision
         if revision is None:
             where = (
-                "Alembic failed before it ran a revision" if self.run.impl else "no revision is told beside the error"
+                "Alembic failed before it ran a revision" if self.run.impl else "no revision is named beside the error"
             )
             return f"{where}: {error.named}"
         at = self._at(error)
@@ -307,7 +305,7 @@ class _Held:
         done = "be recorded" if failure.frame is None else "go on"
         aborted = f"{revision} could not {done}, because its transaction was aborted{code} by a failure that an except"
         if self.run.first is None:
-            return f"{aborted} hides, and that the log does not show"
+            return f"{aborted} hides, and which the log does not show"
         return f"{aborted} hides{at}: {error.named}{statement}"
 
     def _at(self, error: LoggedError) -> str:
@@ -316,10 +314,10 @@ class _Held:
 
     def _ended_well(self) -> Note:
         at = f", at {self.revision}" if self.revision else ""
-        told = f"no failure is in the log: its last run ends well{at}, or the log ends before it"
+        told = f"the log shows no failure: its last run succeeds{at}, or the log ends before the failure"
         if hidden := self.run.swallowed:
-            told = f"{told}. It shows an error that did not end it{self._at(hidden[-1])}: {hidden[-1].named}"
-        return Note("log-without-failure", told, "give the log to its end, or the one of the deployment that failed")
+            told = f"{told}. It shows an error that did not stop the run{self._at(hidden[-1])}: {hidden[-1].named}"
+        return Note("log-without-failure", told, "pass the log up to its end, or the log of the deployment that failed")
 
 
 def _is_elsewhere(address: Address, identity: Identity) -> bool:
@@ -341,11 +339,11 @@ def _is_address(host: str) -> bool:
 def _way_on(message: str) -> str:
     """What to do about what Alembic refuses."""
     if "Can't locate revision" in message:
-        return "deploy the version that has it; where none has it any more: alembic-rescue diagnose --locate"
+        return "deploy the version that has it. If none has it anymore: `alembic-rescue diagnose --locate`"
     if "ultiple head" in message:
-        return "merge them (alembic merge heads) and deploy that, or run alembic upgrade heads"
+        return "merge them (`alembic merge heads`) and deploy that, or run `alembic upgrade heads`"
     if "overlaps" in message:
-        return "one row of the version table builds on another: alembic-rescue repair"
+        return "one row of the version table is an ancestor of another. To fix it: `alembic-rescue repair`"
     if "not up to date" in message:
         return "run alembic upgrade heads first"
-    return "Alembic's own words tell what to do"
+    return "follow Alembic's message"

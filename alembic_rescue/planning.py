@@ -52,7 +52,7 @@ def plan_one(
     except Refusal as refusal:
         refusals = (*refusals, findings.note(refusal))
     if path and path.nothing_to_do and not refusals:
-        advice = Recommendation(Action.NOTHING, None, "the database stands there already")
+        advice = Recommendation(Action.NOTHING, None, "the database is already at this revision")
     elif refusals and (proof.left_over or not skipped):
         advice = Recommendation(Action.STOP, None, refusals[0].message)
     else:

@@ -31,7 +31,7 @@ from alembic_rescue.worker import script_files
 from alembic_rescue.worker.requests import ScriptFile
 
 Key = tuple[str, str]
-_LOCATE = "see where the schema stands: alembic-rescue diagnose --locate"
+_LOCATE = "to find which revision the schema is at: `alembic-rescue diagnose --locate`"
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,17 @@ def _named(found: ObjectEvidence) -> tuple[str, str, str]:
 def _effects(evidence: Sequence[RevisionEvidence]) -> str:
     verdicts = {one.verdict for one in evidence}
     if not evidence:
-        return "what it does was not held against the database"
+        return "its changes were not compared with the database"
     if verdicts <= SETTLED:
-        return "all that it does is there"
+        return "all its changes are in the database"
     if Verdict.PARTIAL in verdicts or (Verdict.NOT_APPLIED in verdicts and verdicts & SETTLED):
-        return "only a part of what it does is there"
+        return "only part of its changes are in the database"
     if all(one.verdict in SETTLED or one.is_there for one in evidence):
-        return "all that a catalog tells of it is there"
+        return "all its objects exist"
     catalog = [found for one in evidence for found in one.objects if found.kind != "statement"]
     if catalog and not any(map(repairing.something_is_there, evidence)):
-        return "nothing that a catalog tells of it is there, and whether it changed rows cannot be told"
-    return "whether it ran here cannot be told"
+        return "none of its objects exist, and whether it changed rows is unknown"
+    return "whether it ran here is unknown"
 
 
 def look_for(project: Project, view: View) -> Sought:
@@ -234,14 +234,14 @@ def _note(search: Search, revision: str) -> Note:
         return Note(
             "unknown-revision-not-found",
             f"{revision} was not found. Looked in: {'; '.join(search.looked)}{but}",
-            f"ask who deployed last for the code that has it. Where that is gone, {_LOCATE}",
+            f"ask whoever deployed last for the code that has it. If that is lost, {_LOCATE}",
         )
     if lost.found is Found.REPLACED:
         return Note(
             "revision-replaced",
-            f"{revision} is gone on purpose: {lost.path} says that {lost.named_by} stands in its place",
-            f"the rows are right where {lost.named_by} is proved to be there. To prove that, and to set them: "
-            "alembic-rescue repair",
+            f"{revision} was removed on purpose: {lost.path} says that {lost.named_by} replaces it",
+            f"if {lost.named_by} is proved, the version table should have it instead. To prove it and set "
+            "the rows: `alembic-rescue repair`",
         )
     return Note("unknown-revision-found", *_found(search, lost))
 
@@ -249,19 +249,17 @@ def _note(search: Search, revision: str) -> Note:
 def _found(search: Search, lost: Lost) -> tuple[str, str]:
     follows = f", which follows {errors.listed(lost.down_revisions)}" if lost.down_revisions else ""
     if lost.found is Found.COMPILED:
-        message = f"of {lost.revision} only bytecode is left: {lost.path}{follows}; its source is gone"
-        return message, f"find the source, in what was deployed last. Where it is gone for ever, {_LOCATE}"
+        message = f"only bytecode is left of {lost.revision}: {lost.path}{follows}; its source is gone"
+        return message, f"find the source in what was deployed last. If it is lost, {_LOCATE}"
     if lost.found is Found.NAMED:
-        message = (
-            f"{lost.revision} is gone: {lost.named_by} followed it, says a comment in {lost.path}, and does not now"
-        )
-        return message, f"somebody has edited the history: {_LOCATE}"
+        message = f"{lost.revision} is gone: according to a comment in {lost.path}, {lost.named_by} used to follow it"
+        return message, f"the history was edited; {_LOCATE}"
     below = [one for one in search.missing if one not in search.sought]
     lacks = f"; {errors.listed(below)} below it was not found" if below else ""
-    nowhere = "" if search.joins else f", but leads down to none of the scripts{lacks}"
+    nowhere = "" if search.joins else f", but does not lead down to any of these scripts{lacks}"
     return (
         f"{lost.revision} is in {lost.place}{follows}{nowhere}",
-        f"deploy the code of that commit; or, where the history was squashed or begun anew, {_LOCATE}",
+        f"deploy the code of that commit. If the history was squashed or restarted, {_LOCATE}",
     )
 
 
@@ -269,19 +267,19 @@ def _made_anew(seen: Seen) -> Note:
     rows, others = errors.listed(seen.search.sought), errors.listed(seen.remade)
     return Note(
         "unknown-revision-made-anew",
-        f"{rows} is not in these scripts, but {others} is, which does the same, and that is there. "
-        f"Found in git: {'; '.join(seen.commits)}",
-        f"it was made anew as {others}. To set the rows to what is proved: alembic-rescue repair",
+        f"{rows} is not in these scripts, but {others} makes the same changes, and they exist. Found in "
+        f"git: {'; '.join(seen.commits)}",
+        f"it was recreated as {others}. To set the rows to what is proved: `alembic-rescue repair`",
     )
 
 
 def _never_ran(seen: Seen) -> Note:
     return Note(
         "unknown-revision-never-ran",
-        f"the version table says {errors.listed(seen.search.sought)}, which these scripts do not have, and which did "
-        f"not run here: nothing of it is there. Found in git: {'; '.join(seen.commits)}",
-        "set the rows to what is proved: alembic-rescue repair. If it is to run here, bring it back first: "
-        f"`{seen.search.command}`",
+        f"the version table says {errors.listed(seen.search.sought)}, which is not in these scripts and did "
+        f"not run here: none of its objects exist. Found in git: {'; '.join(seen.commits)}",
+        "to set the rows to what is proved: `alembic-rescue repair`. If it should run here, restore it "
+        f"first: `{seen.search.command}`",
     )
 
 
@@ -345,7 +343,7 @@ class Sought:
             besides = self.hindrances(part.database, proof)
             mended = repairing.plan_one(self.project, self.view.graph, part.database, proof, Acceptance(), besides)
             if mended.stamps and not mended.refusals:
-                says = f"{_in_short(seen)}; the schema stands at {errors.rows(mended.heads_after)} (proved)"
+                says = f"{_in_short(seen)}; the schema is at {errors.rows(mended.heads_after)} (proved)"
                 return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
             if mended.recommendation.action is Action.COMPLETE and not besides:
                 return mended.recommendation
@@ -360,13 +358,13 @@ def _in_short(seen: Seen) -> str:
     """What is the matter, in one sentence; the finding says more."""
     rows = errors.listed(seen.search.sought)
     if seen.remade:
-        return f"{rows} was made anew as {errors.listed(seen.remade)}"
+        return f"{rows} was recreated as {errors.listed(seen.remade)}"
     if seen.is_ahead and seen.never_ran:
-        return f"{rows} did not run here, and these scripts do not have it"
+        return f"{rows} did not run here and is not in these scripts"
     if seen.is_ahead:
         return f"the database is ahead of this code: {rows} is in git, and {_effects(seen.evidence)}"
     if not seen.search.found:
-        return f"the database stands at {rows}, which these scripts do not have, and which was found nowhere"
+        return f"the database is at {rows}, which is not in these scripts and was not found elsewhere"
     return notes(seen)[0].message
 
 
@@ -374,13 +372,13 @@ def _ways_out(seen: Seen) -> tuple[Choice, ...]:
     """What to do about code that was rolled back, or is another branch's."""
     back = str(seen.search.command)
     heads = ("alembic upgrade heads",) if seen.beside else ()
-    ways = [Choice("it is to stay, and that code is not deployed again: bring its files back", (back, *heads))]
+    ways = [Choice("you want to keep it, and that code will not be deployed again: restore its files", (back, *heads))]
     if len(seen.follows) == 1 and not seen.unproved:
         down, files = f"alembic downgrade {seen.follows[0]}", back.partition(" -- ")[2]
         away = (f"git rm --quiet --force -- {files}",) if files and "&&" not in back else ()
         ways.append(
             Choice(
-                "it is to be taken back from the database, with all that it made and the rows in it",
+                "you want to revert it in the database, with everything it created and the rows in it",
                 (back, down, *away),
             )
         )

@@ -119,9 +119,9 @@ def with_next(
 
 def _advice(found: Rehearsal) -> Recommendation:
     if not found.revisions:
-        return Recommendation(Action.NOTHING, None, "the database stands at the latest revision")
+        return Recommendation(Action.NOTHING, None, "the database is at the latest revision")
     if found.passes:
-        return Recommendation(Action.RERUN, None, "nothing was found on which the next upgrade fails: run it")
+        return Recommendation(Action.RERUN, None, "no problem was found for the next upgrade: run it")
     return Recommendation(Action.STOP, None, found.why)
 
 
@@ -149,7 +149,7 @@ def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[s
     )
     rehearsal = dialects.of(visited.database.identity.dialect).rehearsal
     if not rehearsal.asks_rows:
-        return replace(found, rows_unasked="rows are asked on PostgreSQL only")
+        return replace(found, rows_unasked="rows are checked on PostgreSQL only")
     tables = sorted({lock.table for lock in visit.locks})
     if not visit.demands and not tables:
         return found

@@ -133,8 +133,8 @@ def _to_repair(
         half = _half([first] if first else gone)
         refusals += map(findings.note, _refusals(graph, current, after, new, gone, accepted, leads_forward, half))
         if half and not hindrances and not leads_forward:
-            says = f"{half} is half there, and the rows of the version table say otherwise"
-            advice = Recommendation(Action.COMPLETE, half, f"{says}. Make it whole, then look again")
+            says = f"{half} is partially applied, but the version table says otherwise"
+            advice = Recommendation(Action.COMPLETE, half, f"{says}. Complete it, then check again")
         if unsure and not any(one.code in _COME_FIRST for one in refusals):
             refusals.append(findings.note(_may_rerun(unsure, ways)))
         if refusals and {refusal.code for refusal in refusals} <= _WANT_A_LOOK:
@@ -210,7 +210,7 @@ def _choices(
     for ran in range(len(reach), -1, -1):
         told = [f"{errors.listed(names[:ran])} ran"] if ran else []
         told += [f"{errors.listed(names[ran:])} did not run"] if names[ran:] else []
-        done = [f"what {errors.listed([one.revision for one in new])} changes is done there"] if new else []
+        done = [f"{errors.listed([one.revision for one in new])} did run"] if new else []
         options = (
             f"{_vouched('--accept', new)}{_vouched('--accept', unsure[:ran])}{_vouched('--not-run', unsure[ran:])}"
         )

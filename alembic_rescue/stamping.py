@@ -58,7 +58,7 @@ def carry_out(
         error.message = _nothing_was_written(error.message)
         raise
     except KeyboardInterrupt as interrupt:
-        done = f"the write had begun, receipt {begun[0][0].path} leads back" if begun else "nothing was written"
+        done = f"the write had started; receipt {begun[0][0].path} can undo it" if begun else "nothing was written"
         raise errors.Interrupted(done) from interrupt
     ((receipt, tables),) = begun
     return _judged(planned, receipt, tables, written)
@@ -228,7 +228,7 @@ def _why(part: ReceiptPart, failure: BaseException | None) -> str:
     if found in {None, part.rows_before} or part.state is not ReceiptState.FAILED:
         return why
     if set(found) <= {*part.rows_before, *part.rows_after}:
-        return f"{why}; a mixture of the rows before and after: it broke off between two statements"
+        return f"{why}; a mixture of the rows before and after, because it was interrupted between two statements"
     if set(part.rows_after) < set(found):
-        return f"{why}; another session wrote beside it"
-    return f"{why}; somebody went on from there" if _went_on(part, found) else why
+        return f"{why}; another session wrote at the same time"
+    return f"{why}; another session continued from there" if _went_on(part, found) else why

@@ -33,13 +33,10 @@ def _module(path: Path) -> str:
 
 def _messages(module: ast.Module) -> Iterator[tuple[int, int, str]]:
     """Line, column and text of each literal that reads as prose; docstrings, SQL and patterns do not."""
-    aside = {
-        id(inner)
-        for node in ast.walk(module)
-        for inner in ([node.value] if isinstance(node, ast.Expr) else getattr(node, "values", ()))
-    }
+    docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    parts = {id(part) for node in ast.walk(module) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(module):
-        if id(node) not in aside and (text := _written(node)) is not None and _is_prose(text):
+        if id(node) not in docstrings | parts and (text := _written(node)) is not None and _is_prose(text):
             yield node.lineno, node.col_offset, text.replace("\n", "\\n")  # type: ignore[attr-defined]
 
 

@@ -148,7 +148,7 @@ def test_what_the_role_may_not_see_of_a_blocker_is_told_as_such(linear):
         cursor.execute("UPDATE alembic_version SET version_num = version_num")
         diagnosed = linear.rescue("diagnose")
         assert diagnosed.status == 0
-        assert f"pid {superuser.info.backend_pid}  not shown to this role" in diagnosed.stdout
+        assert f"pid {superuser.info.backend_pid}  hidden from this role" in diagnosed.stdout
         assert "role postgres" in diagnosed.stdout
         (one,) = linear.rescue_json("plan", "aaaa0002")["databases"][0]["blockers"]
         assert (one["age_seconds"], one["query"], one["locks"]) == (None, "", ["RowExclusiveLock"])
@@ -212,9 +212,9 @@ def test_what_cannot_be_read_for_a_lock_is_to_be_waited_for_and_not_to_be_accept
     assert f"SELECT pg_terminate_backend({pid});" in finding["help"]
     advice = seen["recommendation"]
     assert advice["action"] == "stop"
-    assert advice["reason"].endswith("Wait until that has ended, or end it, then look again")
+    assert advice["reason"].endswith("Wait until that session ends, or end it, then check again")
     (told,) = [one for one in refused["refusals"] if one["code"] == "revision-unverifiable"]
-    assert "wait until whoever has locked public.invoices has ended" in told["help"]
+    assert "wait for the session that holds public.invoices has ended" in told["help"]
     assert "--accept" not in told["help"]
 
 

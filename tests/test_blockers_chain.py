@@ -179,7 +179,7 @@ def test_a_session_of_env_pys_own_is_told_as_such(database, asked):
     with holding(database, "LOCK TABLE users") as first, waiting(database, "SELECT * FROM users") as second:
         (root,) = asked.wait(second, own=(first, second)).blockers
         assert (root.pid, root.end_command) == (first, "")
-        assert "env.py opened it itself" in root.note
+        assert "env.py opened it and is waiting" in root.note
 
 
 def test_what_the_role_may_not_see_of_a_root_is_no_obstacle_to_naming_it(database, asked):
@@ -227,5 +227,5 @@ def test_autovacuum_is_told_as_such(age):
         server.remove()
     assert "no doubt autovacuum, which gives way" in shown.note
     assert seen.application == "autovacuum worker"
-    assert ("wrapping around" if age == "of transactions" else "gives way by itself") in seen.note
+    assert ("prevent transaction id wraparound" if age == "of transactions" else "yields by itself") in seen.note
     assert seen.end_command == f"SELECT pg_terminate_backend({seen.pid});"

@@ -107,7 +107,9 @@ def test_what_was_killed_after_a_statement_goes_on_to_either_end(project, databa
 
     looked = branches.rescue("diagnose")
     assert looked.status == 0, looked.everything
-    assert f"the {broken} of receipt {branches.receipts[-1].stem} broke off between two statements" in looked.stdout
+    assert (
+        f"the {broken} of receipt {branches.receipts[-1].stem} was interrupted between two statements" in looked.stdout
+    )
     assert f"alembic-rescue stamp {target}" in looked.stdout
     assert "alembic-rescue undo" in looked.stdout
     assert "migrations ran since" not in looked.everything

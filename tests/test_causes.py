@@ -175,7 +175,7 @@ def test_an_index_that_is_not_valid_is_left_so_by_if_not_exists():
     cause = only(Upgrade(), steps, Reading({INDEX: {"definition": "x"}}))
     assert (cause.line, cause.fails, cause.swallowed) == (30, False, False)
     assert cause.fix == "first: DROP INDEX CONCURRENTLY public.ix"
-    assert "not valid" in cause.error
+    assert "invalid" in cause.error
 
 
 def test_without_it_the_upgrade_fails_there_and_the_index_goes_first():
@@ -183,7 +183,7 @@ def test_without_it_the_upgrade_fails_there_and_the_index_goes_first():
     steps = making(INDEX, {"valid": "t", "definition": "x"}, sql)
     failing = run(statement(sql, 'relation "ix" already exists'), ends='relation "ix" already exists', sql=sql)
     cause = only(failing, steps, Reading({INDEX: {"definition": "x"}}))
-    assert (cause.fails, cause.error) == (True, 'relation "ix" already exists: it is not valid')
+    assert (cause.fails, cause.error) == (True, 'relation "ix" already exists: it is invalid')
     assert cause.fix == "first: DROP INDEX CONCURRENTLY public.ix"
 
 
@@ -234,7 +234,7 @@ def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen(
     (cause,) = too_long(steps, 32, "App.alembic_version", WIDEN)
     assert (cause.revision, cause.place, cause.code) == (long, "/p/long.py:7", "revision-too-long")
     assert cause.error == (
-        f"cannot be recorded: the id {long} has 36 characters, and App.alembic_version.version_num holds 32"
+        f"cannot be recorded: the id {long} has 36 characters, but App.alembic_version.version_num holds only 32"
     )
     assert cause.fix == f"widen it first: {WIDEN}"
     assert cause.aborts
@@ -261,17 +261,17 @@ def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
 @pytest.mark.parametrize(
     ("error", "sql", "fix"),
     [
-        ('relation "t" already exists', "CREATE TABLE t ()", "look before creating, or IF NOT EXISTS"),
+        ('relation "t" already exists', "CREATE TABLE t ()", "check before creating, or IF NOT EXISTS"),
         (
             'column "c" of relation "t" already exists',
             "ALTER TABLE t ADD c int",
-            "look before creating, or IF NOT EXISTS",
+            "check before creating, or IF NOT EXISTS",
         ),
-        ('constraint "c" for relation "t" already exists', "ALTER TABLE t ADD CONSTRAINT c", "look before creating"),
+        ('constraint "c" for relation "t" already exists', "ALTER TABLE t ADD CONSTRAINT c", "check before creating"),
         (
             'relation "t" does not exist',
             "ALTER TABLE t ADD c int",
-            "find out what should have made it, and whether this is the right database",
+            "find out what should have created it, and whether this is the right database",
         ),
         (
             'column "c" of relation "t" does not exist',
@@ -282,18 +282,18 @@ def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
         (
             'relation "t" does not exist',
             "SELECT * FROM t",
-            "find out what should have made it, and whether this is the right database",
+            "find out what should have created it, and whether this is the right database",
         ),
         (
             "operator does not exist: integer <> text",
             "ALTER TABLE t ALTER COLUMN c TYPE int USING c::int",
-            "an index, a CHECK, a default or a view on that column no longer fits its new type: drop it before",
+            "an index, CHECK, default or view on that column does not fit its new type: drop it before",
         ),
         ("operator does not exist: integer = text", "UPDATE t SET a = 1 WHERE type = 'x'", "cast one of them"),
         (
             'operator class "gin_trgm_ops" does not exist for access method "gin"',
             "CREATE INDEX i ON t USING gin (c gin_trgm_ops)",
-            "find out what should have made it",
+            "find out what should have created it",
         ),
         ("cannot drop table t because other objects depend on it", "DROP TABLE t", "drop what depends on it first"),
         ("CREATE INDEX CONCURRENTLY cannot run inside a transaction block", "CREATE INDEX", "autocommit_block"),
@@ -360,7 +360,7 @@ def test_a_real_constraint_under_another_name_is_named(database, tmp_path):
     dropped = CatalogObject(same[0].kind, same[0].name.replace("mine", "orders_a_key"), same[0].parent)
     steps = [Observation("r3", (Change(dropped, same[1], None),)), Observation("r4")]
     cause = only(upgrade, steps, Reading(live))
-    assert cause.fix == "drop it by the name that it has here, mine"
+    assert cause.fix == "drop it by its name in this database, mine"
 
 
 def test_a_real_env_that_never_commits(database, tmp_path):
@@ -371,4 +371,4 @@ def test_a_real_env_that_never_commits(database, tmp_path):
     assert visit.never_commits
     cause = only(upgrade)
     assert (cause.code, cause.line) == ("env-never-commits", 7)
-    assert "reads no row" in cause.error
+    assert "finds no row" in cause.error

@@ -458,7 +458,7 @@ def test_a_name_that_an_earlier_pending_revision_makes_free_is_not_in_the_way(da
 @pytest.mark.parametrize(
     ("name", "why", "fix"),
     [
-        ("postgis", "which the database's server does not have", "install postgis on that server"),
+        ("postgis", "which is not installed on the database's server", "install postgis on that server"),
         ("vector", "may not: only a superuser may create it", "have a superuser run CREATE EXTENSION vector;"),
     ],
 )
@@ -494,7 +494,7 @@ def test_a_revision_that_was_put_before_one_that_has_run(database, tmp_path):
     part = chain.applied()
     (note,) = part.findings
     assert note.message.startswith("r2 counts as applied because r3, which follows it, has run, but its table public.b")
-    assert note.help.startswith("r3 was moved behind it, or what it made was dropped.")
+    assert note.help.startswith("r3 was moved after it, or its objects were dropped.")
     assert (part.recommendation.action, part.recommendation.revision) == (Action.COMPLETE, "r2")
     for missing in chains.by_id(part)["r2"].missing:
         if missing.sql:

@@ -127,7 +127,7 @@ def test_neither_plan_nor_receipt_of_the_one_is_good_for_the_other(project, twin
         with pytest.raises(RescueError) as refused:
             undo(loaded(linear, url_of(other)), named, confirm=lambda _: True, folder=tmp_path)
         assert refused.value.code == code
-    assert "A promoted replica and a restored snapshot have the original's server id" in refused.value.help
+    assert "A promoted replica or a restored snapshot has the server id of its original" in refused.value.help
     assert (one.versions(), other.versions()) == (["aaaa0003"], ["aaaa0003"])
 
 

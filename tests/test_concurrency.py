@@ -89,7 +89,7 @@ def test_a_second_rescue_is_refused_while_the_first_writes_and_served_afterwards
         second = linear.rescue("stamp", "aaaa0003", "--yes")
         assert second.status == 3
         assert "error[rescue-under-way]" in second.stderr
-        assert "nothing was written by this one" in second.stderr
+        assert "this one wrote nothing" in second.stderr
         other.rollback()
         assert finished(first)[0] == 0
     assert rescue_locks(linear.database) == []
@@ -131,7 +131,7 @@ def test_a_row_that_moves_while_the_question_is_open_is_not_overwritten(linear):
         assert terminal.end() == 3
         said = " ".join(terminal.text.split())
         assert "error[database-moved]" in said
-        assert "it stood at aaaa0001, and now stands at aaaa0002; nothing was written" in said
+        assert "it stood at aaaa0001to aaaa0002; nothing was written" in said
     assert linear.database.versions() == ["aaaa0002"]
     assert linear.receipts == []
 
@@ -212,7 +212,7 @@ def test_another_row_inserted_into_an_empty_table_stays_and_ours_can_be_taken_ba
         status, document = finished(process)
     assert (status, document["error"]["code"]) == (5, "not-verified")
     assert "it stands at aaaa0002 and aaaa0003" in document["error"]["message"]
-    assert "another session wrote beside it" in document["error"]["message"]
+    assert "another session wrote at the same time" in document["error"]["message"]
     assert database.versions() == ["aaaa0002", "aaaa0003"]
     assert "DELETE FROM public.alembic_version WHERE version_num = 'aaaa0003';" in document["error"]["help"]
     assert "'aaaa0002'" not in document["error"]["help"], "the row of the other is not ours to delete"
@@ -242,7 +242,9 @@ def test_a_stamp_that_breaks_off_between_two_statements_is_told_as_a_mixture_and
     broke_off = branches.rescue("stamp", "cccc0001", "--yes")
     assert broke_off.status == 5, broke_off.stderr
     assert "error[not-verified]" in broke_off.stderr
-    assert "a mixture of the rows before and after: it broke off between two statements" in broke_off.stderr
+    assert (
+        "a mixture of the rows before and after, because it was interrupted between two statements" in broke_off.stderr
+    )
     assert "the second statement fails" in broke_off.stderr
     assert "alembic-rescue undo, or by hand:" in broke_off.stderr
     assert receipt_states(branches) == ["failed"]

@@ -105,7 +105,7 @@ def test_what_is_typed_wins_over_variables(project, database):
     assert "error[no-config]" in named.stderr
     both = linear.rescue(*HERE, "-c", "alembic.ini", "diagnose")
     assert both.status == 2
-    assert "error[usage]: --config-from stands in place of -c and of --app: give one of them" in both.stderr
+    assert "error[usage]: --config-from replaces -c and --app: use only one of them" in both.stderr
 
 
 def test_what_the_code_prints_does_not_reach_stdout(project, database):
@@ -145,8 +145,8 @@ def test_the_code_may_not_write_to_the_database(project, database):
         linear, *HERE, "plan", "aaaa0003",
         code="setup-writes",
         status=2,
-        says=["shop:config writes to the database while it is set up, at shop.py:13: cannot execute CREATE TABLE"],
-        helps=["would pass for what the migrations created"],
+        says=["shop:config writes to the database during setup, at shop.py:13: cannot execute CREATE TABLE"],
+        helps=["would be taken for the migrations' own"],
     )  # fmt: skip
     assert database.run("SELECT to_regclass('orders')") == [(None,)]
 
@@ -163,7 +163,7 @@ def test_the_code_may_not_write_to_the_database(project, database):
         ("nowhere.shop:config", "there is no Python module nowhere", "PYTHONPATH"),
         ("shop:settings", "there is no settings in shop", "package.module:callable"),
         ("shop:URL", "it is an object of the type str, which cannot be called", "package.module:callable"),
-        ("shop:nothing", "it returned None, and no alembic.config.Config", "it returns a Config"),
+        ("shop:nothing", "it returned None, and no alembic.config.Config", "must return a Config"),
         ("shop:later", "it is asynchronous", "name a plain function that returns the Config"),
     ],
 )
@@ -179,10 +179,10 @@ def test_a_name_that_cannot_be_used(project, name, says, helps):
     ("code", "error", "says"),
     [
         ("def config():\n    raise OSError('no settings')", "setup-failed", "at shop.py:3: OSError: no settings"),
-        ("def config():\n    raise SystemExit(3)", "setup-failed", "at shop.py:3: it ended the program (sys.exit: 3)"),
+        ("def config():\n    raise SystemExit(3)", "setup-failed", "at shop.py:3: it exited (sys.exit: 3)"),
         ("def config(app):\n    pass", "setup-failed", "missing 1 required positional argument: 'app'"),
         ("1 / 0", "setup-failed", "the import of shop failed at shop.py:2: ZeroDivisionError"),
-        ("import redis_of_ours", "module-missing", "the Python module redis_of_ours cannot be found, and shop.py:2"),
+        ("import redis_of_ours", "module-missing", "the Python module redis_of_ours was not found; shop.py:2"),
         (
             "import os\ndef config():\n    return os.environ['SHOP_SETTINGS']",
             "env-variable-missing",

@@ -105,7 +105,7 @@ def test_those_of_another_month_are_the_same(database, scratch, tmp_path):
     sql = EVENTS + month(2025, 3) + month(2025, 4) + month(2025, 5)
     made, months = judged([PARENT, MONTHS.format(months=2)], sql, database, scratch, tmp_path)
     assert [made.verdict, months.verdict] == [Verdict.APPLIED] * 2, told(months)
-    assert "it is there under another name: public.events_2025_03" in told(months)
+    assert "it exists under another name: public.events_2025_03" in told(months)
 
 
 @slow

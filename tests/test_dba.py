@@ -52,7 +52,7 @@ NOT_COUNTED = {
     ),
     "line ends": (
         "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS E'\\r\\n select 1;\\r\\n'",
-        "not counted: its lines end otherwise",
+        "ignored: its line endings differ",
     ),
     "another partition": ("CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2020-02-01') TO ('2020-03-01')", ""),
     "another column": ("ALTER TABLE s ADD COLUMN more int", ""),

@@ -277,7 +277,7 @@ def test_a_migration_that_does_not_fail_as_it_should_fails_the_demo(machine):
     looks = "    if not op.get_bind().execute(sa.text(\"SELECT to_regtype('suggestion_status')\")).scalar():\n"
     ran = with_another_project(machine, "774225e563ca", ("    try:\n", looks), (swallows, ""))
     assert ran.status == 1
-    assert "error[demo-failed]: the demo went wrong: `alembic upgrade head` ended with 0" in ran.stderr
+    assert "error[demo-failed]: the demo failed: `alembic upgrade head` ended with 0" in ran.stderr
     assert "Running upgrade 0d7be4a6315c -> aae3309a2a8b" in ran.stdout, "the whole output is shown"
     assert machine.left() == []
 
@@ -297,7 +297,7 @@ def test_a_migration_that_fails_fails_the_demo_and_shows_why(machine):
 def test_a_fact_that_does_not_hold_fails_the_demo(machine):
     ran = with_another_project(machine, "aae3309a2a8b", ("UPDATE documents SET owner_id", "DELETE FROM documents --"))
     assert ran.status == 1
-    assert "error[demo-failed]: the demo went wrong: the documents were kept" in ran.stderr
+    assert "error[demo-failed]: the demo failed: the documents were kept" in ran.stderr
     assert machine.left() == []
 
 

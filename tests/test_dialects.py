@@ -98,7 +98,7 @@ def test_a_swallowed_error_lets_the_version_move_on_over_what_is_missing_and_app
     before = project.rescue("diagnose").stdout
     if _name(either) == "SQLite":  # of MariaDB no copy can be made, on which it would fail
         assert re.search(r"warning\[swallowed-error\]: \S+r2.py:\d+: ALTER TABLE users ADD COLUMN email", before)
-        assert "hides it: the version moves on over it" in " ".join(before.split())
+        assert "hides it, so the version moves on regardless" in " ".join(before.split())
     assert "SAVEPOINT" not in before
     assert "rolled back" not in before
 
@@ -129,11 +129,11 @@ def test_a_migration_that_broke_off_half_way_is_completed_and_stamped(shop, eith
 
     looked = project.rescue_json("diagnose")
     (part,) = looked["databases"]
-    each = "commits each DDL statement" if _name(either) == "MariaDB" else "runs each statement by itself here"
+    each = "commits each DDL statement" if _name(either) == "MariaDB" else "runs each statement separately here"
     assert {
         "code": "no-transactional-ddl",
-        "message": f"{_name(either)} {each}: a migration that failed half-way has left what it made",
-        "help": "what a revision lacks is added by hand, and then it is stamped: run again, it fails on what is there",
+        "message": f"{_name(either)} {each}: a migration that failed half-way leaves behind what it created",
+        "help": "add what a revision lacks by hand, then stamp it; if it ran again, it would fail on existing objects",
     } in part["findings"]
     assert part["recommendation"]["action"] == "complete"
     assert project.rescue("stamp", "head", "--yes").status == 3
@@ -159,7 +159,7 @@ def test_that_a_second_rescue_is_not_kept_out_is_told_where_it_matters(shop, eit
     told = [f for part in project.rescue_json("plan", "head")["databases"] for f in part["findings"]]
     looked = [f for part in project.rescue_json("diagnose")["databases"] for f in part["findings"]]
     of_lock = [f["message"] for f in told if f["code"] == "no-rescue-lock"]
-    assert of_lock == ([] if _name(either) == "MariaDB" else ["SQLite has no lock that keeps a second rescue out"])
+    assert of_lock == ([] if _name(either) == "MariaDB" else ["SQLite has no lock to keep out a second rescue"])
     assert "no-rescue-lock" not in [f["code"] for f in looked]
 
 
@@ -171,12 +171,12 @@ def test_a_database_that_cannot_be_held_read_only_is_named(shop):
     assert findings.limits(database, Proof((), None)) == ()
     other = replace(database, identity=replace(database.identity, dialect="oracle"))
     (told,) = findings.limits(other, Proof((), None))
-    assert (told.code, told.help) == ("not-held-read-only", "look as a role that may only read: --url")
+    assert (told.code, told.help) == ("not-held-read-only", "use a role that can only read, with --url")
     assert told.message == (
-        "a session on oracle is not held read-only here, nor to timeouts: what env.py writes is written"
+        "a session on oracle cannot be made read-only, and has no timeouts: whatever env.py writes is kept"
     )
     (told,) = findings.of_stamp(other)
-    assert told.message == "oracle has no lock that keeps a second rescue out"
+    assert told.message == "oracle has no lock to keep out a second rescue"
 
 
 def test_a_driver_that_env_py_calls_by_itself_is_held_read_only(maria, tmp_path):

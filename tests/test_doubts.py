@@ -32,7 +32,7 @@ def test_what_a_later_file_names_is_not_called_missing(lost, word, doubted) -> N
     assert (first.missing == ()) is doubted
     if doubted:
         assert first.objects[1].sql is None
-        assert first.objects[1].detail == "it does not exist; r2 names it and could not be observed"
+        assert first.objects[1].detail == "it does not exist; r2 refers to it and could not be observed"
 
 
 def test_an_earlier_one_casts_no_doubt() -> None:

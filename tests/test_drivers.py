@@ -263,27 +263,27 @@ OUT_OF_REACH = {
     "no such host": (
         {"host": "db.invalid"},
         "unknown-host",
-        "the host of {name} at db.invalid:{port} cannot be found: *Name or service not known",
+        "cannot resolve the host of {name} at db.invalid:{port}: *Name or service not known",
     ),
     "wrong password": (
         {"password": "forgotten"},
         "login-refused",
-        '{name} at 127.0.0.1:{port} refuses the login: password authentication failed for user "rescue_app"',
+        '{name} at 127.0.0.1:{port} rejected the login: password authentication failed for user "rescue_app"',
     ),
     "no such role": (
         {"role": "nobody"},
         "login-refused",
-        '{name} at 127.0.0.1:{port} refuses the login: password authentication failed for user "nobody"',
+        '{name} at 127.0.0.1:{port} rejected the login: password authentication failed for user "nobody"',
     ),
     "no such database": (
         {"name": "sohp"},
         "database-missing",
-        'there is no database sohp at 127.0.0.1:{port}: database "sohp" does not exist',
+        'database sohp at 127.0.0.1:{port}: database "sohp" does not exist',
     ),
     "not encrypted": (
         {"query": "?{encrypted}"},
         "encryption-failed",
-        "no encrypted connection to {name} at 127.0.0.1:{port}: *SSL",
+        "no TLS connection to {name} at 127.0.0.1:{port}: *SSL",
     ),
 }
 ENCRYPTED = {"pg8000": "", "asyncpg": "ssl=require"}
@@ -326,7 +326,7 @@ def test_what_the_server_does_not_permit(shop, database):
     database.run(f"REVOKE SELECT ON alembic_version FROM {servers.ROLE}", role="postgres")
     told = shop.rescue_json("plan", "head")["error"]
     assert told["code"] == "permission-denied"
-    expected = f"the role {servers.ROLE} is not permitted: permission denied for table alembic_version"
+    expected = f"the role {servers.ROLE} lacks permission: permission denied for table alembic_version"
     assert told["message"].startswith(expected)
 
 
@@ -499,9 +499,9 @@ def without_the_default(shop, database, tmp_path):
 def test_a_plain_url_whose_driver_is_not_installed_says_which_one_it_means_and_what_to_do(without_the_default):
     told = without_the_default.rescue("plan", "head")
     assert told.status == 2
-    assert f"error[driver-missing]: the Python package {PLAIN} is not installed, and env.py needs it" in told.stderr
-    assert f"SQLAlchemy {SQLALCHEMY} takes a plain postgresql:// for {PLAIN}: " in told.stderr
-    assert f"write postgresql+{OTHER}:// (here: --url), or install {PLAIN}" in told.stderr
+    assert f"error[driver-missing]: the Python package {PLAIN} is not installed, but env.py needs it" in told.stderr
+    assert f"SQLAlchemy {SQLALCHEMY} uses {PLAIN}: " in told.stderr
+    assert f"Write postgresql+{OTHER}:// (here: --url), or install {PLAIN}" in told.stderr
     assert "Traceback" not in told.stderr
 
 

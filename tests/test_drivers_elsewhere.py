@@ -121,7 +121,7 @@ def _given_up(shop):
         assert time.monotonic() - began < IN_TIME
         assert given_up["error"]["code"] == "lock-timeout", given_up
         assert given_up["error"]["blockers"] == []
-        assert "only a role with the privilege PROCESS" in given_up["error"]["help"]
+        assert "only to a role with the PROCESS privilege" in given_up["error"]["help"]
         role = maria.name.replace("rescue_test", "may_see")
         maria.server.run(f"CREATE USER {role}@localhost IDENTIFIED BY '{PASSWORD}'")
         maria.server.run(f"GRANT PROCESS ON *.* TO {role}@localhost")
@@ -166,7 +166,7 @@ def _ctrl_c(shop):
 
 
 OUT_OF_REACH = {
-    "wrong password": ((PASSWORD[:6], "wrong-"), "login-refused", "refuses the login: Access denied for user"),
+    "wrong password": ((PASSWORD[:6], "wrong-"), "login-refused", "rejected the login: Access denied for user"),
     "no such database": (("rescue_test_", "rescue_test_no"), "database-missing", "Unknown database"),
     "no such socket": (("/socket", "/nothing"), "connection-refused", "Can't connect to"),
     "no server": (("localhost", "127.0.0.1:1"), "connection-refused", "Can't connect to"),
@@ -286,7 +286,7 @@ def _sqlite_given_up(shop, file):
         given_up = shop.rescue_json("stamp", "head", "--yes", "--lock-timeout", "1")
         assert time.monotonic() - began < IN_TIME
     assert given_up["error"]["code"] == "lock-timeout", given_up
-    assert "SQLite tells nobody" in given_up["error"]["help"]
+    assert "SQLite does not show" in given_up["error"]["help"]
     assert _rows(file) == ["c0de0001"]
     return "yes; SQLite names nobody"
 

@@ -78,7 +78,7 @@ def test_the_connection_handed_over_leads_to_url_before_what_is_configured(stuck
     assert [part["current_heads"] for part in planned["databases"]] == [["aaaa0001"]]
     ((code, message),) = findings(planned)
     assert code == "connection-handed-over"
-    assert "it was given one to the sqlalchemy.url of the configuration" in message
+    assert "alembic-rescue passed one to the configuration's sqlalchemy.url" in message
 
 
 def test_the_connection_handed_over_needs_no_event_loop(stuck, database):
@@ -149,7 +149,7 @@ def test_the_connection_handed_over_is_held_read_only_and_closed(stuck, database
     assert others(database) == []
 
 
-# --- what env.py makes beforehand ------------------------------------------------------------------------------------
+# --- what env.py creates beforehand ----------------------------------------------------------------------------------
 
 MAKES = 'with engine.begin() as first:\n    first.execute(text("CREATE SCHEMA IF NOT EXISTS retail"))'
 
@@ -162,7 +162,7 @@ def test_a_look_leaves_out_what_env_py_would_make_and_says_what_is_not_there(stu
         assert seen["error"] is None, seen
         assert seen["databases"][0]["current_heads"] == []
         told_of = dict(findings(seen))
-        assert "env.py makes schema retail before its migrations" in told_of["env-creates"]
+        assert "env.py creates schema retail before its migrations" in told_of["env-creates"]
         assert "version-table-missing" in told_of
     assert everything(database) == before
     stamped = stuck.rescue("stamp", "aaaa0003", "--yes")
@@ -191,7 +191,7 @@ def test_it_is_asked_whether_what_env_py_makes_is_there(stuck, statement, told):
     assert seen["error"] is None, seen
     messages = [message for code, message in findings(seen) if code == "env-creates"]
     assert len(messages) == (told is not None)
-    assert all(f"env.py makes {told} before" in message for message in messages)
+    assert all(f"env.py creates {told} before" in message for message in messages)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,14 @@ from tests.writing import write_env
 
 ADMIN = "postgres"
 ON_A_HOSTED_DATABASE = {
-    "connection-refused": ("outdated URL", "paused, suspended or expired", "another port (a pooler has its own)"),
+    "connection-refused": ("outdated URL", "paused, suspended or expired", "a different port (poolers have their own)"),
     "unknown-host": ("an internal host name", "external URL", "outdated URL", "paused, suspended or expired"),
-    "login-refused": ("outdated URL", "IP allowlist", "a pooler that wants another user name", "?sslmode=require"),
+    "login-refused": (
+        "outdated URL",
+        "IP allowlist",
+        "a pooler that expects a different user name",
+        "?sslmode=require",
+    ),
     "database-missing": ("outdated URL", "paused, suspended or expired"),
     "connect-timeout": ("IP allowlist", "an internal address", "paused, suspended or expired"),
 }
@@ -82,7 +87,7 @@ def test_no_script_location(project):
     )
     told(
         linear, "-n", "billing", "diagnose",
-        code="no-script-location", status=2, says=["in its section [billing]"], helps=["name the section with -n"],
+        code="no-script-location", status=2, says=["in its section [billing]"], helps=["another section with -n"],
     )  # fmt: skip
 
 
@@ -91,7 +96,7 @@ def test_no_script_location(project):
     [
         ("%(here)s/alembic", "%(here)s/nowhere", "Path doesn't exist"),
         ("[alembic]", "script_location = here", "File contains no section headers"),
-        ("sqlalchemy.url = ", "sqlalchemy.url = postgresql://shop:100%@localhost/", "a % that must be written %%"),
+        ("sqlalchemy.url = ", "sqlalchemy.url = postgresql://shop:100%@localhost/", "a % that must be written as %%"),
     ],
 )
 def test_a_configuration_that_alembic_cannot_use_either(project, before, after, says):
@@ -137,7 +142,7 @@ def test_a_revision_file_that_fails(project, database):
         (
             {"engine": 'create_engine(os.environ.get("SHOP_URL"))'},
             "env-failed",
-            "the URL is None: is a variable not set",
+            "the URL is None: is the variable",
             "`alembic current`",
         ),
         (
@@ -155,7 +160,7 @@ def test_a_revision_file_that_fails(project, database):
         (
             {"first": 'print("cannot go on"); import sys; sys.exit(4)'},
             "env-exited",
-            "env.py ended the program at alembic/env.py:5 (sys.exit: 4)",
+            "env.py exited at alembic/env.py:5 (sys.exit: 4)",
             "it printed: cannot go on",
         ),
         (
@@ -167,20 +172,20 @@ def test_a_revision_file_that_fails(project, database):
         (
             {"first": "import shop_settings"},
             "module-missing",
-            "the Python module shop_settings cannot be found, and alembic/env.py:5 imports it",
+            "the Python module shop_settings was not found; alembic/env.py:5 imports it",
             "in the backend's own environment",
         ),
         (
             {"body": 'print("not the leader, nothing to do")'},
             "env-never-migrates",
-            "alembic/env.py ended without running migrations: no database was seen",
+            "alembic/env.py finished without running migrations, so the database is unknown",
             "it printed: not the leader, nothing to do",
         ),
         (
             {"connected": 'connection.execute(text("CREATE SCHEMA shop"))'},
             "env-writes",
             "outside of its migrations, at alembic/env.py:7: cannot execute CREATE SCHEMA in a read-only transaction",
-            "make that statement conditional",
+            "Run that statement only if",
         ),
     ],
 )
@@ -218,7 +223,7 @@ def test_a_statement_of_env_py_that_takes_too_long_is_cancelled(project, databas
         linear,
         code="statement-timeout",
         status=4,
-        says=["the server cancelled a statement: canceling statement due to statement timeout"],
+        says=["the server canceled a statement: canceling statement due to statement timeout"],
         helps=["alembic-rescue diagnose"],
     )
 
@@ -228,7 +233,7 @@ def test_a_driver_that_is_not_installed(project):
         project("linear", url="oracle+cx_oracle://shop:shop@localhost/shop"),  # in nobody's requirements here
         code="driver-missing",
         status=2,
-        says=["the Python package cx_Oracle is not installed, and env.py needs it (at alembic/env.py:60)"],
+        says=["the Python package cx_Oracle is not installed, but env.py needs it (at alembic/env.py:60)"],
         helps=["in the backend's own environment"],
     )
 
@@ -252,7 +257,7 @@ def url_of(database, **parts):
         ({"host": "db.invalid"}, "unknown-host", "the host of {name} at db.invalid:{port} cannot be found"),
         ({"password": "forgotten"}, "login-refused", "password authentication failed for user"),
         ({"role": "nobody"}, "login-refused", 'password authentication failed for user "nobody"'),
-        ({"name": "sohp"}, "database-missing", "there is no database sohp at 127.0.0.1:{port}"),
+        ({"name": "sohp"}, "database-missing", "database sohp at 127.0.0.1:{port}"),
     ],
 )
 def test_a_database_out_of_reach(project, database, parts, code, says):
@@ -278,8 +283,8 @@ def test_a_database_whose_connections_are_used_up(project, database):
         linear,
         code="too-many-connections",
         status=4,
-        says=[f"{database.name} at 127.0.0.1", "has no connection left"],
-        helps=["scale its workers down"],
+        says=[f"{database.name} at 127.0.0.1", "has no free connections"],
+        helps=["Scale down its workers"],
     )
 
 
@@ -363,7 +368,7 @@ def test_permission_denied(stuck, database, changes, says):
         database.run(change.format(role=servers.ROLE), role=ADMIN)
     told(
         stuck, "stamp", "aaaa0003", "--yes",
-        code="permission-denied", status=4, says=[f"the role {servers.ROLE} is not permitted", says],
+        code="permission-denied", status=4, says=[f"the role {servers.ROLE} lacks permission", says],
         helps=["the version table's owner", "--url"],
     )  # fmt: skip
     assert not stuck.receipts
@@ -375,7 +380,7 @@ def test_a_database_set_to_read_only(stuck, database):
         stuck, "stamp", "aaaa0003", "--yes",
         code="read-only-server", status=4,
         says=["does not accept writes: default_transaction_read_only is on for this role or database"],
-        helps=["name the primary with --url"],
+        helps=["pass the primary with --url"],
     )  # fmt: skip
     diagnosed = stuck.rescue_json("diagnose")["databases"][0]
     assert [finding["code"] for finding in diagnosed["findings"]] == ["read-only-server"]
@@ -406,14 +411,14 @@ def test_a_revision_that_cannot_be_proved_and_an_acceptance_of_another(stuck, da
     )
     told(
         stuck, "stamp", "aaaa0003", "--yes",
-        code="revision-unverifiable", status=3, says=["aaaa0002 cannot be proved", "no catalog shows whether it ran"],
+        code="revision-unverifiable", status=3, says=["aaaa0002 cannot be verified", "does not show whether it ran"],
         helps=["--accept aaaa0002 --reason TEXT"],
     )  # fmt: skip
     told(
         stuck, "stamp", "aaaa0003", "--yes", "--accept", "aaaa0002", "--accept", "aaaa0005", "--reason", "seen",
         code="accepted-not-skipped", status=3,
-        says=["aaaa0005 is accepted, but the stamp does not skip it (it skips aaaa0002 and aaaa0003)"],
-        helps=["name only revisions that the plan refuses"],
+        says=["aaaa0005 is accepted, but this stamp does not skip it (it skips aaaa0002 and aaaa0003)"],
+        helps=["accept only revisions that the plan refuses"],
     )  # fmt: skip
     assert rows(database) == [("aaaa0001",)]
 
@@ -437,10 +442,10 @@ def test_written_but_not_verified_and_no_way_back_over_what_somebody_else_did(st
     ran = stuck.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 5
     assert (
-        "error[not-verified]: written, not verified: the version table should stand at aaaa0003, "
+        "error[not-verified]: written, not verified: the version table should be at aaaa0003, "
         f"but it stands at {other}" in ran.stderr
     )
-    assert "somebody went on from there" in ran.stderr
+    assert "another session continued from there" in ran.stderr
     assert "by hand" not in ran.stderr, "it may be an upgrade that went on: its migrations would run again"
     (receipt,) = stuck.rescue_json("receipts")["receipts"]
     (part,) = receipt["parts"]
@@ -466,7 +471,7 @@ def test_not_verified_as_json(stuck, database):
 @pytest.mark.parametrize(
     ("body", "code", "says"),
     [
-        ("RETURN NULL;", "write-without-effect", "the server changed no row of public.alembic_version"),
+        ("RETURN NULL;", "write-without-effect", "the server did not change any row of public.alembic_version"),
         ("RAISE EXCEPTION 'not on Fridays';", "write-refused", "refused to change alembic_version: not on Fridays"),
         (
             "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW;",
@@ -550,7 +555,7 @@ def test_a_server_that_stops_during_the_write(stuck_privately):
     assert "should stand at aaaa0003, and could not be read back" in stderr
     assert "WHERE version_num = 'aaaa0003'" in stderr
     remove()
-    told(linear, "undo", "--yes", code="nothing-stamped", status=3, says=["did not reach the database"], helps=["undo"])
+    told(linear, "undo", "--yes", code="nothing-stamped", status=3, says=["never reached the database"], helps=["undo"])
     assert rows(database) == [("aaaa0001",)]
 
 
@@ -579,7 +584,7 @@ def test_a_replica_in_recovery(stuck_privately, private_server):
             code="read-only-server",
             status=4,
             says=["does not accept writes: it is a replica in recovery"],
-            helps=["name the primary with --url"],
+            helps=["pass the primary with --url"],
         )
         assert linear.rescue_json("diagnose")["databases"][0]["current_heads"] == ["aaaa0001"]
     finally:
@@ -617,7 +622,7 @@ def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, datab
         terminal.type("y\n")
         assert terminal.end() == 0
         assert '"outcome": "stamped"' in terminal.stdout
-    assert "Nothing was written yet." in terminal.text
+    assert "Nothing has been written yet." in terminal.text
     assert rows(database) == [("aaaa0003",)]
 
 
@@ -631,7 +636,7 @@ def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, datab
         (["plan"], "Missing argument 'REVISION'", "--help"),
         (["stamp", "--yes"], "stamp needs a REVISION, or a sealed plan with --plan FILE", "--help"),
         (["plan", "head", "--fast"], "No such option", "--help"),
-        (["plan", "head", "--url", "x"], "--url stands after the command", "alembic-rescue --url ... COMMAND"),
+        (["plan", "head", "--url", "x"], "--url must come before the command", "alembic-rescue --url ... COMMAND"),
         (["plan", "head", "--lock-timeout", "soon"], "Invalid value for '--lock-timeout'", "--help"),
     ],
 )
@@ -675,7 +680,7 @@ def test_a_fault_of_the_tool_itself_has_its_traceback_only_with_debug(stuck):
         stuck,
         code="internal-error",
         status=1,
-        says=["a fault of alembic-rescue itself: TypeError: 'NoneType' object is not callable"],
+        says=["internal error in alembic-rescue: TypeError: 'NoneType' object is not callable"],
         helps=["please report it", "--debug"],
     )
     assert "Traceback" not in stuck.rescue("plan", "aaaa0003").stderr

@@ -118,7 +118,7 @@ def test_no_two_kinds_share_a_code():
 def test_arguments_are_bound_as_python_binds_them():
     error = errors.BadConfigFrom("shop:config", reason="it is a module")
     assert (error.name, error.reason) == ("shop:config", "it is a module")
-    assert error.help == "its form is package.module:callable, and it returns a Config"
+    assert error.help == "write it as package.module:callable; the callable must return a Config"
     assert errors.LockTimeout(seconds=2, what="alembic_version").seconds == 2
     with pytest.raises(TypeError, match="missing a required argument: 'database'"):
         errors.UnknownHost()
@@ -129,7 +129,7 @@ def test_arguments_are_bound_as_python_binds_them():
 def test_its_message_is_what_it_is_now():
     error = errors.UnknownHost("shop", "no such name")
     error.message = "shop: " + error.message
-    assert str(error) == "shop: the host of shop cannot be found: no such name"
+    assert str(error) == "shop: cannot resolve the host of shop: no such name"
     assert repr(error) == f"UnknownHost({error.message!r})"
     assert traceback.format_exception_only(type(error), error)[-1].endswith(f": {error.message}\n")
 
@@ -148,7 +148,7 @@ def test_a_kind_that_is_not_known_there_is_a_fault_with_its_text():
     arrived = errors.from_json(content)
     assert type(arrived) is errors.InternalError
     assert arrived.exit_status == errors.INTERNAL
-    assert "Newer: the host of shop cannot be found: no such name" in str(arrived)
+    assert "Newer: cannot resolve the host of shop: no such name" in str(arrived)
 
 
 def test_only_facts_of_its_kind_are_taken():
@@ -191,35 +191,35 @@ def test_what_cannot_be_said_in_json_is_no_fact():
         ),
         (errors.ScratchMissing("no programs", "install one"), "scratch-missing", 2, "no programs", "install one"),
         (errors.ScratchUnfit("x://", "no such driver"), "scratch-unfit", 2, "--scratch x:// cannot", "--scratch local"),
-        (errors.ScratchNotEmpty("spare", "a table"), "scratch-not-empty", 2, "it holds a table", "--scratch URL"),
+        (errors.ScratchNotEmpty("spare", "a table"), "scratch-not-empty", 2, "it has a table", "--scratch URL"),
         (
             errors.ScratchIsProjects("spare", "shop at db:5432"),
-            "scratch-is-the-projects", 2, "spare is on the same server as shop at db:5432", "name another server",
+            "scratch-is-the-projects", 2, "spare is on the same server as shop at db:5432", "Pass another server",
         ),
         (errors.ScratchFailed("16", "no space left"), "scratch-failed", 2, "no space left", "--scratch none"),
         (
             errors.ExtensionMissing(["postgis"], "PostgreSQL 16"),
-            "scratch-extension-missing", 2, "lacks the extension postgis, and the migrations need it", "install it",
+            "scratch-extension-missing", 2, "lacks the extension postgis, but the migrations need it", "install it",
         ),
         (
             errors.ExtensionMissing(["postgis", "vector"], "PostgreSQL 16"),
-            "scratch-extension-missing", 2, "lacks the extensions postgis and vector, and the migrations need them",
+            "scratch-extension-missing", 2, "lacks the extensions postgis and vector, but the migrations need them",
             "a server that has them",
         ),
         (errors.BaselineFailed("a.sql", "no such type", 7), "baseline-failed", 2, "at a.sql:7: no such", "plain SQL"),
         (errors.BaselineFailed("a.sql", "no such file"), "baseline-failed", 2, "at a.sql: no such file", "plain SQL"),
         (
             errors.WorkerDied("was ended by SIGKILL", "looking", "loading numpy"),
-            "worker-died", 4, "the process in which env.py runs was ended by SIGKILL while it was looking",
-            "a machine that is short of memory sends SIGKILL; it printed: loading numpy",
+            "worker-died", 4, "the process that runs env.py was ended by SIGKILL while looking",
+            "A machine that runs out of memory sends SIGKILL; it printed: loading numpy",
         ),
-        (errors.WorkerDied("ended with status 3", "looking"), "worker-died", 4, "ended with status 3", "ends so, too"),
+        (errors.WorkerDied("ended with status 3", "looking"), "worker-died", 4, "with status 3", "ends the same way"),
         (
             errors.WorkerSilent(5, "looking", "env.py:12"),
-            "worker-silent", 4, "within 5 s while it was looking, at env.py:12; it was ended", "`alembic current`",
+            "worker-silent", 4, "within 5 s while looking, at env.py:12; it was stopped", "`alembic current`",
         ),
-        (errors.WorkerSilent(5, "looking"), "worker-silent", 4, "within 5 s while it was looking; it", "went silent"),
-        (errors.StillWriting([4711]), "still-writing", 5, "in its process 4711: the version table may", "diagnose"),
+        (errors.WorkerSilent(5, "looking"), "worker-silent", 4, "within 5 s while looking; it", "went silent"),
+        (errors.StillWriting([4711]), "still-writing", 5, "in process 4711: the version table may", "diagnose"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, errors.RescueError) else None,
 )  # fmt: skip

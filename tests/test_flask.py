@@ -151,7 +151,7 @@ def test_without_an_application_the_error_names_the_way(shop):
     assert ran.status == 2
     error, way_on = ran.stderr.splitlines()
     assert error == (
-        "error[flask-app-needed]: migrations/alembic.ini is Flask-Migrate's, which works only with its application"
+        "error[flask-app-needed]: migrations/alembic.ini belongs to Flask-Migrate, which needs its application"
     )
     assert way_on.endswith("with --app or FLASK_APP: alembic-rescue --app NAME diagnose --check")
     at_the_root = shop.rescue("diagnose")
@@ -179,7 +179,7 @@ def test_without_an_application_the_error_names_the_way(shop):
             "no-flask-app",
             "The factory \"make(...)\" in module 'plain' could not be called with the specified arguments.",
         ),
-        ("import redis_of_ours", "plain", "module-missing", "redis_of_ours cannot be found, and plain.py:1 imports it"),
+        ("import redis_of_ours", "plain", "module-missing", "redis_of_ours was not found; plain.py:1 imports it"),
         ("from os import nothing", "plain", "setup-failed", "the Flask application plain failed at plain.py:1"),
         (
             "import os\ndef create_app(): return os.environ['SHOP_SETTINGS']",
@@ -213,8 +213,8 @@ def test_an_application_may_not_write_while_it_is_set_up(shop, database):
         shop, "--app", "shop", "diagnose",
         code="setup-writes",
         status=2,
-        says=["the Flask application shop writes to the database while it is set up, at shop.py:18"],
-        helps=["would pass for what the migrations created"],
+        says=["the Flask application shop writes to the database during setup, at shop.py:18"],
+        helps=["would be taken for the migrations' own"],
     )  # fmt: skip
     assert database.run("SELECT to_regclass('customer')") == [(None,)]
 
@@ -228,8 +228,8 @@ def test_flask_that_is_not_installed_is_told(shop, tmp_path):
         shop, "--app", "shop", "diagnose",
         code="flask-not-installed",
         status=2,
-        says=["Flask is not installed here, and the application shop is to be loaded with it"],
-        helps=["in the application's own environment"],
+        says=["Flask is not installed here, but the application shop needs it"],
+        helps=["in the application's environment"],
         PYTHONPATH=f"{hidden.parent}:{path}",
     )  # fmt: skip
 

@@ -120,7 +120,7 @@ def test_among_several_nobody_is_asked(backend):
     write_ini(backend.root / "worker" / "alembic.ini", "script_location = %(here)s/alembic")
     with at_a_terminal(backend, "diagnose") as terminal:
         assert terminal.end() == 2
-        assert "there are others, choose one" in terminal.text
+        assert "there are several, choose one" in terminal.text
 
 
 # --- an ini file and a pyproject.toml ----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, 
     assert refused.status == 3
     assert (
         f"error[revision-unverifiable]: {MARKED} cannot be proved: line 12: "
-        "UPDATE orders SET state = 'old' WHERE id < 1000: no catalog shows whether it ran" in refused.stderr
+        "UPDATE orders SET state = 'old' WHERE id < 1000: the catalog does not show whether it ran" in refused.stderr
     )
     assert f"--accept {MARKED} --reason TEXT" in refused.stderr
     assert database.versions() == []
@@ -69,8 +69,9 @@ def test_what_is_missing_needs_the_other_flag(orders, database):
     accepted = ["--accept", MARKED]
     partial = orders.rescue("stamp", "head", "--yes", *accepted, "--accept", INVOICES)
     assert partial.status == 3
-    assert f"error[revision-partial]: {INVOICES} is half there: index public.ix_invoices_order_id is not there" in (
-        partial.stderr
+    assert (
+        f"error[revision-partial]: {INVOICES} is partially applied: index public.ix_invoices_order_id is missing"
+        in (partial.stderr)
     )
     assert f"--accept-missing {INVOICES}" in partial.stderr
 
@@ -100,7 +101,7 @@ def test_what_is_missing_is_asked_again_by_name(orders, database, typed):
     with at_a_terminal(orders, *arguments) as terminal:
         terminal.wait_for("[y/N]")
         terminal.type("y\n")
-        terminal.wait_for(f"What is missing of {INVOICES} will never be made. Type its id")
+        terminal.wait_for(f"The missing objects of {INVOICES} will never be created. Type its id")
         terminal.type(f"{typed}\n")
         status = terminal.end()
     assert status == (0 if typed == INVOICES else 3)
@@ -111,7 +112,7 @@ def test_what_is_missing_is_asked_again_by_name(orders, database, typed):
 def test_an_acceptance_in_vain_is_refused(orders, flag):
     refused = orders.rescue("plan", ORDERS, flag, INVOICES)
     assert refused.status == 3
-    assert f"error[accepted-not-skipped]: {INVOICES} is accepted, but the stamp does not skip it" in refused.stderr
+    assert f"error[accepted-not-skipped]: {INVOICES} is accepted, but this stamp does not skip it" in refused.stderr
     assert "error[unknown-revision]" in orders.rescue("plan", ORDERS, flag, "ffff").stderr
     assert "error[ambiguous-revision]" in orders.rescue("plan", ORDERS, flag, "0").stderr
 
@@ -127,7 +128,7 @@ def test_a_sealed_plan_is_refused_when_what_it_proved_is_gone(orders, database):
     database.run("DROP TABLE invoices")
     refused = orders.rescue("stamp", "--plan", "plan.json", "--yes")
     assert refused.status == 3
-    assert f"error[plan-changed]: plan.json was sealed for another state: the check of {INVOICES} changed" in (
+    assert f"error[plan-changed]: plan.json was sealed for a different state: the check of {INVOICES} changed" in (
         refused.stderr
     )
     assert database.versions() == []

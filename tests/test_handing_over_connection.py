@@ -209,7 +209,7 @@ def test_out_of_reach_is_told_with_what_it_usually_means(stamped, change, says, 
     [
         ('connection to server at "x" failed: timeout expired', "No answer", "suspended when they are not used"),
         ('FATAL:  no pg_hba.conf entry for host "1.2.3.4", no encryption', "may not connect", "list of allowed"),
-        ("FATAL:  sorry, too many clients already", "no connection left", "scale its workers down"),
+        ("FATAL:  sorry, too many clients already", "no connection left", "Scale down its workers"),
         ("FATAL:  the database system is starting up", "starting or stopping", "Wait a minute"),
         ("FATAL:  unsupported startup parameter: options", "A pooler", "direct URL"),
         ("something new", "out of reach: something new", "hosted database"),

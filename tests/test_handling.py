@@ -30,22 +30,22 @@ def only(done, **more):
 def test_a_run_whose_rows_are_not_there_afterwards_was_never_committed():
     cause = only(Handling(lost=True, begun=LINE, expected=("r2",), env=ENV))
     assert (cause.code, cause.place, cause.revision) == ("env-never-commits", "/p/env.py:7", "r1")
-    assert "begins a transaction before context.configure() that nobody commits" in cause.error
-    assert "reads no row in the version table, not r2" in cause.error
+    assert "begins a transaction before context.configure() that is never committed" in cause.error
+    assert "finds no row in the version table, not r2" in cause.error
     assert "connection.commit()" in cause.fix
 
 
 def test_without_its_line_env_py_is_named_all_the_same():
     cause = only(Handling(lost=True, expected=("r2",), found=("r1",), env=ENV))
     assert (cause.place, cause.code) == (ENV, "env-never-commits")
-    assert "reads r1 in the version table, not r2" in cause.error
+    assert "finds r1 in the version table, not r2" in cause.error
 
 
 def test_a_transaction_that_env_py_begins_and_commits_is_its_own_business():
     assert told(Handling(begun=LINE)) == ()
 
 
-@pytest.mark.parametrize(("ended", "loses"), [(COMMIT, "what ran before it stays"), (ROLLBACK, "is lost")])
+@pytest.mark.parametrize(("ended", "loses"), [(COMMIT, "what ran before it is kept"), (ROLLBACK, "is lost")])
 def test_who_ends_alembics_transaction_is_named_and_not_env_py(ended, loses):
     cause = only(Handling(lost=True, ended=(ended,), expected=("r2",), found=("r1",)))
     assert (cause.code, cause.place, cause.revision) == ("ends-transaction", "/p/r2.py:12", "r2")
@@ -86,7 +86,7 @@ def test_an_env_that_hides_is_named_beside_what_fails():
 
 def test_an_env_that_would_hide_is_named_though_nothing_fails_on_the_copy():
     found = told(Handling(hides=LINE))
-    assert "/p/env.py:7 hides what fails in a migration" in recommend(NOTHING_THERE, found).reason
+    assert "/p/env.py:7 hides the errors of migrations" in recommend(NOTHING_THERE, found).reason
     (note,) = findings.causes(found)
     assert note.code == "env-hides-errors"
 

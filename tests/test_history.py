@@ -57,7 +57,7 @@ def test_a_lost_version_is_found_again(orders, any_database, lost):
     }
     text = orders.rescue("diagnose", "--locate").stdout
     assert f"    {choice['commands'][0]}\n" in text
-    assert f"the schema stands at {INVOICES} (proved but for {MARKED}, which cannot be checked)" in text
+    assert f"the schema is at {INVOICES} (proved, except {MARKED}, which cannot be verified)" in text
 
 
 def test_a_version_ahead_of_its_schema_is_told(orders, any_database):
@@ -76,7 +76,7 @@ def test_a_version_that_the_scripts_do_not_know_does_not_hide_where_the_schema_s
     assert "the scripts do not have ffff0000" in advice["reason"]
     (choice,) = advice["choices"]
     assert choice == {
-        "found": f"what {MARKED} changes is done there",
+        "found": f"{MARKED} did run",
         "commands": [f"alembic-rescue repair --accept {MARKED}"],
     }
     assert orders.rescue("repair", "--accept", MARKED, "--yes").status == 0
@@ -141,7 +141,7 @@ def test_what_an_unobserved_revision_took_away_is_not_missing(tmp_path, database
     found = {one.revision: one for one in chain.applied().revisions}
     assert not [one.revision for one in found.values() if one.missing]
     assert found["r2"].verdict.value == "unverifiable"
-    assert "r3 names it and could not be observed" in "".join(one.detail or "" for one in found["r2"].objects)
+    assert "r3 refers to it and could not be observed" in "".join(one.detail or "" for one in found["r2"].objects)
     located = chain.locate().located
     assert "r2" not in located.following
 
@@ -149,7 +149,7 @@ def test_what_an_unobserved_revision_took_away_is_not_missing(tmp_path, database
 def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database):
     database.run("UPDATE alembic_version SET version_num = 'bbbb0001' WHERE version_num = 'bbbb0002'")
     text = branches.rescue("diagnose", "--locate").stdout
-    assert "Recommendation: stamp bbbb0002: the schema stands at aaaa0001 and bbbb0002" in text
+    assert "Recommendation: stamp bbbb0002: the schema is at aaaa0001 and bbbb0002" in text
     assert "see alembic-rescue plan bbbb0002." in text
     assert branches.rescue("stamp", "bbbb0002", "--yes").status == 0
     assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)
@@ -176,14 +176,12 @@ def test_of_two_branches_each_is_stamped_where_it_is(branches, database):
 def test_where_the_rows_of_both_branches_are_lost_a_stamp_leads_to_each(branches, database):
     database.run("DELETE FROM alembic_version")
     text = " ".join(branches.rescue("diagnose", "--locate").stdout.split())
-    assert "Recommendation: stamp aaaa0001: the schema stands at aaaa0001 and bbbb0002" in text
+    assert "Recommendation: stamp aaaa0001: the schema is at aaaa0001 and bbbb0002" in text
     assert "see alembic-rescue plan aaaa0001, and then bbbb0002." in text
     assert branches.rescue("stamp", "aaaa0001", "--yes").status == 0
     second = branches.rescue("stamp", "bbbb0002", "--yes")
     assert second.status == 0, second.everything
-    assert "bbbb0002 begins a branch here: the version table will hold 2 rows, now 1" in " ".join(
-        second.everything.split()
-    )
+    assert "bbbb0002 begins a branch: the version table will have 2 rows, now 1" in " ".join(second.everything.split())
     assert branches.alembic("upgrade", "heads").status == 0
     assert branches.rescue("undo", "--yes").status == 3, "it was gone on from"
     database.stand_at("aaaa0001", "bbbb0002")

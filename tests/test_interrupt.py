@@ -193,7 +193,7 @@ def test_while_connecting_at_a_terminal_the_cursor_comes_back(project):
         port = listener.getsockname()[1]
         env = project("linear", url=f"postgresql+psycopg2://{servers.ROLE}@127.0.0.1:{port}/shop")
         with at_a_terminal(env, "diagnose") as terminal:
-            terminal.wait_for("Looking at the database")
+            terminal.wait_for("Inspecting the database")
             listener.settimeout(20)
             taken_in, _ = listener.accept()
             time.sleep(0.2)

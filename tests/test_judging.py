@@ -157,8 +157,8 @@ def test_a_rename_is_two_facts() -> None:
     both = chain.states[0] | chain.states[1]  # somebody made the new one beside
     assert verdicts(chain, both) == [NOT_APPLIED, NOT_APPLIED]
     details = [detail for *_, detail in told(chain, both, "r1")]
-    assert "public.user_file is still there: what is called public.document is another one" in details
-    assert told(chain, chain.states[0], "r1")[0][3] in {"it is still there", "it is still called public.user_file"}
+    assert "public.user_file still exists: public.document is a different one" in details
+    assert told(chain, chain.states[0], "r1")[0][3] in {"it still exists", "it is still called public.user_file"}
 
 
 def test_a_renamed_column_beside_the_old_one() -> None:
@@ -191,7 +191,7 @@ def test_drops() -> None:
     chain.start(start).step(lambda w: drop_table(w, "old"))
     assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
     assert verdicts(chain, chain.states[1]) == [APPLIED]
-    assert told(chain, chain.states[0], "r1") == [("table", "public.old", "present", "it is still there")]
+    assert told(chain, chain.states[0], "r1") == [("table", "public.old", "present", "it still exists")]
 
 
 def test_what_cancels_out_is_no_proof() -> None:
@@ -410,7 +410,7 @@ def test_an_invalid_index_is_not_there() -> None:
     world = chain.copy()
     world[index("a", "ix")]["valid"] = "false"
     assert verdicts(chain, world) == [NOT_APPLIED]
-    assert "not valid" in told(chain, world, "r1")[0][3]
+    assert "invalid" in told(chain, world, "r1")[0][3]
 
 
 # --- labels ------------------------------------------------------------------------------------------------------
@@ -434,7 +434,7 @@ def test_labels() -> None:
 def test_more_labels_of_a_type_are_told() -> None:
     chain = Chain().step(lambda w: w.update(mood("a", "b")))
     (found,) = judge(chain.steps, reading(mood("a", "b", "c")))
-    assert (found.verdict, found.objects[0].detail) == (APPLIED, "it has more labels: 'c'")
+    assert (found.verdict, found.objects[0].detail) == (APPLIED, "it has extra labels: 'c'")
     assert verdicts(chain, mood("a")) == [PARTIAL]
     assert verdicts(chain, mood("b", "a")) == [PARTIAL]
 
@@ -471,7 +471,7 @@ def test_a_constraint_under_another_name_is_there() -> None:
     world = chain.states[0] | {constraint("a", "theirs"): CHECK}
     (found,) = judge(chain.steps, reading(world))
     assert found.verdict is APPLIED
-    assert found.objects[0].detail == "it is there under another name: theirs on public.a"
+    assert found.objects[0].detail == "it exists under another name: theirs on public.a"
     other = chain.states[0] | {constraint("a", "theirs"): {"definition": "CHECK ((x > 2))"}}
     assert verdicts(chain, other) == [NOT_APPLIED]
     make_table(elsewhere := chain.states[0], "b", "x")
@@ -542,7 +542,7 @@ def test_data_are_told_in_every_verdict() -> None:
         (found,) = judge(chain.steps, reading(world))
         assert found.verdict is verdict
         assert found.objects[-1].kind == "statement"
-        assert found.objects[-1].detail == "no catalog shows whether it ran"
+        assert found.objects[-1].detail == "the catalog does not show whether it ran"
 
 
 def test_rows_of_a_table_that_is_gone_since_may_have_gone_elsewhere() -> None:

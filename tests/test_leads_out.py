@@ -106,7 +106,7 @@ def test_a_completion_that_would_be_refused_is_not_recommended(stuck, database):
     project = stuck(CONVERTED, at="r1", sql="ALTER TABLE t ADD z integer")
     told = advice(project)
     assert (told["action"], told["command"]) == ("stop", None)
-    assert "make by hand what is missing, in the order of the file" in told["reason"]
+    assert "create what is missing by hand in the order of the file" in told["reason"]
     ((command,),) = [one["commands"] for one in told["choices"]]
     database.run("ALTER TABLE t ALTER c TYPE text; UPDATE log SET n = n || ' ran'")
     assert project.rescue(*shlex.split(command)[1:], "--yes").status == 0
@@ -118,5 +118,8 @@ def test_what_is_still_half_there_is_not_called_completed(stuck):
     project = stuck(half, at="r1", sql="CREATE TABLE b (id integer NOT NULL)")
     ran = project.rescue("complete", "r2", "--yes")
     assert "Completed" not in ran.stdout
-    assert "r2 is still half there: column public.b.id is not as it leaves it. Make it so by hand" in ran.stdout
+    assert (
+        "r2 is still partially applied: column public.b.id is missing or different. Make the change by hand"
+        in ran.stdout
+    )
     assert project.rescue("stamp", "r2", "--yes").status == 3

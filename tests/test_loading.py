@@ -235,7 +235,7 @@ def test_a_missing_sqlite_file_is_told_and_not_created(project):
     linear = project("linear", url="sqlite:///shop.db")
     ran = linear.rescue("stamp", "head", "--yes")
     assert ran.status == 4
-    assert f"error[database-missing]: there is no database {linear.root / 'shop.db'}" in ran.stderr
+    assert f"error[database-missing]: database {linear.root / 'shop.db'} does not exist" in ran.stderr
     assert "relative to the working directory" in ran.stderr
     assert "hosted" not in ran.stderr
     assert not (linear.root / "shop.db").exists()
@@ -276,7 +276,7 @@ def test_the_settings_of_pyproject_toml_are_used_and_the_option_wins(project, da
     [
         (
             "receipt = here",
-            "no setting receipt; its settings are receipts, lock_timeout, statement_timeout, connect_timeout,",
+            "no setting receipt; the settings are receipts, lock_timeout, statement_timeout, connect_timeout,",
         ),
         ("lock_timeout = soon", "lock_timeout is 'soon', which is not a number of seconds"),
         ("connect_timeout = 0", "connect_timeout must be from 0.001 to 2000000 seconds"),
@@ -309,7 +309,7 @@ def test_without_a_configuration_the_ones_further_down_are_named(project, tmp_pa
     one = linear.rescue("diagnose")
     assert one.status == 2
     assert (
-        f"error[no-config]: no Alembic configuration here: alembic.ini (or a pyproject.toml with [tool.alembic]) in "
+        f"error[no-config]: no Alembic configuration found: alembic.ini (or a pyproject.toml with [tool.alembic]) in "
         f"{linear.root} does not exist" in one.stderr
     )
     assert "help: there is backend/alembic.ini: alembic-rescue -c backend/alembic.ini diagnose" in one.stderr
@@ -318,20 +318,20 @@ def test_without_a_configuration_the_ones_further_down_are_named(project, tmp_pa
     (ini.parent / "worker" / "pyproject.toml").write_text("[tool.alembic]\nscript_location = 'x'\n")
     several = linear.rescue("diagnose")
     assert (
-        "help: there are others, choose one: alembic-rescue -c backend/alembic.ini diagnose; "
+        "help: there are several, choose one: alembic-rescue -c backend/alembic.ini diagnose; "
         "alembic-rescue -c backend/worker/pyproject.toml diagnose" in several.stderr
     )
 
     shutil.rmtree(ini.parent)
     none = linear.rescue("--format", "json", "plan", "head").json
     assert none["error"]["code"] == "no-config"
-    assert "run it from the root of the backend's repository" in none["error"]["help"]
+    assert "run this in the root of the backend's repository" in none["error"]["help"]
 
 
 def test_a_named_configuration_that_does_not_exist_is_told(project):
     ran = project("linear").rescue("-c", "prod.ini", "diagnose")
     assert ran.status == 2
-    assert "error[no-config]: no Alembic configuration here: prod.ini does not exist" in ran.stderr
+    assert "error[no-config]: no Alembic configuration found: prod.ini does not exist" in ran.stderr
     assert "alembic-rescue -c alembic.ini diagnose" in ran.stderr
 
 

@@ -128,7 +128,7 @@ def test_what_only_data_decide_is_told_by_the_log(with_nulls, database):
     assert logged_causes(document) == [("alembic/versions/r2.py", 9, False)]
     (part,) = document["databases"]
     assert part["recommendation"]["action"] == "rerun"
-    assert "r2.py:9 failed, by the log (column" in part["recommendation"]["reason"]
+    assert "r2.py:9 failed according to the log (column" in part["recommendation"]["reason"]
     assert document["log"]["run"]["failure"]["code"] == "23502"
     assert (document["log"]["failed"], document["log"]["run"]["steps"][-1]["revision"]) == (1, "r2")
     assert database.versions() == ["r1"]

@@ -118,7 +118,7 @@ def test_what_only_data_decide_becomes_a_cause():
     assert "give the rows that have none a value first" in notes["log-failure"].help
     advice = recommend(PENDING.revisions, causes)
     assert advice.action is Action.RERUN
-    assert "7742_x.py:40 failed, by the log (column" in advice.reason
+    assert "7742_x.py:40 failed according to the log (column" in advice.reason
     assert "Fix what failed" not in advice.reason
 
 
@@ -137,7 +137,7 @@ def test_the_error_that_was_hidden_is_named_by_the_log():
 
 def test_that_something_was_hidden_is_told_where_the_log_does_not_show_what():
     causes, notes = held(log(*ABORTS))
-    assert "that the log does not show" in notes["log-failure"].message
+    assert "which the log does not show" in notes["log-failure"].message
     assert [cause.swallowed for cause in causes] == [True]
     reason = recommend(PENDING.revisions, causes).reason
     assert "7742_x.py hides a failure (the log does not show it)" in reason
@@ -170,9 +170,11 @@ def test_how_many_attempts_failed_is_told():
     lines = [*NULLS, "INFO  [alembic.runtime.migration] Running upgrade b354 -> 65e4", *ABORTS]
     again = "INFO  [alembic.runtime.migration] Running upgrade 65e4 -> 7742"
     _, notes = held(log(*NULLS, again, *NULLS))
-    assert notes["log-failure"].message.startswith("in the last of 2 failed runs in the log (all failed alike), 7742")
+    assert notes["log-failure"].message.startswith(
+        "in the last of 2 failed runs in the log (all failed in the same way), 7742"
+    )
     _, notes = held(log(*lines))
-    assert "(not all failed alike)" in notes["log-failure"].message
+    assert "(not all failed in the same way)" in notes["log-failure"].message
 
 
 def test_nothing_in_it_is_told():
@@ -190,7 +192,9 @@ def test_a_run_that_ends_well_is_told():
 
 def test_an_error_that_ended_nothing_is_told():
     _, notes = held(log(TRACE[0], *TRACE[2:], PRINTED[0].removeprefix("skipped: ")))
-    assert "end it at alembic/versions/7742_x.py:40: DuplicateObject (42710)" in notes["log-without-failure"].message
+    assert (
+        "stop the run at alembic/versions/7742_x.py:40: DuplicateObject (42710)" in notes["log-without-failure"].message
+    )
 
 
 # --- of another version --------------------------------------------------------------------------------------------
@@ -199,7 +203,7 @@ def test_an_error_that_ended_nothing_is_told():
 def test_a_revision_that_the_scripts_do_not_have():
     causes, notes = held(log(*ABORTS, before="b354 -> 65e4|65e4 -> ffff"))
     assert causes == ()
-    assert "runs ffff, which the scripts here do not have" in notes["log-of-another-version"].message
+    assert "runs ffff, which is not in the scripts here" in notes["log-of-another-version"].message
     assert "log-failure" in notes
 
 
@@ -224,7 +228,7 @@ def test_a_merge_is_no_other_version():
 def test_scripts_that_lack_what_is_here():
     refused = "FAILED: Can't locate revision identified by 'd473'"
     _, notes = held(log(refused, before=""), at("d473"))
-    assert "do not have d473, and these do" in notes["log-of-another-version"].message
+    assert "lack d473, which these have" in notes["log-of-another-version"].message
     assert notes["log-failure"].message.endswith("Alembic refused: Can't locate revision identified by 'd473'")
     _, notes = held(log(refused.replace("d473", "ffff"), before=""))
     assert list(notes) == ["log-failure"]
@@ -247,7 +251,7 @@ def test_scripts_that_have_several_heads_there():
 def test_another_kind_of_database():
     causes, notes = held(log(*NULLS, impl="MySQLImpl"))
     assert causes == ()
-    assert "the log is of a database on MySQL" in notes["log-of-another-database"].message
+    assert "the log is from MySQL" in notes["log-of-another-database"].message
     for impl in ("CustomImpl", "PostgresqlImpl"):
         assert "log-of-another-database" not in held(log(*NULLS, impl=impl))[1]
     maria = at("b354", identity=replace(SHOP, dialect="mariadb"))
@@ -257,11 +261,11 @@ def test_another_kind_of_database():
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("connecting to postgresql+asyncpg://app:rnd_test@db.example.org:5432/other", "the database other"),
-        ("postgres://db.example.org/other?sslmode=require", "the database other"),
-        ('FATAL:  database "other" does not exist', "the database other"),
-        ('connection to server at "pg.elsewhere.org" (10.0.0.1), port 5432 failed', "the server pg.elsewhere.org"),
-        ('could not translate host name "pg.elsewhere.org" to address', "the server pg.elsewhere.org"),
+        ("connecting to postgresql+asyncpg://app:rnd_test@db.example.org:5432/other", "database other"),
+        ("postgres://db.example.org/other?sslmode=require", "database other"),
+        ('FATAL:  database "other" does not exist', "database other"),
+        ('connection to server at "pg.elsewhere.org" (10.0.0.1), port 5432 failed', "server pg.elsewhere.org"),
+        ('could not translate host name "pg.elsewhere.org" to address', "server pg.elsewhere.org"),
         ("connecting to postgresql://app@db.example.org/shop", None),
         ("connecting to postgresql://app@db.internal.org/shop", None),  # one host, within and without
         ("connecting to postgresql://app@db/shop", None),
@@ -276,7 +280,7 @@ def test_another_name_or_host(line, told):
     assert ("log-of-another-database" in notes) == (told is not None), notes
     if told:
         message = notes["log-of-another-database"].message
-        assert f"the log names {told}, and this one is shop at db.example.org:5432" in message
+        assert f"the log is from {told}, but this is shop at db.example.org:5432" in message
         assert "rnd_test" not in repr(notes)
     assert [cause.logged for cause in causes] == ([] if told and "database" in told else [True])  # hosts have two names
 
@@ -284,7 +288,7 @@ def test_another_name_or_host(line, told):
 def test_a_database_that_stands_before_where_the_log_begins():
     causes, notes = held(log(*NULLS, before="65e4 -> 7742"))
     assert causes == ()
-    assert "goes on from 65e4, and this database stands before it, at b354" in notes["log-of-another-database"].message
+    assert "continues from 65e4, but this database is before that, at b354" in notes["log-of-another-database"].message
     assert "log-of-another-database" not in held(log(*NULLS, before="65e4 -> 7742"), at("65e4"))[1]
 
 
@@ -292,7 +296,7 @@ def test_a_database_that_has_moved_on():
     causes, notes = held(log(*NULLS), at("d473"), Proof((), None))
     assert causes == ()
     assert list(notes) == ["log-outdated", "log-failure"]
-    assert "counts as applied by now: the database stands at d473" in notes["log-outdated"].message
+    assert "is applied by now: the database is at d473" in notes["log-outdated"].message
 
 
 def test_rows_that_no_script_explains_do_not_break_it():
@@ -315,13 +319,13 @@ def test_where_no_revision_is_told():
     _, notes = held(log(refused, before=""))
     assert "Alembic failed before it ran a revision: OperationalError" in notes["log-failure"].message
     _, notes = held(read(io.StringIO('psycopg2.errors.DuplicateTable: relation "t" already exists\n')))
-    assert "no revision is told beside the error: DuplicateTable" in notes["log-failure"].message
+    assert "no revision is named beside the error: DuplicateTable" in notes["log-failure"].message
 
 
 def test_where_the_error_itself_is_cut_off():
     cut = "[SQL: UPDATE alembic_version SET version_num='7742' WHERE alembic_version.version_num = '65e4']"
     causes, notes = held(read(io.StringIO(cut)), proof=replace(PENDING, causes=(MOOD,)))
-    assert "7742 failed: an error that is cut off in the log (UPDATE" in notes["log-failure"].message
+    assert "7742 failed: an error that the log cuts off (UPDATE" in notes["log-failure"].message
     assert MOOD in causes
 
 

@@ -70,7 +70,7 @@ def test_the_last_version_of_its_file(repo):
 def test_only_in_the_reflog(repo):
     commit = ahead(repo)
     found = the(repo.search("c3"))
-    assert (found.commit, found.ref) == (commit[:12], "no branch has it any more, only the reflog")
+    assert (found.commit, found.ref) == (commit[:12], "no branch has it anymore, only the reflog")
 
 
 def test_on_a_branch_that_was_deleted(repo):
@@ -83,7 +83,7 @@ def test_in_a_commit_that_nothing_leads_to(repo):
     commit = ahead(repo)
     repo.git("reflog", "expire", "--expire=now", "--all")
     found = the(repo.search("c3"))
-    assert (found.commit, found.ref) == (commit[:12], "no branch and no reflog has it any more")
+    assert (found.commit, found.ref) == (commit[:12], "no branch and no reflog has it anymore")
     assert "c3_x.py" in brought_back(repo, repo.search("c3"))
 
 
@@ -92,7 +92,7 @@ def test_staged_and_never_committed(repo):
     repo.git("add", "-A", ".")
     repo.git("reset", "-q", "--hard")
     search = repo.search("c3")
-    assert (the(search).commit, the(search).ref) == (None, "it was staged, and never committed")
+    assert (the(search).commit, the(search).ref) == (None, "it was staged but never committed")
     assert "c3.py" in brought_back(repo, search)
 
 
@@ -172,7 +172,7 @@ def test_a_partial_clone_is_told_and_fetches_nothing(repo, tmp_path, monkeypatch
     before = state(clone)
     search = clone.search("c3")
     assert search.missing == ("c3",)
-    assert "what a partial clone has not fetched (look in a whole clone)" in search.not_looked
+    assert "what a partial clone has not fetched (use a full clone)" in search.not_looked
     assert state(clone) == before
 
 
@@ -351,7 +351,7 @@ def test_without_git_it_is_told(repo, monkeypatch):
     monkeypatch.setenv("PATH", "")
     search = repo.search("c3")
     assert search.found == ()
-    assert search.not_looked == ("git, which is not installed here",)
+    assert search.not_looked == ("git (not installed here)",)
 
 
 def test_without_a_repository_it_is_told(tmp_path, monkeypatch):
@@ -359,7 +359,7 @@ def test_without_a_repository_it_is_told(tmp_path, monkeypatch):
     repo = Repo(tmp_path / "plain")
     repo.write("a1", None)
     search = repo.search("c3")
-    assert search.not_looked == ("git, because this is no git repository",)
+    assert search.not_looked == ("git (this is not a git repository)",)
     assert search.missing == ("c3",)
 
 
@@ -378,7 +378,7 @@ def test_a_repository_of_somebody_else_is_told_and_left_alone(repo, monkeypatch)
         os.chown(path, 12345, 12345)
     monkeypatch.setenv("HOME", str(repo.root / "nobody"))
     (told,) = repo.search("c3").not_looked
-    assert "belongs to somebody else" in told
+    assert "owned by another user" in told
     assert f"safe.directory {repo.root}" in told
 
 
@@ -390,7 +390,7 @@ def test_it_ends_in_its_time(repo, tmp_path, monkeypatch):
     begun = time.monotonic()
     search = repo.look_for("c3", seconds=0.5).search
     assert time.monotonic() - begun < 5
-    assert search.not_looked == ("the rest of git's history, which takes too long",)
+    assert search.not_looked == ("the rest of git's history (it takes too long)",)
 
 
 def test_looking_writes_nothing_and_starts_no_program(repo, tmp_path, monkeypatch):

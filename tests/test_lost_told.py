@@ -72,7 +72,7 @@ def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
     (note,) = [note for note in part["findings"] if note["code"] == "ahead-of-the-scripts"]
     assert "the database is ahead of this code" in note["message"]
     assert "it stands at ab03" in note["message"]
-    assert "all that it does is there" in note["message"]
+    assert "all its changes are in the database" in note["message"]
     assert f"ab03 and ab02 at commit {commit[:12]}" in note["message"]
     assert "It follows ab01" in note["message"]
     command = part["lost"]["command"]
@@ -192,7 +192,7 @@ def test_what_cannot_be_told_is_accepted_by_name(deployed):
     there.upgrade("ab03")
     there.roll_back("ab03")
     part = there.look()
-    assert "whether it ran here cannot be told" in str(part["findings"])
+    assert "whether it ran here is unknown" in str(part["findings"])
     assert there.tool.rescue_json("repair", "--yes")["refusals"][0]["code"] == "ahead-of-the-scripts"
     assert there.tool.rescue_json("repair", "--yes", "--not-run", "ab03")["outcome"] == "repaired"
     (receipt,) = there.tool.receipts
@@ -230,7 +230,7 @@ def test_a_found_file_that_can_no_longer_be_loaded(deployed):
     there.file("ab03").write_text("import nowhere_any_more\n" + there.file("ab03").read_text())
     there.roll_back("ab03")
     part = there.look()
-    assert "what it does was not held against the database" in str(part["findings"])
+    assert "its changes were not compared with the database" in str(part["findings"])
     assert part["recommendation"]["action"] == "stop"
     assert part["recommendation"]["choices"][0]["commands"] == [part["lost"]["command"]]
 

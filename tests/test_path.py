@@ -134,8 +134,8 @@ def test_base_is_where_an_empty_version_table_stands_already():
 def test_an_unknown_target_is_refused():
     refusal = refusal_of(INCIDENT, ["b354d12d1e7d"], "deadbeef")
     assert refusal.code == "unknown-revision"
-    assert refusal.message == "there is no revision 'deadbeef' in the script directory"
-    assert "alembic history lists them" in refusal.help
+    assert refusal.message == "the script directory has no revision 'deadbeef'"
+    assert "`alembic history` lists the revisions" in refusal.help
 
 
 def test_an_unknown_target_of_few_characters_is_told_that_it_needs_more():
@@ -147,7 +147,7 @@ def test_an_unknown_target_of_few_characters_is_told_that_it_needs_more():
 def test_an_empty_target_is_refused_though_every_id_begins_with_it():
     refusal = refusal_of(revision_map(Node("only")), [], "")
     assert refusal.code == "unknown-revision"
-    assert refusal.message.endswith("in the script directory: it is empty")
+    assert refusal.message.endswith("the script directory has no revision '': it is empty")
 
 
 @pytest.mark.parametrize("target", ["@", "@a", "only@"])
@@ -166,14 +166,14 @@ def test_what_is_accepted_is_a_revision(name):
 def test_where_there_are_no_revisions_at_all_every_target_is_unknown(target):
     refusal = refusal_of(revision_map(), [], target)
     assert refusal.code == "unknown-revision"
-    assert "there are no revisions at all" in refusal.message
+    assert "there are no revisions" in refusal.message
 
 
 def test_a_partial_id_that_fits_several_is_refused_with_all_of_them():
     graph = revision_map(Node("abcd11"), Node("abcd22", ("abcd11",)), Node("ffff00", ("abcd22",)))
     refusal = refusal_of(graph, [], "abcd")
     assert refusal.code == "ambiguous-revision"
-    assert refusal.message == "'abcd' fits several revisions: abcd11 and abcd22"
+    assert refusal.message == "'abcd' matches several revisions: abcd11 and abcd22"
     assert "more characters" in refusal.help
 
 
@@ -181,7 +181,7 @@ def test_a_partial_id_that_also_begins_a_label_is_refused_with_both():
     graph = revision_map(Node("plug1", labels=("plugin",)), Node("other", ("plug1",)))
     refusal = refusal_of(graph, [], "plug")
     assert refusal.code == "ambiguous-revision"
-    assert refusal.message == "'plug' fits several revisions: plug1 and plugin"
+    assert refusal.message == "'plug' matches several revisions: plug1 and plugin"
 
 
 def test_a_partial_id_on_a_branch_is_ambiguous_only_among_that_branch():
@@ -190,7 +190,7 @@ def test_a_partial_id_on_a_branch_is_ambiguous_only_among_that_branch():
     )
     refusal = refusal_of(graph, [], "main1@main2")
     assert refusal.code == "ambiguous-revision"
-    assert refusal.message == "'main1@main2' fits several revisions: main22 and main23"
+    assert refusal.message == "'main1@main2' matches several revisions: main22 and main23"
 
 
 @pytest.mark.parametrize("target", ["65e4b4ef883d", "65e4", "774225e563ca-1"])
@@ -219,28 +219,28 @@ def test_counting_down_from_the_current_revision_is_behind_it():
 def test_counting_nowhere_is_no_revision(current, target):
     refusal = refusal_of(INCIDENT, current, target)
     assert refusal.code == "unknown-revision"
-    assert "it does not count upwards" in refusal.message
+    assert "it does not count forward" in refusal.message
 
 
 @pytest.mark.parametrize("target", ["+3", "d47310025be2+2", "aae3+1"])
 def test_counting_further_than_the_scripts_reach_is_refused(target):
     refusal = refusal_of(INCIDENT, ["774225e563ca"], target)
     assert refusal.code == "target-above-head"
-    assert refusal.message == f"{target!r} reaches above the last revision (aae3309a2a8b)"
-    assert "count fewer" in refusal.help
+    assert refusal.message == f"{target!r} goes past the last revision (aae3309a2a8b)"
+    assert "use a smaller number" in refusal.help
 
 
 def test_counting_further_down_than_the_first_revision_is_no_revision():
     refusal = refusal_of(INCIDENT, [], "65e4b4ef883d-2")
     assert refusal.code == "unknown-revision"
-    assert "it counts below the first revision" in refusal.message
+    assert "it goes back past the first revision" in refusal.message
 
 
 def test_a_current_revision_that_the_scripts_do_not_know_is_refused():
     refusal = refusal_of(INCIDENT, ["0123456789ab"], "head")
     assert refusal.code == "unknown-current"
-    assert refusal.message == "the database stands at 0123456789ab, which is not in the script directory"
-    assert "check out the code that was deployed last" in refusal.help
+    assert refusal.message == "the database is at 0123456789ab, which is not in the script directory"
+    assert "Check out the code that was deployed last" in refusal.help
 
 
 def test_a_row_is_known_by_its_full_id_only():
@@ -251,16 +251,14 @@ def test_a_row_is_known_by_its_full_id_only():
 def test_rows_of_which_one_is_an_ancestor_of_another_are_refused():
     refusal = refusal_of(INCIDENT, ["774225e563ca", "b354d12d1e7d"], "head")
     assert refusal.code == "overlapping-current"
-    assert refusal.message == (
-        "the version table holds 774225e563ca and also b354d12d1e7d, which 774225e563ca builds on"
-    )
+    assert refusal.message == ("the version table has both 774225e563ca and its ancestor b354d12d1e7d")
     assert "the row b354d12d1e7d is superfluous" in refusal.help
 
 
 def test_rows_overlap_by_depends_on_as_well():
     refusal = refusal_of(DEPENDENT, ["plug2", "shop1"], "plug3")
     assert refusal.code == "overlapping-current"
-    assert "plug2 and also shop1" in refusal.message
+    assert "both plug2 and its ancestor shop1" in refusal.message
 
 
 # --- branch points and merge points ------------------------------------------------------------------------------
@@ -312,23 +310,23 @@ def test_behind_one_of_several_rows_that_row_is_named():
 def test_several_heads_where_one_was_asked_for_are_refused():
     refusal = refusal_of(BASES, ["plug1", "shop1"], "head")
     assert refusal.code == "several-heads"
-    assert refusal.message.startswith("'head' stands for several heads: ")
+    assert refusal.message.startswith("'head' refers to several heads: ")
     assert "plug2" in refusal.message
     assert "shop3" in refusal.message
-    assert "BRANCH@head, or heads for all of them" in refusal.help
+    assert "BRANCH@head, or use heads for all of them" in refusal.help
 
 
 def test_several_heads_of_one_branch_are_refused_as_well():
     graph = revision_map(Node("fork", labels=("forked",)), Node("left", ("fork",)), Node("right", ("fork",)))
     refusal = refusal_of(graph, ["fork"], "forked@head")
     assert refusal.code == "several-heads"
-    assert refusal.message == "'forked@head' stands for several heads: left and right"
+    assert refusal.message == "'forked@head' refers to several heads: left and right"
 
 
 def test_counting_up_from_several_rows_is_ambiguous():
     refusal = refusal_of(BASES, ["plug1", "shop1"], "+1")
     assert refusal.code == "ambiguous-relative"
-    assert refusal.message.startswith("'+1' can be counted in several ways: ")
+    assert refusal.message.startswith("'+1' is ambiguous: ")
     assert "BRANCH@+N" in refusal.help
 
 
@@ -482,7 +480,7 @@ def test_an_id_longer_than_the_version_column_is_refused():
     with pytest.raises(Refusal) as refused:
         paths.check_length(["short", "a" * 33], 32, WIDEN)
     assert refused.value.code == "revision-too-long"
-    assert refused.value.message == f"the id {'a' * 33} has 33 characters; the version column holds 32"
+    assert refused.value.message == f"the id {'a' * 33} has 33 characters, but the version column holds only 32"
     assert refused.value.help == f"widen it first: {WIDEN}"
 
 
@@ -525,8 +523,8 @@ def test_a_sound_graph_passes_and_says_nothing(recwarn):
 def test_an_id_that_two_files_bear_is_refused_without_a_warning_of_alembics(recwarn):
     refusal = graph_refusal_of(Node("one"), Node("two", ("one",)), Node("two", ("one",)))
     assert refusal.code == "duplicate-revision"
-    assert refusal.message == "several script files bear the revision id two"
-    assert "Alembic would use only one of them" in refusal.help
+    assert refusal.message == "several files use the revision id two"
+    assert "Alembic loads only one of them" in refusal.help
     assert not recwarn.list
 
 
@@ -537,7 +535,7 @@ def test_an_id_that_two_files_bear_is_named_even_where_it_closes_a_circle():
 def test_a_circle_is_refused():
     refusal = graph_refusal_of(Node("base"), Node("one", ("base", "two")), Node("two", ("one",)))
     assert refusal.code == "revision-cycle"
-    assert refusal.message == "the script files follow one another in a circle, among base, one and two"
+    assert refusal.message == "the revisions form a cycle: base, one and two"
     assert "down_revision or depends_on" in refusal.help
 
 
@@ -557,7 +555,7 @@ def test_a_circle_by_depends_on_is_refused():
 def test_a_revision_that_follows_itself_is_refused():
     refusal = graph_refusal_of(Node("base"), Node("loop", ("loop",)))
     assert refusal.code == "revision-cycle"
-    assert refusal.message == "the script files follow one another in a circle, among loop"
+    assert refusal.message == "the revisions form a cycle: loop"
 
 
 def test_a_revision_that_follows_a_missing_one_is_refused():
@@ -571,7 +569,7 @@ def test_a_revision_that_follows_a_missing_one_is_refused():
 def test_a_dependency_must_be_a_full_id_or_a_label(dependency):
     refusal = graph_refusal_of(Node("shop1"), Node("plug1", depends_on=(dependency,)))
     assert refusal.code == "missing-revision"
-    assert f"'{dependency}' stands in a depends_on, and is neither a revision nor a label" in refusal.message
+    assert f"names '{dependency}', which is neither a revision nor a label" in refusal.message
 
 
 def test_a_label_that_two_revisions_bear_comes_in_alembics_own_words():
@@ -605,9 +603,9 @@ def test_two_files_with_one_id_are_both_named_by_every_command(project_of, comma
     assert ran.status == 3
     assert ran.stdout == ""
     assert ran.stderr == (
-        "error[duplicate-revision]: several script files bear the revision id second: "
+        "error[duplicate-revision]: several files use the revision id second: "
         "alembic/versions/copy_of_second.py and alembic/versions/second_.py\n"
-        "help: Alembic would use only one of them, and never run the other: give the newer one an id of its own, and "
+        "help: Alembic loads only one of them, and never run the other: give the newer one an id of its own, and "
         "let it follow the other (revision, down_revision), or remove it\n"
     )
 
@@ -624,7 +622,7 @@ def test_two_files_with_one_id_are_both_named_though_the_second_closes_a_circle(
 def test_files_that_follow_one_another_in_a_circle_are_refused(project_of):
     ran = project_of(Node("first", ("third",)), *LINE[1:]).rescue("plan", "third")
     assert ran.status == 3
-    assert "error[revision-cycle]: the script files follow one another in a circle, among first, " in ran.stderr
+    assert "error[revision-cycle]: the revisions form a cycle: first, " in ran.stderr
     assert "help: fix down_revision or depends_on in one of these files" in ran.stderr
 
 
@@ -633,7 +631,7 @@ def test_a_file_that_follows_a_missing_one_is_refused(project_of):
     assert ran.status == 3
     assert "error[missing-revision]: the script directory has a gap: Revision second referenced from " in ran.stderr
     assert "third" in ran.stderr
-    assert "help: a file is missing (not checked out, not merged, not in the image): bring it back" in ran.stderr
+    assert "help: a file is missing (not checked out, not merged, or not in the image). Restore it" in ran.stderr
 
 
 def test_a_label_that_two_files_bear_is_a_fault_of_the_configuration(project_of):
@@ -659,7 +657,9 @@ def test_an_id_longer_than_the_version_column_is_refused_before_anything_is_writ
     any_database.stand_at("first")
     ran = both.rescue("stamp", "heads", "--yes")
     assert ran.status == 3
-    assert f"error[revision-too-long]: the id {long} has 33 characters; the version column holds 32" in ran.stderr
+    assert (
+        f"error[revision-too-long]: the id {long} has 33 characters, but the version column holds only 32" in ran.stderr
+    )
     assert f"help: widen it first: {WIDEN}" in ran.stderr
     assert any_database.versions() == ["first"]
     assert both.receipts == []
@@ -689,7 +689,7 @@ def test_a_base_that_never_began_is_told_apart_from_what_is_pending_and_can_be_b
     stamped = bases.rescue_json("stamp", "plug1", "--yes")
     assert stamped["outcome"] == "stamped"
     (told,) = [one["message"] for one in stamped["databases"][0]["findings"] if one["code"] == "branch-begins"]
-    assert told == "plug1 begins a branch here: the version table will hold 2 rows, now 1"
+    assert told == "plug1 begins a branch: the version table will have 2 rows, now 1"
     assert any_database.versions() == ["plug1", "shop1"]
     (seen,) = bases.rescue_json("diagnose")["databases"]
     assert sorted(seen["pending_after"]) == ["plug2", "shop2"]
@@ -699,14 +699,14 @@ def test_a_base_that_never_began_is_told_apart_from_what_is_pending_and_can_be_b
 
 
 REFUSED_BY_COMMAND = {
-    "unknown-current": (["0123456789ab"], "third", "the database stands at 0123456789ab, which is not in the script"),
-    "overlapping-current": (["second", "first"], "third", "the version table holds second and also first, which"),
-    "ambiguous-revision": (["first"], "thi", "'thi' fits several revisions: third and thirst"),
-    "unknown-revision": (["first"], "fourth", "there is no revision 'fourth' in the script directory"),
+    "unknown-current": (["0123456789ab"], "third", "the database is at 0123456789ab, which is not in the script"),
+    "overlapping-current": (["second", "first"], "third", "the version table has second and also first, which"),
+    "ambiguous-revision": (["first"], "thi", "'thi' matches several revisions: third and thirst"),
+    "unknown-revision": (["first"], "fourth", "the script directory has no revision 'fourth'"),
     "target-behind-current": (["third"], "second", "second is behind the database's current revision third"),
-    "target-above-head": (["second"], "third+1", "'third+1' reaches above the last revision (third and thirst)"),
-    "several-heads": (["first"], "head", "'head' stands for several heads: "),
-    "ambiguous-relative": (["second"], "+1", "'+1' can be counted in several ways: "),
+    "target-above-head": (["second"], "third+1", "'third+1' goes past the last revision (third and thirst)"),
+    "several-heads": (["first"], "head", "'head' refers to several heads: "),
+    "ambiguous-relative": (["second"], "+1", "'+1' is ambiguous: "),
 }
 
 

@@ -210,7 +210,7 @@ def test_a_target_off_the_path_is_refused_and_nothing_is_written(graph: Graph, d
         before = _reach_some_rows(rehearsal, graph, data)
         off = [r for r in graph.ids if graph.stands(before, r) == "behind"]
         target = data.draw(st.sampled_from([*off, *off, "rev99", "branch99@head", "", "-1"]), label="target")
-        event(graph.stands(before, target) if target in off else "names no revision")
+        event(graph.stands(before, target) if target in off else "is not a revision")
         file_before = (rehearsal.folder / "database.sqlite").read_bytes()
 
         with pytest.raises(Refusal):

@@ -77,8 +77,8 @@ def test_the_sign_of_being_at_work_is_not_taken_for_what_env_py_printed(project,
     env = project("env_with_statements", at_first)
     with at_a_terminal(env, "diagnose", ENV_PY_RUNS="SELECT pg_sleep(0.5);nonsense") as terminal:
         assert terminal.end() in {2, 4}
-        assert "Looking at the database" in terminal.text
-        assert "Looking at the database" not in terminal.text[terminal.text.index("error[") :]
+        assert "Inspecting the database" in terminal.text
+        assert "Inspecting the database" not in terminal.text[terminal.text.index("error[") :]
 
 
 def test_an_answer_on_stdout_comes_with_a_silent_stderr(linear):

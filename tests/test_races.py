@@ -102,7 +102,7 @@ def test_a_hundred_races_against_an_upgrade_lose_nothing(linear, tmp_path):
             assert not written
         if status == 5:  # the upgrade went on before the rows were read back
             assert written == [("aaaa0001", target)] or target == "aaaa0002"
-            assert "somebody went on from there" in said
+            assert "another session continued from there" in said
             assert "by hand" not in said, "it would undo what the upgrade did"
         assert status in {0, 5, *UNTOUCHED}, said
         assert upgrade.status == 0 or "expected to match one row" in upgrade.stderr, upgrade.stderr

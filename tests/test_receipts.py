@@ -166,7 +166,7 @@ def test_a_stamp_that_was_killed_before_the_write_leaves_a_receipt_that_says_no_
     assert content(file)["state"] == "begun"
     ran = linear.rescue("undo", "--yes")
     assert ran.status == 3
-    assert f"error[nothing-stamped]: the stamp of receipt {file.stem} did not reach the database" in ran.stderr
+    assert f"error[nothing-stamped]: the stamp of receipt {file.stem} never reached the database" in ran.stderr
     assert linear.database.versions() == ["aaaa0001"]
 
 
@@ -178,7 +178,7 @@ def test_a_stamp_that_the_server_carried_out_after_its_program_was_killed_can_be
     assert content(linear.receipts[0])["state"] == "begun"
     ran = linear.rescue("undo", "--yes")
     assert ran.status == 0, ran.everything
-    assert "does not tell how its stamp ended" in " ".join(ran.stderr.split())
+    assert "does not record how its stamp ended" in " ".join(ran.stderr.split())
     assert linear.database.versions() == ["aaaa0001"]
 
 
@@ -204,7 +204,7 @@ def test_where_the_folder_cannot_be_made_nothing_is_stamped(linear, tmp_path):
         f"error[receipt-not-written]: the receipt cannot be written to {tmp_path}/file/receipts: "
         "Not a directory; nothing was stamped"
     ) in ran.stderr
-    assert "help: without a receipt there is no undo: name another folder with --receipts DIR" in ran.stderr
+    assert "help: without a receipt there is no undo. Choose another folder with --receipts DIR" in ran.stderr
     assert linear.database.versions() == ["aaaa0001"]
 
 
@@ -303,7 +303,7 @@ def test_the_list_shows_each_receipt_with_its_rows_state_and_reason(linear):
     assert undo.startswith(second)
     for part in (place, f"verified, undoes {first}", "wrong one"):
         assert part in undo
-    assert closing == f"In {folder_of(linear)}. To take one back: alembic-rescue undo RECEIPT"
+    assert closing == f"In {folder_of(linear)}. To undo one: `alembic-rescue undo RECEIPT`"
 
 
 def test_the_list_in_json_holds_the_receipts_as_they_stand_on_disk(linear):
@@ -475,7 +475,7 @@ def test_without_a_receipt_there_is_nothing_to_undo(linear):
     told = refused(linear, "undo", "--yes")
     assert f"error[no-receipt]: no receipt of a stamp of {linear.database.name} at 127.0.0.1" in told
     assert f"that could be undone in {folder_of(linear)}" in told
-    assert "help: alembic-rescue receipts lists them; --receipts DIR names another folder" in told
+    assert "help: `alembic-rescue receipts` lists them; --receipts DIR selects another folder" in told
 
 
 def test_an_id_that_no_receipt_has_is_refused(linear):
@@ -495,8 +495,8 @@ def test_a_file_that_is_no_receipt_is_refused(linear, tmp_path):
     file = tmp_path / "other.json"
     file.write_text('{"some": "thing"}')
     told = refused(linear, "undo", "--yes", str(file), status=2)
-    assert f"error[bad-receipt]: {file} is not a receipt: it does not have a receipt's form" in told
-    assert "help: alembic-rescue receipts lists what there is" in told
+    assert f"error[bad-receipt]: {file} is not a receipt: it is not in the format of a receipt" in told
+    assert "help: to list receipts: alembic-rescue receipts" in told
 
 
 def test_a_file_that_is_not_there_is_refused(linear, tmp_path):
@@ -508,8 +508,8 @@ def test_an_undo_is_not_undone(linear):
     stamped(linear, "aaaa0003")
     undo = undone(linear)
     told = refused(linear, "undo", "--yes", undo.id)
-    assert f"error[receipt-is-undo]: receipt {undo.id} is of an undo, which is not undone" in told
-    assert "help: stamp again instead, with its checks: alembic-rescue stamp REVISION" in told
+    assert f"error[receipt-is-undo]: receipt {undo.id} records an undo and cannot be undone" in told
+    assert "help: stamp again instead, with all checks: alembic-rescue stamp REVISION" in told
 
 
 def test_a_receipt_is_spent_once(linear):
@@ -517,7 +517,7 @@ def test_a_receipt_is_spent_once(linear):
     undo = undone(linear)
     stamped(linear, "aaaa0003")
     told = refused(linear, "undo", "--yes", receipt.id)
-    assert f"error[receipt-spent]: receipt {receipt.id} was undone already, by {undo.id}" in told
+    assert f"error[receipt-spent]: receipt {receipt.id} was already undone by {undo.id}" in told
 
 
 def test_a_receipt_of_another_database_is_refused_and_never_taken_for_the_last(linear):
@@ -527,7 +527,7 @@ def test_a_receipt_of_another_database_is_refused_and_never_taken_for_the_last(l
         told = refused(linear, "--url", other.url, "undo", "--yes", receipt.id)
         assert f"error[receipt-of-other-database]: receipt {receipt.id} belongs to {linear.database.name} at " in told
         assert f", but env.py opens {other.name} at " in told
-        assert "name it with --url" in told
+        assert "pass it with --url" in told
         assert "error[no-receipt]" in refused(linear, "--url", other.url, "undo", "--yes")
         assert other.versions() == ["aaaa0003"]
 
@@ -536,7 +536,7 @@ def test_once_migrations_ran_a_stamp_is_not_undone(linear):
     stamped(linear, "aaaa0003")
     assert linear.alembic("upgrade", "aaaa0004").status == 0
     told = refused(linear, "undo", "--yes")
-    assert "error[database-moved-on]: the receipt left the database at aaaa0003, but it stands at aaaa0004 now" in told
+    assert "error[database-moved-on]: the receipt left the database at aaaa0003, but it is now at aaaa0004 now" in told
     assert "To go back, use alembic downgrade" in told
 
 
@@ -544,7 +544,7 @@ def test_what_was_put_back_by_hand_is_not_put_back_again(linear):
     receipt = stamped(linear, "aaaa0003")
     linear.database.run(receipt.parts[0].sql[0])
     told = refused(linear, "undo", "--yes")
-    assert f"error[nothing-stamped]: the stamp of receipt {receipt.id} did not reach the database" in told
+    assert f"error[nothing-stamped]: the stamp of receipt {receipt.id} never reached the database" in told
     assert "it stands at aaaa0001, as before" in told
     assert "help: there is nothing to undo" in told
 
@@ -556,7 +556,7 @@ def test_rows_that_the_scripts_no_longer_know_are_not_put_back(linear):
     second = versions / "0002_step_2.py"
     second.write_text(second.read_text().replace('down_revision = "aaaa0001"', "down_revision = None"))
     told = refused(linear, "undo", "--yes")
-    assert "error[unknown-revision]: there is no revision 'aaaa0001' in the script directory" in told
+    assert "error[unknown-revision]: the script directory has no revision 'aaaa0001'" in told
 
 
 def test_a_database_at_a_revision_that_the_scripts_no_longer_know_is_still_put_back(linear):

@@ -73,7 +73,7 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
     assert "stands at r3.\n" in ran.stdout
     assert ran.stdout.endswith(
-        "The chain stands at its head: proved (nothing is missing of the 3 revisions that count as applied).\n"
+        "The chain stands at its head: proved (nothing is missing from the 3 applied revisions).\n"
     )
     assert "Service  shop-api (srv-shopapi0001)\nBranch   main\n" in ran.stderr
     assert "How      build and deploy (--build)\nWhy      nothing tells of which commit" in ran.stderr
@@ -318,7 +318,7 @@ def test_a_url_in_place_of_the_variables_name_is_refused_and_not_shown(shop, api
     configure(shop, f"deploy_hook = {hook_of(api)}")
     ran = shop.rescue("diagnose")
     assert (ran.status, "error[bad-config]" in ran.stderr) == (2, True)
-    assert "is to be the name of the variable" in ran.stderr
+    assert "must be the name of the variable" in ran.stderr
     assert HOOK_KEY not in ran.everything
 
 

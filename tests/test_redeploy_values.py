@@ -479,7 +479,7 @@ def test_what_git_tells_of_the_last_build(tmp_path):
 
 
 def test_without_a_repository_nobody_can_tell(tmp_path):
-    assert "no git repository" in choosing.changed_since("0123456", [tmp_path])
+    assert "not a git repository" in choosing.changed_since("0123456", [tmp_path])
 
 
 # --- HTTP --------------------------------------------------------------------------------------------------------

@@ -378,9 +378,7 @@ def test_a_function_is_harmless_by_what_it_is_and_not_by_its_name(database, tmp_
         "$$ BEGIN PERFORM pg_advisory_lock(4711); RETURN true; END $$"
     )
     _, _, told, _ = rehearsed(project)
-    assert [answer["unknown"] for answer in told["answers"]] == [
-        "it calls a function that is not known to change nothing"
-    ] * 2
+    assert [answer["unknown"] for answer in told["answers"]] == ["it calls a function that may change data"] * 2
 
 
 NOT_KNOWN = {
@@ -405,7 +403,7 @@ def test_what_the_run_may_mend_is_not_called_failing(case, database, tmp_path):
     _, outcome, told, _ = rehearsed(project)
     assert outcome == "passes", told
     assert any(answer["violated"] and answer["mended_by"] for answer in told["answers"])
-    assert "Some of it is not known" in project.rescue("rehearse").stdout
+    assert "Some of it is unknown" in project.rescue("rehearse").stdout
     assert project.alembic("upgrade", "head").status == 0, "it really passes"
 
 
@@ -413,30 +411,30 @@ FILLED = {
     "a new table with a key": (
         "op.create_table('z', sa.Column('n', sa.Text, primary_key=True))\nop.execute('INSERT INTO z SELECT email FROM orders')",
         ["r2.py:10"],
-        "public.z is filled by a query and must fit z_pkey, n NOT NULL",
+        "public.z is filled by a query and must satisfy z_pkey, n NOT NULL",
     ),
     "a key for what a query made": (
         "op.execute('CREATE TABLE z AS SELECT email AS n FROM orders')\nop.create_unique_constraint('u', 'z', ['n'])",
         ["r2.py:9"],
-        "public.z is filled by a query and must fit u",
+        "public.z is filled by a query and must satisfy u",
     ),
     "an old table": (
         "op.execute('INSERT INTO parents SELECT parent FROM orders')\nop.create_index('ix', 'parents', ['id'])",
         ["r2.py:9"],
-        "public.parents is filled by a query and must fit parents_pkey, id NOT NULL",
+        "public.parents is filled by a query and must satisfy parents_pkey, id NOT NULL",
     ),
     "a copy that takes its place": (
         "op.create_table('z', sa.Column('n', sa.Text, unique=True))\nop.execute('INSERT INTO z SELECT email FROM orders')\n"
         "op.rename_table('orders', 'old')\nop.rename_table('z', 'orders')",
         ["r2.py:10"],
-        "public.z is filled by a query and must fit z_n_key",
+        "public.z is filled by a query and must satisfy z_n_key",
     ),
     "by way of another": (
         "op.execute('CREATE TEMP TABLE t AS SELECT email FROM orders')\n"
         "op.create_table('z', sa.Column('n', sa.Text), sa.CheckConstraint(\"n <> 'a@x'\", 'ck'))\n"
         "op.execute('INSERT INTO z SELECT email FROM t')",
         ["r2.py:11"],
-        "public.z is filled by a query and must fit ck",
+        "public.z is filled by a query and must satisfy ck",
     ),
 }
 """What the run fills: the lines that are named, and what is told."""
@@ -452,7 +450,7 @@ def test_what_the_run_fills_with_what_a_query_finds_is_not_called_passing(case, 
     answers = [one for one in found["answers"] if one["demand"]["kind"] == "filled"]
     assert [f"{one['path']}:{one['line']}".rpartition("/")[2] for one in answers] == lines
     assert [(one["demand"]["what"], one["unknown"]) for one in answers] == [
-        (told, "what the run fills it with is not asked")
+        (told, "the values that the run writes are not checked")
     ]
     assert not found["sure"]
     assert project.alembic("upgrade", "head").status != 0, "it really fails"
@@ -470,11 +468,13 @@ def test_a_key_that_comes_later_is_told_where_it_comes(database, tmp_path):
     assert rehearsed(project, "r3")[1] == "passes", "nothing is demanded of its rows yet"
     found = rehearsed(project)[2]
     assert [(one["demand"]["revision"], one["demand"]["what"], one["line"]) for one in found["answers"]] == [
-        ("r4", "public.y is filled by a query and must fit pk, id NOT NULL", 9),
-        ("r5", "public.y is filled by a query and must fit u", 9),
+        ("r4", "public.y is filled by a query and must satisfy pk, id NOT NULL", 9),
+        ("r5", "public.y is filled by a query and must satisfy u", 9),
     ]
     shown = project.rescue("rehearse").stdout
-    assert "not known: the rows could not be asked: what the run fills it with is not asked" in " ".join(shown.split())
+    assert "not known: the rows could not be checked: the values that the run writes are not checked" in " ".join(
+        shown.split()
+    )
 
 
 NOT_FILLED = {
@@ -519,7 +519,7 @@ def test_rows_that_are_hidden_from_the_role_are_told(database, tmp_path):
     answer = project.rescue("rehearse")
     assert "not all rows" in answer.stdout, "the answers are told all the same"
     assert "Not known. Nothing was written." in answer.stdout
-    assert "error[rows-not-told]: nobody can tell whether the next upgrade passes" in answer.stderr
+    assert "error[rows-not-told]: nobody can tell whether the next upgrade will succeed" in answer.stderr
 
 
 @pytest.mark.slow
@@ -532,7 +532,10 @@ def test_where_only_the_rows_are_behind_it_sends_to_the_stamp(database, tmp_path
     status, outcome, _, document = rehearsed(project)
     assert (status, outcome) == (3, "fails")
     assert document["databases"][0]["recommendation"]["command"] == f"alembic-rescue stamp {after}"
-    assert "The rows are behind what is there. Look first: alembic-rescue diagnose" in project.rescue("rehearse").stdout
+    assert (
+        "The version table is behind the schema. First run: `alembic-rescue diagnose`"
+        in project.rescue("rehearse").stdout
+    )
 
 
 @pytest.mark.slow
@@ -568,7 +571,7 @@ def test_locks_on_large_tables_are_told(database, tmp_path):
     assert told["locks"][0]["size"]["bytes"] > 10_000_000
     shown = project.rescue("rehearse").stdout
     assert "r3: ACCESS EXCLUSIVE on public.orders (" in shown
-    assert "the whole table is written anew" in shown
+    assert "it rewrites the whole table" in shown
 
 
 @pytest.mark.slow
@@ -604,7 +607,7 @@ def test_a_stamp_says_whether_the_next_upgrade_passes(database, tmp_path):
     assert "the next upgrade fails. r3 fails: public.orders.note is to be NOT NULL" in stamped.stdout
     database.run("DELETE FROM orders WHERE note IS NULL")
     assert project.rescue("undo", "--yes").status == 0
-    assert "the next upgrade passes" in project.rescue("stamp", "r2", "--yes").stdout
+    assert "the next upgrade will succeed" in project.rescue("stamp", "r2", "--yes").stdout
     assert project.alembic("upgrade", "head").status == 0
 
 

@@ -80,7 +80,7 @@ def test_a_sealed_plan_is_carried_out_while_nothing_moved(sealed):
 def test_the_plan_says_how_to_carry_it_out(linear):
     ran = linear.rescue("plan", "aaaa0003", "--out", "plan.json")
     assert ran.stdout.endswith(
-        "Sealed in plan.json. To carry out exactly this: alembic-rescue stamp --plan plan.json\n"
+        "Sealed in plan.json. To carry out exactly this plan: `alembic-rescue stamp --plan plan.json`\n"
     )
 
 
@@ -150,7 +150,7 @@ def test_a_password_that_is_also_the_name_of_the_role_does_not_break_the_seal(li
 def test_refused_if_the_rows_moved(sealed):
     sealed.database.stand_at("aaaa0002")
     told = refused(sealed)
-    assert told.startswith("error[plan-changed]: plan.json was sealed for another state: ")
+    assert told.startswith("error[plan-changed]: plan.json was sealed for a different state: ")
     assert "the rows of the version table changed from aaaa0001 to aaaa0002" in told
     assert "the revisions that the stamp skips changed from aaaa0002, aaaa0003 to aaaa0003" in told
     assert "the script file" not in told, "no file changed"
@@ -175,7 +175,7 @@ def test_refused_if_the_content_of_a_skipped_script_changed(sealed):
     script.write_text(script.read_text().replace("pass", "return"))
     told = refused(sealed)
     assert told.startswith(
-        "error[plan-changed]: plan.json was sealed for another state: the script file of aaaa0002 changed\n"
+        "error[plan-changed]: plan.json was sealed for a different state: the script file of aaaa0002 changed\n"
     )
 
 
@@ -254,7 +254,7 @@ def test_where_the_plan_cannot_be_written_that_is_an_error(linear):
     ran = linear.rescue("plan", "aaaa0003", "--out", "alembic.ini/plan.json")
     assert ran.status == 2
     assert "error[cannot-write-file]: alembic.ini/plan.json cannot be written: Not a directory" in ran.stderr
-    assert "help: name another place; the database was not touched" in ran.stderr
+    assert "help: choose another path; the database was not changed" in ran.stderr
 
 
 @pytest.mark.parametrize("shown", ["url", "heads_after", "revisions"])
@@ -264,7 +264,7 @@ def test_a_plan_that_was_changed_is_refused(sealed, shown):
     (sealed.root / "plan.json").write_text(json.dumps(content))
     told = refused(sealed, status=2)
     assert told.startswith("error[bad-plan-file]: plan.json is not a sealed plan: it was changed after it was sealed\n")
-    assert "help: make one with: alembic-rescue plan REVISION --out FILE" in told
+    assert "help: create one with: alembic-rescue plan REVISION --out FILE" in told
 
 
 def changed(value):
@@ -309,8 +309,8 @@ def test_with_a_key_nobody_forges_a_seal(linear):
     file.write_text(json.dumps(keyed))
     ran = linear.rescue("stamp", "--plan", "plan.json", "--yes")
     assert ran.status == 2, ran.everything
-    assert "error[plan-key-needed]: plan.json is sealed with a key, and none is set here" in ran.stderr
-    assert "set ALEMBIC_RESCUE_PLAN_KEY as it was set where the plan was made" in " ".join(ran.stderr.split())
+    assert "error[plan-key-needed]: plan.json is sealed with a key, but no key is set here" in ran.stderr
+    assert "set ALEMBIC_RESCUE_PLAN_KEY to the value used when the plan was made" in " ".join(ran.stderr.split())
     for content, in_use, reason in (
         (
             keyed,
@@ -333,7 +333,7 @@ def test_what_is_no_plan_is_not_written_over(linear):
     before = (linear.root / "alembic.ini").read_text()
     ran = linear.rescue("plan", "aaaa0003", "--out", "alembic.ini")
     assert ran.status == 2
-    assert "error[cannot-write-file]: alembic.ini cannot be written: it is there already, and is no plan" in ran.stderr
+    assert "error[cannot-write-file]: alembic.ini cannot be written: it already exists and is not a plan" in ran.stderr
     assert (linear.root / "alembic.ini").read_text() == before
 
 
@@ -346,7 +346,7 @@ def test_a_name_that_stands_twice_is_refused(plan_for_aaaa0003, tmp_path):
 def test_a_sealed_plan_says_itself_what_it_accepts(sealed):
     ran = sealed.rescue("stamp", "--plan", "plan.json", "--accept", "aaaa0002", "--yes")
     assert ran.status == 2
-    assert "a sealed plan says itself what it accepts" in ran.stderr
+    assert "a sealed plan records what it accepts" in ran.stderr
 
 
 def test_only_the_user_can_read_a_plan_whatever_was_there(linear):

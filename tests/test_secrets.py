@@ -159,7 +159,7 @@ def test_nothing_of_it_where_alembic_ini_is_wrong(stuck):
     ini = stuck.root / "alembic.ini"
     sound = ini.read_text()
     ini.write_text(sound.replace("%%", "%"))  # the rest after the first % is told by configparser
-    assert "has a % that must be written %%" in quiet(stuck, "plan", "head", status=2)
+    assert "has a % that must be written as %%" in quiet(stuck, "plan", "head", status=2)
     ini.write_text(sound.replace("sqlalchemy.url = ", "sqlalchemy.url ~ "))
     quiet(stuck, "plan", "head", status=2)
     ini.write_text(sound.replace("sqlalchemy.url = ", "script_location = "))

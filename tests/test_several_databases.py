@@ -91,7 +91,7 @@ def test_each_goes_from_where_it_stands_and_who_stands_there_already_is_left(ten
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 0, ran.everything
     assert ran.stderr.count("1 of 3\n") == 3
-    assert "Change   none, it stands there already" in ran.stderr
+    assert "Change   none, it is already at this revision" in ran.stderr
     for change in ("blue.alembic_version in {} stands at aaaa0003 (before: aaaa0001)", "(before: aaaa0002)"):
         name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
         assert change.format(name) in ran.stdout
@@ -167,15 +167,15 @@ def test_only_takes_a_part_of_the_url_where_it_is_no_name(tenants):
 def test_only_must_fit_one(tenants):
     none = tenants.rescue("plan", "aaaa0003", "--only", "yellow")
     assert none.status == 2
-    assert "error[no-such-database]: --only yellow fits none of the databases that env.py visits: " in none.stderr
+    assert "error[no-such-database]: --only yellow matches none of env.py's databases: " in none.stderr
     assert "blue.alembic_version in" in none.stderr
-    assert "help: name one of them by its database, schema, version table, or a part of its URL" in none.stderr
+    assert "help: choose one by its database, schema, version table, or part of its URL" in none.stderr
     several = tenants.rescue("stamp", "aaaa0003", "--only", "alembic_version", "--yes")
     assert several.status == 2
     assert "error[ambiguous-database]: --only alembic_version fits 3 of the databases that env.py visits" in (
         several.stderr
     )
-    assert "help: name the one by its database, schema, version table (schema.table), or more of its URL" in (
+    assert "help: choose one by its database, schema, version table (schema.table), or more of its URL" in (
         several.stderr
     )
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
@@ -230,7 +230,7 @@ for name in ("one", "two"):
         "error[several-databases]: env.py opens several databases, and --url leads each of them to the same rows"
         in (ran.stderr)
     )
-    assert "help: leave --url away, and name one of env.py's own databases with --only" in ran.stderr
+    assert "help: omit --url and choose one of env.py's databases with --only" in ran.stderr
 
 
 # --- half-way ----------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_a_failure_half_way_says_which_are_stamped_and_undo_takes_back_exactly_t
     )
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 5
-    assert "error[half-written]: it broke off half-way (" in ran.stderr
+    assert "error[half-written]: interrupted half-way (" in ran.stderr
     assert "not today" in ran.stderr
     name = f"{tenants.database.name} at 127.0.0.1:{tenants.database.server.port}"
     assert f"written and verified: blue.alembic_version in {name}; " in ran.stderr
@@ -335,9 +335,8 @@ def test_a_ctrl_c_half_way_says_what_was_done(tenants):
         running.send_signal(signal.SIGINT)
         _, told = running.communicate(timeout=20)
     assert running.returncode == 5
-    assert (
-        "error[half-written]: it broke off half-way (interrupted); written and verified: blue.alembic_version in"
-        in (told)
+    assert "error[half-written]: interrupted half-way (interrupted); written and verified: blue.alembic_version in" in (
+        told
     )
     assert tenants.rescue("undo", "--yes").status == 0
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")

@@ -58,7 +58,7 @@ def stamping(stage, waiting):
 
 def end_of(process):
     out, err = process.communicate(timeout=60)
-    return process.returncode, out, err.rpartition("Nothing was written yet.")[2]
+    return process.returncode, out, err.rpartition("Nothing has been written yet.")[2]
 
 
 def undone(stage):
@@ -147,7 +147,7 @@ def test_a_stamp_that_is_ended_half_way_can_be_undone(stage, end):
             stage.databases["ledger"].run(f"SELECT pg_terminate_backend({pid})", role="postgres")
     if end == signal.SIGINT:
         assert status == 5
-        assert "it broke off half-way (interrupted)" in err
+        assert "interrupted half-way (interrupted)" in err
     assert rows(stage) == [["c0de0002"], ["c0de0001"]]
     assert undone(stage) == [["c0de0001"], ["c0de0001"]]
 

@@ -175,7 +175,7 @@ def test_the_time_is_up_and_who_is_in_the_way(shop, database):
     assert late.status == 4
     assert "error[wait-timeout]: waited for 0.5 s: " in late.stderr
     assert "stands at r1, 1 of 3 revisions on the way to r3" in late.stderr
-    assert "Who holds or awaits locks here" in late.stderr
+    assert "Sessions that hold or wait for locks" in late.stderr
     assert "SELECT pg_terminate_backend(" in late.stderr
     assert (document["outcome"], document["error"]["code"]) == ("error", "wait-timeout")
     assert document["error"]["blockers"] == document["databases"][0]["blockers"] != []
@@ -313,7 +313,7 @@ def test_what_counts_as_applied_is_proved_or_not(shop, database):
     shop.alembic("upgrade", "head")
     proved = shop.rescue("wait", "--applied", "--timeout", "0")
     assert proved.status == 0, proved.everything
-    assert "Proved: nothing is missing of the 3 revisions that count as applied.\n" in proved.stdout
+    assert "Proved: nothing is missing from the 3 applied revisions.\n" in proved.stdout
     unproved = shop.rescue("--scratch", "none", "wait", "--applied", "--timeout", "0")
     assert (unproved.status, "error[nothing-proved]" in unproved.stderr) == (3, True)
     database.run("DROP TABLE t2")

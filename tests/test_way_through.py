@@ -50,7 +50,7 @@ def test_what_fails_before_it_is_fixed_first():
     failing = Cause("r1", "/p/r1.py", 9, "SELECT f()", "no f()", swallowed=False, handler_line=None, fix="make f()")
     advice = recommend(evidence("NA"), [failing])
     assert (advice.action, advice.steps) == (Action.STOP, ())
-    assert "/p/r1.py:9 fails (no f()): fix it (make f()), then look again" in advice.reason
+    assert "/p/r1.py:9 fails (no f()). Fix it (make f()), then check again" in advice.reason
     of_what_is_there = replace(failing, revision="r2")
     assert recommend(evidence("NA"), [of_what_is_there]).action is Action.RERUN
 
@@ -67,7 +67,7 @@ def test_a_table_in_the_way_is_to_be_looked_at_and_dropped_by_hand():
         "SELECT count(*) FROM public.new",
         "DROP TABLE public.new",
     ]
-    assert "what was there before is in public.old" in cause.fix
+    assert "the original data is in public.old" in cause.fix
 
 
 def test_a_column_likewise():

@@ -153,7 +153,7 @@ def test_url_wins_whatever_env_py_opens(project, chosen, watched, env):
 def not_heeded(ran, reason):
     assert ran.status == 2, ran.stderr
     assert f"error[url-not-heeded]: --url cannot be applied to this env.py: {reason}" in ran.stderr
-    assert "help: leave --url out and set the URL where env.py takes it from" in ran.stderr
+    assert "help: omit --url and set the URL where env.py reads it" in ran.stderr
 
 
 def test_a_url_of_another_kind_than_env_pys_engine_is_not_heeded_and_says_so(project, watched, tmp_path):
@@ -161,7 +161,7 @@ def test_a_url_of_another_kind_than_env_pys_engine_is_not_heeded_and_says_so(pro
     write_env(linear, engine=f"create_engine({watched.url!r})")
     (tmp_path / "shop.db").touch()
     ran = linear.rescue("--url", f"sqlite:///{tmp_path}/shop.db", "stamp", "aaaa0003", "--yes")
-    not_heeded(ran, "env.py opens a postgresql database, the URL is for sqlite")
+    not_heeded(ran, "env.py opens a postgresql database, but the URL is for sqlite")
 
 
 @pytest.mark.parametrize("opened_before", ["", "create_engine(config.get_main_option('sqlalchemy.url')).connect()"])
@@ -173,7 +173,7 @@ def test_a_url_cannot_be_laid_over_a_function_that_connects(project, chosen, wat
         engine=f'create_engine("postgresql+psycopg2://", creator=lambda: connect({watched.dsn!r}))',
     )
     ran = linear.rescue("--url", chosen.url, "stamp", "aaaa0003", "--yes")
-    not_heeded(ran, "it opens its connection by a function of its own")
+    not_heeded(ran, "it opens its connection with a function of its own")
     assert chosen.versions() == ["aaaa0001"]
 
 
@@ -300,7 +300,7 @@ def test_a_host_that_is_not_local_is_not_reached_without_encryption(project, cho
     elsewhere = spelled(chosen, host="127.1")  # leads here, and its name does not say so
     refused = linear.rescue("--url", elsewhere, "plan", "aaaa0003")
     assert refused.status == 4
-    assert f"error[encryption-failed]: no encrypted connection to {chosen.name} at 127.1" in refused.stderr
+    assert f"error[encryption-failed]: no TLS connection to {chosen.name} at 127.1" in refused.stderr
     assert "server does not support SSL, but SSL was required" in refused.stderr
     assert "--url '...?sslmode=disable'" in refused.stderr
 
@@ -338,7 +338,7 @@ def test_a_database_that_changes_before_the_write_is_refused(project, chosen, wa
     assert ran.status == 3, ran.stderr
     assert f"error[database-changed]: the plan was made for {chosen.name} at 127.0.0.1" in ran.stderr
     assert "nothing was written" in ran.stderr
-    assert "env.py opens another database from one run to the next" in ran.stderr
+    assert "env.py opens a different database from one run to the next" in ran.stderr
     assert chosen.versions() == ["aaaa0001"]
     assert len(linear.receipts) == (run == WRITE)  # none where it came no further than the second look
 
@@ -359,7 +359,7 @@ def test_another_database_does_not_verify_the_write(project, chosen, server):
         ran = switching(project, chosen, other, READ_BACK).rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 5, ran.stderr
     assert "error[not-verified]" in ran.stderr
-    assert f"but the connection now leads to {other.name}" in ran.stderr
+    assert f"but env.py now connects to {other.name}" in ran.stderr
     assert "alembic-rescue undo, or by hand: UPDATE public.alembic_version" in ran.stderr
     assert chosen.versions() == ["aaaa0003"]
 
@@ -369,5 +369,5 @@ def test_a_plan_sealed_for_one_database_is_not_carried_out_in_another(project, c
     assert linear.rescue("plan", "aaaa0003", "--out", "plan.json").status == 0
     ran = linear.rescue("--url", watched.url, "stamp", "--plan", "plan.json", "--yes")
     assert ran.status == 3, ran.stderr
-    assert "error[plan-changed]: plan.json was sealed for another state: the database changed from" in ran.stderr
+    assert "error[plan-changed]: plan.json was sealed for a different state: the database changed from" in ran.stderr
     assert chosen.versions() == ["aaaa0001"]

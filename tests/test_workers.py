@@ -143,7 +143,7 @@ def test_a_worker_that_dies_is_an_error_with_its_last_words(linear, code, told):
 @pytest.mark.parametrize("raised", ["raise Odd()", "import sys; sys.exit(Odd())"])
 def test_what_cannot_say_what_it_is_is_told_all_the_same(linear, fails, raised):
     at_first(linear, f"class Odd(Exception):\n    def __str__(self):\n        {fails}\n{raised}")
-    with pytest.raises((errors.EnvFailed, errors.EnvExited), match="<Odd that cannot be shown>"):
+    with pytest.raises((errors.EnvFailed, errors.EnvExited), match="<Odd that cannot be printed>"):
         load().look()
 
 
@@ -151,7 +151,7 @@ def test_what_cannot_say_what_it_is_is_told_all_the_same(linear, fails, raised):
     ("line", "says"),
     [
         ("raise KeyError('aaaa0001')", "0002_step_2.py:16 cannot be used: KeyError: 'aaaa0001'"),
-        ("raise Odd()", "0002_step_2.py:16 cannot be used: Odd: <Odd that cannot be shown>"),
+        ("raise Odd()", "0002_step_2.py:16 cannot be used: Odd: <Odd that cannot be printed>"),
     ],
 )
 def test_what_a_revision_files_import_raises_is_told_with_its_place(linear, line, says):

@@ -13,7 +13,7 @@ README = Path(__file__).parent.parent / "README.md"
 _RESCUED = {
     "alembic upgrade head": "",
     "alembic-rescue diagnose": "",
-    "alembic-rescue stamp 774225e563ca --yes": "Nothing was written yet.",
+    "alembic-rescue stamp 774225e563ca --yes": "Nothing has been written yet.",
 }
 _TRAPPED = {
     "alembic-rescue diagnose": "warning",

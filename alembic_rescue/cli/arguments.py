@@ -6,14 +6,14 @@ from typing import Annotated, Optional
 
 import typer
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed without a terminal.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation. Required without a terminal.")]
 Only = Annotated[
     Optional[str],
     typer.Option(
         "--only",
         metavar="NAME",
         envvar="ALEMBIC_RESCUE_ONLY",
-        help="The one database, where env.py visits several: by its name, schema, version table, or a part of its URL.",
+        help="Select one of env.py's databases by name, schema, version table, or part of its URL.",
     ),
 ]
 LockTimeout = Annotated[
@@ -22,7 +22,7 @@ LockTimeout = Annotated[
         "--lock-timeout",
         metavar="SECONDS",
         envvar="ALEMBIC_RESCUE_LOCK_TIMEOUT",
-        help="How long to wait for a lock before giving up.",
+        help="Give up waiting for a lock after this time.",
         show_default="5",
     ),
 ]
@@ -32,18 +32,19 @@ WaitTimeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         envvar="ALEMBIC_RESCUE_TIMEOUT",
-        help="How long to wait for the database; inf for ever. A look under way then may take a little longer.",
+        help="Give up waiting for the database after this time; inf means never.",
     ),
 ]
 Revision = Annotated[
-    str, typer.Argument(metavar="REVISION", help="As for alembic: full or partial id, head, heads, +1, BRANCH@head.")
+    str,
+    typer.Argument(metavar="REVISION", help="As for alembic: a full or partial id, head, heads, +1, BRANCH@head."),
 ]
 Accept = Annotated[
     Optional[list[str]],
     typer.Option(
         "--accept",
         metavar="REVISION",
-        help="Vouch for a skipped revision whose doing cannot be checked; repeatable.",
+        help="Accept a revision that could not be verified. Repeatable.",
     ),
 ]
 AcceptMissing = Annotated[
@@ -51,7 +52,7 @@ AcceptMissing = Annotated[
     typer.Option(
         "--accept-missing",
         metavar="REVISION",
-        help="Do without what is missing of a skipped revision: Alembic will never make it; repeatable.",
+        help="Skip a revision although objects are missing; Alembic will never create them. Repeatable.",
     ),
 ]
 

@@ -83,7 +83,7 @@ class Call:
         FLASK_APP, which may be there for other reasons, counts only where a project is looked for without a name.
         """
         if "config_from" in typed and len(typed) > 1:
-            raise errors.BadUsage("--config-from stands in place of -c and of --app: give one of them")
+            raise errors.BadUsage("--config-from replaces -c and --app: use only one of them")
         if config_from and not {"config", "app"} & set(typed):
             return replace(self, config_from=config_from)
         named = "app" in typed
@@ -270,7 +270,7 @@ def agreed(call: Call, report: Report) -> bool:
         return False
     skipped = [revision for part in written for revision in part.revisions]
     lost = dict.fromkeys(one.revision for one in skipped if one.accepted and one.missing)
-    named = "What is missing of {} will never be made. Type its id to do without it: "
+    named = "The missing objects of {} will never be created. Type its id to go on without them: "
     return all(_answered(call, named.format(revision)) == revision for revision in lost)
 
 
@@ -350,5 +350,5 @@ def answer_written(call: Call, report: Report) -> None:
         else:
             call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
     except KeyboardInterrupt as interrupt:
-        done = f"after it was done and verified; receipt {report.receipt}" if report.receipt else "nothing was written"
+        done = f"after it was verified; receipt {report.receipt}" if report.receipt else "nothing was written"
         raise errors.Interrupted(done) from interrupt

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name=COMMAND,
-    help="Recover a deployment that is stuck on an Alembic migration: look, plan, stamp, verify, undo.",
-    epilog="Looking writes nothing. Begin with: alembic-rescue diagnose",
+    help="Recover a deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo.",
+    epilog="Start with `alembic-rescue diagnose`. It writes nothing.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -74,7 +74,7 @@ def options(
             "--config",
             metavar="FILE",
             envvar="ALEMBIC_CONFIG",
-            help="alembic.ini or pyproject.toml, as for alembic; twice for one of each.",
+            help="alembic.ini or pyproject.toml, as for alembic. Use twice for one of each.",
         ),
     ] = None,
     config_from: Annotated[
@@ -83,7 +83,7 @@ def options(
             "--config-from",
             metavar="MODULE:CALLABLE",
             envvar="ALEMBIC_RESCUE_CONFIG_FROM",
-            help="In place of a file: what returns the alembic Config that your code makes.",
+            help="Instead of a file: a callable that returns the alembic Config your code builds.",
         ),
     ] = None,
     app: Annotated[
@@ -92,8 +92,8 @@ def options(
             "--app",
             metavar="NAME",
             envvar="FLASK_APP",
-            help="The application whose Flask-Migrate it is, as for flask. FLASK_APP counts where there is no "
-            "other configuration.",
+            help="The Flask application that uses Flask-Migrate, as for flask. FLASK_APP applies if there "
+            "is no other configuration.",
         ),
     ] = None,
     section: Annotated[
@@ -110,7 +110,7 @@ def options(
     x: Annotated[
         Optional[list[str]],
         typer.Option(
-            "-x", metavar="ARG", envvar="ALEMBIC_RESCUE_X", help="Argument for env.py, as for alembic; repeatable."
+            "-x", metavar="ARG", envvar="ALEMBIC_RESCUE_X", help="Argument for env.py, as for alembic. Repeatable."
         ),
     ] = None,
     url: Annotated[
@@ -118,8 +118,8 @@ def options(
         typer.Option(
             "--url",
             envvar="ALEMBIC_RESCUE_URL",
-            help="The database, whatever env.py does. With a password prefer the variable: processes are listed with "
-            "their arguments.",
+            help="Connect to this database instead of env.py's. If it has a password, use the variable: "
+            "other users can see a process's arguments.",
         ),
     ] = None,
     scratch: Annotated[
@@ -128,8 +128,8 @@ def options(
             "--scratch",
             metavar="URL|local|none",
             envvar="ALEMBIC_RESCUE_SCRATCH",
-            help="Where migrations may run to be observed: on a server that you name, on one of this machine's own, or "
-            "nowhere.",
+            help="Where to run migrations to observe them: a server's URL, local (one started here for the "
+            "purpose), or none.",
             show_default="what is found",
         ),
     ] = None,
@@ -139,7 +139,7 @@ def options(
             "--revision-timeout",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_REVISION_TIMEOUT",
-            help="How long one revision may run on the scratch database.",
+            help="Time limit for one revision on the scratch database.",
         ),
     ] = 60.0,
     baseline: Annotated[
@@ -150,7 +150,7 @@ def options(
             envvar="ALEMBIC_RESCUE_BASELINE",
             exists=True,
             dir_okay=False,
-            help="What was in the database before the first revision, as SQL, for the scratch database.",
+            help="SQL that creates what existed before the first revision, for the scratch database.",
         ),
     ] = None,
     receipts: Annotated[
@@ -159,24 +159,24 @@ def options(
             "--receipts",
             metavar="DIR",
             envvar="ALEMBIC_RESCUE_RECEIPTS",
-            help="Where receipts are kept.",
+            help="Folder for receipts.",
             show_default="the user's state folder",
         ),
     ] = None,
     format_: Annotated[
-        Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="How the answer is written to stdout.")
+        Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="Output format.")
     ] = Format.TEXT,
     no_color: Annotated[
         bool, typer.Option("--no-color", envvar="ALEMBIC_RESCUE_NO_COLOR", help="No colours. So does NO_COLOR.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="ALEMBIC_RESCUE_DEBUG", help="Show what env.py prints, and tracebacks.")
+        bool, typer.Option("--debug", envvar="ALEMBIC_RESCUE_DEBUG", help="Show env.py's output and tracebacks.")
     ] = False,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Recover a deployment that is stuck on an Alembic migration: look, plan, stamp, verify, undo."""
+    """Recover a deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo."""
     del show_version
     secrets = Secrets()
     secrets.add_url(url or "")
@@ -200,14 +200,15 @@ def options(
 
 
 Reason = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the receipt.")
+    str,
+    typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Reason, recorded in the receipt."),
 ]
 NotRun = Annotated[
     Optional[list[str]],
     typer.Option(
         "--not-run",
         metavar="REVISION",
-        help="Say that a revision did not run here, where nobody can tell: Alembic runs it next; repeatable.",
+        help="State that an unverifiable revision did not run; Alembic will run it next. Repeatable.",
     ),
 ]
 
@@ -216,18 +217,20 @@ NotRun = Annotated[
 def diagnose(
     ctx: typer.Context,
     check: Annotated[
-        bool, typer.Option("--check", envvar="ALEMBIC_RESCUE_CHECK", help="Exit with 3 when something needs a hand.")
+        bool, typer.Option("--check", envvar="ALEMBIC_RESCUE_CHECK", help="Exit with 3 if action is needed.")
     ] = False,
     applied: Annotated[
         bool,
         typer.Option(
-            "--applied", envvar="ALEMBIC_RESCUE_APPLIED", help="Hold what is stamped against the catalog, instead."
+            "--applied",
+            envvar="ALEMBIC_RESCUE_APPLIED",
+            help="Check the revisions marked as applied, instead of the pending ones.",
         ),
     ] = False,
     locate: Annotated[
         bool,
         typer.Option(
-            "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Tell which revision the schema is really at, instead."
+            "--locate", envvar="ALEMBIC_RESCUE_LOCATE", help="Find which revision the schema is really at, instead."
         ),
     ] = False,
     log: Annotated[
@@ -236,7 +239,7 @@ def diagnose(
             "--log",
             metavar="FILE|-",
             envvar="ALEMBIC_RESCUE_LOG",
-            help="The log of the deployment that failed, of any platform: held against what is found. - reads stdin.",
+            help="Log of the failed deployment, from any platform, to compare with the database. - reads stdin.",
         ),
     ] = None,
     only: Only = None,
@@ -248,16 +251,16 @@ def diagnose(
     """
     call: Call = ctx.obj
     if applied and locate:
-        raise errors.BadUsage("--applied and --locate are two questions: ask one at a time")
+        raise errors.BadUsage("--applied and --locate cannot be combined: use one at a time")
     if log and (applied or locate):
-        raise errors.BadUsage("--log tells what is pending failed with: leave --applied and --locate away")
+        raise errors.BadUsage("--log is about pending revisions: omit --applied and --locate")
     read = _read(call, log) if log else None
     project = call.load(lock_timeout)
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
 
     look = rescue.locate if locate else rescue.diagnose_applied if applied else partial(rescue.diagnose, log=read)
-    with working(call, "Looking at the database") as shown:
+    with working(call, "Inspecting the database") as shown:
         project.hear = shown.hear
         report = look(project, only=only, folder=call.receipt_folder(project.settings))
     if call.format is Format.JSON:
@@ -282,7 +285,7 @@ def rehearse(
     ctx: typer.Context,
     revision: Annotated[
         Optional[str],
-        typer.Argument(metavar="[REVISION]", help="As for alembic upgrade.", show_default="all that is pending"),
+        typer.Argument(metavar="[REVISION]", help="As for alembic upgrade.", show_default="all pending revisions"),
     ] = None,
     only: Only = None,
     lock_timeout: LockTimeout = None,
@@ -324,7 +327,9 @@ def plan(
             "--out",
             metavar="FILE",
             envvar="ALEMBIC_RESCUE_OUT",
-            help="Seal the plan into FILE, for stamp --plan. With ALEMBIC_RESCUE_PLAN_KEY nobody can forge the seal.",
+            help=(
+                "Save the plan, sealed, to FILE for stamp --plan. ALEMBIC_RESCUE_PLAN_KEY makes the seal unforgeable."
+            ),
         ),
     ] = None,
     accept: Accept = None,
@@ -343,12 +348,12 @@ def stamp(
     ctx: typer.Context,
     revision: Annotated[
         Optional[str],
-        typer.Argument(metavar="[REVISION]", help="As for plan; may be left out with --plan.", show_default=False),
+        typer.Argument(metavar="[REVISION]", help="As for plan. Omit it with --plan.", show_default=False),
     ] = None,
     yes: Yes = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", envvar="ALEMBIC_RESCUE_DRY_RUN", help="Only plan; the same as the command plan."),
+        typer.Option("--dry-run", envvar="ALEMBIC_RESCUE_DRY_RUN", help="Only plan, like the plan command."),
     ] = False,
     plan_file: Annotated[
         Optional[Path],
@@ -356,7 +361,7 @@ def stamp(
             "--plan",
             metavar="FILE",
             envvar="ALEMBIC_RESCUE_PLAN",
-            help="A sealed plan: refuse if anything moved since.",
+            help="A sealed plan. The stamp is refused if anything has changed since.",
         ),
     ] = None,
     accept: Accept = None,
@@ -376,7 +381,7 @@ def stamp(
     if target is None:
         raise errors.BadUsage("stamp needs a REVISION, or a sealed plan with --plan FILE")
     if sealed and (accept or accept_missing):
-        raise errors.BadUsage("a sealed plan says itself what it accepts: leave --accept and --accept-missing out")
+        raise errors.BadUsage("a sealed plan records what it accepts: omit --accept and --accept-missing")
     if sealed:
         accept = sealed.accepted(Verdict.UNVERIFIABLE)
         accept_missing = sealed.accepted(Verdict.PARTIAL, Verdict.NOT_APPLIED)
@@ -421,7 +426,7 @@ def complete(
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} complete {revision}", f"{COMMAND} diagnose", yes=yes)
     project = call.load(lock_timeout, yes=yes)
-    with working(call, "Looking at the database") as shown:
+    with working(call, "Inspecting the database") as shown:
         project.hear = shown.hear
         report = rescue.complete(
             project,
@@ -450,7 +455,7 @@ def repair(
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} repair", f"{COMMAND} diagnose --locate", yes=yes)
     project = call.load(lock_timeout, yes=yes)
-    with working(call, "Looking at the database") as shown:
+    with working(call, "Inspecting the database") as shown:
         project.hear = shown.hear
         report = rescue.repair(
             project,
@@ -469,7 +474,9 @@ def undo(
     ctx: typer.Context,
     receipt: Annotated[
         Optional[str],
-        typer.Argument(metavar="[RECEIPT]", help="Id or file of a receipt.", show_default="the last of this database"),
+        typer.Argument(
+            metavar="[RECEIPT]", help="Id or file of a receipt.", show_default="the latest for this database"
+        ),
     ] = None,
     yes: Yes = False,
     reason: Reason = "",
@@ -483,7 +490,7 @@ def undo(
     terminal_or_yes(f"{COMMAND} undo", f"{COMMAND} receipts", yes=yes)
     receipt = os.path.abspath(receipt) if receipt and Path(receipt).is_file() else receipt  # noqa: PTH100 - as typed
     project = call.load(lock_timeout, yes=yes)
-    with working(call, "Looking at the database") as shown:
+    with working(call, "Inspecting the database") as shown:
         project.hear = shown.hear
         report = rescue.undo(
             project,
@@ -528,7 +535,7 @@ def demo(
             "--keep",
             metavar="DIR",
             envvar="ALEMBIC_RESCUE_KEEP",
-            help="Leave project and database in DIR, for trying things out.",
+            help="Keep the project and the database in DIR, to try things out.",
         ),
     ] = None,
 ) -> None:
@@ -617,8 +624,12 @@ def _plan(
 
     call.answer(text.plan(report, **call.style(sys.stdout)))
     if out is not None:
-        with_key = f" with the key in {seal.KEY_VARIABLE}, which must be set there, too" if key else ""
-        to_do = f" To carry out exactly this: {COMMAND} stamp --plan {out}" if report.outcome is Outcome.READY else ""
+        with_key = f" with the key in {seal.KEY_VARIABLE}, which must be set there too" if key else ""
+        to_do = (
+            f" To carry out exactly this plan: `{COMMAND} stamp --plan {out}`"
+            if report.outcome is Outcome.READY
+            else ""
+        )
         call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
 
 
@@ -707,7 +718,7 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
         before = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
         if (option := getattr(error, "option_name", None)) in before:
             return errors.BadUsage(
-                f"{option} stands after the command", f"it belongs before: {COMMAND} {option} ... COMMAND"
+                f"{option} must come before the command", f"write it before the command: {COMMAND} {option} ... COMMAND"
             )
         return errors.BadUsage(hide(str(error.format_message())))
 

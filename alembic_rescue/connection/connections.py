@@ -228,7 +228,7 @@ class Hold:
         self.connections += 1
         if self._project.url is not None and not connection.info.get(_AS_ASKED):
             raise self._kept(
-                errors.UrlNotHeeded("it opens its connection by a function of its own, or had opened it before")
+                errors.UrlNotHeeded("it opens its connection with a function of its own, or opened it earlier")
             )
         # Nor does the pool hand it out again if it comes back after the run.
         connection.connection.invalidate(soft=True)

@@ -147,9 +147,7 @@ def of_setup(error: BaseException, what: str, printed: str, hide: Hide) -> Rescu
     """The error of the project's own code that makes its configuration; `what` names it for people."""
     place = place_of_setup(error)
     if isinstance(error, SystemExit):
-        return errors.SetupFailed(
-            what, place, f"it ended the program (sys.exit: {hide(errors.said(error.code))})", printed
-        )
+        return errors.SetupFailed(what, place, f"it exited (sys.exit: {hide(errors.said(error.code))})", printed)
     return of_something_missing(error, place, hide, what) or errors.SetupFailed(
         what, place, _reason(error, hide), printed
     )
@@ -178,7 +176,7 @@ def _reason(error: BaseException, hide: Hide) -> str:
     if isinstance(error, NoSuchModuleError):
         return f"{reason} (is the URL still the template's driver://...?)"
     if isinstance(error, (ArgumentError, AttributeError)) and compat.is_url_none(reason):
-        return "the URL is None: is a variable not set that it is taken from?"
+        return "the URL is None: is the variable that holds it unset?"
     return reason if isinstance(error, CommandError) else f"{type(error).__name__}: {reason}"
 
 

@@ -138,7 +138,7 @@ class RescueLock:
         held = HeldOpen(own_engine(engine), lambda connection: _lock(connection.connection, engine.dialect, timeouts))
         self._let_go = held.release
         if not held.came_about(timeouts.connect + timeouts.longest_wait + GRACE_SECONDS):
-            raise ConnectTimeout(database, "the connection for the lock against a second rescue did not come about")
+            raise ConnectTimeout(database, "the connection for the rescue lock could not be opened")
         return held.outcome()
 
     def release(self) -> None:

@@ -36,7 +36,7 @@ def parse(text: str) -> URL:
     try:
         return make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise BadUrl("it does not have a URL's form") from error
+        raise BadUrl("it is not a URL") from error
 
 
 def with_installed_driver(url: URL, configured: str | None) -> URL:
@@ -73,7 +73,7 @@ def _known(url: URL) -> URL:
     try:
         url.get_dialect()
     except (NoSuchModuleError, ImportError) as error:
-        raise BadUrl(f"SQLAlchemy knows no database or driver {url.drivername}") from error
+        raise BadUrl(f"SQLAlchemy has no dialect or driver {url.drivername}") from error
     return url
 
 
@@ -183,7 +183,7 @@ def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapp
         UrlNotHeeded: env.py opens a database of another kind.
     """
     if url.get_backend_name() != dialect.name:
-        raise UrlNotHeeded(f"env.py opens a {dialect.name} database, the URL is for {url.get_backend_name()}")
+        raise UrlNotHeeded(f"env.py opens a {dialect.name} database, but the URL is for {url.get_backend_name()}")
     url = url.set(drivername=f"{dialect.name}+{dialect.driver}")
     new_args, new_params = dialect.create_connect_args(url)
     kept = {k: v for k, v in cparams.items() if k not in _ADDRESS}

@@ -184,7 +184,7 @@ class Server(Protocol):
 
     tells_waits: bool = False
     """Whether :meth:`wait_of` knows."""
-    nobody_shown: str = "who holds it is not told by this database. End what else is at work there, and try again"
+    nobody_shown: str = "this database does not show who holds it. End other sessions and try again"
     """What to do about a lock where no :attr:`Blocker` is known."""
 
     def wait_of(
@@ -293,7 +293,7 @@ class Rehearsal(Protocol):
 
         Never raises for what the server answers.
         """
-        return Answer(demand, unknown="rows are not asked on this database")
+        return Answer(demand, unknown="rows are not checked on this database")
 
     def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, TableSize]:
         """How large these tables are; those that are not there are left out."""

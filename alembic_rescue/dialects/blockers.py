@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-NOT_SHOWN = "not shown to this role"
+NOT_SHOWN = "hidden from this role"
 """Servers show what a session does to its own role, and to those with a privilege for it."""
 _QUERY_LENGTH = 120
 

@@ -163,8 +163,8 @@ class Scratch(Protocol):
         """The error where there is no server, with the way to one for a live server of that version."""
         return ScratchMissing(
             reason,
-            f"install the server programs of {self.name} on this machine, or name an empty database, or a server on "
-            "which one may be created: --scratch URL",
+            f"install {self.name}'s server programs here, or pass an empty database, or a server where one "
+            "can be created: --scratch URL",
         )
 
     @contextmanager
@@ -174,7 +174,7 @@ class Scratch(Protocol):
         Args:
             kept: the folder in which freshly made files of servers may be kept for later runs.
         """
-        raise self.missing(f"none is known for {self.name}")
+        raise self.missing(f"none is available for {self.name}")
         yield
 
     def programs(self, live_version: str) -> Path | None:
@@ -192,7 +192,7 @@ class Scratch(Protocol):
         Returns:
             What :meth:`copied` takes, or :class:`Unavailable`.
         """
-        return Unavailable(f"no copy of a {self.name} schema can be made here")
+        return Unavailable(f"a {self.name} schema cannot be copied")
 
     def digest(self, dump: Any) -> str | None:
         """The same for the same schema of the same database only; None where that cannot be said."""
@@ -213,8 +213,8 @@ class Scratch(Protocol):
             dumped: has a live worker :meth:`dump` it.
             guest: None on a private server, where each role is called as on the live one.
         """
-        return Unavailable(f"no copy of a {self.name} schema can be made here")
+        return Unavailable(f"a {self.name} schema cannot be copied")
 
     def baseline(self, server: ScratchServer, file: Path, database: str, role: str) -> tuple[Lack, ...] | Unavailable:
         """Load SQL into an empty scratch database, as that role; the statements that failed."""
-        return Unavailable("it needs psql, which is not here")
+        return Unavailable("it needs psql, which is not installed")

@@ -131,7 +131,7 @@ def _missing_privileges(facts: Facts, table: str, *, exists: bool) -> tuple[str,
     if exists and facts.denied:
         return (f"it lacks {facts.denied} on {table}",)
     if exists and facts.row_security:
-        return (f"row-level security hides rows of {table} from it",)
+        return (f"row-level security hides rows of {table} from this role",)
     if not exists and facts.may_create is False:
         return (f"it lacks CREATE in the schema where {table} would be made",)
     return ()

@@ -130,8 +130,8 @@ def is_of_wrong_kind(error: BaseException) -> bool:
 def hint() -> str:
     """What to add to the help where env.py asked for a connection, and failed for a reason that is not clear."""
     return (
-        '; it looked for config.attributes["connection"]: where the application hands that over, '
-        "name its database with --url or ALEMBIC_RESCUE_URL"
+        '; it expects config.attributes["connection"]. If the application passes it, give its database '
+        "with --url or ALEMBIC_RESCUE_URL"
     )
 
 
@@ -141,8 +141,9 @@ def note(project: Project) -> Note | None:
         return None
     return Note(
         "connection-handed-over",
-        "env.py takes its connection from the application; it was given one to the sqlalchemy.url of the configuration",
-        "if the application goes to another database, name it: --url or ALEMBIC_RESCUE_URL",
+        "env.py expects a connection from the application; alembic-rescue passed one to the "
+        "configuration's sqlalchemy.url",
+        "if the application uses another database, pass it with --url or ALEMBIC_RESCUE_URL",
     )
 
 

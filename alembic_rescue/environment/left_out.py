@@ -51,9 +51,10 @@ class LeftOut:
             self._tell(
                 Note(
                     "env-creates",
-                    f"env.py makes {thing} before its migrations, if it is not there ({' '.join(statement.split())})",
-                    "it seems not to be there, and was not made: looking writes nothing. A stamp runs env.py, which "
-                    "makes it",
+                    f"env.py creates {thing} before its migrations if it does not exist "
+                    f"({' '.join(statement.split())})",
+                    "it does not seem to exist, and was not created, because this command writes nothing. "
+                    "A stamp runs env.py, which creates it",
                 )
             )
         return True

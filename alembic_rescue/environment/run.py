@@ -162,7 +162,7 @@ class Run:
         at = hold.failed_at or (hold.attempted[-1] if hold.attempted else project.url)
         database = urls.name_of(at) if at is not None else "the database"
         role = (at.username if at is not None else None) or "in use"
-        unseen = "the lock on the version table" if hold.writes_to else "a lock that was asked for"
+        unseen = "the lock on the version table" if hold.writes_to else "a requested lock"
         awaited = f"{hold.lock_waits.seen.what if hold.lock_waits.seen else unseen} in {database}"
         where = failures.At(database, role, (awaited, project.timeouts.lock))
         explained: errors.RescueError | None = failures.of_database(error, where, hide)
@@ -192,15 +192,17 @@ def _not_held(hold: Hold) -> Iterator[Note]:
     for wrote_at in dict.fromkeys(hold.wrote):
         yield Note(
             "look-wrote",
-            f"env.py wrote to {urls.name_of(wrote_at)} in a transaction that it made writable, though this only looks",
+            f"env.py wrote to {urls.name_of(wrote_at)} in a transaction that it made writable, although "
+            "this command only reads",
             "have it make no transaction READ WRITE: whatever runs env.py, such as `alembic current`, writes the same",
         )
     for at, how in dict.fromkeys(hold.let_go):
         yield Note(
             "look-not-held",
-            f"env.py made its session at {urls.name_of(at) if at else 'a database'} writable ({how}): whether it "
-            "wrote then is not known, though this only looks",
-            "have it leave that setting as it is: whatever runs env.py, such as `alembic current`, may write the same",
+            f"env.py made its session on {urls.name_of(at) if at else 'a database'} writable ({how}), "
+            "although this command only reads. Whether it wrote is unknown",
+            "remove that setting from env.py: every command that runs env.py, such as `alembic current`, "
+            "may write in the same way",
         )
 
 
@@ -208,6 +210,7 @@ def _failed_afterwards(error: errors.RescueError) -> Note:
     return Note(
         "env-failed-after",
         f"after its migrations had run, {error.message}",
-        "what is shown was seen before that. `alembic upgrade` ends with the same error; of a stamp, the rows that are "
-        "read back decide. Another database that env.py would go to after that was not seen",
+        "the output shows the state before that. `alembic upgrade` fails with the same error. After a "
+        "stamp, the rows read back are what counts. Databases that env.py would visit after that were not "
+        "seen",
     )

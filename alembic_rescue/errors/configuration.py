@@ -29,13 +29,13 @@ class NoConfig(UsageError):
             way_on = f"there is {self.found[0].file}: {commands[0]}"
         elif self.found:
             more = f"; and {len(commands) - _CONFIGS} more" if len(commands) > _CONFIGS else ""
-            way_on = f"there are others, choose one: {'; '.join(commands[:_CONFIGS])}{more}"
+            way_on = f"there are several, choose one: {'; '.join(commands[:_CONFIGS])}{more}"
         else:
             way_on = (
-                "run it from the root of the backend's repository, or name the file: -c path/to/alembic.ini; "
-                "a Config that is made in code: --config-from package.module:callable"
+                "run this in the root of the backend's repository, or pass the file with -c "
+                "path/to/alembic.ini. For a Config built in code, use --config-from package.module:callable"
             )
-        return Text(f"no Alembic configuration here: {self.looked_for} does not exist", way_on)
+        return Text(f"no Alembic configuration found: {self.looked_for} does not exist", way_on)
 
     def told(self, words: Sequence[str]) -> NoConfig:
         """The same with the commands that go on with `words`: what was typed, without ``-c``."""
@@ -48,7 +48,7 @@ class BadConfigFrom(UsageError):
     code = "bad-config-from"
     name: str
     reason: str
-    help: str = "its form is package.module:callable, and it returns a Config"
+    help: str = "write it as package.module:callable; the callable must return a Config"
 
     def _text(self) -> Text:
         return Text(f"--config-from {self.name} cannot be used: {self.reason}", self.help)
@@ -66,8 +66,8 @@ class SetupFailed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.what} failed at {self.place}: {self.reason}",
-            "it is called before env.py, with the environment that alembic-rescue has; "
-            "see the whole traceback with: alembic-rescue --debug ..." + and_printed(self.printed),
+            "it is called before env.py, with the environment of this command. To see the whole traceback: "
+            "alembic-rescue --debug ..." + and_printed(self.printed),
         )
 
 
@@ -81,9 +81,10 @@ class SetupWrites(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.what} writes to the database while it is set up, at {self.place}: {self.reason}",
-            "looking is done on a read-only session: what it creates here would pass for what the migrations created. "
-            "Make that conditional on what is already there, or on a variable of the environment",
+            f"{self.what} writes to the database during setup, at {self.place}: {self.reason}",
+            "this check uses a read-only session, because objects created during setup would be taken for "
+            "the migrations' own. Run that statement only if the object does not exist, or make it depend "
+            "on an environment variable",
         )
 
 
@@ -95,8 +96,8 @@ class FlaskNotInstalled(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"Flask is not installed here, and the application {self.app} is to be loaded with it",
-            "install alembic-rescue in the application's own environment, where flask is, not apart from it (pipx)",
+            f"Flask is not installed here, but the application {self.app} needs it",
+            "install alembic-rescue in the application's environment, beside Flask, not in an isolated one (pipx)",
         )
 
 
@@ -110,8 +111,8 @@ class NoFlaskApp(UsageError):
     def _text(self) -> Text:
         return Text(
             f"Flask cannot load the application {self.app}: {self.reason}",
-            "--app and FLASK_APP are what they are to `flask`: module, module:app or module:factory, seen from the "
-            "folder in which `flask db` is run; try `flask db current`",
+            "--app and FLASK_APP work as for `flask`: module, module:app or module:factory, relative to "
+            "the folder where you run `flask db`. Try `flask db current`",
         )
 
 
@@ -123,8 +124,8 @@ class NoFlaskMigrate(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"the Flask application {self.app} has no Flask-Migrate: there is no Migrate(app, db) in it",
-            "name the application that has it with --app, or the configuration of Alembic itself with -c FILE",
+            f"the Flask application {self.app} does not use Flask-Migrate: it never calls Migrate(app, db)",
+            "pass the application that does with --app, or Alembic's own configuration with -c FILE",
         )
 
 
@@ -137,8 +138,8 @@ class FlaskAppNeeded(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.found.file} is Flask-Migrate's, which works only with its application",
-            f"name the application as for `flask`, with --app or FLASK_APP: {self.found.command(self.words)}",
+            f"{self.found.file} belongs to Flask-Migrate, which needs its application",
+            f"pass the application with --app or FLASK_APP, as for `flask`: {self.found.command(self.words)}",
         )
 
     def told(self, words: Sequence[str]) -> FlaskAppNeeded:
@@ -156,7 +157,7 @@ class BadConfig(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.source} cannot be used: {self.reason}",
-            "it must be a configuration with which the `alembic` command itself works: try `alembic current`",
+            "the `alembic` command must work with the same configuration. Try `alembic current`",
         )
 
 
@@ -170,7 +171,7 @@ class NoScriptLocation(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.source} has no script_location in its section [{self.section}]",
-            "set script_location there, or name the section with -n, or another file with -c",
+            "set script_location there, choose another section with -n, or another file with -c",
         )
 
 
@@ -185,7 +186,7 @@ class EnvFailed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"env.py failed at {self.place}: {self.reason}",
-            "the same happens with `alembic current`; see the whole traceback with: alembic-rescue --debug ..."
+            ("`alembic current` fails in the same way. To see the whole traceback: alembic-rescue --debug ...")
             + and_printed(self.printed),
         )
 
@@ -200,8 +201,8 @@ class EnvExited(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"env.py ended the program at {self.place} (sys.exit: {self.status})",
-            "see why with `alembic current`" + and_printed(self.printed),
+            f"env.py exited at {self.place} (sys.exit: {self.status})",
+            "run `alembic current` to see why" + and_printed(self.printed),
         )
 
 
@@ -216,7 +217,7 @@ class EnvVariableMissing(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.what} needs the environment variable {self.name}, which is not set (at {self.place})",
-            f"set it as the deployment does: {self.name}=... alembic-rescue ...",
+            f"set it to the deployment's value: {self.name}=... alembic-rescue ...",
         )
 
 
@@ -229,8 +230,8 @@ class EnvNeverMigrates(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.path} ended without running migrations: no database was seen",
-            "context.run_migrations() was not reached: a condition in env.py, or an error that it swallows"
+            f"{self.path} finished without running migrations, so the database is unknown",
+            ("context.run_migrations() was never called. Look for a condition in env.py, or an error that it swallows")
             + and_printed(self.printed),
         )
 
@@ -244,8 +245,8 @@ class EnvWrites(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"env.py writes to the database outside of its migrations, at {self.place}: {self.reason}",
-            "looking is done on a read-only session; make that statement conditional on what is already there",
+            f"env.py writes to the database outside its migrations, at {self.place}: {self.reason}",
+            "this check uses a read-only session. Run that statement only if its object does not exist",
         )
 
 
@@ -257,9 +258,9 @@ class ConnectionExpected(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f'env.py takes its connection from the application (config.attributes["connection"]), and {self.source} '
-            "has no sqlalchemy.url that could stand for it",
-            "name the database: --url or ALEMBIC_RESCUE_URL",
+            'env.py takes its connection from the application (config.attributes["connection"]), and '
+            f"{self.source} has no sqlalchemy.url to use instead",
+            "pass the database with --url or ALEMBIC_RESCUE_URL",
         )
 
 
@@ -274,15 +275,16 @@ class DriverMissing(UsageError):
     """Which SQLAlchemy takes a plain postgresql:// for `module`, the driver that is there, and its package."""
 
     def _text(self) -> Text:
-        way_on = "install it where alembic-rescue runs, that is in the backend's own environment"
+        way_on = "install it in the backend's own environment, where alembic-rescue runs"
         if self.plain_means:
             version, installed, package = self.plain_means
             way_on = (
-                f"SQLAlchemy {version} takes a plain postgresql:// for {self.module}: write postgresql+{installed}:// "
-                f"(here: --url), or install {package}, in the backend's own environment"
+                f"SQLAlchemy {version} uses {self.module} for a plain postgresql:// URL. Write "
+                f"postgresql+{installed}:// (here: --url), or install {package}, in the backend's own "
+                "environment"
             )
         return Text(
-            f"the Python package {self.module} is not installed, and {self.what} needs it (at {self.place})", way_on
+            f"the Python package {self.module} is not installed, but {self.what} needs it (at {self.place})", way_on
         )
 
 
@@ -295,9 +297,10 @@ class ModuleMissing(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"the Python module {self.module} cannot be found, and {self.place} imports it",
-            "alembic-rescue runs the project's own code: install it in the backend's own environment, beside alembic, "
-            "not apart from it (pipx); for a module of the application: run it where alembic is run",
+            f"the Python module {self.module} was not found; {self.place} imports it",
+            "alembic-rescue runs the project's own code. Install it in the backend's environment, beside "
+            "alembic, not in an isolated one (pipx). If the module is the application's own, run this in "
+            "the folder where you run alembic",
         )
 
 
@@ -310,7 +313,7 @@ class ConfigDoesNotTravel(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            "env.py runs in a process of its own, and of the Config that was handed over this cannot be sent there: "
+            "env.py runs in a separate process, and part of this Config cannot be sent there: "
             f"{listed(f'attributes[{name!r}]' for name in self.attributes)}",
-            'name what makes the Config, in place of the Config: config_from="package.module:callable"',
+            'pass the callable that builds the Config instead: config_from="package.module:callable"',
         )

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from alembic_rescue.errors.base import DatabaseError, Text
 from alembic_rescue.errors.words import and_printed
 
-_CAUSES = "usual causes on a hosted database: "
-_INTERNAL = "an internal host name, which is known only within the platform's network (elsewhere take the external URL)"
+_CAUSES = "common causes with a hosted database: "
+_INTERNAL = "an internal host name used from outside the platform's network (use the external URL)"
 _ASLEEP = "a database that is paused, suspended or expired"
-_ALLOWLIST = "an IP allowlist without this host"
+_ALLOWLIST = "an IP allowlist that lacks this host"
 
 HOSTED = f"{_CAUSES}an outdated URL, {_ASLEEP}, {_ALLOWLIST}, or credentials that are not the owner's"
 
@@ -25,8 +25,8 @@ class ConnectionRefused(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"no server answers at {self.database}: {self.reason}",
-            f"{_CAUSES}an outdated URL, {_ASLEEP}, or another port (a pooler has its own). "
-            "In a container, localhost is the container itself",
+            f"{_CAUSES}an outdated URL, {_ASLEEP}, or a different port (poolers have their own). In a "
+            "container, localhost is the container itself",
         )
 
 
@@ -39,7 +39,7 @@ class UnknownHost(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"the host of {self.database} cannot be found: {self.reason}",
+            f"cannot resolve the host of {self.database}: {self.reason}",
             f"{_CAUSES}{_INTERNAL}, an outdated URL, or {_ASLEEP}",
         )
 
@@ -53,9 +53,9 @@ class LoginRefused(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.database} refuses the login: {self.reason}",
-            f"{_CAUSES}an outdated URL (the password was changed since), {_ALLOWLIST}, a pooler that wants another "
-            "user name, or a server that takes encrypted connections only: add ?sslmode=require to the URL",
+            f"{self.database} rejected the login: {self.reason}",
+            f"{_CAUSES}an outdated URL (the password was changed), {_ALLOWLIST}, a pooler that expects a "
+            "different user name, or a server that requires TLS (add ?sslmode=require to the URL)",
         )
 
 
@@ -68,7 +68,7 @@ class DatabaseMissing(DatabaseError):
     help: str = HOSTED
 
     def _text(self) -> Text:
-        return Text(f"there is no database {self.database}: {self.reason}", self.help)
+        return Text(f"database {self.database} does not exist: {self.reason}", self.help)
 
 
 class TooManyConnections(DatabaseError):
@@ -80,9 +80,9 @@ class TooManyConnections(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.database} has no connection left: {self.reason}",
-            "a stuck deployment often holds them: scale its workers down, or end idle sessions as the owner, "
-            "and try again",
+            f"{self.database} has no free connections: {self.reason}",
+            "a stuck deployment often holds them. Scale down its workers or end idle sessions as the "
+            "owner, then try again",
         )
 
 
@@ -95,9 +95,9 @@ class EncryptionFailed(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"no encrypted connection to {self.database}: {self.reason}",
-            "where --url names another host and no sslmode, alembic-rescue asks for sslmode=require. For a server "
-            "without encryption, on a network that you trust: --url '...?sslmode=disable'",
+            f"no TLS connection to {self.database}: {self.reason}",
+            "for a remote --url without sslmode, alembic-rescue uses sslmode=require. If the server has no "
+            "TLS and you trust the network: --url '...?sslmode=disable'",
         )
 
 
@@ -121,8 +121,8 @@ class ConnectTimeout(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"no answer from {self.database} in time: {self.reason}",
-            f"{_CAUSES}{_ALLOWLIST}, an internal address, used from outside the platform's network, or {_ASLEEP}",
+            f"{self.database} did not answer in time: {self.reason}",
+            f"{_CAUSES}{_ALLOWLIST}, an internal address used from outside the platform's network, or {_ASLEEP}",
         )
 
 
@@ -136,7 +136,7 @@ class ConnectionLost(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"the connection to {self.database} was lost: {self.reason}",
-            "see how it stands when it is back: alembic-rescue diagnose; " + HOSTED,
+            "check the state once it is back: alembic-rescue diagnose; " + HOSTED,
         )
 
 
@@ -149,7 +149,7 @@ class PermissionDenied(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"the role {self.role} is not permitted: {self.reason}",
+            f"role {self.role} lacks permission: {self.reason}",
             "use the credentials of the version table's owner (the role that runs the migrations), with --url; or let "
             "the owner GRANT what it lacks: USAGE on the schema is needed beside the rights on a table",
         )
@@ -165,7 +165,7 @@ class ReadOnlyServer(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"{self.database} does not accept writes: {self.reason}",
-            "name the primary with --url; a host may have been switched over, or be out of disk",
+            "pass the primary with --url. The server may have failed over or run out of disk",
         )
 
 
@@ -179,8 +179,8 @@ class LockTimeout(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.what} is held by another session; gave up after {self.seconds:g} s",
-            "see who holds it (below, or with alembic-rescue diagnose), let it end or end it, and try again",
+            f"another session holds {self.what}; gave up after {self.seconds:g} s",
+            "find the session (below, or with alembic-rescue diagnose), wait for it or end it, then try again",
         )
 
 
@@ -193,7 +193,7 @@ class WriteWithoutEffect(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"the server changed no row of {self.table}: {self.reason}; nothing was written",
+            f"the server did not change any row of {self.table}: {self.reason}; nothing was written",
             "a trigger, a rule or a row-level policy on the table stands in the way: see with psql, \\d " + self.table,
         )
 
@@ -219,7 +219,10 @@ class StatementTimeout(DatabaseError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"the server cancelled a statement: {self.reason}", "see who is at work: alembic-rescue diagnose")
+        return Text(
+            f"the server canceled a statement: {self.reason}",
+            "to see which sessions are active: alembic-rescue diagnose",
+        )
 
 
 class ServerUnable(DatabaseError):
@@ -230,9 +233,9 @@ class ServerUnable(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"the database does not answer a question of alembic-rescue: {self.reason}",
-            "a proxy, or a database that is only much like PostgreSQL? Nothing was written; please report it with the "
-            "output of the same command with --debug",
+            f"the database rejected one of alembic-rescue's queries: {self.reason}",
+            "nothing was written. Is this a proxy, or a database that is only PostgreSQL-compatible? "
+            "Please report it with the output of the same command with --debug",
         )
 
 
@@ -248,10 +251,10 @@ class WorkerDied(DatabaseError):
     """The last of its output."""
 
     def _text(self) -> Text:
-        memory = ": a machine that is short of memory sends SIGKILL" if "SIGKILL" in self.how else ""
+        memory = ". A machine that runs out of memory sends SIGKILL" if "SIGKILL" in self.how else ""
         return Text(
-            f"the process in which env.py runs {self.how} while it was {self.doing}",
-            f"see whether `alembic current` ends so, too{memory}{and_printed(self.printed)}",
+            f"the process that runs env.py {self.how} while {self.doing}",
+            f"check whether `alembic current` ends the same way{memory}{and_printed(self.printed)}",
         )
 
 
@@ -267,10 +270,11 @@ class WorkerSilent(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"the process in which env.py runs did not answer within {self.seconds:g} s while it was {self.doing}"
+            f"the process that runs env.py did not answer within {self.seconds:g} s while {self.doing}"
             + (f", at {self.place}" if self.place else "")
-            + "; it was ended",
-            "a server that went silent, or code of the project that waits: see whether `alembic current` hangs, too",
+            + "; it was stopped",
+            "the server went silent, or the project's code is waiting for something. Check whether "
+            "`alembic current` hangs too",
         )
 
 
@@ -285,8 +289,12 @@ class CompletionFailed(DatabaseError):
     """What had run before it, and stays."""
 
     def _text(self) -> Text:
-        stays = f" What ran before it stays: {'; '.join(self.kept)}" if self.kept else " Nothing of it stays"
+        stays = (
+            f" Statements that ran before it are kept: {'; '.join(self.kept)}"
+            if self.kept
+            else " Everything was rolled back"
+        )
         return Text(
-            f"{self.revision} is not completed: {' '.join(self.statement.split())} failed: {self.reason}.{stays}",
-            "fix what it says, then run alembic-rescue complete again: it asks anew what is missing",
+            f"could not complete {self.revision}: {' '.join(self.statement.split())} failed: {self.reason}.{stays}",
+            "fix the cause, then run alembic-rescue complete again; it checks again what is missing",
         )

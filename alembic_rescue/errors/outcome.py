@@ -21,15 +21,15 @@ class NotVerified(RescueError):
     """The write did; else that is not known."""
 
     def _text(self) -> Text:
-        state = "and could not be read back" if self.found is None else f"but it stands at {rows(self.found)}"
+        state = "and could not be read back" if self.found is None else f"but it is at {rows(self.found)}"
         became = "written" if self.arrived else "perhaps written"
         return Text(
-            f"{became}, not verified: the version table should stand at {rows(self.expected)}, {state} ({self.why})",
-            "look before you deploy: alembic-rescue diagnose. "
+            f"{became}, not verified: the version table should be at {rows(self.expected)}, {state} ({self.why})",
+            "check before you deploy: alembic-rescue diagnose. "
             + (
-                f"Back to the rows before: alembic-rescue undo, or by hand: {' '.join(self.restore)}"
+                f"To restore the previous rows: alembic-rescue undo, or by hand: {' '.join(self.restore)}"
                 if self.restore
-                else "There is no way back that would not undo what somebody else did"
+                else "No undo is offered, because it would also undo another session's change"
             ),
         )
 
@@ -44,9 +44,9 @@ class NotCompleted(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"the statements ran, but of {self.revision} {listed(self.missing)} still not there as it leaves it",
-            "look at the database before you go on: alembic-rescue diagnose. What the statements made is taken back by "
-            "the SQL of the receipt: alembic-rescue receipts",
+            f"the statements ran, but {self.revision} is still incomplete: {listed(self.missing)} missing or different",
+            "check the database before you go on: alembic-rescue diagnose. The receipt has the SQL that "
+            "removes what the statements created: alembic-rescue receipts",
         )
 
 
@@ -64,9 +64,9 @@ class HalfWritten(RescueError):
     def _text(self) -> Text:
         told = "; ".join(f"{what}: {listed(which)}" for what, which in self.databases.items() if which)
         return Text(
-            f"it broke off half-way ({self.why}); {told}",
-            "fix the cause and run the same command again: what is written has nothing more to do. "
-            f"Or take back exactly what was written: {self.way_back}",
+            f"interrupted half-way ({self.why}); {told}",
+            "fix the cause and run the same command again; it skips what is already written. Or undo "
+            f"exactly what was written: {self.way_back}",
         )
 
 
@@ -81,9 +81,9 @@ class StillWriting(RescueError):
     def _text(self) -> Text:
         several = len(self.pids) > 1
         return Text(
-            f"the server is still at work for this tool, in its {'processes' if several else 'process'} "
-            f"{listed(map(str, self.pids))}: the version table may yet change",
-            "wait until it has ended, or end it, and look then: alembic-rescue diagnose",
+            f"the server is still running this tool's statement, in {'processes' if several else 'process'} "
+            f"{listed(map(str, self.pids))}: the version table may still change",
+            "wait until it ends, or end it, then check: alembic-rescue diagnose",
         )
 
 
@@ -95,7 +95,7 @@ class Interrupted(RescueError):
     done: str
 
     def _text(self) -> Text:
-        return Text(f"interrupted: {self.done}", "alembic-rescue diagnose shows how the database stands")
+        return Text(f"interrupted: {self.done}", "to check the state of the database: alembic-rescue diagnose")
 
 
 class InternalError(RescueError):
@@ -106,8 +106,8 @@ class InternalError(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"a fault of alembic-rescue itself: {self.reason}",
-            "please report it, with the output of the same command with --debug",
+            f"internal error in alembic-rescue: {self.reason}",
+            "please report it with the output of the same command with --debug",
         )
 
 
@@ -121,6 +121,6 @@ class DemoFailed(RescueError):
     def _text(self) -> Text:
         told = " | ".join(self.output.strip().splitlines()[-3:])
         return Text(
-            f"the demo went wrong: {self.what}" + (f": {told}" if told else ""),
-            "please report it, with everything that the demo printed",
+            f"the demo failed: {self.what}" + (f": {told}" if told else ""),
+            "please report it with everything the demo printed",
         )

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alembic_rescue.errors.base import Refusal, Text
-from alembic_rescue.errors.words import listed, some, them
+from alembic_rescue.errors.words import listed, some
 
 if TYPE_CHECKING:
     from alembic_rescue.model import Report
 
 _REPAIR = (
-    "see where the schema stands: alembic-rescue diagnose --locate. To set the rows to that: alembic-rescue repair"
+    "to find which revision the schema is at: alembic-rescue diagnose --locate. To set the version table "
+    "to it: alembic-rescue repair"
 )
 
 
@@ -39,9 +40,8 @@ class UnknownRevision(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"there is no revision {self.target!r} in the script directory"
-            + (f": {self.reason}" if self.reason else ""),
-            "alembic history lists them; a newer one may stand on a branch of the repository not checked out here",
+            f"the script directory has no revision {self.target!r}" + (f": {self.reason}" if self.reason else ""),
+            "`alembic history` lists the revisions. A newer one may be on a branch that is not checked out here",
         )
 
 
@@ -54,8 +54,8 @@ class AmbiguousRevision(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.target!r} fits several revisions: {listed(self.candidates)}",
-            "give more characters of the one you mean",
+            f"{self.target!r} matches several revisions: {listed(self.candidates)}",
+            "type more characters of the id",
         )
 
 
@@ -68,8 +68,8 @@ class SeveralTargets(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.target!r} stands for several heads: {listed(self.heads)}",
-            "name one of them, or BRANCH@head, or heads for all of them",
+            f"{self.target!r} refers to several heads: {listed(self.heads)}",
+            "choose one of them or BRANCH@head, or use heads for all of them",
         )
 
 
@@ -81,9 +81,7 @@ class AmbiguousRelative(Refusal):
     reason: str
 
     def _text(self) -> Text:
-        return Text(
-            f"{self.target!r} can be counted in several ways: {self.reason}", "name the revision itself, or BRANCH@+N"
-        )
+        return Text(f"{self.target!r} is ambiguous: {self.reason}", "use the revision's id, or BRANCH@+N")
 
 
 class TargetBehindCurrent(Refusal):
@@ -98,8 +96,8 @@ class TargetBehindCurrent(Refusal):
         again = f"{self.rerun[0]} and {len(self.rerun) - 1} more" if len(self.rerun) > 1 else listed(self.rerun)
         return Text(
             f"{self.target} is behind the database's current revision {self.current}",
-            f"stamping backwards would make Alembic run {again} again. "
-            "To look at what is applied: alembic-rescue diagnose",
+            f"stamping backwards would make Alembic run {again} again. To check what is applied: "
+            "alembic-rescue diagnose",
         )
 
 
@@ -112,8 +110,8 @@ class TargetAboveHead(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.target!r} reaches above the last revision ({listed(self.heads)})",
-            "count fewer, or name the revision itself",
+            f"{self.target!r} goes past the last revision ({listed(self.heads)})",
+            "use a smaller number, or the revision's id",
         )
 
 
@@ -125,9 +123,10 @@ class UnknownCurrent(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the database stands at {self.current}, which is not in the script directory",
-            "check out the code that was deployed last (the revision's file is missing here), and run it from there. "
-            "Where that is gone, see where the schema stands: alembic-rescue diagnose --locate",
+            f"the database is at {self.current}, which is not in the script directory",
+            "the revision's file is missing here. Check out the code that was deployed last and run this "
+            "there. If that code is lost, find which revision the schema is at: alembic-rescue diagnose "
+            "--locate",
         )
 
 
@@ -144,17 +143,17 @@ class AheadOfTheScripts(Refusal):
     unproved: Sequence[str] = ()
 
     def _text(self) -> Text:
-        beside = f", which go on with {some(self.beside, verb=False)} instead" if self.beside else ""
+        beside = f", which continue with {some(self.beside, verb=False)} instead" if self.beside else ""
         not_run = "".join(f" --not-run {one}" for one in self.unproved)
-        ways = [f"deploy code that has it, or bring it back beside these scripts: `{self.command}`"]
+        ways = [f"deploy code that includes it, or restore its file to these scripts: `{self.command}`"]
         if len(self.follows) == 1:
-            ways.append(f"To go back instead, bring it back, and run: alembic downgrade {self.follows[0]}")
+            ways.append(f"To go back instead, restore the file and run: alembic downgrade {self.follows[0]}")
         if not_run:
             ways.append(f"If it did not run here: alembic-rescue repair{not_run}")
         return Text(
-            f"the database is ahead of this code, which was rolled back, or is another branch: it stands at "
-            f"{listed(self.rows)}. Found in git: {'; '.join(self.places)}. It follows {listed(self.follows)} of these "
-            f"scripts{beside}; {self.effects}",
+            "the database is ahead of this code, which was rolled back or is another branch: the database "
+            f"is at {listed(self.rows)}. Found in git: {'; '.join(self.places)}. It follows "
+            f"{listed(self.follows)} in these scripts{beside}; {self.effects}",
             ". ".join(ways),
         )
 
@@ -168,9 +167,9 @@ class OverlappingCurrent(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the version table holds {self.descendant} and also {self.ancestor}, which {self.descendant} builds on",
-            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} is superfluous; "
-            f"{_REPAIR}",
+            f"the version table has both {self.descendant} and its ancestor {self.ancestor}",
+            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} must "
+            f"go; {_REPAIR}",
         )
 
 
@@ -181,7 +180,7 @@ class EmptyRow(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            "a row of the version table holds no revision: its version_num is NULL, which Alembic never writes",
+            "a row of the version table has version_num NULL, which Alembic never writes",
             _REPAIR,
         )
 
@@ -194,7 +193,7 @@ class DoubledRow(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the version table holds {self.revision} more than once; Alembic can neither upgrade nor stamp it so",
+            f"the version table has {self.revision} more than once, so Alembic can neither upgrade nor stamp",
             f"{_REPAIR}. Then make version_num the primary key again",
         )
 
@@ -208,10 +207,9 @@ class DuplicateRevision(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"several script files bear the revision id {self.revision}"
-            + (f": {listed(self.files)}" if self.files else ""),
-            "Alembic would use only one of them, and never run the other: give the newer one an id of its own, and "
-            "let it follow the other (revision, down_revision), or remove it",
+            f"several files use the revision id {self.revision}" + (f": {listed(self.files)}" if self.files else ""),
+            "Alembic loads only one of them and never runs the other. Give the newer file a new id and "
+            "make it follow the other (revision, down_revision), or delete it",
         )
 
 
@@ -229,7 +227,7 @@ class RevisionCycle(Refusal):
             else self.revisions
         )
         return Text(
-            f"the script files follow one another in a circle, among {listed(named)}",
+            f"the revisions form a cycle: {listed(named)}",
             "fix down_revision or depends_on in one of these files",
         )
 
@@ -243,7 +241,7 @@ class MissingRevision(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the script directory has a gap: {self.reason}",
-            "a file is missing (not checked out, not merged, not in the image): bring it back",
+            "a file is missing (not checked out, not merged, or not in the image). Restore it",
         )
 
 
@@ -262,7 +260,8 @@ class RevisionTooLong(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the id {self.revision} has {len(self.revision)} characters; the version column holds {self.limit}",
+            f"the id {self.revision} has {len(self.revision)} characters, but the version column holds only "
+            f"{self.limit}",
             f"widen it first: {wide_enough(self.widen, self.revision)}",
         )
 
@@ -276,9 +275,9 @@ class RevisionNotApplied(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.revision} is not applied: {some(self.missing)} not there as it leaves {them(self.missing)}",
-            "do not stamp it: what is missing would be lost for ever. Fix the migration and run alembic upgrade, "
-            f"which makes it. Only if it is not wanted at all: --accept-missing {self.revision}",
+            f"{self.revision} is not applied: {some(self.missing)} missing or different",
+            "do not stamp it, because Alembic would never create what is missing. Fix the migration and "
+            f"run alembic upgrade. Only if you never want these objects: --accept-missing {self.revision}",
         )
 
 
@@ -291,11 +290,12 @@ class RevisionPartial(Refusal):
     has_statements: bool = True
 
     def _text(self) -> Text:
-        statements = "the statements are in the plan, under the revision"
+        statements = "the plan lists the statements under the revision"
         return Text(
-            f"{self.revision} is half there: {some(self.missing)} not there as it leaves {them(self.missing)}",
-            f"complete it first: {statements if self.has_statements else 'no statement can be offered for it'}. "
-            f"Only if what is missing is not wanted at all: --accept-missing {self.revision}",
+            f"{self.revision} is partially applied: {some(self.missing)} missing or different",
+            "complete it first: "
+            f"{statements if self.has_statements else 'no statement can be offered for it'}. Only if you "
+            f"never want what is missing: --accept-missing {self.revision}",
         )
 
 
@@ -310,10 +310,10 @@ class RevisionUnverifiable(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.revision} cannot be proved: {some(self.reasons, verb=False)}",
-            f"wait until whoever has locked {listed(self.locked)} has ended, or end it; then run this again"
+            f"{self.revision} cannot be verified: {some(self.reasons, verb=False)}",
+            f"wait for the session that holds {listed(self.locked)}, or end it, then run this again"
             if self.locked
-            else f"look at the database; if you know that it is done there: --accept {self.revision} --reason TEXT",
+            else (f"check the database. If you know that it is applied: --accept {self.revision} --reason TEXT"),
         )
 
 
@@ -337,8 +337,8 @@ class CompletionMoved(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.revision} is not as it was when the statements were shown: somebody changed a part of it meanwhile",
-            f"nothing was run. Look again: alembic-rescue complete {self.revision}",
+            f"{self.revision} changed after the statements were shown: another session altered some of its objects",
+            f"nothing was run. Start again: alembic-rescue complete {self.revision}",
         )
 
 
@@ -351,7 +351,7 @@ class SeveralPartial(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.revision} is half there in several databases: {listed(self.databases)}",
+            f"{self.revision} is partially applied in several databases: {listed(self.databases)}",
             "complete them one at a time: --only NAME",
         )
 
@@ -366,9 +366,8 @@ class CompletionWouldFail(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"what {self.revision} lacks cannot be made as it stands: on a copy of the schema, {self.statement} fails: "
-            f"{self.reason}",
-            "make it by hand, with what it needs first, and look again: alembic-rescue diagnose",
+            f"completing {self.revision} would fail. On a copy of the schema, {self.statement} fails: {self.reason}",
+            "create the missing objects by hand, after what they depend on, then check: alembic-rescue diagnose",
         )
 
 
@@ -382,14 +381,12 @@ class BatchBrokeOff(Refusal):
     sql: str
 
     def _text(self) -> Text:
-        broke_off = f"a migration broke off while it replaced the table {self.table}"
+        broke_off = f"a migration was interrupted while replacing table {self.table}"
         if self.holds_the_rows:
-            return Text(
-                f"{broke_off}: its rows are in {self.copy}", f"give it its name back: {self.sql}; then look again"
-            )
+            return Text(f"{broke_off}; its rows are in {self.copy}", f"rename it back, then check again: {self.sql}")
         return Text(
-            f"{broke_off}: {self.copy} is left over, and the next run fails on it",
-            f"the rows are still in {self.table}: {self.sql}; then look again",
+            f"{broke_off}; {self.copy} is left over, and the next run will fail on it",
+            f"the rows are still in {self.table}. Drop the leftover, then check again: {self.sql}",
         )
 
 
@@ -402,8 +399,8 @@ class AcceptedNotSkipped(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.named} is accepted, but the stamp does not skip it (it skips {listed(self.skipped)})",
-            "name only revisions that the plan refuses",
+            f"{self.named} is accepted, but this stamp does not skip it (it skips {listed(self.skipped)})",
+            "accept only revisions that the plan refuses",
         )
 
 
@@ -417,7 +414,7 @@ class OtherDatabase(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.variable} names {self.named}, but env.py opens {self.opened}",
+            f"{self.variable} points to {self.named}, but env.py opens {self.opened}",
             f'choose: --url "${self.variable}" for the first, '
             f"or `env -u {self.variable} alembic-rescue ...` for the second",
         )

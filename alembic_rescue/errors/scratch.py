@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from alembic_rescue.errors.base import Text, UsageError
 from alembic_rescue.errors.words import listed, them
 
-_PLACE = "name an empty database, or a server on which one may be created: --scratch URL"
+_PLACE = "pass an empty database, or a server where one can be created: --scratch URL"
 
 
 class ScratchMissing(UsageError):
@@ -19,7 +19,7 @@ class ScratchMissing(UsageError):
     """How to come to one."""
 
     def _text(self) -> Text:
-        return Text(f"there is no scratch database to run the migrations on: {self.reason}", self.way)
+        return Text(f"no scratch database is available to run the migrations on: {self.reason}", self.way)
 
 
 class ScratchUnfit(UsageError):
@@ -30,7 +30,10 @@ class ScratchUnfit(UsageError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"--scratch {self.choice} cannot be used: {self.reason}", f"{_PLACE}; or --scratch local, or none")
+        return Text(
+            f"--scratch {self.choice} cannot be used: {self.reason}",
+            f"{_PLACE}, or use --scratch local or --scratch none",
+        )
 
 
 class ScratchNotEmpty(UsageError):
@@ -43,8 +46,8 @@ class ScratchNotEmpty(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"the scratch database {self.database} is not empty: it holds {self.found}",
-            f"the migrations run there from the beginning, and what they make is thrown away: {_PLACE}",
+            f"the scratch database {self.database} is not empty: it has {self.found}",
+            f"the migrations run there from the start, and their objects are dropped afterwards. {_PLACE}",
         )
 
 
@@ -59,8 +62,8 @@ class ScratchIsProjects(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the scratch database {self.database} is on the same server as {self.opened}",
-            "migrations really run there, and may change what a whole server shares (roles, settings of databases): "
-            "name another server, or --scratch local",
+            "migrations really run there, and can change what the whole server shares (roles, database "
+            "settings). Pass another server, or use --scratch local",
         )
 
 
@@ -75,7 +78,7 @@ class ScratchFailed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the scratch server ({self.server}) cannot be used: {self.reason}",
-            f"{_PLACE}; or go on without one, and without proof: --scratch none",
+            f"{_PLACE}. To go on without one, and without proof: --scratch none",
         )
 
 
@@ -88,8 +91,8 @@ class NotRehearsed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the next upgrade cannot be rehearsed: {self.reason}",
-            "nothing is known of whether it passes. Take a backup before you run it, or name another server for the "
-            "rehearsal: --scratch URL",
+            "whether it succeeds is unknown. Take a backup before you run it, or pass another server for "
+            "the rehearsal: --scratch URL",
         )
 
 
@@ -101,8 +104,8 @@ class RowsNotTold(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"nobody can tell whether the next upgrade passes: {self.reason}",
-            "look at those rows yourself before you run it. Nothing else was found on which it fails",
+            f"cannot tell whether the next upgrade will succeed: {self.reason}",
+            "check those rows yourself before you run it. No other problem was found",
         )
 
 
@@ -117,9 +120,9 @@ class ExtensionMissing(UsageError):
         one = len(self.extensions) == 1
         return Text(
             f"the scratch server ({self.server}) lacks {'the extension' if one else 'the extensions'} "
-            f"{listed(self.extensions)}, and the migrations need {them(self.extensions)}",
-            f"install {them(self.extensions)} there, or name a server that has {them(self.extensions)} with "
-            "--scratch URL, such as one of the image that the deployment uses",
+            f"{listed(self.extensions)}, but the migrations need {them(self.extensions)}",
+            f"install {them(self.extensions)} there, or pass a server that has {them(self.extensions)} with "
+            "--scratch URL, for example one running the deployment's image",
         )
 
 
@@ -135,7 +138,7 @@ class BaselineFailed(UsageError):
     def _text(self) -> Text:
         place = self.path if self.line is None else f"{self.path}:{self.line}"
         return Text(
-            f"the baseline cannot be loaded into the scratch database, at {place}: {self.reason}",
-            "it has to be plain SQL that runs on an empty database and makes what was there before the first revision: "
-            "a dump of the schema alone",
+            f"the baseline cannot be loaded into the scratch database; it fails at {place}: {self.reason}",
+            "it must be plain SQL that runs on an empty database and creates what existed before the first "
+            "revision, such as a schema-only dump",
         )

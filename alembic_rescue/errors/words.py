@@ -31,7 +31,7 @@ def said(error: object) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - others' code
-        return f"<{type(error).__name__} that cannot be shown>"
+        return f"<{type(error).__name__} that cannot be printed>"
 
 
 def them(items: Sequence[str]) -> str:

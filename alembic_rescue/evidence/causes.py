@@ -170,10 +170,13 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         fix = fix_of(error, statement.sql)
         known = here.other_name(revision, _named(error))
         if known is not None:
-            error, fix = f"{error}: here it is called {known}", f"drop it by the name that it has here, {known}"
+            error, fix = (
+                f"{error}: in this database it is called {known}",
+                f"drop it by its name in this database, {known}",
+            )
         invalid = here.invalid_index(revision, _named(error))
         if invalid is not None:
-            error, fix = f"{error}: it is not valid", _first(_drop(invalid))
+            error, fix = f"{error}: it is invalid", _first(_drop(invalid))
         if hidden:
             fix = f"{fix}, or `with op.get_bind().begin_nested():` inside the try"
         yield Cause(
@@ -210,8 +213,8 @@ def too_long(steps: Sequence[Observation | Unobserved], limit: int | None, table
             path=observed.path,
             line=observed.line or 0,
             statement="",
-            error=f"cannot be recorded: the id {found.revision} has {len(found.revision)} characters, and "
-            f"{table}.version_num holds {limit}",
+            error=f"cannot be recorded: the id {found.revision} has {len(found.revision)} characters, but "
+            f"{table}.version_num holds only {limit}",
             swallowed=False,
             handler_line=None,
             fix=f"widen it first: {widen.replace('(128)', f'({max(128, len(found.revision))})')}",
@@ -244,26 +247,29 @@ def _named(error: str) -> str:
 
 # --- what to do ----------------------------------------------------------------------------------------------------
 
-_CREATING = "look before creating"
+_CREATING = "check before creating"
 _FIXES: tuple[tuple[str, str, str], ...] = (
-    (r"^type .* already exists", "", f"{_CREATING}: create it with checkfirst=True, and create_type=False in tables"),
+    (r"^type .* already exists", "", f"{_CREATING}: use checkfirst=True, and create_type=False in tables"),
     (r"^(relation|column|schema|extension|enum label|table|index|sequence) .* already exists", "",
      f"{_CREATING}, or IF NOT EXISTS"),
     (r"already exists|multiple primary keys", "", _CREATING),
     (r"does not exist", r"^\s*(DROP|ALTER .*\bDROP)\b", "look before dropping, or IF EXISTS"),
     (r"^operator does not exist", r"^\s*ALTER\s+TABLE\b.*\bTYPE\b",
-     ("an index, a CHECK, a default or a view on that column no longer fits its new type: drop it before, and make it "
-      "again after")),
-    (r"^operator does not exist", "", "its two sides are of different types: cast one of them"),
-    (r"does not exist", "", "find out what should have made it, and whether this is the right database"),
-    (r"other objects depend on it|is used by|depends on", "", "drop what depends on it first, and make it anew after"),
-    (r"cannot be cast automatically", "", "say how its values are converted: postgresql_using"),
+     ("an index, CHECK, default or view on that column does not fit its new type: drop it before and "
+      "recreate it after")),
+    (r"^operator does not exist", "", "its two sides have different types: cast one of them"),
+    (r"does not exist", "", "find out what should have created it, and whether this is the right database"),
+    (r"other objects depend on it|is used by|depends on", "", ("drop what depends on it first, and recreate "
+                                                            "that after")),
+    (r"cannot be cast automatically", "", "state how to convert its values, with postgresql_using"),
     (r"cannot run inside a transaction block|cannot be executed from a function", "",
      "run it in `with op.get_context().autocommit_block():`"),
     (r"unsafe use of new value", "",
-     "add the label in `with op.get_context().autocommit_block():`: it can be used once it is committed"),
+     ("add the label in `with op.get_context().autocommit_block():`, because it can be used only after a "
+     "commit")),
     (r"invalid input value for enum", "", "add the label first: ALTER TYPE ... ADD VALUE"),
-    (r"must be owner|permission denied", "", "run the upgrade as the owner, or as a role that may"),
+    (r"must be owner|permission denied", "", ("run the upgrade as the owner, or as a role with that "
+                                             "privilege")),
 )  # fmt: skip
 """What the server says, what the statement is, and what to do about it: the first that fits."""
 
@@ -307,11 +313,11 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         name = change.object.name
         lacks = [one for one in labels(change.after.get("labels", "")) if one not in labels(actual.get("labels", ""))]
         if change.object.kind == "type" and lacks:
-            error = f"type {name} is there already, and lacks {_listed(lacks)}: it is left so"
+            error = f"type {name} already exists without {_listed(lacks)}, and is left as it is"
             steps = tuple(f"ALTER TYPE {name} ADD VALUE {_literal(label)};" for label in lacks)
             yield replace(cause, error=error, fix=_first(steps), steps=steps)
         elif here.is_invalid(change):
-            error = f"index {name} is there already, and is not valid: it is left so"
+            error = f"index {name} already exists but is invalid, and is left as it is"
             steps = _drop(change.object)
             yield replace(cause, error=error, fix=_first(steps), steps=steps)
 
@@ -328,7 +334,7 @@ def _unheard(upgrade: Upgrade) -> Iterator[Cause]:
             path=statement.path,
             line=statement.line or 0,
             statement=first_words(statement.sql),
-            error=f"goes through on a copy without rows. If it fails on the rows, the except in line "
+            error="succeeds on a copy without rows. If it fails on the live rows, the except at line "
             f"{statement.handler_line} hides it without a SAVEPOINT, and the whole run is rolled back",
             swallowed=False,
             handler_line=statement.handler_line,

@@ -37,7 +37,7 @@ def judged(
         opposites: revisions that lead back when they are run twice: they look the same, run or not.
     """
     both = zip(_cautious(upward, copy, remedy), _cautious(down_and_up, again or copy, remedy), strict=True)
-    why = "it is its own opposite: run twice, it leads back"
+    why = "it is its own inverse: running it twice changes nothing"
     return tuple(_unverifiable(one, why) if one.revision in opposites else _together(one, other) for one, other in both)
 
 
@@ -48,7 +48,7 @@ def _cautious(steps: Sequence[Step], copy: Reading, remedy: Remedy) -> list[Revi
     for number in range(len(steps) - 1, -1, -1):
         step, evidence = steps[number], judged[number]
         if evidence.verdict in _LACKING and unseen is not None:
-            why = f"nobody saw what {unseen} does, which comes after it"
+            why = f"{unseen}, which comes after it, could not be observed"
             judged[number] = _unverifiable(evidence, why)
         if not isinstance(step, Observation) or step.failure is not None:
             unseen = step.revision
@@ -59,7 +59,7 @@ def _together(one: RevisionEvidence, other: RevisionEvidence) -> RevisionEvidenc
     """What both ways say of one revision."""
     verdicts = {one.verdict, other.verdict}
     if verdicts & _LACKING and (one.is_there or other.is_there):
-        return _unverifiable(one, "it can be run as it stands, and it can be taken back as well")
+        return _unverifiable(one, "it can be both run and reverted in this state")
     for wanted in (Verdict.APPLIED, Verdict.PARTIAL, Verdict.NOT_APPLIED):
         if wanted in verdicts:
             return one if one.verdict is wanted else other

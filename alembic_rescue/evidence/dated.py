@@ -30,7 +30,7 @@ _BACK, _AHEAD = timedelta(days=1500), timedelta(days=400)
 """How far from the date of one name those of the others are looked for."""
 _LONGEST_AHEAD = timedelta(days=800)
 _BOUND = "partition bound"
-REASON = "its name comes from the date on which the revision ran, and more than one revision makes such names"
+REASON = "its name depends on the date when the revision ran, and more than one revision creates such names"
 
 
 class _Named(NamedTuple):

@@ -40,7 +40,7 @@ def _doubted(evidence: RevisionEvidence, words: Mapping[str, str]) -> RevisionEv
             one,
             presence=Presence.UNVERIFIABLE,
             sql=None,
-            detail=f"{one.detail or 'it is still there'}; {missing[id(one)]} names it and could not be observed",
+            detail=f"{one.detail or 'it still exists'}; {missing[id(one)]} refers to it and could not be observed",
         )
         if id(one) in missing
         else one

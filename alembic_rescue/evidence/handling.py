@@ -55,9 +55,9 @@ def causes(done: Handling, failed: str | None, revisions: Sequence[str]) -> Iter
     if done.unblocked is not None:
         yield _no_block(done, done.unblocked)
     if done.hides is not None:
-        what = f"the failure of {failed}" if failed else "what fails in a migration"
-        error = f"hides {what}, and alembic upgrade ends as if all had gone through"
-        yield _told("env-hides-errors", failed or first, done.hides, error, "let it through: raise it again there")
+        what = f"the failure of {failed}" if failed else "the errors of migrations"
+        error = f"hides {what}, so alembic upgrade ends as if it had succeeded"
+        yield _told("env-hides-errors", failed or first, done.hides, error, "re-raise it there")
 
 
 def unrecorded(ran: Sequence[Observation | Unobserved]) -> tuple[Cause, ...]:
@@ -82,25 +82,25 @@ def _ends(one: Ended) -> Cause:
 
 
 _LOSES = {
-    True: "ends the transaction that Alembic began: what ran before it in the same run is lost",
-    False: "ends the transaction that Alembic began: what ran before it stays, and what follows is never committed, "
-    "the row of the version table among it",
+    True: "ends the transaction that Alembic began, so everything before it in the same run is lost",
+    False: "ends the transaction that Alembic began: what ran before it is kept, and what follows, "
+    "including the version row, is never committed",
 }
 _INSTEAD = {
-    True: "take it out, and let what may fail do so in `with op.get_bind().begin_nested():`",
-    False: "take it out: Alembic commits by itself. What must be committed earlier belongs into "
-    "`with op.get_context().autocommit_block():`",
+    True: "remove it, and put what may fail in `with op.get_bind().begin_nested():`",
+    False: "remove it, because Alembic commits by itself. Put what must be committed earlier in `with "
+    "op.get_context().autocommit_block():`",
 }
 
 
 def _never_committed(done: Handling, revision: str) -> Cause:
-    begun = "begins a transaction before context.configure() that nobody commits"
+    begun = "begins a transaction before context.configure() that is never committed"
     return _told(
         "env-never-commits",
         revision,
         done.begun or At(done.env, 0),
-        f"{begun if done.begun else 'never commits what it runs'}: after a run that ended well, a new connection reads "
-        f"{_rows(done.found)} in the version table, not {_rows(done.expected)}",
+        f"{begun if done.begun else 'never commits what it runs'}: after a successful run, a new connection "
+        f"finds {_rows(done.found)} in the version table, not {_rows(done.expected)}",
         f"{_COMMIT_FIRST}, or run all of it within `with connection.begin():`",
     )
 
@@ -108,8 +108,8 @@ def _never_committed(done: Handling, revision: str) -> Cause:
 def _no_block(done: Handling, block: Ended) -> Cause:
     where = f"the autocommit_block() in line {block.at.line} of {block.revision}"
     if done.begun is None:
-        error = f"{block.how} fails: the transaction is not Alembic's"
-        fix = "begin it with context.begin_transaction() alone, after context.configure()"
+        error = f"{block.how} fails, because the transaction is not Alembic's"
+        fix = "begin it only with context.begin_transaction(), after context.configure()"
         return _told("autocommit-block-fails", block.revision, block.at, error, fix)
     error = f"begins a transaction before context.configure(): {where} cannot commit it, and fails"
     return _told("autocommit-block-fails", block.revision, done.begun, error, _COMMIT_FIRST)

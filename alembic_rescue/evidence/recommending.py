@@ -11,8 +11,8 @@ from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
-_ALL_THERE = "Whether all that counts as applied is there, says alembic-rescue diagnose --applied"
-_BY_THE_LOG = "alembic-rescue diagnose --log FILE with the deployment's log"
+_ALL_THERE = "To verify the applied revisions too: `alembic-rescue diagnose --applied`"
+_BY_THE_LOG = "`alembic-rescue diagnose --log FILE` with the deployment's log"
 _UPGRADES = "run alembic upgrade head"
 
 
@@ -37,7 +37,7 @@ def recommend(
         transactional: a run that fails is rolled back as a whole.
     """
     if not revisions:
-        return Recommendation(Action.NOTHING, None, f"the database stands at the latest revision. {_ALL_THERE}")
+        return Recommendation(Action.NOTHING, None, f"the database is at the latest revision. {_ALL_THERE}")
     proved = furthest_proved(revisions)
     ahead = _after(revisions, proved)
     first = next((e for e in ahead if e.verdict is not Verdict.EMPTY), None)
@@ -46,7 +46,7 @@ def recommend(
         if proved:
             return _stamp(proved, revisions, failing)
         names = _listed([e.revision for e in revisions])
-        there = f"nothing in the database changes with {names}"
+        there = f"{names} changes nothing in the database"
         return Recommendation(Action.RERUN, None, _why_rerun(there, causes, transactional=transactional))
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or e.holds]
@@ -60,12 +60,12 @@ def recommend(
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
         return _step_by_step(first, revisions, applied_beyond, causes)
     if first.verdict is Verdict.PARTIAL and not any(o.sql for o in first.missing):
-        reason = f"{first.revision} is half there: {_counted(first)}. No statement can be offered for that"
-        return Recommendation(Action.STOP, None, f"{reason}: look at the database, and make it so by hand")
+        reason = f"{first.revision} is partially applied: {_counted(first)}. No statement is available for that"
+        return Recommendation(Action.STOP, None, f"{reason}. Check the database, and make the change by hand")
     if first.verdict is Verdict.PARTIAL:
         by_hand = [o.name for o in first.missing if not o.sql]
-        and_more = f", make {_listed(by_hand[:_SHOWN])} right by hand" if by_hand else ""
-        reason = f"{first.revision} is half there: {_counted(first)}. Have what is missing made{and_more}"
+        and_more = f", fix {_listed(by_hand[:_SHOWN])} by hand" if by_hand else ""
+        reason = f"{first.revision} is partially applied: {_counted(first)}. Create what is missing{and_more}"
         return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
         return _stamp(proved, revisions, failing)
@@ -82,12 +82,12 @@ def _step_by_step(
     ahead = _after(revisions, proved)
     runs_first = [e.revision for e in takewhile(lambda e: e.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}, ahead)]
     cause = next((c for c in causes if c.revision in runs_first and (c.fails or c.swallowed)), None)
-    there = f"nothing of {first.revision} is there, but {_listed(beyond)} after it is, as where create_all ran before"
+    there = f"{first.revision} is not applied, but {_listed(beyond)} after it is, as if create_all ran before"
     if cause is not None and not cause.steps:
-        fix = f"{cause.place} fails ({cause.error}): fix it ({cause.fix}), then look again"
+        fix = f"{cause.place} fails ({cause.error}). Fix it ({cause.fix}), then check again"
         return Recommendation(Action.STOP, None, f"{there} the migrations. {fix}")
     said = f". {cause.place} {cause.error}. {sentence(cause.fix)}" if cause is not None else ""
-    reason = f"{there} the migrations{said}. Go through step by step, in this order"
+    reason = f"{there} the migrations{said}. Take these steps, in this order"
     action = Action.RERUN if proved is None else Action.STAMP
     return Recommendation(action, proved, reason, (*_by_hand(causes), *legs(revisions)))
 
@@ -111,55 +111,55 @@ def _says_nothing(evidence: RevisionEvidence) -> bool:
 
 def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[str, Cause]) -> Recommendation:
     rest = _after(revisions, proved)
-    up_to = f"everything up to {proved} is there"
+    up_to = f"all revisions up to {proved} are applied"
     if not rest:
-        return Recommendation(Action.STAMP, proved, f"{up_to}; only the version is behind")
+        return Recommendation(Action.STAMP, proved, f"{up_to}; only the version table is behind")
     following = next((e for e in rest if e.verdict is not Verdict.EMPTY), rest[0])
     word = {
-        Verdict.NOT_APPLIED: "nothing of it is there",
-        Verdict.UNVERIFIABLE: "what it does cannot be checked",
-    }.get(following.verdict, "it has nothing to check")
+        Verdict.NOT_APPLIED: "is not applied",
+        Verdict.UNVERIFIABLE: "cannot be verified",
+    }.get(following.verdict, "changes nothing that can be checked")
     if following.verdict is Verdict.NOT_APPLIED and any(o.met and not o.vacuous for o in following.objects):
-        word = "only what may be left over from elsewhere is there"
+        word = "has only objects that may come from elsewhere"
     cause = failing.get(following.revision)
     if cause and cause.code:
         then = f"stamp {proved}. {cause.place} {cause.error}: {cause.fix}, then upgrade"
-        return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
+        return Recommendation(Action.STAMP, proved, f"{up_to}; the next one, {following.revision}, {word}: {then}")
     if cause:
-        fails = "failed, by the log" if cause.logged else "fails"
+        fails = "failed according to the log" if cause.logged else "fails"
         then = f"stamp {proved}, fix {cause.place}, which {fails} ({cause.error}), then upgrade"
-        return Recommendation(Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: {then}")
+        return Recommendation(Action.STAMP, proved, f"{up_to}; the next one, {following.revision}, {word}: {then}")
     return Recommendation(
-        Action.STAMP, proved, f"{up_to}; of {following.revision}, the next one, {word}: stamp {proved}, then upgrade"
+        Action.STAMP, proved, f"{up_to}; the next one, {following.revision}, {word}: stamp {proved}, then upgrade"
     )
 
 
 def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation:
     if locked := next((o for o in first.objects if o.locked), None):
         reason = f"{locked.named} of {first.revision}: {locked.detail}"
-        return Recommendation(Action.STOP, None, f"{reason}. Wait until that has ended, or end it, then look again")
+        return Recommendation(Action.STOP, None, f"{reason}. Wait until that session ends, or end it, then check again")
     told = next(o for o in first.objects if o.presence is Presence.UNVERIFIABLE)
     where = f" ({first.place})" if first.place else ""
     catalog = [o for o in first.objects if o.kind != "statement"]
     beginning = (
-        f"all that {first.revision} does to the catalog is there, the rest cannot be checked"
+        f"every object of {first.revision} exists, but its other changes cannot be verified"
         if catalog and first.holds
         else f"not provable: {first.revision}"
     )
     named = "" if told.name == first.revision else f"{told.name}: "
-    fails = "By the log, it failed" if cause is not None and cause.logged else "Run again, it fails"
-    again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
-    return Recommendation(
-        Action.STOP, None, f"{beginning}: {named}{told.detail}{where}{again}. Look at what it changes"
+    fails = (
+        "According to the log, it failed" if cause is not None and cause.logged else "If it runs again, it will fail"
     )
+    again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
+    return Recommendation(Action.STOP, None, f"{beginning}: {named}{told.detail}{where}{again}. Check what it changes")
 
 
 def _not_there(first: RevisionEvidence) -> str:
     if left := [o.name for o in first.objects if o.met and not o.vacuous]:
-        return f"of {first.revision} only {_listed(left)} is there, which it did not make in a run that lasted"
+        return f"{first.revision} is not applied: only {_listed(left)} exists, and no committed run of it created that"
     if others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
-        return f"nothing of {first.revision} is there: {_listed(others[:_SHOWN])} is not as it would be"
-    return "nothing that can be checked of the pending revisions is there"
+        return f"{first.revision} is not applied: {_listed(others[:_SHOWN])} differs from what it creates"
+    return "none of the pending revisions is applied, as far as can be checked"
 
 
 def _why_rerun(there: str, causes: Sequence[Cause], *, transactional: bool) -> str:
@@ -176,9 +176,9 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
     swallowed = next((c for c in others if c.swallowed), None)
     if swallowed and transactional and swallowed.without_rows:
         return (
-            f": {swallowed.place} fails on a copy without rows ({swallowed.error}), and the except in line "
-            f"{swallowed.handler_line} hides it without a SAVEPOINT: where it fails, the whole run is rolled back"
-            f"{and_hides}. Fix it ({swallowed.fix}){and_raise}"
+            f": {swallowed.place} fails on a copy without rows ({swallowed.error}), and the except at line "
+            f"{swallowed.handler_line} hides it without a SAVEPOINT, so a failure rolls back the whole "
+            f"run{and_hides}. Fix it ({swallowed.fix}){and_raise}"
         )
     if swallowed and transactional:
         return (
@@ -195,15 +195,15 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
         return f": {said}{and_hides}. {sentence(cause.fix)}{and_raise}"
     if others:
         cause = others[0]
-        fails = "failed, by the log" if cause.logged else "must fail" if cause.fails else "does not lead there"
+        fails = "failed according to the log" if cause.logged else "must fail" if cause.fails else "does not create it"
         fix = f"{sentence(cause.fix)}" if cause.steps else f"Fix it ({cause.fix})"
         return f": {cause.place} {fails} ({cause.error}){and_hides}. {fix}{and_raise}"
     if hides:
-        return f": {hides.place} {hides.error}. Let it through (raise it again there)"
+        return f": {hides.place} {hides.error}. Re-raise it there"
     if not transactional:  # there may be no copy to rehearse on
-        return f": the run did not come so far. See what fails: {_BY_THE_LOG}. Fix what failed"
-    see = f"alembic-rescue rehearse, or {_BY_THE_LOG}"
-    return f": if a run failed, all of it was rolled back. See what fails: {see}. Fix what failed"
+        return f": the run did not get that far. To see what failed: {_BY_THE_LOG}. Fix what failed"
+    see = f"`alembic-rescue rehearse`, or {_BY_THE_LOG}"
+    return f": if a run failed, all of it was rolled back. To see what fails: {see}. Fix what failed"
 
 
 def _counted(evidence: RevisionEvidence) -> str:

@@ -11,12 +11,12 @@ from alembic_rescue.evidence.model import Cause
 FIXES = {
     "not-null": "give the rows that have none a value first: UPDATE in the migration "
     "(a server_default helps a new column only)",
-    "unique": "remove or merge the rows that are there twice first, in the migration",
-    "foreign-key": "mend or delete the rows that point nowhere first, in the migration",
-    "check": "mend the rows that the constraint refuses first, in the migration",
-    "type": "mend the rows that cannot be converted first, in the migration",
-    "expression": "mend the rows on which the expression fails first, in the migration",
-    "computed": "mend the rows on which the expression fails first, in the migration",
+    "unique": "first remove or merge the duplicate rows, in the migration",
+    "foreign-key": "first fix or delete the orphaned rows, in the migration",
+    "check": "first fix the rows that the constraint rejects, in the migration",
+    "type": "first fix the rows that cannot be converted, in the migration",
+    "expression": "first fix the rows on which the expression fails, in the migration",
+    "computed": "first fix the rows on which the expression fails, in the migration",
 }
 """What to do about rows that do not fit, by the kind of what is demanded of them."""
 
@@ -108,7 +108,7 @@ class Answer:
     def told(self) -> str:
         """For a sentence: ``3 rows have ...``."""
         if self.unknown:
-            return f"the rows could not be asked: {self.unknown}"
+            return f"the rows could not be checked: {self.unknown}"
         if self.count is None:
             number = "at least one row"
         else:

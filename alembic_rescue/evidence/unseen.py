@@ -33,10 +33,10 @@ def data(step: Observation) -> Iterator[ObjectEvidence]:
     """Each statement that changed rows or the like, and each line that could have."""
     for statement in step.statements:
         if statement.kind is StatementKind.DATA:
-            yield _told(statement.sql, "no catalog shows whether it ran", statement)
+            yield _told(statement.sql, "the catalog does not show whether it ran", statement)
     for line in step.left_out:
         if line.sends is StatementKind.DATA:
-            yield _told(line.source, "it did not run on the empty scratch database: what it does is not known", line)
+            yield _told(line.source, "it did not run on the empty scratch database, so its effects are unknown", line)
 
 
 def skipped(step: Observation, positions: Positions, reference: int, live: Live) -> Iterator[ObjectEvidence]:
@@ -68,10 +68,10 @@ def statements(step: Observation) -> Iterator[ObjectEvidence]:
     for statement in step.statements:
         if statement.kind is StatementKind.CATALOG:
             why = f"it failed on the scratch database: {statement.error}" if statement.error else "it changed nothing"
-            yield _told(statement.sql, f"{why}, so that no catalog shows whether it ran", statement)
+            yield _told(statement.sql, f"{why}, so that the catalog does not show whether it ran", statement)
     for line in step.left_out:
         if line.sends is StatementKind.CATALOG:
-            yield _told(line.source, "it did not run on the scratch database, and nothing else was changed", line)
+            yield _told(line.source, "it did not run on the scratch database, and changed nothing else", line)
 
 
 def refused(step: Observation) -> Iterator[ObjectEvidence]:
@@ -93,10 +93,8 @@ def unobserved(step: Unobserved) -> ObjectEvidence:
 
 def ambiguous(step: Observation, cancelled_by: Sequence[str]) -> ObjectEvidence:
     """The one line that stands for a revision without which the database would look the same."""
-    why = f", because {', '.join(cancelled_by)} takes it back" if cancelled_by else ""
-    return _unverifiable(
-        step.revision, f"the database looks the same whether it has run or not{why}", step.path, step.line
-    )
+    why = f", because {', '.join(cancelled_by)} reverts it" if cancelled_by else ""
+    return _unverifiable(step.revision, f"the database looks the same whether or not it ran{why}", step.path, step.line)
 
 
 def mentioned(steps: Sequence[Step]) -> frozenset[str]:
@@ -133,12 +131,12 @@ def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Liv
     more = _here_alone(ours, theirs)
     if more:
         found = more[0]
-        return f"it did not run on the scratch database, which has no {found.kind} {found.name}; this database has"
+        return f"it did not run on the scratch database, which has no {found.kind} {found.name}; this database has it"
     if _MAKES.search(line.source):
         explained = any(_is_made_by(o, line.source.lower()) for o in ours)
     else:
         explained = bool(names - {bare(o) for o in ours | theirs})
-    return None if explained else "it did not run on the scratch database: whether it does on this one is not known"
+    return None if explained else ("it did not run on the scratch database; whether it runs on this one is unknown")
 
 
 def _on_both(

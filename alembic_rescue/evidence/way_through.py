@@ -63,12 +63,12 @@ def _cause(step: Observation, old: CatalogObject, new: CatalogObject) -> Cause:
         path=sent.path if sent is not None else step.path,
         line=(sent.line if sent is not None else step.line) or 0,
         statement="",
-        error=f"renames {old.name} to {new.name}, and both are there: the new one was made before its migration ran, "
-        "as create_all does",
+        error=f"renames {old.name} to {new.name}, but both exist: the new one was created before its "
+        "migration ran, as create_all does",
         swallowed=False,
         handler_line=None,
-        fix=f"look that {new.name} holds {what}, and drop it by hand: what was there before is in {old.name}. If "
-        "it does hold some, move them there first",
+        fix=f"check that {new.name} has {what}, then drop it by hand; the original data is in {old.name}. "
+        "If it has some, move them there first",
         code="both-there",
         steps=(f"{look};  -- 0? Then it holds {what}", f"{drop};  -- only then"),
     )

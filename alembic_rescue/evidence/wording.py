@@ -49,32 +49,32 @@ def _details(finding: Finding, live: Live) -> Iterator[str]:
             yield _difference(claim.object, fact, claim.expected, actual)
         for fact in finding.unknown:
             told = _difference(claim.object, fact, claim.expected, actual)
-            yield f"it cannot be told whether these are the same: {told}"
+            yield f"it is unclear whether these are the same: {told}"
         yield from _circumstances(finding, actual)
     if claim.object in live.numbered and finding.met:
         yield f"not counted: {live.numbered[claim.object]}"
     if claim.object in live.known_as and actual is not None:
-        yield f"it is there under another name: {live.known_as[claim.object].name}"
+        yield f"it exists under another name: {live.known_as[claim.object].name}"
     if claim.object.kind == "type" and claim.expected is not None and (more := live.more_labels(claim.object)):
-        yield f"it has more labels: {', '.join(map(repr, more))}"
+        yield f"it has extra labels: {', '.join(map(repr, more))}"
 
 
 def _existence(finding: Finding, live: Live) -> str:
     column = column_of(finding.claim.object)
     if column is not None and live.has(column):
         return _difference(finding.claim.object, "default", finding.claim.expected or {}, finding.actual or {})
-    return "it is still there" if finding.claim.expected is None else _absence(finding, live)
+    return "it still exists" if finding.claim.expected is None else _absence(finding, live)
 
 
 def _absence(finding: Finding, live: Live) -> str:
     found = finding.claim.object
     if found in live.impostors:
-        return f"{live.impostors[found].name} is still there: what is called {found.name} is another one"
+        return f"{live.impostors[found].name} still exists: {found.name} is a different one"
     former = finding.claim.former
     if former is not None and live.facts(former) is not None:
         return f"it is still called {former.name}"
     if found.parent and not live.has(found.parent):
-        return f"there is no {found.parent}"
+        return f"{found.parent} does not exist"
     return "it does not exist"
 
 
@@ -88,13 +88,13 @@ def _circumstances(finding: Finding, actual: Facts) -> Iterator[str]:
                 yield f"not counted: {_difference(finding.claim.object, fact, expected, actual)}"
     others = ((text, actual[fact]) for fact, text in expected.items() if fact in actual and actual[fact] != text)
     if any(in_lines(one) == in_lines(other) for one, other in others):
-        yield "not counted: its lines end otherwise"
+        yield "ignored: its line endings differ"
 
 
 def _difference(found: CatalogObject, fact: str, expected: Facts, actual: Facts) -> str:
     one, other = actual.get(fact), expected.get(fact)
     if fact == "valid" and (one or "").lower() in _FALSE:
-        return "it is not valid: what was to check or to build it was not finished"
+        return "it is invalid: its validation or build did not finish"
     if fact == "labels" and one is not None and other is not None:
         missing = [label for label in labels(other) if label not in labels(one)]
         if missing:

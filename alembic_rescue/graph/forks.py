@@ -33,12 +33,12 @@ def several_heads(graph: RevisionMap, current: Collection[str], files: Mapping[s
             path=files.get(last, ""),
             line=0,
             statement="",
-            error=f"is on a second branch since {fork}: alembic upgrade head refuses to choose between the heads "
-            f"{listed(heads)}",
+            error=f"is on a second branch since {fork}, so alembic upgrade head refuses to choose between "
+            f"the heads {listed(heads)}",
             swallowed=False,
             handler_line=None,
-            fix="run alembic upgrade heads. Or join them for good with "
-            f'alembic merge -m "join the heads" {" ".join(heads)}, and run alembic upgrade head',
+            fix='run alembic upgrade heads. To join them for good, run `alembic merge -m "join the '
+            f'heads" {" ".join(heads)}`, then `alembic upgrade head`',
             aborts=False,
             fails=False,
             code="several-heads",

@@ -74,7 +74,7 @@ def load(revisions: Iterable[Revision]) -> RevisionMap:
     except CycleDetected as circle:  # one that follows itself cannot even be made
         raise errors.RevisionCycle(list(circle.revisions)) from circle
     except KeyError as unknown:
-        reason = f"{unknown} stands in a depends_on, and is neither a revision nor a label"
+        reason = f"a depends_on names {unknown}, which is neither a revision nor a label"
         raise errors.MissingRevision(reason) from unknown
     return graph
 
@@ -255,7 +255,7 @@ def _tips(graph: RevisionMap, applied: set[str]) -> set[str]:
 def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple[str, ...]:
     """The full ids that `target` stands for; empty for ``base``."""
     if not graph.heads and target != "base":
-        raise errors.UnknownRevision(target, "there are no revisions at all")
+        raise errors.UnknownRevision(target, "there are no revisions")
     if not target:  # such as an unset variable of a script; for Alembic every id begins with it
         raise errors.UnknownRevision(target, "it is empty")
     relative = _RELATIVE.fullmatch(target)
@@ -271,7 +271,7 @@ def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple
         reason = str(unresolved) if "@" in target or "four characters" in str(unresolved) else ""
         raise errors.UnknownRevision(target, reason) from unresolved
     except AssertionError as empty:  # of Alembic's, where no id is behind an @
-        raise errors.UnknownRevision(target, "it names no revision") from empty
+        raise errors.UnknownRevision(target, "it is not a revision") from empty
 
 
 def _beginning_with(graph: RevisionMap, target: str) -> list[str]:
@@ -289,7 +289,7 @@ def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str,
     if start is None and count <= 0:
         if count and current:
             raise errors.TargetBehindCurrent(target, errors.listed(current), current)
-        raise errors.UnknownRevision(target, "it does not count upwards")
+        raise errors.UnknownRevision(target, "it does not count forward")
     try:
         return next(graph.iterate_revisions(target, () if start else current, implicit_base=True)).revision
     except (MultipleHeads, ResolutionError):
@@ -301,7 +301,7 @@ def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str,
     except (AssertionError, AttributeError) as fell_off:  # so it does when it counts from `start` and finds no more
         if count > 0:
             raise errors.TargetAboveHead(target, sorted(graph.heads)) from fell_off
-        raise errors.UnknownRevision(target, "it counts below the first revision") from fell_off
+        raise errors.UnknownRevision(target, "it goes back past the first revision") from fell_off
 
 
 def follows(graph: RevisionMap, revision_id: str) -> frozenset[str]:

@@ -49,7 +49,7 @@ _OF_A_HOOK = frozenset(
 _HEADER = re.compile(rb"([0-9a-f]{40,64}) (\d{4}-\d\d-\d\d)\S*")
 _RAW = re.compile(rb":\d+ \d+ [0-9a-f]+ ([0-9a-f]+) [A-Z]")
 _AT_ONCE = 1000
-NOT_FETCHED = "what a partial clone has not fetched (look in a whole clone)"
+NOT_FETCHED = "what a partial clone has not fetched (use a full clone)"
 
 
 class CannotRead(Exception):  # noqa: N818 - told, not raised any further
@@ -166,7 +166,7 @@ class Repository:
         for rank, (start, kind) in enumerate(_KINDS.items(), 1):
             if found := next((name for name in names if name.startswith(start)), None):
                 return rank, f"{kind} {_short(found)}".strip()
-        return len(_KINDS) + 1, "no branch has it any more, only the reflog"
+        return len(_KINDS) + 1, "no branch has it anymore, only the reflog"
 
 
 _RAW_FORMAT = (
@@ -197,11 +197,11 @@ def open_repository(folder: Path, until: float) -> Repository:
     """
     program = shutil.which("git")
     if program is None:
-        raise CannotRead("git, which is not installed here")
+        raise CannotRead("git (not installed here)")
     there = next(one for one in (folder, *folder.parents) if one.is_dir())
     top = os.fsdecode(_run(program, there, until, ("rev-parse", "--show-toplevel"), None)).rstrip("\n")
     if not top:
-        raise CannotRead(f"git, which has no working tree at {there}")
+        raise CannotRead(f"git (no working tree at {there})")
     return Repository(Path(top), program, until)
 
 
@@ -231,27 +231,27 @@ def _run(
     except subprocess.TimeoutExpired:
         raise CannotRead(_TOO_LONG) from None
     except OSError as error:
-        raise CannotRead(f"git, which cannot be started: {error.strerror}") from error
+        raise CannotRead(f"git (it cannot be started: {error.strerror})") from error
     if done.returncode and not fails:
         raise CannotRead(_why(done.stderr.decode("utf-8", "replace"), folder))
     return done.stdout
 
 
-_TOO_LONG = "the rest of git's history, which takes too long"
+_TOO_LONG = "the rest of git's history (it takes too long)"
 
 
 def _why(said: str, folder: Path) -> str:
     if "dubious ownership" in said or "unsafe repository" in said:
         return (
-            f"git, which refuses a repository that belongs to somebody else. If you trust it: "
-            f"git config --global --add safe.directory {folder}"
+            "git (it refuses a repository owned by another user; if you trust it, run `git config --global "
+            f"--add safe.directory {folder}`)"
         )
     if "not a git repository" in said:
-        return "git, because this is no git repository"
+        return "git (this is not a git repository)"
     if "promisor" in said or ("transport" in said and "not allowed" in said):
         return NOT_FETCHED
     first = next((line for line in said.splitlines() if line.strip()), "it failed")
-    return f"git, which says: {first.strip()}"
+    return f"git (it says: {first.strip()})"
 
 
 def _changes(told: bytes) -> Iterator[Change]:

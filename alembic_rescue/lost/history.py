@@ -125,10 +125,10 @@ class History:
             changes = self.repository.changes_of(commits, [])
             told = self._told([one for one in changes if one.path.endswith(_PYTHON)], revision)
             for change, content, file in sorted(told, key=lambda one: one[0].date, reverse=True):
-                lost = _lost(file, change.path, change.commit, "no branch and no reflog has it any more", change.date)
+                lost = _lost(file, change.path, change.commit, "no branch and no reflog has it anymore", change.date)
                 return InGit(lost, content, file, change.commit, change.blob, change.path)
         for change, content, file in self._told([Change("", "", blob, f"{revision}.py") for blob in blobs], revision):
-            lost = _lost(file, change.path, None, "it was staged, and never committed", None)
+            lost = _lost(file, change.path, None, "it was staged but never committed", None)
             return InGit(lost, content, file, None, change.blob, change.path)
         return None
 

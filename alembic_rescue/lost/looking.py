@@ -17,8 +17,8 @@ from alembic_rescue.worker.requests import Progress, ScriptFile
 
 SECONDS = 20.0
 """What git may take in all."""
-_DOING = "Looking for what the scripts do not have"
-_GIT = "git (branches, remote branches, tags, the stash, the reflog, and what nothing leads to any more)"
+_DOING = "Searching for missing revisions"
+_GIT = "git (branches, remote branches, tags, the stash, the reflog, and unreachable commits)"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def look_for(
     wanted = [one for one in dict.fromkeys(revisions) if one.isprintable() and one.strip()]
     folders = list(dict.fromkeys([*locations, *(file.path.parent for file in scripts)]))
     texts = {file: _text(file.path) for file in scripts}
-    hear(Progress(_DOING, 1, 3, "in the files beside"))
+    hear(Progress(_DOING, 1, 3, "in neighboring files"))
     found = {one: lost for one in wanted if (lost := _replaced(one, texts))}
     looked = [f"the files in {', '.join(map(shown, locations))}"]
     past = _Past()
@@ -61,7 +61,7 @@ def look_for(
         for one in rest:
             if one not in found and (lost := compiled.find(one, folders) or _mentioned(one, texts)):
                 found[one] = lost
-        looked += [_GIT] * past.was_read + ["the bytecode beside the files"]
+        looked += [_GIT] * past.was_read + ["bytecode beside the files"]
     missing = dict.fromkeys([*(one for one in revisions if one not in found), *past.missing])
     search = Search(
         tuple(revisions),
@@ -120,9 +120,9 @@ def _in_git(
 def _cut_off(repository: Repository) -> Iterator[str]:
     """What this clone does not have."""
     if repository.is_shallow:
-        yield "what lies before a shallow clone begins (git fetch --unshallow, then look again)"
+        yield "commits before the start of a shallow clone (run git fetch --unshallow, then check again)"
     elif repository.text("remote"):
-        yield "branches that were not fetched (git fetch --all --tags, then look again)"
+        yield "branches that were not fetched (run git fetch --all --tags, then check again)"
     if repository.is_partial:
         yield NOT_FETCHED
 

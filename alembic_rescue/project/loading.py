@@ -91,7 +91,7 @@ def load(
         SetupFailed, SetupWrites: the project's own code that makes the configuration failed.
     """
     if sum(given is not None for given in (config, config_from, config_file or app)) > 1:
-        raise errors.BadUsage("give files (or an application), or a callable, or a Config: one of them")
+        raise errors.BadUsage("pass exactly one of: files (or an application), a callable, or a Config")
     named = (config_file,) if isinstance(config_file, str) else tuple(config_file or ())
     secrets = secrets or Secrets()
     secrets.add(os.environ.get("PGPASSWORD"))
@@ -162,7 +162,8 @@ def _readable(source: str, hide: Hide) -> Iterator[None]:
         raise
     except InterpolationError as error:  # its message has the rest of the value, which may be half a password
         raise errors.BadConfig(
-            source, f"{error.option} in [{error.section}] has a % that must be written %%, or names no setting"
+            source,
+            f"{error.option} in [{error.section}] has a % that must be written as %%, or refers to an unknown setting",
         ) from None
     except Exception as error:  # configparser, tomllib, Alembic: whatever they raise
         raise errors.BadConfig(source, one_line(error, hide)) from error
@@ -188,11 +189,12 @@ def _settings(config: Config, toml: Path) -> dict[str, str]:
     if unknown := sorted(set(found) - set(SETTINGS)):
         raise errors.BadConfig(
             "[alembic_rescue]",
-            f"it has no setting {errors.listed(unknown)}; its settings are {errors.listed(SETTINGS)}",
+            f"unknown setting {errors.listed(unknown)}; the settings are {errors.listed(SETTINGS)}",
         )
     if not _VARIABLE.fullmatch(found.get("deploy_hook", "").strip()):  # not shown: it may be the URL
         raise errors.BadConfig(
-            "[alembic_rescue]", "deploy_hook is to be the name of the variable that holds the URL, which is a secret"
+            "[alembic_rescue]",
+            "deploy_hook must be the name of the variable that holds the URL, because the URL is a secret",
         )
     return found
 

@@ -44,7 +44,7 @@ def write(name: str, path: Path, content: Mapping[str, Any]) -> None:
     """
     try:
         if path.exists() and not _is_a_plan(path):
-            raise errors.CannotWriteFile(name, "it is there already, and is no plan")
+            raise errors.CannotWriteFile(name, "it already exists and is not a plan")
         files.write(path, content)
     except OSError as error:
         raise errors.CannotWriteFile(name, error.strerror or str(error)) from error
@@ -80,4 +80,4 @@ def read(path: Path, key: str) -> SealedPlan:
         asked = target["revisions"][0] if len(target["revisions"]) == 1 else target["revision"]
         return SealedPlan(str(path), str(asked), parts)
     except (KeyError, TypeError, IndexError) as error:
-        raise errors.BadPlanFile(str(path), "it does not have a plan's form") from error
+        raise errors.BadPlanFile(str(path), "it is not in the format of a plan") from error

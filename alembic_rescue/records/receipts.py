@@ -148,15 +148,15 @@ def read(path: Path) -> Receipt:
     content = files.read_as(errors.BadReceipt, path)
     written = content.pop(_SEAL, None)
     if (format_ := content.get("format", FORMAT)) != FORMAT:
-        raise errors.BadReceipt(str(path), f"its format is {format_}, where {FORMAT} is read here")
+        raise errors.BadReceipt(str(path), f"its format is {format_}, but this version reads {FORMAT}")
     if written is None:
-        raise errors.BadReceipt(str(path), "it does not have a receipt's form")
+        raise errors.BadReceipt(str(path), "it is not in the format of a receipt")
     try:
         if seal.digest(content) != written:
             raise errors.BadReceipt(str(path), "it was changed after it was written")
         return _from_json(content, path)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise errors.BadReceipt(str(path), "it does not have a receipt's form") from error
+        raise errors.BadReceipt(str(path), "it is not in the format of a receipt") from error
 
 
 def find(folder: Path, named: str) -> Receipt:
@@ -193,7 +193,7 @@ def _from_json(content: dict[str, Any], path: Path) -> Receipt:
         }
     )
     if not receipt.parts or not fits(receipt, Receipt):
-        raise ValueError("a receipt's values are of other types")
+        raise ValueError("it is not in the format of a receipt")
     return receipt
 
 

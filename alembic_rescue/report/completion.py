@@ -13,16 +13,16 @@ from alembic_rescue.report.page import Page
 def planned(page: Page, completion: Completion | None) -> None:
     """What will run, part by part."""
     assert completion is not None, "there is something to run"
-    _part(page, "First, each by itself: what they make can be used once it is committed", completion.first)
+    _part(page, "First, each in its own transaction: new values can be used only after a commit", completion.first)
     _part(page, "Together, in one transaction", completion.together)
-    _part(page, "Last, each by itself: they run in no transaction", completion.last)
+    _part(page, "Last, each by itself, outside a transaction", completion.last)
 
 
 def taking_back(page: Page, completion: Completion | None) -> None:
     """What takes back what was made."""
     assert completion is not None, "something was run"
     if completion.back:
-        page.line("By hand, what takes it back:", "dim")
+        page.line("To revert by hand:", "dim")
         for sql in completion.back:
             page.indented(Text(sql, "cyan"))
     if completion.stays:

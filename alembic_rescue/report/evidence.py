@@ -91,7 +91,7 @@ def _remark(revision: Revision) -> str:
     if revision.accepted:
         return " (accepted)"
     if revision.verdict is Verdict.EMPTY and revision.cancelled_by:
-        return f" (taken back by {', '.join(revision.cancelled_by)})"
+        return f" (reverted by {', '.join(revision.cancelled_by)})"
     return ""
 
 
@@ -103,7 +103,7 @@ def _there(revision: Revision) -> str:
 
 def _missing(page: Page, revision: Revision) -> None:
     page.line()
-    page.line(f"{revision.revision} lacks something. What is missing or different, and what makes it so:", "bold")
+    page.line(f"{revision.revision} is incomplete. Missing or different, with the SQL to fix it:", "bold")
     page.indented(Text(revision.path, "dim"))
     for found in revision.missing:
         page.indented(_told(found))
@@ -117,7 +117,7 @@ def _unread(page: Page, revision: Revision) -> None:
     if not unread:
         return
     page.line()
-    page.line(f"{revision.revision} does what the catalog cannot answer for:", "bold")
+    page.line(f"{revision.revision} makes changes that the catalog does not record:", "bold")
     page.indented(Text(revision.path, "dim"))
     for found in unread[:_SHOWN_OBJECTS]:
         named = "" if found.name == revision.revision else f"{found.named}: "
@@ -129,7 +129,7 @@ def _unread(page: Page, revision: Revision) -> None:
 def _told(found: ObjectEvidence) -> str:
     if found.presence is Presence.DIFFERENT:
         return f"{_line(found)}{found.named} is different: {found.detail}"
-    return f"{_line(found)}{found.named} is {found.presence.value}, and should be {found.expected}"
+    return f"{_line(found)}{found.named} is {found.presence.value}, but should be {found.expected}"
 
 
 def _line(found: ObjectEvidence) -> str:

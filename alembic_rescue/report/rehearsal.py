@@ -25,11 +25,11 @@ def line(part: DatabaseReport) -> str:
         return f"the next upgrade was not rehearsed: {part.not_rehearsed}" if part.not_rehearsed else ""
     if found.passes:
         asked = "" if found.rows_unasked else " and the live rows"
-        but = "" if found.is_sure else "; some of it is not known, see alembic-rescue rehearse"
-        return f"rehearsed on a copy of the schema{asked}: the next upgrade passes{but}"
+        but = "" if found.is_sure else "; some of it is unknown, see `alembic-rescue rehearse`"
+        return f"rehearsed on a copy of the schema{asked}: the next upgrade will succeed{but}"
     if found.fails:
-        return f"rehearsed: the next upgrade fails. {found.why}. See alembic-rescue rehearse"
-    return f"rehearsed, and not known: {found.why}"
+        return f"rehearsed: the next upgrade will fail. {found.why}. See `alembic-rescue rehearse`"
+    return f"rehearsed, but the outcome is unknown: {found.why}"
 
 
 def whole(page: Page, found: Rehearsal) -> None:
@@ -37,7 +37,7 @@ def whole(page: Page, found: Rehearsal) -> None:
     page.line()
     page.line(f"Rehearsed: {count(found.revisions)}, on a copy of the schema", "bold")
     if not found.error:
-        page.indented("each ran to its end there, without rows" if found.violations else "each ran to its end")
+        page.indented("all succeeded there, without rows" if found.violations else "all succeeded")
     else:
         at = f"{found.failed}: " if found.failed else ""
         page.indented(Text.assemble((at, "bold"), (found.error, "red")))
@@ -62,31 +62,31 @@ def whole(page: Page, found: Rehearsal) -> None:
 def _rows(page: Page, found: Rehearsal) -> None:
     if found.answers:
         page.line()
-        page.line("Asked of the live rows", "bold")
+        page.line("Checks on the live rows", "bold")
         for answer in found.answers:
             _answer(page, answer)
     if found.rows_unasked:
         page.line()
-        page.line(f"Not asked of the live rows: {found.rows_unasked}", "yellow")
+        page.line(f"Live rows not checked: {found.rows_unasked}", "yellow")
     if found.unrehearsed:
         page.line()
         places = list(dict.fromkeys(found.unrehearsed))
         more = f" and {len(places) - _SHOWN_PLACES} more" if len(places) > _SHOWN_PLACES else ""
-        page.line(f"Ran without rows, so not rehearsed: {', '.join(places[:_SHOWN_PLACES])}{more}", "yellow")
+        page.line(f"Not rehearsed, because it ran without rows: {', '.join(places[:_SHOWN_PLACES])}{more}", "yellow")
 
 
 def _answer(page: Page, answer: Answer) -> None:
     demand = answer.demand
     place = f" ({answer.path}:{answer.line})" if answer.line else ""
     if not answer.violated and not answer.unknown:
-        page.indented(f"{demand.revision}: {demand.what}: every row fits")
+        page.indented(f"{demand.revision}: {demand.what}: all rows are fine")
         return
     style = "yellow" if answer.unknown or answer.mended_by else "red"
     not_known = "not known: " if answer.unknown or answer.mended_by else ""
     told = (f"{not_known}{answer.told}", style)
     page.indented(Text.assemble((f"{demand.revision}: {demand.what}: ", "bold"), told, place))
     if answer.mended_by and answer.violated:
-        page.indented(f"the run changes rows of that table before, and may mend them: {', '.join(answer.mended_by)}", 4)
+        page.indented(f"the run changes rows of that table first, and may fix them: {', '.join(answer.mended_by)}", 4)
     if answer.keys:
         page.indented(f"such as {demand.keyed}: {'; '.join(answer.keys)}", 4)
     if demand.where:
@@ -98,8 +98,8 @@ def _answer(page: Page, answer: Answer) -> None:
 def _lock(lock: Lock) -> str:
     mode = _MODES.get(lock.mode, lock.mode)
     size = f" ({_bytes(lock.size.bytes)}, about {lock.size.rows:,} rows)" if lock.size else ""
-    what = "; the whole table is written anew under it" if lock.rewrites else ""
-    kept = _KEPT_FROM.get(mode, "nobody writes it")
+    what = "; it rewrites the whole table" if lock.rewrites else ""
+    kept = _KEPT_FROM.get(mode, "no writes")
     return f"{lock.revision}: {mode} on {lock.table}{size}: {kept} meanwhile{what}"
 
 

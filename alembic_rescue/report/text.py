@@ -54,17 +54,15 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
         page.line(Text.assemble(("Not known", "bold yellow"), ". Nothing was written."))
     elif report.outcome is Outcome.PASSES:
         sure = all(part.rehearsal is None or part.rehearsal.is_sure for part in report.databases)
-        told = ". Nothing was found on which the next upgrade fails." + (
-            "" if sure else " Some of it is not known: see above."
-        )
+        told = ". No problem was found for the next upgrade." + ("" if sure else " Some of it is unknown: see above.")
         page.line(Text.assemble(("Passes", "bold green"), f"{told} Nothing was written."))
     else:
         there = [part for part in report.databases if part.recommendation.command or part.recommendation.choices]
-        way = "Fix what is named above first."
+        way = "First fix the problems above."
         if there:
-            way = "The rows are behind what is there. Look first: alembic-rescue diagnose"
+            way = "The version table is behind the schema. First run: `alembic-rescue diagnose`"
         elif any(part.recommendation.steps for part in report.databases):
-            way = "Put right first what is left over, as told above. Then look again: alembic-rescue diagnose"
+            way = "First clean up the leftovers named above. Then check again: `alembic-rescue diagnose`"
         page.line(Text.assemble(("Fails", "bold red"), f". Nothing was written. {way}"))
     return page.text()
 
@@ -106,17 +104,17 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     (part,) = (part for part in report.databases if part.completion is not None)
     (revision,) = part.revisions
     page.line()
-    proved = "and proved again" if revision.verdict is Verdict.APPLIED else "as far as a catalog tells"
-    done, told = ("Completed", "bold green"), f": what {revision.revision} lacked is there, {proved}"
+    proved = "and proved again" if revision.verdict is Verdict.APPLIED else "as far as the catalog shows"
+    done, told = ("Completed", "bold green"), f": {revision.revision} now has what it lacked, {proved}"
     if revision.verdict is Verdict.PARTIAL:
         done, told = (
-            ("Not all of it", "bold yellow"),
-            f": the statements ran, and {revision.revision} is still half there",
+            ("Incomplete", "bold yellow"),
+            f": the statements ran, but {revision.revision} is still only partially applied",
         )
     page.line(Text.assemble(done, f"{told}, in {part.database.identity.name}."))
     _notes(page, part.findings)
     page.line()
-    page.line("What to do next", "bold")
+    page.line("Next steps", "bold")
     advice = part.recommendation
     if advice.command:
         page.indented(f"{sentence(advice.reason)}. {'Stamp it' if advice.action is Action.STAMP else 'Run'}:")
@@ -135,15 +133,15 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
 
 def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -> None:
     page.line()
-    page.line("What to do next", "bold")
+    page.line("Next steps", "bold")
     pending = {part.pending_after: part for part in written}
     if report.outcome is Outcome.UNDONE:
         for part in pending.values():
-            page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
+            page.indented(f"Alembic is where it was before the stamp; {_pending(part.pending_after)}.")
     elif report.left_out:
         others = some((one.sentence for one in report.left_out), verb=False)
-        page.indented("1. Before you redeploy, look at what was left out: alembic-rescue diagnose")
-        page.indented(f"Where something is pending in {others}, it will run.", 5)
+        page.indented("1. Before you redeploy, check the databases that were left out: `alembic-rescue diagnose`")
+        page.indented(f"Pending revisions in {others} will run.", 5)
     elif any(pending):
         _redeploy(page, report, f"alembic upgrade {_all_heads(report)}")
         for part in pending.values():
@@ -151,7 +149,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
             if told := rehearsal.line(part):
                 page.indented(f"{sentence(told)}.", 5)
     else:
-        who = "each database stands" if len(written) > 1 else "the database stands"
+        who = "each database is" if len(written) > 1 else "the database is"
         if report.redeploy is None:
             page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
         else:
@@ -159,7 +157,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
             page.indented(f"Nothing is pending: {who} at the latest revision.", 5)
     if report.outcome is not Outcome.UNDONE:
         or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
-        page.indented(f"2. To take it back, as long as no migration ran since{or_by_hand}: alembic-rescue undo")
+        page.indented(f"2. To undo, as long as no migration has run since{or_by_hand}: `alembic-rescue undo`")
 
 
 def _redeploy(page: Page, report: Report, otherwise: str = "") -> None:
@@ -207,7 +205,7 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
         for line in lines:
             table.add_row(*line)
         page.table(table)
-    page.line(f"In {folder}. To take one back: alembic-rescue undo RECEIPT")
+    page.line(f"In {folder}. To undo one: `alembic-rescue undo RECEIPT`")
     return page.text()
 
 
@@ -255,7 +253,7 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
     if part.revisions:
         page.line()
         stamped = part.located is None and part.revisions[0].revision not in part.pending_after
-        title = "All" if part.located else "Applied, says the version table" if stamped else "Pending"
+        title = "All" if part.located else "Applied, according to the version table" if stamped else "Pending"
         page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
         evidence.revisions(page, part.revisions, stamped=stamped)
     _blockers(page, part.database.blockers)
@@ -278,7 +276,7 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
     commands = advice.steps or ((advice.command,) if advice.command else ())
     alike = len({one.recommendation for one in report.databases}) == 1
     if (commands or advice.choices) and not alike and advice.only is None:
-        page.indented("for each of these by itself, with --only NAME:")
+        page.indented("for each of these, with --only NAME:")
     for command in commands:
         page.indented(command, 4)
     for choice in advice.choices:
@@ -292,9 +290,9 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         page.line(_fact("Target", _target(report)))
     if part.located is not None and part.stamps:
         unproved = part.located.unproved
-        but = f", but for what cannot be checked: {some(unproved, verb=False)}" if unproved else ""
+        but = f", except what cannot be verified: {some(unproved, verb=False)}" if unproved else ""
         page.line()
-        page.line(_fact("Proved", f"the schema stands at {rows(part.heads_after)}{but}"))
+        page.line(_fact("Proved", f"the schema is at {rows(part.heads_after)}{but}"))
     if part.revisions and report.command != "undo":
         page.line()
         page.line(_title(report, part), "bold")
@@ -309,7 +307,7 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     elif part.completion is not None:
         completion.planned(page, part.completion)
     elif len(report.databases) > 1 and not part.refusals:
-        page.line(_fact("Change", "none, it stands there already"))
+        page.line(_fact("Change", "none, it is already at this revision"))
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
 
@@ -395,7 +393,7 @@ def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
     if not blockers:
         return
     page.line()
-    page.line("Who holds or awaits locks here", "bold")
+    page.line("Sessions that hold or wait for locks", "bold")
     for one in blockers:
         age = "" if one.age_seconds is None else f", for {one.age_seconds:.0f} s"
         page.indented(
@@ -416,7 +414,7 @@ def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
         if one.note:
             page.indented(one.note, 4)
         if one.end_command:
-            page.indented(f"to end it: {one.end_command}", 4)
+            page.indented(f"to end it: `{one.end_command}`", 4)
 
 
 def _notes(page: Page, notes: Iterable[Note]) -> None:
@@ -450,7 +448,7 @@ def _as_far_as_proved(report: Report) -> str:
     return (
         ""
         if advice.revision in asked
-        else f" Up to {advice.revision} all is proved: alembic-rescue plan {advice.revision}"
+        else f" All revisions up to {advice.revision} are proved: `alembic-rescue plan {advice.revision}`"
     )
 
 
@@ -460,12 +458,13 @@ def _closing(report: Report) -> Text:
             codes = listed(dict.fromkeys(note.code for note in report.refusals))
             return Text.assemble(("Refused", "bold red"), f": {codes}. Nothing was written.{_as_far_as_proved(report)}")
         case Outcome.NOTHING_TO_DO:
-            return Text.assemble(("Nothing to do", "bold green"), ": the database stands there already.")
+            return Text.assemble(("Nothing to do", "bold green"), ": the database is already at this revision.")
         case _ if report.command == "plan":
             asked = report.target.asked if report.target else ""
             return Text.assemble(
                 ("Ready", "bold green"),
-                f". Nothing was written. To do it: alembic-rescue stamp {asked}{_only(report)}{_accepted(report)}",
+                ". Nothing was written. To apply this plan: `alembic-rescue stamp "
+                f"{asked}{_only(report)}{_accepted(report)}`",
             )
         case _:
-            return Text("Nothing was written yet.")
+            return Text("Nothing has been written yet.")

@@ -28,7 +28,7 @@ from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
 from alembic_rescue.worker.scratch.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
-NO_SCRATCH = "not observed, because there is no scratch database"
+NO_SCRATCH = "not observed, because no scratch database is available"
 ON_SCRATCH = "on the scratch database"
 _MOST_FAILURES = 5
 """Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
@@ -339,12 +339,12 @@ class _Runs:
     def _notes(self) -> Iterator[Note]:
         if self.bench.told:
             told = "; ".join(dict.fromkeys(self.bench.told))
-            yield Note("scratch-server", told, "what only versions or locales do otherwise may be told as a difference")
+            yield Note("scratch-server", told, "differences that come only from the version or locale may be reported")
         if self.provided:
             yield Note(
                 "provided-first",
-                f"made on the scratch database first, as on this one: {', '.join(dict.fromkeys(self.provided))}",
-                "the migrations take it for granted; whether it is as they want it was not tried",
+                f"created on the scratch database first, as on this one: {', '.join(dict.fromkeys(self.provided))}",
+                "the migrations expect it; whether it is what they expect was not checked",
             )
         if self.lacking:
             names = [name.partition(" ")[2] for name in dict.fromkeys(self.lacking)]
@@ -357,23 +357,23 @@ class _Runs:
         return (
             ""
             if self.bench.project.baseline
-            else ". Give what was there before the first revision: --baseline FILE.sql"
+            else ". Pass what existed before the first revision with --baseline FILE.sql"
         )
 
     def _why_not(self, number: int) -> tuple[str, str]:
         if self.failed_behind:
             failure = self.failed_behind
             where = f" at {failure.path}:{failure.line}" if failure.line else ""
-            return f"the chain does not run from an empty database: {failure.error}{where}{self._baseline}", ""
+            return f"the chain fails on an empty database: {failure.error}{where}{self._baseline}", ""
         if number in self.unvisited:
             if self.env_failure:
                 return f"env.py fails on an empty database: {self.env_failure.error}", ""
-            return "env.py does not come to this database when it is empty", ""
+            return "env.py does not visit this database when it is empty", ""
         if self.over:
             return f"revisions before it fail on an empty database: {', '.join(self.over)}{self._baseline}", ""
         if self.env_failure:
             return f"env.py fails on the scratch database: {self.env_failure.error}", ""
-        return "the run on the scratch database did not come to it", ""
+        return "the run on the scratch database did not get to it", ""
 
 
 def _ended(error: errors.RescueError) -> str:

@@ -60,8 +60,8 @@ def _not_probed(reason: str) -> Probe:
         notes=(
             Note(
                 "copies-not-asked",
-                f"what the chain did not get through could not be tried on copies of the schema: {reason}",
-                "what they would prove of those revisions is not known",
+                f"revisions that the chain did not reach could not be tried on copies of the schema: {reason}",
+                "those revisions are unverifiable",
             ),
         )
     )
@@ -94,4 +94,4 @@ def _on_a_copy(
     )
     keys = [visited.database.identity.rows_key for visited in view.scripts.visited]
     own = [probed for probed in found if probed.visit == keys.index(one.key)]
-    return own[0] if own else "env.py does not come to the copy"
+    return own[0] if own else "env.py does not visit the copy"

@@ -53,12 +53,12 @@ def provided(
     """
     kind = dialects.of(dialect)
     if choice == NONE:
-        raise kind.scratch.missing("none is wanted (--scratch none)", live_version)
+        raise kind.scratch.missing("disabled with --scratch none", live_version)
     if choice not in {None, LOCAL}:
         yield _named(str(choice), dialect, live_version)
         return
     if programs.WINDOWS and not kind.is_file:
-        raise kind.scratch.missing("none is started by itself on Windows", live_version)
+        raise kind.scratch.missing("none is started automatically on Windows", live_version)
     kept = default_folder().with_name("alembic-rescue-servers")
     with kind.scratch.started(live_version, tell, alike, kept) as server:
         yield server

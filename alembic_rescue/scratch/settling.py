@@ -67,8 +67,8 @@ def settle(
 def _not_settled(reason: str) -> Note:
     return Note(
         "texts-not-compared",
-        f"the scratch server could not be asked whether definitions that are spelled otherwise are the same: {reason}",
-        "what differs in nothing else is unverifiable",
+        f"the scratch server could not compare definitions that are spelled differently: {reason}",
+        "objects that differ only in that are unverifiable",
     )
 
 

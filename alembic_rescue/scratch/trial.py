@@ -86,7 +86,7 @@ def _tried(
     keys = [visited.database.identity.rows_key for visited in view.scripts.visited]
     own = next((visit for visit in ran.visits if visit.visit == keys.index(one.key)), None)
     if own is None:
-        raise errors.NotRehearsed(ran.error.error if ran.error else "env.py does not come to the copy")
+        raise errors.NotRehearsed(ran.error.error if ran.error else "env.py does not visit the copy")
     tried = own, tuple(lack.what for lack in made.lacks)
     if question is not None and not made.lacks and ran.error is None and outcomes.trial_lasts(own):
         question.keep(tried, files)
@@ -120,5 +120,5 @@ def _not_tried(reason: str) -> Note:
     return Note(
         "upgrade-not-tried",
         f"the pending revisions were not tried on a copy of the schema: {reason}",
-        "what would fail on this database is not known",
+        "what would fail on this database is unknown",
     )

@@ -39,7 +39,7 @@ _DOING = {
     "write": "writing",
     "read_back": "reading back",
     "graph": "loading the revision files",
-    "prepare": "making the scratch databases",
+    "prepare": "creating the scratch databases",
     "observe": "running the migrations on the scratch database",
     "upgrade": "running the migrations on a copy of the schema",
     "probe": "running the migrations on a copy of the schema",

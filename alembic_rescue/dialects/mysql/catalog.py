@@ -160,7 +160,7 @@ class _Session:
             raise self.Error(0, f"this role may not read the definition of the {kind} {name}")
         if kind == "table":
             if "TABLE" not in _text(shown).split(maxsplit=3)[:3]:
-                raise self.Error(_NO_TABLE, f"{name} is no table")
+                raise self.Error(_NO_TABLE, f"{name} is not a table")
             return definitions.table(name, _text(shown), self.collations)
         facts = _READ.get(kind, definitions.routine)(_text(shown))
         if kind not in _COLUMN_OF_TEXT or kind == "event":

@@ -45,7 +45,7 @@ class Scratch(scratch.Scratch):
         """Its files are made anew for each run."""
         programs_here = found()
         if programs_here is None:
-            raise self.missing(f"{self.name}'s server programs are not on this machine")
+            raise self.missing(f"{self.name}'s server programs are not installed here")
         server = programs_here.server
         with run_folder() as folder, running(folder, _wanted(programs_here, folder), str(server)) as alone:
             yield ScratchServer(_url(folder), _version(programs_here), server.parent, alone=alone)

@@ -64,8 +64,8 @@ class Server(base.Server):
         return bool(fetch(connection, _IS_THERE.format(pid=int(pid))))
 
     nobody_shown = (
-        "MySQL and MariaDB show who holds it only a role with the privilege PROCESS, and it may be let go by now. "
-        "End what else is at work there, and try again"
+        "MySQL and MariaDB show who holds it only to a role with the PROCESS privilege; it may be free by "
+        "now. End other sessions and try again"
     )
 
     def blockers(

@@ -194,9 +194,9 @@ def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str
     is_rescue = common["is_rescue"] or one["application"] == RESCUE
     is_left_alone = is_own or (is_rescue and (one["age"] or 0) < _A_RESCUE_TAKES)
     if is_own:
-        note = "env.py opened it itself, and waits for itself"
+        note = "env.py opened it and is waiting for itself"
     elif is_rescue:
-        note = "an alembic-rescue at work: let it end"
+        note = "another alembic-rescue; let it finish"
     return Blocker(
         pid=one["pid"],
         application=hide(one["application"] or one["kind"]) or NOT_SHOWN,
@@ -216,11 +216,11 @@ def _of_the_servers(session: Mapping[str, Any]) -> str:
     if session["role"]:
         return ""
     if "to prevent wraparound" in session["query"]:
-        return "autovacuum, which keeps transaction ids from wrapping around: let it end; ended, it soon begins anew"
-    gives_way = "gives way by itself to whoever waits for longer than deadlock_timeout (1 s)"
+        return "autovacuum to prevent transaction id wraparound; let it finish, because if you end it, it soon restarts"
+    gives_way = "yields by itself to a session that waits longer than deadlock_timeout (1 s)"
     if session["kind"] == "autovacuum worker":
         return f"autovacuum, which {gives_way}"
-    return f"a process of the server's own, no doubt autovacuum, which {gives_way} unless it is to prevent wraparound"
+    return f"a server process, probably autovacuum, which {gives_way} unless it prevents wraparound"
 
 
 def _prepared(lock: Lock, common: dict[str, Any]) -> Blocker:

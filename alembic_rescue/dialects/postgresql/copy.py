@@ -90,7 +90,7 @@ def dump(
         seconds: that each program may take.
     """
     if programs is None:
-        return Unavailable("it needs pg_dump and psql, which are not here")
+        return Unavailable("it needs pg_dump and psql, which are not installed")
     held = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout}
     return _told(lambda: _dumped(connect, programs, held, seconds))
 
@@ -166,7 +166,7 @@ def restore(
         seconds: that each program may take.
     """
     if programs is None:
-        return Unavailable("it needs pg_restore and psql, which are not here")
+        return Unavailable("it needs pg_restore and psql, which are not installed")
     target = _Target(programs, libpq.of_url(admin_url), libpq.of_url(admin_url, database), seconds)
     return _told(lambda: _restored(target, dump, database, versions, guest))
 
@@ -224,8 +224,8 @@ def _acting(target: _Target, guest: Guest) -> list[str]:
     superuser = _superusers(target).get(guest.acts_as)
     if superuser and not guest.superuser:
         raise _FailedError(
-            f"{guest.acts_as} is a superuser of the scratch server, and none of the project's: name a server whose "
-            "superuser is called otherwise (Docker's, with -e POSTGRES_USER=scratch)"
+            f"{guest.acts_as} is a superuser on the scratch server but not on the project's. Use a server "
+            "whose superuser has another name (with Docker: -e POSTGRES_USER=scratch)"
         )
     if superuser is not guest.superuser:
         return []  # it is a superuser itself
@@ -256,7 +256,7 @@ def baseline(
         The statements that failed.
     """
     if programs is None:
-        return Unavailable("it needs psql, which is not here")
+        return Unavailable("it needs psql, which is not installed")
     where = libpq.of_url(admin_url, database)
 
     def load() -> tuple[Lack, ...]:

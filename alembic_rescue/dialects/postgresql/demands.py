@@ -142,7 +142,7 @@ class Demands:
         if first is None or last is None or now is None:
             return [], []
         self._last = now
-        unread = Demand(revision, "unknown", "what it comes to demand of rows", "", "", refused="it could not be read")
+        unread = Demand(revision, "unknown", "what it requires of rows", "", "", refused="it could not be read")
         with suppress(Exception):
             cursor = Cursor(connection.connection, connection.dialect)
             _keep_added(self._added, first, now)
@@ -165,9 +165,9 @@ class Demands:
             new = sorted(now.rules(oid) - self._filled.get(oid, frozenset()), key=lambda rule: rule[::-1])
             if new:
                 told = ", ".join(map("".join, new[:_NAMED_RULES])) + (", ..." if len(new) > _NAMED_RULES else "")
-                what = f"{name} is filled by a query and must fit {told}"
+                what = f"{name} is filled by a query and must satisfy {told}"
                 about, names = "" if oid in anew else bare(new[0][0]), (relname,)
-                refused = "what the run fills it with is not asked"
+                refused = "the values that the run writes are not checked"
                 yield Demand(revision, FILLED, what, "", name, about=about, names=names, refused=refused)
             self._filled[oid] = now.rules(oid)
 

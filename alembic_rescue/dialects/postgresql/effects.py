@@ -37,7 +37,7 @@ _READ_ONLY = unshadowed("""
     EXCEPT
     SELECT proname FROM pg_proc WHERE provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace
 """)
-_UNSEEN = "(rows, or something else that is kept, were changed by statements that were not seen)"
+_UNSEEN = "(rows or other persistent state were changed by statements that were not observed)"
 
 
 class Effects:

@@ -44,13 +44,13 @@ def _why(around: Surroundings, name: str, written: str) -> tuple[str, str] | Non
     """Why it cannot be made, and what to do."""
     if name not in around.available:
         return (
-            "which the database's server does not have: its files are not installed there",
-            f"install {name} on that server, or move to an image or a plan that has it",
+            "which is not installed on the database's server",
+            f"install {name} on that server, or use an image or a plan that includes it",
         )
     for reason, names in around.barred:
         if name in names:
             return (
-                f"which role {around.role} may not: {reason}",
+                f"but role {around.role} may not: {reason}",
                 f"have a superuser run CREATE EXTENSION {written}; there, and let the migration say IF NOT EXISTS",
             )
     return None

@@ -23,9 +23,9 @@ _SAMPLED_PAGES = 500
 _CANCELLED, _DOES_NOT_FIT = "57014", "22"
 _WHY = {
     "42501": "the role may not read it, or not all rows of it",
-    "55P03": "it is locked by others",
-    "42P01": "a table that it is about is not there yet",
-    "42703": "a column that it is about is not there yet",
+    "55P03": "another session has locked it",
+    "42P01": "its table does not exist yet",
+    "42703": "its column does not exist yet",
 }
 """By the server's code."""
 

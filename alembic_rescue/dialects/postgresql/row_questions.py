@@ -136,16 +136,14 @@ class Asking:
 
     def partition(self, table: Table, held: str) -> Iterator[Demand]:
         """Rows that do not belong into a partition, or that belong into a new one beside it."""
-        refused = "hash partitions are not asked about" if "satisfies_hash_partition" in held else ""
-        what, violation = f"{table.name} holds other rows as a partition", "that do not belong into it"
+        refused = "hash partitions are not checked" if "satisfies_hash_partition" in held else ""
+        what, violation = f"{table.name} gets new partition bounds", "that do not belong in it"
         yield self._of(table, "check", "", what, violation, where=f"NOT ({held})", refused=refused)
 
     def domain(self, name: str) -> Demand:
         """Rows of any column of a domain."""
         what = f"the domain {name} gets a CHECK or NOT NULL"
-        return Demand(
-            self.revision, "check", what, "", "", about=name, refused="columns of domains are not asked about"
-        )
+        return Demand(self.revision, "check", what, "", "", about=name, refused="columns of domains are not checked")
 
     def foreign_key(
         self,
@@ -232,7 +230,7 @@ class Asking:
         value = using if given else table.then[number].name
         what = f"{table.name} keeps UNIQUE {name} with {now.name} as {now.spelled}"
         if not types["builtin"] or not self._only_reads(value):
-            yield self._of(table, "unique", name, what, "", refused="what the values become is not asked about")
+            yield self._of(table, "unique", name, what, "", refused="converted values are not checked")
             return
         cast = replace(table.then[number], name=f"({value})::{now.spelled}")
         converted = replace(table, then={**table.then, number: cast}, key=())
@@ -241,7 +239,7 @@ class Asking:
 
     def computed(self, table: Table, name: str, kind: str, expressions: Sequence[str], predicate: str = "") -> Demand:
         """Rows on which an expression fails that the server works out for each of them."""
-        what, violation = f"{table.name} gets {kind} {name}", "on which its expression fails"
+        what, violation = f"{table.name} gets {kind} {name}", "for which its expression fails"
         row = f"ROW({', '.join(expressions)})"
         tried = f"CASE WHEN {predicate} THEN {row} END" if predicate else row
         return self._of(table, "expression", name, what, violation, tried=tried)
@@ -249,7 +247,7 @@ class Asking:
     def exclusion(self, table: Table, name: str) -> Demand:
         """Rows that exclude one another: each would have to be held against each."""
         what = f"{table.name} gets EXCLUDE constraint {name}"
-        return self._of(table, "exclusion", name, what, "", refused="an EXCLUDE constraint is not asked about")
+        return self._of(table, "exclusion", name, what, "", refused="EXCLUDE constraints are not checked")
 
     def type(self, table: Table, number: int, types: Mapping[str, Any], sent: Sequence[str]) -> Iterator[Demand]:
         """Values that do not fit a new type.
@@ -264,20 +262,20 @@ class Asking:
         value = f"r.{now.name}"
         given = using and not _only_casts(using, now.name)
         what = f"{table.name}.{now.name} becomes {now.spelled}"
-        violation = f"with something else than {now.spelled} in {now.name}"
+        violation = f"whose {now.name} is not a valid {now.spelled}"
         if types["labels"] is not None:
             labels = ", ".join("'" + label.replace("'", "''") + "'" for label in types["labels"])
             told = re.sub(rf'::\s*(?:"?\w+"?\.)?"?{re.escape(types["name"])}"?', "", using) if given else value
             where = f"({told})::text <> ALL (ARRAY[{labels}]::text[])" if types["labels"] else f"({told}) IS NOT NULL"
             yield self._of(
-                table, "type", now.name, what, f"with none of the labels of {now.spelled} in {now.name}", where=where
+                table, "type", now.name, what, f"whose {now.name} is not a label of {now.spelled}", where=where
             )
         elif given or not types["builtin"]:
             yield from self._tried(table, what, violation, using or value, now, types)
         elif types["name"] in _TEXTS:
             if now.modifier > 0 and not _CUTS_OFF.search(using):  # a cast that is written out cuts off
                 where = _longer(f"({value})::text", now.modifier - 4)
-                violation = f"with something too long for {now.spelled} in {now.name}"
+                violation = f"whose {now.name} is too long for {now.spelled}"
                 yield self._of(table, "type", now.name, what, violation, where=where)
         elif types["implicit"] and now.modifier < 0:
             return
@@ -289,7 +287,7 @@ class Asking:
                 "type",
                 now.name,
                 what,
-                f"with something out of range of {now.spelled} in {now.name}",
+                f"whose {now.name} is out of range for {now.spelled}",
                 where=where,
             )
         elif types["was"] == "S" and self.version >= _HAS_INPUT_IS_VALID:
@@ -303,7 +301,12 @@ class Asking:
     ) -> Iterator[Demand]:
         if not types["builtin"]:
             yield self._of(
-                table, "type", now.name, what, violation, refused=f"{now.spelled} is not on the live database yet"
+                table,
+                "type",
+                now.name,
+                what,
+                violation,
+                refused=f"{now.spelled} does not exist in the live database yet",
             )
         else:
             yield self._of(table, "type", now.name, what, violation, tried=f"({value})::{now.spelled}")
@@ -324,7 +327,7 @@ class Asking:
         of: tuple[str, ...] = (),
     ) -> Demand:
         if not refused and not self._only_reads(where or tried):
-            refused = "it calls a function that is not known to change nothing"
+            refused = "it calls a function that may change data"
         columns = table.columns(where or tried, self._only_reads)
         keyed = table.keyed
         return Demand(

@@ -69,7 +69,7 @@ class Scratch(scratch.Scratch):
         """The best on this machine for that version."""
         chosen = best(live_version)
         if chosen is None:
-            raise self.missing("PostgreSQL's server programs are not on this machine", live_version)
+            raise self.missing("PostgreSQL's server programs are not installed here", live_version)
         if live_version and chosen.major != programs.major(live_version):
             tell(f"the scratch server is PostgreSQL {chosen.version}, the project's is {live_version}")
         with run_folder() as folder:
@@ -108,7 +108,7 @@ class Scratch(scratch.Scratch):
     ) -> Copy | Unavailable:
         """By pg_restore: see :func:`alembic_rescue.dialects.postgresql.copy.restore`."""
         if server.programs is None:
-            return Unavailable(f"no copy of a {self.name} schema can be made here")
+            return Unavailable(f"a {self.name} schema cannot be copied")
         dump = dumped()
         if isinstance(dump, Unavailable):
             return dump
@@ -149,7 +149,7 @@ def _distance(one: Programs, live: int) -> int:
 def _locale(locale: str, tell: Tell) -> str:
     if locale in {"", "C", "POSIX"} or _has_locale(locale):
         return locale or "C"
-    tell(f"this machine does not have the locale {locale}: the scratch server has C, which sorts otherwise")
+    tell(f"this machine lacks the locale {locale}; the scratch server uses C, which sorts differently")
     return "C"
 
 

@@ -84,7 +84,10 @@ class Server(base.Server):
         return blockers.of(connection, table, hide, own)
 
     tells_waits = True
-    nobody_shown = "whoever held it was not seen, and may have let go: see with alembic-rescue diagnose, and try again"
+    nobody_shown = (
+        "the session that held it was not seen and may have released it. Check with "
+        "`alembic-rescue diagnose`, then try again"
+    )
 
     def wait_of(
         self, connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]

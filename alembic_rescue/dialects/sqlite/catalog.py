@@ -54,7 +54,7 @@ class Reader:
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise
-            reason = f"somebody else is writing to the file: {error}"
+            reason = f"another program is writing to the file: {error}"
             return Reading({}, tuple(Unread(one, reason) for one in objects))
         names = roots(objects)
         names |= {quoted(LEFT_OVER + name) for name in names}

@@ -29,9 +29,9 @@ class Drivers(base.Drivers):
             return None
         return errors.DatabaseMissing(
             str(Path(name).resolve()),
-            "there is no such file",
-            "looking makes none. Check the URL: its path is relative to the working directory, "
-            "and an absolute one has four slashes, sqlite:////srv/shop.db",
+            "the file does not exist",
+            "this command does not create it. Check the URL: its path is relative to the working "
+            "directory; an absolute path has four slashes, sqlite:////srv/shop.db",
         )
 
     def cancel(self, raw: Any, seconds: float) -> bool:

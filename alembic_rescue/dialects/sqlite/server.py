@@ -10,7 +10,7 @@ from alembic_rescue.dialects import base
 class Server(base.Server):
     """Pragmas of the connection, and nobody to be seen."""
 
-    nobody_shown = "SQLite tells nobody who holds it: end what else has the file open, and try again"
+    nobody_shown = "SQLite does not show who holds it. Close other programs that have the file open, and try again"
 
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
         """There is no timeout for a statement."""

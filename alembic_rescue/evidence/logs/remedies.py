@@ -7,10 +7,11 @@ import re
 from alembic_rescue.evidence.causes import fix_of
 from alembic_rescue.evidence.rehearsal import FIXES
 
-_SPACE = "make room on the database server, then run it again"
-_LOST = "find out whether the database was restarted, failed over or ended the session, then run it again"
+_SPACE = "free space on the database server, then run it again"
+_LOST = "check whether the database restarted, failed over or ended the session, then run it again"
 _LOCKED = (
-    "see who holds the lock: diagnose tells it as blocked; then run it again, with a lock_timeout, when it is quiet"
+    "find the session that holds the lock (diagnose reports it as blocked). Then run it again at a quiet "
+    "time, with a lock_timeout"
 )
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"null value in column|contains null values|cannot be null|NOT NULL constraint failed|NotNullViolation",
@@ -28,20 +29,21 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"statement timeout|maximum statement execution time|Query execution was interrupted",
      "give it more time for this migration (SET LOCAL statement_timeout), or do it in smaller batches"),
     (r"lock timeout|Lock wait timeout|could not obtain lock|database is locked|idle-in-transaction timeout", _LOCKED),
-    (r"deadlock|Deadlock", "run it again while nothing else changes these tables; lock them first, in one order"),
+    (r"deadlock|Deadlock", ("run it again while nothing else changes these tables, or lock them first in a "
+                           "fixed order")),
     (r"No space left|disk full|table .* is full", _SPACE),
     (r"OOMKilled|oom|[Oo]ut of memory|Memory quota|\b137\b|[Kk]illed",
-     "give it more memory, or handle the rows in batches; then run it again"),
+     "give it more memory or process the rows in batches, then run it again"),
     (r"terminating connection|closed the connection|connection .*closed|Lost connection|gone away|reset by peer|EOF",
      _LOST),
     (r"too many (?:clients|connections)|remaining connection slots|Too many connections",
-     "close connections that are not needed, or use the database's direct address with fewer; then run it again"),
+     "close unneeded connections, then run it again"),
     (r"Connection refused|could not translate host name|timeout expired|timed out|No route to host|Can't connect",
-     "see that the deployment reaches the database: its address, network and firewall"),
+     "check that the deployment can reach the database: address, network, firewall"),
     (r"authentication failed|no password supplied|Access denied|pg_hba\.conf",
-     "give the deployment the role and the password that the database knows"),
+     "give the deployment a role and password that the database accepts"),
     (r"read-only transaction|read only transaction|read-only",
-     "connect the deployment to the primary: this one takes no writes"),
+     "connect the deployment to the primary, because this server is read-only"),
     (r"\b(?:ModuleNotFound|Import|Name|Attribute|Type|Key|Value|Index|Indentation|Syntax|Assertion|Runtime)Error\b",
      "fix the migration's code"),
 )  # fmt: skip
@@ -53,4 +55,4 @@ def remedy(kind: str, message: str, statement: str) -> str:
     for says, fix in _REMEDIES:
         if re.search(says, f"{kind}: {message}"):
             return fix
-    return fix_of(message, statement) if statement or "." in kind else "see what the migration does there"
+    return fix_of(message, statement) if statement or "." in kind else "check what the migration does there"

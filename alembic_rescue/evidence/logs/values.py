@@ -64,7 +64,7 @@ class LoggedError:
         """For a sentence: ``NotNullViolation (23502): null value in column "owner"``."""
         name = self.kind.rpartition(".")[2]
         code = f" ({self.code})" if self.code else ""
-        return ": ".join(filter(None, (f"{name}{code}", self.message))) or "an error that is cut off in the log"
+        return ": ".join(filter(None, (f"{name}{code}", self.message))) or "an error that the log cuts off"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Refused(PermissionError):  # noqa: N818 - a fact, not a fault
     """It is out of a migration's reach."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(errno.EACCES, f"a migration may not do that on the scratch database: {what}")
+        super().__init__(errno.EACCES, f"a migration may not do this on the scratch database: {what}")
         self.what = what
 
     def __reduce__(self) -> tuple[type[Refused], tuple[str]]:

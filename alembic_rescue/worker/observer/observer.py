@@ -178,14 +178,14 @@ def failure_of_step(log: Log, last: BaseException | None, files: Files, path: st
         at, line = sent.places[0]  # where it was sent from, wherever it was raised again
         return replace(told, path=at, line=line)
     # Its code came to its end, and then its version could not be written: what it swallowed may be why.
-    told = Failure("it did not come to its end", path, None) if last is None else failure_of(last, files, path, hide)
+    told = Failure("it did not finish", path, None) if last is None else failure_of(last, files, path, hide)
     return told if swallowed is None else _after(swallowed, told, path, hide)
 
 
 def _after(swallowed: Sent, told: Failure, path: str, hide: Hide) -> Failure:
     """What came of a failure that was hidden."""
     at, line, handler = swallowed.at(path)
-    hidden = f" (hidden by the except in line {handler})" if handler else ""
+    hidden = f" (hidden by the except at line {handler})" if handler else ""
     after = f"{told.error}, after: {hide(swallowed.message or '')}{hidden}"
     return Failure(after, at, line, hide(swallowed.shown(hide)))
 
