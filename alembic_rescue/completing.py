@@ -345,7 +345,7 @@ def _next(graph: RevisionMap, planned: DatabaseReport, revision: Revision) -> Re
         reason = (
             f"{revision.revision} is still partially applied: {lacks} missing or different. Make the change by hand"
         )
-        return Recommendation(Action.STOP, None, f"{reason}, then check again: alembic-rescue diagnose")
+        return Recommendation(Action.STOP, None, f"{reason}, then check again: `alembic-rescue diagnose`")
     rows = "; its changes to rows were not run, see above" if planned.completion and planned.completion.data else ""
     if not inspection.is_explained(graph, planned.database.stands_at):
         reason = (
@@ -354,7 +354,9 @@ def _next(graph: RevisionMap, planned: DatabaseReport, revision: Revision) -> Re
         return Recommendation(Action.REPAIR, None, reason)
     if revision.revision not in planned.pending_after:
         whole = f"{revision.revision} is complete, as far as the catalog shows{rows}"
-        return Recommendation(Action.NOTHING, None, f"{whole}. To check the others: alembic-rescue diagnose --applied")
+        return Recommendation(
+            Action.NOTHING, None, f"{whole}. To check the others: `alembic-rescue diagnose --applied`"
+        )
     if revision.verdict is Verdict.APPLIED:
         return Recommendation(Action.STAMP, revision.revision, f"{revision.revision} is complete")
-    return Recommendation(Action.STOP, None, f"{revision.revision} cannot be fully verified: alembic-rescue diagnose")
+    return Recommendation(Action.STOP, None, f"{revision.revision} cannot be fully verified: `alembic-rescue diagnose`")

@@ -90,7 +90,9 @@ def _blocked(root: Blocker, table: str) -> Note:
     held_up = [table if _bare(one) == _bare(table) else one for one in root.blocks]
     who = root.application if root.pid is None else f"session {root.pid} ({root.state}, {root.application})"
     behind = f"; waiting for it: {root.waiting}"
-    to_end = f"to end it: `{root.end_command}`" if root.end_command else "wait until it ends, then check again"
+    to_end = (
+        f"to end it: {errors.code(root.end_command)}" if root.end_command else "wait until it ends, then check again"
+    )
     return Note(
         "blocked",
         f"{who} holds up {errors.listed(held_up)}" + (behind if root.waiting else ""),

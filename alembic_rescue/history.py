@@ -107,15 +107,15 @@ def recommend_after_breaking_off(
     lacking = [one.revision for one in skipped if one.verdict not in proved and one.revision not in accepted]
     if lacking:
         broken = f"the {broke_off.command} of receipt {broke_off.receipt} was interrupted"
-        reason = f"{broken}, and {listed(lacking)} cannot be proved. Go back with alembic-rescue undo"
+        reason = f"{broken}, and {listed(lacking)} cannot be proved. Go back: `alembic-rescue undo`"
         return Recommendation(Action.STOP, None, reason)
     if broke_off.command == "repair":
-        reason = f"the repair of receipt {broke_off.receipt} was interrupted. Finish it with alembic-rescue repair"
+        reason = f"the repair of receipt {broke_off.receipt} was interrupted. Finish it: `alembic-rescue repair`"
         return Recommendation(Action.REPAIR, None, reason)
     if broke_off.command == "stamp":
         reason = f"the stamp of receipt {broke_off.receipt} was interrupted. Finish it"
         return Recommendation(Action.STAMP, broke_off.target, reason)
-    reason = f"the undo of receipt {broke_off.receipt} was interrupted. Finish it with alembic-rescue undo"
+    reason = f"the undo of receipt {broke_off.receipt} was interrupted. Finish it: `alembic-rescue undo`"
     return Recommendation(Action.STOP, None, reason)
 
 

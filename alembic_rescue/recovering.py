@@ -344,7 +344,7 @@ class Sought:
             mended = repairing.plan_one(self.project, self.view.graph, part.database, proof, Acceptance(), besides)
             if mended.stamps and not mended.refusals:
                 says = f"{_in_short(seen)}; the schema is at {errors.rows(mended.heads_after)} (proved)"
-                return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
+                return Recommendation(Action.REPAIR, None, f"{says}; to set it: `alembic-rescue repair`")
             if mended.recommendation.action is Action.COMPLETE and not besides:
                 return mended.recommendation
             if mended.refusals and (seen.never_ran or seen.remade or not seen.is_ahead):

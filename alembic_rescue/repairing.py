@@ -70,7 +70,7 @@ def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation
         return advice
     if not mended.refusals:
         says = advice.reason.partition("; by hand")[0]
-        return Recommendation(Action.REPAIR, None, f"{says}; set it with alembic-rescue repair")
+        return Recommendation(Action.REPAIR, None, f"{says}; to set it: `alembic-rescue repair`")
     assert mended.located is not None, "what a repair would do always has it"
     if not mended.located.revisions:
         return advice

@@ -33,8 +33,8 @@ def stage(server, tmp_path, request):
 
 
 def run_as_told(project, text):
-    """Run the first command that stands at the end of a line."""
-    found = re.search(r": alembic-rescue (.+)$", text, re.MULTILINE)
+    """Run the first command that has a line of its own."""
+    found = re.search(r"^ +alembic-rescue (.+)$", text, re.MULTILINE)
     assert found, text
     return project.run([str(BIN / "alembic-rescue"), *shlex.split(found[1])])
 
@@ -64,15 +64,15 @@ def test_the_command_of_the_project_itself_is_told_with_its_options(stage):
 
 def test_the_help_of_an_error_has_them_too_in_text_and_in_json(stage):
     told = stage.copy.rescue("-n", "billing", "undo", "--yes")
-    assert "help: alembic-rescue -n billing receipts lists them" in told.stderr
+    assert "help: `alembic-rescue -n billing receipts` lists them" in told.stderr
     told = stage.copy.rescue("-n", "billing", "--format", "json", "undo", "--yes").json
-    assert told["refusals"][0]["help"].startswith("alembic-rescue -n billing receipts lists them")
+    assert told["refusals"][0]["help"].startswith("`alembic-rescue -n billing receipts` lists them")
 
 
 def test_what_a_variable_says_is_not_repeated(stage):
     planned = stage.copy.rescue("--no-color", "plan", "head", ALEMBIC_RESCUE_NAME="billing")
     assert planned.status == 0, planned.everything
-    assert "To do it: alembic-rescue stamp head\n" in planned.stdout
+    assert "To apply this plan:\n    alembic-rescue stamp head\n" in planned.stdout
 
 
 def test_no_secret_is_repeated(stage):

@@ -211,7 +211,7 @@ def test_another_row_inserted_into_an_empty_table_stays_and_ours_can_be_taken_ba
         other.commit()
         status, document = finished(process)
     assert (status, document["error"]["code"]) == (5, "not-verified")
-    assert "it stands at aaaa0002 and aaaa0003" in document["error"]["message"]
+    assert "it is at aaaa0002 and aaaa0003" in document["error"]["message"]
     assert "another session wrote at the same time" in document["error"]["message"]
     assert database.versions() == ["aaaa0002", "aaaa0003"]
     assert "DELETE FROM public.alembic_version WHERE version_num = 'aaaa0003';" in document["error"]["help"]

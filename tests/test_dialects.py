@@ -149,7 +149,8 @@ def test_where_nothing_is_there_nobody_is_told_of_a_rollback(shop):
     (part,) = shop(USERS, LATER).rescue_json("diagnose")["databases"]
     assert part["recommendation"]["action"] == "rerun"
     assert (
-        "the run did not come so far. See what fails: alembic-rescue diagnose --log" in part["recommendation"]["reason"]
+        "the run did not get that far. To see what failed: `alembic-rescue diagnose --log"
+        in part["recommendation"]["reason"]
     )
 
 

@@ -443,7 +443,7 @@ def test_written_but_not_verified_and_no_way_back_over_what_somebody_else_did(st
     assert ran.status == 5
     assert (
         "error[not-verified]: written, not verified: the version table should be at aaaa0003, "
-        f"but it stands at {other}" in ran.stderr
+        f"but it is at {other}" in ran.stderr
     )
     assert "another session continued from there" in ran.stderr
     assert "by hand" not in ran.stderr, "it may be an upgrade that went on: its migrations would run again"

@@ -153,11 +153,11 @@ def test_without_an_application_the_error_names_the_way(shop):
     assert error == (
         "error[flask-app-needed]: migrations/alembic.ini belongs to Flask-Migrate, which needs its application"
     )
-    assert way_on.endswith("with --app or FLASK_APP: alembic-rescue --app NAME diagnose --check")
+    assert way_on.endswith("with --app or FLASK_APP, as for `flask`:\n    alembic-rescue --app NAME diagnose --check")
     at_the_root = shop.rescue("diagnose")
     assert at_the_root.status == 2
     assert "error[no-config]" in at_the_root.stderr
-    assert "migrations/alembic.ini: alembic-rescue --app NAME diagnose" in at_the_root.stderr
+    assert "migrations/alembic.ini:\n    alembic-rescue --app NAME diagnose" in at_the_root.stderr
     shutil.move(shop.root / "shop.py", shop.root / "app.py")
     assert "alembic-rescue --app app plan head" in shop.rescue("plan", "head").stderr
     inside = ProjectCopy(shop.root / "migrations", shop.home)

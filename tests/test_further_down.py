@@ -41,7 +41,7 @@ def named(backend, *arguments, **environment):
 def test_the_command_typed_is_named_with_the_file_put_in(backend):
     way_on = named(backend, "-x", "tenant=blue", "plan", "aaaa0003")
     assert way_on == (
-        "help: there is backend/alembic.ini: alembic-rescue -c backend/alembic.ini -x tenant=blue plan aaaa0003"
+        "help: found backend/alembic.ini:\n    alembic-rescue -c backend/alembic.ini -x tenant=blue plan aaaa0003"
     )
     assert backend.rescue("-c", "backend/alembic.ini", "plan", "aaaa0003").status == 0
 
@@ -57,7 +57,7 @@ def test_where_its_paths_mean_its_own_folder_the_command_goes_there(backend):
 
 def test_where_they_mean_this_folder_it_stays(backend):
     relative(backend, after="script_location = backend/alembic")
-    assert named(backend, "diagnose").endswith(": alembic-rescue -c backend/alembic.ini diagnose")
+    assert named(backend, "diagnose").endswith("    alembic-rescue -c backend/alembic.ini diagnose")
 
 
 def test_where_env_py_imports_what_lies_there_the_command_goes_there(backend):
@@ -66,7 +66,7 @@ def test_where_env_py_imports_what_lies_there_the_command_goes_there(backend):
     env.write_text("import shop\n" + env.read_text())
     assert named(backend, "diagnose").endswith(": cd backend && alembic-rescue diagnose")
     shutil.copy(backend.root / "backend" / "shop.py", backend.root)
-    assert named(backend, "diagnose").endswith(": alembic-rescue -c backend/alembic.ini diagnose")
+    assert named(backend, "diagnose").endswith("    alembic-rescue -c backend/alembic.ini diagnose")
 
 
 def test_a_variable_that_names_a_missing_file_is_told_and_does_not_stand_in_the_way(backend):

@@ -312,14 +312,14 @@ def test_without_a_configuration_the_ones_further_down_are_named(project, tmp_pa
         f"error[no-config]: no Alembic configuration found: alembic.ini (or a pyproject.toml with [tool.alembic]) in "
         f"{linear.root} does not exist" in one.stderr
     )
-    assert "help: there is backend/alembic.ini: alembic-rescue -c backend/alembic.ini diagnose" in one.stderr
+    assert "help: found backend/alembic.ini:\n    alembic-rescue -c backend/alembic.ini diagnose" in one.stderr
 
     (ini.parent / "worker").mkdir()
     (ini.parent / "worker" / "pyproject.toml").write_text("[tool.alembic]\nscript_location = 'x'\n")
     several = linear.rescue("diagnose")
     assert (
-        "help: there are several, choose one: alembic-rescue -c backend/alembic.ini diagnose; "
-        "alembic-rescue -c backend/worker/pyproject.toml diagnose" in several.stderr
+        "help: there are several, choose one:\n    alembic-rescue -c backend/alembic.ini diagnose\n"
+        "    alembic-rescue -c backend/worker/pyproject.toml diagnose" in several.stderr
     )
 
     shutil.rmtree(ini.parent)

@@ -71,7 +71,7 @@ def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
     part = there.look()
     (note,) = [note for note in part["findings"] if note["code"] == "ahead-of-the-scripts"]
     assert "the database is ahead of this code" in note["message"]
-    assert "it stands at ab03" in note["message"]
+    assert "the database is at ab03" in note["message"]
     assert "all its changes are in the database" in note["message"]
     assert f"ab03 and ab02 at commit {commit[:12]}" in note["message"]
     assert "It follows ab01" in note["message"]

@@ -496,7 +496,7 @@ def test_a_file_that_is_no_receipt_is_refused(linear, tmp_path):
     file.write_text('{"some": "thing"}')
     told = refused(linear, "undo", "--yes", str(file), status=2)
     assert f"error[bad-receipt]: {file} is not a receipt: it is not in the format of a receipt" in told
-    assert "help: to list receipts: alembic-rescue receipts" in told
+    assert "help: to list receipts: `alembic-rescue receipts`" in told
 
 
 def test_a_file_that_is_not_there_is_refused(linear, tmp_path):
@@ -509,7 +509,7 @@ def test_an_undo_is_not_undone(linear):
     undo = undone(linear)
     told = refused(linear, "undo", "--yes", undo.id)
     assert f"error[receipt-is-undo]: receipt {undo.id} records an undo and cannot be undone" in told
-    assert "help: stamp again instead, with all checks: alembic-rescue stamp REVISION" in told
+    assert "help: stamp again instead, with all checks: `alembic-rescue stamp REVISION`" in told
 
 
 def test_a_receipt_is_spent_once(linear):
@@ -545,7 +545,7 @@ def test_what_was_put_back_by_hand_is_not_put_back_again(linear):
     linear.database.run(receipt.parts[0].sql[0])
     told = refused(linear, "undo", "--yes")
     assert f"error[nothing-stamped]: the stamp of receipt {receipt.id} never reached the database" in told
-    assert "it stands at aaaa0001, as before" in told
+    assert "it is at aaaa0001, as before" in told
     assert "help: there is nothing to undo" in told
 
 

@@ -276,7 +276,7 @@ def test_the_next_steps_name_the_very_command(shop, database):
     database.stand_at("r2")
     ran = shop.rescue("stamp", "r3", "--yes")
     assert ran.status == 0, ran.everything
-    assert "  1. Redeploy: alembic-rescue redeploy --render shop-api\n     Nothing is pending: " in ran.stdout
+    assert "  1. Redeploy:\n       alembic-rescue redeploy --render shop-api\n     Nothing is pending: " in ran.stdout
     assert shop.rescue("undo", "--yes").status == 0
     document = shop.rescue_json("stamp", "r3", "--yes")
     assert document["redeploy"] == {"command": "alembic-rescue redeploy --render shop-api", "variable": None}
@@ -291,8 +291,8 @@ def test_the_next_steps_name_a_hook_by_its_variable_alone(shop, api, database):
     ran = shop.rescue("stamp", "r2", "--yes", SHOP_HOOK=hook_of(api))
     assert ran.status == 0, ran.everything
     assert (
-        "  1. Redeploy, with the hook's URL in SHOP_HOOK: alembic-rescue redeploy\n"
-        "     Or run: alembic upgrade head\n"
+        "  1. Redeploy, with the hook's URL in SHOP_HOOK:\n       alembic-rescue redeploy\n"
+        "     Or run:\n       alembic upgrade head\n"
         "     Alembic continues from r2: 1 revision pending: r3." in ran.stdout
     )
     assert HOOK_KEY not in ran.everything
@@ -307,11 +307,14 @@ def test_repair_and_complete_name_it_too(shop, database):
     shop.alembic("upgrade", "head")
     database.stand_at("feed0000cafe")
     repaired = shop.rescue("repair", "--yes")
-    assert (repaired.status, "Redeploy: alembic-rescue redeploy --render shop-api\n" in repaired.stdout) == (0, True)
+    assert (repaired.status, "Redeploy:\n       alembic-rescue redeploy --render shop-api\n" in repaired.stdout) == (
+        0,
+        True,
+    )
     database.run("DROP TABLE t2")
     completed = shop.rescue("complete", "r2", "--yes")
     assert completed.status == 0, completed.everything
-    assert "Then redeploy: alembic-rescue redeploy --render shop-api\n" in completed.stdout
+    assert "Then redeploy:\n    alembic-rescue redeploy --render shop-api\n" in completed.stdout
 
 
 def test_a_url_in_place_of_the_variables_name_is_refused_and_not_shown(shop, api):
@@ -325,7 +328,7 @@ def test_a_url_in_place_of_the_variables_name_is_refused_and_not_shown(shop, api
 def test_without_a_word_in_the_configuration_the_next_steps_are_as_ever(shop, database):
     database.stand_at("r1")
     ran = shop.rescue("stamp", "r2", "--yes")
-    assert "  1. Redeploy, or run: alembic upgrade head\n" in ran.stdout
+    assert "  1. Redeploy, or run:\n       alembic upgrade head\n" in ran.stdout
 
 
 def test_errors_of_redeploy_say_what_they_are():

@@ -154,7 +154,7 @@ def test_refused_if_the_rows_moved(sealed):
     assert "the rows of the version table changed from aaaa0001 to aaaa0002" in told
     assert "the revisions that the stamp skips changed from aaaa0002, aaaa0003 to aaaa0003" in told
     assert "the script file" not in told, "no file changed"
-    assert "help: plan again, and have the new plan approved: alembic-rescue plan REVISION --out FILE" in told
+    assert "help: plan again, and have the new plan approved: `alembic-rescue plan REVISION --out FILE`" in told
 
 
 def test_once_it_was_carried_out_there_is_nothing_to_do(sealed):
@@ -264,7 +264,7 @@ def test_a_plan_that_was_changed_is_refused(sealed, shown):
     (sealed.root / "plan.json").write_text(json.dumps(content))
     told = refused(sealed, status=2)
     assert told.startswith("error[bad-plan-file]: plan.json is not a sealed plan: it was changed after it was sealed\n")
-    assert "help: create one with: alembic-rescue plan REVISION --out FILE" in told
+    assert "help: create one with: `alembic-rescue plan REVISION --out FILE`" in told
 
 
 def changed(value):

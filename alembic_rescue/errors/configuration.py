@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alembic_rescue.errors.base import Text, UsageError
-from alembic_rescue.errors.words import and_printed, listed
+from alembic_rescue.errors.words import and_printed, code, listed
 
 if TYPE_CHECKING:
     from alembic_rescue.project.below import Found
@@ -24,9 +24,9 @@ class NoConfig(UsageError):
     words: Sequence[str] = ("diagnose",)
 
     def _text(self) -> Text:
-        commands = [one.command(self.words) for one in self.found]
+        commands = [code(one.command(self.words)) for one in self.found]
         if len(self.found) == 1:
-            way_on = f"there is {self.found[0].file}: {commands[0]}"
+            way_on = f"found {self.found[0].file}: {commands[0]}"
         elif self.found:
             more = f"; and {len(commands) - _CONFIGS} more" if len(commands) > _CONFIGS else ""
             way_on = f"there are several, choose one: {'; '.join(commands[:_CONFIGS])}{more}"
@@ -67,7 +67,7 @@ class SetupFailed(UsageError):
         return Text(
             f"{self.what} failed at {self.place}: {self.reason}",
             "it is called before env.py, with the environment of this command. To see the whole traceback: "
-            "alembic-rescue --debug ..." + and_printed(self.printed),
+            "`alembic-rescue --debug ...`" + and_printed(self.printed),
         )
 
 
@@ -139,7 +139,7 @@ class FlaskAppNeeded(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.found.file} belongs to Flask-Migrate, which needs its application",
-            f"pass the application with --app or FLASK_APP, as for `flask`: {self.found.command(self.words)}",
+            f"pass the application with --app or FLASK_APP, as for `flask`: {code(self.found.command(self.words))}",
         )
 
     def told(self, words: Sequence[str]) -> FlaskAppNeeded:

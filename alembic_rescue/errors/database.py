@@ -97,7 +97,7 @@ class EncryptionFailed(DatabaseError):
         return Text(
             f"no TLS connection to {self.database}: {self.reason}",
             "for a remote --url without sslmode, alembic-rescue uses sslmode=require. If the server has no "
-            "TLS and you trust the network: --url '...?sslmode=disable'",
+            "TLS and you trust the network: `--url '...?sslmode=disable'`",
         )
 
 
@@ -136,7 +136,7 @@ class ConnectionLost(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"the connection to {self.database} was lost: {self.reason}",
-            "check the state once it is back: alembic-rescue diagnose; " + HOSTED,
+            "check the state once it is back: `alembic-rescue diagnose`; " + HOSTED,
         )
 
 
@@ -221,7 +221,7 @@ class StatementTimeout(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"the server canceled a statement: {self.reason}",
-            "to see which sessions are active: alembic-rescue diagnose",
+            "to see which sessions are active: `alembic-rescue diagnose`",
         )
 
 
@@ -296,5 +296,5 @@ class CompletionFailed(DatabaseError):
         )
         return Text(
             f"could not complete {self.revision}: {' '.join(self.statement.split())} failed: {self.reason}.{stays}",
-            "fix the cause, then run alembic-rescue complete again; it checks again what is missing",
+            "fix the cause, then run `alembic-rescue complete` again; it checks again what is missing",
         )

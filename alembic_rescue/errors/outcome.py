@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alembic_rescue.errors.base import INTERRUPTED, NOT_VERIFIED, RescueError, Text
-from alembic_rescue.errors.words import listed, rows
+from alembic_rescue.errors.words import code, listed, rows
 
 
 class NotVerified(RescueError):
@@ -25,9 +25,9 @@ class NotVerified(RescueError):
         became = "written" if self.arrived else "perhaps written"
         return Text(
             f"{became}, not verified: the version table should be at {rows(self.expected)}, {state} ({self.why})",
-            "check before you deploy: alembic-rescue diagnose. "
+            "check before you deploy: `alembic-rescue diagnose`. "
             + (
-                f"To restore the previous rows: alembic-rescue undo, or by hand: {' '.join(self.restore)}"
+                (f"To restore the previous rows: `alembic-rescue undo`, or by hand: {code(' '.join(self.restore))}")
                 if self.restore
                 else "No undo is offered, because it would also undo another session's change"
             ),
@@ -45,8 +45,8 @@ class NotCompleted(RescueError):
     def _text(self) -> Text:
         return Text(
             f"the statements ran, but {self.revision} is still incomplete: {listed(self.missing)} missing or different",
-            "check the database before you go on: alembic-rescue diagnose. The receipt has the SQL that "
-            "removes what the statements created: alembic-rescue receipts",
+            "check the database before you go on: `alembic-rescue diagnose`. The receipt has the SQL that "
+            "removes what the statements created: `alembic-rescue receipts`",
         )
 
 
@@ -83,7 +83,7 @@ class StillWriting(RescueError):
         return Text(
             f"the server is still running this tool's statement, in {'processes' if several else 'process'} "
             f"{listed(map(str, self.pids))}: the version table may still change",
-            "wait until it ends, or end it, then check: alembic-rescue diagnose",
+            "wait until it ends, or end it, then check: `alembic-rescue diagnose`",
         )
 
 
@@ -95,7 +95,7 @@ class Interrupted(RescueError):
     done: str
 
     def _text(self) -> Text:
-        return Text(f"interrupted: {self.done}", "to check the state of the database: alembic-rescue diagnose")
+        return Text(f"interrupted: {self.done}", "to check the state of the database: `alembic-rescue diagnose`")
 
 
 class InternalError(RescueError):

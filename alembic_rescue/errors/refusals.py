@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alembic_rescue.errors.base import Refusal, Text
-from alembic_rescue.errors.words import listed, some
+from alembic_rescue.errors.words import code, listed, some
 
 if TYPE_CHECKING:
     from alembic_rescue.model import Report
 
 _REPAIR = (
-    "to find which revision the schema is at: alembic-rescue diagnose --locate. To set the version table "
-    "to it: alembic-rescue repair"
+    "to find which revision the schema is at: `alembic-rescue diagnose --locate`. To set the version table "
+    "to it: `alembic-rescue repair`"
 )
 
 
@@ -97,7 +97,7 @@ class TargetBehindCurrent(Refusal):
         return Text(
             f"{self.target} is behind the database's current revision {self.current}",
             f"stamping backwards would make Alembic run {again} again. To check what is applied: "
-            "alembic-rescue diagnose",
+            "`alembic-rescue diagnose`",
         )
 
 
@@ -125,8 +125,8 @@ class UnknownCurrent(Refusal):
         return Text(
             f"the database is at {self.current}, which is not in the script directory",
             "the revision's file is missing here. Check out the code that was deployed last and run this "
-            "there. If that code is lost, find which revision the schema is at: alembic-rescue diagnose "
-            "--locate",
+            "there. If that code is lost, find which revision the schema is at: `alembic-rescue diagnose "
+            "--locate`",
         )
 
 
@@ -147,9 +147,9 @@ class AheadOfTheScripts(Refusal):
         not_run = "".join(f" --not-run {one}" for one in self.unproved)
         ways = [f"deploy code that includes it, or restore its file to these scripts: `{self.command}`"]
         if len(self.follows) == 1:
-            ways.append(f"To go back instead, restore the file and run: alembic downgrade {self.follows[0]}")
+            ways.append(f"To go back instead, restore the file and run: `alembic downgrade {self.follows[0]}`")
         if not_run:
-            ways.append(f"If it did not run here: alembic-rescue repair{not_run}")
+            ways.append(f"If it did not run here: `alembic-rescue repair{not_run}`")
         return Text(
             "the database is ahead of this code, which was rolled back or is another branch: the database "
             f"is at {listed(self.rows)}. Found in git: {'; '.join(self.places)}. It follows "
@@ -169,7 +169,7 @@ class OverlappingCurrent(Refusal):
         return Text(
             f"the version table has both {self.descendant} and its ancestor {self.ancestor}",
             f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} must "
-            f"go; {_REPAIR}",
+            f"go. T{_REPAIR[1:]}",
         )
 
 
@@ -262,7 +262,7 @@ class RevisionTooLong(Refusal):
         return Text(
             f"the id {self.revision} has {len(self.revision)} characters, but the version column holds only "
             f"{self.limit}",
-            f"widen it first: {wide_enough(self.widen, self.revision)}",
+            f"widen it first: {code(wide_enough(self.widen, self.revision))}",
         )
 
 
@@ -338,7 +338,7 @@ class CompletionMoved(Refusal):
     def _text(self) -> Text:
         return Text(
             f"{self.revision} changed after the statements were shown: another session altered some of its objects",
-            f"nothing was run. Start again: alembic-rescue complete {self.revision}",
+            f"nothing was run. Start again: `alembic-rescue complete {self.revision}`",
         )
 
 
@@ -367,7 +367,7 @@ class CompletionWouldFail(Refusal):
     def _text(self) -> Text:
         return Text(
             f"completing {self.revision} would fail. On a copy of the schema, {self.statement} fails: {self.reason}",
-            "create the missing objects by hand, after what they depend on, then check: alembic-rescue diagnose",
+            "create the missing objects by hand, after what they depend on, then check: `alembic-rescue diagnose`",
         )
 
 
@@ -383,10 +383,12 @@ class BatchBrokeOff(Refusal):
     def _text(self) -> Text:
         broke_off = f"a migration was interrupted while replacing table {self.table}"
         if self.holds_the_rows:
-            return Text(f"{broke_off}; its rows are in {self.copy}", f"rename it back, then check again: {self.sql}")
+            return Text(
+                f"{broke_off}; its rows are in {self.copy}", f"rename it back, then check again: {code(self.sql)}"
+            )
         return Text(
             f"{broke_off}; {self.copy} is left over, and the next run will fail on it",
-            f"the rows are still in {self.table}. Drop the leftover, then check again: {self.sql}",
+            f"the rows are still in {self.table}. Drop the leftover, then check again: {code(self.sql)}",
         )
 
 

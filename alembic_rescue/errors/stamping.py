@@ -18,7 +18,7 @@ class DatabaseMoved(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the database moved since the plan, from {rows(self.planned)} to {rows(self.found)}; nothing was written",
-            "another session changed it. Check again: alembic-rescue diagnose",
+            "another session changed it. Check again: `alembic-rescue diagnose`",
         )
 
 
@@ -47,7 +47,7 @@ class PlanChanged(Refusal):
     def _text(self) -> Text:
         return Text(
             f"{self.path} was sealed for a different state: {'; '.join(self.differences)}",
-            "plan again, and have the new plan approved: alembic-rescue plan REVISION --out FILE",
+            "plan again, and have the new plan approved: `alembic-rescue plan REVISION --out FILE`",
         )
 
 
@@ -77,7 +77,7 @@ class RescueUnderWay(Refusal):
     def _text(self) -> Text:
         return Text(
             f"another alembic-rescue is writing to {self.database}; this one wrote nothing",
-            "wait for it to finish, then check: alembic-rescue diagnose",
+            "wait for it to finish, then check: `alembic-rescue diagnose`",
         )
 
 
@@ -130,7 +130,7 @@ class ReceiptIsUndo(Refusal):
     def _text(self) -> Text:
         return Text(
             f"receipt {self.receipt} records an undo and cannot be undone",
-            "stamp again instead, with all checks: alembic-rescue stamp REVISION",
+            "stamp again instead, with all checks: `alembic-rescue stamp REVISION`",
         )
 
 
@@ -160,7 +160,7 @@ class ReceiptSpent(Refusal):
     def _text(self) -> Text:
         return Text(
             f"receipt {self.receipt} was already undone by {self.by}",
-            "to check the current state: alembic-rescue diagnose",
+            "to check the current state: `alembic-rescue diagnose`",
         )
 
 
@@ -175,11 +175,11 @@ class NothingLocated(Refusal):
         if self.half:
             return Text(
                 f"{self.half}, the first revision, is only partially applied, so no revision can be proved",
-                f"complete it first: alembic-rescue complete {self.half}",
+                f"complete it first: `alembic-rescue complete {self.half}`",
             )
         return Text(
             "no revision can be proved: the schema is empty, or was not created by these scripts",
-            "to check each revision: alembic-rescue diagnose --locate",
+            "to check each revision: `alembic-rescue diagnose --locate`",
         )
 
 
@@ -208,11 +208,11 @@ class RepairWouldRerun(Refusal):
         by_hand = "drop what is left of it by hand"
         return Text(
             f"some objects of {listed(self.revisions)} exist: after this repair, Alembic would run it again",
-            f"complete {self.half} first: alembic-rescue complete {self.half}. Or {by_hand}"
+            f"complete {self.half} first: `alembic-rescue complete {self.half}`. Or {by_hand}"
             if self.half
             else (
-                f"create what is missing by hand, or {by_hand}. To see which objects exist: alembic-rescue "
-                "diagnose --locate"
+                f"create what is missing by hand, or {by_hand}. To see which objects exist: `alembic-rescue "
+                "diagnose --locate`"
             ),
         )
 
@@ -279,8 +279,8 @@ class DatabaseMovedOn(Refusal):
             "back, use alembic downgrade"
             if self.found
             else "no migration does that. Find out who emptied or dropped the version table, and whether "
-            "this is the right database. To find which revision the schema is at: alembic-rescue "
-            "diagnose --locate",
+            "this is the right database. To find which revision the schema is at: `alembic-rescue "
+            "diagnose --locate`",
         )
 
 

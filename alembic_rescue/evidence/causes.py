@@ -217,7 +217,7 @@ def too_long(steps: Sequence[Observation | Unobserved], limit: int | None, table
             f"{table}.version_num holds only {limit}",
             swallowed=False,
             handler_line=None,
-            fix=f"widen it first: {widen.replace('(128)', f'({max(128, len(found.revision))})')}",
+            fix=f"widen it first: `{widen.replace('(128)', f'({max(128, len(found.revision))})')}`",
             code="revision-too-long",
         ),
     )

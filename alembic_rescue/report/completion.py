@@ -24,7 +24,7 @@ def taking_back(page: Page, completion: Completion | None) -> None:
     if completion.back:
         page.line("To revert by hand:", "dim")
         for sql in completion.back:
-            page.indented(Text(sql, "cyan"))
+            page.copied(Text(sql, "cyan"), 2)
     if completion.stays:
         page.line(f"Nothing takes back: {', '.join(completion.stays)}", "dim")
 
@@ -36,4 +36,4 @@ def _part(page: Page, title: str, statements: Sequence[str]) -> None:
     page.line(title, "bold")
     for statement in statements:
         for line in f"{statement.rstrip()};".splitlines():
-            page.indented(Text(line, "cyan"))
+            page.copied(Text(line, "cyan"), 2)

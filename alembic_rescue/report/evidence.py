@@ -28,7 +28,7 @@ _STYLE = {
 def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -> None:
     """The table, and the details of what is half there or unproved; of what was stamped, also of what is absent."""
     in_detail = {Verdict.PARTIAL, Verdict.NOT_APPLIED} if stamped else {Verdict.PARTIAL}
-    table = columns("", "Evidence", "There", "Revision", "")
+    table = columns("", "Evidence", "Found", "Revision", "")
     with_files = page.width >= _WIDE_ENOUGH_FOR_FILES
     if with_files:
         table.add_column("File", overflow="fold")
@@ -41,7 +41,7 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
     kept = {revision.revision for revision in chosen}
     if rest := [revision.verdict.value for revision in shown if revision.revision not in kept]:
         verdicts = ", ".join(f"{number} {verdict}" for verdict, number in Counter(rest).items())
-        page.indented(f"and {len(rest)} more ({verdicts}): alembic-rescue --format json lists them all")
+        page.indented(f"and {len(rest)} more ({verdicts}). To list all: `alembic-rescue --format json`")
     reasons = Counter(_only_reason(revision) for revision in shown)
     for revision in chosen:
         if revision.verdict in in_detail:
@@ -77,7 +77,7 @@ def sent(page: Page, shown: Sequence[Revision]) -> None:
                 page.line()
                 page.line(f"{revision.revision} would send:", "bold")
                 for line in found.sql.splitlines():
-                    page.indented(Text(line, "cyan"))
+                    page.copied(Text(line, "cyan"), 2)
 
 
 def _only_reason(revision: Revision) -> str | None:
@@ -109,7 +109,7 @@ def _missing(page: Page, revision: Revision) -> None:
         page.indented(_told(found))
         if found.sql:
             for line in found.sql.rstrip().splitlines():
-                page.indented(Text(line, "cyan"), 4)
+                page.copied(Text(line, "cyan"))
 
 
 def _unread(page: Page, revision: Revision) -> None:
@@ -123,7 +123,7 @@ def _unread(page: Page, revision: Revision) -> None:
         named = "" if found.name == revision.revision else f"{found.named}: "
         page.indented(f"{_line(found)}{named}{found.detail}")
     if len(unread) > _SHOWN_OBJECTS:
-        page.indented(f"and {len(unread) - _SHOWN_OBJECTS} more: alembic-rescue --format json lists them all")
+        page.indented(f"and {len(unread) - _SHOWN_OBJECTS} more. To list all: `alembic-rescue --format json`")
 
 
 def _told(found: ObjectEvidence) -> str:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+_CODE = re.compile(r"(`+)(?P<code>.+?)\1")
+_ALONE = re.compile(
+    r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>(?:[.;,]|(?(after)|$))(?:[ ]|$))"
+)
+"""A command after a colon, or one of a list: somebody may copy it, so it gets a line of its own, never wrapped."""
+_KEPT = "\ue000"
+"""In place of a space within a command that stays in its sentence: the line is not broken there."""
 
 
 class Page:
@@ -28,12 +37,41 @@ class Page:
         )
 
     def line(self, text: str | Text = "", style: str = "") -> None:
-        """One line, or an empty one."""
-        self._console.print(Text(text, style=style) if isinstance(text, str) else text, overflow="fold")
+        """A line or an empty one, and each command that it ends with, or goes on after, on one of its own."""
+        self._sentences(Text(text, style=style) if isinstance(text, str) else text, 0)
 
-    def indented(self, text: str | Text, by: int = 2) -> None:
-        """A line set in, its continuation too."""
-        self._console.print(Padding(Text(text) if isinstance(text, str) else text, (0, 0, 0, by)), overflow="fold")
+    def indented(self, text: str | Text, by: int = 2, commands: int = 4) -> None:
+        """The same, set in, its continuation too, and its commands by as much as is told."""
+        self._sentences(Text(text) if isinstance(text, str) else text, by, commands)
+
+    def copied(self, command: str | Text, by: int = 4) -> None:
+        """A command or a statement that somebody may copy: never wrapped."""
+        self._console.print(Text.assemble(" " * by, command), soft_wrap=True)
+
+    def _sentences(self, text: Text, by: int, commands: int = 4) -> None:
+        found = _ALONE.search(text.plain)
+        if found is None:
+            kept = _CODE.sub(lambda code: code[0].replace(" ", _KEPT), text.plain)
+            text.plain = kept  # of the same length: styles stay where they are
+            self._console.print(Padding(text, (0, 0, 0, by)), overflow="fold")
+            return
+        if found["after"]:
+            self._sentences(text[: found.start() + 1], by)
+        self.copied(found["code"], commands)
+        rest = text[found.end() :]
+        if rest.plain.strip():
+            first = rest.plain[0]
+            self._sentences(
+                Text.assemble(first.upper() if found["ends"][0] in ";," else first, rest[1:]), max(by, 2), commands
+            )
+
+    def fact(self, name: str, value: str, style: str = "") -> None:
+        """A name and its value, whose lines stand below one another."""
+        grid = Table.grid()
+        grid.add_column(width=9)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(name, "dim"), Text(value, style))
+        self._console.print(grid)
 
     def table(self, table: Table) -> None:
         """A table, as wide as it needs to be."""
@@ -41,7 +79,7 @@ class Page:
 
     def text(self) -> str:
         """All of it."""
-        return "\n".join(line.rstrip() for line in self._out.getvalue().split("\n"))
+        return "\n".join(line.rstrip() for line in self._out.getvalue().replace(_KEPT, " ").split("\n"))
 
 
 def columns(*names: str) -> Table:

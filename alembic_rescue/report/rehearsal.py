@@ -44,7 +44,7 @@ def whole(page: Page, found: Rehearsal) -> None:
         if found.path:
             page.indented(f"{found.path}:{found.line}" if found.line else found.path, 4)
         if found.statement:
-            page.indented(Text(" ".join(found.statement.split()), "cyan"), 4)
+            page.copied(Text(" ".join(found.statement.split()), "cyan"))
         if found.fix:
             page.indented(found.fix, 4)
     for cause in found.causes:
@@ -90,7 +90,7 @@ def _answer(page: Page, answer: Answer) -> None:
     if answer.keys:
         page.indented(f"such as {demand.keyed}: {'; '.join(answer.keys)}", 4)
     if demand.where:
-        page.indented(Text(f"{demand.query()};", "cyan"), 4)
+        page.copied(Text(f"{demand.query()};", "cyan"))
     if answer.fix:
         page.indented(f"fix {demand.revision}: {answer.fix}", 4)
 

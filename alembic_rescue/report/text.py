@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.style import Style
 from rich.text import Text
 
-from alembic_rescue.errors import PlanRefused, RescueError, listed, rows, some
+from alembic_rescue.errors import PlanRefused, RescueError, code, listed, rows, some
 from alembic_rescue.evidence.deployed import Redeploy
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.evidence.wording import sentence
@@ -68,7 +68,7 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
 
 
 def _rehearsed(page: Page, _: Report, part: DatabaseReport) -> None:
-    page.line(_fact("Pending", _pending(part.pending_after)))
+    page.fact("Pending", _pending(part.pending_after))
     if part.rehearsal is not None and part.rehearsal.revisions:
         rehearsal.whole(page, part.rehearsal)
     _notes(page, part.findings)
@@ -87,14 +87,15 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         stands.setdefault(change, []).append(kept.database.sentence)
     for change, tables in stands.items():
         done = (_DONE[report.outcome], "bold green")
-        now = f"{some(tables, verb=False)} stand{'s' if len(tables) == 1 else ''} {change}."
+        now = f"{some(tables, verb=False)} {'is' if len(tables) == 1 else 'are'} {change}."
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     _next_steps(page, report, [part for _, part in written])
     page.line()
-    page.line(_fact("Receipt", str(receipt.path)))
+    page.fact("Receipt", str(receipt.path))
     for kept, _ in written:
-        place = f"in {kept.database.name}: " if len(written) > 1 else ""
-        page.line(_fact("By hand", place + " ".join(kept.sql)))
+        page.fact("By hand", f"in {kept.database.name}:" if len(written) > 1 else "the SQL that undoes it:")
+        for sql in kept.sql:
+            page.copied(sql)
     return page.text()
 
 
@@ -118,7 +119,7 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     advice = part.recommendation
     if advice.command:
         page.indented(f"{sentence(advice.reason)}. {'Stamp it' if advice.action is Action.STAMP else 'Run'}:")
-        page.indented(f"{advice.command}{_only(report)}", 4)
+        page.copied(f"{advice.command}{_only(report)}")
     else:
         page.indented(f"{sentence(advice.reason)}.")
     if told := rehearsal.line(part):
@@ -126,7 +127,7 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     if report.redeploy is not None:
         page.indented(f"Then {redeploying(report.redeploy)[0].lower()}{redeploying(report.redeploy)[1:]}")
     page.line()
-    page.line(_fact("Receipt", str(receipt.path)))
+    page.fact("Receipt", str(receipt.path))
     completion.taking_back(page, part.completion)
     return page.text()
 
@@ -140,7 +141,9 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
             page.indented(f"Alembic is where it was before the stamp; {_pending(part.pending_after)}.")
     elif report.left_out:
         others = some((one.sentence for one in report.left_out), verb=False)
-        page.indented("1. Before you redeploy, check the databases that were left out: `alembic-rescue diagnose`")
+        page.indented(
+            "1. Before you redeploy, check the databases that were left out: `alembic-rescue diagnose`", commands=7
+        )
         page.indented(f"Pending revisions in {others} will run.", 5)
     elif any(pending):
         _redeploy(page, report, f"alembic upgrade {_all_heads(report)}")
@@ -151,29 +154,31 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
     else:
         who = "each database is" if len(written) > 1 else "the database is"
         if report.redeploy is None:
-            page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.")
+            page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.", commands=7)
         else:
             _redeploy(page, report)
             page.indented(f"Nothing is pending: {who} at the latest revision.", 5)
     if report.outcome is not Outcome.UNDONE:
         or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
-        page.indented(f"2. To undo, as long as no migration has run since{or_by_hand}: `alembic-rescue undo`")
+        page.indented(
+            f"2. To undo, as long as no migration has run since{or_by_hand}: `alembic-rescue undo`", commands=7
+        )
 
 
 def _redeploy(page: Page, report: Report, otherwise: str = "") -> None:
     """The very command, where the configuration tells it."""
     if report.redeploy is None:
-        page.indented(f"1. Redeploy, or run: {otherwise}")
+        page.indented(f"1. Redeploy, or run: {code(otherwise)}", commands=7)
         return
-    page.indented(f"1. {redeploying(report.redeploy)}")
+    page.indented(f"1. {redeploying(report.redeploy)}", commands=7)
     if otherwise:
-        page.indented(f"Or run: {otherwise}", 5)
+        page.indented(f"Or run: {code(otherwise)}", 5, commands=7)
 
 
 def redeploying(how: Redeploy) -> str:
     """A sentence with the command."""
     hook = f", with the hook's URL in {how.variable}" if how.variable else ""
-    return f"Redeploy{hook}: {how.command}"
+    return f"Redeploy{hook}: {code(how.command)}"
 
 
 def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bool) -> str:
@@ -198,7 +203,7 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
     if width < _WIDE_ENOUGH_FOR_RECEIPTS:
         for line in lines:
             for name, value in zip(names, line, strict=True):
-                page.line(_fact(name, value))
+                page.fact(name, value)
             page.line()
     else:
         table = columns(*names)
@@ -225,12 +230,8 @@ def _left_out(page: Page, report: Report) -> None:
     if report.left_out:
         page.line()
         others = "another one" if len(report.left_out) == 1 else f"{len(report.left_out)} others"
-        page.line(
-            _fact(
-                "Left out",
-                f"{others} that env.py visits: {some((one.sentence for one in report.left_out), verb=False)}",
-            )
-        )
+        visited = some((one.sentence for one in report.left_out), verb=False)
+        page.fact("Left out", f"{others} that env.py visits: {visited}")
 
 
 def _sections(page: Page, report: Report, body: Callable[[Page, Report, DatabaseReport], None]) -> None:
@@ -278,21 +279,21 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
     if (commands or advice.choices) and not alike and advice.only is None:
         page.indented("for each of these, with --only NAME:")
     for command in commands:
-        page.indented(command, 4)
+        page.copied(command)
     for choice in advice.choices:
         page.indented(f"If {choice.found}:")
         for command in choice.commands:
-            page.indented(command, 4)
+            page.copied(command)
 
 
 def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if report.target is not None:
-        page.line(_fact("Target", _target(report)))
+        page.fact("Target", _target(report))
     if part.located is not None and part.stamps:
         unproved = part.located.unproved
         but = f", except what cannot be verified: {some(unproved, verb=False)}" if unproved else ""
         page.line()
-        page.line(_fact("Proved", f"the schema is at {rows(part.heads_after)}{but}"))
+        page.fact("Proved", f"the schema is at {rows(part.heads_after)}{but}")
     if part.revisions and report.command != "undo":
         page.line()
         page.line(_title(report, part), "bold")
@@ -300,14 +301,14 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         evidence.sent(page, part.revisions)
     if part.stamps:
         page.line()
-        page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
-        page.line(_fact("Then", _pending(part.pending_after)))
+        page.fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold")
+        page.fact("Then", _pending(part.pending_after))
         if told := rehearsal.line(part):
-            page.line(_fact("", told))
+            page.fact("", told)
     elif part.completion is not None:
         completion.planned(page, part.completion)
     elif len(report.databases) > 1 and not part.refusals:
-        page.line(_fact("Change", "none, it is already at this revision"))
+        page.fact("Change", "none, it is already at this revision")
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
 
@@ -325,14 +326,14 @@ def _where(page: Page, report: Report, parts: Sequence[DatabaseReport]) -> None:
     identities = [part.database.identity for part in parts]
     called = list(dict.fromkeys(name for part in parts for name in part.database.called))
     named = listed(dict.fromkeys(identity.name for identity in identities))
-    page.line(_fact("Database", f"{named} ({listed(called)})" if called else named, style="bold"))
+    page.fact("Database", f"{named} ({listed(called)})" if called else named, style="bold")
     for url in dict.fromkeys(identity.url for identity in identities):
-        page.line(_fact("URL", url))
+        page.fact("URL", url)
     for server in dict.fromkeys(_server(identity) for identity in identities):
-        page.line(_fact("Server", server))
+        page.fact("Server", server)
     tables = listed(dict.fromkeys(identity.table for identity in identities))
-    page.line(_fact("Version", f"{tables}: {_current(parts[0])}"))
-    page.line(_fact("Scripts", f"latest {rows(report.script_heads)}"))
+    page.fact("Version", f"{tables}: {_current(parts[0])}")
+    page.fact("Scripts", f"latest {rows(report.script_heads)}")
 
 
 def _server(identity: Identity) -> str:
@@ -350,10 +351,6 @@ def _current(part: DatabaseReport) -> str:
     if not part.database.version_table_exists:
         return "does not exist"
     return f"at {rows(part.database.current_heads)}"
-
-
-def _fact(name: str, value: str, style: str = "") -> Text:
-    return Text.assemble((f"{name:<9}", "dim"), (value, style))
 
 
 def _target(report: Report) -> str:
@@ -414,7 +411,7 @@ def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
         if one.note:
             page.indented(one.note, 4)
         if one.end_command:
-            page.indented(f"to end it: `{one.end_command}`", 4)
+            page.indented(f"to end it: {code(one.end_command)}", 4)
 
 
 def _notes(page: Page, notes: Iterable[Note]) -> None:
@@ -434,9 +431,9 @@ def _refusals(page: Page, notes: Iterable[Note]) -> None:
         linked = Style(bold=True, color="red", link=explained.address(note.code))  # where there are colours only
         page.line(Text.assemble((f"error[{note.code}]", linked), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
-    for (code, _), number in told.items():
+    for (alike, _), number in told.items():
         if number > _SHOWN_ALIKE:
-            page.line(f"and {number - _SHOWN_ALIKE} more of {code}: --format json lists them all")
+            page.line(f"and {number - _SHOWN_ALIKE} more of {alike}. To list all: `alembic-rescue --format json`")
 
 
 def _as_far_as_proved(report: Report) -> str:
