@@ -40,15 +40,13 @@ def named(backend, *arguments, **environment):
 
 def test_the_command_typed_is_named_with_the_file_put_in(backend):
     way_on = named(backend, "-x", "tenant=blue", "plan", "aaaa0003")
-    assert way_on == (
-        "help: found backend/alembic.ini:\n    alembic-rescue -c backend/alembic.ini -x tenant=blue plan aaaa0003"
-    )
+    assert way_on == ("    alembic-rescue -c backend/alembic.ini -x tenant=blue plan aaaa0003")
     assert backend.rescue("-c", "backend/alembic.ini", "plan", "aaaa0003").status == 0
 
 
 def test_where_its_paths_mean_its_own_folder_the_command_goes_there(backend):
     relative(backend)
-    assert named(backend, "diagnose").endswith(": cd backend && alembic-rescue diagnose")
+    assert named(backend, "diagnose").endswith("    cd backend && alembic-rescue diagnose")
     there = backend.run(
         ["sh", "-c", "cd backend && alembic-rescue diagnose"], PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"
     )
@@ -64,7 +62,7 @@ def test_where_env_py_imports_what_lies_there_the_command_goes_there(backend):
     (backend.root / "backend" / "shop.py").touch()
     env = backend.root / "backend" / "alembic" / "env.py"
     env.write_text("import shop\n" + env.read_text())
-    assert named(backend, "diagnose").endswith(": cd backend && alembic-rescue diagnose")
+    assert named(backend, "diagnose").endswith("    cd backend && alembic-rescue diagnose")
     shutil.copy(backend.root / "backend" / "shop.py", backend.root)
     assert named(backend, "diagnose").endswith("    alembic-rescue -c backend/alembic.ini diagnose")
 
