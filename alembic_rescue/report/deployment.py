@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from rich.text import Text
 
 from alembic_rescue.deploying.values import Planned
+from alembic_rescue.errors import rows, some
 from alembic_rescue.evidence.deployed import Deployed, Mode
-from alembic_rescue.model import Action, Report
+from alembic_rescue.model import Action, DatabaseReport, Report
 from alembic_rescue.report import text as texts
 from alembic_rescue.report import waiting
 from alembic_rescue.report.page import Page
@@ -17,7 +20,8 @@ _MODES = {Mode.BUILD: "build and deploy (--build)", Mode.DEPLOY_ONLY: "deploy wi
 def planned(plan: Planned, *, width: int, color: bool) -> str:
     """What is to be triggered."""
     page = Page(width, color=color)
-    page.line(_fact("Service" if plan.choice else "Hook at", plan.service, "bold"))
+    _databases(page, plan.databases)
+    page.line(_fact("Service" if plan.choice else "Hook", plan.service, "bold"))
     if plan.branch:
         page.line(_fact("Branch", plan.branch))
     if plan.choice:
@@ -25,6 +29,21 @@ def planned(plan: Planned, *, width: int, color: bool) -> str:
         page.line(_fact("How", _MODES[plan.choice.mode], "bold"))
         page.line(_fact("Why", plan.choice.why))
     return page.text()
+
+
+def _databases(page: Page, databases: Sequence[DatabaseReport]) -> None:
+    """Where each stands, and what the deployment has to run there."""
+    alike: dict[tuple[object, ...], list[DatabaseReport]] = {}
+    for part in databases:
+        told = (part.database.current_heads, part.pending_after, part.recommendation)
+        alike.setdefault(told, []).append(part)
+    for part, *others in alike.values():
+        named = [one.database.identity.sentence for one in (part, *others)]
+        page.line(_fact("Database", f"{some(named, verb=False)}, at {rows(part.database.current_heads)}", "bold"))
+        page.line(_fact("", texts.named_pending(part.pending_after)))
+        advice = part.recommendation
+        if advice.action not in {Action.NOTHING, Action.RERUN} or advice.steps:
+            page.line(_fact("Despite", f"{advice.action.value}: {advice.reason}", "bold yellow"))
 
 
 def deployed(report: Report, *, width: int, color: bool) -> str:
@@ -40,11 +59,15 @@ def deployed(report: Report, *, width: int, color: bool) -> str:
     return ended(done, width=width, color=color) + there + page.text()
 
 
-def failed(report: Report, *, width: int, color: bool) -> str:
-    """What a deployment that failed is told with: the last lines of its log, and the diagnosis."""
+def failed(report: Report, *, width: int, color: bool, already: Callable[[str], bool]) -> str:
+    """What a deployment that failed is told with: the last lines of its log, and the diagnosis.
+
+    Args:
+        already: whether a line of the log was shown before; where all were, they are not shown again.
+    """
     page = Page(width, color=color)
     lines = report.deployment.last_lines if report.deployment else ()
-    if lines:
+    if not all(map(already, lines)):
         page.line("The last lines of its log", "bold")
         for line in lines:
             page.indented(line)

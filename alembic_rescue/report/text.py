@@ -70,7 +70,7 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
 
 
 def _rehearsed(page: Page, _: Report, part: DatabaseReport) -> None:
-    page.line(_fact("Pending", _pending(part.pending_after)))
+    page.line(_fact("Pending", named_pending(part.pending_after)))
     if part.rehearsal is not None and part.rehearsal.revisions:
         rehearsal.whole(page, part.rehearsal)
     _notes(page, part.findings)
@@ -139,7 +139,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
     pending = {part.pending_after: part for part in written}
     if report.outcome is Outcome.UNDONE:
         for part in pending.values():
-            page.indented(f"Alembic stands where it stood before the stamp; {_pending(part.pending_after)}.")
+            page.indented(f"Alembic stands where it stood before the stamp; {named_pending(part.pending_after)}.")
     elif report.left_out:
         others = some((one.sentence for one in report.left_out), verb=False)
         page.indented("1. Before you redeploy, look at what was left out: alembic-rescue diagnose")
@@ -147,7 +147,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
     elif any(pending):
         _redeploy(page, report, f"alembic upgrade {_all_heads(report)}")
         for part in pending.values():
-            page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
+            page.indented(f"Alembic continues from {rows(part.heads_after)}: {named_pending(part.pending_after)}.", 5)
             if told := rehearsal.line(part):
                 page.indented(f"{sentence(told)}.", 5)
     else:
@@ -303,7 +303,7 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if part.stamps:
         page.line()
         page.line(_fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold"))
-        page.line(_fact("Then", _pending(part.pending_after)))
+        page.line(_fact("Then", named_pending(part.pending_after)))
         if told := rehearsal.line(part):
             page.line(_fact("", told))
     elif part.completion is not None:
@@ -366,7 +366,8 @@ def _target(report: Report) -> str:
     return f"{named}{asked}" + (f"  {target.doc}" if target.doc else "")
 
 
-def _pending(revisions: Sequence[str]) -> str:
+def named_pending(revisions: Sequence[str]) -> str:
+    """For a sentence: ``2 revisions pending: a and b``."""
     if not revisions:
         return "no revision is pending"
     more = f" and {len(revisions) - _SHOWN_PENDING} more" if len(revisions) > _SHOWN_PENDING else ""
