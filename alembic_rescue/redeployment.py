@@ -108,7 +108,7 @@ def redeploy(
         if not isinstance(error, errors.NothingProved):
             raise
     except KeyboardInterrupt:
-        raise deployment.interrupted_after(ended) from None
+        raise deployment.interrupted_after(ended, only) from None
     return replace(report, command="redeploy", outcome=Outcome.DEPLOYED, deployment=ended.deployed)
 
 
@@ -131,7 +131,7 @@ def _ready(project: Project, command: str, despite: Collection[Action], **where:
         error = errors.NotReady(
             refused[0].database.identity.name,
             advice.reason,
-            advice.steps[0] if advice.steps else advice.command,
+            None if advice.steps else advice.command,
             " ".join([command, *accepted]),
         )
         error.report = replace(report, command="redeploy", outcome=Outcome.REFUSED)
@@ -161,8 +161,7 @@ def _reached(
         SchemaBehind, WaitTimedOut: one does not, after a deployment that is live; after a hook.
         RescueError: see :func:`alembic_rescue.waiting.until_there`.
     """
-    deployed = ended.deployed
-    longest = timeout if timeout is not None else LIVE_TIMEOUT if ended.is_live else waiting.TIMEOUT
+    deployed, longest = ended.deployed, _longest(ended, timeout)
     behind: list[waiting.Seen] = []
 
     def see(now: waiting.Seen) -> None:
@@ -179,6 +178,13 @@ def _reached(
         error = errors.SchemaBehind(deployed.service, late.seconds, late.where, late.away)
         error.report, error.blockers = late.report, late.blockers
         raise error from None
+
+
+def _longest(ended: deployment.Ended, asked: float | None) -> float:
+    """Seconds for the database."""
+    if asked is not None:
+        return asked
+    return LIVE_TIMEOUT if ended.is_live else waiting.TIMEOUT
 
 
 def _behind(service: str, seconds: float) -> str:

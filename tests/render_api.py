@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ def place_on(api: RenderApi, named: str = "shop", **more: Any) -> Any:
 
 KEY = "rnd_test"
 HOOK_KEY = "hook-key-not-to-be-seen"
+BEGAN = datetime(2026, 11, 27, 10, tzinfo=timezone.utc)
+"""The first line of a log."""
 
 
 @dataclass
@@ -188,7 +190,7 @@ class RenderApi:
         now = self.deploys[0]["status"] if self.deploys else ""
         reached = states[: states.index(now) + 1] if now in states else []
         lines = [
-            {"id": f"line-{number}", "timestamp": f"{datetime(2026, 11, 27, 10) + timedelta(seconds=number):%Y-%m-%dT%H:%M:%S}.123456789Z",
+            {"id": f"line-{number}", "timestamp": f"{BEGAN + timedelta(seconds=number):%Y-%m-%dT%H:%M:%S}.123456789Z",
              "message": message, "labels": [{"name": "instance", "value": "pre-deploy-1"}]}
             for number, (state, message) in enumerate(self.log) if state in reached
         ]  # fmt: skip

@@ -7,18 +7,24 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from alembic_rescue import errors
+from alembic_rescue import errors, redeployment
+from alembic_rescue.cli.following import Follow
 from alembic_rescue.deploying import lines, shapes
-from alembic_rescue.deploying.following import Following
+from alembic_rescue.deploying.deployment import Ended
+from alembic_rescue.deploying.following import Following, Told
 from alembic_rescue.deploying.hook import Hook, remember
 from alembic_rescue.deploying.http import Client
 from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.deploying.values import PACE, LogLine
-from alembic_rescue.evidence.deployed import Mode
+from alembic_rescue.evidence.deployed import Deployed, Mode
+from alembic_rescue.evidence.model import Cause
+from alembic_rescue.model import Action, Outcome, Recommendation, Report
 from alembic_rescue.redact import Secrets
+from alembic_rescue.report import deployment as report_deployment
 from tests.render_api import HOOK_KEY, KEY, Fault, Time, place_on, serving
 
 DEPLOYS = r"/services/[\w-]+/deploys"
@@ -432,3 +438,50 @@ def test_after_a_hook_that_is_lost_no_command_is_told_that_cannot_work(api):
     assert not unknown.value.follow
     assert "--follow" not in unknown.value.help
     assert "which deployment the hook of srv-shop at 127.0.0.1 triggered, if any, is not known" in unknown.value.message
+
+
+# --- what is told at the end -------------------------------------------------------------------------------------
+
+
+def test_a_short_log_that_was_shown_is_not_shown_again():
+    done = Deployed("render", "shop", last_lines=("ERROR x", "bye"))
+    report = replace(Report("redeploy", Outcome.REFUSED, None, (), ()), deployment=done)
+    shown = partial(report_deployment.failed, report, width=80, color=False)
+    assert shown(already={"ERROR x"}.__contains__) == "The last lines of its log\n  ERROR x\n  bye\n\n"
+    assert shown(already={"ERROR x", "bye"}.__contains__) == ""
+
+
+def test_which_lines_were_shown():
+    follow = Follow([].append, color=False, all_lines=False)
+    follow.take(Told("live", "ERROR x"))
+    follow.take(Told("live", "more", shown=False))
+    assert (follow.has_shown("ERROR x"), follow.has_shown("more")) == (True, False)
+
+
+def test_a_live_service_is_not_waited_for_as_long_as_a_hook():
+    live = Ended(Deployed("render", "shop", status="live"))
+    by_hook = Ended(Deployed("hook", "shop"))
+    assert (redeployment._longest(live, None), redeployment._longest(by_hook, None)) == (60, 600)
+    assert redeployment._longest(live, 1800) == 1800
+
+
+@pytest.mark.parametrize(
+    ("action", "more", "ready"),
+    [
+        (Action.NOTHING, {}, True),
+        (Action.RERUN, {}, True),
+        (Action.RERUN, {"steps": ("DROP TYPE mood;",)}, False),
+        (Action.STAMP, {}, False),
+        (Action.COMPLETE, {}, False),
+        (Action.REPAIR, {}, False),
+        (Action.STOP, {}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("sure", [True, False])
+def test_what_is_due_before(action, more, ready, sure):
+    cause = Cause(
+        "r3", "r3.py", 1, "CREATE", "exists", swallowed=False, handler_line=None, fix="", without_rows=not sure
+    )
+    part = SimpleNamespace(recommendation=Recommendation(action, None, "why", **more), causes=[cause])
+    assert redeployment._upgrades(part) == (ready and not (sure and action is Action.RERUN))

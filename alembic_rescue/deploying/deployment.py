@@ -279,12 +279,13 @@ def check(render: str | None, hook: str | None, method: str, secrets: Secrets) -
         Hook(hook, method, secrets)
 
 
-def interrupted_after(ended: Ended) -> errors.Interrupted:
+def interrupted_after(ended: Ended, only: str | None) -> errors.Interrupted:
     """A Ctrl-C once the deployment had ended."""
     what = ended.deployed.id or f"the deployment by {ended.deployed.service}"
     done = "failed, and was not diagnosed" if ended.failed else "is done; the database was still looked at"
     error = errors.Interrupted(f"{what} {done}")
-    error.help = "go on with: alembic-rescue diagnose" if ended.failed else "go on with: alembic-rescue wait --applied"
+    then = "alembic-rescue diagnose" if ended.failed else addressed("alembic-rescue wait --applied", only)
+    error.help = f"go on with: {then}"
     return error
 
 
