@@ -131,7 +131,7 @@ def _ready(project: Project, command: str, despite: Collection[Action], **where:
         error = errors.NotReady(
             refused[0].database.identity.name,
             advice.reason,
-            None if advice.steps else advice.command,
+            "" if advice.steps else advice.command or "",
             " ".join([command, *accepted]),
         )
         error.report = replace(report, command="redeploy", outcome=Outcome.REFUSED)

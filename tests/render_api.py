@@ -24,6 +24,7 @@ from alembic_rescue.clock import Clock
 from alembic_rescue.deploying.deployment import OnRender
 from alembic_rescue.deploying.following import Told
 from alembic_rescue.deploying.render import of_environment
+from alembic_rescue.deploying.values import moment
 from alembic_rescue.redact import Secrets
 
 
@@ -99,6 +100,8 @@ class RenderApi:
     listed_after: int = 0
     """So many looks at a list pass before a new deployment stands in it."""
     page: int = 100
+    apart: timedelta = timedelta(seconds=1)
+    """Two lines of the log."""
     on_state: dict[str, Callable[[], object]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -190,12 +193,12 @@ class RenderApi:
         now = self.deploys[0]["status"] if self.deploys else ""
         reached = states[: states.index(now) + 1] if now in states else []
         lines = [
-            {"id": f"line-{number}", "timestamp": f"{BEGAN + timedelta(seconds=number):%Y-%m-%dT%H:%M:%S}.123456789Z",
+            {"id": f"line-{number}", "timestamp": f"{BEGAN + number * self.apart:%Y-%m-%dT%H:%M:%S.%f}789Z",
              "message": message, "labels": [{"name": "instance", "value": "pre-deploy-1"}]}
             for number, (state, message) in enumerate(self.log) if state in reached
         ]  # fmt: skip
-        start = query["startTime"][:19]
-        after = [line for line in lines if line["timestamp"][:19] >= start]
+        start = moment(query["startTime"])
+        after = [line for line in lines if start is None or moment(line["timestamp"]) >= start]
         shown, rest = after[: self.page], after[self.page :]
         return {
             "hasMore": bool(rest),

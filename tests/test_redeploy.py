@@ -205,6 +205,17 @@ def test_a_ctrl_c_says_how_to_follow_it_again_on_a_line_of_its_own(shop, api):
     assert "Traceback" not in err
 
 
+def test_where_it_may_be_either_of_two_the_command_for_each_stands_on_a_line_of_its_own(shop, api, monkeypatch):
+    api.accepts = 202
+    once = api.triggered
+    monkeypatch.setattr(api, "triggered", lambda body: (api.deployed("queued"), once(body))[1])
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert (ran.status, "error[deployment-not-known]" in ran.stderr) == (5, True), ran.everything
+    for number in (1, 2):
+        assert f"\nalembic-rescue redeploy --follow dep-000{number} --render srv-shopapi0001\n" in ran.stderr
+    assert api.count("POST", DEPLOYS) == 1
+
+
 def test_at_a_terminal_it_asks(shop, api):
     with terminal.at_a_terminal(shop, "redeploy", "--render", "shop-api") as screen:
         screen.wait_for("Deploy? [y/N]: ")

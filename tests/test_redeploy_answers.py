@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -290,15 +291,42 @@ def test_an_odd_location_is_told_clearly(api, headers, other, method):
     assert f"127.0.0.1 sends on to {other}, and the request" in elsewhere.value.message
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_an_address_that_is_none_is_no_fault_of_ours(api, status):
+    api.faults = [Fault("GET", "/services", status=status, headers={"Location": "http://[::1"})]
+    client = Client(api.url, named="x", secrets=Secrets(), key=KEY)
+    with pytest.raises(errors.PlatformElsewhere):
+        client.get("services", shapes.records, "")
+
+
+def test_a_server_that_speaks_no_tls(api):
+    client = Client(api.url.replace("http:", "https:"), named="x", secrets=Secrets(), key=KEY, clock=Time().clock)
+    with pytest.raises(errors.PlatformUnreachable) as away:
+        client.get("services", shapes.records, "")
+    assert "SSL" in away.value.message or "TLS" in away.value.message
+    assert api.authorized == []
+
+
 # --- the log -----------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_lines_is_read_to_its_end(api, on):
+@pytest.mark.parametrize("apart", [1.0, 0.001])
+def test_a_flood_of_lines_is_read_to_its_end(api, on, apart):
+    api.apart = timedelta(seconds=apart)
     api.script = ["build_in_progress", "update_in_progress", "live"]
     api.log = [("build_in_progress", f"line {number}") for number in range(7_000)]
     place = on()
     redeploy(place)
     assert [one.line for one in place.news if one.line] == [f"line {number}" for number in range(7_000)]
+
+
+def test_a_look_goes_on_where_the_last_one_ended(api, on):
+    api.apart, api.page = timedelta(milliseconds=1), 10  # each look begins again within what overlaps
+    api.script = ["build_in_progress", "update_in_progress", "live"]
+    api.log = [("build_in_progress", f"line {number}") for number in range(1_300)]
+    place = on()
+    redeploy(place)
+    assert sum(bool(one.line) for one in place.news) == 1_300
 
 
 def test_lines_that_were_not_read_are_told_of(api, on):
@@ -389,6 +417,9 @@ sqlalchemy.exc.ProgrammingError: (psycopg2.errors.DuplicateObject) type "mood" a
 def test_of_a_traceback_the_migrations_own_frame_and_the_error_are_told():
     following = Following("", str, [Path("/here/alembic/versions"), Path("/here/alembic/env.py")])
     shown = [one.line for one in following.heard([LogLine("1", "", TRACEBACK)]) if one.shown]
+    assert not any("site-packages" in line or "self.dialect" in line for line in following.last_lines)
+    assert '  File "/app/alembic/env.py", line 20, in <module>' in following.last_lines
+    assert len(following.log) == len(TRACEBACK.splitlines())
     assert shown == [
         "==> Running 'alembic upgrade head'",
         "INFO  [alembic.runtime.migration] Running upgrade r2 -> r3, more",

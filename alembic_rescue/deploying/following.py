@@ -50,6 +50,7 @@ class Following:
         self._noted: set[str] = set()
         self._newest = self._since = since
         self._lines: deque[tuple[str, str]] = deque(maxlen=_KEPT)
+        self._last: deque[str] = deque(maxlen=_LAST)
         self.next: tuple[str, str | None] | None = None
         """Where a look at the log ended before the log did."""
 
@@ -79,9 +80,12 @@ class Following:
                 self._newest = entry.timestamp
             for line in lines.of_message(entry.message):
                 self._lines.append((entry.instance, line))
-                if line.strip():
-                    shown = self._chooser.is_told(line, entry.instance)
-                    told.append(Told(self._status, self._hide(line), shown=shown))
+                if not line.strip():
+                    continue
+                shown = self._chooser.is_told(line, entry.instance)
+                told.append(Told(self._status, self._hide(line), shown=shown))
+                if not self._chooser.is_of_packages(entry.instance):
+                    self._last.append(line)
         return told
 
     def note(self, kind: str, sentence: str) -> list[Told]:
@@ -98,6 +102,5 @@ class Following:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The last of it, without secrets."""
-        kept = [line for _, line in self._lines if line.strip()]
-        return tuple(self._hide(line) for line in kept[-_LAST:])
+        """The last of it, without secrets, and without the frames of what is installed."""
+        return tuple(map(self._hide, self._last))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from alembic_rescue.deploying.shapes import visible
 
@@ -18,6 +18,9 @@ _TOLD = re.compile(
 )
 """Alembic's own lines, and errors."""
 _FRAME = re.compile(r'\s*File "(?P<path>[^"]+)", line \d+')
+
+_PACKAGES = ("site-packages", "dist-packages", "/lib/python", "<frozen ")
+_NOWHERE = PurePosixPath()
 
 
 def of_message(message: str) -> list[str]:
@@ -34,8 +37,8 @@ class Chooser:
 
     def __init__(self, own: Collection[Path] = ()) -> None:
         self._folders = {"versions", *(path.name for path in own if path.suffix != ".py")}
-        self._in_frame: dict[str, tuple[bool, int]] = {}
-        """Of each machine: whether its last frame is of a migration, and how far that is set in."""
+        self._in_frame: dict[str, tuple[PurePosixPath, int]] = {}
+        """Of each machine: the file of its last frame, and how far that is set in."""
 
     def is_told(self, line: str, source: str = "") -> bool:
         """Whether the next line of that machine is of the migrations, or an error.
@@ -44,14 +47,19 @@ class Chooser:
         """
         at = len(line) - len(line.lstrip())
         if frame := _FRAME.match(line):
-            is_own = self._is_own(PurePosixPath(frame["path"]))
-            self._in_frame[source] = (is_own, at)
-            return is_own
-        is_own, within = self._in_frame.get(source, (False, -1))
-        if 0 <= within < at:  # the source's own line
-            return is_own and not set(line.strip()) <= set("^~")
+            path = PurePosixPath(frame["path"])
+            self._in_frame[source] = (path, at)
+            return self._is_own(path)
+        path, within = self._in_frame.get(source, (_NOWHERE, at))
+        if within < at:  # the source's own line
+            return self._is_own(path) and not set(line.strip()) <= set("^~")
         self._in_frame.pop(source, None)
         return bool(_TOLD.search(line))
 
-    def _is_own(self, path: PurePath) -> bool:
-        return path.parent.name in self._folders and "site-packages" not in path.parts
+    def is_of_packages(self, source: str) -> bool:
+        """Whether the last line of that machine is a frame of what is installed, not of the project."""
+        path = str(self._in_frame.get(source, (_NOWHERE, 0))[0])
+        return any(folder in path for folder in _PACKAGES)
+
+    def _is_own(self, path: PurePosixPath) -> bool:
+        return path.parent.name in self._folders and not any(folder in str(path) for folder in _PACKAGES)

@@ -184,8 +184,8 @@ class NotReady(Refusal):
     database: str
     reason: str
     """As the recommendation gives it."""
-    command: str | None
-    """What is to be done first; None where that is no command."""
+    command: str
+    """What is to be done first; empty where that is no command."""
     despite: str
     """What deploys all the same."""
 
