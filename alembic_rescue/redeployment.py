@@ -1,11 +1,11 @@
 """The verb :func:`redeploy`: from a database that is put right to a service that is live, and a chain at its head.
 
-platform -> deployment -> its end -> the database, or the diagnosis.  Nothing here prints.
+platform -> database -> deployment -> its end -> the database, or the diagnosis.  Nothing here prints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,16 @@ from alembic_rescue import errors, rescue, waiting
 from alembic_rescue.client import Project, silent
 from alembic_rescue.deploying import deployment
 from alembic_rescue.deploying.following import Told
-from alembic_rescue.deploying.values import PACE, Pace
+from alembic_rescue.deploying.hook import Hook
+from alembic_rescue.deploying.values import PACE, Pace, Planned
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.deployed import Mode
-from alembic_rescue.model import Outcome, Report
+from alembic_rescue.model import Action, DatabaseReport, Outcome, Report
 from alembic_rescue.records import logs
+
+LIVE_TIMEOUT = 60.0
+"""Seconds for the database once a platform says that the service is live.  The migrations of a pre-deploy command, and
+those before a web server listens, are over then; the rest is for those that a worker runs when it starts."""
 
 
 def redeploy(
@@ -30,7 +35,8 @@ def redeploy(
     hook_method: str = "POST",
     follow: str | None = None,
     mode: Mode | None = None,
-    timeout: float = waiting.TIMEOUT,
+    despite: Collection[Action] = (),
+    timeout: float | None = None,
     only: str | None = None,
     folder: Path | None = None,
     told: Callable[[Told], None] = silent,
@@ -39,7 +45,7 @@ def redeploy(
 ) -> Report:
     """Deploy again, follow the deployment to its end, and prove that the database stands at its heads then.
 
-    Nothing is triggered twice, and nothing before the databases could be looked at.
+    Nothing is triggered twice, and nothing where :func:`diagnose` recommends something else first.
 
     Args:
         confirm: is shown what is to be triggered, and decides.
@@ -48,7 +54,9 @@ def redeploy(
         hook_method: ``POST`` or ``GET``.
         follow: the id of a deployment on Render that is under way; nothing is triggered then.
         mode: whether to build; None picks by what git tells of the last build.
-        timeout: how many seconds the database is waited for, once the service is live.
+        despite: deploy although the diagnosis recommends one of these.
+        timeout: how many seconds the database is waited for, once the service is live; None: LIVE_TIMEOUT, and after
+            a hook, which does not tell when that is, waiting.TIMEOUT.
         told: is shown what is new of the deployment.
         seen: is shown what each look at the database saw.
         pace: how often the platform is asked.
@@ -59,29 +67,40 @@ def redeploy(
 
     Raises:
         NoPlatform, PlatformKeyMissing, BadPlatformUrl, NoSuchService, AmbiguousService: nothing was triggered.
-        ServiceSuspended, NotConfirmed: nothing was triggered.
-        DeploymentNotKnown: whether something was triggered is not known.
+        NotReady, ServiceSuspended, NotConfirmed: nothing was triggered.
+        DeploymentNotKnown: whether something was triggered, or which deployment it is, is not known.
         DeploymentFailed: it did not go live; its report is the diagnosis, from the log and the database.
         DeploymentSuperseded, DeploymentUnfinished: it is not known to have gone live.
         FollowingInterrupted, FollowingLost: it goes on.
-        WaitTimedOut, AppliedMissing: it is live, and the database does not stand where it should.
+        SchemaBehind, WaitTimedOut, AppliedMissing: it is live, and the database does not stand where it should.
         RescueError: the platform, or the database, cannot be asked.
     """
-    before = waiting.stands_now(project, "heads", only=only)
+    where: dict[str, Any] = {"only": only, "folder": folder}
+
+    def shown(databases: tuple[DatabaseReport, ...]) -> deployment.Confirm:
+        def confirmed(planned: Planned) -> bool:
+            return confirm(replace(planned, databases=databases))
+
+        return confirmed
+
     if render is not None:
-        place = deployment.on_render(render, told, project.secrets, pace)
-        files = [*map(Path, project.loaded.locations), project.loaded.env]
-        ended = place.carried_out(files, follow, mode, confirm)
+        place = deployment.on_render(render, told, project.secrets, pace, only)
+        place.files = [*map(Path, project.loaded.locations), project.loaded.env]
+        before = () if follow is not None else _ready(project, place.command, despite, **where)
+        ended = place.carried_out(follow, mode, shown(before))
     elif hook is not None:
-        there = all(one.there for one in before)
-        ended = deployment.by_hook(hook, hook_method, project.secrets, there_before=there, confirm=confirm)
+        calls = Hook(hook, hook_method, project.secrets, told=lambda note: told(Told("", note=note)))
+        by_hook = deployment.ByHook(calls, only)
+        before = _ready(project, by_hook.command, despite, **where)
+        there = not any(part.pending_after for part in before)
+        ended = replace(by_hook, there_before=there).carried_out(shown(before))
     else:
         raise errors.NoPlatform
     try:
         if ended.failed:
-            raise _failed(project, ended, only=only, folder=folder)
-        report = waiting.until_there(project, "heads", timeout=timeout, interval=waiting.INTERVAL, only=only, told=seen)
-        report = waiting.proved(report, rescue.diagnose_applied(project, only=only, folder=folder))
+            raise _failed(project, ended, **where)
+        report = _reached(project, ended, timeout, only, told, seen)
+        report = waiting.proved(report, rescue.diagnose_applied(project, **where))
     except RescueError as error:
         if error.report is None:
             raise
@@ -89,8 +108,90 @@ def redeploy(
         if not isinstance(error, errors.NothingProved):
             raise
     except KeyboardInterrupt:
-        raise deployment.interrupted_after(ended) from None
+        raise deployment.interrupted_after(ended, only) from None
     return replace(report, command="redeploy", outcome=Outcome.DEPLOYED, deployment=ended.deployed)
+
+
+def _ready(project: Project, command: str, despite: Collection[Action], **where: Any) -> tuple[DatabaseReport, ...]:
+    """The databases, where nothing is to be done before a deployment, or what is a person has accepted.
+
+    Args:
+        command: what deploys.
+
+    Raises:
+        NotReady: see there; its report is the diagnosis.
+        RescueError: as :func:`alembic_rescue.rescue.diagnose`.
+    """
+    report = rescue.diagnose(project, **where)
+    first = [part for part in report.databases if not _upgrades(part)]
+    refused = [part for part in first if part.recommendation.action not in despite]
+    if refused:
+        advice = refused[0].recommendation
+        accepted = dict.fromkeys(f"--despite {part.recommendation.action.value}" for part in first)
+        error = errors.NotReady(
+            refused[0].database.identity.name,
+            advice.reason,
+            "" if advice.steps else advice.command or "",
+            " ".join([command, *accepted]),
+        )
+        error.report = replace(report, command="redeploy", outcome=Outcome.REFUSED)
+        raise error
+    return report.databases
+
+
+def _upgrades(part: DatabaseReport) -> bool:
+    """Whether an upgrade is the next thing to do, as a deployment does it, and not sure to fail."""
+    advice = part.recommendation
+    if advice.action is not Action.RERUN:
+        return advice.action is Action.NOTHING
+    return not advice.steps and not any(one.fails and one.aborts and not one.without_rows for one in part.causes)
+
+
+def _reached(
+    project: Project,
+    ended: deployment.Ended,
+    timeout: float | None,
+    only: str | None,
+    told: Callable[[Told], None],
+    seen: Callable[[waiting.Seen], None],
+) -> Report:
+    """The report once each database stands at its heads.
+
+    Raises:
+        SchemaBehind, WaitTimedOut: one does not, after a deployment that is live; after a hook.
+        RescueError: see :func:`alembic_rescue.waiting.until_there`.
+    """
+    deployed, longest = ended.deployed, _longest(ended, timeout)
+    behind: list[waiting.Seen] = []
+
+    def see(now: waiting.Seen) -> None:
+        if ended.is_live and now.standings and not now.there and not behind:
+            behind.append(now)
+            told(Told(deployed.status or "", note=_behind(deployed.service, longest), command="alembic upgrade heads"))
+        seen(now)
+
+    try:
+        return waiting.until_there(project, "heads", timeout=longest, interval=waiting.INTERVAL, only=only, told=see)
+    except errors.WaitTimedOut as late:
+        if not ended.is_live or not late.where:
+            raise
+        error = errors.SchemaBehind(deployed.service, late.seconds, late.where, late.away)
+        error.report, error.blockers = late.report, late.blockers
+        raise error from None
+
+
+def _longest(ended: deployment.Ended, asked: float | None) -> float:
+    """Seconds for the database."""
+    if asked is not None:
+        return asked
+    return LIVE_TIMEOUT if ended.is_live else waiting.TIMEOUT
+
+
+def _behind(service: str, seconds: float) -> str:
+    return (
+        f"{service} is live: the new code runs on the old schema. A pre-deploy command would have upgraded it before. "
+        f"Waiting {seconds:g} s more for the database. To upgrade it now:"
+    )
 
 
 def _failed(project: Project, ended: deployment.Ended, **where: Any) -> errors.DeploymentFailed:

@@ -14,13 +14,50 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from alembic_rescue.clock import Clock
+from alembic_rescue.deploying.deployment import OnRender
+from alembic_rescue.deploying.following import Told
+from alembic_rescue.deploying.render import of_environment
+from alembic_rescue.deploying.values import moment
+from alembic_rescue.redact import Secrets
+
+
+class Time:
+    """A clock that does not wait."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.at = 0.0
+        self.clock = Clock(lambda: self.at, self.sleep, lambda: 1_800_000_000.0)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+
+
+def place_on(api: RenderApi, named: str = "shop", **more: Any) -> Any:
+    """A service of that Render, with a clock that does not wait, and what was told in ``news``."""
+    time, told = Time(), []
+    environment = {"RENDER_API_KEY": KEY, "RENDER_HOST": api.url}
+    render = of_environment(
+        secrets := Secrets(), environment, clock=time.clock, seconds=more.pop("seconds", 5.0),
+        told=lambda note: told.append(Told("", note=note)),
+    )  # fmt: skip
+    place: Any = OnRender(render, render.service(named), told.append, secrets, clock=time.clock, **more)
+    place.time, place.news = time, told
+    return place
+
+
 KEY = "rnd_test"
 HOOK_KEY = "hook-key-not-to-be-seen"
+BEGAN = datetime(2026, 11, 27, 10, tzinfo=timezone.utc)
+"""The first line of a log."""
 
 
 @dataclass
@@ -40,6 +77,10 @@ class Fault:
     """What was asked for is done all the same."""
     hangs: float = 0.0
     """Seconds of silence before that."""
+    cut: int = 0
+    """So many bytes of the answer never come."""
+    drip: float = 0.0
+    """Seconds between two bytes of the answer."""
 
 
 @dataclass
@@ -59,6 +100,8 @@ class RenderApi:
     listed_after: int = 0
     """So many looks at a list pass before a new deployment stands in it."""
     page: int = 100
+    apart: timedelta = timedelta(seconds=1)
+    """Two lines of the log."""
     on_state: dict[str, Callable[[], object]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -150,12 +193,12 @@ class RenderApi:
         now = self.deploys[0]["status"] if self.deploys else ""
         reached = states[: states.index(now) + 1] if now in states else []
         lines = [
-            {"id": f"line-{number}", "timestamp": f"2026-11-27T10:{number // 60:02}:{number % 60:02}.123456789Z",
+            {"id": f"line-{number}", "timestamp": f"{BEGAN + number * self.apart:%Y-%m-%dT%H:%M:%S.%f}789Z",
              "message": message, "labels": [{"name": "instance", "value": "pre-deploy-1"}]}
             for number, (state, message) in enumerate(self.log) if state in reached
         ]  # fmt: skip
-        start = query["startTime"][:19]
-        after = [line for line in lines if line["timestamp"][:19] >= start]
+        start = moment(query["startTime"])
+        after = [line for line in lines if start is None or moment(line["timestamp"]) >= start]
         shown, rest = after[: self.page], after[self.page :]
         return {
             "hasMore": bool(rest),
@@ -163,6 +206,13 @@ class RenderApi:
             "nextEndTime": "2026-11-27T11:00:00Z",
             "logs": [*shown, *shown[-1:]],  # a line may come twice
         }
+
+
+def write(file: Any, body: bytes, drip: float) -> None:
+    """At once, or byte by byte with so many seconds between."""
+    for at in range(0, len(body), 1 if drip else len(body)):
+        file.write(body[at : at + 1] if drip else body)
+        time.sleep(drip)
 
 
 @contextlib.contextmanager
@@ -192,17 +242,19 @@ def serving(certificate: Path | None = None) -> Iterator[RenderApi]:
                 if fault.lost:
                     self.close_connection = True
                     return
-                self.say(fault.status, fault.body, fault.headers)
+                self.close_connection = bool(fault.cut)
+                length = {"Content-Length": str(len(fault.body.encode()) + fault.cut)} if fault.cut else {}
+                self.say(fault.status, fault.body, {**length, **fault.headers}, fault.drip)
                 return
             self.say(status, "" if content is None else json.dumps(content), {})
 
-        def say(self, status: int, body: str, headers: dict[str, str]) -> None:
+        def say(self, status: int, body: str, headers: dict[str, str], drip: float = 0.0) -> None:
             with contextlib.suppress(OSError):
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body.encode())), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body.encode())
+                write(self.wfile, body.encode(), drip)
 
         do_GET = do_POST = handled  # noqa: N815 - http.server's names
 

@@ -10,6 +10,7 @@ import pytest
 import alembic_rescue
 from alembic_rescue import Mode, errors
 from alembic_rescue.deploying.values import Pace
+from alembic_rescue.model import Action
 from tests import chains, terminal
 from tests.conftest import ProjectCopy
 from tests.render_api import HOOK_KEY, KEY, Fault, serving
@@ -78,6 +79,8 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     assert "Service  shop-api (srv-shopapi0001)\nBranch   main\n" in ran.stderr
     assert "How      build and deploy (--build)\nWhy      nothing tells of which commit" in ran.stderr
     assert f"{MIGRATED}\n" in ran.stderr
+    follow = "alembic-rescue redeploy --follow dep-0001 --render srv-shopapi0001"
+    assert f"Triggered dep-0001. It goes on if this ends. To follow it again:\n{follow}\nDeployment: " in ran.stderr
     assert "fastapi" not in ran.stderr
     assert "env.py" not in ran.stderr
     assert KEY not in ran.everything
@@ -125,8 +128,9 @@ def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
     api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
     loaded = alembic_rescue.load(str(shop.root / "alembic.ini"), scratch="none")
     report = alembic_rescue.redeploy(
-        loaded, render="shop-api", mode=Mode.BUILD, confirm=lambda _: True, pace=QUICK, folder=shop.home
-    )
+        loaded, render="shop-api", mode=Mode.BUILD, confirm=lambda _: True, pace=QUICK, folder=shop.home,
+        despite=[Action.STOP],
+    )  # fmt: skip
     assert report.outcome is alembic_rescue.Outcome.DEPLOYED
     from alembic_rescue.report import deployment
 
@@ -147,14 +151,15 @@ def stuck(tmp_path, database, api):
 
 
 def test_a_failure_has_the_last_lines_and_the_diagnosis_from_log_and_database(stuck):
-    ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes", "--build")
+    options = ("redeploy", "--render", "shop-api", "--yes", "--build", "--despite", "rerun", "--despite", "stop")
+    ran = stuck.rescue(*options)
     assert ran.status == 3, ran.everything
     assert "error[deployment-failed]: dep-0001 did not go live: pre_deploy_failed" in ran.stderr
     assert ran.stdout.startswith("The last lines of its log\n")
     assert "warning[log-failure]: in the log, r3 failed at " in ran.stdout
     assert 'type "mood" already exists' in ran.stdout
     assert "Recommendation: " in ran.stdout
-    document = stuck.rescue_json("redeploy", "--render", "shop-api", "--yes", "--build")
+    document = stuck.rescue_json(*options)
     assert [note["code"] for note in document["refusals"]] == ["deployment-failed"]
     assert (document["command"], document["outcome"]) == ("redeploy", "refused")
     assert document["log"]["run"]["failure"]["kind"].endswith("DuplicateObject")
@@ -165,15 +170,21 @@ def test_a_live_service_and_a_database_that_does_not_follow(shop):
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes", "--timeout", "0.5")
     assert ran.status == 4, ran.everything
     assert "Live: shop-api (dep-0001).\n" in ran.stderr
-    assert "error[wait-timeout]" in ran.stderr
+    assert "error[schema-behind]: shop-api is live, so its new code runs on the old schema: " in ran.stderr
+    assert "stands at r2, 2 of 3 revisions on the way to r3. It was waited for 0.5 s" in ran.stderr
+    at_once = (
+        "shop-api is live: the new code runs on the old schema. A pre-deploy command would have upgraded it before."
+    )
+    assert f"{at_once} Waiting 0.5 s more for the database. To upgrade it now:\nalembic upgrade heads\n" in ran.stderr
     document = shop.rescue_json("redeploy", "--render", "shop-api", "--yes", "--timeout", "0")
     assert (document["command"], document["deployment"]["status"]) == ("redeploy", "live")
+    assert (document["error"]["code"], document["error"]["blockers"]) == ("schema-behind", [])
 
 
 def test_what_counts_as_applied_and_is_not_there(shop, database):
     shop.alembic("upgrade", "head")
     database.run("DROP TABLE t3")
-    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "stop")
     assert (ran.status, "error[applied-missing]" in ran.stderr) == (3, True), ran.everything
     assert "table public.t3" in ran.stdout
 
@@ -194,6 +205,17 @@ def test_a_ctrl_c_says_how_to_follow_it_again_on_a_line_of_its_own(shop, api):
     assert "Traceback" not in err
 
 
+def test_where_it_may_be_either_of_two_the_command_for_each_stands_on_a_line_of_its_own(shop, api, monkeypatch):
+    api.accepts = 202
+    once = api.triggered
+    monkeypatch.setattr(api, "triggered", lambda body: (api.deployed("queued"), once(body))[1])
+    ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert (ran.status, "error[deployment-not-known]" in ran.stderr) == (5, True), ran.everything
+    for number in (1, 2):
+        assert f"\nalembic-rescue redeploy --follow dep-000{number} --render srv-shopapi0001\n" in ran.stderr
+    assert api.count("POST", DEPLOYS) == 1
+
+
 def test_at_a_terminal_it_asks(shop, api):
     with terminal.at_a_terminal(shop, "redeploy", "--render", "shop-api") as screen:
         screen.wait_for("Deploy? [y/N]: ")
@@ -209,6 +231,72 @@ def test_at_a_terminal_it_asks(shop, api):
         assert "proved" in screen.text
 
 
+def test_no_terminal_is_told_with_all_that_was_typed(shop, api):
+    ran = shop.rescue("redeploy", "--timeout", "3", "--render", "shop-api")
+    assert (ran.status, "error[no-terminal]" in ran.stderr) == (2, True), ran.everything
+    assert "repeat with: alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
+    assert api.requests == []
+
+
+# --- what is due before ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def behind(shop, database):
+    """Everything is there, and the version says otherwise: a deployment would fail."""
+    shop.alembic("upgrade", "r3")
+    database.stand_at("r2")
+    return shop
+
+
+def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
+    ran = behind.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert (ran.status, api.count("POST", DEPLOYS)) == (3, 0), ran.everything
+    assert "Recommendation: stamp r3: everything up to r3 is there; only the version is behind." in ran.stdout
+    assert "is not ready for a deployment; nothing was triggered. Everything up to r3 is there" in ran.stderr
+    assert (
+        "run first: alembic-rescue stamp r3. To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 "
+        "--despite stamp\n" in ran.stderr
+    )
+    document = behind.rescue_json("redeploy", "--render", "shop-api", "--yes")
+    assert (document["command"], document["outcome"]) == ("redeploy", "refused")
+    assert [note["code"] for note in document["refusals"]] == ["not-ready"]
+    assert document["databases"][0]["recommendation"]["command"] == "alembic-rescue stamp r3"
+
+
+def test_before_a_hook_too(behind, api):
+    ran = behind.rescue("redeploy", "--yes", ALEMBIC_RESCUE_DEPLOY_HOOK=hook_of(api))
+    assert (ran.status, "error[not-ready]" in ran.stderr, api.requests) == (3, True, [])
+    assert "To deploy all the same: alembic-rescue redeploy --despite stamp\n" in ran.stderr
+
+
+def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
+    refused = behind.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "complete")
+    assert (refused.status, api.count("POST", DEPLOYS)) == (3, 0)
+    api.on_state = {"live": lambda: behind.rescue("stamp", "r3", "--yes")}
+    ran = behind.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "stamp")
+    assert ran.status == 0, ran.everything
+    assert "Despite  stamp: everything up to r3 is there" in ran.stderr
+
+
+def test_what_is_sure_to_fail_is_not_triggered(stuck, api):
+    ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes")
+    assert (ran.status, "error[not-ready]" in ran.stderr) == (3, True), ran.everything
+    assert "To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
+    assert api.count("POST", DEPLOYS) == 0
+
+
+def test_where_nothing_is_in_the_way_the_database_is_shown_above_the_question(shop, database):
+    with terminal.at_a_terminal(shop, "redeploy", "--render", "shop-api") as screen:
+        screen.wait_for("Deploy? [y/N]: ")
+        screen.type("n\n")
+        screen.end()
+    above = " ".join(screen.text.partition("Deploy?")[0].split())
+    assert f"Database public.alembic_version in {database.name}" in above
+    assert ", at r2 1 revision pending: r3 Service shop-api" in above
+    assert "Despite" not in above
+
+
 # --- what is refused before ----------------------------------------------------------------------------------------
 
 
@@ -216,7 +304,12 @@ def test_at_a_terminal_it_asks(shop, api):
     ("arguments", "environment", "code", "status"),
     [
         (["--render", "shop-api"], {}, "no-terminal", 2),
-        (["--yes"], {}, "no-platform", 2),
+        ([], {}, "no-platform", 2),
+        (["--render", "shop-api"], {"RENDER_API_KEY": ""}, "platform-key-missing", 2),
+        (["--hook", "http://h.example/x"], {}, "bad-platform-url", 2),
+        (["--yes", "--hook", "https://h.example/x", "--build"], {}, "usage", 2),
+        (["--yes", "--hook", "https://h.example/x", "--logs", "--deploy-only"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api", "--despite", "everything"], {}, "usage", 2),
         (["--yes", "--render", "shop-api", "--hook", "https://h.example/x"], {}, "usage", 2),
         (["--yes", "--render", "shop-api", "--build", "--deploy-only"], {}, "usage", 2),
         (["--follow", "dep-1", "--hook", "https://h.example/x"], {}, "usage", 2),
@@ -237,7 +330,7 @@ def test_a_database_that_cannot_be_had_is_told_before_anything_is_triggered(shop
     wrong = database.url.replace("marker-pa55w0rd", "wrong")
     ran = shop.rescue("--url", wrong, "redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, "error[login-refused]" in ran.stderr) == (4, True)
-    assert api.requests == []
+    assert api.count("POST", DEPLOYS) == 0
 
 
 # --- hooks -------------------------------------------------------------------------------------------------------
@@ -250,8 +343,10 @@ def test_a_hook_and_the_database_as_the_judge(shop, api):
     threading.Timer(6, lambda: shop.alembic("upgrade", "head")).start()
     ran = shop.rescue("redeploy", "--yes")
     assert ran.status == 0, ran.everything
-    assert ran.stdout.startswith("Triggered: 127.0.0.1 (dep-0001). Whether the service is live, a hook does not tell")
-    assert "Hook at  127.0.0.1\n" in ran.stderr
+    assert ran.stdout.startswith(
+        "Triggered: srv-shop at 127.0.0.1 (dep-0001). Whether the service is live, a hook does not tell"
+    )
+    assert "Hook     srv-shop at 127.0.0.1\n" in ran.stderr
     assert HOOK_KEY not in ran.everything
     again = shop.rescue("redeploy", "--yes")
     assert "the database stood at its head before" in again.stdout.lower()

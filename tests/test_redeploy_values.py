@@ -6,41 +6,28 @@ import subprocess
 import time
 import traceback
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from alembic_rescue import errors
 from alembic_rescue.cli.following import Follow
-from alembic_rescue.clock import Clock
-from alembic_rescue.deploying import choosing, settings
-from alembic_rescue.deploying import deployment as deploying
-from alembic_rescue.deploying.deployment import OnRender
+from alembic_rescue.deploying import choosing, settings, shapes
+from alembic_rescue.deploying.deployment import ByHook
 from alembic_rescue.deploying.following import Following, Told
 from alembic_rescue.deploying.hook import Hook
-from alembic_rescue.deploying.http import Client, Unanswered
+from alembic_rescue.deploying.http import Client
 from alembic_rescue.deploying.render import of_environment
+from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.deploying.values import PACE, Deployment, LogLine, Service, State, moment
 from alembic_rescue.evidence.deployed import Mode
 from alembic_rescue.redact import Secrets
-from tests.render_api import HOOK_KEY, KEY, Fault, serving
+from tests.render_api import HOOK_KEY, KEY, Fault, Time, place_on, serving
 from tests.repositories import Repo
 
 DEPLOYS = r"/services/[\w-]+/deploys"
 ONE = r"/services/[\w-]+/deploys/dep-\d+"
 MIGRATED = "INFO  [alembic.runtime.migration] Running upgrade r1 -> r2, more"
-
-
-class Time:
-    """A clock that does not wait."""
-
-    def __init__(self):
-        self.slept = []
-        self.at = 0.0
-        self.clock = Clock(lambda: self.at, self.sleep, lambda: 1_800_000_000.0)
-
-    def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.at += seconds
 
 
 @pytest.fixture
@@ -55,23 +42,12 @@ def on(api):
     """The service ``shop`` of a local Render."""
     api.has("shop")
 
-    def make(named="shop", **more):
-        time = Time()
-        render = of_environment(
-            secrets := Secrets(), {"RENDER_API_KEY": KEY, "RENDER_HOST": api.url}, clock=time.clock,
-            seconds=more.pop("seconds", 5.0),
-        )  # fmt: skip
-        told = []
-        place = OnRender(render, render.service(named), told.append, secrets, clock=time.clock, **more)
-        place.time, place.news = time, told
-        return place
-
-    return make
+    return partial(place_on, api)
 
 
 def redeploy(place, mode=Mode.BUILD, *, yes=True):
     shown = []
-    ended = place.carried_out([], None, mode, lambda planned: shown.append(planned) or yes)
+    ended = place.carried_out(None, mode, lambda planned: shown.append(planned) or yes)
     return ended, shown
 
 
@@ -140,7 +116,7 @@ def test_until_it_is_live(api, on, kind):
     assert (planned.service, planned.branch, planned.choice.mode) == ("shop (srv-shop0001)", "main", Mode.DEPLOY_ONLY)
     assert [body for method, _, body in api.requests if method == "POST"] == [{"deployMode": "deploy_only"}]
     assert place.time.slept == [10.0, 5.0, 5.0, 5.0]
-    assert [told.status for told in place.news if told.shown] == ["created", *api.script]
+    assert [told.status for told in place.news if told.shown and not told.note] == ["created", *api.script]
     assert set(api.authorized) == {f"Bearer {KEY}"}
 
 
@@ -183,7 +159,9 @@ def test_where_the_answer_is_lost_it_is_looked_up_and_never_sent_again(api, on, 
     place = on(seconds=1.0)
     ended, _ = redeploy(place)
     assert ended.deployed.id == "dep-0002"
-    assert any("dep-0002 is new in the list, and is taken for it" in told.line for told in place.news)
+    assert any(
+        "dep-0002 is new in the list, triggered by the API, and is taken for it" in told.note for told in place.news
+    )
     assert api.count("POST", DEPLOYS) == 1
 
 
@@ -217,10 +195,21 @@ def test_one_that_somebody_elses_push_made_is_not_taken_for_it(api, on):
 def test_of_two_new_ones_none_is_taken(api, on):
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     place = on()
-    place.clock = replace(place.clock, sleep=lambda s: (place.time.sleep(s), api.deployed(), api.deployed()))
+    place.clock = replace(
+        place.clock, sleep=lambda s: (place.time.sleep(s), api.deploys or api.deployed(), api.deployed())
+    )
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
-    assert "dep-0002 and dep-0001 are new, and it is one of them or none" in unknown.value.message
+    assert (
+        "New in the list: dep-0001 (api), dep-0002 (api) and dep-0003 (api). Which of them it is"
+        in unknown.value.message
+    )
+    follow = [f"alembic-rescue redeploy --follow dep-000{n} --render srv-shop0001" for n in (1, 2, 3)]
+    assert list(unknown.value.follow) == follow
+    assert (
+        f"Follow yours: {follow[0]} or {follow[1]} or {follow[2]}. Redeploy only if none of them is yours"
+        in unknown.value.help
+    )
 
 
 def test_a_look_up_that_fails_too(api, on):
@@ -274,7 +263,7 @@ def test_faults_on_the_way_are_got_over(api, on):
     place = on()
     ended, _ = redeploy(place)
     assert ended.deployed.status == "live"
-    assert sum("the log cannot be read" in told.line for told in place.news) == 1
+    assert sum("The log cannot be read" in told.note for told in place.news) == 1
 
 
 def test_a_platform_that_stays_away_is_told_with_the_command_that_follows_it_again(api, on):
@@ -341,11 +330,11 @@ def test_it_is_followed_for_an_hour_at_most(api, on):
 
 def test_one_under_way_is_followed_and_nothing_triggered(api, on):
     api.deployed("update_in_progress", script=["live"])
-    ended = on().carried_out([], "dep-0001", None, lambda _: pytest.fail("asked"))
+    ended = on().carried_out("dep-0001", None, lambda _: pytest.fail("asked"))
     assert (ended.deployed.status, ended.deployed.mode) == ("live", None)
     assert api.count("POST", DEPLOYS) == 0
     with pytest.raises(errors.NoSuchDeployment) as refused:
-        on().carried_out([], "dep-9999", None, lambda _: True)
+        on().carried_out("dep-9999", None, lambda _: True)
     assert (refused.value.code, refused.value.exit_status) == ("no-such-deployment", 2)
 
 
@@ -548,7 +537,7 @@ def test_the_key_goes_to_no_other_host_nor_port_nor_http(api, method, status):
             api.faults = [Fault(method, "/services", status=status, headers={"Location": location})]
             client = Client(api.url, named="x", secrets=Secrets(), key=KEY)
             with pytest.raises(errors.PlatformElsewhere) as elsewhere:
-                client.get("services") if method == "GET" else client.once("POST", "services", {})
+                client.get("services", shapes.records, "") if method == "GET" else client.once("POST", "services", {})
             assert (elsewhere.value.code, elsewhere.value.exit_status) == ("platform-elsewhere", 4)
         assert other.requests == []
 
@@ -560,9 +549,9 @@ def test_a_redirection_on_the_same_host_is_followed(api):
         Fault("GET", "/round", status=302, headers={"Location": "/v1/round"}, times=9),
     ]
     client = Client(api.url, named="x", secrets=Secrets(), key=KEY)
-    assert client.get("old").status == 200
+    assert len(client.get("old", shapes.records, "")) == 1
     with pytest.raises(errors.PlatformElsewhere):
-        client.get("round")
+        client.get("round", shapes.records, "")
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path, monkeypatch):
@@ -639,11 +628,12 @@ def test_a_hook_with_a_url_that_cannot_be_used():
 
 
 def test_what_a_hook_does_not_tell(api):
-    ended = deploying.by_hook(hook_url(api), "POST", Secrets(), there_before=True, confirm=lambda _: True)
+    by_hook = ByHook(Hook(hook_url(api), "POST", Secrets()), there_before=True)
+    ended = by_hook.carried_out(lambda _: True)
     assert (ended.deployed.id, ended.deployed.status) == ("dep-0001", None)
     assert "the database stood at its head before" in ended.deployed.untold
     with pytest.raises(errors.NotConfirmed):
-        deploying.by_hook(hook_url(api), "POST", Secrets(), there_before=True, confirm=lambda _: False)
+        by_hook.carried_out(lambda _: False)
     assert len(api.requests) == 1
 
 

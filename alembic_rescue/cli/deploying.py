@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -16,7 +16,9 @@ from alembic_rescue.cli.call import COMMAND, Call, Format, answer_report, deploy
 
 if TYPE_CHECKING:
     from alembic_rescue.cli.progress import Shown
+    from alembic_rescue.deploying.following import Told
     from alembic_rescue.deploying.values import Planned
+    from alembic_rescue.model import Action
 
 
 def wait(
@@ -134,7 +136,24 @@ def redeploy(
             help="Show all of the deployment's log, not only migrations and errors.",
         ),
     ] = False,
-    timeout: WaitTimeout = 600.0,
+    despite: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--despite",
+            metavar="ADVICE",
+            help="Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun; repeatable.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        Optional[float],
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            envvar="ALEMBIC_RESCUE_TIMEOUT",
+            help="How long to wait for the database once the service is live; inf for ever.",
+            show_default="60; 600 with a hook",
+        ),
+    ] = None,
     yes: Yes = False,
     only: Only = None,
     lock_timeout: LockTimeout = None,
@@ -143,26 +162,37 @@ def redeploy(
     import alembic_rescue
     from alembic_rescue.cli.following import Follow
     from alembic_rescue.cli.waiting import Watch
+    from alembic_rescue.deploying import deployment as deployments
     from alembic_rescue.deploying import hook as hooks
     from alembic_rescue.evidence.deployed import Mode
 
     call: Call = ctx.obj
     if hook:
-        hooks.remember(hook.strip(), call.secrets)
+        hooks.remember(hook, call.secrets)
+    against = _actions(despite or ())
     if build and deploy_only:
         raise errors.BadUsage("--build and --deploy-only say opposite things: give one of them")
+    if render or hook:  # before anything is asked or loaded
+        render, hook = _one_of(ctx, render, hook)
+        deployments.check(render, hook, hook_method.upper(), call.secrets)
+    project = call.load(lock_timeout, yes=yes)
+    if not (render or hook):
+        render, hook = _configured(project.settings)
+        deployments.check(render, hook, hook_method.upper(), call.secrets)
+    if hook:
+        _without_what_a_hook_cannot(follow=follow, build=build, deploy_only=deploy_only, logs=logs)
     if follow is None:
         terminal_or_yes(f"{COMMAND} redeploy", f"{COMMAND} diagnose", yes=yes)
-    project = call.load(lock_timeout, yes=yes)
-    render, hook = _platform(ctx, project.settings, render, hook)
-    if hook:
-        hooks.remember(hook.strip(), call.secrets)
-    if follow and not render:
-        raise errors.BadUsage("--follow needs --render SERVICE: a hook tells nothing of a deployment")
     with ExitStack() as around:
         shown = around.enter_context(Follow(call.tell, color=call.color, all_lines=logs))
         watch = around.enter_context(Watch(call.tell, color=call.color))
-        project.hear = _when_heard(call, around, "Looking at what is there")
+        looking = around.enter_context(working(call, "Looking at the database"))
+        project.hear = looking.hear
+
+        def looked() -> None:
+            looking.stop()
+            project.hear = _when_heard(call, around, "Proving what counts as applied")
+
         try:
             report = alembic_rescue.redeploy(
                 project,
@@ -171,16 +201,17 @@ def redeploy(
                 hook_method=hook_method.upper(),
                 follow=follow,
                 mode=Mode.BUILD if build else Mode.DEPLOY_ONLY if deploy_only else None,
-                confirm=_confirming(call, yes=yes),
+                despite=against,
+                confirm=_confirming(call, looked, yes=yes),
                 timeout=timeout,
                 only=only,
                 folder=call.receipt_folder(project.settings),
-                told=shown.take,
+                told=_after(looked, shown.take),
                 seen=watch.after(shown.stop),
             )
         except errors.RescueError as failed:
             around.close()
-            _tell_failure(call, failed)
+            _tell_failure(call, failed, shown.has_shown)
             raise
     if call.format is Format.JSON:
         answer_report(call, report)
@@ -193,19 +224,20 @@ def redeploy(
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def _platform(
-    ctx: typer.Context, settings: Mapping[str, str], render: str | None, hook: str | None
-) -> tuple[str | None, str | None]:
-    """The service or the hook: what is typed wins over variables, and these over the configuration."""
+def _one_of(ctx: typer.Context, render: str | None, hook: str | None) -> tuple[str | None, str | None]:
+    """The service or the hook: what is typed wins over variables."""
+    if not (render and hook):
+        return render, hook
+    typed = [name for name in ("render", "hook") if is_typed(ctx, name)]
+    if len(typed) != 1:
+        raise errors.BadUsage("--render and --hook name two ways to deploy: give one of them")
+    return (render, None) if typed == ["render"] else (None, hook)
+
+
+def _configured(settings: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The service or the hook of the configuration."""
     from alembic_rescue.deploying import settings as configured
 
-    if render and hook:
-        typed = [name for name in ("render", "hook") if is_typed(ctx, name)]
-        if len(typed) != 1:
-            raise errors.BadUsage("--render and --hook name two ways to deploy: give one of them")
-        render, hook = (render, None) if typed == ["render"] else (None, hook)
-    if render or hook:
-        return render, hook
     if service := configured.service(settings):
         return service, None
     if variable := configured.hook_variable(settings):
@@ -215,14 +247,43 @@ def _platform(
     raise errors.NoPlatform
 
 
-def _confirming(call: Call, *, yes: bool) -> Callable[[Planned], bool]:
+def _without_what_a_hook_cannot(**given: object) -> None:
+    """Refuse what only a platform does that tells of its deployments."""
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if named:
+        raise errors.BadUsage(
+            f"a hook does what it was made for, and tells nothing of the deployment: leave {errors.listed(named)} out, "
+            "or name the service with --render"
+        )
+
+
+def _actions(named: Sequence[str]) -> list[Action]:
+    from alembic_rescue.model import Action
+
+    try:
+        return [Action(one) for one in named]
+    except ValueError:
+        known = errors.listed(one.value for one in Action if one is not Action.NOTHING)
+        raise errors.BadUsage(f"--despite takes what diagnose recommends: {known}") from None
+
+
+def _confirming(call: Call, looked: Callable[[], None], *, yes: bool) -> Callable[[Planned], bool]:
     def confirm(planned: Planned) -> bool:
         from alembic_rescue.report import deployment
 
+        looked()
         call.tell(deployment.planned(planned, **call.style(sys.stderr)))
         return yes or deploying_agreed(call)
 
     return confirm
+
+
+def _after(first: Callable[[], None], then: Callable[[Told], None]) -> Callable[[Told], None]:
+    def take(told: Told) -> None:
+        first()
+        then(told)
+
+    return take
 
 
 def _when_heard(call: Call, around: ExitStack, doing: str) -> Callable[[Any], None]:
@@ -237,17 +298,25 @@ def _when_heard(call: Call, around: ExitStack, doing: str) -> Callable[[Any], No
     return hear
 
 
-def _tell_failure(call: Call, failed: errors.RescueError) -> None:
-    """What belongs to an error besides its words: the diagnosis, and the command that goes on, on a line of its own."""
+def _tell_failure(call: Call, failed: errors.RescueError, already: Callable[[str], bool]) -> None:
+    """What belongs to an error besides its words: the diagnosis, and the command that goes on, on a line of its own.
+
+    Args:
+        already: whether a line of the log was shown.
+    """
     from alembic_rescue.report import deployment, text
 
     report = failed.report
-    if report is not None and report.deployment is not None and call.format is not Format.JSON:
+    if isinstance(failed, errors.NotReady) and report is not None and call.format is not Format.JSON:
+        call.answer(text.diagnosis(report, **call.style(sys.stdout)))
+    elif report is not None and report.deployment is not None and call.format is not Format.JSON:
         if isinstance(failed, errors.DeploymentFailed):
-            call.answer(deployment.failed(report, **call.style(sys.stdout)))
+            call.answer(deployment.failed(report, **call.style(sys.stdout), already=already))
         else:
             call.tell(deployment.ended(report.deployment, **call.style(sys.stderr)))
             if isinstance(failed, errors.AppliedMissing):
                 call.answer(text.diagnosis(report, **call.style(sys.stdout)))
-    if follow := getattr(failed, "follow", ""):
-        call.tell(f"{follow}\n")
+    follow = getattr(failed, "follow", "")
+    for command in [follow] if isinstance(follow, str) else follow:
+        if command and "..." not in command:
+            call.tell(f"{command}\n")

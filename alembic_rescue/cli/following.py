@@ -31,6 +31,8 @@ class Follow:
         self._status: Status | None = None
         self._began = self._written = now()
         self._lines = 0
+        self._shown: set[str] = set()
+        self._state = ""
 
     def __enter__(self) -> Follow:  # noqa: PYI034 - Self is not in Python 3.10
         return self
@@ -49,18 +51,26 @@ class Follow:
     def take(self, told: Told) -> None:
         """Show what is new."""
         self._lines += bool(told.line)
-        if told.line and (told.shown or self._all):
+        self._state = told.status or self._state
+        if told.note:
+            self._write(f"{told.note}\n{told.command}" if told.command else told.note)
+        elif told.line and (told.shown or self._all):
+            self._shown.add(told.line)
             self._write(told.line)
         elif not told.line and told.shown:
             self._write(f"Deployment: {told.status}")
         elif self._now() - self._written >= SAME_SECONDS and not sys.stderr.isatty():
-            self._write(self._rest(told.status))
-        if sys.stderr.isatty():
-            self._show(self._rest(told.status))
+            self._write(self._rest())
+        if sys.stderr.isatty() and self._state:
+            self._show(self._rest())
 
-    def _rest(self, status: str) -> str:
+    def has_shown(self, line: str) -> bool:
+        """Whether that line of the log was shown."""
+        return line in self._shown
+
+    def _rest(self) -> str:
         lines = f", {self._lines} lines of log" if self._lines else ""
-        return f"Deployment: {status}{lines}, for {self._now() - self._began:.0f} s"
+        return f"Deployment: {self._state}{lines}, for {self._now() - self._began:.0f} s"
 
     def _write(self, line: str) -> None:
         self._written = self._now()

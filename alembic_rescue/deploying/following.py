@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
+from alembic_rescue.deploying import lines
 from alembic_rescue.deploying.values import Deployment, LogLine, moment
 
-_TOLD = re.compile(
-    r"\bRunning (?:upgrade|downgrade|stamp_revision) |\balembic[.\w]*\b|\bTraceback \(most recent"
-    r"|\b(?:\w+\.)*\w*(?:Error|Exception|Violation|FailedSqlTransaction)\b"
-    r"|\b(?:ERROR|FATAL|CRITICAL)\b|\[SQL: |^DETAIL: "
-)
-"""What of a log is told as it comes: Alembic's own lines, and errors."""
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _KEPT = 20_000
 _LAST = 20
 _OVERLAP = timedelta(seconds=30)
@@ -33,6 +27,10 @@ class Told:
     """Of its log; empty where only the status is told."""
     shown: bool = True
     """It is of the migrations, or an error, or a new status; the rest is for those who want all of it."""
+    note: str = ""
+    """What is to be known besides."""
+    command: str = ""
+    """The one that the note speaks of, to be copied."""
 
 
 class Following:
@@ -41,15 +39,20 @@ class Following:
     Args:
         since: the moment from which on its log is read, as RFC 3339.
         hide: takes secrets out of what others wrote.
+        own: see :class:`alembic_rescue.deploying.lines.Chooser`.
     """
 
-    def __init__(self, since: str, hide: Callable[[str], str]) -> None:
+    def __init__(self, since: str, hide: Callable[[str], str], own: Collection[Path] = ()) -> None:
         self._hide = hide
+        self._chooser = lines.Chooser(own)
         self._status = ""
-        self._known: set[str] = set()
-        self._unread: set[str] = set()
+        self._known: set[object] = set()
+        self._noted: set[str] = set()
         self._newest = self._since = since
         self._lines: deque[tuple[str, str]] = deque(maxlen=_KEPT)
+        self._last: deque[str] = deque(maxlen=_LAST)
+        self.next: tuple[str, str | None] | None = None
+        """Where a look at the log ended before the log did."""
 
     @property
     def since(self) -> str:
@@ -69,24 +72,28 @@ class Following:
         """What is new in its log."""
         told = []
         for entry in entries:
-            if entry.id in self._known:
+            names = {entry.id, (entry.timestamp, entry.instance, entry.message)}
+            if (entry.timestamp and names & self._known) or entry.id in self._known:
                 continue
-            self._known.add(entry.id)
+            self._known |= names
             if (at := moment(entry.timestamp)) and (newest := moment(self._newest)) and at > newest:
                 self._newest = entry.timestamp
-            for text in entry.message.splitlines():
-                line = _ANSI.sub("", text).rstrip()
+            for line in lines.of_message(entry.message):
                 self._lines.append((entry.instance, line))
-                if line.strip():
-                    told.append(Told(self._status, self._hide(line), shown=bool(_TOLD.search(line))))
+                if not line.strip():
+                    continue
+                shown = self._chooser.is_told(line, entry.instance)
+                told.append(Told(self._status, self._hide(line), shown=shown))
+                if not self._chooser.is_of_packages(entry.instance):
+                    self._last.append(line)
         return told
 
-    def unread(self, why: str) -> list[Told]:
-        """That its log cannot be read; once."""
-        if self._unread:
+    def note(self, kind: str, sentence: str) -> list[Told]:
+        """Something to be known; of each kind once."""
+        if kind in self._noted:
             return []
-        self._unread.add(why)
-        return [Told(self._status, why)]
+        self._noted.add(kind)
+        return [Told(self._status, note=sentence)]
 
     @property
     def log(self) -> list[str]:
@@ -95,6 +102,5 @@ class Following:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The last of it, without secrets."""
-        lines = [line for _, line in self._lines if line.strip()]
-        return tuple(self._hide(line) for line in lines[-_LAST:])
+        """The last of it, without secrets, and without the frames of what is installed."""
+        return tuple(map(self._hide, self._last))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
 from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
-from alembic_rescue.deploying.http import SECONDS, Client, Unanswered
+from alembic_rescue.deploying import render, shapes
+from alembic_rescue.deploying.http import SECONDS, Client, nobody
+from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.redact import Secrets
 
 VARIABLE = "ALEMBIC_RESCUE_DEPLOY_HOOK"
 METHODS = ("POST", "GET")
 _SECRET = 8
 """From so many characters on, a part of the path may be one."""
+_PUBLIC = frozenset(["ref", "branch", "trigger_branch", "trigger_title", "clear_cache", "imgURL"])
+"""What platforms let a hook say besides its key."""
 
 
 class Hook:
@@ -23,15 +28,27 @@ class Hook:
     """
 
     def __init__(
-        self, url: str, method: str, secrets: Secrets, *, seconds: float = SECONDS, clock: Clock = CLOCK
+        self,
+        url: str,
+        method: str,
+        secrets: Secrets,
+        *,
+        seconds: float = SECONDS,
+        clock: Clock = CLOCK,
+        told: Callable[[str], None] = nobody,
     ) -> None:
         url = url.strip()
         remember(url, secrets)
         if method not in METHODS:
             raise errors.BadUsage(f"--hook-method is {errors.listed(METHODS).replace(' and ', ' or ')}")
         self._method = method
-        self._client = Client(url, named="the URL of the hook", secrets=secrets, seconds=seconds, clock=clock)
-        self.host = self._client.host
+        self._client = Client(
+            url, named="the URL of the hook", secrets=secrets, seconds=seconds, clock=clock, told=told
+        )
+        service = next(filter(render.is_id, urlsplit(url).path.split("/")), None)
+        self.shown = f"{service} at {self._client.host}" if service else self._client.host
+        """What of its URL is no secret."""
+        self._named = f"the hook {'of' if service else 'at'} {self.shown}"
 
     def trigger(self) -> str | None:
         """Call it.
@@ -46,23 +63,24 @@ class Hook:
         try:
             answer = self._client.once(self._method)
         except (Unanswered, errors.PlatformElsewhere) as lost:
-            raise errors.DeploymentNotKnown(f"the hook at {self.host}", str(lost)) from None
+            raise errors.DeploymentNotKnown(self._named, str(lost)) from None
         if answer.status >= 500:  # noqa: PLR2004 - what stands before the platform may have passed it on
-            raise errors.DeploymentNotKnown(f"the hook at {self.host}", f"it answered with status {answer.status}")
+            raise errors.DeploymentNotKnown(self._named, f"it answered with HTTP {answer.status}")
         if not answer.is_good:
             raise self._client.failure(answer, "calling the hook")
-        told = answer.content
-        deploy = told.get("deploy") if isinstance(told, dict) else None
-        return str(deploy["id"]) if isinstance(deploy, dict) and deploy.get("id") else None
+        try:
+            return shapes.text(shapes.record(answer.content, "deploy"), "id") or None
+        except shapes.Odd:
+            return None
 
 
 def remember(url: str, secrets: Secrets) -> None:
-    """Have nothing of the URL be shown but its host."""
+    """Have nothing of the URL be shown that may be a secret."""
     secrets.add(url)
     try:
         parts = urlsplit(url)
     except ValueError:
         return
     secrets.add(f"{parts.path}?{parts.query}" if parts.query else None, parts.query)
-    secrets.add(*(value for _, value in parse_qsl(parts.query)))
-    secrets.add(*(part for part in parts.path.split("/") if len(part) >= _SECRET))
+    secrets.add(*(value for name, value in parse_qsl(parts.query) if name not in _PUBLIC))
+    secrets.add(*(part for part in parts.path.split("/") if len(part) >= _SECRET and not render.is_id(part)))

@@ -1,27 +1,23 @@
-"""Asking a platform over HTTP: what is retried, what never is, and what no secret gets into.  The standard library's.
+"""Asking a platform: what is asked again, what never is, and what no secret gets into.
 
-A certificate is verified.  A redirection is followed on the same host only, so that the key goes nowhere else.  What
-triggers something is sent once: whether it arrived is told apart, see :class:`Unanswered`.
+A redirection is followed on the same host only, so that the key goes nowhere else.  What triggers something is sent
+once: whether it arrived is told apart, see :class:`Unanswered`.
 """
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
-import queue
-import ssl
-import threading
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
+from alembic_rescue.deploying.sending import Answer, Attempt, Unanswered
+from alembic_rescue.deploying.shapes import Odd, visible
 from alembic_rescue.redact import Secrets
 
 SECONDS = 30.0
@@ -34,37 +30,17 @@ _SERVER = 500
 _MOVED = frozenset([301, 302, 303, 307, 308])
 _SAME_METHOD = frozenset([307, 308])
 _REDIRECTIONS = 3
-_LONGEST_ANSWER = 8_000_000
 _SHOWN = 300
 _EPOCH = 1_000_000_000
 """A larger number is a moment, not a number of seconds."""
 _EPOCH_IN_MILLISECONDS = 1_000_000_000_000
+_UNREAD = "an address that cannot be read"
+
+T = TypeVar("T")
 
 
-class Unanswered(Exception):  # noqa: N818 - for who asked, who tells what it means
-    """The request may have arrived, and there is no answer."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server answered."""
-
-    status: int
-    text: str
-    headers: Mapping[str, str]
-    """By their names in small letters."""
-
-    @property
-    def content(self) -> Any:
-        """What its JSON says; None where it is none."""
-        with suppress(ValueError, RecursionError):
-            return json.loads(self.text)
-        return None
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it did what it was asked."""
-        return self.status // 100 == 2  # noqa: PLR2004 - HTTP's own
+def nobody(_: str) -> None:
+    """Tells nobody."""
 
 
 class Client:
@@ -75,6 +51,7 @@ class Client:
         named: what the URL is called, for errors; the URL itself may be a secret.
         key: for ``Authorization: Bearer``.
         seconds: see :data:`SECONDS`.
+        told: is told what is waited for, and how long.
 
     Raises:
         BadPlatformUrl: the URL cannot be used.
@@ -89,35 +66,42 @@ class Client:
         key: str | None = None,
         seconds: float = SECONDS,
         clock: Clock = CLOCK,
+        told: Callable[[str], None] = nobody,
     ) -> None:
         self._base, self._key, self._seconds, self._clock, self._hide = base, key, seconds, clock, secrets.hide
+        self._told = told
         self.host = _checked(base, named)
 
-    def get(self, path: str, **query: object) -> Answer:
+    def get(self, path: str, read: Callable[[Any], T], doing: str, **query: object) -> T:
         """Ask for something; again, a few times, where the platform is not there, or not well, or asks for patience.
 
+        Args:
+            read: makes what is asked for of the answer's JSON; raises Odd where it cannot, as of a platform that is
+                not well.
+            doing: for errors: ``listing the services``.
+
         Raises:
+            PlatformRefused, PlatformFailed: it answers otherwise.
             PlatformUnreachable, PlatformNotTrusted, PlatformElsewhere: there is no answer.
         """
         asked = {name: value for name, value in query.items() if value is not None}
         url = urljoin(self._base, path) + (f"?{urlencode(asked)}" if asked else "")
-        pause, last = _FIRST_PAUSE, _TRIES - 1
-        for number in range(_TRIES):
+        pause = _FIRST_PAUSE
+        for left in reversed(range(_TRIES)):
+            patience = None
+            failed: errors.RescueError
             try:
                 answer = self._asked("GET", url, None)
+                patience = self._patience(answer)
+                return self._read(answer, read, doing)
             except Unanswered as lost:
-                if number == last:
-                    raise errors.PlatformUnreachable(self.host, str(lost)) from None
-            except errors.PlatformUnreachable:
-                if number == last:
-                    raise
-            else:
-                wait = self._patience(answer)
-                if (answer.status < _SERVER and wait is None) or number == last or (wait or 0) > _LONGEST_PAUSE:
-                    return answer
-                pause = wait or pause
-            self._clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                failed = errors.PlatformUnreachable(self.host, str(lost))
+            except (errors.PlatformUnreachable, errors.PlatformFailed) as passing:
+                failed = passing
+            if not left or (patience or 0) > _LONGEST_PAUSE or not may_pass(failed):
+                raise failed
+            self._wait(patience, pause, failed.message)
+            pause = min(2 * (patience or pause), _LONGEST_PAUSE)
         raise AssertionError("the last try returns or raises")
 
     def once(self, method: str, path: str = "", body: object = None) -> Answer:
@@ -132,20 +116,37 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         for _ in range(_TRIES - 1):
             answer = self._asked(method, url, data)
-            wait = self._patience(answer)
-            if wait is None or wait > _LONGEST_PAUSE:
+            patience = self._patience(answer)
+            if patience is None or patience > _LONGEST_PAUSE:
                 return answer
-            self._clock.sleep(wait)
+            self._wait(patience, patience, "")
         return self._asked(method, url, data)
 
     def failure(self, answer: Answer, doing: str) -> errors.RescueError:
         """The error that an answer is."""
         content = answer.content
         said = content.get("message") if isinstance(content, dict) else None
-        told = self._hide(" ".join(str(said or answer.text).split())[:_SHOWN])
+        told = self._hide(visible(" ".join(str(said or answer.text).split())[:_SHOWN]))
         if answer.status in {401, 403}:
             return errors.PlatformRefused(self.host, answer.status, doing, told)
+        if answer.is_good:
+            told = f"what was not asked for: {told}" if told else "an empty answer"
+        elif patience := self._patience(answer):
+            told = f"it limits requests, for {patience:.0f} s more"
         return errors.PlatformFailed(self.host, answer.status, doing, told)
+
+    def _read(self, answer: Answer, read: Callable[[Any], T], doing: str) -> T:
+        if answer.is_good:
+            with suppress(Odd):
+                return read(answer.content)
+        raise self.failure(answer, doing)
+
+    def _wait(self, patience: float | None, otherwise: float, why: str) -> None:
+        """As long as the platform asks for, else so long."""
+        seconds = patience or otherwise
+        reason = f"{self.host} limits requests" if patience else why
+        self._told(f"{reason}; next try in {seconds:.0f} s")
+        self._clock.sleep(seconds)
 
     def _patience(self, answer: Answer) -> float | None:
         """How long the platform asks to wait; None where it does not ask for that."""
@@ -155,15 +156,18 @@ class Client:
             with suppress(ValueError, KeyError):
                 reset = float(answer.headers[name])
                 reset = reset / 1000 if reset > _EPOCH_IN_MILLISECONDS else reset
-                return max(1.0, reset - self._clock.epoch() if reset > _EPOCH else reset)
+                wait = reset - self._clock.epoch() if reset > _EPOCH else reset
+                return max(1.0, wait) if wait == wait else 10.0  # noqa: PLR0124 - "nan" is a number to float()
         return 10.0
 
     def _asked(self, method: str, url: str, data: bytes | None) -> Answer:
         for _ in range(_REDIRECTIONS + 1):
-            answer = _Attempt(self._request(method, url, data), self.host, self._seconds, self._hide).answer()
+            answer = Attempt(self._request(method, url, data), self.host, self._seconds, self._hide).answer()
             if answer.status not in _MOVED:
                 return answer
-            moved = urljoin(url, answer.headers.get("location", ""))
+            moved = _moved(url, answer.headers.get("location", ""))
+            if moved is None:
+                raise errors.PlatformElsewhere(self.host, _UNREAD)
             if _origin(moved) != _origin(url) or (method != "GET" and answer.status not in _SAME_METHOD):
                 raise errors.PlatformElsewhere(self.host, _shown_origin(moved))
             url = moved
@@ -178,110 +182,11 @@ class Client:
         return urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - its scheme was checked
 
 
-class _Attempt:
-    """One request, in a thread that may be given up: the look-up of a name has no timeout of its own."""
-
-    def __init__(self, request: urllib.request.Request, host: str, seconds: float, hide: Callable[[str], str]) -> None:
-        self._request, self._host, self._seconds, self._hide = request, host, seconds, hide
-        self._lock = threading.Lock()
-        self._sent = self._given_up = False
-        self._outcome: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
-
-    def answer(self) -> Answer:
-        """What came of it.
-
-        Raises:
-            Unanswered, PlatformUnreachable, PlatformNotTrusted: see :class:`Client`.
-        """
-        threading.Thread(target=self._run, daemon=True, name="http").start()
-        try:
-            outcome = self._outcome.get(timeout=self._seconds)
-        except queue.Empty:
-            with self._lock:
-                self._given_up = True
-            outcome = TimeoutError(f"no answer within {self._seconds:g} s")
-        except KeyboardInterrupt:
-            with self._lock:
-                self._given_up = True
-            raise
-        if isinstance(outcome, Answer):
-            return outcome
-        raise self._failed(outcome) from None
-
-    def _failed(self, error: Exception) -> Exception:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return errors.PlatformNotTrusted(self._host, self._hide(reason.verify_message))
-        said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        told = self._hide(said)
-        return Unanswered(told) if self._sent else errors.PlatformUnreachable(self._host, told)
-
-    def _run(self) -> None:
-        try:
-            self._outcome.put(self._opened())
-        except Exception as error:  # noqa: BLE001 - told by who waits for it
-            self._outcome.put(error)
-
-    def _opened(self) -> Answer:
-        try:
-            with self._opener().open(self._request, timeout=self._seconds) as response:
-                return _read(response)
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return _read(refused)
-
-    def _opener(self) -> urllib.request.OpenerDirector:
-        handlers: list[Any] = [_NotRedirecting(), _Http(self.goes_out), _Https(self.goes_out)]
-        if self._request.type == "http":
-            handlers.append(urllib.request.ProxyHandler({}))  # this very machine needs none, and it would see the key
-        return urllib.request.build_opener(*handlers)
-
-    def goes_out(self) -> None:
-        """There is a connection, and the request is about to be sent."""
-        with self._lock:
-            if self._given_up:
-                raise TimeoutError("given up")
-            self._sent = True
-
-
-class _NotRedirecting(urllib.request.HTTPRedirectHandler):
-    """Hands a redirection on as it is."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """None: it is an answer like others."""
-
-
-def _announcing(kind: type[http.client.HTTPConnection], goes_out: Callable[[], None]) -> Any:
-    class Connection(kind):  # type: ignore[valid-type, misc]
-        def connect(self) -> None:
-            super().connect()
-            goes_out()
-
-    return Connection
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, goes_out: Callable[[], None]) -> None:
-        super().__init__()
-        self._connection = _announcing(http.client.HTTPConnection, goes_out)
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, goes_out: Callable[[], None]) -> None:
-        super().__init__()
-        self._connection = _announcing(http.client.HTTPSConnection, goes_out)
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req, context=ssl.create_default_context())
-
-
-def _read(response: Any) -> Answer:
-    body: bytes = response.read(_LONGEST_ANSWER)
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status, body.decode("utf-8", "replace"), headers)
+def may_pass(error: errors.RescueError) -> bool:
+    """Whether the same question may be answered later."""
+    if isinstance(error, errors.PlatformFailed):
+        return error.status >= _SERVER or error.status in {408, _TOO_MANY} or error.status < 300  # noqa: PLR2004
+    return isinstance(error, errors.PlatformUnreachable)
 
 
 def _checked(url: str, named: str) -> str:
@@ -309,11 +214,20 @@ def _is_here(host: str) -> bool:
     return host == "localhost"
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def _moved(url: str, location: str) -> str | None:
+    """Where a redirection leads to; None where nobody can tell."""
     with suppress(ValueError):
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port
-    return "", None, None
+        moved = urljoin(url, location)
+        parts = urlsplit(moved)
+        _ = parts.port
+        if location and moved.isascii() and moved.isprintable() and " " not in moved and parts.hostname:
+            return moved
+    return None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _shown_origin(url: str) -> str:

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
-from alembic_rescue.deploying.http import SECONDS, Answer, Client, Unanswered
+from alembic_rescue.deploying import shapes
+from alembic_rescue.deploying.http import SECONDS, Client, nobody
+from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.deploying.values import Deployment, LogLine, Page, Service, State
+from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.deployed import Mode
 from alembic_rescue.redact import Secrets
 
@@ -22,6 +27,7 @@ BASE = "https://api.render.com/v1/"
 KEY, HOST = "RENDER_API_KEY", "RENDER_HOST"
 """The variables, as Render's own clients read them."""
 _ID = re.compile(r"(?:srv|crn)-[0-9a-z]{4,}")
+"""Of a service."""
 _LIMIT = 100
 _PAGES = 100
 _STATES = {
@@ -43,7 +49,7 @@ _SIMILAR = 5
 
 
 class Render:
-    """What is asked of it."""
+    """What is asked of it.  What it answers is read without trust: see :mod:`alembic_rescue.deploying.shapes`."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -53,20 +59,18 @@ class Render:
 
         Raises:
             NoSuchService, AmbiguousService: there is none, or several.
-            RescueError: see :meth:`_good`.
+            RescueError: see :meth:`Client.get`.
         """
-        if _ID.fullmatch(named):
-            answer = self.client.get(f"services/{named}")
-            if answer.status in _NOT_FOUND:
-                raise errors.NoSuchService(named, [])
-            content = self._good(answer, f"looking for the service {named}")
-            return _service(content.get("service", content))
+        if is_id(named):
+            with _missing(errors.NoSuchService(named, [])):
+                return self.client.get(f"services/{named}", partial(_this_service, named), f"looking for {named}")
         found: list[Service] = []
         cursor = None
         for _ in range(_PAGES):
-            answer = self.client.get("services", name=named, limit=_LIMIT, cursor=cursor)
-            entries = self._listed(answer, "listing the services")
-            found += [_service(entry.get("service", {})) for entry in entries]
+            entries = self.client.get(
+                "services", shapes.records, "listing the services", name=named, limit=_LIMIT, cursor=cursor
+            )
+            found += [_service(entry["service"]) for entry in entries if isinstance(entry.get("service"), dict)]
             if len(entries) < _LIMIT:
                 break
             cursor = entries[-1].get("cursor")
@@ -79,9 +83,8 @@ class Render:
 
     def recent(self, service: Service, *, status: str | None = None, limit: int = 20) -> tuple[Deployment, ...]:
         """The latest deployments, the newest first."""
-        answer = self.client.get(f"services/{service.id}/deploys", status=status, limit=limit)
-        entries = self._listed(answer, "listing the deployments")
-        return tuple(_deployment(entry.get("deploy", {})) for entry in entries)
+        path = f"services/{service.id}/deploys"
+        return self.client.get(path, _deployments, "listing the deployments", status=status, limit=limit)
 
     def trigger(self, service: Service, mode: Mode) -> Deployment | None:
         """Trigger a deployment.
@@ -100,22 +103,21 @@ class Render:
             raise errors.NoSuchService(service.id, [])
         if not answer.is_good:
             raise self.client.failure(answer, f"triggering a deployment of {service.name}")
-        content = answer.content
-        if not isinstance(content, dict) or not content.get("id"):
-            raise Unanswered("its answer cannot be read")
-        return _deployment(content)
+        try:
+            return _deployment(answer.content)
+        except shapes.Odd:
+            raise Unanswered("its answer cannot be read") from None
 
     def deployment(self, service: Service, named: str) -> Deployment:
         """The deployment of this id, as it is now.
 
         Raises:
             NoSuchDeployment: the service has none.
+            RescueError: see :meth:`Client.get`.
         """
-        answer = self.client.get(f"services/{service.id}/deploys/{quote(named, safe='')}")
-        if answer.status in _NOT_FOUND:
-            raise errors.NoSuchDeployment(named, service.name)
-        content = self._good(answer, f"looking at {named}")
-        return _deployment(content.get("deploy", content))
+        path = f"services/{service.id}/deploys/{quote(named, safe='')}"
+        with _missing(errors.NoSuchDeployment(named, service.name)):
+            return self.client.get(path, partial(_this_deployment, named), f"looking at {named}")
 
     def page(self, service: Service, start: str, end: str | None = None) -> Page:
         """A page of the service's log.
@@ -123,8 +125,10 @@ class Render:
         Args:
             start, end: RFC 3339.
         """
-        answer = self.client.get(
+        return self.client.get(
             "logs",
+            _page,
+            "reading the log",
             ownerId=service.owner,
             resource=service.id,
             startTime=start,
@@ -132,36 +136,25 @@ class Render:
             direction="forward",
             limit=_LIMIT,
         )
-        content = self._good(answer, "reading the log")
-        more = bool(content.get("hasMore")) and content.get("nextStartTime")
-        entries = content.get("logs") or []
-        return Page(
-            tuple(_line(entry) for entry in entries if isinstance(entry, dict)),
-            (str(content["nextStartTime"]), str(content.get("nextEndTime") or "")) if more else None,
-        )
 
-    def _good(self, answer: Answer, doing: str) -> dict[str, Any]:
-        """What an answer says.
 
-        Raises:
-            PlatformRefused, PlatformFailed: it is none of the expected ones.
-        """
-        content = answer.content
-        if not answer.is_good or not isinstance(content, dict):
-            raise self.client.failure(answer, doing)
-        return content
-
-    def _listed(self, answer: Answer, doing: str) -> list[dict[str, Any]]:
-        content = answer.content
-        if not answer.is_good or not isinstance(content, list):
-            raise self.client.failure(answer, doing)
-        return [entry for entry in content if isinstance(entry, dict)]
+def is_id(text: str) -> bool:
+    """Whether it is the id of a service."""
+    return _ID.fullmatch(text) is not None
 
 
 def of_environment(
-    secrets: Secrets, environment: Mapping[str, str] = os.environ, *, seconds: float = SECONDS, clock: Clock = CLOCK
+    secrets: Secrets,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    seconds: float = SECONDS,
+    clock: Clock = CLOCK,
+    told: Callable[[str], None] = nobody,
 ) -> Render:
     """Render, with the key and at the host that the environment names.
+
+    Args:
+        told: see :class:`Client`.
 
     Raises:
         PlatformKeyMissing: it has none.
@@ -173,40 +166,86 @@ def of_environment(
         raise errors.PlatformKeyMissing(KEY)
     host = environment.get(HOST, "").strip() or BASE
     base = (host if "://" in host else f"https://{host}").rstrip("/") + "/"
-    return Render(Client(base, named=HOST, secrets=secrets, key=key, seconds=seconds, clock=clock))
+    return Render(Client(base, named=HOST, secrets=secrets, key=key, seconds=seconds, clock=clock, told=told))
 
 
-def _service(told: Mapping[str, Any]) -> Service:
+@contextmanager
+def _missing(error: RescueError) -> Iterator[None]:
+    """Where what is asked for is not there, that is this error."""
+    try:
+        yield
+    except errors.PlatformFailed as failed:
+        if failed.status not in _NOT_FOUND:
+            raise
+        raise error from None
+
+
+def _this_service(named: str, told: object) -> Service:
+    found = _service(shapes.record(told).get("service", told))
+    if found.id != named:
+        raise shapes.Odd("it is another one")
+    return found
+
+
+def _service(told: object) -> Service:
+    content = shapes.record(told)
     return Service(
-        id=str(told.get("id") or ""),
-        name=str(told.get("name") or ""),
-        owner=str(told.get("ownerId") or ""),
-        kind=str(told.get("type") or ""),
-        suspended=told.get("suspended") in {"suspended", True},
-        branch=str(told["branch"]) if told.get("branch") else None,
+        id=shapes.needed(content, "id"),
+        name=shapes.text(content, "name"),
+        owner=shapes.text(content, "ownerId"),
+        kind=shapes.text(content, "type"),
+        suspended=content.get("suspended") in ("suspended", True),
+        branch=shapes.text(content, "branch") or None,
     )
 
 
-def _deployment(told: Mapping[str, Any]) -> Deployment:
-    status = str(told.get("status") or "")
-    commit = told.get("commit") or {}
+def _deployments(told: object) -> tuple[Deployment, ...]:
+    return tuple(_deployment(shapes.record(entry, "deploy")) for entry in shapes.records(told))
+
+
+def _this_deployment(named: str, told: object) -> Deployment:
+    found = _deployment(shapes.record(told).get("deploy", told))
+    if found.id != named:
+        raise shapes.Odd("it is another one")
+    return found
+
+
+def _deployment(told: object) -> Deployment:
+    content = shapes.record(told)
+    status = shapes.needed(content, "status")
+    commit = content.get("commit")
+    commit = commit if isinstance(commit, dict) else {}
+    message = commit.get("message")
     return Deployment(
-        id=str(told.get("id") or ""),
+        id=shapes.needed(content, "id"),
         status=status,
         state=_STATES.get(status, State.RUNNING),
         built=status in _BUILT,
-        trigger=str(told.get("trigger") or ""),
-        commit=str(commit["id"]) if commit.get("id") else None,
-        message=str(commit.get("message") or "").strip().partition("\n")[0],
-        created=str(told.get("createdAt") or ""),
+        trigger=shapes.text(content, "trigger"),
+        commit=shapes.text(commit, "id") or None,
+        message=shapes.visible(message.strip().partition("\n")[0]) if isinstance(message, str) else "",
+        created=shapes.text(content, "createdAt"),
     )
 
 
+def _page(told: object) -> Page:
+    content = shapes.record(told)
+    entries = content.get("logs")
+    start, end = shapes.text(content, "nextStartTime"), shapes.text(content, "nextEndTime")
+    more = content.get("hasMore") is True and bool(start)
+    return Page(tuple(map(_line, shapes.records([] if entries is None else entries))), (start, end) if more else None)
+
+
 def _line(told: Mapping[str, Any]) -> LogLine:
-    labels = {one.get("name"): one.get("value") for one in told.get("labels") or [] if isinstance(one, dict)}
+    labels = told.get("labels")
+    named = (
+        {shapes.text(one, "name"): one for one in labels if isinstance(one, dict)} if isinstance(labels, list) else {}
+    )
+    timestamp, message = shapes.text(told, "timestamp"), told.get("message")
+    message = message if isinstance(message, str) else ""
     return LogLine(
-        id=str(told.get("id") or f"{told.get('timestamp')} {told.get('message')}"),
-        timestamp=str(told.get("timestamp") or ""),
-        message=str(told.get("message") or ""),
-        instance=str(labels.get("instance") or ""),
+        id=shapes.text(told, "id") or f"{timestamp} {message}",
+        timestamp=timestamp,
+        message=message,
+        instance=shapes.text(named.get("instance", {}), "value"),
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 
 from alembic_rescue.evidence.deployed import Mode
+from alembic_rescue.model import DatabaseReport
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)")
 _SHORT = 9
@@ -105,10 +106,12 @@ class Planned:
 
     platform: str
     service: str
-    """For a sentence: its name and id; of a hook the host."""
+    """For a sentence: its name and id; of a hook what of its URL is no secret."""
     branch: str | None = None
     choice: Choice | None = None
     """None for a hook: it does what it was made for."""
+    databases: tuple[DatabaseReport, ...] = ()
+    """As ``diagnose`` finds them before."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class Pace:
     queue_longest: float = 60.0
     last_lines: float = 3.0
     """For the last lines of a log to arrive."""
+    away: float = 600.0
+    """So long the platform may give no answer that can be used, while a deployment is followed."""
 
     def of(self, deployment: Deployment) -> float:
         """Until it is looked at again."""

@@ -37,6 +37,24 @@ class WaitTimedOut(DatabaseError):
         )
 
 
+class SchemaBehind(DatabaseError):
+    """The service is live, and the database does not stand where its code expects it."""
+
+    code = "schema-behind"
+    service: str
+    seconds: float
+    where: Sequence[str]
+    away: str = ""
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.service} is live, so its new code runs on the old schema: {listed(self.where)}. It was waited for "
+            f"{self.seconds:g} s{f'; last: {self.away}' if self.away else ''}",
+            "upgrade it now: alembic upgrade heads. Then see why the deployment did not: whether the service has a "
+            "pre-deploy command that runs it, against this very database",
+        )
+
+
 class AppliedMissing(Refusal):
     """The rows say that it is there, and it is not."""
 
@@ -159,6 +177,29 @@ class ServiceSuspended(Refusal):
         )
 
 
+class NotReady(Refusal):
+    """Something else is to be done first: the deployment would fail, or do harm."""
+
+    code = "not-ready"
+    database: str
+    reason: str
+    """As the recommendation gives it."""
+    command: str
+    """What is to be done first; empty where that is no command."""
+    despite: str
+    """What deploys all the same."""
+
+    def _text(self) -> Text:
+        first = (
+            f"run first: {self.command}" if self.command else "see what is to be done first: alembic-rescue diagnose"
+        )
+        return Text(
+            f"{self.database} is not ready for a deployment; nothing was triggered. {self.reason[:1].upper()}"
+            f"{self.reason[1:]}",
+            f"{first}. To deploy all the same: {self.despite}",
+        )
+
+
 class PlatformRefused(RescueError):
     """The platform does not permit it."""
 
@@ -189,10 +230,10 @@ class PlatformFailed(RescueError):
 
     def _text(self) -> Text:
         said = f": {self.said}" if self.said else ""
-        return Text(
-            f"{self.host} answered with HTTP {self.status} while {self.doing}{said}",
-            "see the platform's status page and its list of deployments before you try again",
-        )
+        later = "see the platform's status page and its list of deployments before you try again"
+        if self.status == 429:  # noqa: PLR2004 - HTTP's own
+            later = "try again once it takes requests again; other programs with the same key count too"
+        return Text(f"{self.host} answered with HTTP {self.status} while {self.doing}{said}", later)
 
 
 class PlatformUnreachable(RescueError):
@@ -237,23 +278,35 @@ class PlatformElsewhere(RescueError):
     def _text(self) -> Text:
         return Text(
             f"{self.host} sends on to {self.other}, and the request with its secret is not sent there",
-            "see whether the address is the right one: an API answers by itself",
+            "see whether the address is the right one, and whether this network asks for a login first: an API answers "
+            "by itself",
         )
 
 
 class DeploymentNotKnown(RescueError):
-    """The platform was asked for a deployment, and whether it made one is not known."""
+    """The platform was asked for a deployment, and whether it made one, or which, is not known."""
 
     code = "deployment-not-known"
     exit_status = NOT_VERIFIED
     what: str
     reason: str
+    follow: Sequence[str] = ()
+    """The commands that follow what it may be; none after a hook."""
+    is_listed: bool = False
+    """There are new ones, and each command is for one of them."""
 
     def _text(self) -> Text:
+        look = "look at the platform's list of deployments"
+        if self.is_listed:
+            help_ = f"{look}. Follow yours: {' or '.join(self.follow)}. Redeploy only if none of them is yours"
+        elif self.follow:
+            help_ = f"{look}. If there is a new one, follow it: {self.follow[0]}; only if there is none, redeploy again"
+        else:
+            help_ = f"{look}. Only if there is no new one, redeploy again"
         return Text(
-            f"whether {self.what} triggered a deployment is not known: {self.reason}. It was not asked a second time",
-            "look at the platform's list of deployments. If there is a new one, follow it: alembic-rescue redeploy "
-            "--follow dep-...; only if there is none, redeploy again",
+            f"which deployment {self.what} triggered, if any, is not known: {self.reason}. "
+            "It was not asked a second time",
+            help_,
         )
 
 

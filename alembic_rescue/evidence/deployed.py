@@ -22,7 +22,7 @@ class Deployed:
     platform: str
     """``render``, or ``hook``."""
     service: str
-    """Its name; of a hook the host alone, since the rest is a secret."""
+    """Its name; of a hook the host, and the service where the URL tells it: the rest is a secret."""
     service_id: str | None = None
     id: str | None = None
     """None where a hook does not tell it."""

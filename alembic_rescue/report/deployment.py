@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from rich.text import Text
 
 from alembic_rescue.deploying.values import Planned
+from alembic_rescue.errors import rows, some
 from alembic_rescue.evidence.deployed import Deployed, Mode
-from alembic_rescue.model import Action, Report
+from alembic_rescue.model import Action, DatabaseReport, Report
 from alembic_rescue.report import text as texts
 from alembic_rescue.report import waiting
 from alembic_rescue.report.page import Page
@@ -17,14 +20,30 @@ _MODES = {Mode.BUILD: "build and deploy (--build)", Mode.DEPLOY_ONLY: "deploy wi
 def planned(plan: Planned, *, width: int, color: bool) -> str:
     """What is to be triggered."""
     page = Page(width, color=color)
-    page.line(_fact("Service" if plan.choice else "Hook at", plan.service, "bold"))
+    _databases(page, plan.databases)
+    page.fact("Service" if plan.choice else "Hook", plan.service, "bold")
     if plan.branch:
-        page.line(_fact("Branch", plan.branch))
+        page.fact("Branch", plan.branch)
     if plan.choice:
-        page.line(_fact("Commit", plan.choice.commit))
-        page.line(_fact("How", _MODES[plan.choice.mode], "bold"))
-        page.line(_fact("Why", plan.choice.why))
+        page.fact("Commit", plan.choice.commit)
+        page.fact("How", _MODES[plan.choice.mode], "bold")
+        page.fact("Why", plan.choice.why)
     return page.text()
+
+
+def _databases(page: Page, databases: Sequence[DatabaseReport]) -> None:
+    """Where each stands, and what the deployment has to run there."""
+    alike: dict[tuple[object, ...], list[DatabaseReport]] = {}
+    for part in databases:
+        told = (part.database.current_heads, part.pending_after, part.recommendation)
+        alike.setdefault(told, []).append(part)
+    for part, *others in alike.values():
+        named = [one.database.identity.sentence for one in (part, *others)]
+        page.fact("Database", f"{some(named, verb=False)}, at {rows(part.database.current_heads)}", "bold")
+        page.fact("", texts.named_pending(part.pending_after))
+        advice = part.recommendation
+        if advice.action not in {Action.NOTHING, Action.RERUN} or advice.steps:
+            page.fact("Despite", f"{advice.action.value}: {advice.reason}", "bold yellow")
 
 
 def deployed(report: Report, *, width: int, color: bool) -> str:
@@ -40,11 +59,15 @@ def deployed(report: Report, *, width: int, color: bool) -> str:
     return ended(done, width=width, color=color) + there + page.text()
 
 
-def failed(report: Report, *, width: int, color: bool) -> str:
-    """What a deployment that failed is told with: the last lines of its log, and the diagnosis."""
+def failed(report: Report, *, width: int, color: bool, already: Callable[[str], bool]) -> str:
+    """What a deployment that failed is told with: the last lines of its log, and the diagnosis.
+
+    Args:
+        already: whether a line of the log was shown before; where all were, they are not shown again.
+    """
     page = Page(width, color=color)
     lines = report.deployment.last_lines if report.deployment else ()
-    if lines:
+    if not all(map(already, lines)):
         page.line("The last lines of its log", "bold")
         for line in lines:
             page.indented(line)
@@ -63,7 +86,3 @@ def ended(done: Deployed, *, width: int, color: bool) -> str:
     newer = f"; by now {done.superseded_by}, a newer one, has taken over" if done.superseded_by else ""
     page.line(Text.assemble(("Live", "bold green"), f": {named}{newer}."))
     return page.text()
-
-
-def _fact(name: str, value: str, style: str = "") -> Text:
-    return Text.assemble((f"{name:<9}", "dim"), (value, style))

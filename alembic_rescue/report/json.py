@@ -8,7 +8,7 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
-from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError, WaitTimedOut
+from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError, SchemaBehind, WaitTimedOut
 from alembic_rescue.evidence.rehearsal import Rehearsal
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
 from alembic_rescue.records import receipts
@@ -45,7 +45,7 @@ def failure(command: str, error: RescueError) -> dict[str, Any]:
     base = Report(command, Outcome.ERROR, None, (), ())
     content = document(error.report or base)
     note = asdict(Note(error.code, error.message, error.help))
-    if isinstance(error, (LockTimeout, HalfWritten, WaitTimedOut)):
+    if isinstance(error, (LockTimeout, HalfWritten, SchemaBehind, WaitTimedOut)):
         note["blockers"] = [asdict(blocker) for blocker in error.blockers]
     if isinstance(error, Refusal):
         content["outcome"] = Outcome.REFUSED.value

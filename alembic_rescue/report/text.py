@@ -68,7 +68,7 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
 
 
 def _rehearsed(page: Page, _: Report, part: DatabaseReport) -> None:
-    page.fact("Pending", _pending(part.pending_after))
+    page.fact("Pending", named_pending(part.pending_after))
     if part.rehearsal is not None and part.rehearsal.revisions:
         rehearsal.whole(page, part.rehearsal)
     _notes(page, part.findings)
@@ -138,7 +138,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
     pending = {part.pending_after: part for part in written}
     if report.outcome is Outcome.UNDONE:
         for part in pending.values():
-            page.indented(f"Alembic is where it was before the stamp; {_pending(part.pending_after)}.")
+            page.indented(f"Alembic is where it was before the stamp; {named_pending(part.pending_after)}.")
     elif report.left_out:
         others = some((one.sentence for one in report.left_out), verb=False)
         page.indented(
@@ -148,7 +148,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
     elif any(pending):
         _redeploy(page, report, f"alembic upgrade {_all_heads(report)}")
         for part in pending.values():
-            page.indented(f"Alembic continues from {rows(part.heads_after)}: {_pending(part.pending_after)}.", 5)
+            page.indented(f"Alembic continues from {rows(part.heads_after)}: {named_pending(part.pending_after)}.", 5)
             if told := rehearsal.line(part):
                 page.indented(f"{sentence(told)}.", 5)
     else:
@@ -302,7 +302,7 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if part.stamps:
         page.line()
         page.fact("Change", f"{rows(part.database.current_heads)} -> {rows(part.heads_after)}", style="bold")
-        page.fact("Then", _pending(part.pending_after))
+        page.fact("Then", named_pending(part.pending_after))
         if told := rehearsal.line(part):
             page.fact("", told)
     elif part.completion is not None:
@@ -361,7 +361,8 @@ def _target(report: Report) -> str:
     return f"{named}{asked}" + (f"  {target.doc}" if target.doc else "")
 
 
-def _pending(revisions: Sequence[str]) -> str:
+def named_pending(revisions: Sequence[str]) -> str:
+    """For a sentence: ``2 revisions pending: a and b``."""
     if not revisions:
         return "no revision is pending"
     more = f" and {len(revisions) - _SHOWN_PENDING} more" if len(revisions) > _SHOWN_PENDING else ""

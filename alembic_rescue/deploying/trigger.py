@@ -1,0 +1,93 @@
+"""A deployment asked for once.  Where the answer does not tell which it is, it is looked for in the platform's list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from alembic_rescue import errors
+from alembic_rescue.clock import Clock
+from alembic_rescue.deploying.render import Render
+from alembic_rescue.deploying.sending import Unanswered
+from alembic_rescue.deploying.values import Deployment, Pace, Service
+from alembic_rescue.errors import RescueError
+from alembic_rescue.evidence.deployed import Mode
+
+_BY_THE_API = "api"
+_TIMED_OUT, _SERVER = 408, 500
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Asks for a deployment of one service.
+
+    Args:
+        follow: the command that follows a deployment, by its id.
+        note: is told what is to be known besides.
+    """
+
+    render: Render
+    service: Service
+    follow: Callable[[str], str]
+    note: Callable[[str], None]
+    pace: Pace
+    clock: Clock
+
+    def once(self, mode: Mode) -> Deployment:
+        """Ask for it once.
+
+        Raises:
+            DeploymentNotKnown: whether one was triggered, or which it is, is not known.
+            RescueError: none was.
+        """
+        known = {one.id for one in self.render.recent(self.service)}
+        try:
+            found = self.render.trigger(self.service, mode)
+        except (Unanswered, errors.PlatformElsewhere) as lost:
+            return self._looked_up(known, str(lost))
+        except errors.PlatformFailed as failed:
+            if failed.status < _SERVER and failed.status != _TIMED_OUT:  # refused: nothing was triggered
+                raise
+            return self._looked_up(known, f"HTTP {failed.status}")
+        return found or self._looked_up(known, "it accepted the request without a word of its id")
+
+    def _looked_up(self, known: Collection[str], reason: str) -> Deployment:
+        """The one that was triggered, by the platform's list."""
+        self.note(f"No id of the deployment ({reason}). Looking in the list, for {self.pace.queue_longest:g} s at most")
+        try:
+            found = self._new(known)
+        except RescueError as unseen:
+            raise self._not_known(f"{reason}; and {unseen.message}", ()) from None
+        ours = [one for one in found if _may_be_ours(one)]
+        if len(ours) == 1:
+            self.note(f"{ours[0].id} is new in the list, triggered by the API, and is taken for it")
+            return ours[0]
+        if not found:
+            raise self._not_known(f"{reason}, and none is listed within {self.pace.queue_longest:g} s", ())
+        told = errors.listed(f"{one.id} ({one.trigger or 'nobody tells by what'})" for one in found)
+        raise self._not_known(f"{reason}. New in the list: {told}. Which of them it is, if any, is not told", found)
+
+    def _new(self, known: Collection[str]) -> list[Deployment]:
+        """What is new in the list, the oldest first, a moment after one may be ours: another may be listed by then."""
+        until = self.clock.now() + self.pace.queue_longest
+        while True:
+            found = self._listed(known)
+            if any(map(_may_be_ours, found)):
+                self.clock.sleep(self.pace.queue)
+                return self._listed(known) or found
+            if self.clock.now() >= until:
+                return found
+            self.clock.sleep(self.pace.queue)
+
+    def _listed(self, known: Collection[str]) -> list[Deployment]:
+        queued = self.render.recent(self.service, status="queued")  # there it stands first
+        both = {one.id: one for one in (*queued, *self.render.recent(self.service)) if one.id not in known}
+        return sorted(both.values(), key=lambda one: one.created)
+
+    def _not_known(self, reason: str, found: Collection[Deployment]) -> errors.DeploymentNotKnown:
+        follow = [self.follow(one.id) for one in found] or [self.follow("dep-...")]
+        return errors.DeploymentNotKnown(self.render.client.host, reason, follow, is_listed=bool(found))
+
+
+def _may_be_ours(deployment: Deployment) -> bool:
+    return deployment.trigger in {_BY_THE_API, ""}
