@@ -12,7 +12,9 @@ import pytest
 import alembic_rescue
 from alembic_rescue import errors, scripting
 from alembic_rescue.client import Project
+from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.model import Outcome
+from alembic_rescue.redact import Secrets
 from tests import chains, servers
 from tests.conftest import ProjectCopy, fresh_database, server_of
 from tests.graphs import Node, write_project
@@ -278,6 +280,15 @@ def test_a_secret_in_a_definition_is_not_in_the_file_and_that_is_told(chain):
     assert "hunter2" not in made.text
     assert any("public.users.token is like" in told for told in made.not_asked), made.not_asked
     assert "public.users.token is like" in made.text
+
+
+def test_a_password_among_the_options_of_a_server_is_not_in_the_file():
+    away = Standing("server", "away", {"srvname": "away", "srvoptions": '["host=db", "password=hunter2-and-more"]'})
+    near = Standing("server", "near", {"srvname": "near", "srvoptions": '["host=db"]'})
+    there, hidden = scripting._without_secrets([away, near], Secrets())
+    assert there == (away._replace(facts=None), near)
+    assert len(hidden) == 1
+    assert "server away" in hidden[0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ if [ -z "${BASH_VERSION:-}" ]; then
   exit 2
 fi
 set -euo pipefail
-set +o posix # as sh is bash on macOS
 
 made_by=@Q_TOOL@
 made_at=@Q_MADE@
@@ -25,6 +24,7 @@ rows_after=@Q_AFTER_ROWS@
 pending=@Q_PENDING@
 next_step=@Q_NEXT@
 
+self=$(printf '%q' "$0")
 readonly done_=0 usage_=2 refused_=3 unreachable_=4 unverified_=5
 
 # --- the SQL -------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ Sets $table in $database
   from $rows_before
   to   $rows_after
 
-Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $0 [OPTIONS]
+Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $self [OPTIONS]
 
   --dry-run        check everything, write nothing
   --undo           lead back from $rows_after to $rows_before
@@ -132,8 +132,8 @@ host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
 
 Exit status: 0 done, or there already; 2 usage; 3 refused; 4 out of reach, not permitted, or a lock not had in
 time; 5 written but not verified, or not known; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says
-whether something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds,
-and a second run says where the rows stand.
+whether something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a
+COMMIT that waits for a standby may take longer), and a second run says where the rows stand.
 
 Made at $made_at by $made_by, with: $made_with
 END_OF_HELP
@@ -278,7 +278,7 @@ cannot_connect() {
         "Free databases are suspended when they are not used: open it in the platform's console, wait, and try again. PGCONNECT_TIMEOUT=60 waits longer." ;;
     *'does not support SSL'*)
       fail $unreachable_ encryption-failed "The server has no encryption: $said" \
-        "On a network that you trust: PGSSLMODE=prefer bash $0" ;;
+        "On a network that you trust: PGSSLMODE=prefer bash $self" ;;
     *'too many'* | *'connection slots'* | *'max clients'*)
       fail $unreachable_ too-many-connections "It has no connection left: $said" \
         "A stuck deployment often holds them: scale its workers down, or end idle sessions, and try again." ;;
@@ -367,6 +367,7 @@ run_sql() {
 
 # The statement failed: say why.
 explain() {
+  if [[ -n $code && $reason != *"$so_far"* ]]; then reason+=". $so_far"; fi
   case $code in
     AR003) fail $refused_ "$kind" "$reason" ;;
     55P03)
@@ -375,13 +376,13 @@ explain() {
         "Often it is the stuck deployment itself: stop it, or end its session as above, and try again." ;;
     57014) fail $unreachable_ statement-timeout "The server did not answer in time: $reason" "Try again when it is less busy." ;;
     42501)
-      fail $unreachable_ permission-denied "This role is not permitted: $reason. $so_far" \
+      fail $unreachable_ permission-denied "This role is not permitted: $reason" \
         "Use the owner of $table: the role that runs the migrations." ;;
     25006)
       fail $unreachable_ read-only-server "The server takes no writes: $reason" \
         "Take the URL of the primary, not of a read-only replica; see whether the database is over its storage limit." ;;
     '') cannot_connect "$reason" ;;
-    *) fail $unreachable_ "$kind" "The server says: $reason ($code). $so_far" ;;
+    *) fail $unreachable_ "$kind" "The server says ($code): $reason" ;;
   esac
 }
 
@@ -410,7 +411,7 @@ undo=no yes=no dry_run=no url=${DATABASE_URL:-} host='' port='' user='' name=''
 while [[ $# -gt 0 ]]; do
   case $1 in
     --address | --url | --host | --port | --username | --dbname)
-      if [[ $# -lt 2 ]]; then fail $usage_ usage "$1 needs a value." "bash $0 --help"; fi
+      if [[ $# -lt 2 ]]; then fail $usage_ usage "$1 needs a value." "bash $self --help"; fi
       option=$1 value=$2
       shift ;;
     --address=* | --url=* | --host=* | --port=* | --username=* | --dbname=*) option=${1%%=*} value=${1#*=} ;;
@@ -421,7 +422,7 @@ while [[ $# -gt 0 ]]; do
     -h | --help)
       usage
       exit $done_ ;;
-    *) fail $usage_ usage "There is no option $1." "bash $0 --help" ;;
+    *) fail $usage_ usage "There is no option $1." "bash $self --help" ;;
   esac
   shift
   case $option in
@@ -478,7 +479,7 @@ tell_next() {
     printf 'Alembic stands where it stood before the stamp.\n'
   else
     printf '\nWhat to do next\n  1. Redeploy, or: %s\n     %s.\n' "$next_step" "$pending"
-    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$0"
+    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$self"
   fi
 }
 
@@ -504,7 +505,7 @@ say "$checked Nothing was written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
-    fail $usage_ no-terminal "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $0 --yes"
+    fail $usage_ no-terminal "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
   fi
   read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer
   case $answer in y | Y | yes) ;; *) fail $refused_ not-confirmed "The answer was not yes. Nothing was written." ;; esac
@@ -525,7 +526,7 @@ ended='' lost='' lost_code='' so_far='It was written.'
 if [[ $status -ne 0 ]]; then
   if [[ -n $signal ]]; then
     lost='It was interrupted.' lost_code=interrupted
-  elif [[ -z $code || $code == 57P0* || $code == 08* ]]; then
+  elif [[ $status -ne 3 || -z $code ]]; then # with 3 it was a statement that failed
     lost="The connection was lost: $reason." lost_code=connection-lost
   else
     so_far='Nothing was written.'
@@ -541,10 +542,10 @@ if [[ $stands == "$to" ]]; then
   exit "${signal:-$done_}"
 fi
 if [[ $stands == "$from" && -n $lost ]]; then
-  fail "${signal:-$unreachable_}" "$lost_code" "$lost Nothing was written." "Run it again when the database is back."
+  fail "${signal:-$unreachable_}" "$lost_code" "$lost Nothing was written." "To go on, run it again."
 fi
 if [[ $code == AR005 ]]; then lost_code=$kind; elif [[ -z $lost ]]; then lost_code=not-verified; fi
 if [[ $stands == "$from" ]]; then reason="it still sees $rows_from"; fi
 fail $unverified_ "$lost_code" "${lost:+$lost }$so_far What a new connection says: $reason" \
-  "Do not deploy yet. See where the rows stand: bash $0 --dry-run" \
+  "Do not deploy yet. See where the rows stand: bash $self --dry-run" \
   "If they stand at $rows_from, run it again. If they stand at $rows_to, it was written."
