@@ -280,6 +280,29 @@ def test_triggers_of_a_foreign_key_that_are_switched_off_are_seen(host):
     assert "constraint counted_of_fkey on public.counted is not as it was (triggers)" in refused.stderr
 
 
+GRANTED = [
+    ("TABLE users", "SELECT", "table public.users"),
+    ("SEQUENCE numbers", "USAGE", "sequence public.numbers"),
+    ("FUNCTION double(int)", "EXECUTE", "function public.double(integer)"),
+    ("TYPE mood", "USAGE", "enum public.mood"),
+    ("SCHEMA more", "USAGE", "schema more"),
+]
+
+
+@pytest.mark.parametrize(("what", "privilege", "told"), GRANTED, ids=[what for what, *_ in GRANTED])
+def test_what_is_granted_and_taken_back_is_as_it_was(host, what, privilege, told):
+    host.database.run(BASE.replace("CREATE PUBLICATION told FOR TABLE users;", ""))
+    host.write("bash", handed_over(host.database, [OLD], [NEW], [told.split()[1]]))
+    host.database.run(f"GRANT {privilege} ON {what} TO pg_monitor")
+    refused = host.bash("--dry-run")
+    assert refused.status == 3
+    assert f"{told} is not as it was (privileges)" in refused.stderr
+    host.database.run(f"REVOKE {privilege} ON {what} FROM pg_monitor")
+    assert host.bash("--dry-run").status == 0
+    host.database.run(f"REVOKE ALL ON {what} FROM PUBLIC; REVOKE ALL ON {what} FROM {servers.ROLE}")
+    assert host.bash("--dry-run").status != 0
+
+
 @FORMS
 def test_it_is_told_what_of_an_object_differs_and_no_value_of_it(host, shell):
     host.database.run("CREATE TABLE users (id int, token text)")

@@ -21,12 +21,24 @@ from alembic_rescue.dialects.postgresql.session import texts, transaction
 
 NOT_ASKED = "its storage (tablespace, compression), its statistics targets and its security labels"
 """What is asked of no object."""
+_RELATION = "(CASE WHEN r.relkind = 'S' THEN 's' ELSE 'r' END)::\"char\""
+_TYPE, _FUNCTION, _WRAPPER, _SERVER, _LANGUAGE, _SCHEMA = "'T'", "'f'", "'F'", "'S'", "'l'", "'n'"
 _TABLE = "quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
 _OWNED = "d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')"
 _NUMBERS = (
     "format('%s from %s by %s between %s and %s, cache %s%s', s.seqtypid::regtype, s.seqstart, s.seqincrement,"
     " s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN ', cycle' END)"
 )
+
+
+def _privileges(acl: str, kind: str, owner: str) -> str:
+    """What was granted, in an order of its own; the default ones, which nobody granted, are none."""
+    default = f"acldefault({kind}, {owner})"
+    granted, usual = (
+        f"(SELECT coalesce(string_agg(p::text, ' ' ORDER BY p::text), 'none') FROM unnest({items}) p)"
+        for items in (f"coalesce({acl}, {default})", default)
+    )
+    return f"nullif({granted}, {usual})"
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ _OWN = (
                          WHERE f.ftrelid = r.oid),
              'foreign options', (SELECT f.ftoptions FROM pg_foreign_table f WHERE f.ftrelid = r.oid),
              'not valid', CASE WHEN NOT x.indisvalid THEN true END,
-             'replica identity', coalesce(nullif(x.indisreplident, false)::text, nullif(r.relreplident, 'd')::text),
+             'replica identity', CASE WHEN r.relkind IN ('r', 'p') THEN nullif(r.relreplident, 'd')::text
+                                     ELSE nullif(x.indisreplident, false)::text END,
              'unlogged', CASE WHEN r.relpersistence = 'u' THEN true END,
              'row security', nullif(r.relrowsecurity, false),
              'forced row security', nullif(r.relforcerowsecurity, false),
@@ -71,7 +84,8 @@ _OWN = (
              'options', r.reloptions,
              'options of TOAST', (SELECT t.reloptions FROM pg_class t WHERE t.oid = r.reltoastrelid),
              'owner', CASE WHEN r.relkind NOT IN ('i', 'I') THEN r.relowner::regrole END,
-             'privileges', r.relacl,
+             'privileges', CASE WHEN r.relkind NOT IN ('i', 'I') THEN
+               {_privileges("r.relacl", _RELATION, "r.relowner")} END,
              'comment', obj_description(r.oid, 'pg_class')) AS facts
       FROM pg_class r CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, r.oid, 0) i
            LEFT JOIN pg_index x ON x.indexrelid = r.oid
@@ -97,7 +111,7 @@ _OWN = (
              CASE a.attgenerated WHEN '' THEN 'default' ELSE concat('generated ', a.attgenerated) END,
                pg_get_expr(d.adbin, d.adrelid),
              'foreign options', a.attfdwoptions,
-             'privileges', a.attacl,
+             'privileges', (SELECT string_agg(p::text, ' ' ORDER BY p::text) FROM unnest(a.attacl) p),
              'comment', col_description(c.oid, a.attnum))
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
@@ -122,7 +136,7 @@ _OWN = (
     Catalog(
         "types",
         frozenset(["type", "enum"]),
-        """
+        f"""
     SELECT CASE t.typtype WHEN 'e' THEN 'enum' ELSE i.type END, i.identity, NULL,
            jsonb_build_object(
              'labels', (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
@@ -134,7 +148,7 @@ _OWN = (
              'not null', nullif(t.typnotnull, false),
              'default', t.typdefault,
              'owner', t.typowner::regrole,
-             'privileges', t.typacl,
+             'privileges', {_privileges("t.typacl", _TYPE, "t.typowner")},
              'comment', obj_description(t.oid, 'pg_type'))
       FROM pg_type t CROSS JOIN LATERAL pg_identify_object('pg_type'::regclass, t.oid, 0) i
      WHERE t.oid >= 16384 AND (t.typrelid = 0 OR t.typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c'))""",
@@ -150,14 +164,14 @@ _OWN = (
     Catalog(
         "functions",
         frozenset(["function", "procedure", "aggregate"]),
-        """
+        f"""
     SELECT i.type, i.identity, NULL,
            jsonb_build_object(
              'definition', CASE WHEN f.prokind <> 'a' THEN pg_get_functiondef(f.oid)
                                 ELSE concat_ws(' ', pg_get_function_result(f.oid), f.proparallel, (SELECT to_jsonb(a)
                                                FROM pg_aggregate a WHERE a.aggfnoid = f.oid)) END,
              'owner', f.proowner::regrole,
-             'privileges', f.proacl,
+             'privileges', {_privileges("f.proacl", _FUNCTION, "f.proowner")},
              'comment', obj_description(f.oid, 'pg_proc'))
       FROM pg_proc f CROSS JOIN LATERAL pg_identify_object('pg_proc'::regclass, f.oid, 0) i
      WHERE f.oid >= 16384""",
@@ -221,6 +235,10 @@ _MORE: Mapping[str, str] = MappingProxyType(
 """Kinds with a catalog of their own: all that it holds is asked."""
 _BUT = MappingProxyType(
     {
+        "pg_foreign_data_wrapper": "fdwacl",
+        "pg_foreign_server": "srvacl",
+        "pg_language": "lanacl",
+        "pg_namespace": "nspacl",
         "pg_collation": "collversion",
         "pg_rewrite": "ev_action, ev_qual",
         "pg_statistic_ext": "stxstattarget, stxkeys, stxexprs",
@@ -229,6 +247,10 @@ _BUT = MappingProxyType(
 """But these columns."""
 _BESIDES = MappingProxyType(
     {
+        "pg_foreign_data_wrapper": f"'privileges', {_privileges('x.fdwacl', _WRAPPER, 'x.fdwowner')}",
+        "pg_foreign_server": f"'privileges', {_privileges('x.srvacl', _SERVER, 'x.srvowner')}",
+        "pg_language": f"'privileges', {_privileges('x.lanacl', _LANGUAGE, 'x.lanowner')}",
+        "pg_namespace": f"'privileges', {_privileges('x.nspacl', _SCHEMA, 'x.nspowner')}",
         "pg_rewrite": "'definition', pg_get_ruledef(x.oid)",
         "pg_statistic_ext": "'definition', pg_get_statisticsobjdef(x.oid)",
         "pg_ts_config": """'mappings', (SELECT string_agg(concat_ws(' ', m.maptokentype, m.mapseqno,
