@@ -89,7 +89,7 @@ class Project:
 
     def standing(self, key: Key, names: Collection[str]) -> tuple[Standing, ...]:
         """What these objects of one live database are like, in words that a file can ask for again."""
-        found: tuple[tuple[str, str, str | None], ...] = self._live("standing", key=key, names=tuple(names))
+        found: tuple[tuple[str, str, dict[str, str] | None], ...] = self._live("standing", key=key, names=tuple(names))
         return tuple(Standing(*one) for one in found)
 
     def dump(self, key: Key, programs: Path | None) -> Any:

@@ -104,7 +104,7 @@ def script(project: Project, planned: Report, part: DatabaseReport, shell: str, 
     )
     if project.secrets.hide_known(text) != text:
         raise errors.ScriptHoldsSecret
-    return Script(planned, shell, text, not_asked, scripts.shells[shell])
+    return Script(planned, shell, text, not_asked, scripts.run(shell, identity))
 
 
 def _without_secrets(standing: Sequence[Standing], secrets: Secrets) -> tuple[tuple[Standing, ...], tuple[str, ...]]:
@@ -113,8 +113,8 @@ def _without_secrets(standing: Sequence[Standing], secrets: Secrets) -> tuple[tu
     for one in standing:
         if secrets.hide_sql(one.name) != one.name:
             hidden.append(f"a {one.kind}: its name holds a secret")
-        elif one.words is not None and secrets.hide_value(one.name, one.words) != one.words:
-            there.append(one._replace(words=None))
+        elif any(secrets.hide_value(one.name, fact) != fact for fact in (one.facts or {}).values()):
+            there.append(one._replace(facts=None))
             hidden.append(f"what {one.kind} {one.name} is like: that holds a secret; only that it is there")
         else:
             there.append(one)

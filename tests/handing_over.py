@@ -124,16 +124,22 @@ class Host:
         """Run the file for bash."""
         return self.run("bash", str(self.folder / "stamp.bash"), *arguments, **environment)
 
-    def file(self, name: str = "stamp.psql", **environment: str) -> Ran:
+    def file(self, name: str = "stamp.psql", *more: str, **environment: str) -> Ran:
         """Run a file for psql, as its head says."""
         where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.database.server.port), "PGDATABASE": self.database.name}
         who = {"PGUSER": servers.ROLE, "PGPASSWORD": servers.PASSWORD, "DATABASE_URL": ""}
-        arguments = ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-f", str(self.folder / name)]
+        arguments = ["psql", "-X", "-v", "ON_ERROR_STOP=1", *more, "-f", str(self.folder / name)]
         return self.run(*arguments, **{**where, **who, **environment})
 
     def stamp(self, shell: str) -> Ran:
         """Run the file for that shell, without being asked."""
         return self.bash("--yes") if shell == "bash" else self.file()
+
+    def vouched(self, shell: str, address: str) -> Ran:
+        """The same; it is the same server at this address."""
+        if shell == "bash":
+            return self.bash("--yes", "--address", address)
+        return self.file("stamp.psql", "-v", f"address={address}")
 
     def back(self, shell: str) -> Ran:
         """Lead back with it."""

@@ -20,6 +20,8 @@ def test_it_stamps_reads_back_and_says_what_is_next(stamped, shell):
     assert "read on a new connection" in done.stdout
     assert "alembic upgrade head" in done.stdout
     assert "1 revision is pending: aaaa0003" in done.stdout
+    back = {"bash": r"bash \S+/stamp.bash --undo", "psql": r"sed -e '1,/\^-- ==== back/d' .* FILE \| psql"}
+    assert re.search(back[shell], done.stdout), done.stdout
 
 
 @FORMS
@@ -73,7 +75,9 @@ def test_it_leads_back_and_only_from_where_it_led(stamped, shell):
 def test_the_command_in_the_file_for_psql_leads_back(stamped):
     text = (stamped.folder / "stamp.psql").read_text()
     (sed,) = re.findall(r"^--   (sed .*) \| psql", text, re.MULTILINE)
-    assert stamped.file().status == 0
+    done = stamped.file()
+    assert done.status == 0
+    assert f"  {sed} | psql" in done.stdout
     led = stamped.run("bash", "-c", f"{sed.replace('FILE', 'stamp.psql')} > back.psql")
     assert led.status == 0
     assert stamped.file("back.psql").status == 0
@@ -120,6 +124,30 @@ def test_a_version_table_that_was_not_there_is_made_as_alembic_makes_it(host, sh
     )
     assert host.back(shell).status == 0
     assert host.database.versions() == []
+
+
+@FORMS
+def test_its_key_is_named_as_alembic_names_it(host, shell):
+    made = handed_over(host.database, [], [NEW], makes_table=True)
+    host.write(shell, replace(made, identity=replace(made.identity, version_table="Shop's versions")))
+    assert host.stamp(shell).status == 0
+    named = "SELECT conname::text FROM pg_constraint WHERE conrelid = '\"Shop''s versions\"'::regclass"
+    assert ("Shop's versions_pkc",) in host.database.run(named)
+
+
+@FORMS
+def test_a_table_that_is_there_by_now_and_locked_is_no_error_of_its_own(host, shell):
+    """The server's remark that it is there already is not what went wrong."""
+    host.database.stand_at()
+    host.write(shell, handed_over(host.database, [], [NEW], makes_table=True))
+    with host.database.session() as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
+        done = host.stamp(shell)
+        pid = other.info.backend_pid
+    assert done.status == (4 if shell == "bash" else 3), done.everything
+    assert "lock timeout. Nothing was written." in done.stderr
+    assert f"SELECT pg_terminate_backend({pid})" in done.stderr
+    assert "already exists" not in done.everything
 
 
 @pytest.mark.parametrize("psql", sorted(PSQLS))
@@ -180,12 +208,44 @@ def test_a_server_that_no_longer_tells_its_id_is_known_by_its_address(host, shel
 
 
 @FORMS
-def test_another_way_to_it_is_told(host, shell):
+def test_the_same_id_at_another_address_is_refused_until_somebody_vouches_for_it(host, shell):
+    """A promoted replica and a restored snapshot have the original's id: so `stamp` refuses another address, too."""
     made = handed_over(host.database, [OLD], [NEW])
     host.write(shell, replace(made, identity=replace(made.identity, server_address="10.0.0.7:5432")))
-    done = host.stamp(shell)
-    assert done.status == 0, done.everything
-    assert "its address is 127.0.0.1" in done.stderr
+    address = made.identity.server_address
+    refused = host.stamp(shell)
+    assert refused.status == 3, refused.everything
+    assert f"its address is {address}. It was 10.0.0.7:5432" in refused.stderr
+    assert f"--address {address} (psql: -v address={address})" in refused.stderr
+    assert host.vouched(shell, "10.0.0.7:5432").status == 3
+    assert host.database.versions() == [OLD]
+    assert host.vouched(shell, address).status == 0
+    assert host.database.versions() == [NEW]
+
+
+@pytest.mark.parametrize("vouched", [False, True])
+@FORMS
+def test_a_socket_is_an_address_too(host, shell, vouched):
+    """Where no id is told nobody can vouch for it either."""
+    made = handed_over(host.database, [OLD], [NEW])
+    oid = made.identity.server_id.partition("/")[2]
+    for system, address in (("-", None), (None, None)):
+        server_id = f"{system}/{oid}" if system else made.identity.server_id
+        host.write(shell, replace(made, identity=replace(made.identity, server_id=server_id, server_address=address)))
+        done = host.vouched(shell, made.identity.server_address) if vouched else host.stamp(shell)
+        assert done.status == (0 if vouched and system is None else 3), done.everything
+
+
+def test_by_a_socket_it_is_known_again(host):
+    made = handed_over(host.database, [OLD], [NEW])
+    host.write("psql", replace(made, identity=replace(made.identity, server_address=None)))
+    by_socket = {"PGHOST": str(host.database.server.pgdata), "PGUSER": "postgres"}
+    assert host.file(**by_socket).status == 0
+    host.database.stand_at(OLD)
+    host.write("psql", made)
+    refused = host.file(**by_socket)
+    assert refused.status == 3
+    assert "its address is socket" in refused.stderr
 
 
 # --- killed ------------------------------------------------------------------------------------------------------

@@ -95,12 +95,40 @@ def test_several_hosts_are_told_as_psql_wants_them(recorded):
         ("postgresql://app@localhost/shop", "", None),
         ("postgresql://app@127.0.0.1/shop", "", None),
         ("postgresql:///shop?host=/tmp", "", None),
+        ("postgresql://app@localhost,db.example.org/shop", "", "require"),
+        ("postgresql://app@db.example.org,localhost/shop", "", "require"),
+        ("postgresql://app@localhost,127.0.0.2/shop", "", None),
+        ("postgresql://app@127.evil.example.org/shop", "", "require"),
+        ("postgresql://app@localhost.example.org/shop", "", "require"),
+        ("postgresql://app@localhost/shop?hostaddr=10.0.0.7", "", "require"),
+        ("postgresql://app@shop.internal/shop?hostaddr=127.0.0.1", "", None),
     ],
 )
 def test_to_another_host_it_asks_for_encryption_unless_told_otherwise(recorded, url, given, mode):
     told = recorded("--yes", DATABASE_URL=url, PGSSLMODE=given)
     assert told.get("PGSSLMODE") == mode
     assert told["PGCONNECT_TIMEOUT"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("where", "mode"),
+    [
+        ({"PGHOST": "localhost", "PGHOSTADDR": "10.0.0.7"}, "require"),
+        ({"PGHOST": "db.example.org", "PGHOSTADDR": "127.0.0.1"}, None),
+        ({"PGHOST": "/tmp,db.example.org"}, "require"),
+        ({"PGDATABASE": "shop"}, None),
+        ({"PGSERVICE": "shop"}, "require"),
+    ],
+)
+def test_variables_alone_name_a_host_too(recorded, where, mode):
+    assert recorded("--yes", DATABASE_URL="", **where).get("PGSSLMODE") == mode
+
+
+def test_a_host_in_the_query_is_not_overruled_by_a_variable(recorded):
+    told = recorded(
+        "--yes", DATABASE_URL="postgresql:///shop?host=db.example.org", PGHOSTADDR="10.0.0.1", PGSERVICE="y"
+    )
+    assert not {"PGSERVICE", "PGHOSTADDR"} & set(told)
 
 
 def test_arguments_win_over_the_url_and_the_url_over_variables(recorded):
@@ -126,7 +154,7 @@ def test_no_password_is_in_the_list_of_processes(recorded, stamped):
 def test_what_cannot_be_used_is_usage(stamped, arguments):
     done = stamped.bash(*arguments)
     assert done.status == 2
-    assert "error: " in done.stderr
+    assert "error[usage]: " in done.stderr
 
 
 @pytest.mark.parametrize("url", ["", "mysql://a/b", "nonsense"])
@@ -141,7 +169,7 @@ def test_a_url_in_the_place_of_a_name_is_not_repeated(stamped):
     assert (done.status, "rnd_test" in done.everything) == (2, False), done.everything
 
 
-@pytest.mark.parametrize("words", [b"SHARE ROW EXCLUSIVE", b"COMMIT"])
+@pytest.mark.parametrize("words", [b"SHARE ROW EXCLUSIVE", b"COMMIT;"])
 def test_a_server_that_goes_silent_is_not_waited_for_without_end(stamped, words):
     server = stamped.database.server
     made = replace(handed_over(stamped.database, [OLD], [NEW]), lock_seconds=0.5, statement_seconds=1.0)
@@ -282,7 +310,7 @@ def test_colours_are_for_terminals(stamped):
     for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         command = f"bash {stamped.folder}/stamp.bash --yes --port 1"
         done = stamped.run("script", "-qec", command, "/dev/null", TERM="xterm", **more)
-        assert ("\x1b[31merror:" in done.stdout) is coloured
+        assert ("\x1b[31merror[connection-refused]:" in done.stdout) is coloured
 
 
 @pytest.mark.parametrize(("answer", "status", "rows"), [("y", 0, [NEW]), ("n", 3, [OLD]), ("", 3, [OLD])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ STRANGE = [
     'say "x"',
     "back\\slash",
     "$rescue$",
+    "a$rescue$b",
     "two\nlines",
     "END_OF_SQL",
     "$(touch x)",
@@ -102,6 +104,70 @@ def test_a_version_table_with_a_strange_name_in_a_schema_of_its_own(host):
         assert done.status == 0, done.everything
         assert host.database.run('SELECT * FROM "My Shop"."user"') == [(NEW,)]
         assert host.back(shell).status == 0
+
+
+@pytest.mark.parametrize("makes_table", [False, True])
+def test_a_version_table_whose_name_ends_a_block(host, makes_table):
+    name = 'a$rescue$b\\"c'
+    quoted = '"' + name.replace('"', '""') + '"'
+    made = handed_over(host.database, [] if makes_table else [OLD], [NEW], makes_table=makes_table)
+    for shell in SCRIPTS.shells:
+        host.database.run(f"DROP TABLE IF EXISTS {quoted}")
+        if not makes_table:
+            host.database.run(f"CREATE TABLE {quoted} (version_num varchar(32)); INSERT INTO {quoted} VALUES ('{OLD}')")
+        host.write(shell, replace(made, identity=replace(made.identity, version_table=name)))
+        done = host.stamp(shell)
+        assert done.status == 0, done.everything
+        assert host.database.run(f"SELECT * FROM {quoted}") == [(NEW,)]
+        assert host.back(shell).status == 0
+
+
+def test_the_head_has_no_driver_in_its_url_and_says_how_psql_learns_where(host):
+    made = handed_over(host.database, [OLD], [NEW])
+    identity = replace(made.identity, url="postgresql+asyncpg://app:***@db.example.org/my shop", role="owner",
+                       host="db.example.org", port=6432, database="my shop", encrypted=True)  # fmt: skip
+    run = SCRIPTS.run("psql", identity)
+    way = "PGHOST=db.example.org PGPORT=6432 PGUSER=app PGDATABASE='my shop' PGSSLMODE=require"
+    assert run == f"{way} psql -X -v ON_ERROR_STOP=1 -f FILE"
+    for shell in SCRIPTS.shells:
+        text = host.write(shell, replace(made, identity=identity)).read_text()
+        assert "asyncpg" not in text
+        assert "postgresql://app:***@db.example.org/my shop" in text
+    assert way in text
+    assert "psql asks for the password" in text
+    by_socket = replace(identity, url="postgresql:///shop", socket="/run/postgresql", host=None, encrypted=False)
+    assert SCRIPTS.run("psql", by_socket).startswith("PGHOST=/run/postgresql PGPORT=6432 PGUSER=owner PGDATABASE=")
+
+
+def test_each_code_in_a_file_is_explained(stamped):
+    document = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text("utf-8")
+    known = {*re.findall(r"^### (\S+)$", document, re.MULTILINE), "psql-is-missing"}
+    for shell in SCRIPTS.shells:
+        text = (stamped.folder / f"stamp.{shell}").read_text()
+        codes = {*re.findall(r"'\[([a-z-]+)\] ", text), *re.findall(r"fail \S+ ([a-z]+(?:-[a-z]+)*) \"", text),
+                 *re.findall(r"lost_code=([a-z-]+)", text)}  # fmt: skip
+        assert len(codes) > 4
+        assert codes <= known
+    assert "## psql is missing" in document
+
+
+@pytest.mark.parametrize("program", ["dash", "sh"])
+def test_without_bash_it_says_so(stamped, program):
+    if not (found := shutil.which(program)):
+        pytest.skip(f"{program} is not here")
+    done = stamped.run(found, str(stamped.folder / "stamp.bash"), "--yes")
+    if "bash" in str(Path(found).resolve()):
+        assert done.status == 0, "bash by another name does"
+    else:
+        assert (done.status, stamped.database.versions()) == (2, [OLD]), done.everything
+        assert "error[usage]: This needs bash. Nothing was written." in done.stderr
+        assert "help: Run it with: bash " in done.stderr
+
+
+def test_bash_by_the_name_of_sh_does(stamped):
+    (stamped.folder / "sh").symlink_to(shutil.which("bash"))
+    done = stamped.run(str(stamped.folder / "sh"), str(stamped.folder / "stamp.bash"), "--yes")
+    assert (done.status, stamped.database.versions()) == (0, [NEW]), done.everything
 
 
 @pytest.mark.slow

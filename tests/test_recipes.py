@@ -16,6 +16,7 @@ import pytest
 from tests import chains
 from tests.conftest import ProjectCopy, own_shop
 from tests.documents import all_parsed, blocks, called, operators, shell_lines, shown
+from tests.handing_over import Host
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,6 +26,9 @@ else:
 FOLDER = Path(__file__).parent.parent / "docs" / "recipes"
 RECIPES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.md")) if path.name != "README.md"}
 INDEX = (FOLDER / "README.md").read_text("utf-8")
+WITHOUT_PYTHON = "script"
+"""The recipe for a host, which is no platform."""
+PLATFORMS = {name: text for name, text in RECIPES.items() if name != WITHOUT_PYTHON}
 PLACEHOLDERS = frozenset(["$PORT"])
 
 
@@ -77,12 +81,13 @@ def one_command(command):
 
 
 def test_each_recipe_is_in_the_index_and_no_other():
-    assert set(re.findall(r"^\| \[[^\]]+\]\(([\w-]+)\.md\)", INDEX, re.MULTILINE)) == set(RECIPES)
+    assert set(re.findall(r"^\| \[[^\]]+\]\(([\w-]+)\.md\)", INDEX, re.MULTILINE)) == set(PLATFORMS)
     platforms = {"render", "heroku", "fly", "railway", "kubernetes", "compose", "github-actions"}
-    assert set(RECIPES) == platforms
+    assert set(PLATFORMS) == platforms
+    assert f"({WITHOUT_PYTHON}.md)" in INDEX
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PLATFORMS)
 def test_each_says_what_to_run_before_when_it_failed_and_after(name):
     steps = re.split(r"^## ", RECIPES[name], flags=re.MULTILINE)
     (before,), (failed,), (after,) = (
@@ -248,3 +253,29 @@ def test_the_pods_of_kubernetes_start_in_the_order_that_it_takes(tmp_path):
         assert project.alembic(*migrate[1:]).status == 0
         out, err = pods[1].communicate(timeout=60)
     assert (pods[1].returncode, "stands at r2" in out) == (0, True), err
+
+
+def test_on_a_host_without_python_the_recipe_leads_there_and_back(project, database):
+    """As it stands there, but for the tunnel and the terminal."""
+    incident = project("incident", database)
+    assert incident.alembic("upgrade", "774225e563ca").status == 0
+    database.stand_at("b354d12d1e7d")
+    host = Host(incident.root, database)
+    lines = [line for language, content in blocks(RECIPES[WITHOUT_PYTHON]) for line in shell_lines(language, content)]
+    done = []
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        if program == "alembic-rescue" and "script" in arguments:
+            done.append(incident.rescue(*arguments[arguments.index("script") :]))
+        elif program == "bash":
+            done.append(host.bash(*arguments[1:], *(["--yes"] if "--dry-run" not in arguments else [])))
+        elif program == "psql":
+            done.append(host.file("stamp.sql"))
+        else:
+            assert program in {"ssh", "scp", "read", "alembic-rescue"}, line
+            continue
+        assert done[-1].status == 0, done[-1].everything
+        if "--undo" in arguments:
+            assert database.versions() == ["b354d12d1e7d"]
+    assert len(done) == 6
+    assert database.versions() == ["774225e563ca"]

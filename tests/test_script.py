@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from datetime import datetime, timezone
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ import pytest
 import alembic_rescue
 from alembic_rescue import errors, scripting
 from alembic_rescue.client import Project
+from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.model import Outcome
+from alembic_rescue.redact import Secrets
 from tests import chains, servers
 from tests.conftest import ProjectCopy, fresh_database, server_of
 from tests.graphs import Node, write_project
@@ -186,19 +189,43 @@ def test_the_options_that_were_typed_are_in_the_next_step(stuck):
     assert "next_step='alembic -c alembic.ini upgrade head'" in made.stdout
 
 
+def test_it_says_how_the_file_is_run(stuck, database):
+    for shell, name in (("bash", "stamp.bash"), ("psql", "to the host/stamp it.sql")):
+        (stuck.root / "to the host").mkdir(exist_ok=True)
+        made = stuck.rescue("script", NEW, "--for", shell, "--out", name)
+        assert made.status == 0
+        if shell == "bash":
+            assert (
+                "DATABASE_URL=... bash stamp.bash\nIt asks before it writes. Look first: add --dry-run\n" in made.stdout
+            )
+    way = f"PGHOST=127.0.0.1 PGPORT={database.server.port} PGUSER={servers.ROLE} PGDATABASE={database.name}"
+    run = re.search(f"{re.escape(way)} psql .*", made.stdout)
+    assert run, made.stdout
+    assert "psql asks for the password" in made.stdout
+    done = Host(stuck.root, database).run("bash", "-c", run[0], DATABASE_URL="", PGPASSWORD=servers.PASSWORD)
+    assert (done.status, database.versions()) == (0, [NEW]), done.everything
+
+
 def test_at_the_target_there_is_nothing_to_do_and_no_file(stuck, database):
     database.stand_at(NEW)
-    made = stuck.rescue("script", NEW, "--for", "bash", "--out", "stamp.bash")
-    assert made.status == 0
+    for more in (["--out", "stamp.bash"], []):
+        made = stuck.rescue("script", NEW, "--for", "bash", *more)
+        assert (made.status, made.stdout) == (0, ""), made.everything
+        assert made.stderr.endswith("No file was written: there is nothing to do.\n")
+        assert "the database stands there already" in made.stderr
     assert not (stuck.root / "stamp.bash").exists()
     assert stuck.rescue_json("script", NEW, "--for", "bash")["script"] is None
 
 
 def test_a_refused_plan_gives_no_script(stuck, database):
     database.run("DROP TABLE document_reviews")
-    refused = stuck.rescue("script", NEW, "--for", "bash", "--out", "stamp.bash")
-    assert refused.status == 3
-    assert "error[revision-partial]" in refused.stderr
+    for more in (["--out", "stamp.bash"], []):
+        refused = stuck.rescue("script", NEW, "--for", "bash", *more)
+        assert (refused.status, refused.stdout) == (3, "")
+        assert "error[revision-partial]" in refused.stderr
+        assert "document_reviews" in refused.stderr
+        assert refused.stderr.endswith("No file was written: the plan is refused.\n")
+    assert "document_reviews" in stuck.rescue("plan", NEW).stdout, "of a plan it is the answer"
     assert not (stuck.root / "stamp.bash").exists()
     document = stuck.rescue_json("script", NEW, "--for", "bash")
     assert document["outcome"] == "refused"
@@ -253,6 +280,15 @@ def test_a_secret_in_a_definition_is_not_in_the_file_and_that_is_told(chain):
     assert "hunter2" not in made.text
     assert any("public.users.token is like" in told for told in made.not_asked), made.not_asked
     assert "public.users.token is like" in made.text
+
+
+def test_a_password_among_the_options_of_a_server_is_not_in_the_file():
+    away = Standing("server", "away", {"srvname": "away", "srvoptions": '["host=db", "password=hunter2-and-more"]'})
+    near = Standing("server", "near", {"srvname": "near", "srvoptions": '["host=db"]'})
+    there, hidden = scripting._without_secrets([away, near], Secrets())
+    assert there == (away._replace(facts=None), near)
+    assert len(hidden) == 1
+    assert "server away" in hidden[0]
 
 
 @pytest.mark.parametrize(

@@ -691,9 +691,12 @@ def _fail(error: BaseException) -> int:
         return told.exit_status
     from alembic_rescue.report import text
 
+    instead = ""
     if isinstance(told, errors.PlanRefused) and told.report is not None:
-        call.answer(text.plan(told.report, **call.style(sys.stdout)))
-    call.tell(text.failure(told, **call.style(sys.stderr)))
+        instead = handing_over.INSTEAD.get(told.report.command, "")
+        answer, stream = (call.tell, sys.stderr) if instead else (call.answer, sys.stdout)
+        answer(text.plan(told.report, **call.style(stream)))
+    call.tell(text.failure(told, **call.style(sys.stderr)) + instead)
     return told.exit_status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from enum import Enum
 from pathlib import Path
@@ -14,12 +15,22 @@ from alembic_rescue import errors
 from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Only, Revision
 from alembic_rescue.cli.call import Call, Format, working, write
 
+INSTEAD = {"script": "No file was written: the plan is refused.\n"}
+"""By command: its answer is a file, and this is said where there is none; the plan is then no answer."""
+
 
 class Shell(str, Enum):
     """What the file is for."""
 
     BASH = "bash"
     PSQL = "psql"
+
+
+_LOGIN = {
+    Shell.BASH: "It asks before it writes. Look first: add --dry-run",
+    Shell.PSQL: "psql asks for the password, or has it from PGPASSWORD or ~/.pgpass.",
+}
+"""What else to know before it is run."""
 
 
 def script(
@@ -74,13 +85,13 @@ def script(
     elif made.text is None:
         from alembic_rescue.report import text
 
-        call.answer(text.plan(made.report, **call.style(sys.stdout)))
+        call.tell(text.plan(made.report, **call.style(sys.stderr)))  # who expects a file gets no prose for one
+        call.tell("No file was written: there is nothing to do.\n")
     elif file is None:
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
-        call.answer(
-            f"Written to {out}. Run it where the database can be reached: {made.run.replace('FILE', str(out))}\n"
-        )
+        run = made.run.replace("FILE", shlex.quote(str(out)))
+        call.answer(f"Written to {out}. Run it where the database can be reached: {run}\n{_LOGIN[shell]}\n")
 
 
 def _write(name: str, file: Path, text: str, shell: Shell) -> None:

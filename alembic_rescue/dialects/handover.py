@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from alembic_rescue.model import Identity
@@ -19,8 +18,8 @@ class Standing(NamedTuple):
     kind: str
     """As :class:`~alembic_rescue.evidence.model.ObjectEvidence` has it."""
     name: str
-    words: str | None
-    """What it is like, in the server's words; None: that is not asked, only that it is there."""
+    facts: Mapping[str, str] | None
+    """What it is like, in the server's words, each under its name; None: that is not asked, only that it is there."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class HandOver:
 class Scripts(Protocol):
     """Makes such files.  By itself: there are none."""
 
-    shells: Mapping[str, str] = MappingProxyType({})
-    """What it makes them for, each with how a file of it is run."""
+    shells: tuple[str, ...] = ()
+    """What it makes them for."""
 
     def standing(self, connection: Connection, names: Collection[str]) -> tuple[Standing, ...]:
         """The objects of these names, and what belongs to them, of a live database.
@@ -75,6 +74,10 @@ class Scripts(Protocol):
     def unasked_kinds(self, kinds: Collection[str]) -> frozenset[str]:
         """Those of these kinds of objects for which no file can ask."""
         return frozenset(kinds)
+
+    def run(self, shell: str, identity: Identity) -> str:
+        """The command that runs ``FILE``, for one of :attr:`shells`."""
+        raise NotImplementedError(shell)
 
     def file(self, shell: str, handed_over: HandOver) -> str:
         """The text of the file for one of :attr:`shells`."""

@@ -9,14 +9,14 @@ The SQL uses nothing that psql 12 and PostgreSQL 12 do not have.  What it refuse
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, make_url
 
 from alembic_rescue.dialects import handover
 from alembic_rescue.dialects.handover import HandOver, Standing
@@ -24,15 +24,19 @@ from alembic_rescue.dialects.postgresql import standing
 from alembic_rescue.dialects.postgresql.blockers import RESCUE, RESCUE_LOCK
 from alembic_rescue.dialects.postgresql.session import SETTINGS
 from alembic_rescue.errors.words import rows
+from alembic_rescue.model import Identity
 
 _HERE = Path(__file__).parent
 _PLACE = re.compile(r"@([A-Z_]+)@")
 _SHOWN = 300
-"""Characters of a definition.  A longer one is held against its digest."""
+"""Characters of a fact.  A longer one is held against its digest."""
 _DIGEST = "sha256:"
 _FEW = 5
 _OUTSIDE_SECONDS = 30
 """For connecting, and for the way to the server."""
+_END_SECONDS = 5
+"""How long a server may take to end what its timeouts have ended."""
+_PSQL = "psql -X -v ON_ERROR_STOP=1 -f FILE"
 _QUOTE = "$rescue$"
 """What the blocks of the SQL are quoted with."""
 
@@ -40,9 +44,7 @@ _QUOTE = "$rescue$"
 class Scripts(handover.Scripts):
     """For bash with psql, and for psql alone."""
 
-    shells: Mapping[str, str] = MappingProxyType(
-        {"bash": "DATABASE_URL=... bash FILE", "psql": "psql -X -v ON_ERROR_STOP=1 -f FILE"}
-    )
+    shells = ("bash", "psql")
 
     def standing(self, connection: Connection, names: Collection[str]) -> tuple[Standing, ...]:
         """See :func:`alembic_rescue.dialects.postgresql.standing.read`."""
@@ -52,6 +54,10 @@ class Scripts(handover.Scripts):
         """Those that :mod:`alembic_rescue.dialects.postgresql.standing` has no query for."""
         return frozenset(kinds) - standing.KINDS
 
+    def run(self, shell: str, identity: Identity) -> str:
+        """With the way to the database, which psql has from variables."""
+        return "DATABASE_URL=... bash FILE" if shell == "bash" else f"{_way(identity)} {_PSQL}"
+
     def file(self, shell: str, handed_over: HandOver) -> str:
         """The template of that shell, with its places filled."""
         return _filled(f"stamp.{shell}", {**_words(handed_over), **sql(handed_over)})
@@ -59,9 +65,13 @@ class Scripts(handover.Scripts):
 
 def sql(handed_over: HandOver) -> dict[str, str]:
     """The steps that both forms have in common, each a piece of SQL; all but the last two only ask."""
+    lock = {"LOCK": str(RESCUE_LOCK)}
+    wait = round((handed_over.lock_seconds + handed_over.statement_seconds + _END_SECONDS) * 1000)
     return {
         "SESSION": _session(handed_over),
-        "LOCK": _filled("lock.sql", {"LOCK": str(RESCUE_LOCK)}),
+        "ALONE": _filled("lock.sql", {**lock, "TAKEN": "other IS NOT NULL"}),
+        "LOCK": _filled("lock.sql", {**lock, "TAKEN": f"NOT pg_try_advisory_xact_lock({RESCUE_LOCK})"}),
+        "ENDED": _filled("ended.sql", {**lock, "WAIT": str(wait)}),
         "DATABASE": _filled("database.sql", _database(handed_over)),
         "ROWS": _filled("rows.sql", _of_rows(handed_over)),
         "EVIDENCE": _evidence(handed_over),
@@ -74,13 +84,21 @@ def sql(handed_over: HandOver) -> dict[str, str]:
 
 
 def _session(handed_over: HandOver) -> str:
-    """Nobody's functions and operators run in the place of the server's, and no wait is without end."""
+    """Nobody's functions and operators run in the place of the server's, and no wait is without end.
+
+    Of psql's variables it takes ``so_far``, whether something was written, and ``address``, which somebody vouches for.
+    """
+    statement = f"'{round(handed_over.statement_seconds * 1000)}ms'"
     settings = {
         "search_path": SETTINGS["search_path"],
         "standard_conforming_strings": "on",
         "lock_timeout": f"'{round(handed_over.lock_seconds * 1000)}ms'",
-        "statement_timeout": f"'{round(handed_over.statement_seconds * 1000)}ms'",
+        "statement_timeout": statement,
+        "idle_in_transaction_session_timeout": statement,
+        "client_min_messages": "warning",
         "application_name": f"'{RESCUE}'",
+        "alembic_rescue.so_far": ":'so_far'",
+        "alembic_rescue.address": ":'address'",
     }
     return "\n".join(f"SET LOCAL {name} = {value};" for name, value in settings.items())
 
@@ -93,26 +111,32 @@ def _database(handed_over: HandOver) -> dict[str, str]:
         "DATABASE_NAME": literal(identity.database),
         "SYSTEM": literal(system),
         "OID": literal(oid),
-        "ADDRESS": literal(identity.server_address) if identity.server_address else "NULL",
+        "ADDRESS": literal(identity.server_address or "socket"),
     }
 
 
 def _of_rows(handed_over: HandOver) -> dict[str, str]:
-    table = _table(handed_over)
     return {
-        "TABLE": table,
-        "TABLE_NAME": literal(table),
+        "TABLE": _in_block(handed_over),
+        **_waited(handed_over),
         "BEFORE": _array(handed_over.before),
         "AFTER": _array(handed_over.after),
         "BEFORE_TOLD": literal(rows(handed_over.before)),
         "AFTER_TOLD": literal(rows(handed_over.after)),
         "IF_MISSING": "standing := '{}';"
         if handed_over.makes_table
-        else f"RAISE EXCEPTION USING ERRCODE = 'AR003', MESSAGE = {literal(_NO_TABLE.format(table))};",
+        else f"RAISE EXCEPTION USING ERRCODE = 'AR003', MESSAGE = format({literal(_NO_TABLE)}, "
+        f"{literal(_table(handed_over))}, current_setting('alembic_rescue.so_far'));",
     }
 
 
-_NO_TABLE = "There is no table {0}, or this role cannot see it. Nothing was written."
+_NO_TABLE = "[database-moved] There is no table %s, or this role cannot see it. %s"
+
+
+def _waited(handed_over: HandOver) -> dict[str, str]:
+    """What a block says where it waited in vain."""
+    name = {"TABLE_NAME": literal(_table(handed_over))}
+    return {**name, "WAITED": _filled("waited.sql", name)}
 
 
 def _evidence(handed_over: HandOver) -> str:
@@ -122,7 +146,7 @@ def _evidence(handed_over: HandOver) -> str:
     gone = {(one.kind, one.name) for one in handed_over.gone}
     lines = [
         f"    ARRAY[{literal(one.kind)}, {literal(one.name)}, "
-        f"{literal('gone') if (one.kind, one.name) in gone else literal('there')}, {_expected(one.words)}]"
+        f"{literal('gone') if (one.kind, one.name) in gone else literal('there')}, {_expected(one.facts)}]"
         for one in asked
     ]
     settings = [f"SET LOCAL {name} = {literal(value)};" for name, value in SETTINGS.items() if name != "search_path"]
@@ -130,21 +154,24 @@ def _evidence(handed_over: HandOver) -> str:
         "SETTINGS": "\n".join(settings),
         "PROVED": ",\n".join(lines),
         "CATALOGS": standing.query_of({one.kind for one in asked}),
+        **_waited(handed_over),
     }
     return _filled("evidence.sql", values)
 
 
-def _expected(words: str | None) -> str:
-    if words is None:
+def _expected(facts: Mapping[str, str] | None) -> str:
+    if facts is None:
         return "NULL"
-    if len(words) > _SHOWN:
-        return literal(f"{_DIGEST}{hashlib.sha256(words.encode()).hexdigest()}")
-    return literal(words)
+    short = {
+        name: fact if len(fact) <= _SHOWN else f"{_DIGEST}{hashlib.sha256(fact.encode()).hexdigest()}"
+        for name, fact in facts.items()
+    }
+    return literal(json.dumps(short, ensure_ascii=False))
 
 
 def _write(handed_over: HandOver, here: Sequence[str], there: Sequence[str], stands: str) -> str:
     """One row takes the place of another as long as there are both; the rest goes, or comes."""
-    table = _table(handed_over)
+    table, key = _in_block(handed_over), _in_quotes(f"{handed_over.identity.version_table}_pkc")
     gone, new = sorted(set(here) - set(there)), sorted(set(there) - set(here))
     statements = [
         f"UPDATE {table} SET version_num = {literal(to)} WHERE version_num = {literal(from_)};"
@@ -152,7 +179,9 @@ def _write(handed_over: HandOver, here: Sequence[str], there: Sequence[str], sta
     ]
     statements += [f"DELETE FROM {table} WHERE version_num = {literal(row)};" for row in gone[len(new) :]]
     statements += [f"INSERT INTO {table} (version_num) VALUES ({literal(row)});" for row in new[len(gone) :]]
-    made_first = _filled("table.sql", {"TABLE": table}) if handed_over.makes_table and stands == "before" else ""
+    made_first = (
+        _filled("table.sql", {"TABLE": table, "KEY": key}) if handed_over.makes_table and stands == "before" else ""
+    )
     made = [line for statement in statements for line in (f"  {statement}", *_ONE_ROW)]
     return _filled(
         "write.sql",
@@ -162,6 +191,7 @@ def _write(handed_over: HandOver, here: Sequence[str], there: Sequence[str], sta
             "TABLE": table,
             "STATEMENTS": "\n".join(made),
             "THERE": _array(sorted(there)),
+            **_waited(handed_over),
         },
     )
 
@@ -170,7 +200,8 @@ _ONE_ROW = (
     "  GET DIAGNOSTICS changed = ROW_COUNT;",
     "  IF changed <> 1 THEN",
     "    RAISE EXCEPTION USING ERRCODE = 'AR003',",
-    "      MESSAGE = format('The rows changed meanwhile: %s instead of 1 matched. Nothing was written.', changed);",
+    "      MESSAGE = format('[database-moved] The rows changed meanwhile: %s instead of 1 matched. %s', changed,",
+    "                       current_setting('alembic_rescue.so_far'));",
     "  END IF;",
 )
 
@@ -178,6 +209,20 @@ _ONE_ROW = (
 def _table(handed_over: HandOver) -> str:
     identity = handed_over.identity
     return ".".join(identifier(part) for part in (identity.schema, identity.version_table) if part)
+
+
+def _in_block(handed_over: HandOver) -> str:
+    """The version table, where it stands in a block that is quoted."""
+    identity = handed_over.identity
+    return ".".join(_in_quotes(part) for part in (identity.schema, identity.version_table) if part)
+
+
+def _in_quotes(name: str) -> str:
+    """A name as SQL that does not end a block."""
+    if _QUOTE not in name:
+        return identifier(name)
+    escaped = name.replace('"', '""').replace("\\", "\\\\").replace("$", "\\0024")
+    return f'U&"{escaped}"'
 
 
 def _array(texts: Sequence[str]) -> str:
@@ -229,6 +274,8 @@ def _words(handed_over: HandOver) -> dict[str, str]:
         "TABLE_NAME": literal(table),
         "ABOUT": "\n".join(_comment("#", line) for line in _about(handed_over)),
         "ABOUT_SQL": "\n".join(_comment("--", line) for line in _about(handed_over)),
+        "RUN": _comment("--", _way(identity)).removeprefix("-- "),
+        "WITHIN": str(round(handed_over.lock_seconds + handed_over.statement_seconds)),
         "PATIENCE": str(round(_OUTSIDE_SECONDS + handed_over.lock_seconds + 2 * handed_over.statement_seconds)),
         "ECHO_DONE": _echo(f"{table} stands at {rows(handed_over.after)}: written, and read on a new connection."),
         "ECHO_THERE": _echo(f"Nothing to do: {table} stands at {rows(handed_over.after)} already."),
@@ -239,6 +286,23 @@ def _words(handed_over: HandOver) -> dict[str, str]:
             else "Next: redeploy. Nothing is pending."
         ),
     }
+
+
+_PLAIN = re.compile(r"(?<=^postgresql)\+\w+")
+"""What SQLAlchemy alone understands of a URL."""
+
+
+def _way(identity: Identity) -> str:
+    """The way to the database, as variables of psql's."""
+    user = make_url(identity.url).username or identity.role
+    ways = {
+        "PGHOST": identity.socket or identity.host,
+        "PGPORT": identity.port,
+        "PGUSER": user,
+        "PGDATABASE": identity.database,
+        "PGSSLMODE": "require" if identity.encrypted else None,
+    }
+    return " ".join(f"{name}={shlex.quote(_line(str(value)))}" for name, value in ways.items() if value)
 
 
 def _pending(pending: Sequence[str]) -> str:
@@ -259,7 +323,7 @@ def _about(handed_over: HandOver) -> Iterator[str]:
     for skipped in handed_over.skipped:
         yield f"  {_line(skipped)}"
     yield ""
-    yield f"Database  {_line(identity.url)}"
+    yield f"Database  {_line(_PLAIN.sub('', identity.url))}"
     yield f"Server    PostgreSQL {_line(identity.server_version)}, id {identity.server_id}"
     yield f"Made      {handed_over.made} by {handed_over.tool}, with: {_line(handed_over.command)}"
     yield f"Plan      {handed_over.fingerprint}"
@@ -268,7 +332,8 @@ def _about(handed_over: HandOver) -> Iterator[str]:
     yield ""
     asked = len(handed_over.there) + len(handed_over.gone)
     yield f"It asks the database again for what was proved: {asked} {'object' if asked == 1 else 'objects'}, below."
-    yield "Of each it asks that it is as it was when this file was made, its storage and its statistics aside."
+    yield "Of each it asks that it is as it was when this file was made. Of no object it asks for"
+    yield f"{standing.NOT_ASKED}."
     if handed_over.not_asked:
         yield "It does not ask for:"
         for told in handed_over.not_asked:

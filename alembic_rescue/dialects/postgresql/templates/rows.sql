@@ -14,8 +14,10 @@ BEGIN
     PERFORM set_config('alembic_rescue.stands', 'after', true);
   ELSE
     RAISE EXCEPTION USING ERRCODE = 'AR003', MESSAGE = format(
-      'The rows changed since this file was made: %s has %s. It leads only between %s and %s. Nothing was written. A deployment may have gone on: look again, and make another file.',
-      @TABLE_NAME@, coalesce(nullif(array_to_string(standing, ' and ', 'NULL'), ''), 'no row'), @BEFORE_TOLD@, @AFTER_TOLD@);
+      '[database-moved] The rows changed since this file was made: %s has %s. It leads only between %s and %s. %s A deployment may have gone on: look again, and make another file.',
+      @TABLE_NAME@, coalesce(nullif(array_to_string(standing, ' and ', 'NULL'), ''), 'no row'),
+      @BEFORE_TOLD@, @AFTER_TOLD@, current_setting('alembic_rescue.so_far'));
   END IF;
+@WAITED@
 END
 $rescue$;

@@ -5,6 +5,11 @@
 # It needs bash and psql, and asks before it writes. Look first: bash FILE --dry-run
 # The way back: bash FILE --undo. All of it: bash FILE --help
 
+if [ -z "${BASH_VERSION:-}" ]; then
+  echo "error[usage]: This needs bash. Nothing was written." >&2
+  echo "help: Run it with: bash $0" >&2
+  exit 2
+fi
 set -euo pipefail
 
 made_by=@Q_TOOL@
@@ -19,6 +24,7 @@ rows_after=@Q_AFTER_ROWS@
 pending=@Q_PENDING@
 next_step=@Q_NEXT@
 
+self=$(printf '%q' "$0")
 readonly done_=0 usage_=2 refused_=3 unreachable_=4 unverified_=5
 
 # --- the SQL -------------------------------------------------------------------------------------------------
@@ -27,6 +33,20 @@ readonly done_=0 usage_=2 refused_=3 unreachable_=4 unverified_=5
 sql_session() {
   cat <<'END_OF_SQL'
 @SESSION@
+END_OF_SQL
+}
+
+# Nobody else is writing.
+sql_alone() {
+  cat <<'END_OF_SQL'
+@ALONE@
+END_OF_SQL
+}
+
+# What a lost connection was about to write, it has written or never will.
+sql_ended() {
+  cat <<'END_OF_SQL'
+@ENDED@
 END_OF_SQL
 }
 
@@ -68,17 +88,6 @@ sql_undo() {
 END_OF_SQL
 }
 
-# Who holds a lock on the version table, or awaits one.
-sql_blockers() {
-  cat <<'END_OF_SQL'
-SELECT format('  process %s (%s, %s) has %s since %s; to end it: SELECT pg_terminate_backend(%s);', l.pid,
-              coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'state not shown'), l.mode,
-              coalesce(a.xact_start::timestamptz(0)::text, 'a time not shown'), l.pid)
-  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
- WHERE l.relation = pg_catalog.to_regclass(@TABLE_NAME@) AND l.pid <> pg_catalog.pg_backend_pid();
-END_OF_SQL
-}
-
 # --- telling -------------------------------------------------------------------------------------------------
 
 bold='' red='' plain=''
@@ -88,11 +97,11 @@ fi
 
 say() { printf '%s\n' "$*" >&2; }
 
-# fail STATUS FACT [WAY ON]...
+# fail STATUS CODE FACT [WAY ON]...
 fail() {
   local status=$1 line
-  say "${red}error:${plain} ${bold}$2${plain}"
-  shift 2
+  say "${red}error[$2]:${plain} ${bold}$3${plain}"
+  shift 3
   for line in "$@"; do say "help: $line"; done
   exit "$status"
 }
@@ -103,11 +112,13 @@ Sets $table in $database
   from $rows_before
   to   $rows_after
 
-Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $0 [OPTIONS]
+Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $self [OPTIONS]
 
   --dry-run        check everything, write nothing
   --undo           lead back from $rows_after to $rows_before
   -y, --yes        do not ask; needed without a terminal
+  --address ADDRESS
+                   it is the same server, though it says that its address is this one
   --url URL        the database, without its password; by default DATABASE_URL
   --host NAME, --port NUMBER, --username NAME, --dbname NAME
                    the same in parts; they win over the URL
@@ -120,7 +131,9 @@ which everybody on this host can see. All of psql's variables hold: PGSSLMODE (r
 host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
 
 Exit status: 0 done, or there already; 2 usage; 3 refused; 4 out of reach, not permitted, or a lock not had in
-time; 5 written but not verified.
+time; 5 written but not verified, or not known; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says
+whether something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a
+COMMIT that waits for a standby may take longer), and a second run says where the rows stand.
 
 Made at $made_at by $made_by, with: $made_with
 END_OF_HELP
@@ -130,6 +143,7 @@ END_OF_HELP
 
 form_of_urls='^postgres(ql)?([+][a-z0-9_]+)?://'
 form_of_logins='^([^:/?@]*)(:([^@]*))?@(.*)$'
+form_of_local='^(|/.*|@.*|localhost|127([.][0-9]{1,3}){3}|::1)$'
 form_of_hosts='^([[][^]]*[]]|[^:]*)(:([0-9]*))?$'
 
 # What a URL says with percent signs: in $decoded.
@@ -155,7 +169,7 @@ decode() {
 use_url() {
   local url=$1 rest password query='' place name='' hosts='' ports='' item
   if [[ ! $url =~ $form_of_urls ]]; then
-    fail $usage_ "The URL is none of PostgreSQL's." "Its form is postgresql://user:...@host:5432/name"
+    fail $usage_ bad-url "The URL is none of PostgreSQL's." "Its form is postgresql://user:...@host:5432/name"
   fi
   rest=${url#*://}
   if [[ $rest =~ $form_of_logins ]]; then
@@ -185,7 +199,7 @@ use_url() {
         decoded=${decoded#\[}
         hosts+=,${decoded%\]}
       else
-        fail $usage_ "The URL's host cannot be read."
+        fail $usage_ bad-url "The URL's host cannot be read."
       fi
     done
     unset PGHOSTADDR PGSERVICE
@@ -201,7 +215,10 @@ use_url() {
     if [[ $query == *\&* ]]; then query=${query#*&}; else query=''; fi
     decode "${item#*=}"
     case ${item%%=*} in
-      host) export PGHOST=$decoded ;;
+      host)
+        unset PGHOSTADDR PGSERVICE
+        export PGHOST=$decoded ;;
+      hostaddr) export PGHOSTADDR=$decoded ;;
       port) export PGPORT=$decoded ;;
       user) export PGUSER=$decoded ;;
       password) export PGPASSWORD=$decoded ;;
@@ -225,8 +242,14 @@ use_url() {
   done
 }
 
+# Whether each of psql's hosts is this one. Its addresses win over their names; nobody knows what a service names.
 is_local() {
-  case ${PGHOST:-${PGHOSTADDR:-}} in '' | /* | @* | localhost | 127.* | ::1) return 0 ;; *) return 1 ;; esac
+  local hosts=${PGHOSTADDR:-${PGHOST:-}}, host
+  if [[ -n ${PGSERVICE:-} ]]; then return 1; fi
+  while [[ -n $hosts ]]; do
+    host=${hosts%%,*} hosts=${hosts#*,}
+    if [[ ! $host =~ $form_of_local ]]; then return 1; fi
+  done
 }
 
 # Why there is no connection, and what that usually means on a hosted database.
@@ -235,70 +258,98 @@ cannot_connect() {
   local hosted='On a hosted database: see whether it is suspended or being moved, and whether this host is on its list of allowed addresses.'
   case $said in
     *'password authentication failed'* | *'no password supplied'* | *'role "'*'does not exist'* | *'user name'*'not found'*)
-      fail $unreachable_ "The login is refused: $said" \
+      fail $unreachable_ login-refused "The login is refused: $said" \
         "Take the URL from the platform as it is now: passwords are rotated. Special characters of a password are percent-encoded in a URL: %40 for @." \
         "Use the owner of the tables, the role that runs the migrations. A pooler may want another name: user.project." ;;
     *'no pg_hba.conf entry'* | *'not allowed'* | *'not in'*'allow'*)
-      fail $unreachable_ "This host may not connect: $said" \
+      fail $unreachable_ login-refused "This host may not connect: $said" \
         "Add its address to the list of allowed addresses, or run this where the application runs." \
         "Where it says 'no encryption', set PGSSLMODE=require." ;;
     *'could not translate host name'* | *'Name or service not known'* | *'nodename nor servname'*)
-      fail $unreachable_ "The host is not known here: $said" \
+      fail $unreachable_ unknown-host "The host is not known here: $said" \
         "Internal host names work only within the platform's own network: take the external URL, or run this in the application's shell." ;;
     *'Connection refused'*)
-      fail $unreachable_ "Nothing listens there: $said" \
+      fail $unreachable_ connection-refused "Nothing listens there: $said" \
         "Compare host and port with the platform's: 5432 is usual, poolers have 6432 or 6543." \
         "$hosted" ;;
     *'timeout expired'* | *'timed out'* | *'Network is unreachable'* | *'No route to host'* | *'canceling statement due to connect'*)
-      fail $unreachable_ "No answer: $said" \
+      fail $unreachable_ connect-timeout "No answer: $said" \
         "An address that is not on the list of allowed ones is often just not answered; so is an internal one from outside." \
         "Free databases are suspended when they are not used: open it in the platform's console, wait, and try again. PGCONNECT_TIMEOUT=60 waits longer." ;;
     *'does not support SSL'*)
-      fail $unreachable_ "The server has no encryption: $said" \
-        "On a network that you trust: PGSSLMODE=prefer bash $0" ;;
+      fail $unreachable_ encryption-failed "The server has no encryption: $said" \
+        "On a network that you trust: PGSSLMODE=prefer bash $self" ;;
     *'too many'* | *'connection slots'* | *'max clients'*)
-      fail $unreachable_ "It has no connection left: $said" \
+      fail $unreachable_ too-many-connections "It has no connection left: $said" \
         "A stuck deployment often holds them: scale its workers down, or end idle sessions, and try again." ;;
     *'starting up'* | *'shutting down'* | *'recovery mode'*)
-      fail $unreachable_ "It is starting or stopping: $said" "Wait a minute, and try again." ;;
+      fail $unreachable_ cannot-connect "It is starting or stopping: $said" "Wait a minute, and try again." ;;
     *'unsupported startup parameter'* | *'prepared statement'*)
-      fail $unreachable_ "A pooler stands between, and does not take it: $said" \
+      fail $unreachable_ cannot-connect "A pooler stands between, and does not take it: $said" \
         "Take the direct URL of the database, not the pooler's; leave options out of it." ;;
     *'database "'*'does not exist'*)
-      fail $unreachable_ "There is no such database: $said" "Compare the name with the platform's: it was $database." ;;
+      fail $unreachable_ database-missing "There is no such database: $said" "Compare the name with the platform's: it was $database." ;;
     *)
-      fail $unreachable_ "The database is out of reach: $said" "$hosted" ;;
+      fail $unreachable_ cannot-connect "The database is out of reach: $said" "$hosted" ;;
   esac
 }
 
 # --- running the SQL -----------------------------------------------------------------------------------------
 
-warned=''
+warned='' so_far='Nothing was written.' address='' child='' signal=''
 state_line='[^:]+:  ([0-9A-Z]{5}): (.*)'
+form_of_codes='^[[]([a-z-]+)[]] (.*)$'
+
+# A signal ends what runs, not this file: it says first whether something was written.
+# shellcheck disable=SC2317,SC2329 # the traps run it
+interrupted() {
+  signal=$1
+  if [[ -n $child ]]; then
+    caught=yes
+    kill -INT "$child" 2>/dev/null || true # psql has the server cancel the statement
+  else
+    fail "$signal" interrupted "It was interrupted. $so_far"
+  fi
+}
+trap 'interrupted 129' HUP
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
 
 # Run a program, for so long at most.
 within() {
   if command -v timeout >/dev/null; then
-    timeout "$patience" "$@"
+    exec timeout "$patience" "$@"
   elif command -v perl >/dev/null; then # as macOS has it
-    perl -e 'alarm shift; exec @ARGV' "$patience" "$@"
+    exec perl -e 'alarm shift; exec @ARGV' "$patience" "$@"
   else
-    "$@"
+    exec "$@"
   fi
 }
 
 # Run SQL in one psql: its output is in $output, its exit status in $status, the server's code in $code.
 # The password is in PGPASSWORD, or psql finds it in ~/.pgpass: -w keeps it from asking, for which there is no answer.
 run_sql() {
-  local line
-  status=0 code='' reason=''
-  output=$(within psql -X -q -A -t -w -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never 2>&1 <<<"$1") || status=$?
+  local line said caught
+  said=$(mktemp "${TMPDIR:-/tmp}/alembic-rescue.XXXXXX")
+  status=0 code='' reason='' held=''
+  within psql -X -q -A -t -w -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never \
+    -v so_far="$so_far" -v address="$address" >"$said" 2>&1 <<<"$1" &
+  child=$!
+  while
+    caught=''
+    if wait "$child"; then status=0; else status=$?; fi
+    [[ -n $caught ]] # then it was not the end of psql that was waited for
+  do :; done
+  child='' output=$(cat "$said")
+  rm -f "$said"
   while IFS= read -r line; do
     if [[ $line == *'WARNING:  '* ]]; then
       line=${line#*'WARNING:  '}
       line=${line#?????: }
       if [[ $warned != *"$line"* ]]; then say "warning: $line"; fi
       warned+=$line
+    elif [[ $line == '  process '* ]]; then
+      held+=$line$'\n'
     elif [[ -z $code && $status -ne 0 && $line =~ $state_line && ${BASH_REMATCH[1]} != 0[01]* ]]; then
       code=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
     fi
@@ -310,40 +361,47 @@ run_sql() {
     reason=${reason#error: }
     reason=${reason//[$'\n\t']/ }
   fi
+  kind='database-error'
+  if [[ $reason =~ $form_of_codes ]]; then kind=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}; fi
 }
 
-# The statement failed: say why. Nothing was written.
+# The statement failed: say why.
 explain() {
+  if [[ -n $code && $reason != *"$so_far"* ]]; then reason+=". $so_far"; fi
   case $code in
-    AR003) fail $refused_ "$reason" ;;
+    AR003) fail $refused_ "$kind" "$reason" ;;
     55P03)
-      say "Who holds or awaits a lock on $table:"
-      local told=$reason
-      run_sql "$(sql_blockers)"
-      say "${output:-  nobody any more}"
-      fail $unreachable_ "A lock was not had in time: $told. Nothing was written." \
+      if [[ -n $held ]]; then say "Locks on $table:"$'\n'"${held%$'\n'}"; fi
+      fail $unreachable_ lock-timeout "A lock was not had in time: ${reason% Locks on*}" \
         "Often it is the stuck deployment itself: stop it, or end its session as above, and try again." ;;
-    57014) fail $unreachable_ "The server did not answer in time: $reason. Nothing was written." "Try again when it is less busy." ;;
+    57014) fail $unreachable_ statement-timeout "The server did not answer in time: $reason" "Try again when it is less busy." ;;
     42501)
-      fail $unreachable_ "This role is not permitted: $reason. Nothing was written." \
+      fail $unreachable_ permission-denied "This role is not permitted: $reason" \
         "Use the owner of $table: the role that runs the migrations." ;;
     25006)
-      fail $unreachable_ "The server takes no writes: $reason Nothing was written." \
+      fail $unreachable_ read-only-server "The server takes no writes: $reason" \
         "Take the URL of the primary, not of a read-only replica; see whether the database is over its storage limit." ;;
     '') cannot_connect "$reason" ;;
-    *) fail $unreachable_ "The server says: $reason ($code). Nothing was written." ;;
+    *) fail $unreachable_ "$kind" "The server says ($code): $reason" ;;
   esac
 }
 
-# Where the rows stand, as seen in one transaction that writes nothing: before or after, in $stands.
+# look SQL [MORE SQL]: where the rows stand, as seen in one transaction that writes nothing: before or after, in $stands.
 look() {
-  run_sql "BEGIN READ ONLY;
+  run_sql "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
 $(sql_session)
-$(sql_checks)
 $1
+$(sql_checks)
+${2:-}
 ROLLBACK;"
   stands=''
   if [[ $output == *stands:before* ]]; then stands=before; elif [[ $output == *stands:after* ]]; then stands=after; fi
+}
+
+# The same, before anything is written: a signal is the end.
+look_first() {
+  look "$(sql_alone)" "$evidence"
+  if [[ -n $signal ]]; then fail "$signal" interrupted "It was interrupted. $so_far"; fi
 }
 
 # --- what it does --------------------------------------------------------------------------------------------
@@ -352,11 +410,11 @@ undo=no yes=no dry_run=no url=${DATABASE_URL:-} host='' port='' user='' name=''
 
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --url | --host | --port | --username | --dbname)
-      if [[ $# -lt 2 ]]; then fail $usage_ "$1 needs a value." "bash $0 --help"; fi
+    --address | --url | --host | --port | --username | --dbname)
+      if [[ $# -lt 2 ]]; then fail $usage_ usage "$1 needs a value." "bash $self --help"; fi
       option=$1 value=$2
       shift ;;
-    --url=* | --host=* | --port=* | --username=* | --dbname=*) option=${1%%=*} value=${1#*=} ;;
+    --address=* | --url=* | --host=* | --port=* | --username=* | --dbname=*) option=${1%%=*} value=${1#*=} ;;
     --undo) undo=yes option='' ;;
     --dry-run) dry_run=yes option='' ;;
     -y | --yes) yes=yes option='' ;;
@@ -364,29 +422,30 @@ while [[ $# -gt 0 ]]; do
     -h | --help)
       usage
       exit $done_ ;;
-    *) fail $usage_ "There is no option $1." "bash $0 --help" ;;
+    *) fail $usage_ usage "There is no option $1." "bash $self --help" ;;
   esac
   shift
   case $option in
     --url)
       url=$value
       if [[ $url == *://*:*@* || $url == *password=* ]]; then
-        fail $usage_ "The URL holds a password, and everybody on this host sees the command line." \
+        fail $usage_ usage "The URL holds a password, and everybody on this host sees the command line." \
           "Put the URL into the variable DATABASE_URL, or the password into PGPASSWORD."
       fi ;;
+    --address) address=$value ;;
     --host) host=$value ;;
     --port) port=$value ;;
     --username) user=$value ;;
     --dbname)
       name=$value
       if [[ $name == *://* || $name == *=* ]]; then
-        fail $usage_ "--dbname takes a name alone." "Put a URL into the variable DATABASE_URL."
+        fail $usage_ usage "--dbname takes a name alone." "Put a URL into the variable DATABASE_URL."
       fi ;;
   esac
 done
 
 if ! command -v psql >/dev/null; then
-  fail $unreachable_ "psql is not here, and this needs it." \
+  fail $unreachable_ psql-is-missing "psql is not here, and this needs it." \
     "macOS: brew install libpq, then: export PATH=\"\$(brew --prefix libpq)/bin:\$PATH\"" \
     "Debian, Ubuntu: apt-get update && apt-get install -y postgresql-client" \
     "Alpine: apk add postgresql-client"
@@ -402,9 +461,9 @@ if [[ -n $port ]]; then export PGPORT=$port; fi
 if [[ -n $user ]]; then export PGUSER=$user; fi
 if [[ -n $name ]]; then export PGDATABASE=$name; fi
 if [[ -z ${PGHOST:-}${PGHOSTADDR:-}${PGDATABASE:-}${PGSERVICE:-} ]]; then
-  fail $usage_ "It does not know which database." "Set DATABASE_URL, or give --host and --dbname. It was made for $database."
+  fail $usage_ usage "It does not know which database." "Set DATABASE_URL, or give --host and --dbname. It was made for $database."
 fi
-if [[ -z ${PGSSLMODE:-} && -z ${PGSERVICE:-} ]] && ! is_local; then export PGSSLMODE=require; fi
+if [[ -z ${PGSSLMODE:-} ]] && ! is_local; then export PGSSLMODE=require; fi
 export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} PGCLIENTENCODING=UTF8 PGAPPNAME=alembic-rescue LC_ALL=C
 
 if [[ $undo == yes ]]; then
@@ -420,16 +479,16 @@ tell_next() {
     printf 'Alembic stands where it stood before the stamp.\n'
   else
     printf '\nWhat to do next\n  1. Redeploy, or: %s\n     %s.\n' "$next_step" "$pending"
-    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$0"
+    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$self"
   fi
 }
 
-look "$evidence"
+look_first
 if [[ $status -ne 0 && $output == *'no password supplied'* && -t 0 ]]; then
   read -r -s -p 'Password: ' PGPASSWORD
   say ''
   export PGPASSWORD
-  look "$evidence"
+  look_first
 fi
 if [[ $status -ne 0 ]]; then explain; fi
 
@@ -446,34 +505,47 @@ say "$checked Nothing was written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
-    fail $usage_ "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $0 --yes"
+    fail $usage_ no-terminal "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
   fi
   read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer
-  case $answer in y | Y | yes) ;; *) fail $refused_ "The answer was not yes. Nothing was written." ;; esac
+  case $answer in y | Y | yes) ;; *) fail $refused_ not-confirmed "The answer was not yes. Nothing was written." ;; esac
 fi
 
-run_sql "BEGIN;
+# Where this file was killed, psql does not commit behind its back.
+run_sql "BEGIN ISOLATION LEVEL READ COMMITTED;
 $(sql_session)
 $(sql_lock)
 $(sql_checks)
 $evidence
 $write
-COMMIT;"
-lost=''
-if [[ $status -eq 2 || $code == 57P0* || $code == 08* ]]; then
-  lost="The connection was lost: $reason."  # whether COMMIT came through, a new connection shows
-elif [[ $status -ne 0 ]]; then
-  explain
+\\set alive \`kill -0 $$ && echo on || echo off\`
+\\if :alive
+COMMIT;
+\\endif"
+ended='' lost='' lost_code='' so_far='It was written.'
+if [[ $status -ne 0 ]]; then
+  if [[ -n $signal ]]; then
+    lost='It was interrupted.' lost_code=interrupted
+  elif [[ $status -ne 3 || -z $code ]]; then # with 3 it was a statement that failed
+    lost="The connection was lost: $reason." lost_code=connection-lost
+  else
+    so_far='Nothing was written.'
+    explain
+  fi
+  so_far='It is not known whether it was written.' ended=$(sql_ended)
 fi
 
-look ''
+look "$ended"
 if [[ $stands == "$to" ]]; then
   printf 'Written, and read on a new connection: %s stands at %s (before: %s).\n' "$table" "$rows_to" "$rows_from"
   tell_next
-  exit $done_
+  exit "${signal:-$done_}"
 fi
 if [[ $stands == "$from" && -n $lost ]]; then
-  fail $unreachable_ "$lost Nothing was written." "Run it again when the database is back."
+  fail "${signal:-$unreachable_}" "$lost_code" "$lost Nothing was written." "To go on, run it again."
 fi
-fail $unverified_ "${lost:-It was written.} What a new connection sees is not verified: $reason" \
-  "Look before you deploy. To see it, and to go on where it broke off, run it again: bash $0 --dry-run"
+if [[ $code == AR005 ]]; then lost_code=$kind; elif [[ -z $lost ]]; then lost_code=not-verified; fi
+if [[ $stands == "$from" ]]; then reason="it still sees $rows_from"; fi
+fail $unverified_ "$lost_code" "${lost:+$lost }$so_far What a new connection says: $reason" \
+  "Do not deploy yet. See where the rows stand: bash $self --dry-run" \
+  "If they stand at $rows_from, run it again. If they stand at $rows_to, it was written."

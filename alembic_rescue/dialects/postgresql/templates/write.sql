@@ -10,7 +10,8 @@ BEGIN
 @STATEMENTS@
   IF ARRAY(SELECT version_num::text FROM @TABLE@ ORDER BY version_num::text COLLATE "C") <> @THERE@ THEN
     RAISE EXCEPTION USING ERRCODE = 'AR003',
-      MESSAGE = 'The rows changed meanwhile: others are there besides. Nothing was written.';
+      MESSAGE = '[database-moved] The rows changed meanwhile: others are there besides. Nothing was written.';
   END IF;
+@WAITED@
 END
 $rescue$;
