@@ -241,7 +241,9 @@ class _Held:
         if any(cause.revision == self.revision and cause.aborts for cause in self.proof.causes) and real is None:
             return None
         error, statement = (
-            (real.message or real.kind, real.statement or "") if real else ("the log does not show it", "")
+            (real.message or real.kind or "the log does not show it", real.statement or "")
+            if real
+            else ("the log does not show it", "")
         )
         return Cause(
             revision=self.script.revision,
@@ -315,8 +317,8 @@ class _Held:
         return f" at {script.path}:{line}" if script is not None and line else ""
 
     def _ended_well(self) -> Note:
-        at = f", at {self.revision}" if self.revision else ""
-        told = f"no failure is in the log: its last run ends well{at}, or the log ends before it"
+        at = f", after it began {self.revision}" if self.revision else ""
+        told = f"no failure is in the log. Alembic says nothing more there{at}, and never says that a run ended well"
         if hidden := self.run.swallowed:
             told = f"{told}. It shows an error that did not end it{self._at(hidden[-1])}: {hidden[-1].named}"
         return Note("log-without-failure", told, "give the log to its end, or the one of the deployment that failed")

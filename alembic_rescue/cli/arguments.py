@@ -6,6 +6,20 @@ from typing import Annotated, Optional
 
 import typer
 
+from alembic_rescue.clock import LONGEST_SECONDS
+
+
+def seconds(value: float) -> float:
+    """A number of seconds that can be waited.
+
+    Raises:
+        BadParameter: it is below 0, beyond a week, or no number.
+    """
+    if not 0 <= value <= LONGEST_SECONDS:
+        raise typer.BadParameter(f"it must be from 0 to {LONGEST_SECONDS:.0f} seconds (a week)")
+    return value
+
+
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed without a terminal.")]
 Only = Annotated[
     Optional[str],
@@ -32,7 +46,8 @@ WaitTimeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         envvar="ALEMBIC_RESCUE_TIMEOUT",
-        help="How long to wait for the database; inf for ever. A look under way then may take a little longer.",
+        callback=seconds,
+        help="How long to wait for the database, up to a week. A look that is under way then is finished.",
     ),
 ]
 Revision = Annotated[
