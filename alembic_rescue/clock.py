@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+LONGEST_SECONDS = 7 * 24 * 3600.0
+"""Of what is waited for: more is a slip, and no clock takes ``inf``."""
+
 
 @dataclass(frozen=True)
 class Clock:

@@ -241,7 +241,9 @@ class _Held:
         if any(cause.revision == self.revision and cause.aborts for cause in self.proof.causes) and real is None:
             return None
         error, statement = (
-            (real.message or real.kind, real.statement or "") if real else ("the log does not show it", "")
+            (real.message or real.kind or "the log does not show it", real.statement or "")
+            if real
+            else ("the log does not show it", "")
         )
         return Cause(
             revision=self.script.revision,
@@ -313,8 +315,8 @@ class _Held:
         return f" at {script.path}:{line}" if script is not None and line else ""
 
     def _ended_well(self) -> Note:
-        at = f", at {self.revision}" if self.revision else ""
-        told = f"the log shows no failure: its last run succeeds{at}, or the log ends before the failure"
+        at = f" after {self.revision} began" if self.revision else ""
+        told = f"the log shows no failure. It ends{at}, and Alembic never logs that a run succeeded"
         if hidden := self.run.swallowed:
             told = f"{told}. It shows an error that did not stop the run{self._at(hidden[-1])}: {hidden[-1].named}"
         return Note("log-without-failure", told, "pass the log up to its end, or the log of the deployment that failed")

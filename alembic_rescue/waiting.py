@@ -6,6 +6,7 @@ two looks.  A server that is away is waited for; a database that cannot be had h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,12 +14,13 @@ from alembic.script.revision import RevisionMap
 
 from alembic_rescue import errors, findings, inspection, selection
 from alembic_rescue.client import Project
-from alembic_rescue.clock import CLOCK, Clock
+from alembic_rescue.clock import CLOCK, LONGEST_SECONDS, Clock
 from alembic_rescue.errors import RescueError
+from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
-from alembic_rescue.model import Action, Database, DatabaseReport, Outcome, Recommendation, Report, Target
+from alembic_rescue.model import Action, Database, DatabaseReport, Note, Outcome, Recommendation, Report, Target
 
 AWAY = (
     errors.ConnectionRefused,  # also a server that starts up or shuts down
@@ -35,6 +37,8 @@ AWAY = (
 LAST_LOOK_SECONDS = 15.0
 """A look under way when the time is up has so long at least."""
 TIMEOUT, INTERVAL = 600.0, 2.0
+_COUNTS = re.compile(r"(?:.+@)?[+-]\d+")
+"""A target that is counted from the rows."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ class Standing:
     def there(self) -> bool:
         """Whether it stands at the target, or past it."""
         return not self.ahead
+
+    @property
+    def at(self) -> str:
+        """For a sentence: ``stands at r1``."""
+        if not self.database.version_table_exists:
+            return f"has no version table {self.database.identity.table}"
+        return f"stands at {errors.rows(self.database.current_heads)}"
 
     @property
     def done(self) -> int:
@@ -96,17 +107,24 @@ def until_there(
     """Look until each database that is meant stands at or past the target.
 
     Args:
-        interval: seconds between the end of a look and the next one.
-        timeout: in seconds; none of the looks begins later.
+        target: as ``alembic upgrade`` takes it, but none that counts from the rows (``+1``).
+        interval: seconds between the end of a look and the next one; up to a week.
+        timeout: in seconds, up to a week; none of the looks begins later.
         told: is shown what each look saw.
 
     Raises:
+        BadUsage: no such target or time can be waited for.
         WaitTimedOut: they do not, in that time.
         Refusal: the rows of one lead elsewhere, or the target is none.
         RescueError: it cannot be had, however long one waits.
     """
-    if not (timeout >= 0 and interval > 0):
-        raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds")
+    if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
+        raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds; neither over a week")
+    if _COUNTS.fullmatch(target):
+        raise errors.BadUsage(
+            f"wait {target} counts from where the database stands, which changes while it is waited for",
+            "name the revision itself, or count from one: 774225e563ca+1",
+        )
     looking = _Looking(project, target, only, clock)
     deadline = clock.now() + timeout
     while True:
@@ -165,7 +183,8 @@ def proved(reached: Report, applied: Report) -> Report:
         missing = [note for note in part.findings if note.code == "stamped-but-not-there"]
         error: errors.Refusal | None = None
         if missing or part.refusals:
-            error = errors.AppliedMissing(part.database.identity.name, (missing or part.refusals)[0].message)
+            what = (missing or part.refusals)[0]
+            error = errors.AppliedMissing(part.database.identity.name, what.message, _way_on(part, what))
         elif advice.action is not Action.NOTHING:
             error = errors.NothingProved(part.database.identity.name, advice.reason)
         if error is not None:
@@ -174,13 +193,29 @@ def proved(reached: Report, applied: Report) -> Report:
     return told
 
 
+def _from_here(refusal: errors.Refusal) -> errors.Refusal:
+    """The same, in the words of one who waits: an unknown row may be past the target, and nobody can tell."""
+    if not isinstance(refusal, errors.UnknownCurrent):
+        return refusal
+    return errors.UnknownWhileWaiting(refusal.current)
+
+
+def _way_on(part: DatabaseReport, what: Note) -> str:
+    """What to do about something that is not there."""
+    advice = part.recommendation
+    if advice.command:
+        return f"make it: {advice.command}"
+    lacking = [one for one in part.revisions if one.missing]
+    if lacking and all(one.verdict is Verdict.NOT_APPLIED for one in lacking):
+        return errors.SET_ROWS
+    return advice.reason if lacking else what.help
+
+
 class _Looking:
     """Looks, again and again, and remembers since when it is as it is."""
 
     def __init__(self, project: Project, target: str, only: str | None, clock: Clock) -> None:
         self._project, self._target, self._only, self._clock = project, target, only, clock
-        self._aims: dict[tuple[str, str], tuple[str, ...]] = {}
-        """``+1`` means what it meant at the first look."""
         self._since: dict[object, float] = {}
         self._view: View | None = None
         self._standings: tuple[Standing, ...] = ()
@@ -198,8 +233,10 @@ class _Looking:
         standings = []
         for database in view.databases:
             try:
-                standings.append(self._standing(view, database))
-            except errors.Refusal as elsewhere:
+                targets = paths.targets_of(view.graph, database.current_heads, self._target)
+                standings.append(standing(view.graph, database, targets))
+            except errors.Refusal as refusal:
+                elsewhere = _from_here(refusal)
                 elsewhere.report = self._report(view, standings, Outcome.REFUSED)
                 raise selection.naming(database, elsewhere) if len(view.databases) > 1 else elsewhere  # noqa: B904
         self._view = view
@@ -214,12 +251,6 @@ class _Looking:
         if self._view is None:
             return Report("wait", outcome, None, (), (), only=self._only)
         return self._report(self._view, self._standings, outcome)
-
-    def _standing(self, view: View, database: Database) -> Standing:
-        key = database.identity.rows_key
-        if key not in self._aims:
-            self._aims[key] = paths.targets_of(view.graph, database.current_heads, self._target)
-        return standing(view.graph, database, self._aims[key])
 
     def _held(self, states: Iterable[object]) -> list[float]:
         """For how many seconds each of these holds; what held before holds no longer."""
@@ -261,8 +292,8 @@ def _state(one: Standing) -> object:
 def _timed_out(seen: Seen, timeout: float, looking: _Looking) -> errors.WaitTimedOut:
     late = [one for one in seen.standings if not one.there]
     where = [
-        f"{one.database.identity.name} stands at {errors.rows(one.database.current_heads)}, {one.done} of {one.of} "
-        f"revisions on the way to {errors.listed(one.targets)}"
+        f"{one.database.identity.name} {one.at}, {one.done} of {one.of} revisions on the way to "
+        f"{errors.listed(one.targets)}"
         for one in late
     ]
     error = errors.WaitTimedOut(timeout, where, seen.away.message if seen.away else "")

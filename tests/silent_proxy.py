@@ -11,6 +11,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -101,6 +102,31 @@ class Proxy:
                     client.sendall(data)
             if not end.is_set():
                 client.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def dripping(to_server: Callable[[], socket.socket], seconds: float) -> Iterator[int]:
+    """The port of a proxy that hands on one byte in so many seconds of what the server says."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def hand_on(source: socket.socket, to: socket.socket, pause: float) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 if pause else 65536):
+                to.sendall(data)
+                time.sleep(pause)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, server = listener.accept()[0], to_server()
+                for ends in ((client, server, 0.0), (server, client, seconds)):
+                    threading.Thread(target=hand_on, args=ends, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
 
 
 def _reset(client: socket.socket) -> None:

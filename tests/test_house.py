@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from alembic_rescue import dialects, errors
+from alembic_rescue import dialects, errors, waiting
 from alembic_rescue.connection import drivers
 
 PACKAGE = Path(dialects.__file__).parents[1]
@@ -84,6 +84,11 @@ def test_a_code_is_read_by_the_dialect_whose_driver_it_is():
     assert drivers.error_class(mysql) is drivers.error_class(PgError("3D000")) is errors.DatabaseMissing
     assert drivers.error_text(mysql) == "Unknown database 'shop'"
     assert drivers.vague_class(pymysql_error(2013)) is errors.ConnectionLost
+
+
+def test_what_a_replica_cancels_for_what_it_replays_may_be_asked_again():
+    assert drivers.error_class(PgError("40001")) is errors.StatementTimeout
+    assert errors.StatementTimeout in waiting.AWAY
 
 
 class PgError(psycopg2.Error):

@@ -101,6 +101,20 @@ def test_each_says_what_to_run_before_when_it_failed_and_after(name):
     assert fragments(name, "yaml") + fragments(name, "toml") + fragments(name, "json") + fragments(name, "procfile")
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_says_what_a_proof_needs_where_the_database_is_and_that_the_stamp_comes_first(name):
+    before, failed, after = (
+        re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", RECIPES[name], re.MULTILINE | re.DOTALL)[1]
+        for title in ("Before a deployment", "When it failed", "After it")
+    )
+    assert "alembic-rescue[scratch]" in (RECIPES[name] if name == "github-actions" else before)
+    assert re.search(r"only after the stamp|after the stamp", " ".join(after.split()))
+    if name != "compose":  # there it runs in the image, with the image's own variables
+        (told,) = [content for language, content in blocks(failed) if "diagnose --log -" in content]
+        assert re.search(r"export (?:DATABASE|ALEMBIC_RESCUE)_URL.*alembic-rescue diagnose", told, re.DOTALL)
+        assert "heck out the commit that failed" in " ".join(failed.split())
+
+
 @pytest.mark.parametrize("name", [*RECIPES, "index"])
 def test_each_command_parses(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -199,6 +213,18 @@ def test_kubernetes():
         one_command(shlex.join(one.get("command", [])))
 
 
+def test_the_patch_that_lets_an_older_image_start_fits_the_deployment():
+    _, deployment = fragments("kubernetes", "yaml")
+    (patch,) = re.findall(r"--type json -p '(.*)'", RECIPES["kubernetes"])
+    (step,) = json.loads(patch)
+    *way, name = step["path"].strip("/").split("/")
+    at = deployment
+    for part in way:
+        at = at[part]
+    assert (step["op"], [one["name"] for one in at[name]]) == ("remove", ["migrations"])
+    assert "unknown-while-waiting" in RECIPES["kubernetes"]
+
+
 def test_compose():
     here, elsewhere = (one["services"] for one in fragments("compose", "yaml"))
     assert here["migrate"]["command"] == UPGRADE
@@ -242,17 +268,20 @@ def test_the_pods_of_kubernetes_start_in_the_order_that_it_takes(tmp_path):
         root = chains.write(tmp_path / "project", database.url, shop).root
         project = ProjectCopy(root, tmp_path / "state", database)
         database.server.stop("fast")
-        pods = [project.started(*command[1:]) for command in (until_it_answers, until_migrated)]
+        _, elsewhere = (one["services"] for one in fragments("compose", "yaml"))
+        commands = (until_it_answers, until_migrated, elsewhere["migrations"]["command"])
+        pods = [project.started(*command[1:]) for command in commands]
         time.sleep(3)
-        assert [pod.poll() for pod in pods] == [None, None]
+        assert [pod.poll() for pod in pods] == [None, None, None]
         database.server.start()
         out, err = pods[0].communicate(timeout=60)
         assert pods[0].returncode == 0, err
         time.sleep(3)
-        assert pods[1].poll() is None, "the application would start before its migrations"
+        assert [pod.poll() for pod in pods[1:]] == [None, None], "the application would start before its migrations"
         assert project.alembic(*migrate[1:]).status == 0
-        out, err = pods[1].communicate(timeout=60)
-    assert (pods[1].returncode, "stands at r2" in out) == (0, True), err
+        for pod in pods[1:]:
+            out, err = pod.communicate(timeout=60)
+            assert (pod.returncode, "is at r2" in out) == (0, True), err
 
 
 def test_on_a_host_without_python_the_recipe_leads_there_and_back(project, database):

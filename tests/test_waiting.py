@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 
@@ -15,8 +16,11 @@ from alembic_rescue.graph import path as paths
 from alembic_rescue.model import Database, Identity
 from alembic_rescue.report import waiting as told_waiting
 from alembic_rescue.waiting import Seen, Standing
-from tests import chains, terminal
+from tests import chains, servers, terminal
 from tests.conftest import ProjectCopy, own_shop
+from tests.pooler import pooling
+from tests.replicas import replica_of
+from tests.silent_proxy import between, dripping
 
 SHOP = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3)}
 
@@ -72,7 +76,7 @@ def test_where_a_database_stands_on_the_way(rows, target, ahead, of):
         (("NULL",), "empty-row"),
     ],
 )
-def test_rows_that_lead_elsewhere(rows, code):
+def test_rows_that_lead_elsewhere_for_one_who_looks_once(rows, code):
     with pytest.raises(errors.Refusal) as refused:
         waiting.standing(forked(), at(*rows), ("r3",))
     assert (refused.value.code, refused.value.exit_status) == (code, 3)
@@ -196,6 +200,42 @@ def test_a_version_table_that_a_migration_has_locked_is_waited_for(shop, databas
 
 
 @pytest.mark.slow
+def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_for(shop):
+    process = shop.started("wait", "--interval", "0.1")
+    first = process.stderr.readline()
+    assert first.startswith("warning[version-table-missing]: there is no version table alembic_version in rescue_test_")
+    assert ", schema public. If migrations ran before, this is the wrong database or schema. " in first
+    assert "has no version table public.alembic_version, 0 of 3 on the way to r3" in process.stderr.readline()
+    assert process.poll() is None
+    shop.alembic("upgrade", "head")
+    status, out, err = ended(process)
+    assert (status, "stands at r3" in out, "warning" in err) == (0, True, False), err
+
+    late = shop.rescue("wait", "base", "--timeout", "0")
+    assert (late.status, "warning" in late.everything) == (0, False)
+
+
+@pytest.mark.slow
+def test_at_the_end_of_the_time_it_is_told_that_there_is_no_version_table(shop):
+    late = shop.rescue("wait", "--timeout", "0")
+    assert "has no version table public.alembic_version, 0 of 3 revisions on the way to r3\n" in late.stderr
+    assert shop.rescue("wait", "base", "--timeout", "0").status == 0
+
+
+@pytest.mark.slow
+def test_an_image_that_was_rolled_back_is_told_that_the_database_is_ahead(shop):
+    shop.alembic("upgrade", "head")
+    (shop.root / "alembic" / "versions" / "r3.py").unlink()
+    began = time.monotonic()
+    ahead = shop.rescue("wait", "--timeout", "60")
+    assert (ahead.status, "error[unknown-while-waiting]: the database is ahead of these scripts" in ahead.stderr) == (
+        3, True), ahead.everything  # fmt: skip
+    assert "Nobody can tell from here whether it is past the target" in ahead.stderr
+    assert "deploy code that has r3" in ahead.stderr
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.slow
 def test_rows_that_turn_to_what_the_scripts_do_not_know(shop, database):
     shop.alembic("upgrade", "r1")
     process = shop.started("--format", "json", "wait", "--interval", "0.1")
@@ -205,15 +245,30 @@ def test_rows_that_turn_to_what_the_scripts_do_not_know(shop, database):
     status, out, _ = ended(process)
     assert status == 3
     assert '"outcome": "refused"' in out
-    assert '"code": "unknown-current"' in out
+    assert '"code": "unknown-while-waiting"' in out
 
 
 @pytest.mark.slow
 def test_no_such_revision_is_told_at_once(shop):
     refused = shop.rescue("wait", "nowhere")
     assert (refused.status, "error[unknown-revision]" in refused.stderr) == (3, True)
-    off = shop.rescue("wait", "--interval", "0")
-    assert (off.status, "error[usage]" in off.stderr) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("--interval", value) for value in ("0", "-1", "inf", "nan", "1e12", "soon")),
+        *(("--timeout", value) for value in ("-1", "inf", "nan", "1e12")),
+        *((target,) for target in ("+1", "shop@+1")),
+    ],
+    ids=" ".join,
+)
+def test_what_nobody_can_wait_for_is_a_slip_and_the_help_is_of_the_command(shop, arguments):
+    off = shop.rescue("wait", *arguments)
+    assert (off.status, "error[usage]" in off.stderr) == (2, True), off.everything
+    told = "name the revision itself" if arguments[0].endswith("+1") else "alembic-rescue wait --help lists its options"
+    assert f"help: {told}" in off.stderr
 
 
 @pytest.mark.slow
@@ -309,32 +364,122 @@ def test_at_a_terminal_it_shows_where_it_is_in_one_line(shop):
 
 
 @pytest.mark.slow
-def test_what_counts_as_applied_is_proved_or_not(shop, database):
+def test_what_counts_as_applied_is_proved_or_not(shop):
     shop.alembic("upgrade", "head")
     proved = shop.rescue("wait", "--applied", "--timeout", "0")
     assert proved.status == 0, proved.everything
     assert "Proved: nothing is missing from the 3 applied revisions.\n" in proved.stdout
     unproved = shop.rescue("--scratch", "none", "wait", "--applied", "--timeout", "0")
     assert (unproved.status, "error[nothing-proved]" in unproved.stderr) == (3, True)
-    database.run("DROP TABLE t2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lost", "command"),
+    [("DROP TABLE t2", ["complete", "r2"]), ("DROP TABLE t3", ["repair"]), ("DROP TABLE t2, t3", ["repair"])],
+)
+def test_the_help_for_what_is_missing_leads_out(shop, database, lost, command):
+    shop.alembic("upgrade", "head")
+    database.run(lost)
     missing = shop.rescue("wait", "--applied", "--timeout", "0")
-    assert (missing.status, "error[applied-missing]" in missing.stderr) == (3, True)
-    assert "table public.t2" in missing.stdout
+    assert (missing.status, "error[applied-missing]" in missing.stderr) == (3, True), missing.everything
+    assert f"table public.{lost[11:13]}" in missing.stdout
+    help_ = missing.stderr.rpartition("help: ")[2]
+    assert f"alembic-rescue {' '.join(command)}\n" in help_
+    assert "diagnose --applied" not in help_  # which shows the same once more
     document = shop.rescue_json("wait", "--applied", "--timeout", "0")
     assert [note["code"] for note in document["refusals"]] == ["applied-missing"]
     assert (document["command"], document["outcome"]) == ("wait", "refused")
 
+    assert shop.rescue(*command, "--yes").status == 0
+    assert shop.alembic("upgrade", "head").status == 0
+    assert shop.rescue("wait", "--applied", "--timeout", "0").status == 0
+
 
 @pytest.mark.slow
 def test_a_look_at_a_server_that_went_silent_ends(shop, database):
-    import socket
-
     listener = socket.create_server(("127.0.0.1", 0))  # takes connections, and never says a word
     url = database.url.replace(f":{database.server.port}/", f":{listener.getsockname()[1]}/")
     began = time.monotonic()
     late = shop.rescue("--url", f"{url}?connect_timeout=2", "wait", "--timeout", "1")
     assert (late.status, "error[wait-timeout]" in late.stderr) == (4, True), late.everything
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_what_goes_silent_for_one_look_is_asked_again(shop, database):
+    shop.alembic("upgrade", "head")
+    _in_a_hurry(shop)
+    with between(_to(database), rb"version_num", all_of_it=False) as proxy:
+        there = shop.rescue("--url", _through(proxy, database), "wait", "--timeout", "60", "--interval", "0.1")
+        assert proxy.silent
+        assert proxy.connections > 1
+    assert (there.status, "; waiting for it" in there.stderr) == (0, True), there.everything
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.2, 0.02])
+def test_what_drips_does_not_hold_it_up_for_long(shop, database, seconds):
+    shop.alembic("upgrade", "r1")
+    _in_a_hurry(shop)
+    with dripping(_to(database), seconds) as port:
+        url = database.url.replace(f":{database.server.port}/", f":{port}/")
+        began = time.monotonic()
+        late = shop.rescue("--url", url, "wait", "--timeout", "2", "--interval", "0.1")
+    assert (late.status, "error[wait-timeout]" in late.stderr) == (4, True), late.everything
+    assert time.monotonic() - began < 2 + waiting.LAST_LOOK_SECONDS + 15
+
+
+@pytest.mark.slow
+def test_it_is_at_home_behind_a_pooler_and_holds_no_session_between_two_looks(shop, database):
+    shop.alembic("upgrade", "r1")
+    with pooling(database.server) as pooler:
+        url = f"postgresql+psycopg2://{servers.ROLE}@127.0.0.1:{pooler.port}/{database.name}"
+        behind = shop.started("--url", url, "wait", "--interval", "0.1")
+        direct = shop.started("wait", "--interval", "4")
+        assert "1 of 3" in direct.stderr.readline()
+        sessions = [database.run(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'rescue_app' "
+            "AND application_name LIKE '%rescue%' AND backend_type = 'client backend'", role="postgres",
+        )[0][0] for _ in range(10)]  # fmt: skip
+        database.run("SET lock_timeout = '2s'; ALTER TABLE alembic_version ALTER version_num TYPE varchar(64)")
+        shop.alembic("upgrade", "head")
+        results = [ended(process) for process in (behind, direct)]
+    assert min(sessions) == 0
+    for status, out, err in results:
+        assert (status, "stands at r3" in out) == (0, True), err
+
+
+@pytest.mark.slow
+def test_a_replica_that_lags_is_waited_for(tmp_path):
+    with own_shop() as primary, replica_of(primary) as replica:
+        shop = written(tmp_path, primary)
+        shop.alembic("upgrade", "r1")
+        until(lambda: replica.versions() == ["r1"])
+        replica.run("SELECT pg_wal_replay_pause()", role="postgres")
+        shop.alembic("upgrade", "head")
+        process = shop.started("--url", replica.url, "wait", "--interval", "0.1")
+        assert "stands at r1, 1 of 3 on the way to r3" in process.stderr.readline()
+        time.sleep(1)
+        assert process.poll() is None
+        replica.run("SELECT pg_wal_replay_resume()", role="postgres")
+        status, out, err = ended(process)
+    assert (status, "stands at r3" in out) == (0, True), err
+
+
+def _to(database):
+    return lambda: socket.create_connection(("127.0.0.1", database.server.port))
+
+
+def _through(proxy, database):
+    return database.url.replace(f":{database.server.port}/", f":{proxy.port}/")
+
+
+def _in_a_hurry(shop):
+    ini = shop.root / "alembic.ini"
+    ini.write_text(
+        f"{ini.read_text()}\n[alembic_rescue]\nlock_timeout = 1\nstatement_timeout = 2\nconnect_timeout = 2\n"
+    )
 
 
 @pytest.mark.slow

@@ -6,6 +6,20 @@ from typing import Annotated, Optional
 
 import typer
 
+from alembic_rescue.clock import LONGEST_SECONDS
+
+
+def seconds(value: float) -> float:
+    """A number of seconds that can be waited.
+
+    Raises:
+        BadParameter: it is below 0, beyond a week, or no number.
+    """
+    if not 0 <= value <= LONGEST_SECONDS:
+        raise typer.BadParameter(f"it must be from 0 to {LONGEST_SECONDS:.0f} seconds (a week)")
+    return value
+
+
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation. Required without a terminal.")]
 Only = Annotated[
     Optional[str],
@@ -32,7 +46,8 @@ WaitTimeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         envvar="ALEMBIC_RESCUE_TIMEOUT",
-        help="Give up waiting for the database after this time; inf means never.",
+        callback=seconds,
+        help="Give up waiting for the database after this time, a week at most.",
     ),
 ]
 Revision = Annotated[

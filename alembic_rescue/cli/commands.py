@@ -705,6 +705,12 @@ def _command_name() -> str:
     return next((argument for argument in sys.argv[1:] if argument in names), "")
 
 
+def _own_help() -> str:
+    """What explains the options of the command that was typed."""
+    name = _command_name()
+    return f"{COMMAND} {name} --help lists its options" if name else errors.BadUsage.help
+
+
 def _asked_for_json(argv: list[str]) -> bool:
     """For a command line that could not be parsed."""
     words = " ".join(argv)
@@ -714,6 +720,8 @@ def _asked_for_json(argv: list[str]) -> bool:
 
 def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> RescueError:
     if isinstance(error, RescueError):
+        if isinstance(error, errors.BadUsage) and error.help == errors.BadUsage.help:
+            error.help = _own_help()
         return error
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return errors.Interrupted("nothing was written")
@@ -723,6 +731,6 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
             return errors.BadUsage(
                 f"{option} must come before the command", f"write it before the command: {COMMAND} {option} ... COMMAND"
             )
-        return errors.BadUsage(hide(str(error.format_message())))
+        return errors.BadUsage(hide(str(error.format_message())), _own_help())
 
     return errors.InternalError(hide(f"{type(error).__name__}: {errors.said(error)}"))

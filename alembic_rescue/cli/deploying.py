@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout, Yes, is_typed
+from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout, Yes, is_typed, seconds
 from alembic_rescue.cli.call import COMMAND, Call, Format, answer_report, deploying_agreed, terminal_or_yes, working
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def wait(
     ctx: typer.Context,
-    revision: Annotated[str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade.")] = "heads",
+    revision: Annotated[
+        str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade, but none that is relative (+1).")
+    ] = "heads",
     timeout: WaitTimeout = 600.0,
     interval: Annotated[
         float,
@@ -31,6 +33,7 @@ def wait(
             "--interval",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_INTERVAL",
+            callback=seconds,
             help="The pause between two looks.",
         ),
     ] = 2.0,

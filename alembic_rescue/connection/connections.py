@@ -163,6 +163,8 @@ class Hold:
             urls.require_encryption(at, dialect.driver, cparams, os.environ)
         else:
             at = theirs.address(f"{dialect.name}+{dialect.driver}", cargs, cparams)
+        if urls.is_torn(at):
+            raise self._kept(errors.BadUrl(urls.NOT_ENCODED, "that env.py opens"))
         self._project.secrets.add(cparams.get("password"), cparams.get("passwd"))
         self._project.secrets.add_public(at.username, at.host, at.database)
         for name, value in sessions.connect_arguments(dialect, self._project.timeouts).items():

@@ -17,6 +17,9 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from alembic_rescue import dialects
 from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
+NOT_ENCODED = "its password holds an @ that is not percent-encoded"
+_TORN = re.compile(r"[^:/@]+://[^:/@]*:[^@]*@.*@[^@]*/", re.DOTALL)
+"""A URL whose password is ended too early by an ``@`` in it: the host would begin with the rest of the password."""
 _ADDRESS = frozenset(
     ["dsn", "service", "host", "hostaddr", "port", "unix_socket", "unix_sock", "database", "dbname", "db"]
     + ["user", "username", "password", "passwd", "passfile"]
@@ -33,10 +36,17 @@ def parse(text: str) -> URL:
     """
     if scheme := re.match(r"\w+(?=\+|://)", text):
         text = dialects.proper_name(scheme[0]) + text[scheme.end() :]
+    if _TORN.match(text):
+        raise BadUrl(NOT_ENCODED)
     try:
         return make_url(text)
     except (ArgumentError, ValueError) as error:
         raise BadUrl("it is not a URL") from error
+
+
+def is_torn(url: URL) -> bool:
+    """Whether an ``@`` in its password ended that too early: the host then begins with the rest of the password."""
+    return url.host is not None and ("@" in url.host[1:] or re.search(r"@[^@]*/", url.database or "") is not None)
 
 
 def with_installed_driver(url: URL, configured: str | None) -> URL:

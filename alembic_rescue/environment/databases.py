@@ -43,8 +43,10 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
     exists, limit = dialect.identity.version_table(connection, context.version_table, context.version_table_schema)
     limit = (limit if exists else DEFAULT_ID_LIMIT) if dialect.enforces_lengths else None
     home = context.version_table_schema or facts.found_in
+    identity = _identity(connection, context, facts)
+    version_column.check_rows(rows, identity.sentence)
     return Database(
-        identity=_identity(connection, context, facts),
+        identity=identity,
         current_heads=_sorted(rows),
         version_table_exists=exists,
         id_limit=limit,

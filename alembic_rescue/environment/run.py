@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from alembic_rescue import dialects, errors
 from alembic_rescue.connection import failures, urls
 from alembic_rescue.connection.connections import Hold, listening
-from alembic_rescue.environment import handed_over
+from alembic_rescue.environment import handed_over, version_column
 from alembic_rescue.environment.handed_over import Given
 from alembic_rescue.environment.left_out import LeftOut
 from alembic_rescue.environment.printed import Printed, Tell
@@ -168,6 +168,7 @@ class Run:
         explained: errors.RescueError | None = failures.of_database(error, where, hide)
         if explained is None and isinstance(error, InvalidRequestError) and hold.waits.failed:
             explained = failures.of_database(hold.waits.failed, where, hide)  # SQLAlchemy went on after it
+        explained = explained or version_column.unfit(error, database, hide)
         if explained is None or isinstance(explained, (errors.ConnectionLost, errors.CannotConnect)):
             explained = hold.connection_lost(at) or explained
         if hold.waits.cancelled and isinstance(explained, errors.StatementTimeout) and not hold.read_only:

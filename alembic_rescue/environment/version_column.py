@@ -1,16 +1,62 @@
-"""The statement that lets the version column hold longer ids, as Alembic itself writes it for that database."""
+"""The version column: whether Alembic can read it, and the statement that lets it hold longer ids, as Alembic does."""
 
 from __future__ import annotations
 
+import re
+import traceback
+from collections.abc import Sequence
 from io import StringIO
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+
+from alembic_rescue import errors
+from alembic_rescue.connection import failures
 
 LENGTH = 128
 """Of the widened column, in characters."""
+_READ = re.compile(r"\s*SELECT [^,]*\bversion_num\b[^,\s]*\s+FROM (?P<table>.+?)\s*", re.DOTALL)
+"""The statement with which Alembic reads the version table."""
+
+
+def check_rows(rows: Sequence[object], table: str) -> None:
+    """Refuse what Alembic read where it holds no text.
+
+    Args:
+        table: for a sentence.
+
+    Raises:
+        VersionTableUnfit: it holds bytes, numbers, or the like.
+    """
+    for row in rows:
+        if row is not None and not isinstance(row, str):
+            kind = "bytes" if isinstance(row, (bytes, bytearray, memoryview)) else type(row).__name__
+            raise errors.VersionTableUnfit(table, f"its version_num holds no text, but {kind}")
+
+
+def unfit(error: BaseException, database: str, hide: failures.Hide) -> errors.VersionTableUnfit | None:
+    """What is wrong with the version table, where that is why Alembic could not read its rows.
+
+    Args:
+        database: for a sentence.
+    """
+    for link in failures.chain(error):
+        read = _READ.fullmatch(link.statement or "") if isinstance(link, DBAPIError) else None
+        if read:
+            return errors.VersionTableUnfit(f"{read['table']} in {database}", failures.one_line(link, hide))
+        raised_in = traceback.extract_tb(link.__traceback__)[-1:]
+        if isinstance(link, TypeError) and any(map(_takes_rows, raised_in)):
+            return errors.VersionTableUnfit(f"the version table in {database}", "its version_num holds no text")
+    return None
+
+
+def _takes_rows(frame: traceback.FrameSummary) -> bool:
+    """Whether it is the place where Alembic makes a set of the rows: not all values can be in one."""
+    return Path(frame.filename).match("alembic/runtime/migration.py") and frame.name == "__init__"
 
 
 def widen(dialect: Dialect, table: str, schema: str | None, limit: int | None, *, exists: bool) -> str:

@@ -61,12 +61,10 @@ class AppliedMissing(Refusal):
     code = "applied-missing"
     database: str
     what: str
+    way_on: str
 
     def _text(self) -> Text:
-        return Text(
-            f"{self.database} stands where it should by its version table, but {self.what}",
-            "see what is missing, and the statements that make it: alembic-rescue diagnose --applied",
-        )
+        return Text(f"{self.database}: {self.what}", self.way_on)
 
 
 class NothingProved(Refusal):

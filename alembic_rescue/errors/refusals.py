@@ -11,7 +11,7 @@ from alembic_rescue.errors.words import code, listed, some
 if TYPE_CHECKING:
     from alembic_rescue.model import Report
 
-_REPAIR = (
+SET_ROWS = (
     "to find which revision the schema is at: `alembic-rescue diagnose --locate`. To set the version table "
     "to it: `alembic-rescue repair`"
 )
@@ -130,6 +130,38 @@ class UnknownCurrent(Refusal):
         )
 
 
+class UnknownWhileWaiting(Refusal):
+    """The same, met by ``wait``: in an image that was rolled back, say."""
+
+    code = "unknown-while-waiting"
+    current: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the database is ahead of these scripts, or on another branch: it stands at {self.current}, which they do "
+            "not have. Nobody can tell from here whether it is past the target",
+            f"deploy code that has {self.current}. If this code was rolled back on purpose, start it without wait. "
+            "Where no code has it, see where the schema stands: alembic-rescue diagnose --locate",
+        )
+
+
+class VersionTableUnfit(Refusal):
+    """What env.py names as the version table is none that Alembic can work with."""
+
+    code = "version-table-unfit"
+    table: str
+    """For a sentence, with its database."""
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.table} is not a version table that Alembic can read: {self.reason}",
+            "it needs one column, version_num VARCHAR(32) NOT NULL. Look at the table with the database's own client. "
+            "If it belongs to something else, set version_table or version_table_schema in env.py; else change the "
+            "column",
+        )
+
+
 class AheadOfTheScripts(Refusal):
     """The version table holds a revision that only other code has, and that may have run."""
 
@@ -168,8 +200,8 @@ class OverlappingCurrent(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the version table has both {self.descendant} and its ancestor {self.ancestor}",
-            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} must "
-            f"go. T{_REPAIR[1:]}",
+            f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} must go. "
+            f"T{SET_ROWS[1:]}",
         )
 
 
@@ -181,7 +213,7 @@ class EmptyRow(Refusal):
     def _text(self) -> Text:
         return Text(
             "a row of the version table has version_num NULL, which Alembic never writes",
-            _REPAIR,
+            SET_ROWS,
         )
 
 
@@ -194,7 +226,7 @@ class DoubledRow(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the version table has {self.revision} more than once, so Alembic can neither upgrade nor stamp",
-            f"{_REPAIR}. Then make version_num the primary key again",
+            f"{SET_ROWS}. Then make version_num the primary key again",
         )
 
 

@@ -37,14 +37,15 @@ class NoTerminal(UsageError):
 
 
 class BadUrl(UsageError):
-    """``--url`` cannot be read or its driver is not installed."""
+    """A URL cannot be read or its driver is not installed."""
 
     code = "bad-url"
     reason: str
+    whose: str = "given with --url"
 
     def _text(self) -> Text:
         return Text(
-            f"the URL given with --url cannot be used: {self.reason}",
+            f"the URL {self.whose} cannot be used: {self.reason}",
             "write it as postgresql://user:***@host:5432/database, with special characters in the password "
             "(***) percent-encoded: %40 for @, %2F for /, %25 for %",
         )

@@ -22,6 +22,9 @@ from alembic_rescue.redact.names import is_secret, is_secret_variable
 
 _WHOLE_URL = re.compile(r"\s*[a-zA-Z][\w+.-]{0,60}://[^:/@]*:(?P<secret>.*)@", re.DOTALL)
 
+_ENDS_TOO_EARLY = re.compile(r"[@/?#:]")
+"""What ends a password that is not percent-encoded: the rest is then told as a host, a port or a database."""
+
 
 def hide(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` with every known secret, and everything in the place of a password, replaced by ``***``."""
@@ -74,6 +77,7 @@ class Secrets:
     def add_url(self, text: str) -> None:
         """Remember the password of a URL, read by its shape: it may be one that no library can parse."""
         self.add(*shapes.of_urls(text), *shapes.values_of(text))
+        self.add(*(part for found in shapes.of_urls(text) for part in _ENDS_TOO_EARLY.split(found)))
         if whole := _WHOLE_URL.match(text):  # with spaces or quotes in it; and SQLAlchemy ends it at the first @
             self.add(whole["secret"], whole["secret"].split("@")[0])
 

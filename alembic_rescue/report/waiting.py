@@ -16,11 +16,22 @@ def progress(seen: Seen) -> list[tuple[str, str]]:
     """What a look saw, line by line: what stays the same while nothing changes, and since when it is so."""
     if seen.away is not None:
         return [(f"{seen.away.message}; waiting for it", _since(seen.seconds))]
-    return [(_standing(one), _since(one.seconds)) for one in seen.standings]
+    tables = (_no_table(one) for one in seen.standings if not (one.there or one.database.version_table_exists))
+    return [*((told, "") for told in tables), *((_standing(one), _since(one.seconds)) for one in seen.standings)]
+
+
+def _no_table(one: Standing) -> str:
+    identity = one.database.identity
+    schema = f", schema {identity.schema}" if identity.schema else ""
+    return (
+        f"warning[version-table-missing]: there is no version table {identity.version_table} in {identity.name}{schema}"
+        ". If migrations ran before, this is the wrong database or schema. Waiting for it"
+    )
 
 
 def _standing(one: Standing) -> str:
-    at = f"{one.database.identity.sentence} stands at {rows(one.database.current_heads)}"
+    identity = one.database.identity
+    at = f"{identity.sentence} {one.at}" if one.database.version_table_exists else f"{identity.name} {one.at}"
     aim = listed(one.targets) if one.targets else "base"
     if one.there:
         return f"{at}: there"

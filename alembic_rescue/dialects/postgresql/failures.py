@@ -36,6 +36,7 @@ class Failures(base.Failures):
         "08003": errors.ConnectionLost,
         "08006": errors.ConnectionLost,
         "57014": errors.StatementTimeout,
+        "40001": errors.StatementTimeout,  # on a replica: a conflict with what it replays
         "25006": errors.ReadOnlyServer,
         "55P03": errors.LockTimeout,
         "42501": errors.PermissionDenied,

@@ -88,6 +88,11 @@ class OpenRun:
             known.shape = known.shape if known.shape.kind or known.shape.code else error.shape
         self.closed = self.closed or error.ends
 
+    def breaks_off(self, error: OpenError) -> None:
+        """Its traceback is cut off, if it told no error that says more."""
+        if not self.closed and not any(map(_is_consequence, self.errors)):
+            self.adds(error)
+
     def dies(self, number: int, text: str) -> None:
         """The process is killed, if it was still at it."""
         if not self.closed and number - self.last <= _SOON:
@@ -98,7 +103,7 @@ class OpenRun:
         """What it failed with."""
         ends = next((error for error in self.errors if error.ends), None)
         aborted = next((error for error in self.errors if _is_consequence(error)), None)
-        alone = [error for error in self.errors if error.number - self.last <= _SOON and error.printed]
+        alone = [error for error in self.errors if 0 <= error.number - self.last <= _SOON and error.printed]
         at_last = alone[-1] if alone and not self.closed else None
         return ends or self.killed or aborted or at_last
 

@@ -24,14 +24,14 @@ _AGAIN = ("During handling of the above exception", "The above exception was the
 _END_OF_SQL = ("[parameters:", "(Background on this error", "Traceback (most recent", *_AGAIN)
 _DETAIL = re.compile(r"(?:LINE \d+|DETAIL|HINT|CONTEXT|QUERY):|connection to server at ")
 _PARAMETERS = re.compile(r"\]\s*\[parameters:.*")
-_OF_ALEMBIC = re.compile(r"/alembic/(?:runtime|script|command|config)\b|/alembic/env\.py|flask_migrate/")
+_OF_ALEMBIC = re.compile(r"/bin/alembic$|/alembic/(?:runtime|script|command|config)\b|/alembic/env\.py|flask_migrate/")
 _SETS_VERSION = re.compile(r"(?:UPDATE|INSERT INTO|DELETE FROM)\s+\S+.*?\bversion_num\b")
 _SERVES = re.compile(
     r"Application startup complete|Uvicorn running on|Started server process|Listening at:|Booting worker"
     r"|Running on http|Starting gunicorn|spawned uWSGI|celery@\S+ ready"
 )
 _URL = re.compile(
-    r"\b(?P<scheme>[a-z][a-z0-9]{2,20})(?:\+[a-z0-9_]{1,30})?://(?:[^\s/@'\"]{0,300}@)?"
+    r"\b(?P<scheme>[a-z][a-z0-9]{2,20})(?:\+[a-z0-9_]{1,30})?://(?:[^\s'\"]{0,300}@)?"
     r"(?P<host>[\w.-]{1,253})?(?::\d{1,5})?/(?P<database>[\w.%/-]{1,200})"
 )
 _NOT_DATABASES = frozenset(["http", "https", "file", "git", "ssh", "redis", "rediss", "amqp", "amqps", "wss", "smtp"])
@@ -40,6 +40,9 @@ _HOST = re.compile(r'could not translate host name "(?P<host>[^"]{1,253})"')
 _DATABASE = re.compile(
     r"(?:database \"(?P<name>[^\"]{1,200})\" does not exist|Unknown database '(?P<other>[^']{1,200})')"
 )
+
+_LEFT_OUT = re.compile(r"\s*[\W_]{0,4}(?:\.\.\.|…|\d{1,9} (?:more )?(?:lines?|frames?|messages?|bytes)\b)|\S")
+"""A line in a traceback that Python did not write there."""
 
 _RUNS = 2_000
 _DETAILS = 8
@@ -180,6 +183,11 @@ class _Source:
         self.wants_code = False
         self.in_trace = False
         self.of_alembic = False
+        self.abridged = False
+        """Lines of the open traceback were left out."""
+        self.begun = False
+        """The open traceback has no frame yet."""
+        self.number = 0
         self.cut = cut
         """The log begins in the middle of a traceback, as far as was read."""
         self.stray: deque[OpenError] = deque(maxlen=_STRAY)
@@ -187,6 +195,7 @@ class _Source:
 
     def take(self, number: int, text: str) -> None:
         """Read one line more."""
+        self.number = number
         if self.sql is not None and self.goes_on_with_sql(text):
             return
         if self.is_of_alembic(number, text) or self.is_of_trace(text) or self.is_error(number, text):
@@ -195,7 +204,11 @@ class _Source:
             self.error = OpenError(shapes.Shape("", None, ""), number, ends=self.cut)
         if self.error is not None:
             self.adds_detail(text)
+        elif self.in_trace and _LEFT_OUT.match(text):
+            self.abridged = True
         elif _SERVES.search(text) and self.run is not None:
+            if self.of_alembic:
+                self.breaks_off()
             self.run.closed, self.run = True, None
         self.cut = self.cut and not text.strip()
 
@@ -203,6 +216,13 @@ class _Source:
         """The log ends."""
         self.close_sql()
         self.close_error()
+        self.breaks_off()
+
+    def breaks_off(self) -> None:
+        """A traceback never came to its last line, which names the error: a platform cuts long ones."""
+        if self.in_trace and self.run is not None:
+            self.run.breaks_off(OpenError(shapes.Shape("", None, ""), self.number, frame=self.frame, ends=True))
+        self.in_trace = False
 
     def takes_stray(self) -> None:
         """Where no run is in the log: its errors are told all the same."""
@@ -235,6 +255,7 @@ class _Source:
 
     def runs_step(self, number: int, step: Step) -> None:
         self.close_error()
+        self.in_trace = False
         if self.run is None or self.run.closed or step.revision in self.run.seen:
             self.begins(number)
         assert self.run is not None
@@ -257,10 +278,11 @@ class _Source:
         if "Traceback (most recent call last)" in text:
             self.close_error()
             self.frame, self.in_trace, self.of_alembic, self.cut = None, True, False, False
+            self.begun, self.abridged = True, False
             return True
         if found := _FRAME.match(text):
             self.close_error()
-            self.in_trace = True
+            self.in_trace, self.begun = True, False
             path = found["path"].replace("\\", "/")
             self.of_alembic = self.of_alembic or self.cut or bool(_OF_ALEMBIC.search(path))
             self.wants_code = self.is_revision(path)
@@ -269,7 +291,7 @@ class _Source:
             return True
         if self.wants_code:
             self.wants_code = False
-            if self.frame is not None and text[:1].isspace():
+            if self.frame is not None and text[:1].isspace() and not _LEFT_OUT.match(text):
                 self.frame = replace(self.frame, code=text.strip()[:200])
                 return True
         return False
@@ -289,7 +311,8 @@ class _Source:
         self.close_error()
         ends = self.in_trace and self.of_alembic
         frame = self.frame if self.in_trace else None
-        self.error, self.idle = OpenError(shape, number, frame=frame, ends=ends, printed=not self.in_trace), 0
+        printed = not self.in_trace or self.abridged or self.begun  # nobody can tell whether Alembic raised it
+        self.error, self.idle = OpenError(shape, number, frame=frame, ends=ends, printed=printed), 0
         if not self.in_trace and self.cut:
             self.error.ends = True
         self.in_trace, self.cut = False, False
