@@ -40,7 +40,7 @@ def told(*lines):
 def test_a_traceback_without_its_last_line_is_a_failure_whose_error_is_cut_off(lines):
     (cause,), note = told(*lines)
     assert (note.code, cause.revision, cause.error) == ("log-failure", "7742", "the log does not show it")
-    assert note.message.endswith("an error that is cut off in the log")
+    assert note.message.endswith("an error that the log cuts off")
     assert ("7742_x.py:40" in note.message) == (MIGRATIONS[0] in lines)
 
 

@@ -570,7 +570,7 @@ def test_a_database_at_a_revision_that_the_scripts_no_longer_know_is_still_put_b
 def test_without_a_terminal_undo_needs_yes(linear):
     stamped(linear, "aaaa0003")
     told = refused(linear, "undo", status=2)
-    assert "error[no-terminal]: alembic-rescue undo asks before it writes" in told
+    assert "error[no-terminal]: `alembic-rescue undo` asks before it writes" in told
 
 
 def test_a_refused_undo_is_one_json_document(linear):

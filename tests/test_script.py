@@ -212,7 +212,7 @@ def test_at_the_target_there_is_nothing_to_do_and_no_file(stuck, database):
         made = stuck.rescue("script", NEW, "--for", "bash", *more)
         assert (made.status, made.stdout) == (0, ""), made.everything
         assert made.stderr.endswith("No file was written: there is nothing to do.\n")
-        assert "the database stands there already" in made.stderr
+        assert "the database is already at this revision" in made.stderr
     assert not (stuck.root / "stamp.bash").exists()
     assert stuck.rescue_json("script", NEW, "--for", "bash")["script"] is None
 
