@@ -224,7 +224,7 @@ def test_what_is_waited_for_is_told(api, on):
     assert first == "127.0.0.1 answered with HTTP 503 while listing the deployments: oh no; next try in 1 s"
     assert second == "127.0.0.1 limits requests; next try in 12 s"
     assert triggered.startswith("Triggered dep-0001.")
-    assert third.startswith("127.0.0.1 cannot be reached: ")
+    assert third.startswith("cannot reach 127.0.0.1: ")
     assert third.endswith("; next try in 1 s")
 
 
@@ -288,7 +288,7 @@ def test_an_odd_location_is_told_clearly(api, headers, other, method):
     client = Client(api.url, named="x", secrets=Secrets(), key=KEY, clock=Time().clock)
     with pytest.raises(errors.PlatformElsewhere) as elsewhere:
         client.get("services", shapes.records, "") if method == "GET" else client.once("POST", "services", {})
-    assert f"127.0.0.1 sends on to {other}, and the request" in elsewhere.value.message
+    assert f"127.0.0.1 redirects to {other}; the request" in elsewhere.value.message
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -478,7 +478,7 @@ def test_a_short_log_that_was_shown_is_not_shown_again():
     done = Deployed("render", "shop", last_lines=("ERROR x", "bye"))
     report = replace(Report("redeploy", Outcome.REFUSED, None, (), ()), deployment=done)
     shown = partial(report_deployment.failed, report, width=80, color=False)
-    assert shown(already={"ERROR x"}.__contains__) == "The last lines of its log\n  ERROR x\n  bye\n\n"
+    assert shown(already={"ERROR x"}.__contains__) == "Last lines of its log\n  ERROR x\n  bye\n\n"
     assert shown(already={"ERROR x", "bye"}.__contains__) == ""
 
 

@@ -171,7 +171,7 @@ def test_accepted_and_the_list_cannot_be_had(api, on):
     place.clock = replace(place.clock, sleep=lambda _: api.faults.append(Fault("GET", DEPLOYS, status=403)))
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
-    assert "it accepted the request without a word of its id; and 127.0.0.1 does not permit it" in unknown.value.message
+    assert "it accepted the request without giving the id; and 127.0.0.1 denied the request" in unknown.value.message
 
 
 def test_what_cannot_be_known_is_said(api, on):
@@ -179,8 +179,8 @@ def test_what_cannot_be_known_is_said(api, on):
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(on())
-    assert "none is listed within 60 s. It was not asked a second time" in unknown.value.message
-    assert "look at the platform's list of deployments" in unknown.value.help
+    assert "none appeared in the list within 60 s. The request was not repeated" in unknown.value.message
+    assert "check the platform's list of deployments" in unknown.value.help
     assert api.count("POST", DEPLOYS) == 1
 
 
@@ -218,7 +218,7 @@ def test_a_look_up_that_fails_too(api, on):
     place.clock = replace(place.clock, sleep=lambda _: api.faults.append(Fault("GET", DEPLOYS, status=403)))
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
-    assert "does not permit it (HTTP 403" in unknown.value.message
+    assert "denied the request (HTTP 403" in unknown.value.message
 
 
 @pytest.mark.parametrize(
@@ -427,13 +427,13 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
             [],
             None,
             Mode.DEPLOY_ONLY,
-            "only the version was behind: the migrations are as in the last build",
+            "only the version table was behind; the migrations are unchanged since the last build",
         ),
         ([STUCK], ["versions/a.py"], None, Mode.BUILD, "changed since the last build, 012345678: versions/a.py"),
         ([STUCK], "git is not installed", None, Mode.BUILD, "cannot be told: git is not installed"),
         ([NOT_BUILT, LIVE], [], None, Mode.BUILD, "the last build failed"),
-        ([], [], None, Mode.BUILD, "nothing tells of which commit the last build is"),
-        ([replace(LIVE, commit=None)], [], None, Mode.BUILD, "nothing tells of which commit"),
+        ([], [], None, Mode.BUILD, "the commit of the last build is unknown"),
+        ([replace(LIVE, commit=None)], [], None, Mode.BUILD, "the commit of the last build is unknown"),
         ([STUCK], ["versions/a.py"], Mode.DEPLOY_ONLY, Mode.DEPLOY_ONLY, "as asked for"),
         ([STUCK], [], Mode.BUILD, Mode.BUILD, "as asked for"),
     ],
@@ -457,14 +457,14 @@ def test_what_git_tells_of_the_last_build(tmp_path):
     repo.commit()
     assert choosing.changed_since(built, folders) == []  # nothing of the migrations
     repo.write("r1", None, text="# fixed")
-    uncommitted = "versions/r1_x.py (not committed yet: a build does not have it)"
+    uncommitted = "versions/r1_x.py (not committed, so a build does not include it)"
     assert choosing.changed_since(built, folders) == [uncommitted]
     repo.commit()
     assert choosing.changed_since(built, folders) == ["versions/r1_x.py"]
     repo.write("r2", "r1")
     assert len(choosing.changed_since(built, folders)) == 2
     assert "git does not have that commit" in choosing.changed_since("f" * 40, folders)
-    assert "is no commit" in choosing.changed_since("--output=x", folders)
+    assert "is not a commit" in choosing.changed_since("--output=x", folders)
 
 
 def test_without_a_repository_nobody_can_tell(tmp_path):
@@ -487,7 +487,7 @@ def test_a_key_that_is_wrong(api):
     with pytest.raises(errors.PlatformRefused) as refused:
         render.service("shop")
     assert (refused.value.code, refused.value.exit_status, refused.value.status) == ("platform-refused", 4, 401)
-    assert "set the right one" in refused.value.help
+    assert "Set the right key" in refused.value.help
     assert "rnd_test_other" not in refused.value.message + refused.value.help
 
 
@@ -631,7 +631,7 @@ def test_what_a_hook_does_not_tell(api):
     by_hook = ByHook(Hook(hook_url(api), "POST", Secrets()), there_before=True)
     ended = by_hook.carried_out(lambda _: True)
     assert (ended.deployed.id, ended.deployed.status) == ("dep-0001", None)
-    assert "the database stood at its head before" in ended.deployed.untold
+    assert "the database was already at its head" in ended.deployed.untold
     with pytest.raises(errors.NotConfirmed):
         by_hook.carried_out(lambda _: False)
     assert len(api.requests) == 1

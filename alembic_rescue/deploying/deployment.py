@@ -98,7 +98,7 @@ class OnRender:
         if follow is not None:
             return self.followed(self.render.deployment(self.service, follow))
         deployment, choice = self.triggered(asked, confirm)
-        goes_on = f"Triggered {deployment.id}. It goes on if this ends. To follow it again:"
+        goes_on = f"Triggered {deployment.id}. It continues if this command ends. To follow it again:"
         self.told(Told("", note=goes_on, command=self.follow(deployment.id)))
         return self.followed(deployment, choice)
 
@@ -121,9 +121,9 @@ class OnRender:
             return trigger.once(choice.mode), choice
         except KeyboardInterrupt:
             interrupted = errors.Interrupted(
-                "while the deployment was asked for: whether it was triggered is not known"
+                "while the deployment was being requested; whether it was triggered is unknown"
             )
-            interrupted.help = "look at the platform's list of deployments before you redeploy"
+            interrupted.help = "check the platform's list of deployments before you redeploy"
             raise interrupted from None
 
     def followed(self, deployment: Deployment, choice: Choice | None = None) -> Ended:
@@ -177,7 +177,7 @@ class OnRender:
             self.clock.sleep(self.pace.last_lines)
             self._hear(following, _LAST_PAGES)
         if following.next is not None:
-            self._tell(following.note("more", "The log has more lines than were read. The platform shows all of them."))
+            self._tell(following.note("more", "The log has more lines than were read. The platform shows them all."))
         return deployment
 
     def _next(self, deployment: Deployment, until: float) -> Deployment:
@@ -259,11 +259,11 @@ class ByHook:
             found = hook.trigger()
         except KeyboardInterrupt:
             raise errors.Interrupted(
-                "while the hook was called: whether it triggered a deployment is not known"
+                "while the hook was being called; whether it triggered a deployment is unknown"
             ) from None
-        untold = "whether the service is live, a hook does not tell: look at the platform"
+        untold = "a hook does not report whether the service is live; check the platform"
         if self.there_before:
-            untold = f"the database stood at its head before, so that it tells nothing of the deployment; {untold}"
+            untold = f"the database was already at its head, so it says nothing about the deployment; {untold}"
         return Ended(Deployed(platform="hook", service=hook.shown, id=found, untold=untold))
 
 
@@ -282,10 +282,10 @@ def check(render: str | None, hook: str | None, method: str, secrets: Secrets) -
 def interrupted_after(ended: Ended, only: str | None) -> errors.Interrupted:
     """A Ctrl-C once the deployment had ended."""
     what = ended.deployed.id or f"the deployment by {ended.deployed.service}"
-    done = "failed, and was not diagnosed" if ended.failed else "is done; the database was still looked at"
+    done = "failed and was not diagnosed" if ended.failed else ("is done; the database was still being inspected")
     error = errors.Interrupted(f"{what} {done}")
     then = "alembic-rescue diagnose" if ended.failed else addressed("alembic-rescue wait --applied", only)
-    error.help = f"go on with: {then}"
+    error.help = f"continue with: `{then}`"
     return error
 
 
