@@ -325,7 +325,7 @@ def test_a_row_that_changes_in_the_middle_is_not_overwritten(host, shell):
     path.write_text(path.read_text().replace(update, update.replace(f"= '{OLD}'", "= 'gone meanwhile'")))
     done = host.stamp(shell)
     assert done.status == 3
-    assert "The rows changed meanwhile: 0 instead of 1 matched" in done.stderr
+    assert "The rows have changed: 0 matched instead of 1" in done.stderr
     assert host.database.versions() == [OLD]
 
 

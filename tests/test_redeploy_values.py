@@ -136,7 +136,7 @@ def test_accepted_and_never_listed(api, on):
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
     assert (unknown.value.code, unknown.value.exit_status) == ("deployment-not-known", 5)
-    assert "and none is listed within 60 s" in unknown.value.message
+    assert "and none appeared in the list within 60 s" in unknown.value.message
     assert place.time.at == 60.0
     assert api.count("POST", DEPLOYS) == 1
 
@@ -160,7 +160,7 @@ def test_where_the_answer_is_lost_it_is_looked_up_and_never_sent_again(api, on, 
     ended, _ = redeploy(place)
     assert ended.deployed.id == "dep-0002"
     assert any(
-        "dep-0002 is new in the list, triggered by the API, and is taken for it" in told.note for told in place.news
+        "dep-0002 is new in the list and was triggered by the API, so this is it" in told.note for told in place.news
     )
     assert api.count("POST", DEPLOYS) == 1
 
@@ -201,7 +201,7 @@ def test_of_two_new_ones_none_is_taken(api, on):
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
     assert (
-        "New in the list: dep-0001 (api), dep-0002 (api) and dep-0003 (api). Which of them it is"
+        "New in the list: dep-0001 (api), dep-0002 (api) and dep-0003 (api). It may be one of these"
         in unknown.value.message
     )
     follow = [f"alembic-rescue redeploy --follow dep-000{n} --render srv-shop0001" for n in (1, 2, 3)]
@@ -348,7 +348,7 @@ def test_a_ctrl_c_leaves_it_going_on(on):
     with pytest.raises(errors.FollowingInterrupted) as interrupted:
         redeploy(place)
     assert (interrupted.value.code, interrupted.value.exit_status) == ("following-interrupted", 130)
-    assert "goes on" in interrupted.value.message
+    assert "continues" in interrupted.value.message
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
@@ -404,7 +404,7 @@ def test_on_stderr_there_is_one_line_for_the_rest():
     assert written == [
         "Deployment: build_in_progress\n",
         f"{MIGRATED}\n",
-        "Deployment: build_in_progress, 2 lines of log, for 31 s\n",
+        "Deployment: build_in_progress, 2 log lines, for 31 s\n",
     ]
     everything = Follow(written.append, color=False, all_lines=True)
     everything.take(Told("build_in_progress", "Collecting fastapi", shown=False))
@@ -430,7 +430,7 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
             "only the version table was behind; the migrations are unchanged since the last build",
         ),
         ([STUCK], ["versions/a.py"], None, Mode.BUILD, "changed since the last build, 012345678: versions/a.py"),
-        ([STUCK], "git is not installed", None, Mode.BUILD, "cannot be told: git is not installed"),
+        ([STUCK], "git is not installed", None, Mode.BUILD, "git is not installed"),
         ([NOT_BUILT, LIVE], [], None, Mode.BUILD, "the last build failed"),
         ([], [], None, Mode.BUILD, "the commit of the last build is unknown"),
         ([replace(LIVE, commit=None)], [], None, Mode.BUILD, "the commit of the last build is unknown"),
@@ -441,7 +441,7 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
 def test_which_and_why(recent, changed, asked, mode, why):
     choice = choosing.decided(SHOP, recent, changed, asked)
     assert (choice.mode, why in choice.why) == (mode, True), choice
-    expected = "the last build, 012345678 (fix the order)" if mode is Mode.DEPLOY_ONLY else "what main has now"
+    expected = "the last build, 012345678 (fix the order)" if mode is Mode.DEPLOY_ONLY else "the latest commit of main"
     assert choice.commit == expected
 
 
@@ -621,7 +621,7 @@ def test_a_hook_with_a_url_that_cannot_be_used():
     secrets = Secrets()
     with pytest.raises(errors.BadPlatformUrl) as refused:
         Hook(f"http://hooks.example.org/deploy/prj_Xy7notToBeSeen?key={HOOK_KEY}", "POST", secrets)
-    assert "the URL of the hook cannot be used: it is http" in refused.value.message
+    assert "the URL of the hook cannot be used: it uses http" in refused.value.message
     assert "prj_Xy7" not in secrets.hide("hooks: /deploy/prj_Xy7notToBeSeen")
     with pytest.raises(errors.BadUsage):
         Hook("https://hooks.example.org/", "PUT", Secrets())

@@ -100,9 +100,7 @@ def test_a_line_comes_when_something_changes_or_after_a_while():
 def test_where_it_is_which_of_how_many_and_since_when():
     standing = Standing(at("r1"), ("r3",), ("r2", "r3"), 3, 12.4)
     (line,) = told_waiting.progress(Seen((standing,)))
-    assert "".join(line) == (
-        "public.alembic_version in shop at db:5432 stands at r1, 1 of 3 on the way to r3, for 12 s"
-    )
+    assert "".join(line) == ("public.alembic_version in shop at db:5432 is at r1, 1 of 3 on the way to r3, for 12 s")
     away = errors.ConnectionRefused("shop at db:5432", "connection refused")
     (line,) = told_waiting.progress(Seen((standing,), away, 0.3))
     assert "".join(line) == "no server answers at shop at db:5432: connection refused; waiting for it"
