@@ -11,6 +11,9 @@ from alembic_rescue.errors.words import and_printed, listed
 if TYPE_CHECKING:
     from alembic_rescue.project.below import Found
 
+_BY_ITS_PYTHON = (
+    "If alembic-rescue is installed elsewhere (uvx, pipx), name the project's Python: --python .venv/bin/python"
+)
 _CONFIGS = 5
 """Further down in a repository of many services; the nearest come first."""
 
@@ -96,7 +99,7 @@ class FlaskNotInstalled(UsageError):
     def _text(self) -> Text:
         return Text(
             f"Flask is not installed here, and the application {self.app} is to be loaded with it",
-            "install alembic-rescue in the application's own environment, where flask is, not apart from it (pipx)",
+            f"install alembic-rescue in the application's own environment, where flask is. {_BY_ITS_PYTHON}",
         )
 
 
@@ -274,7 +277,7 @@ class DriverMissing(UsageError):
     """Which SQLAlchemy takes a plain postgresql:// for `module`, the driver that is there, and its package."""
 
     def _text(self) -> Text:
-        way_on = "install it where alembic-rescue runs, that is in the backend's own environment"
+        way_on = f"install it in the backend's own environment. {_BY_ITS_PYTHON}"
         if self.plain_means:
             version, installed, package = self.plain_means
             way_on = (
@@ -296,8 +299,8 @@ class ModuleMissing(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the Python module {self.module} cannot be found, and {self.place} imports it",
-            "alembic-rescue runs the project's own code: install it in the backend's own environment, beside alembic, "
-            "not apart from it (pipx); for a module of the application: run it where alembic is run",
+            "alembic-rescue runs the project's own code: run it where alembic is run, and install what is missing "
+            f"in the backend's own environment. {_BY_ITS_PYTHON}",
         )
 
 
