@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 
 from tests import matrix
 from tests.conftest import ProjectCopy, Ran
@@ -36,9 +37,15 @@ BACKENDS: Mapping[str, Backend] = {
 """``lowest`` has nothing that reads TOML, ``asyncpg`` no driver without an event loop."""
 
 
+def _same() -> Backend:
+    """The versions that the tests run with, without the tool."""
+    pinned = (f"{one}=={metadata.version(one.partition('[')[0])}" for one in matrix.PROJECTS_OWN)
+    return Backend(".".join(map(str, sys.version_info[:2])), tuple(pinned))
+
+
 def python_of(name: str) -> str:
-    """The Python of a backend, whose environment is made when it is first asked for."""
-    backend, folder = BACKENDS[name], _FOLDER / name
+    """The Python of a backend, made when it is first asked for; ``same`` has the versions that the tests run with."""
+    backend, folder = BACKENDS.get(name) or _same(), _FOLDER / name
     python = folder / "bin" / "python"
     _FOLDER.mkdir(parents=True, exist_ok=True)
     with (_FOLDER / f"{name}.lock").open("w") as lock:
