@@ -120,10 +120,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     parser.addoption(
         "--apart",
-        nargs="?",
-        const="same",
         metavar="PYTHON",
-        help="The commands run by --python: the projects have this Python, or one of their own with the same versions.",
+        help="By --python: the projects have this Python, or with `same` one of their own, whose packages "
+        "are of the versions that the tests run with.",
     )
 
 

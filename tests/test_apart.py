@@ -201,6 +201,22 @@ def test_the_projects_own_packages_are_used_and_none_of_the_tools(project, datab
 
 
 @pytest.mark.slow
+def test_migrations_run_by_it_too_and_so_do_files_that_must_be_run_to_be_told(linear):
+    python = apart.python_of("new")
+    (linear.root / "alembic" / "versions" / "0006_own.py").write_text(
+        f"import sys\nfrom alembic import op\nassert sys.executable == {python!r}, sys.executable\n"
+        "revision, down_revision = 'aaaa' + '0006', 'aaaa0005'\n"
+        "def upgrade():\n    op.execute(f'CREATE TABLE by_{sys.version_info[1]} (n int)')\n"
+    )
+    linear.database.stand_at("aaaa0005")
+    document = linear.rescue("--format", "json", "diagnose", **{VARIABLE: python}).json
+    (revision,) = document["databases"][0]["revisions"]
+    minor = interpreter.chosen(python).version.split(".")[1]
+    assert revision["objects"][0]["name"] == f"public.by_{minor}"
+    assert revision["verdict"] == "not-applied"
+
+
+@pytest.mark.slow
 def test_the_tools_code_is_run_where_the_project_has_an_alembic_rescue_of_its_own(project, database, tmp_path):
     other = tmp_path / "other" / "alembic_rescue"
     other.mkdir(parents=True)
@@ -430,8 +446,11 @@ def test_a_driver_that_the_project_lacks_is_told_with_the_way_on(linear):
 
 
 @pytest.mark.slow
-def test_a_receipt_has_the_version_of_the_projects_alembic(linear):
-    linear.rescue("stamp", "aaaa0002", "--yes", **{VARIABLE: apart.python_of("old")})
+def test_a_stamp_leaves_the_environment_as_it_is_and_its_alembics_version_in_the_receipt(linear):
+    folder = Path(apart.python_of("old")).parents[1]
+    before = {(str(path), path.lstat().st_mtime_ns) for path in folder.rglob("*")}
+    linear.rescue("stamp", "aaaa0002", "--yes", **{VARIABLE: str(folder)})
+    assert {(str(path), path.lstat().st_mtime_ns) for path in folder.rglob("*")} == before, "nothing is put there"
     (receipt,) = linear.receipts
     kept = json.loads(receipt.read_text())
     assert kept["alembic_version"] == "1.9.0" != metadata.version("alembic")
