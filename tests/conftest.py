@@ -345,6 +345,11 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "XDG_STATE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
+def of_the_project(program: str) -> str:
+    """A program of the environment that the projects have; the tool's own, where it is the same one."""
+    return str(Path(os.environ.get(_APART) or sys.executable).with_name(program))
+
+
 @dataclass
 class ProjectCopy:
     """A copy of a fixture project, with its own state folder; runs commands in its root, as a user would."""
@@ -378,7 +383,7 @@ class ProjectCopy:
 
     def alembic(self, *arguments: str, **environment: str) -> Ran:
         """Run Alembic's own command."""
-        return self.run([str(BIN / "alembic"), *arguments], **environment)
+        return self.run([of_the_project("alembic"), *arguments], **environment)
 
     def started(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start the installed command and return at once."""

@@ -26,8 +26,8 @@ from alembic_rescue.project.sources import Source
 from alembic_rescue.redact import Secrets
 
 SETTINGS = (
-    *("python", "receipts", "lock_timeout", "statement_timeout", "connect_timeout"),
-    *("render_service", "deploy_hook"),
+    *("receipts", "lock_timeout", "statement_timeout", "connect_timeout"),
+    *("render_service", "deploy_hook", "python"),
 )
 """What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
 _VARIABLE = re.compile(r"\w*", re.ASCII)
