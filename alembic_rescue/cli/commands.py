@@ -54,7 +54,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"])
+_NAMING = frozenset(
+    ["python", "config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"]
+)
 """The options that say which project, which of its databases, and which receipts."""
 
 
@@ -94,6 +96,17 @@ def options(
             envvar="FLASK_APP",
             help="The Flask application that uses Flask-Migrate, as for flask. FLASK_APP applies if there "
             "is no other configuration.",
+        ),
+    ] = None,
+    python: Annotated[
+        Optional[str],
+        typer.Option(
+            "--python",
+            metavar="PATH",
+            envvar="ALEMBIC_RESCUE_PYTHON",
+            help="The project's Python, or the folder of its environment, where alembic-rescue is installed elsewhere "
+            "(uvx, pipx).",
+            show_default="the one that alembic-rescue is installed in",
         ),
     ] = None,
     section: Annotated[
@@ -181,6 +194,7 @@ def options(
     secrets = Secrets()
     secrets.add_url(url or "")
     call = Call(
+        python=_located(python) if python else None,
         section=section,
         x=tuple(x or ()),
         url=url,
@@ -631,6 +645,12 @@ def _plan(
             else ""
         )
         call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
+
+
+def _located(python: str) -> str:
+    from alembic_rescue.worker import interpreter
+
+    return interpreter.located(python)  # here: the project may be in another folder
 
 
 def _sealed_plan(call: Call, file: Path) -> SealedPlan:
