@@ -259,7 +259,7 @@ def diagnose(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
+    """Show where each database is, what is pending and already applied, who blocks, and what to do.
 
     Writes nothing.
     """
@@ -304,7 +304,7 @@ def rehearse(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Tell whether the next alembic upgrade passes: on a copy of the schema, and by the live rows. Writes nothing."""
+    """Tell whether the next alembic upgrade will succeed, on a schema copy and by the live rows. Writes nothing."""
     from alembic_rescue import rescue
     from alembic_rescue.model import Outcome
 
@@ -351,7 +351,7 @@ def plan(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Show everything that stamp would check and do. Writes nothing."""
+    """Do all the checks of stamp and show what it would do. Writes nothing."""
     if revision is None:  # typer 0.16 and 0.17 do not notice with click 8.3: can go with them
         raise errors.BadUsage("Missing argument 'REVISION'.")
     _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or (), only=only)
@@ -384,7 +384,7 @@ def stamp(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Plan, confirm, stamp, verify on a new connection, and leave a receipt."""
+    """Mark revisions as applied: plan, ask, stamp, verify on a new connection, leave a receipt."""
     from alembic_rescue import gate, rescue
     from alembic_rescue.evidence.model import Verdict
     from alembic_rescue.model import addressed
@@ -432,7 +432,7 @@ def complete(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Run the statements that a partial revision lacks, and prove it again. Never runs what changes rows."""
+    """Run the statements that a partially applied revision lacks, and prove it again. Never changes rows."""
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
@@ -463,7 +463,7 @@ def repair(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Set the rows that no stamp can mend to what is proved: unknown, overlapping, doubled, lost, or false ones."""
+    """Set version rows that no stamp can fix to what is proved."""
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
@@ -497,7 +497,7 @@ def undo(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Put back the rows of a receipt, if the database still stands where its stamp left it."""
+    """Restore the rows of a receipt, if the database is still where its stamp left it."""
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
@@ -553,7 +553,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Play the reference incident on a private embedded PostgreSQL, end to end."""
+    """Play the incident on a private PostgreSQL, from start to end."""
     from alembic_rescue.demo import play
     from alembic_rescue.model import Outcome, Report
 
