@@ -90,7 +90,7 @@ def test_a_commit_that_waits_behind_a_cut_connection_is_waited_for(there, shop):
         assert shop.versions() == [OLD]
     out, told = run.communicate(timeout=20)
     assert run.returncode == 0, told
-    assert "Written, and read on a new connection" in out
+    assert "Written, and verified on a new connection" in out
     assert "Nothing was written." not in told
     assert shop.versions() == [NEW]
 
@@ -152,7 +152,7 @@ def test_a_signal_cancels_what_waits_and_says_that_nothing_was_written(there, sh
         run.send_signal(sent)
         _, told = run.communicate(timeout=4)
     assert run.returncode == status, told
-    assert "error[interrupted]: It was interrupted. Nothing was written." in told
+    assert "error[interrupted]: Interrupted. Nothing was written." in told
     assert shop.versions() == [OLD]
 
 
@@ -165,7 +165,7 @@ def test_a_signal_at_the_commit_says_that_it_was_written(there, shop, sent, stat
         out, told = run.communicate(timeout=4)
         assert shop.versions() == [NEW]
     assert run.returncode == status, told
-    assert "Written, and read on a new connection" in out
+    assert "Written, and verified on a new connection" in out
 
 
 @pytest.mark.parametrize("clock", ["perl", ""])

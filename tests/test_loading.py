@@ -276,7 +276,7 @@ def test_the_settings_of_pyproject_toml_are_used_and_the_option_wins(project, da
     [
         (
             "receipt = here",
-            "no setting receipt; the settings are receipts, lock_timeout, statement_timeout, connect_timeout,",
+            "unknown setting receipt; the settings are receipts, lock_timeout, statement_timeout, connect_timeout,",
         ),
         ("lock_timeout = soon", "lock_timeout is 'soon', which is not a number of seconds"),
         ("connect_timeout = 0", "connect_timeout must be from 0.001 to 2000000 seconds"),

@@ -174,11 +174,14 @@ def test_a_live_service_and_a_database_that_does_not_follow(shop):
     assert ran.status == 4, ran.everything
     assert "Live: shop-api (dep-0001).\n" in ran.stderr
     assert "error[schema-behind]: shop-api is live, so its new code runs on the old schema: " in ran.stderr
-    assert "stands at r2, 2 of 3 revisions on the way to r3. It was waited for 0.5 s" in ran.stderr
+    assert "is at r2, 2 of 3 revisions on the way to r3. Waited 0.5 s" in ran.stderr
     at_once = (
-        "shop-api is live: the new code runs on the old schema. A pre-deploy command would have upgraded it before."
+        "shop-api is live, and its new code runs on the old schema. "
+        "A pre-deploy command would have upgraded the database first."
     )
-    assert f"{at_once} Waiting 0.5 s more for the database. To upgrade it now:\nalembic upgrade heads\n" in ran.stderr
+    assert (
+        f"{at_once} Waiting another 0.5 s for the database. To upgrade it now:\nalembic upgrade heads\n" in ran.stderr
+    )
     document = shop.rescue_json("redeploy", "--render", "shop-api", "--yes", "--timeout", "0")
     assert (document["command"], document["deployment"]["status"]) == ("redeploy", "live")
     assert (document["error"]["code"], document["error"]["blockers"]) == ("schema-behind", [])
@@ -237,7 +240,7 @@ def test_at_a_terminal_it_asks(shop, api):
 def test_no_terminal_is_told_with_all_that_was_typed(shop, api):
     ran = shop.rescue("redeploy", "--timeout", "3", "--render", "shop-api")
     assert (ran.status, "error[no-terminal]" in ran.stderr) == (2, True), ran.everything
-    assert "repeat with: alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
+    assert "repeat with:\n    alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
     assert api.requests == []
 
 
@@ -258,9 +261,10 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
     assert (
         "Recommendation: stamp r3: all revisions up to r3 are applied; only the version table is behind." in ran.stdout
     )
-    assert "is not ready for a deployment; nothing was triggered. Everything up to r3 is there" in ran.stderr
+    assert "is not ready for a deployment; nothing was triggered. All revisions up to r3 are applied" in ran.stderr
     assert (
-        "run first: alembic-rescue stamp r3. To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 "
+        "run first:\n    alembic-rescue stamp r3\n  To deploy anyway:\n"
+        "    alembic-rescue redeploy --render srv-shopapi0001 "
         "--despite stamp\n" in ran.stderr
     )
     document = behind.rescue_json("redeploy", "--render", "shop-api", "--yes")
@@ -272,7 +276,7 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
 def test_before_a_hook_too(behind, api):
     ran = behind.rescue("redeploy", "--yes", ALEMBIC_RESCUE_DEPLOY_HOOK=hook_of(api))
     assert (ran.status, "error[not-ready]" in ran.stderr, api.requests) == (3, True, [])
-    assert "To deploy all the same: alembic-rescue redeploy --despite stamp\n" in ran.stderr
+    assert "To deploy anyway:\n    alembic-rescue redeploy --despite stamp\n" in ran.stderr
 
 
 def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
@@ -287,7 +291,7 @@ def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
 def test_what_is_sure_to_fail_is_not_triggered(stuck, api):
     ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, "error[not-ready]" in ran.stderr) == (3, True), ran.everything
-    assert "To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
+    assert "To deploy anyway:\n    alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
     assert api.count("POST", DEPLOYS) == 0
 
 
@@ -349,7 +353,7 @@ def test_a_hook_and_the_database_as_the_judge(shop, api):
     ran = shop.rescue("redeploy", "--yes")
     assert ran.status == 0, ran.everything
     assert ran.stdout.startswith(
-        "Triggered: srv-shop at 127.0.0.1 (dep-0001). Whether the service is live, a hook does not tell"
+        "Triggered: srv-shop at 127.0.0.1 (dep-0001). A hook does not report whether the service is live"
     )
     assert "Hook     srv-shop at 127.0.0.1\n" in ran.stderr
     assert HOOK_KEY not in ran.everything

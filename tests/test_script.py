@@ -335,7 +335,7 @@ def test_another_dialect_is_refused(tmp_path, shell):
     (tmp_path / "shop.sqlite").touch()
     refused = ProjectCopy(tmp_path / "project", tmp_path / "state").rescue("script", "two", "--for", shell)
     assert refused.status == 3, refused.everything
-    assert "error[no-script-for-dialect]: SQLite , only for PostgreSQL has one" in refused.stderr
+    assert "error[no-script-for-dialect]: scripts are not available for SQLite, only for PostgreSQL" in refused.stderr
 
 
 def test_an_unknown_shell_is_usage(stuck):

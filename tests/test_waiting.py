@@ -202,7 +202,7 @@ def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_
     process = shop.started("wait", "--interval", "0.1")
     first = process.stderr.readline()
     assert first.startswith("warning[version-table-missing]: version table alembic_version in rescue_test_")
-    assert ", schema public. If migrations ran before, this is the wrong database or schema. " in first
+    assert ", schema public. If migrations have run, this is the wrong database or schema. " in first
     assert "has no version table public.alembic_version, 0 of 3 on the way to r3" in process.stderr.readline()
     assert process.poll() is None
     shop.alembic("upgrade", "head")

@@ -12,9 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 _CODE = re.compile(r"(`+)(?P<code>.+?)\1")
-_ALONE = re.compile(
-    r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>(?:[.;,]|(?(after)|$))(?:[ ]|$))"
-)
+_ALONE = re.compile(r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>[.;,]?(?:$|(?<=[.;,])[ ]))")
 """A command after a colon, or one of a list: somebody may copy it, so it gets a line of its own, never wrapped."""
 _KEPT = "\ue000"
 """In place of a space within a command that stays in its sentence: the line is not broken there."""
