@@ -416,11 +416,11 @@ class BatchBrokeOff(Refusal):
         broke_off = f"a migration was interrupted while replacing table {self.table}"
         if self.holds_the_rows:
             return Text(
-                f"{broke_off}; its rows are in {self.copy}", f"rename it back, then check again: {code(self.sql)}"
+                f"{broke_off}; its rows are in {self.copy}", f"rename it back: {code(self.sql)}. Then check again"
             )
         return Text(
             f"{broke_off}; {self.copy} is left over, and the next run will fail on it",
-            f"the rows are still in {self.table}. Drop the leftover, then check again: {code(self.sql)}",
+            f"the rows are still in {self.table}. Drop the leftover: {code(self.sql)}. Then check again",
         )
 
 
