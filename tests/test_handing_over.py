@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -340,6 +342,23 @@ def test_a_row_that_comes_in_the_middle_is_seen(host, shell):
     assert done.status == 3
     assert "others are there besides" in done.stderr
     assert host.database.versions() == [OLD]
+
+
+@FORMS
+def test_a_row_that_comes_while_it_waits_is_seen_whatever_the_roles_isolation(host, shell):
+    database = host.database
+    database.run(f"ALTER DATABASE {database.name} SET default_transaction_isolation = serializable", role="postgres")
+    host.write(shell, handed_over(database, [OLD], [NEW], lock_seconds=20.0))
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor() as beside, database.session() as other:
+        other.cursor().execute("INSERT INTO alembic_version VALUES ('bbbb0001')")
+        running = beside.submit(host.stamp, shell)
+        while not database.run(waits, role="postgres"):
+            assert not running.done(), running.result().everything
+            time.sleep(0.05)
+        other.commit()
+        done = running.result()
+    assert (done.status, database.versions()) == (3, [OLD, "bbbb0001"]), done.everything
 
 
 @FORMS
