@@ -118,8 +118,7 @@ def until_there(
         Refusal: the rows of one lead elsewhere, or the target is none.
         RescueError: it cannot be had, however long one waits.
     """
-    if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
-        raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds; neither over a week")
+    check(timeout, interval)
     if _COUNTS.fullmatch(target):
         raise errors.BadUsage(
             f"wait {target} counts from where the database stands, which changes while it is waited for",
@@ -140,6 +139,16 @@ def until_there(
         if pause <= 0:
             raise _timed_out(seen, timeout, looking)
         clock.sleep(pause)
+
+
+def check(timeout: float, interval: float = INTERVAL) -> None:
+    """Refuse what cannot be waited.
+
+    Raises:
+        BadUsage: it is no such number of seconds.
+    """
+    if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
+        raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds; neither over a week")
 
 
 def stands_now(project: Project, target: str, *, only: str | None) -> tuple[Standing, ...]:

@@ -597,6 +597,8 @@ def test_a_hook_is_called_once_without_the_key_and_tells_an_id(api, method, monk
     [
         (Fault("POST", "/deploy/.*", lost=True), "deployment-not-known"),
         (Fault("POST", "/deploy/.*", status=503), "deployment-not-known"),
+        (Fault("POST", "/deploy/.*", status=408), "deployment-not-known"),
+        (Fault("POST", "/deploy/.*", status=499), "deployment-not-known"),
         (
             Fault("POST", "/deploy/.*", status=302, headers={"Location": "https://other.example/?key=x"}),
             "deployment-not-known",
@@ -604,7 +606,7 @@ def test_a_hook_is_called_once_without_the_key_and_tells_an_id(api, method, monk
         (Fault("POST", "/deploy/.*", status=404, body=f"no hook {HOOK_KEY}"), "platform-failed"),
         (Fault("POST", "/deploy/.*", status=403, body=f"no hook {HOOK_KEY}"), "platform-refused"),
     ],
-    ids=["lost", "503", "302", "404", "403"],
+    ids=["lost", "503", "408", "499", "302", "404", "403"],
 )
 def test_a_hook_that_fails_is_told_without_its_secret_and_not_called_again(api, fault, code):
     api.faults = [fault]

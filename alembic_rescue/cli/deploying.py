@@ -153,7 +153,7 @@ def redeploy(
             "--timeout",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_TIMEOUT",
-            help="How long to wait for the database once the service is live; inf for ever.",
+            help="How long to wait for the database once the service is live, a week at most.",
             show_default="60; 600 with a hook",
         ),
     ] = None,
