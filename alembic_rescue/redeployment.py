@@ -88,7 +88,7 @@ def redeploy(
     if render is not None:
         place = deployment.on_render(render, told, project.secrets, pace, only)
         place.files = [*map(Path, project.loaded.locations), project.loaded.env]
-        before = () if follow is not None else _ready(project, place.command, despite, **where)
+        before = () if follow is not None else _ready(project, place.command(mode), despite, **where)
         ended = place.carried_out(follow, mode, shown(before))
     elif hook is not None:
         calls = Hook(hook, hook_method, project.secrets, told=lambda note: told(Told("", note=note)))

@@ -352,6 +352,26 @@ def test_a_ctrl_c_leaves_it_going_on(on):
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
+def test_a_ctrl_c_while_its_id_is_told_leaves_it_going_on_too(on):
+    def interrupt(news):
+        if news.command:
+            raise KeyboardInterrupt
+
+    place = on()
+    place.told = interrupt
+    with pytest.raises(errors.FollowingInterrupted) as interrupted:
+        redeploy(place)
+    assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
+
+
+def test_the_command_that_deploys_is_as_it_was_asked_for(api, on):
+    place = on()
+    assert place.command(None) == "alembic-rescue redeploy --render srv-shop0001"
+    assert place.command(Mode.DEPLOY_ONLY) == "alembic-rescue redeploy --render srv-shop0001 --deploy-only"
+    assert ByHook(Hook(hook_url(api), "POST", Secrets())).command == "alembic-rescue redeploy"
+    assert ByHook(Hook(hook_url(api), "GET", Secrets())).command == "alembic-rescue redeploy --hook-method GET"
+
+
 # --- pure --------------------------------------------------------------------------------------------------------
 
 

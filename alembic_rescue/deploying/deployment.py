@@ -11,7 +11,7 @@ from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.deploying import choosing
 from alembic_rescue.deploying.following import Following, Told
-from alembic_rescue.deploying.hook import Hook
+from alembic_rescue.deploying.hook import METHODS, Hook
 from alembic_rescue.deploying.http import may_pass
 from alembic_rescue.deploying.render import Render, of_environment
 from alembic_rescue.deploying.trigger import Trigger
@@ -79,10 +79,10 @@ class OnRender:
     files: Sequence[Path] = field(default=(), kw_only=True)
     """The folders and files on which migrations depend."""
 
-    @property
-    def command(self) -> str:
-        """What deploys it again."""
-        return addressed(f"alembic-rescue redeploy --render {shlex.quote(self.service.id)}", self.only)
+    def command(self, asked: Mode | None) -> str:
+        """What deploys it again, as it was asked for."""
+        how = f" --{asked.value}" if asked else ""
+        return addressed(f"alembic-rescue redeploy --render {shlex.quote(self.service.id)}{how}", self.only)
 
     def follow(self, deployment: str) -> str:
         """What follows a deployment again."""
@@ -97,10 +97,7 @@ class OnRender:
         """
         if follow is not None:
             return self.followed(self.render.deployment(self.service, follow))
-        deployment, choice = self.triggered(asked, confirm)
-        goes_on = f"Triggered {deployment.id}. It goes on if this ends. To follow it again:"
-        self.told(Told("", note=goes_on, command=self.follow(deployment.id)))
-        return self.followed(deployment, choice)
+        return self.followed(*self.triggered(asked, confirm))
 
     def triggered(self, asked: Mode | None, confirm: Confirm) -> tuple[Deployment, Choice]:
         """Ask, and trigger one.
@@ -129,6 +126,9 @@ class OnRender:
     def followed(self, deployment: Deployment, choice: Choice | None = None) -> Ended:
         """Follow it to its end.
 
+        Args:
+            choice: how it was asked for, where it was triggered just now.
+
         Raises:
             DeploymentSuperseded: a newer one took its place before.
             DeploymentUnfinished: it is followed no longer.
@@ -137,6 +137,9 @@ class OnRender:
         following = Following(deployment.created, self.secrets.hide, self.files)
         again = self.follow(deployment.id)
         try:
+            if choice is not None:
+                goes_on = f"Triggered {deployment.id}. It goes on if this ends. To follow it again:"
+                self.told(Told("", note=goes_on, command=again))
             last = self._to_its_end(deployment, following, again)
             after = self._newer(last) if last.state in _OVERTAKEN else None
         except KeyboardInterrupt:
@@ -243,7 +246,8 @@ class ByHook:
     @property
     def command(self) -> str:
         """What deploys it again, with the hook's URL in its variable."""
-        return addressed("alembic-rescue redeploy", self.only)
+        how = "" if self.hook.method == METHODS[0] else f" --hook-method {self.hook.method}"
+        return addressed(f"alembic-rescue redeploy{how}", self.only)
 
     def carried_out(self, confirm: Confirm) -> Ended:
         """Call it.

@@ -14,6 +14,7 @@ from alembic_rescue.redact import Secrets
 
 VARIABLE = "ALEMBIC_RESCUE_DEPLOY_HOOK"
 METHODS = ("POST", "GET")
+"""The first one by itself."""
 _SECRET = 8
 """From so many characters on, a part of the path may be one."""
 _PUBLIC = frozenset(["ref", "branch", "trigger_branch", "trigger_title", "clear_cache", "imgURL"])
@@ -41,7 +42,7 @@ class Hook:
         remember(url, secrets)
         if method not in METHODS:
             raise errors.BadUsage(f"--hook-method is {errors.listed(METHODS).replace(' and ', ' or ')}")
-        self._method = method
+        self.method = method
         self._client = Client(
             url, named="the URL of the hook", secrets=secrets, seconds=seconds, clock=clock, told=told
         )
@@ -61,7 +62,7 @@ class Hook:
             RescueError: it did not trigger one.
         """
         try:
-            answer = self._client.once(self._method)
+            answer = self._client.once(self.method)
         except (Unanswered, errors.PlatformElsewhere) as lost:
             raise errors.DeploymentNotKnown(self._named, str(lost)) from None
         if may_be_done(answer.status):
