@@ -27,6 +27,17 @@ def test_it_stamps_reads_back_and_says_what_is_next(stamped, shell):
 
 
 @FORMS
+def test_where_nothing_is_pending_the_next_step_is_to_redeploy_and_no_more(host, shell):
+    host.write(shell, handed_over(host.database, [OLD], [NEW], pending=()))
+    done = host.stamp(shell)
+    assert done.status == 0, done.everything
+    assert "or run" not in done.stdout
+    assert {"bash": "  1. Redeploy\n     Nothing is pending.\n", "psql": "Next: redeploy. Nothing"}[
+        shell
+    ] in done.stdout
+
+
+@FORMS
 def test_at_its_target_it_says_so_whatever_became_of_the_objects(host, shell):
     host.database.run("CREATE TABLE users (id int)")
     host.write(shell, handed_over(host.database, [OLD], [NEW], ["public.users"]))

@@ -487,7 +487,7 @@ tell_next() {
   if [[ $undo == yes ]]; then
     printf 'Alembic stands where it stood before the stamp.\n'
   else
-    printf '\nWhat to do next\n  1. Redeploy, or: %s\n     %s.\n' "$next_step" "$pending"
+    printf '\nWhat to do next\n  1. Redeploy%s\n     %s.\n' "${next_step:+, or: $next_step}" "$pending"
     printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$self"
   fi
 }
