@@ -659,6 +659,17 @@ def test_what_a_hook_does_not_tell(api):
     assert len(api.requests) == 1
 
 
+def test_a_ctrl_c_while_a_hook_is_called_says_to_look_before_it_is_called_again(api, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    by_hook = ByHook(Hook(hook_url(api), "POST", Secrets()))
+    monkeypatch.setattr(by_hook.hook, "trigger", interrupted)
+    with pytest.raises(errors.Interrupted) as failed:
+        by_hook.carried_out(lambda _: True)
+    assert "look at the platform's list of deployments before you redeploy" in failed.value.help
+
+
 # --- the configuration -------------------------------------------------------------------------------------------
 
 

@@ -117,11 +117,7 @@ class OnRender:
             trigger = Trigger(self.render, service, self.follow, self._note, self.pace, self.clock)
             return trigger.once(choice.mode), choice
         except KeyboardInterrupt:
-            interrupted = errors.Interrupted(
-                "while the deployment was asked for: whether it was triggered is not known"
-            )
-            interrupted.help = "look at the platform's list of deployments before you redeploy"
-            raise interrupted from None
+            raise _interrupted("while the deployment was asked for: whether it was triggered is not known") from None
 
     def followed(self, deployment: Deployment, choice: Choice | None = None) -> Ended:
         """Follow it to its end.
@@ -262,9 +258,7 @@ class ByHook:
         try:
             found = hook.trigger()
         except KeyboardInterrupt:
-            raise errors.Interrupted(
-                "while the hook was called: whether it triggered a deployment is not known"
-            ) from None
+            raise _interrupted("while the hook was called: whether it triggered a deployment is not known") from None
         untold = "whether the service is live, a hook does not tell: look at the platform"
         if self.there_before:
             untold = f"the database stood at its head before, so that it tells nothing of the deployment; {untold}"
@@ -290,6 +284,12 @@ def interrupted_after(ended: Ended, only: str | None) -> errors.Interrupted:
     error = errors.Interrupted(f"{what} {done}")
     then = "alembic-rescue diagnose" if ended.failed else addressed("alembic-rescue wait --applied", only)
     error.help = f"go on with: {then}"
+    return error
+
+
+def _interrupted(when: str) -> errors.Interrupted:
+    error = errors.Interrupted(when)
+    error.help = "look at the platform's list of deployments before you redeploy"
     return error
 
 
