@@ -191,8 +191,8 @@ def _longest(ended: deployment.Ended, asked: float | None) -> float:
 
 def _behind(service: str, seconds: float) -> str:
     return (
-        f"{service} is live: the new code runs on the old schema. A pre-deploy command would have upgraded it before. "
-        f"Waiting {seconds:g} s more for the database. To upgrade it now:"
+        f"{service} is live, and its new code runs on the old schema. A pre-deploy command would have "
+        f"upgraded the database first. Waiting another {seconds:g} s for the database. To upgrade it now:"
     )
 
 
@@ -203,6 +203,6 @@ def _failed(project: Project, ended: deployment.Ended, **where: Any) -> errors.D
     try:
         error.report = rescue.diagnose(project, log=logs.of_lines(ended.log), **where)
     except RescueError as unseen:
-        error.help = f"{error.help}. The database could not be looked at: {unseen.message}"
+        error.help = f"{error.help}. The database could not be inspected: {unseen.message}"
         error.report = Report("redeploy", Outcome.ERROR, None, (), ())
     return error

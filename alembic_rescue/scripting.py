@@ -112,10 +112,10 @@ def _without_secrets(standing: Sequence[Standing], secrets: Secrets) -> tuple[tu
     there, hidden = [], []
     for one in standing:
         if secrets.hide_sql(one.name) != one.name:
-            hidden.append(f"a {one.kind}: its name holds a secret")
+            hidden.append(f"a {one.kind}: its name contains a secret")
         elif any(secrets.hide_value(one.name, fact) != fact for fact in (one.facts or {}).values()):
             there.append(one._replace(facts=None))
-            hidden.append(f"what {one.kind} {one.name} is like: that holds a secret; only that it is there")
+            hidden.append(f"the definition of {one.kind} {one.name}, which contains a secret; only that it exists")
         else:
             there.append(one)
     return tuple(there), tuple(hidden)
@@ -126,11 +126,11 @@ def _not_asked(evidence: Sequence[tuple[Revision, ObjectEvidence]], asked: set[t
     for revision, found in evidence:
         named = f"{found.named} of {revision.revision}"
         if found.presence is Presence.UNVERIFIABLE:
-            told.append(f"{named}: it cannot be checked, and was accepted")
+            told.append(f"{named}: it cannot be verified, and was accepted")
         elif not found.met:
             told.append(f"{named}: it is missing, and was accepted")
         elif (found.kind, found.name) not in asked:
-            told.append(f"{named}: it was proved, and psql has no short way to ask for it")
+            told.append(f"{named}: it was proved, but psql has no short way to check it")
     return tuple(dict.fromkeys(told))
 
 

@@ -62,10 +62,10 @@ class Standing:
 
     @property
     def at(self) -> str:
-        """For a sentence: ``stands at r1``."""
+        """For a sentence: ``is at r1``."""
         if not self.database.version_table_exists:
             return f"has no version table {self.database.identity.table}"
-        return f"stands at {errors.rows(self.database.current_heads)}"
+        return f"is at {errors.rows(self.database.current_heads)}"
 
     @property
     def done(self) -> int:
@@ -121,8 +121,8 @@ def until_there(
     check(timeout, interval)
     if _COUNTS.fullmatch(target):
         raise errors.BadUsage(
-            f"wait {target} counts from where the database stands, which changes while it is waited for",
-            "name the revision itself, or count from one: 774225e563ca+1",
+            f"wait cannot use {target}: it counts from the database's revision, which changes during the wait",
+            "use the revision's id, or count from one: 774225e563ca+1",
         )
     looking = _Looking(project, target, only, clock)
     deadline = clock.now() + timeout
@@ -148,7 +148,7 @@ def check(timeout: float, interval: float = INTERVAL) -> None:
         BadUsage: it is no such number of seconds.
     """
     if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
-        raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds; neither over a week")
+        raise errors.BadUsage("--timeout must be at least 0 and --interval more than 0 seconds, both at most a week")
 
 
 def stands_now(project: Project, target: str, *, only: str | None) -> tuple[Standing, ...]:

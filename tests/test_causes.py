@@ -236,7 +236,7 @@ def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen(
     assert cause.error == (
         f"cannot be recorded: the id {long} has 36 characters, but App.alembic_version.version_num holds only 32"
     )
-    assert cause.fix == f"widen it first: {WIDEN}"
+    assert cause.fix == f"widen it first: `{WIDEN}`"
     assert cause.aborts
 
 
@@ -247,7 +247,7 @@ def test_an_id_that_fits_is_none(length, limit):
 
 def test_the_column_becomes_as_wide_as_the_id():
     (cause,) = too_long([Observation("x" * 200)], 32, "alembic_version", WIDEN)
-    assert cause.fix.endswith("VARCHAR(200)")
+    assert cause.fix.endswith("VARCHAR(200)`")
 
 
 def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():

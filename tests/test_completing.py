@@ -198,7 +198,7 @@ def test_refused_where_there_is_nothing_to_complete(make, database):
 
     assert refused("r3")["code"] == "not-partial"
     assert "alembic upgrade" in refused("r3")["help"]
-    assert "cannot be checked" in refused("r2")["message"]
+    assert "cannot be verified" in refused("r2")["message"]
     assert project.rescue_json("complete", "r1", "--yes")["outcome"] == "nothing-to-do"
     assert project.receipts == []
 

@@ -246,7 +246,7 @@ def test_a_stamp_that_breaks_off_between_two_statements_is_told_as_a_mixture_and
         "a mixture of the rows before and after, because it was interrupted between two statements" in broke_off.stderr
     )
     assert "the second statement fails" in broke_off.stderr
-    assert "alembic-rescue undo, or by hand:" in broke_off.stderr
+    assert "\n    alembic-rescue undo\n  Or by hand:\n" in broke_off.stderr
     assert receipt_states(branches) == ["failed"]
     assert database.versions() not in (["aaaa0001", "bbbb0001"], ["cccc0001"])
 

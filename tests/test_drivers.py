@@ -275,7 +275,7 @@ OUT_OF_REACH = {
         "login-refused",
         '{name} at 127.0.0.1:{port} rejected the login: password authentication failed for user "nobody"',
     ),
-    "no such database": (
+    "database does not exist": (
         {"name": "sohp"},
         "database-missing",
         'database sohp at 127.0.0.1:{port}: database "sohp" does not exist',

@@ -167,7 +167,7 @@ def _ctrl_c(shop):
 
 OUT_OF_REACH = {
     "wrong password": ((PASSWORD[:6], "wrong-"), "login-refused", "rejected the login: Access denied for user"),
-    "no such database": (("rescue_test_", "rescue_test_no"), "database-missing", "Unknown database"),
+    "database does not exist": (("rescue_test_", "rescue_test_no"), "database-missing", "Unknown database"),
     "no such socket": (("/socket", "/nothing"), "connection-refused", "Can't connect to"),
     "no server": (("localhost", "127.0.0.1:1"), "connection-refused", "Can't connect to"),
     "no such host": (("localhost", "db.invalid"), "unknown-host", "cannot be found"),

@@ -283,7 +283,7 @@ def test_a_database_whose_connections_are_used_up(project, database):
         linear,
         code="too-many-connections",
         status=4,
-        says=[f"{database.name} at 127.0.0.1", "has no free connections"],
+        says=[f"{database.name} at 127.0.0.1", "no free connections"],
         helps=["Scale down its workers"],
     )
 

@@ -28,7 +28,7 @@ def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, 
     refused = orders.rescue("stamp", "head", "--yes")
     assert refused.status == 3
     assert (
-        f"error[revision-unverifiable]: {MARKED} cannot be proved: line 12: "
+        f"error[revision-unverifiable]: {MARKED} cannot be verified: line 12: "
         "UPDATE orders SET state = 'old' WHERE id < 1000: the catalog does not show whether it ran" in refused.stderr
     )
     assert f"--accept {MARKED} --reason TEXT" in refused.stderr

@@ -216,12 +216,12 @@ def test_its_help_says_what_it_does(stamped):
 @pytest.mark.parametrize(
     ("change", "says", "helps"),
     [
-        ({"DATABASE_URL": "postgresql://rescue_app:wrong@127.0.0.1:{port}/{name}"}, "The login is refused", "rotated"),
-        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:{port}/{name}"}, "login is refused", "percent-encoded"),
+        ({"DATABASE_URL": "postgresql://rescue_app:wrong@127.0.0.1:{port}/{name}"}, "The login was rejected", "rotated"),  # noqa: E501
+        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:{port}/{name}"}, "login was rejected", "percent-encoded"),
         ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:1/{name}"}, "Nothing listens there", "suspended"),
-        ({"DATABASE_URL": "postgresql://rescue_app@nowhere.invalid/{name}"}, "not known here", "Internal host names"),
-        ({"PGSSLMODE": "require"}, "has no encryption", "PGSSLMODE=prefer"),
-        ({"DATABASE_URL": "{url}nothing"}, "no such database", "Compare the name"),
+        ({"DATABASE_URL": "postgresql://rescue_app@nowhere.invalid/{name}"}, "Cannot resolve the host", "Internal host names"),  # noqa: E501
+        ({"PGSSLMODE": "require"}, "has no TLS", "PGSSLMODE=prefer"),
+        ({"DATABASE_URL": "{url}nothing"}, "database does not exist", "Compare the name"),
     ],
     ids=["wrong password", "no password", "refused", "unknown host", "no encryption", "no database"],
 )  # fmt: skip
@@ -239,10 +239,10 @@ def test_out_of_reach_is_told_with_what_it_usually_means(stamped, change, says, 
     [
         ('connection to server at "x" failed: timeout expired', "No answer", "suspended when they are not used"),
         ('FATAL:  no pg_hba.conf entry for host "1.2.3.4", no encryption', "may not connect", "list of allowed"),
-        ("FATAL:  sorry, too many clients already", "no connection left", "Scale down its workers"),
+        ("FATAL:  sorry, too many clients already", "no free connections", "scale its workers down"),
         ("FATAL:  the database system is starting up", "starting or stopping", "Wait a minute"),
         ("FATAL:  unsupported startup parameter: options", "A pooler", "direct URL"),
-        ("something new", "out of reach: something new", "hosted database"),
+        ("something new", "Cannot reach the database: something new", "hosted database"),
     ],
 )
 def test_what_a_hosted_database_says_is_explained(stamped, said, told, helps):
@@ -272,7 +272,7 @@ def test_a_role_that_may_not_write_is_told_so(stamped):
     stamped.database.run(f"GRANT SELECT ON alembic_version TO {servers.ROLE}", role="postgres")
     done = stamped.bash("--yes")
     assert done.status == 4, done.everything
-    assert "not permitted: permission denied" in done.stderr
+    assert "lacks permission: permission denied" in done.stderr
     assert "the role that runs the migrations" in done.stderr
 
 
@@ -301,7 +301,7 @@ def test_who_holds_the_lock_is_told(stamped):
         done = stamped.bash("--yes")
         pid = other.info.backend_pid
     assert done.status == 4
-    assert "A lock was not had in time" in done.stderr
+    assert "Could not get a lock in time" in done.stderr
     assert f"SELECT pg_terminate_backend({pid})" in done.stderr
     assert stamped.database.versions() == [OLD]
 

@@ -252,7 +252,7 @@ def test_rows_of_which_one_is_an_ancestor_of_another_are_refused():
     refusal = refusal_of(INCIDENT, ["774225e563ca", "b354d12d1e7d"], "head")
     assert refusal.code == "overlapping-current"
     assert refusal.message == ("the version table has both 774225e563ca and its ancestor b354d12d1e7d")
-    assert "the row b354d12d1e7d is superfluous" in refusal.help
+    assert "the row b354d12d1e7d must go" in refusal.help
 
 
 def test_rows_overlap_by_depends_on_as_well():
@@ -481,7 +481,7 @@ def test_an_id_longer_than_the_version_column_is_refused():
         paths.check_length(["short", "a" * 33], 32, WIDEN)
     assert refused.value.code == "revision-too-long"
     assert refused.value.message == f"the id {'a' * 33} has 33 characters, but the version column holds only 32"
-    assert refused.value.help == f"widen it first: {WIDEN}"
+    assert refused.value.help == f"widen it first: `{WIDEN}`"
 
 
 def test_the_column_proposed_is_long_enough_for_the_id():

@@ -101,7 +101,7 @@ def test_each_says_what_to_run_before_when_it_failed_and_after(name):
     assert fragments(name, "yaml") + fragments(name, "toml") + fragments(name, "json") + fragments(name, "procfile")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PLATFORMS)
 def test_each_says_what_a_proof_needs_where_the_database_is_and_that_the_stamp_comes_first(name):
     before, failed, after = (
         re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", RECIPES[name], re.MULTILINE | re.DOTALL)[1]

@@ -74,13 +74,16 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
     assert "stands at r3.\n" in ran.stdout
     assert ran.stdout.endswith(
-        "The chain stands at its head: proved (nothing is missing from the 3 applied revisions).\n"
+        "The database is at the latest revision: proved (nothing is missing from the 3 applied revisions).\n"
     )
     assert "Service  shop-api (srv-shopapi0001)\nBranch   main\n" in ran.stderr
-    assert "How      build and deploy (--build)\nWhy      nothing tells of which commit" in ran.stderr
+    assert "How      build and deploy (--build)\nWhy      the commit of the last build is unknown" in ran.stderr
     assert f"{MIGRATED}\n" in ran.stderr
     follow = "alembic-rescue redeploy --follow dep-0001 --render srv-shopapi0001"
-    assert f"Triggered dep-0001. It goes on if this ends. To follow it again:\n{follow}\nDeployment: " in ran.stderr
+    assert (
+        f"Triggered dep-0001. It continues if this command ends. To follow it again:\n{follow}\nDeployment: "
+        in ran.stderr
+    )
     assert "fastapi" not in ran.stderr
     assert "env.py" not in ran.stderr
     assert KEY not in ran.everything
@@ -112,7 +115,7 @@ def test_only_the_version_was_behind_so_nothing_is_built(shop, api):
     file.write_text(f"# fixed\n{file.read_text()}")
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
     assert "changed since the last build" in ran.stderr
-    assert "alembic/versions/r3.py (not committed yet: a build does not have it)" in ran.stderr
+    assert "alembic/versions/r3.py (not committed, so a build does not include it)" in ran.stderr
 
 
 def test_one_under_way_is_followed(shop, api):
@@ -134,7 +137,7 @@ def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
     assert report.outcome is alembic_rescue.Outcome.DEPLOYED
     from alembic_rescue.report import deployment
 
-    assert "The chain stands at its head: not proved (" in deployment.deployed(report, width=300, color=False)
+    assert "The database is at the latest revision: not proved (" in deployment.deployed(report, width=300, color=False)
 
 
 # --- it does not go live -----------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ def test_a_failure_has_the_last_lines_and_the_diagnosis_from_log_and_database(st
     ran = stuck.rescue(*options)
     assert ran.status == 3, ran.everything
     assert "error[deployment-failed]: dep-0001 did not go live: pre_deploy_failed" in ran.stderr
-    assert ran.stdout.startswith("The last lines of its log\n")
+    assert ran.stdout.startswith("Last lines of its log\n")
     assert "warning[log-failure]: in the log, r3 failed at " in ran.stdout
     assert 'type "mood" already exists' in ran.stdout
     assert "Recommendation: " in ran.stdout
@@ -252,7 +255,9 @@ def behind(shop, database):
 def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
     ran = behind.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, api.count("POST", DEPLOYS)) == (3, 0), ran.everything
-    assert "Recommendation: stamp r3: everything up to r3 is there; only the version table is behind." in ran.stdout
+    assert (
+        "Recommendation: stamp r3: all revisions up to r3 are applied; only the version table is behind." in ran.stdout
+    )
     assert "is not ready for a deployment; nothing was triggered. Everything up to r3 is there" in ran.stderr
     assert (
         "run first: alembic-rescue stamp r3. To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 "
@@ -276,7 +281,7 @@ def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
     api.on_state = {"live": lambda: behind.rescue("stamp", "r3", "--yes")}
     ran = behind.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "stamp")
     assert ran.status == 0, ran.everything
-    assert "Despite  stamp: everything up to r3 is there" in ran.stderr
+    assert "Despite  stamp: all revisions up to r3 are applied" in ran.stderr
 
 
 def test_what_is_sure_to_fail_is_not_triggered(stuck, api):
@@ -351,7 +356,7 @@ def test_a_hook_and_the_database_as_the_judge(shop, api):
     assert "Hook     srv-shop at 127.0.0.1\n" in ran.stderr
     assert HOOK_KEY not in ran.everything
     again = shop.rescue("redeploy", "--yes")
-    assert "the database stood at its head before" in again.stdout.lower()
+    assert "the database was already at its head" in again.stdout.lower()
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "json"], ["--debug"]], ids=str)
@@ -394,7 +399,10 @@ def test_the_next_steps_name_a_hook_by_its_variable_alone(shop, api, database):
     )
     assert HOOK_KEY not in ran.everything
     missing = shop.rescue("redeploy", "--yes")
-    assert (missing.status, "deploy_hook names the variable SHOP_HOOK, which is not set" in missing.stderr) == (2, True)
+    assert (missing.status, "deploy_hook refers to the variable SHOP_HOOK, which is not set" in missing.stderr) == (
+        2,
+        True,
+    )
     database.stand_at("r3")
     assert shop.rescue("redeploy", "--yes", SHOP_HOOK=hook_of(api)).status == 0
 
@@ -429,8 +437,6 @@ def test_without_a_word_in_the_configuration_the_next_steps_are_as_ever(shop, da
 
 
 def test_errors_of_redeploy_say_what_they_are():
-    lost = errors.FollowingLost(
-        "dep-1", "api.render.com cannot be reached: x", "alembic-rescue redeploy --follow dep-1"
-    )
+    lost = errors.FollowingLost("dep-1", "cannot reach api.render.com: x", "alembic-rescue redeploy --follow dep-1")
     assert lost.exit_status == 4
-    assert "It goes on" in lost.message
+    assert "It continues" in lost.message

@@ -69,7 +69,7 @@ def test_after_a_202_a_push_that_is_listed_alone_is_not_taken_for_it(api, on):
     and_then(place, lambda: api.deployed("queued", trigger="new_commit"))
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
-    assert "New in the list: dep-0002 (new_commit). Which of them it is, if any, is not told" in unknown.value.message
+    assert "New in the list: dep-0002 (new_commit). It may be one of these, or none" in unknown.value.message
     assert list(unknown.value.follow) == [FOLLOW.replace("0001 ", "0002 ", 1)]
     assert api.count("POST", DEPLOYS) == 1
 
@@ -80,7 +80,7 @@ def test_after_a_202_a_push_beside_it_is_left_alone(api, on):
     and_then(place, lambda: api.deployed("queued", trigger="new_commit"))
     ended = redeploy(place)
     assert ended.deployed.id == "dep-0001"
-    assert "dep-0001 is new in the list, triggered by the API, and is taken for it" in told(place)
+    assert "dep-0001 is new in the list and was triggered by the API, so this is it" in told(place)
 
 
 def test_after_a_202_another_that_is_listed_a_moment_later_makes_it_unknown(api, on):
@@ -97,7 +97,7 @@ def test_an_answer_about_another_deployment_is_none(api, on):
     api.faults = [Fault("GET", ONE, status=200, body=json.dumps({"id": "dep-0009", "status": "live"}), times=2)]
     place = on()
     assert redeploy(place).deployed.id == "dep-0001"
-    assert any("what was not asked for" in note and "next try in" in note for note in told(place))
+    assert any("an unexpected answer" in note and "next try in" in note for note in told(place))
 
 
 def test_an_answer_about_another_service_is_none(api, on):
@@ -166,7 +166,7 @@ def test_a_null_deployment_in_the_list_is_told_before_anything_is_triggered(api,
     api.faults = [Fault("GET", DEPLOYS, status=200, body='[{"cursor": "1", "deploy": null}]', times=99)]
     with pytest.raises(errors.PlatformFailed) as failed:
         redeploy(on())
-    assert "HTTP 200 while listing the deployments: what was not asked for" in failed.value.message
+    assert "HTTP 200 while listing the deployments: an unexpected answer" in failed.value.message
     assert api.count("POST", DEPLOYS) == 0
 
 
@@ -224,7 +224,7 @@ def test_what_is_waited_for_is_told(api, on):
     assert first == "127.0.0.1 answered with HTTP 503 while listing the deployments: oh no; next try in 1 s"
     assert second == "127.0.0.1 limits requests; next try in 12 s"
     assert triggered.startswith("Triggered dep-0001.")
-    assert third.startswith("127.0.0.1 cannot be reached: ")
+    assert third.startswith("cannot reach 127.0.0.1: ")
     assert third.endswith("; next try in 1 s")
 
 
@@ -233,8 +233,8 @@ def test_a_202_is_told(api, on):
     place = on()
     redeploy(place)
     assert told(place)[0] == (
-        "No id of the deployment (it accepted the request without a word of its id). Looking in the list, for 60 s at "
-        "most"
+        "The deployment's id is unknown (it accepted the request without giving the id). "
+        "Searching the list for up to 60 s"
     )
 
 
@@ -250,7 +250,7 @@ def test_limits_for_an_hour_are_told_as_such(api, on):
     api.faults = [Fault("POST", DEPLOYS, status=429, headers={"Ratelimit-Reset": "3600"}, times=9)]
     with pytest.raises(errors.PlatformFailed) as failed:
         redeploy(on())
-    assert "it limits requests, for 3600 s more" in failed.value.message
+    assert "it limits requests for another 3600 s" in failed.value.message
 
 
 def test_the_id_and_the_command_are_told_before_anything_is_asked_about_it(api, on):
@@ -259,7 +259,7 @@ def test_the_id_and_the_command_are_told_before_anything_is_asked_about_it(api, 
     with pytest.raises(errors.FollowingLost):
         redeploy(place)
     (triggered,) = [one for one in place.news if one.command]
-    assert triggered.note == "Triggered dep-0001. It goes on if this ends. To follow it again:"
+    assert triggered.note == "Triggered dep-0001. It continues if this command ends. To follow it again:"
     assert triggered.command == f"{FOLLOW} --only 'blue db'"
     assert place.news[0] is triggered
 
@@ -270,14 +270,14 @@ def test_the_id_and_the_command_are_told_before_anything_is_asked_about_it(api, 
 @pytest.mark.parametrize(
     ("headers", "other"),
     [
-        ({}, "an address that cannot be read"),
-        ({"Location": ""}, "an address that cannot be read"),
-        ({"Location": "http://[::1"}, "an address that cannot be read"),
-        ({"Location": "https://h:port/"}, "an address that cannot be read"),
-        ({"Location": "https://"}, "an address that cannot be read"),
-        ({"Location": "javascript:alert(1)"}, "an address that cannot be read"),
-        ({"Location": "https://a b/"}, "an address that cannot be read"),
-        ({"Location": "https://ev\x1b[31mil/"}, "an address that cannot be read"),
+        ({}, "an unreadable address"),
+        ({"Location": ""}, "an unreadable address"),
+        ({"Location": "http://[::1"}, "an unreadable address"),
+        ({"Location": "https://h:port/"}, "an unreadable address"),
+        ({"Location": "https://"}, "an unreadable address"),
+        ({"Location": "javascript:alert(1)"}, "an unreadable address"),
+        ({"Location": "https://a b/"}, "an unreadable address"),
+        ({"Location": "https://ev\x1b[31mil/"}, "an unreadable address"),
         ({"Location": "//elsewhere.example/x"}, "http://elsewhere.example"),
     ],
     ids=str,
@@ -288,7 +288,7 @@ def test_an_odd_location_is_told_clearly(api, headers, other, method):
     client = Client(api.url, named="x", secrets=Secrets(), key=KEY, clock=Time().clock)
     with pytest.raises(errors.PlatformElsewhere) as elsewhere:
         client.get("services", shapes.records, "") if method == "GET" else client.once("POST", "services", {})
-    assert f"127.0.0.1 sends on to {other}, and the request" in elsewhere.value.message
+    assert f"127.0.0.1 redirects to {other}; the request" in elsewhere.value.message
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -335,7 +335,7 @@ def test_lines_that_were_not_read_are_told_of(api, on):
     api.log = [("live", f"line {number}") for number in range(300)]
     place = on()
     redeploy(place)
-    assert "The log has more lines than were read. The platform shows all of them." in told(place)
+    assert "The log has more lines than were read. The platform shows them all." in told(place)
     assert sum(bool(one.line) for one in place.news) == 200
 
 
@@ -476,7 +476,7 @@ def test_after_a_hook_that_is_lost_no_command_is_told_that_cannot_work(api):
         Hook(url, "POST", Secrets()).trigger()
     assert not unknown.value.follow
     assert "--follow" not in unknown.value.help
-    assert "which deployment the hook of srv-shop at 127.0.0.1 triggered, if any, is not known" in unknown.value.message
+    assert "cannot tell which deployment the hook of srv-shop at 127.0.0.1 triggered, if any" in unknown.value.message
 
 
 # --- what is told at the end -------------------------------------------------------------------------------------
@@ -486,7 +486,7 @@ def test_a_short_log_that_was_shown_is_not_shown_again():
     done = Deployed("render", "shop", last_lines=("ERROR x", "bye"))
     report = replace(Report("redeploy", Outcome.REFUSED, None, (), ()), deployment=done)
     shown = partial(report_deployment.failed, report, width=80, color=False)
-    assert shown(already={"ERROR x"}.__contains__) == "The last lines of its log\n  ERROR x\n  bye\n\n"
+    assert shown(already={"ERROR x"}.__contains__) == "Last lines of its log\n  ERROR x\n  bye\n\n"
     assert shown(already={"ERROR x", "bye"}.__contains__) == ""
 
 

@@ -136,7 +136,7 @@ def test_accepted_and_never_listed(api, on):
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
     assert (unknown.value.code, unknown.value.exit_status) == ("deployment-not-known", 5)
-    assert "and none is listed within 60 s" in unknown.value.message
+    assert "and none appeared in the list within 60 s" in unknown.value.message
     assert place.time.at == 60.0
     assert api.count("POST", DEPLOYS) == 1
 
@@ -160,7 +160,7 @@ def test_where_the_answer_is_lost_it_is_looked_up_and_never_sent_again(api, on, 
     ended, _ = redeploy(place)
     assert ended.deployed.id == "dep-0002"
     assert any(
-        "dep-0002 is new in the list, triggered by the API, and is taken for it" in told.note for told in place.news
+        "dep-0002 is new in the list and was triggered by the API, so this is it" in told.note for told in place.news
     )
     assert api.count("POST", DEPLOYS) == 1
 
@@ -171,7 +171,7 @@ def test_accepted_and_the_list_cannot_be_had(api, on):
     place.clock = replace(place.clock, sleep=lambda _: api.faults.append(Fault("GET", DEPLOYS, status=403)))
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
-    assert "it accepted the request without a word of its id; and 127.0.0.1 does not permit it" in unknown.value.message
+    assert "it accepted the request without giving the id; and 127.0.0.1 denied the request" in unknown.value.message
 
 
 def test_what_cannot_be_known_is_said(api, on):
@@ -179,8 +179,8 @@ def test_what_cannot_be_known_is_said(api, on):
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(on())
-    assert "none is listed within 60 s. It was not asked a second time" in unknown.value.message
-    assert "look at the platform's list of deployments" in unknown.value.help
+    assert "none appeared in the list within 60 s. The request was not repeated" in unknown.value.message
+    assert "check the platform's list of deployments" in unknown.value.help
     assert api.count("POST", DEPLOYS) == 1
 
 
@@ -201,13 +201,13 @@ def test_of_two_new_ones_none_is_taken(api, on):
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
     assert (
-        "New in the list: dep-0001 (api), dep-0002 (api) and dep-0003 (api). Which of them it is"
+        "New in the list: dep-0001 (api), dep-0002 (api) and dep-0003 (api). It may be one of these"
         in unknown.value.message
     )
     follow = [f"alembic-rescue redeploy --follow dep-000{n} --render srv-shop0001" for n in (1, 2, 3)]
     assert list(unknown.value.follow) == follow
     assert (
-        f"Follow yours: {follow[0]} or {follow[1]} or {follow[2]}. Redeploy only if none of them is yours"
+        f"Follow yours: `{follow[0]}`; `{follow[1]}`; `{follow[2]}`. Redeploy only if none of them is yours"
         in unknown.value.help
     )
 
@@ -218,7 +218,7 @@ def test_a_look_up_that_fails_too(api, on):
     place.clock = replace(place.clock, sleep=lambda _: api.faults.append(Fault("GET", DEPLOYS, status=403)))
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
         redeploy(place)
-    assert "does not permit it (HTTP 403" in unknown.value.message
+    assert "denied the request (HTTP 403" in unknown.value.message
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_ctrl_c_leaves_it_going_on(on):
     with pytest.raises(errors.FollowingInterrupted) as interrupted:
         redeploy(place)
     assert (interrupted.value.code, interrupted.value.exit_status) == ("following-interrupted", 130)
-    assert "goes on" in interrupted.value.message
+    assert "continues" in interrupted.value.message
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
@@ -424,7 +424,7 @@ def test_on_stderr_there_is_one_line_for_the_rest():
     assert written == [
         "Deployment: build_in_progress\n",
         f"{MIGRATED}\n",
-        "Deployment: build_in_progress, 2 lines of log, for 31 s\n",
+        "Deployment: build_in_progress, 2 log lines, for 31 s\n",
     ]
     everything = Follow(written.append, color=False, all_lines=True)
     everything.take(Told("build_in_progress", "Collecting fastapi", shown=False))
@@ -447,13 +447,13 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
             [],
             None,
             Mode.DEPLOY_ONLY,
-            "only the version was behind: the migrations are as in the last build",
+            "only the version table was behind; the migrations are unchanged since the last build",
         ),
         ([STUCK], ["versions/a.py"], None, Mode.BUILD, "changed since the last build, 012345678: versions/a.py"),
-        ([STUCK], "git is not installed", None, Mode.BUILD, "cannot be told: git is not installed"),
+        ([STUCK], "git is not installed", None, Mode.BUILD, "git is not installed"),
         ([NOT_BUILT, LIVE], [], None, Mode.BUILD, "the last build failed"),
-        ([], [], None, Mode.BUILD, "nothing tells of which commit the last build is"),
-        ([replace(LIVE, commit=None)], [], None, Mode.BUILD, "nothing tells of which commit"),
+        ([], [], None, Mode.BUILD, "the commit of the last build is unknown"),
+        ([replace(LIVE, commit=None)], [], None, Mode.BUILD, "the commit of the last build is unknown"),
         ([STUCK], ["versions/a.py"], Mode.DEPLOY_ONLY, Mode.DEPLOY_ONLY, "as asked for"),
         ([STUCK], [], Mode.BUILD, Mode.BUILD, "as asked for"),
     ],
@@ -461,7 +461,7 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
 def test_which_and_why(recent, changed, asked, mode, why):
     choice = choosing.decided(SHOP, recent, changed, asked)
     assert (choice.mode, why in choice.why) == (mode, True), choice
-    expected = "the last build, 012345678 (fix the order)" if mode is Mode.DEPLOY_ONLY else "what main has now"
+    expected = "the last build, 012345678 (fix the order)" if mode is Mode.DEPLOY_ONLY else "the latest commit of main"
     assert choice.commit == expected
 
 
@@ -477,14 +477,14 @@ def test_what_git_tells_of_the_last_build(tmp_path):
     repo.commit()
     assert choosing.changed_since(built, folders) == []  # nothing of the migrations
     repo.write("r1", None, text="# fixed")
-    uncommitted = "versions/r1_x.py (not committed yet: a build does not have it)"
+    uncommitted = "versions/r1_x.py (not committed, so a build does not include it)"
     assert choosing.changed_since(built, folders) == [uncommitted]
     repo.commit()
     assert choosing.changed_since(built, folders) == ["versions/r1_x.py"]
     repo.write("r2", "r1")
     assert len(choosing.changed_since(built, folders)) == 2
     assert "git does not have that commit" in choosing.changed_since("f" * 40, folders)
-    assert "is no commit" in choosing.changed_since("--output=x", folders)
+    assert "is not a commit" in choosing.changed_since("--output=x", folders)
 
 
 def test_without_a_repository_nobody_can_tell(tmp_path):
@@ -507,7 +507,7 @@ def test_a_key_that_is_wrong(api):
     with pytest.raises(errors.PlatformRefused) as refused:
         render.service("shop")
     assert (refused.value.code, refused.value.exit_status, refused.value.status) == ("platform-refused", 4, 401)
-    assert "set the right one" in refused.value.help
+    assert "Set the right key" in refused.value.help
     assert "rnd_test_other" not in refused.value.message + refused.value.help
 
 
@@ -643,7 +643,7 @@ def test_a_hook_with_a_url_that_cannot_be_used():
     secrets = Secrets()
     with pytest.raises(errors.BadPlatformUrl) as refused:
         Hook(f"http://hooks.example.org/deploy/prj_Xy7notToBeSeen?key={HOOK_KEY}", "POST", secrets)
-    assert "the URL of the hook cannot be used: it is http" in refused.value.message
+    assert "the URL of the hook cannot be used: it uses http" in refused.value.message
     assert "prj_Xy7" not in secrets.hide("hooks: /deploy/prj_Xy7notToBeSeen")
     with pytest.raises(errors.BadUsage):
         Hook("https://hooks.example.org/", "PUT", Secrets())
@@ -653,7 +653,7 @@ def test_what_a_hook_does_not_tell(api):
     by_hook = ByHook(Hook(hook_url(api), "POST", Secrets()), there_before=True)
     ended = by_hook.carried_out(lambda _: True)
     assert (ended.deployed.id, ended.deployed.status) == ("dep-0001", None)
-    assert "the database stood at its head before" in ended.deployed.untold
+    assert "the database was already at its head" in ended.deployed.untold
     with pytest.raises(errors.NotConfirmed):
         by_hook.carried_out(lambda _: False)
     assert len(api.requests) == 1
@@ -667,7 +667,7 @@ def test_a_ctrl_c_while_a_hook_is_called_says_to_look_before_it_is_called_again(
     monkeypatch.setattr(by_hook.hook, "trigger", interrupted)
     with pytest.raises(errors.Interrupted) as failed:
         by_hook.carried_out(lambda _: True)
-    assert "look at the platform's list of deployments before you redeploy" in failed.value.help
+    assert "check the platform's list of deployments before you redeploy" in failed.value.help
 
 
 # --- the configuration -------------------------------------------------------------------------------------------

@@ -250,8 +250,8 @@ def test_what_was_accepted_is_told_as_not_asked(project, database):
     assert orders.rescue("script", "head", "--for", "bash").status == 3
     made = orders.rescue("script", "head", "--for", "bash", "--accept", MARKED)
     assert made.status == 0, made.everything
-    told = f"of {MARKED}: it cannot be checked, and was accepted"
-    assert f"note: the script does not ask for UPDATE orders SET state = 'old' WHERE id < 1000 {told}" in (made.stderr)
+    told = f"of {MARKED}: it cannot be verified, and was accepted"
+    assert f"note: the script does not check UPDATE orders SET state = 'old' WHERE id < 1000 {told}" in (made.stderr)
     assert told in made.stdout
     assert "(unverifiable, accepted)" in made.stdout
 
@@ -340,7 +340,7 @@ def test_another_dialect_is_refused(tmp_path, shell):
     (tmp_path / "shop.sqlite").touch()
     refused = ProjectCopy(tmp_path / "project", tmp_path / "state").rescue("script", "two", "--for", shell)
     assert refused.status == 3, refused.everything
-    assert "error[no-script-for-dialect]: SQLite has no script: only PostgreSQL has one" in refused.stderr
+    assert "error[no-script-for-dialect]: SQLite , only for PostgreSQL has one" in refused.stderr
 
 
 def test_an_unknown_shell_is_usage(stuck):
@@ -358,7 +358,7 @@ def test_another_file_is_not_overwritten_and_an_older_script_is(stuck):
     (stuck.root / "stamp.bash").write_text("somebody's work")
     refused = stuck.rescue("script", NEW, "--for", "bash", "--out", "stamp.bash")
     assert refused.status == 2
-    assert "it is there already, and is no such script" in refused.stderr
+    assert "it already exists and is not such a script" in refused.stderr
     assert (stuck.root / "stamp.bash").read_text() == "somebody's work"
     for _ in range(2):
         assert stuck.rescue("script", NEW, "--for", "bash", "--out", "again.bash").status == 0

@@ -13,7 +13,7 @@ from tests.conftest import ProjectCopy
 
 SHOP = {"r1": "op.create_table('t1', sa.Column('id', sa.Integer, primary_key=True))"}
 ODD = {
-    "bytes": ("version_num bytea", "'r1'", "its version_num holds no text, but bytes"),
+    "bytes": ("version_num bytea", "'r1'", "its version_num is not text but bytes"),
     "numbers": ("version_num int", "1", "its version_num holds no text, but int"),
     "uuids": ("version_num uuid", "gen_random_uuid()", "its version_num holds no text, but UUID"),
     "lists": ("version_num text[]", "'{r1}'", "its version_num holds no text"),
@@ -27,7 +27,7 @@ def shop_at(tmp_path, url):
 
 @pytest.mark.parametrize("row", [b"r1", bytearray(b"r1"), memoryview(b"r1")])
 def test_bytes_are_called_so_whatever_the_driver_makes_of_them(row):
-    with pytest.raises(errors.VersionTableUnfit, match="holds no text, but bytes"):
+    with pytest.raises(errors.VersionTableUnfit, match="is not text but bytes"):
         version_column.check_rows((row,), "shop.v")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def wait(
     ctx: typer.Context,
     revision: Annotated[
-        str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade, but none that is relative (+1).")
+        str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade, except relative ones (+1).")
     ] = "heads",
     timeout: WaitTimeout = 600.0,
     interval: Annotated[
@@ -34,7 +34,7 @@ def wait(
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_INTERVAL",
             callback=seconds,
-            help="The pause between two looks.",
+            help="Pause between two checks.",
         ),
     ] = 2.0,
     applied: Annotated[
@@ -42,13 +42,13 @@ def wait(
         typer.Option(
             "--applied",
             envvar="ALEMBIC_RESCUE_APPLIED",
-            help="Prove at the end that what counts as applied is there; exit with 3 where it is not.",
+            help="At the end, verify the applied revisions. Exit with 3 if something is missing.",
         ),
     ] = False,
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Wait until every database stands at a revision, or past it. Writes nothing, and holds nothing between two looks.
+    """Wait until every database is at or past a revision. Writes nothing, and holds no lock between checks.
 
     A server that restarts, or is not up yet, is waited for; a wrong password is not.
     """
@@ -61,7 +61,7 @@ def wait(
     with Watch(call.tell, color=call.color) as watch:
         report = rescue.wait(project, revision, timeout=timeout, interval=interval, only=only, told=watch.take)
     if applied:
-        with working(call, "Proving what counts as applied") as shown:
+        with working(call, "Verifying the applied revisions") as shown:
             project.hear = shown.hear
             try:
                 report = rescue.prove_reached(project, report, only=only, folder=folder)
@@ -88,7 +88,7 @@ def redeploy(
             "--render",
             metavar="SERVICE",
             envvar="ALEMBIC_RESCUE_RENDER",
-            help="The service on Render, by its exact name or its id (srv-...). The key is taken from RENDER_API_KEY.",
+            help="The Render service, by exact name or id (srv-...). The key comes from RENDER_API_KEY.",
         ),
     ] = None,
     hook: Annotated[
@@ -97,8 +97,8 @@ def redeploy(
             "--hook",
             metavar="URL",
             envvar="ALEMBIC_RESCUE_DEPLOY_HOOK",
-            help="In place of it, a deploy hook. It is a secret: prefer the variable, processes are listed with their "
-            "arguments.",
+            help="Instead of --render, a deploy hook. It is a secret, so use the variable: other users can "
+            "see a process's arguments.",
         ),
     ] = None,
     hook_method: Annotated[
@@ -107,19 +107,21 @@ def redeploy(
             "--hook-method",
             metavar="POST|GET",
             envvar="ALEMBIC_RESCUE_HOOK_METHOD",
-            help="How the hook wants to be called.",
+            help="HTTP method for the hook.",
         ),
     ] = "POST",
     build: Annotated[
         bool,
-        typer.Option("--build", envvar="ALEMBIC_RESCUE_BUILD", help="Build what the branch has now, and deploy that."),
+        typer.Option(
+            "--build", envvar="ALEMBIC_RESCUE_BUILD", help=("Build the branch's latest commit and deploy it.")
+        ),
     ] = False,
     deploy_only: Annotated[
         bool,
         typer.Option(
             "--deploy-only",
             envvar="ALEMBIC_RESCUE_DEPLOY_ONLY",
-            help="Deploy the last build once more. Without either it is told which, and why.",
+            help=("Deploy the last build again. Without either option, the choice is made for you and explained."),
         ),
     ] = False,
     follow: Annotated[
@@ -128,7 +130,7 @@ def redeploy(
             "--follow",
             metavar="DEPLOYMENT",
             envvar="ALEMBIC_RESCUE_FOLLOW",
-            help="Trigger nothing, and follow this one (dep-...).",
+            help="Follow this deployment (dep-...) and trigger nothing.",
         ),
     ] = None,
     logs: Annotated[
@@ -136,7 +138,7 @@ def redeploy(
         typer.Option(
             "--logs",
             envvar="ALEMBIC_RESCUE_LOGS",
-            help="Show all of the deployment's log, not only migrations and errors.",
+            help="Show the deployment's whole log, not only migrations and errors.",
         ),
     ] = False,
     despite: Annotated[
@@ -144,7 +146,7 @@ def redeploy(
         typer.Option(
             "--despite",
             metavar="ADVICE",
-            help="Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun; repeatable.",
+            help=("Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun. Repeatable."),
         ),
     ] = None,
     timeout: Annotated[
@@ -153,7 +155,7 @@ def redeploy(
             "--timeout",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_TIMEOUT",
-            help="How long to wait for the database once the service is live, a week at most.",
+            help="Give up waiting for the database after this time, a week at most, once the service is live.",
             show_default="60; 600 with a hook",
         ),
     ] = None,
@@ -161,7 +163,7 @@ def redeploy(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Deploy again, follow it until it is live, and prove that the database stands at its head. Asks first."""
+    """Deploy again, follow it until it is live, and prove that the database is at its head. Asks first."""
     import alembic_rescue
     from alembic_rescue.cli.following import Follow
     from alembic_rescue.cli.waiting import Watch
@@ -174,7 +176,7 @@ def redeploy(
         hooks.remember(hook, call.secrets)
     against = _actions(despite or ())
     if build and deploy_only:
-        raise errors.BadUsage("--build and --deploy-only say opposite things: give one of them")
+        raise errors.BadUsage("--build and --deploy-only contradict each other: use only one of them")
     if render or hook:  # before anything is asked or loaded
         render, hook = _one_of(ctx, render, hook)
         deployments.check(render, hook, hook_method.upper(), call.secrets)
@@ -189,12 +191,12 @@ def redeploy(
     with ExitStack() as around:
         shown = around.enter_context(Follow(call.tell, color=call.color, all_lines=logs))
         watch = around.enter_context(Watch(call.tell, color=call.color))
-        looking = around.enter_context(working(call, "Looking at the database"))
+        looking = around.enter_context(working(call, "Inspecting the database"))
         project.hear = looking.hear
 
         def looked() -> None:
             looking.stop()
-            project.hear = _when_heard(call, around, "Proving what counts as applied")
+            project.hear = _when_heard(call, around, "Verifying the applied revisions")
 
         try:
             report = alembic_rescue.redeploy(
@@ -233,7 +235,7 @@ def _one_of(ctx: typer.Context, render: str | None, hook: str | None) -> tuple[s
         return render, hook
     typed = [name for name in ("render", "hook") if is_typed(ctx, name)]
     if len(typed) != 1:
-        raise errors.BadUsage("--render and --hook name two ways to deploy: give one of them")
+        raise errors.BadUsage("--render and --hook cannot be combined: use only one of them")
     return (render, None) if typed == ["render"] else (None, hook)
 
 
@@ -245,7 +247,9 @@ def _configured(settings: Mapping[str, str]) -> tuple[str | None, str | None]:
         return service, None
     if variable := configured.hook_variable(settings):
         if not (url := os.environ.get(variable, "").strip()):
-            raise errors.BadConfig("[alembic_rescue]", f"deploy_hook names the variable {variable}, which is not set")
+            raise errors.BadConfig(
+                "[alembic_rescue]", f"deploy_hook refers to the variable {variable}, which is not set"
+            )
         return None, url
     raise errors.NoPlatform
 
@@ -255,8 +259,8 @@ def _without_what_a_hook_cannot(**given: object) -> None:
     named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if named:
         raise errors.BadUsage(
-            f"a hook does what it was made for, and tells nothing of the deployment: leave {errors.listed(named)} out, "
-            "or name the service with --render"
+            "a hook takes no options and reports nothing about the deployment: omit "
+            f"{errors.listed(named)}, or use --render SERVICE"
         )
 
 
@@ -267,7 +271,7 @@ def _actions(named: Sequence[str]) -> list[Action]:
         return [Action(one) for one in named]
     except ValueError:
         known = errors.listed(one.value for one in Action if one is not Action.NOTHING)
-        raise errors.BadUsage(f"--despite takes what diagnose recommends: {known}") from None
+        raise errors.BadUsage(f"--despite takes one of diagnose's recommendations: {known}") from None
 
 
 def _confirming(call: Call, looked: Callable[[], None], *, yes: bool) -> Callable[[Planned], bool]:

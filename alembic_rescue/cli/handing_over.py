@@ -27,8 +27,8 @@ class Shell(str, Enum):
 
 
 _LOGIN = {
-    Shell.BASH: "It asks before it writes. Look first: add --dry-run",
-    Shell.PSQL: "psql asks for the password, or has it from PGPASSWORD or ~/.pgpass.",
+    Shell.BASH: "It asks before it writes. To check first, add --dry-run",
+    Shell.PSQL: "psql asks for the password, or takes it from PGPASSWORD or ~/.pgpass.",
 }
 """What else to know before it is run."""
 
@@ -54,12 +54,12 @@ def script(
     accept_missing: AcceptMissing = None,
     reason: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the head of the file."),
+        typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Reason, recorded in the file."),
     ] = "",
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Make the stamp as one file for a host without Python: it checks, stamps, verifies, and leads back."""
+    """Write the stamp as one file for a host without Python. It checks, stamps, verifies, and can undo."""
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
@@ -83,7 +83,7 @@ def script(
     if file is not None and made.text is not None:
         _write(str(out), file, made.text, shell)
     for told in made.not_asked:
-        call.tell(f"note: the script does not ask for {told}\n")
+        call.tell(f"note: the script does not check {told}\n")
     if call.format is Format.JSON:
         _answer_json(call, made)
     elif made.text is None:
@@ -95,7 +95,7 @@ def script(
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
         run = running(made.run, str(out))
-        call.answer(f"Written to {out}. Run it where the database can be reached: {run}\n{_LOGIN[shell]}\n")
+        call.answer(f"Written to {out}. Run it where the database can be reached:\n    {run}\n{_LOGIN[shell]}\n")
 
 
 def running(command: str, name: str) -> str:
@@ -110,7 +110,7 @@ def _write(name: str, file: Path, text: str, shell: Shell) -> None:
 
     try:
         if file.exists() and "by alembic-rescue" not in file.read_text("utf-8", "replace"):
-            raise errors.CannotWriteFile(name, "it is there already, and is no such script")
+            raise errors.CannotWriteFile(name, "it already exists and is not such a script")
         files.write_text(file, text, runs=shell is Shell.BASH)
     except OSError as error:
         raise errors.CannotWriteFile(name, error.strerror or str(error)) from error

@@ -52,12 +52,12 @@ def incident(keep: Path | None, say: Callable[[str], object]) -> None:
     """
     with staged(keep, say) as stage:
         stage.tell(
-            f"PostgreSQL {stage.server.version} of the demo's own runs in {stage.folder}, "
-            "with the backend of the reference incident beside it."
+            f"The demo's own PostgreSQL {stage.server.version} runs in {stage.folder}, with the backend of "
+            "the reference incident."
         )
         for act in ACTS:
             act(stage)
-        stage.tell("Read on in README.md, or with alembic-rescue --help.")
+        stage.tell("Read on in README.md, or run alembic-rescue --help.")
         if keep is None:
             stage.tell("To try it out yourself: alembic-rescue demo --keep DIR")
         else:
@@ -69,64 +69,67 @@ def version_is_behind(stage: Stage) -> None:
     """The objects are there, and only the version is behind: stamp."""
     stage.open(DATABASE)
     stage.tell(
-        "The incident's database stands at b354d12d1e7d, although the objects of the next two revisions are there. "
-        "To get there, these two are run for real, and then the version alone is set back."
+        "The incident's database is at b354d12d1e7d, but the objects of the next two revisions exist. To "
+        "reproduce that, both are really run, and then only the version is set back."
     )
     stage.run("alembic upgrade 774225e563ca", shows="65e4b4ef883d -> 774225e563ca")
     stage.server.run(DATABASE, *_DATA)
     stage.run("alembic stamp b354d12d1e7d", shows="774225e563ca -> b354d12d1e7d")
     stage.server.new_database(STUCK, template=DATABASE)
 
-    stage.tell("The deployment, stuck: 774225e563ca swallows an error, and then its version cannot be recorded.")
+    stage.tell("The stuck deployment: 774225e563ca swallows an error, so its version cannot be recorded.")
     stage.run("alembic upgrade head", ends=1, shows="InFailedSqlTransaction", only=_FAILURE)
 
-    stage.tell("Where does the database stand, and what of the pending revisions is there?")
+    stage.tell("Where is the database, and which pending revisions are already applied?")
     stage.run("alembic-rescue diagnose", shows="Recommendation: stamp 774225e563ca")
     stage.tell(
-        "Each object of the two revisions was looked up in the database, and all are there. "
-        "The line that fails is named, too. What would the stamp do?"
+        "Every object of the two revisions was checked in the database, and all exist. The failing line is "
+        "named too. What would the stamp do?"
     )
     _check_objects(stage, there=True)
     stage.run("alembic-rescue plan 774225e563ca", shows="Ready")
-    stage.tell("Do it. With --yes there is no question.")
+    stage.tell("Apply it. --yes skips the confirmation.")
     stage.run("alembic-rescue stamp 774225e563ca --yes", shows="Stamped and verified")
-    stage.tell("The next deployment goes through.")
+    stage.tell("The next deployment succeeds.")
     stage.run("alembic upgrade head", shows=f"-> {LATEST}")
     stage.run("alembic current", shows=f"{LATEST} (head)")
     _check_documents(stage)
-    stage.tell("The documents written before are still there, with UUIDs for identifiers now.")
+    stage.tell("The existing documents are still there, now with UUIDs as identifiers.")
 
 
 def nothing_is_there(stage: Stage) -> None:
     """The trap: the log is the same, but the failed run took everything back with it.  Fix and rerun."""
     stage.open(DATABASE)
     stage.tell(
-        "Second act, the trap. A fresh database at b354d12d1e7d, in which nothing of the next two revisions is there "
-        "but the type suggestion_status, left over from an earlier attempt."
+        "Second act, the trap. A fresh database at b354d12d1e7d, where the next two revisions are not "
+        "applied. Only the type suggestion_status exists, left over from an earlier attempt."
     )
     stage.run("alembic upgrade b354d12d1e7d", shows="-> b354d12d1e7d")
     stage.server.run(DATABASE, *_DATA, "CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejected')")
 
-    stage.tell("The deployment, stuck. The log reads as in the first act, word for word.")
+    stage.tell("The stuck deployment. Its log is the same as in the first act, word for word.")
     stage.run("alembic upgrade head", ends=1, shows="InFailedSqlTransaction", only=_FAILURE)
     _check_objects(stage, there=False)
-    stage.tell("But all pending migrations ran in one transaction, and all of it was rolled back, 65e4b4ef883d too.")
+    stage.tell(
+        "But all pending migrations ran in one transaction, and everything was rolled back, including 65e4b4ef883d."
+    )
     stage.run("alembic-rescue diagnose", shows="Recommendation: rerun")
 
-    stage.tell("Whoever stamps all the same, because it helped the last time, is held back.")
+    stage.tell("If you stamp anyway, because it helped last time, the tool refuses.")
     stage.run("alembic-rescue stamp 774225e563ca --yes", ends=3, shows="error[revision-not-applied]: 65e4b4ef883d")
     stage.check("nothing was stamped", DATABASE, "SELECT version_num FROM alembic_version", "b354d12d1e7d")
 
-    stage.tell("So do what diagnose says: fix the line that it names, look before creating.")
+    stage.tell("So do what diagnose says: fix the line it names, and check before creating.")
     stage.edit(_SWALLOWING, _SWALLOWED, _MENDED)
     stage.tell("And run it again.")
     stage.run("alembic upgrade head", shows=f"-> {LATEST}")
     _check_objects(stage, there=True)
     _check_documents(stage)
     stage.tell(
-        "Everything is there, and nothing was lost. A bare `alembic stamp 774225e563ca` would have ended with exit "
-        "status 0, too. But Alembic never runs what is stamped: tags, document_reviews and document_ai_suggestions "
-        "would never have been made, and the next deployment would have been stuck at d47310025be2, which alters them."
+        "Everything exists, and nothing was lost. A bare `alembic stamp 774225e563ca` would also have "
+        "exited with 0. But Alembic never runs what is stamped: tags, document_reviews and "
+        "document_ai_suggestions would never have been created, and the next deployment would have failed "
+        "at d47310025be2, which alters them."
     )
 
 
@@ -163,23 +166,16 @@ def _check_documents(stage: Stage) -> None:
 def _say_what_is_kept(stage: Stage) -> None:
     """The commands for trying things out, each on a line of its own to be copied; they work in this order."""
     python, folder = shlex.quote(sys.executable), shlex.quote(str(stage.folder))
-    stage.tell("Kept, with the database stuck again and the server running. To try things out:")
+    stage.tell("The demo is kept, with the database stuck again and the server running. To try things out:")
     stage.say(
-        f"""
-    cd {shlex.quote(str(stage.project))}{_path_of_the_commands()}
-    alembic upgrade head                  # fails
-    alembic-rescue diagnose
-    alembic-rescue plan 774225e563ca
-    alembic-rescue stamp 774225e563ca     # asks first
-    alembic-rescue undo                   # the way back, as long as no migration ran
-    alembic-rescue stamp 774225e563ca
-    alembic upgrade head                  # goes through
-
-    {python} -m alembic_rescue.demo reset {folder}     # stuck again
-    {python} -m alembic_rescue.demo stop {folder}      # the server
-    {python} -m alembic_rescue.demo start {folder}
-    {python} -m alembic_rescue.demo remove {folder}    # everything
-"""
+        f"\n    cd {shlex.quote(str(stage.project))}{_path_of_the_commands()}\n    alembic upgrade head     "
+        "             # fails\n    alembic-rescue diagnose\n    alembic-rescue plan 774225e563ca\n    "
+        "alembic-rescue stamp 774225e563ca     # asks first\n    alembic-rescue undo                   # "
+        "as long as no migration has run\n    alembic-rescue stamp 774225e563ca\n    alembic upgrade head  "
+        f"                # succeeds\n\n    {python} -m alembic_rescue.demo reset {folder}     # stuck "
+        f"again\n    {python} -m alembic_rescue.demo stop {folder}      # the server\n    {python} -m "
+        f"alembic_rescue.demo start {folder}\n    {python} -m alembic_rescue.demo remove {folder}    # "
+        "everything\n"
     )
 
 

@@ -39,7 +39,7 @@ def decided(service: Service, recent: Sequence[Deployment], changed: Sequence[st
     """
     built = last_built(recent)
     last = built.committed if built and built.commit else "of an unknown commit"
-    newest = f"what {service.branch} has now" if service.branch else "what is there to be built now"
+    newest = f"the latest commit of {service.branch}" if service.branch else "the latest commit"
     ended = next((one for one in recent if one.ended), None)
     if asked is Mode.DEPLOY_ONLY:
         return Choice(asked, "as asked for", f"the last build, {last}")
@@ -48,16 +48,16 @@ def decided(service: Service, recent: Sequence[Deployment], changed: Sequence[st
     if ended is not None and ended.status == "build_failed":
         return Choice(Mode.BUILD, "the last build failed", newest)
     if built is None or built.commit is None:
-        return Choice(Mode.BUILD, "nothing tells of which commit the last build is", newest)
+        return Choice(Mode.BUILD, "the commit of the last build is unknown", newest)
     if isinstance(changed, str):
-        reason = (
-            f"whether a migration was changed since the last build, {short(built.commit)}, cannot be told: {changed}"
-        )
+        reason = f"cannot tell whether a migration has changed since the last build, {short(built.commit)}: {changed}"
         return Choice(Mode.BUILD, reason, newest)
     if changed:
         reason = f"changed since the last build, {short(built.commit)}: {errors.some(changed, verb=False)}"
         return Choice(Mode.BUILD, reason, newest)
-    reason = f"only the version was behind: the migrations are as in the last build, {short(built.commit)}"
+    reason = (
+        f"only the version table was behind; the migrations are unchanged since the last build, {short(built.commit)}"
+    )
     return Choice(Mode.DEPLOY_ONLY, reason, f"the last build, {last}")
 
 
@@ -78,7 +78,7 @@ def newer(than: Deployment, recent: Sequence[Deployment]) -> Deployment | None:
 def changed_since(commit: str, files: Sequence[Path]) -> list[str] | str:
     """Which of these differ from a commit, each with what else is to be known; or why that cannot be told."""
     if not _COMMIT.fullmatch(commit):
-        return f"{commit} is no commit"
+        return f"{commit} is not a commit"
     try:
         repository = open_repository(files[0], time.monotonic() + SECONDS)
         paths = [str(path.resolve()) for path in files]
@@ -87,10 +87,10 @@ def changed_since(commit: str, files: Sequence[Path]) -> list[str] | str:
         unknown = repository.run("ls-files", "--others", "--exclude-standard", "-z", "--", *paths)
         pending = repository.run("diff", "--no-ext-diff", "--name-only", "-z", "HEAD", "--", *paths)
     except CannotRead as reason:
-        return f"git does not have that commit here, or cannot be read ({reason})"
+        return f"git does not have that commit, or it cannot be read: {reason}"
     not_committed = {*_names(pending), *_names(unknown)}
     return [
-        f"{name} (not committed yet: a build does not have it)" if name in not_committed else name
+        f"{name} (not committed, so a build does not include it)" if name in not_committed else name
         for name in sorted({*_names(differing), *_names(unknown)})
     ]
 

@@ -117,7 +117,9 @@ class OnRender:
             trigger = Trigger(self.render, service, self.follow, self._note, self.pace, self.clock)
             return trigger.once(choice.mode), choice
         except KeyboardInterrupt:
-            raise _interrupted("while the deployment was asked for: whether it was triggered is not known") from None
+            raise _interrupted(
+                "while the deployment was being requested; whether it was triggered is unknown"
+            ) from None
 
     def followed(self, deployment: Deployment, choice: Choice | None = None) -> Ended:
         """Follow it to its end.
@@ -134,7 +136,7 @@ class OnRender:
         again = self.follow(deployment.id)
         try:
             if choice is not None:
-                goes_on = f"Triggered {deployment.id}. It goes on if this ends. To follow it again:"
+                goes_on = f"Triggered {deployment.id}. It continues if this command ends. To follow it again:"
                 self.told(Told("", note=goes_on, command=again))
             last = self._to_its_end(deployment, following, again)
             after = self._newer(last) if last.state in _OVERTAKEN else None
@@ -176,7 +178,7 @@ class OnRender:
             self.clock.sleep(self.pace.last_lines)
             self._hear(following, _LAST_PAGES)
         if following.next is not None:
-            self._tell(following.note("more", "The log has more lines than were read. The platform shows all of them."))
+            self._tell(following.note("more", "The log has more lines than were read. The platform shows them all."))
         return deployment
 
     def _next(self, deployment: Deployment, until: float) -> Deployment:
@@ -258,10 +260,12 @@ class ByHook:
         try:
             found = hook.trigger()
         except KeyboardInterrupt:
-            raise _interrupted("while the hook was called: whether it triggered a deployment is not known") from None
-        untold = "whether the service is live, a hook does not tell: look at the platform"
+            raise _interrupted(
+                "while the hook was being called; whether it triggered a deployment is unknown"
+            ) from None
+        untold = "a hook does not report whether the service is live; check the platform"
         if self.there_before:
-            untold = f"the database stood at its head before, so that it tells nothing of the deployment; {untold}"
+            untold = f"the database was already at its head, so it says nothing about the deployment; {untold}"
         return Ended(Deployed(platform="hook", service=hook.shown, id=found, untold=untold))
 
 
@@ -280,16 +284,16 @@ def check(render: str | None, hook: str | None, method: str, secrets: Secrets) -
 def interrupted_after(ended: Ended, only: str | None) -> errors.Interrupted:
     """A Ctrl-C once the deployment had ended."""
     what = ended.deployed.id or f"the deployment by {ended.deployed.service}"
-    done = "failed, and was not diagnosed" if ended.failed else "is done; the database was still looked at"
+    done = "failed and was not diagnosed" if ended.failed else ("is done; the database was still being inspected")
     error = errors.Interrupted(f"{what} {done}")
     then = "alembic-rescue diagnose" if ended.failed else addressed("alembic-rescue wait --applied", only)
-    error.help = f"go on with: {then}"
+    error.help = f"continue with: `{then}`"
     return error
 
 
 def _interrupted(when: str) -> errors.Interrupted:
     error = errors.Interrupted(when)
-    error.help = "look at the platform's list of deployments before you redeploy"
+    error.help = "check the platform's list of deployments before you redeploy"
     return error
 
 

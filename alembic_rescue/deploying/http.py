@@ -36,7 +36,7 @@ _SHOWN = 300
 _EPOCH = 1_000_000_000
 """A larger number is a moment, not a number of seconds."""
 _EPOCH_IN_MILLISECONDS = 1_000_000_000_000
-_UNREAD = "an address that cannot be read"
+_UNREAD = "an unreadable address"
 
 T = TypeVar("T")
 
@@ -132,9 +132,9 @@ class Client:
         if answer.status in {401, 403}:
             return errors.PlatformRefused(self.host, answer.status, doing, told)
         if answer.is_good:
-            told = f"what was not asked for: {told}" if told else "an empty answer"
+            told = f"an unexpected answer: {told}" if told else "an empty answer"
         elif patience := self._patience(answer):
-            told = f"it limits requests, for {patience:.0f} s more"
+            told = f"it limits requests for another {patience:.0f} s"
         return errors.PlatformFailed(self.host, answer.status, doing, told)
 
     def _read(self, answer: Answer, read: Callable[[Any], T], doing: str) -> T:
@@ -203,13 +203,13 @@ def _checked(url: str, named: str) -> str:
         host = parts.hostname
         _ = parts.port
     except ValueError:
-        raise errors.BadPlatformUrl(named, "it is no URL") from None
+        raise errors.BadPlatformUrl(named, "it is not a URL") from None
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise errors.BadPlatformUrl(named, "it has a character that no URL has")
+        raise errors.BadPlatformUrl(named, "it contains a character that is not allowed in a URL")
     if parts.scheme not in {"http", "https"} or not host:
-        raise errors.BadPlatformUrl(named, "it does not begin with https:// and a host")
+        raise errors.BadPlatformUrl(named, "it does not start with https:// and a host")
     if parts.scheme == "http" and not _is_here(host):
-        raise errors.BadPlatformUrl(named, "it is http, which everybody on the way can read")
+        raise errors.BadPlatformUrl(named, "it uses http, which anyone on the network can read")
     if parts.username or parts.password:
         raise errors.BadPlatformUrl(named, "it has a user or a password before the host")
     return host

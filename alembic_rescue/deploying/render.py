@@ -106,7 +106,7 @@ class Render:
         try:
             return _deployment(answer.content)
         except shapes.Odd:
-            raise Unanswered("its answer cannot be read") from None
+            raise Unanswered("its answer is unreadable") from None
 
     def deployment(self, service: Service, named: str) -> Deployment:
         """The deployment of this id, as it is now.
@@ -183,7 +183,7 @@ def _missing(error: RescueError) -> Iterator[None]:
 def _this_service(named: str, told: object) -> Service:
     found = _service(shapes.record(told).get("service", told))
     if found.id != named:
-        raise shapes.Odd("it is another one")
+        raise shapes.Odd("it is a different one")
     return found
 
 
@@ -206,7 +206,7 @@ def _deployments(told: object) -> tuple[Deployment, ...]:
 def _this_deployment(named: str, told: object) -> Deployment:
     found = _deployment(shapes.record(told).get("deploy", told))
     if found.id != named:
-        raise shapes.Odd("it is another one")
+        raise shapes.Odd("it is a different one")
     return found
 
 

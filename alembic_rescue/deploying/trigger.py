@@ -49,23 +49,25 @@ class Trigger:
             if not may_be_done(failed.status):  # refused: nothing was triggered
                 raise
             return self._looked_up(known, f"HTTP {failed.status}")
-        return found or self._looked_up(known, "it accepted the request without a word of its id")
+        return found or self._looked_up(known, "it accepted the request without giving the id")
 
     def _looked_up(self, known: Collection[str], reason: str) -> Deployment:
         """The one that was triggered, by the platform's list."""
-        self.note(f"No id of the deployment ({reason}). Looking in the list, for {self.pace.queue_longest:g} s at most")
+        self.note(
+            f"The deployment's id is unknown ({reason}). Searching the list for up to {self.pace.queue_longest:g} s"
+        )
         try:
             found = self._new(known)
         except RescueError as unseen:
             raise self._not_known(f"{reason}; and {unseen.message}", ()) from None
         ours = [one for one in found if _may_be_ours(one)]
         if len(ours) == 1:
-            self.note(f"{ours[0].id} is new in the list, triggered by the API, and is taken for it")
+            self.note(f"{ours[0].id} is new in the list and was triggered by the API, so this is it")
             return ours[0]
         if not found:
-            raise self._not_known(f"{reason}, and none is listed within {self.pace.queue_longest:g} s", ())
-        told = errors.listed(f"{one.id} ({one.trigger or 'nobody tells by what'})" for one in found)
-        raise self._not_known(f"{reason}. New in the list: {told}. Which of them it is, if any, is not told", found)
+            raise self._not_known(f"{reason}, and none appeared in the list within {self.pace.queue_longest:g} s", ())
+        told = errors.listed(f"{one.id} ({one.trigger or 'trigger unknown'})" for one in found)
+        raise self._not_known(f"{reason}. New in the list: {told}. It may be one of these, or none", found)
 
     def _new(self, known: Collection[str]) -> list[Deployment]:
         """What is new in the list, the oldest first, a moment after one may be ours: another may be listed by then."""

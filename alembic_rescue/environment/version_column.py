@@ -35,7 +35,7 @@ def check_rows(rows: Sequence[object], table: str) -> None:
     for row in rows:
         if row is not None and not isinstance(row, str):
             kind = "bytes" if isinstance(row, (bytes, bytearray, memoryview)) else type(row).__name__
-            raise errors.VersionTableUnfit(table, f"its version_num holds no text, but {kind}")
+            raise errors.VersionTableUnfit(table, f"its version_num is not text but {kind}")
 
 
 def unfit(error: BaseException, database: str, hide: failures.Hide) -> errors.VersionTableUnfit | None:
@@ -50,7 +50,7 @@ def unfit(error: BaseException, database: str, hide: failures.Hide) -> errors.Ve
             return errors.VersionTableUnfit(f"{read['table']} in {database}", failures.one_line(link, hide))
         raised_in = traceback.extract_tb(link.__traceback__)[-1:]
         if isinstance(link, TypeError) and any(map(_takes_rows, raised_in)):
-            return errors.VersionTableUnfit(f"the version table in {database}", "its version_num holds no text")
+            return errors.VersionTableUnfit(f"the version table in {database}", "its version_num is not text")
     return None
 
 

@@ -14,7 +14,7 @@ from alembic_rescue.errors.base import (
     Text,
     UsageError,
 )
-from alembic_rescue.errors.words import listed
+from alembic_rescue.errors.words import code, listed
 
 
 class WaitTimedOut(DatabaseError):
@@ -31,9 +31,9 @@ class WaitTimedOut(DatabaseError):
         seen = [*([self.away] if self.away else []), *([listed(self.where)] if self.where else [])]
         return Text(
             f"waited for {self.seconds:g} s: {'; last seen: '.join(seen)}",
-            "see why it does not go on, and who is in the way: alembic-rescue diagnose"
+            "to see what blocks it: `alembic-rescue diagnose`"
             if self.where
-            else "see whether the server runs, and whether this is its address",
+            else "check that the server is running and that this is its address",
         )
 
 
@@ -48,10 +48,10 @@ class SchemaBehind(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.service} is live, so its new code runs on the old schema: {listed(self.where)}. It was waited for "
+            f"{self.service} is live, so its new code runs on the old schema: {listed(self.where)}. Waited "
             f"{self.seconds:g} s{f'; last: {self.away}' if self.away else ''}",
-            "upgrade it now: alembic upgrade heads. Then see why the deployment did not: whether the service has a "
-            "pre-deploy command that runs it, against this very database",
+            "upgrade it now: `alembic upgrade heads`. Then find out why the deployment did not: does the "
+            "service have a pre-deploy command that upgrades this database?",
         )
 
 
@@ -76,8 +76,8 @@ class NothingProved(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.database} stands where it should by its version table, and that is not proved: {self.why}",
-            "see what is in the way of a proof: alembic-rescue diagnose --applied",
+            f"the version table of {self.database} is at the right revision, but that is not proved: {self.why}",
+            "to see why: `alembic-rescue diagnose --applied`",
         )
 
 
@@ -88,9 +88,9 @@ class NoPlatform(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            "redeploy is not told what to deploy",
-            "name the service on Render (--render SERVICE), or set ALEMBIC_RESCUE_DEPLOY_HOOK to the URL of a deploy "
-            "hook; for good: render_service or deploy_hook in [alembic_rescue]",
+            "redeploy needs a service or a hook",
+            "pass the Render service with --render SERVICE, or set ALEMBIC_RESCUE_DEPLOY_HOOK to a deploy "
+            "hook's URL. To configure it permanently, set render_service or deploy_hook in [alembic_rescue]",
         )
 
 
@@ -102,8 +102,8 @@ class PlatformKeyMissing(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.variable} is not set, or is no key",
-            f"make an API key in the account's settings on the platform, and set {self.variable} to it",
+            f"{self.variable} is not set, or is not a key",
+            f"create an API key in your account settings on the platform, and set {self.variable} to it",
         )
 
 
@@ -115,9 +115,7 @@ class BadPlatformUrl(UsageError):
     reason: str
 
     def _text(self) -> Text:
-        return Text(
-            f"{self.what} cannot be used: {self.reason}", "give the URL as the platform shows it, with https://"
-        )
+        return Text(f"{self.what} cannot be used: {self.reason}", "use the URL as the platform shows it, with https://")
 
 
 class NoSuchService(UsageError):
@@ -130,9 +128,9 @@ class NoSuchService(UsageError):
     def _text(self) -> Text:
         there = f"; similar: {listed(self.similar)}" if self.similar else ""
         return Text(
-            f"there is no service {self.service} that this key sees{there}",
-            "give its exact name, or its id (srv-...) from the address of its page; a key sees the services of its own "
-            "account",
+            f"this key has no access to a service {self.service}{there}",
+            "pass its exact name, or its id (srv-...) from the address of its page. A key sees only its "
+            "own account's services",
         )
 
 
@@ -145,7 +143,7 @@ class AmbiguousService(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{len(self.ids)} services are called {self.service}: {listed(self.ids)}", "give the id of the one you mean"
+            f"{len(self.ids)} services are named {self.service}: {listed(self.ids)}", "pass the id of the right one"
         )
 
 
@@ -159,7 +157,7 @@ class NoSuchDeployment(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.service} has no deployment {self.deployment}",
-            "give the id (dep-...) that redeploy has shown, or that the platform's list of deployments shows",
+            "pass the id (dep-...) shown by redeploy or by the platform's list of deployments",
         )
 
 
@@ -188,13 +186,11 @@ class NotReady(Refusal):
     """What deploys all the same."""
 
     def _text(self) -> Text:
-        first = (
-            f"run first: {self.command}" if self.command else "see what is to be done first: alembic-rescue diagnose"
-        )
+        first = f"run first: {self.command}" if self.command else ("to see what to do first: `alembic-rescue diagnose`")
         return Text(
             f"{self.database} is not ready for a deployment; nothing was triggered. {self.reason[:1].upper()}"
             f"{self.reason[1:]}",
-            f"{first}. To deploy all the same: {self.despite}",
+            f"{first}. To deploy anyway: `{self.despite}`",
         )
 
 
@@ -211,8 +207,8 @@ class PlatformRefused(RescueError):
     def _text(self) -> Text:
         said = f": {self.said}" if self.said else ""
         return Text(
-            f"{self.host} does not permit it (HTTP {self.status} while {self.doing}){said}",
-            "the key is wrong, was revoked, or is of another account: set the right one, or make a new one",
+            f"{self.host} denied the request (HTTP {self.status} while {self.doing}){said}",
+            "the key is wrong, revoked, or from another account. Set the right key, or create a new one",
         )
 
 
@@ -228,9 +224,9 @@ class PlatformFailed(RescueError):
 
     def _text(self) -> Text:
         said = f": {self.said}" if self.said else ""
-        later = "see the platform's status page and its list of deployments before you try again"
+        later = "check the platform's status page and its list of deployments before you try again"
         if self.status == 429:  # noqa: PLR2004 - HTTP's own
-            later = "try again once it takes requests again; other programs with the same key count too"
+            later = "try again later. Other programs that use the same key count toward the limit"
         return Text(f"{self.host} answered with HTTP {self.status} while {self.doing}{said}", later)
 
 
@@ -244,8 +240,8 @@ class PlatformUnreachable(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.host} cannot be reached: {self.reason}",
-            "see whether this machine reaches the internet, and whether a proxy has to be named (HTTPS_PROXY)",
+            f"cannot reach {self.host}: {self.reason}",
+            "check this machine's internet access, and whether it needs a proxy (HTTPS_PROXY)",
         )
 
 
@@ -259,9 +255,9 @@ class PlatformNotTrusted(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"the certificate of {self.host} is not trusted, and nothing was sent: {self.reason}",
-            "something stands between, or the certificates of this machine are outdated. For a company's own authority "
-            "set SSL_CERT_FILE",
+            f"the certificate of {self.host} is not trusted, so nothing was sent: {self.reason}",
+            "a proxy may intercept the connection, or this machine's certificates are outdated. For a "
+            "company's own authority, set SSL_CERT_FILE",
         )
 
 
@@ -275,9 +271,9 @@ class PlatformElsewhere(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.host} sends on to {self.other}, and the request with its secret is not sent there",
-            "see whether the address is the right one, and whether this network asks for a login first: an API answers "
-            "by itself",
+            f"{self.host} redirects to {self.other}; the request was not sent there, because it contains a secret",
+            "check the address, and whether this network requires a login first. An API does not redirect "
+            "to another host",
         )
 
 
@@ -294,16 +290,20 @@ class DeploymentNotKnown(RescueError):
     """There are new ones, and each command is for one of them."""
 
     def _text(self) -> Text:
-        look = "look at the platform's list of deployments"
+        look = "check the platform's list of deployments"
         if self.is_listed:
-            help_ = f"{look}. Follow yours: {' or '.join(self.follow)}. Redeploy only if none of them is yours"
+            help_ = (
+                f"{look}. Follow yours: {'; '.join(code(one) for one in self.follow)}. Redeploy only if "
+                "none of them is yours"
+            )
         elif self.follow:
-            help_ = f"{look}. If there is a new one, follow it: {self.follow[0]}; only if there is none, redeploy again"
+            help_ = (
+                f"{look}. If there is a new one, follow it: `{self.follow[0]}`; only if there is none, redeploy again"
+            )
         else:
-            help_ = f"{look}. Only if there is no new one, redeploy again"
+            help_ = f"{look}. Redeploy only if there is no new one"
         return Text(
-            f"which deployment {self.what} triggered, if any, is not known: {self.reason}. "
-            "It was not asked a second time",
+            f"cannot tell which deployment {self.what} triggered, if any: {self.reason}. The request was not repeated",
             help_,
         )
 
@@ -319,7 +319,7 @@ class DeploymentFailed(Refusal):
     def _text(self) -> Text:
         return Text(
             f"{self.deployment} did not go live: {self.status}",
-            self.advice or "read the last lines of its log, and what is found in the database",
+            self.advice or "read the last lines of its log and the diagnosis of the database",
         )
 
 
@@ -335,7 +335,7 @@ class DeploymentSuperseded(Refusal):
     def _text(self) -> Text:
         return Text(
             f"{self.deployment} was canceled, and {self.newer}, a newer one, took its place",
-            f"follow that one: {self.follow}",
+            f"follow that one: `{self.follow}`",
         )
 
 
@@ -351,8 +351,8 @@ class DeploymentUnfinished(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.deployment} has not ended in {self.seconds:g} s: {self.status}. It goes on",
-            f"follow it again: {self.follow}",
+            f"{self.deployment} did not end within {self.seconds:g} s: {self.status}. It continues",
+            f"follow it again: `{self.follow}`",
         )
 
 
@@ -365,7 +365,7 @@ class FollowingInterrupted(RescueError):
     follow: str
 
     def _text(self) -> Text:
-        return Text(f"interrupted: the deployment {self.deployment} goes on", f"follow it again: {self.follow}")
+        return Text(f"interrupted; the deployment {self.deployment} continues", f"follow it again: `{self.follow}`")
 
 
 class FollowingLost(RescueError):
@@ -379,6 +379,6 @@ class FollowingLost(RescueError):
 
     def _text(self) -> Text:
         return Text(
-            f"the deployment {self.deployment} cannot be followed any more: {self.reason}. It goes on",
-            f"follow it again: {self.follow}",
+            f"the deployment {self.deployment} cannot be followed anymore: {self.reason}. It continues",
+            f"follow it again: `{self.follow}`",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alembic_rescue.errors.base import Refusal, Text
-from alembic_rescue.errors.words import listed
+from alembic_rescue.errors.words import code, listed
 
 
 class NoScriptFor(Refusal):
@@ -17,8 +17,8 @@ class NoScriptFor(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.dialect} has no script: only {listed(self.known)} has one",
-            "stamp it where Python is: alembic-rescue stamp REVISION",
+            f"scripts are not available for {self.dialect}, only for {listed(self.known)}",
+            "stamp it from a machine with Python: `alembic-rescue stamp REVISION`",
         )
 
 
@@ -33,8 +33,8 @@ class ScriptForOneDatabase(Refusal):
     def _text(self) -> Text:
         commands = [f"alembic-rescue script {self.target} --for {self.shell} --only {name}" for name in self.names]
         return Text(
-            f"env.py visits several databases, and a script is for one of them: {listed(self.names)}",
-            f"make one for each: {'; '.join(commands)}",
+            f"a script is for one database, but env.py visits several: {listed(self.names)}",
+            f"create one for each: {'; '.join(code(one) for one in commands)}",
         )
 
 
@@ -46,8 +46,8 @@ class ScriptCannotName(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"a script cannot name {self.name!r}: it holds what cannot be printed",
-            "stamp it where Python is: alembic-rescue stamp REVISION",
+            f"a script cannot contain the name {self.name!r}, because it has unprintable characters",
+            "stamp it from a machine with Python: `alembic-rescue stamp REVISION`",
         )
 
 
@@ -58,8 +58,8 @@ class ScriptMoved(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            "something changed in the database while the script was made: it would not ask for what was proved",
-            "make it again, once nothing else is at work there",
+            "the database changed while the script was being created, so the script would not check what was proved",
+            "create it again when nothing else is changing the database",
         )
 
 
@@ -70,6 +70,6 @@ class ScriptHoldsSecret(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            "the script would hold a secret: a name or an id in it is a password that is known here",
-            "stamp it where Python is: alembic-rescue stamp REVISION",
+            "the script would contain a secret: one of its names or ids is a known password",
+            "stamp it from a machine with Python: `alembic-rescue stamp REVISION`",
         )

@@ -54,7 +54,7 @@ def deployed(report: Report, *, width: int, color: bool) -> str:
     reasons = "; ".join(dict.fromkeys(part.recommendation.reason for part in report.databases))
     is_proved = all(part.recommendation.action is Action.NOTHING for part in report.databases)
     how = ("proved", "bold green") if is_proved else ("not proved", "bold yellow")
-    page.line(Text.assemble("The chain stands at its head: ", how, f" ({reasons})."))
+    page.line(Text.assemble("The database is at the latest revision: ", how, f" ({reasons})."))
     there = waiting.reached(report, width=width, color=color, is_proved=False)
     return ended(done, width=width, color=color) + there + page.text()
 
@@ -68,7 +68,7 @@ def failed(report: Report, *, width: int, color: bool, already: Callable[[str], 
     page = Page(width, color=color)
     lines = report.deployment.last_lines if report.deployment else ()
     if not all(map(already, lines)):
-        page.line("The last lines of its log", "bold")
+        page.line("Last lines of its log", "bold")
         for line in lines:
             page.indented(line)
         page.line()
@@ -83,6 +83,6 @@ def ended(done: Deployed, *, width: int, color: bool) -> str:
     if done.status is None:
         page.line(Text.assemble(("Triggered", "bold green"), f": {named}. {done.untold[:1].upper()}{done.untold[1:]}."))
         return page.text()
-    newer = f"; by now {done.superseded_by}, a newer one, has taken over" if done.superseded_by else ""
+    newer = f"; {done.superseded_by}, a newer one, has replaced it since" if done.superseded_by else ""
     page.line(Text.assemble(("Live", "bold green"), f": {named}{newer}."))
     return page.text()

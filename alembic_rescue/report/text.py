@@ -83,7 +83,7 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
     stands: dict[str, list[str]] = {}
     for kept, part in written:
         before = "between the two" if part.database.broke_off else rows(kept.rows_before)
-        change = f"at {rows(part.heads_after)} (before: {before})"
+        change = f"at {rows(part.heads_after)} (was {before})"
         stands.setdefault(change, []).append(kept.database.sentence)
     for change, tables in stands.items():
         done = (_DONE[report.outcome], "bold green")

@@ -24,8 +24,9 @@ def _no_table(one: Standing) -> str:
     identity = one.database.identity
     schema = f", schema {identity.schema}" if identity.schema else ""
     return (
-        f"warning[version-table-missing]: there is no version table {identity.version_table} in {identity.name}{schema}"
-        ". If migrations ran before, this is the wrong database or schema. Waiting for it"
+        f"warning[version-table-missing]: version table {identity.version_table} does not exist in "
+        f"{identity.name}{schema}. If migrations have run, this is the wrong database or schema. Waiting "
+        "for it"
     )
 
 

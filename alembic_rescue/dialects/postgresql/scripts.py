@@ -130,7 +130,7 @@ def _of_rows(handed_over: HandOver) -> dict[str, str]:
     }
 
 
-_NO_TABLE = "[database-moved] There is no table %s, or this role cannot see it. %s"
+_NO_TABLE = "[database-moved] Table %s does not exist, or this role cannot see it. %s"
 
 
 def _waited(handed_over: HandOver) -> dict[str, str]:
@@ -142,7 +142,7 @@ def _waited(handed_over: HandOver) -> dict[str, str]:
 def _evidence(handed_over: HandOver) -> str:
     asked = [*handed_over.there, *handed_over.gone]
     if not asked:
-        return "-- Nothing that a catalog can tell was proved: there is no object to ask for.\n"
+        return "-- Nothing in the catalog was proved, so there is no object to check.\n"
     gone = {(one.kind, one.name) for one in handed_over.gone}
     lines = [
         f"    ARRAY[{literal(one.kind)}, {literal(one.name)}, "
@@ -200,7 +200,7 @@ _ONE_ROW = (
     "  GET DIAGNOSTICS changed = ROW_COUNT;",
     "  IF changed <> 1 THEN",
     "    RAISE EXCEPTION USING ERRCODE = 'AR003',",
-    "      MESSAGE = format('[database-moved] The rows changed meanwhile: %s instead of 1 matched. %s', changed,",
+    "      MESSAGE = format('[database-moved] The rows have changed: %s matched instead of 1. %s', changed,",
     "                       current_setting('alembic_rescue.so_far'));",
     "  END IF;",
 )
@@ -277,9 +277,9 @@ def _words(handed_over: HandOver) -> dict[str, str]:
         "RUN": _comment("--", _way(identity)).removeprefix("-- "),
         "WITHIN": str(round(handed_over.lock_seconds + handed_over.statement_seconds)),
         "PATIENCE": str(round(_OUTSIDE_SECONDS + handed_over.lock_seconds + 2 * handed_over.statement_seconds)),
-        "ECHO_DONE": _echo(f"{table} stands at {rows(handed_over.after)}: written, and read on a new connection."),
-        "ECHO_THERE": _echo(f"Nothing to do: {table} stands at {rows(handed_over.after)} already."),
-        "ECHO_BACK": _echo(f"{table} stands at {rows(handed_over.before)} again."),
+        "ECHO_DONE": _echo(f"{table} is at {rows(handed_over.after)}: written, and verified on a new connection."),
+        "ECHO_THERE": _echo(f"Nothing to do: {table} is already at {rows(handed_over.after)}."),
+        "ECHO_BACK": _echo(f"{table} is back at {rows(handed_over.before)}."),
         "ECHO_NEXT": _echo(
             f"Next: redeploy, or run: {handed_over.upgrade}. {_pending(pending)}."
             if pending
@@ -331,11 +331,11 @@ def _about(handed_over: HandOver) -> Iterator[str]:
         yield f"Reason    {_line(handed_over.reason)}"
     yield ""
     asked = len(handed_over.there) + len(handed_over.gone)
-    yield f"It asks the database again for what was proved: {asked} {'object' if asked == 1 else 'objects'}, below."
-    yield "Of each it asks that it is as it was when this file was made. Of no object it asks for"
+    yield f"It checks again what was proved: {asked} {'object' if asked == 1 else 'objects'}, below."
+    yield "Each must be as it was when this file was made. For no object does it check"
     yield f"{standing.NOT_ASKED}."
     if handed_over.not_asked:
-        yield "It does not ask for:"
+        yield "It does not check:"
         for told in handed_over.not_asked:
             yield f"  {_line(told)}"
 

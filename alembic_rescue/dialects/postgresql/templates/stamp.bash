@@ -169,7 +169,7 @@ decode() {
 use_url() {
   local url=$1 rest password query='' place name='' hosts='' ports='' item
   if [[ ! $url =~ $form_of_urls ]]; then
-    fail $usage_ bad-url "The URL is none of PostgreSQL's." "Its form is postgresql://user:...@host:5432/name"
+    fail $usage_ bad-url "The URL is not a PostgreSQL URL." "Write it as postgresql://user:...@host:5432/name"
   fi
   rest=${url#*://}
   if [[ $rest =~ $form_of_logins ]]; then
@@ -199,7 +199,7 @@ use_url() {
         decoded=${decoded#\[}
         hosts+=,${decoded%\]}
       else
-        fail $usage_ bad-url "The URL's host cannot be read."
+        fail $usage_ bad-url "The URL's host is unreadable."
       fi
     done
     unset PGHOSTADDR PGSERVICE
@@ -258,7 +258,7 @@ cannot_connect() {
   local hosted='On a hosted database: see whether it is suspended or being moved, and whether this host is on its list of allowed addresses.'
   case $said in
     *'password authentication failed'* | *'no password supplied'* | *'role "'*'does not exist'* | *'user name'*'not found'*)
-      fail $unreachable_ login-refused "The login is refused: $said" \
+      fail $unreachable_ login-refused "The login was rejected: $said" \
         "Take the URL from the platform as it is now: passwords are rotated. Special characters of a password are percent-encoded in a URL: %40 for @." \
         "Use the owner of the tables, the role that runs the migrations. A pooler may want another name: user.project." ;;
     *'no pg_hba.conf entry'* | *'not allowed'* | *'not in'*'allow'*)
@@ -266,7 +266,7 @@ cannot_connect() {
         "Add its address to the list of allowed addresses, or run this where the application runs." \
         "Where it says 'no encryption', set PGSSLMODE=require." ;;
     *'could not translate host name'* | *'Name or service not known'* | *'nodename nor servname'*)
-      fail $unreachable_ unknown-host "The host is not known here: $said" \
+      fail $unreachable_ unknown-host "Cannot resolve the host: $said" \
         "Internal host names work only within the platform's own network: take the external URL, or run this in the application's shell." ;;
     *'Connection refused'*)
       fail $unreachable_ connection-refused "Nothing listens there: $said" \
@@ -277,20 +277,20 @@ cannot_connect() {
         "An address that is not on the list of allowed ones is often just not answered; so is an internal one from outside." \
         "Free databases are suspended when they are not used: open it in the platform's console, wait, and try again. PGCONNECT_TIMEOUT=60 waits longer." ;;
     *'does not support SSL'*)
-      fail $unreachable_ encryption-failed "The server has no encryption: $said" \
+      fail $unreachable_ encryption-failed "The server has no TLS: $said" \
         "On a network that you trust: PGSSLMODE=prefer bash $self" ;;
     *'too many'* | *'connection slots'* | *'max clients'*)
-      fail $unreachable_ too-many-connections "It has no connection left: $said" \
+      fail $unreachable_ too-many-connections "The server has no free connections: $said" \
         "A stuck deployment often holds them: scale its workers down, or end idle sessions, and try again." ;;
     *'starting up'* | *'shutting down'* | *'recovery mode'*)
-      fail $unreachable_ cannot-connect "It is starting or stopping: $said" "Wait a minute, and try again." ;;
+      fail $unreachable_ cannot-connect "The server is starting or stopping: $said" "Wait a minute, then try again." ;;
     *'unsupported startup parameter'* | *'prepared statement'*)
-      fail $unreachable_ cannot-connect "A pooler stands between, and does not take it: $said" \
+      fail $unreachable_ cannot-connect "A pooler rejected the connection: $said" \
         "Take the direct URL of the database, not the pooler's; leave options out of it." ;;
     *'database "'*'does not exist'*)
-      fail $unreachable_ database-missing "There is no such database: $said" "Compare the name with the platform's: it was $database." ;;
+      fail $unreachable_ database-missing "The database does not exist: $said" "Compare the name with the platform's. It was $database." ;;
     *)
-      fail $unreachable_ cannot-connect "The database is out of reach: $said" "$hosted" ;;
+      fail $unreachable_ cannot-connect "Cannot reach the database: $said" "$hosted" ;;
   esac
 }
 
@@ -308,7 +308,7 @@ interrupted() {
   if [[ -n $child ]]; then
     kill -INT "$child" 2>/dev/null || true # psql has the server cancel the statement
   elif [[ -z $writing ]]; then
-    fail "$signal" interrupted "It was interrupted. $so_far"
+    fail "$signal" interrupted "Interrupted. $so_far"
   fi
 }
 trap 'interrupted 129' HUP
@@ -374,17 +374,17 @@ explain() {
     AR003) fail $refused_ "$kind" "$reason" ;;
     55P03)
       if [[ -n $held ]]; then say "Locks on $table:"$'\n'"${held%$'\n'}"; fi
-      fail $unreachable_ lock-timeout "A lock was not had in time: ${reason% Locks on*}" \
+      fail $unreachable_ lock-timeout "Could not get a lock in time: ${reason% Locks on*}" \
         "Often it is the stuck deployment itself: stop it, or end its session as above, and try again." ;;
-    57014) fail $unreachable_ statement-timeout "The server did not answer in time: $reason" "Try again when it is less busy." ;;
+    57014) fail $unreachable_ statement-timeout "The server did not answer in time: $reason" "Try again at a quieter time." ;;
     42501)
-      fail $unreachable_ permission-denied "This role is not permitted: $reason" \
+      fail $unreachable_ permission-denied "This role lacks permission: $reason" \
         "Use the owner of $table: the role that runs the migrations." ;;
     25006)
-      fail $unreachable_ read-only-server "The server takes no writes: $reason" \
+      fail $unreachable_ read-only-server "The server does not accept writes: $reason" \
         "Take the URL of the primary, not of a read-only replica; see whether the database is over its storage limit." ;;
     '') cannot_connect "$reason" ;;
-    *) fail $unreachable_ "$kind" "The server says ($code): $reason" ;;
+    *) fail $unreachable_ "$kind" "The server failed with ($code): $reason" ;;
   esac
 }
 
@@ -403,7 +403,7 @@ ROLLBACK;"
 # The same, before anything is written: a signal is the end.
 look_first() {
   look "$(sql_alone)" "$evidence"
-  if [[ -n $signal ]]; then fail "$signal" interrupted "It was interrupted. $so_far"; fi
+  if [[ -n $signal ]]; then fail "$signal" interrupted "Interrupted. $so_far"; fi
 }
 
 # --- what it does --------------------------------------------------------------------------------------------
@@ -424,14 +424,14 @@ while [[ $# -gt 0 ]]; do
     -h | --help)
       usage
       exit $done_ ;;
-    *) fail $usage_ usage "There is no option $1." "bash $self --help" ;;
+    *) fail $usage_ usage "Unknown option $1." "bash $self --help" ;;
   esac
   shift
   case $option in
     --url)
       url=$value
       if [[ $url == *://*:*@* || $url == *password=* ]]; then
-        fail $usage_ usage "The URL holds a password, and everybody on this host sees the command line." \
+        fail $usage_ usage "The URL contains a password, and other users of this host can see the command line." \
           "Put the URL into the variable DATABASE_URL, or the password into PGPASSWORD."
       fi ;;
     --address) address=$value ;;
@@ -441,13 +441,13 @@ while [[ $# -gt 0 ]]; do
     --dbname)
       name=$value
       if [[ $name == *://* || $name == *=* ]]; then
-        fail $usage_ usage "--dbname takes a name alone." "Put a URL into the variable DATABASE_URL."
+        fail $usage_ usage "--dbname takes only a name." "Put the URL in the variable DATABASE_URL."
       fi ;;
   esac
 done
 
 if ! command -v psql >/dev/null; then
-  fail $unreachable_ psql-is-missing "psql is not here, and this needs it." \
+  fail $unreachable_ psql-is-missing "psql is not installed, but this file needs it." \
     "macOS: brew install libpq, then: export PATH=\"\$(brew --prefix libpq)/bin:\$PATH\"" \
     "Debian, Ubuntu: apt-get update && apt-get install -y postgresql-client" \
     "Alpine: apk add postgresql-client"
@@ -468,7 +468,7 @@ if [[ -n $port ]]; then export PGPORT=$port; fi
 if [[ -n $user ]]; then export PGUSER=$user; fi
 if [[ -n $name ]]; then export PGDATABASE=$name; fi
 if [[ -z ${PGHOST:-}${PGHOSTADDR:-}${PGDATABASE:-}${PGSERVICE:-} ]]; then
-  fail $usage_ usage "It does not know which database." "Set DATABASE_URL, or give --host and --dbname. It was made for $database."
+  fail $usage_ usage "No database is given." "Set DATABASE_URL, or pass --host and --dbname. It was made for $database."
 fi
 if [[ -z ${PGSSLMODE:-} ]] && ! is_local; then export PGSSLMODE=require; fi
 export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} PGCLIENTENCODING=UTF8 PGAPPNAME=alembic-rescue LC_ALL=C
@@ -485,10 +485,10 @@ session=$(sql_session) checks=$(sql_checks) ended_sql=$(sql_ended)
 
 tell_next() {
   if [[ $undo == yes ]]; then
-    printf 'Alembic stands where it stood before the stamp.\n'
+    printf 'Alembic is where it was before the stamp.\n'
   else
-    printf '\nWhat to do next\n  1. Redeploy%s\n     %s.\n' "${next_step:+, or: $next_step}" "$pending"
-    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$self"
+    printf '\nNext steps\n  1. Redeploy%s\n     %s.\n' "${next_step:+, or: $next_step}" "$pending"
+    printf '  2. To undo, as long as no migration has run since: bash %s --undo\n' "$self"
   fi
 }
 
@@ -502,7 +502,7 @@ fi
 if [[ $status -ne 0 ]]; then explain; fi
 
 if [[ $stands == "$to" ]]; then
-  printf 'Nothing to do: %s stands at %s already.\n' "$table" "$rows_to"
+  printf 'Nothing to do: %s is already at %s.\n' "$table" "$rows_to"
   tell_next
   exit $done_
 fi
@@ -514,7 +514,7 @@ say "$checked Nothing was written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
-    fail $usage_ no-terminal "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
+    fail $usage_ no-terminal "This file asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
   fi
   read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer || say '' # the end of the input is no yes
   case $answer in y | Y | yes) ;; *) fail $refused_ not-confirmed "The answer was not yes. Nothing was written." ;; esac
@@ -548,7 +548,7 @@ fi
 
 look "$ended"
 if [[ $stands == "$to" ]]; then
-  printf 'Written, and read on a new connection: %s stands at %s (before: %s).\n' "$table" "$rows_to" "$rows_from"
+  printf 'Written, and verified on a new connection: %s is at %s (was %s).\n' "$table" "$rows_to" "$rows_from"
   tell_next
   exit "${signal:-$done_}"
 fi
@@ -559,4 +559,4 @@ if [[ $code == AR005 ]]; then lost_code=$kind; elif [[ -z $lost ]]; then lost_co
 if [[ $stands == "$from" ]]; then reason="it still sees $rows_from"; fi
 fail $unverified_ "$lost_code" "${lost:+$lost }$so_far What a new connection says: $reason" \
   "Do not deploy yet. See where the rows stand: bash $self --dry-run" \
-  "If they stand at $rows_from, run it again. If they stand at $rows_to, it was written."
+  "If they are at $rows_from, run it again. If they are at $rows_to, it was written."
