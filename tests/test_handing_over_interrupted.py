@@ -218,7 +218,7 @@ def test_ctrl_c_at_a_terminal(there, shop, at):
         status = terminal.end(4)
         terminal.close()
     assert status == 130, terminal.text
-    assert "It was interrupted. Nothing was written." in terminal.text
+    assert "nterrupted. Nothing was written." in terminal.text
     assert shop.versions() == [OLD]
 
 
@@ -237,3 +237,27 @@ def test_psql_does_not_commit_behind_the_back_of_a_killed_bash(there, shop):
     run.communicate()
     assert shop.versions() == [OLD]
     assert "Killed with -9" in there.bash("--help").stdout
+
+
+SIGNAL_AT = """
+set -T
+trap 'if [[ $BASH_COMMAND == writing=yes ]]; then at=0; fi
+  if [[ -n ${at:-} ]]; then at=$((at + 1)); if [[ $at == "$AT" ]]; then kill -INT $$; fi; fi' DEBUG
+"""
+"""Of the commands from there on."""
+
+
+def test_a_signal_at_any_command_from_the_write_on_is_told_what_became_of_it(stamped):
+    (stamped.folder / "signals").write_text(SIGNAL_AT)
+    database, seen, at = stamped.database, set(), 0
+    while (0, NEW) not in seen:  # then it came after the answer, or after the end
+        at += 1
+        database.stand_at(OLD)
+        done = stamped.bash("--yes", BASH_ENV=str(stamped.folder / "signals"), AT=str(at))
+        (row,) = database.versions()
+        told = done.everything.replace("Nothing was written yet.", "")
+        assert done.status in ((0, 130, 5) if row == NEW else (130,)), done.everything
+        assert ("Nothing was written." in told) == (row == OLD), done.everything
+        seen.add((done.status, row))
+    assert at > 20
+    assert {(130, OLD), (130, NEW), (0, NEW)} <= seen

@@ -321,6 +321,8 @@ def test_where_nothing_is_in_the_way_the_database_is_shown_above_the_question(sh
         (["--yes", "--render", "shop-api", "--despite", "everything"], {}, "usage", 2),
         (["--yes", "--render", "shop-api", "--hook", "https://h.example/x"], {}, "usage", 2),
         (["--yes", "--render", "shop-api", "--build", "--deploy-only"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api", "--timeout", "inf"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api", "--timeout", "-1"], {}, "usage", 2),
         (["--follow", "dep-1", "--hook", "https://h.example/x"], {}, "usage", 2),
         (["--yes", "--render", "shop-api"], {"RENDER_API_KEY": ""}, "platform-key-missing", 2),
         (["--yes", "--render", "shop-api"], {"RENDER_API_KEY": "rnd_test_other"}, "platform-refused", 4),

@@ -453,6 +453,14 @@ def test_of_a_hook_the_key_alone_is_hidden():
     assert "5f3c8a1b2d" not in secrets.hide("at /build_hooks/5f3c8a1b2d")
 
 
+def test_the_key_of_a_hook_is_hidden_as_it_is_sent_and_as_it_is_meant():
+    secrets = Secrets()
+    remember("https://hooks.example.org/%61bcdefgh/build?key=%78yz-not-to-be-seen&other=a+b%2Dc&ref=main", secrets)
+    for form in ("%61bcdefgh", "abcdefgh", "%78yz-not-to-be-seen", "xyz-not-to-be-seen", "a+b%2Dc", "a b-c"):
+        assert form not in secrets.hide(f"no hook <{form}> here")
+    assert secrets.hide("main") == "main"
+
+
 @pytest.mark.parametrize("body", ["", "<html>ok</html>", '{"deploy": null}', '{"deploy": {"id": 5}}', "[]", "null"])
 def test_a_hook_that_answers_oddly_was_called_all_the_same(api, body):
     api.faults = [Fault("POST", "/deploy/.*", status=200, body=body)]

@@ -206,6 +206,11 @@ def test_it_says_how_the_file_is_run(stuck, database):
     assert (done.status, database.versions()) == (0, [NEW]), done.everything
 
 
+def test_a_dash_is_stdout(stuck):
+    made = stuck.rescue("script", NEW, "--for", "psql", "--out", "-")
+    assert (made.status, "COMMIT;" in made.stdout, (stuck.root / "-").exists()) == (0, True, False)
+
+
 def test_at_the_target_there_is_nothing_to_do_and_no_file(stuck, database):
     database.stand_at(NEW)
     for more in (["--out", "stamp.bash"], []):

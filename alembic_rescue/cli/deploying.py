@@ -155,7 +155,7 @@ def redeploy(
             "--timeout",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_TIMEOUT",
-            help="Give up waiting for the database after this time, once the service is live.",
+            help="Give up waiting for the database after this time, a week at most, once the service is live.",
             show_default="60; 600 with a hook",
         ),
     ] = None,

@@ -43,7 +43,11 @@ def script(
     out: Annotated[
         Optional[Path],
         typer.Option(
-            "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Write it to FILE.", show_default="stdout"
+            "--out",
+            metavar="FILE",
+            envvar="ALEMBIC_RESCUE_OUT",
+            help="Write it to FILE; - is stdout.",
+            show_default="stdout",
         ),
     ] = None,
     accept: Accept = None,
@@ -61,7 +65,7 @@ def script(
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
-    file = out.absolute() if out else None  # the project may be in another folder
+    file = None if out is None or str(out) == "-" else out.absolute()  # the project may be in another folder
     project = call.load(lock_timeout)
     with working(call, "Planning") as shown:
         project.hear = shown.hear
@@ -90,8 +94,15 @@ def script(
     elif file is None:
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
-        run = made.run.replace("FILE", shlex.quote(str(out)))
+        run = running(made.run, str(out))
         call.answer(f"Written to {out}. Run it where the database can be reached:\n    {run}\n{_LOGIN[shell]}\n")
+
+
+def running(command: str, name: str) -> str:
+    """The command that runs ``FILE``, for the file of that name."""
+    before, _, after = command.rpartition("FILE")  # what names the database may have that word, too
+    operand = f"./{name}" if name.startswith("-") else name
+    return f"{before}{shlex.quote(operand)}{after}"
 
 
 def _write(name: str, file: Path, text: str, shell: Shell) -> None:
