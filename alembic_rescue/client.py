@@ -19,7 +19,10 @@ from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.evidence.rehearsal import Demand
+from alembic_rescue.project import below
 from alembic_rescue.redact import Secrets
+from alembic_rescue.worker import interpreter
+from alembic_rescue.worker.interpreter import Interpreter
 from alembic_rescue.worker.process import Hear, Tell, Worker, live_worker
 from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, Rows, ScriptFile, ToWrite, Written
 
@@ -56,6 +59,8 @@ class Project:
     _known: tuple[ScriptFile, ...] = field(default=(), repr=False)
     _process: int = field(default_factory=os.getpid, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    python: Interpreter | None = None
+    """The project's own, which runs the workers; None: the caller's, in whose environment the project is."""
     longest: float | None = None
     """How many seconds a look may take at most; None: as long as its own timeouts allow."""
 
@@ -178,7 +183,7 @@ class Project:
 
     def _run_to_be_told(self, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
         """What revision files say of themselves that must be run for it, in a process with nothing within reach."""
-        worker = Worker("scratch", self.secrets, self.tell, self.hear)
+        worker = Worker("scratch", self.secrets, self.tell, self.hear, self.python)
         try:
             told: tuple[ScriptFile, ...] = worker.call("graph", loading=self.named, files=tuple(files))
         finally:
@@ -212,7 +217,7 @@ class Project:
         if self._worker is None or not self._worker.alive:
             if self._worker is not None:
                 self._worker.end()
-            self._worker, self.loaded = _started(self.named, self.secrets, self.tell)
+            self._worker, self.loaded = _started(self.named, self.secrets, self.tell, self.python)
             weakref.finalize(self, _end, self._worker)
         return self._worker
 
@@ -223,9 +228,13 @@ class Project:
 
 
 def _started(
-    named: Loading, secrets: Secrets, tell: Tell, meanwhile: Callable[[], object] = dict
+    named: Loading,
+    secrets: Secrets,
+    tell: Tell,
+    python: Interpreter | None,
+    meanwhile: Callable[[], object] = dict,
 ) -> tuple[Worker, Loaded]:
-    worker = live_worker(secrets, tell)
+    worker = live_worker(secrets, tell, python)
     try:
         meanwhile()
         return worker, worker.call("load", loading=named)
@@ -253,6 +262,7 @@ def load(
     scratch: str | None = None,
     revision_timeout: float = 60.0,
     baseline: Path | None = None,
+    python: str | Path | None = None,
     tell: Tell = silent,
     hear: Hear = silent,
     meanwhile: Callable[[], object] = dict,
@@ -274,6 +284,8 @@ def load(
         scratch: where the chain may run: the URL of a server or of an empty database, ``local``, or ``none``.
         revision_timeout: how many seconds one revision may take on the scratch database.
         baseline: SQL that makes on the scratch database what was there before the first revision.
+        python: the project's interpreter, or the folder of its environment, where that is not the caller's; None
+            takes the setting of its files.
         tell: takes each line that the project's code prints, without secrets.
         hear: takes word of how far long work is; see :class:`alembic_rescue.worker.requests.Progress`.
         meanwhile: is called while the other process starts.
@@ -281,6 +293,7 @@ def load(
     Raises:
         NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
         BadConfigFrom, FlaskAppNeeded, FlaskNotInstalled, NoFlaskApp, NoFlaskMigrate: see there.
+        NoPython, AlembicMissing, TooOld: `python` cannot run it.
         ConfigDoesNotTravel: something in `config` cannot be handed to another process.
         SetupFailed, SetupWrites: the project's own code that makes the configuration failed.
         WorkerDied, WorkerSilent: the process in which it was to be loaded ended, or did not answer.
@@ -294,10 +307,15 @@ def load(
     secrets.add_url(url or "")
     folder = os.getcwd()  # noqa: PTH109 - as it is
     named = Loading(files, section, tuple(x), url, lock_timeout, config_from, app, _travelling(config), folder)
-    worker, loaded = _started(named, secrets, tell, meanwhile)
-    project = Project(named, loaded, secrets, scratch, revision_timeout, baseline, tell, hear, worker)
+    by = _interpreter(str(python) if python else below.setting("python", files))
+    worker, loaded = _started(named, secrets, tell, by, meanwhile)
+    project = Project(named, loaded, secrets, scratch, revision_timeout, baseline, tell, hear, worker, python=by)
     weakref.finalize(project, _end, worker)
     return project
+
+
+def _interpreter(named: str | None) -> Interpreter | None:
+    return interpreter.chosen(named) if named else None
 
 
 def _travelling(config: Config | None) -> dict[str, Any] | None:

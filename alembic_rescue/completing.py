@@ -204,7 +204,7 @@ def _tried(
     made = copied(view, Asked(visited, (), ()), place, visited.database.current_heads, bench)
     if isinstance(made, Unavailable):
         return replace(completion, untried=made.reason), None
-    found: Made = bench.ask(
+    found: Made = bench.ask_server(
         "make",
         dialect=identity.dialect,
         scratch_database=bench.route(place)[1],
@@ -280,7 +280,8 @@ def carry_out(project: Project, planned: Report, part: DatabaseReport, folder: P
             sql=completion.back,
         )
         told = project.secrets.hide(reason)
-        begun.append(receipts.begin(folder, "complete", completion.revision, told, [kept]))
+        alembic = project.loaded.versions["alembic"]
+        begun.append(receipts.begin(folder, "complete", completion.revision, told, [kept], alembic=alembic))
 
     to_write = ToWrite(database.identity, database.current_heads, ())
     others = [*planned.left_out, *(one.database.identity for one in planned.databases if one is not part)]

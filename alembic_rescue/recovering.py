@@ -138,9 +138,8 @@ def look_for(project: Project, view: View) -> Sought:
     if not unknown:
         return Sought(project, view, {})
     locations = list(map(Path, project.loaded.locations)) or [project.loaded.env.parent / "versions"]
-    found = {
-        rows: looking.look_for(rows, view.scripts.scripts, locations, project.hear) for rows in set(unknown.values())
-    }
+    known, hear, python = view.scripts.scripts, project.hear, project.python
+    found = {rows: looking.look_for(rows, known, locations, hear, python=python) for rows in set(unknown.values())}
     seen = {key: Seen(found[rows].search) for key, rows in unknown.items()}
     ahead = {key: found[unknown[key]] for key, one in seen.items() if one.is_ahead}
     return Sought(project, view, seen | _observed(project, view, ahead) if ahead else seen)

@@ -49,7 +49,9 @@ def carry_out(
             receipts.part(part, tables[part.database.identity.rows_key]) for part in planned.databases if part.stamps
         ]
         reason_told = project.secrets.hide(reason)
-        begun.append((receipts.begin(folder, planned.command, target, reason_told, parts, undoes), tables))
+        alembic = project.loaded.versions["alembic"]
+        made = receipts.begin(folder, planned.command, target, reason_told, parts, undoes, alembic=alembic)
+        begun.append((made, tables))
 
     to_write = [ToWrite(p.database.identity, p.database.current_heads, p.stamps) for p in planned.databases]
     try:

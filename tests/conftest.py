@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import functools
 import json
 import os
 import random
@@ -33,6 +34,7 @@ PROJECTS = Path(__file__).parent / "projects"
 INCIDENT = Path(alembic_rescue.__file__).parent / "demo" / "project"
 BIN = Path(sys.executable).parent
 _BEGUN = "ALEMBIC_RESCUE_TEST_BEGUN"
+_APART = "ALEMBIC_RESCUE_TEST_APART"
 _OUT_OF_TIME = "The time given with --seconds is up."
 _MEMORY = Path("/dev/shm")
 _ROOM = 4 * 1024**3
@@ -56,6 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     os.environ[_BEGUN] = str(time.time())
+    if named := config.option.apart:
+        from tests import apart
+
+        os.environ[_APART] = apart.python_of(named) if named == "same" else named
     _work_in_memory()
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rescue-cache-")  # nothing of the user's is read or written
     # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
@@ -112,6 +118,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "started is the run's last line.",
     )
 
+    parser.addoption(
+        "--apart",
+        metavar="PYTHON",
+        help="By --python: the projects have this Python, or with `same` one of their own, whose packages "
+        "are of the versions that the tests run with.",
+    )
+
+
+@functools.cache
+def _installed(package: str) -> str:
+    """Its version, where the projects run."""
+    if python := os.environ.get(_APART):
+        ask = f"from importlib.metadata import version; print(version({package!r}))"
+        return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    return metadata.version(package)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what `make test` leaves to others; where the time is short, mix the modules, so that each has its turn."""
@@ -135,7 +157,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(_OUT_OF_TIME)
     for mark in item.iter_markers("since"):
         package, first, what = mark.args
-        if Version(installed := metadata.version(package)) < Version(first):
+        if Version(installed := _installed(package)) < Version(first):
             pytest.skip(f"not applicable: {package} {installed} {what}, as {first} and later do")
 
 
@@ -318,7 +340,14 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
         "FORCE_COLOR",
     )
     kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    if python := os.environ.get(_APART):
+        kept["ALEMBIC_RESCUE_PYTHON"] = python
     return {**kept, "XDG_STATE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def of_the_project(program: str) -> str:
+    """A program of the environment that the projects have; the tool's own, where it is the same one."""
+    return str(Path(os.environ.get(_APART) or sys.executable).with_name(program))
 
 
 @dataclass
@@ -354,7 +383,7 @@ class ProjectCopy:
 
     def alembic(self, *arguments: str, **environment: str) -> Ran:
         """Run Alembic's own command."""
-        return self.run([str(BIN / "alembic"), *arguments], **environment)
+        return self.run([of_the_project("alembic"), *arguments], **environment)
 
     def started(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start the installed command and return at once."""

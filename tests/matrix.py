@@ -100,6 +100,11 @@ CELLS = {
     ),
     "newest": Cell("3.13", "the newest of everything"),
 }
+PROJECTS_OWN = (
+    *("alembic", "sqlalchemy[asyncio]", "psycopg2-binary", "psycopg[binary]", "pg8000", "asyncpg"),
+    *("aiomysql", "pymysql", "aiosqlite", "flask", "flask-migrate", "flask-sqlalchemy", "python-dotenv"),
+)
+"""What the tests' projects need of an environment of their own, which has nothing of the tool's."""
 SHOWN = ("SQLAlchemy", "alembic", "psycopg2-binary", "typer", "click", "rich", "pydantic")
 TABLE = compatibility.Table(
     "versions", ("", "Python", "SQLAlchemy", "Alembic", "psycopg2", "typer", "click", "rich", "pydantic"), tuple(CELLS)
@@ -183,6 +188,14 @@ def install(python: Path, wheel: Path, cell: Cell) -> None:
     _pip(python, "check")
 
 
+def install_apart(python: Path, cell: Cell) -> None:
+    """Install what the tests' projects need, and not the tool."""
+    constraints = python.parents[2] / "constraints.txt"
+    constraints.write_text("\n".join((*cell.held, *cell.beside)) + "\n", "utf-8")
+    _pip(python, "install", "--constraint", str(constraints), "--upgrade", *PROJECTS_OWN)
+    _pip(python, "check")
+
+
 def tests_without_the_package() -> Path:
     """A fresh copy of the tests and what they read."""
     copy = BUILD / "tests"
@@ -203,13 +216,29 @@ def run(name: str, cell: Cell, wheel: Path | None, arguments: list[str]) -> tupl
     python = environment(name, cell)
     wheel = wheel or built(python)
     install(python, wheel, cell)
-    report = BUILD / name / "report.xml"
+    return _tested(python, python, BUILD / name / "report.xml", arguments, begin), wheel
+
+
+def run_apart(name: str, cell: Cell, wheel: Path | None, arguments: list[str]) -> tuple[Result, Path]:
+    """Run the tests by the tool of the newest cell, for projects whose environment has the versions of this one."""
+    begin = time.monotonic()
+    (newest,) = list(CELLS)[-1:]
+    tool = environment(newest, CELLS[newest])
+    wheel = wheel or built(tool)
+    install(tool, wheel, CELLS[newest])
+    python = environment(f"{name}-apart", cell)
+    install_apart(python, cell)
+    report = BUILD / f"{name}-apart" / "report.xml"
+    return _tested(tool, python, report, [f"--apart={python}", *arguments], begin), wheel
+
+
+def _tested(tool: Path, python: Path, report: Path, arguments: list[str], begin: float) -> Result:
     report.unlink(missing_ok=True)
     files = [f"tests/{test}" for test in TESTS]
-    command = [str(python), "-m", "pytest", "-q", "-m", "not slow", f"--junitxml={report}", *arguments, *files]
+    command = [str(tool), "-m", "pytest", "-q", "-m", "not slow", f"--junitxml={report}", *arguments, *files]
     subprocess.run(command, cwd=tests_without_the_package(), check=False)
     versions = json.loads(_run([str(python), "-c", _ASK_VERSIONS]))
-    return _result(versions, report, time.monotonic() - begin), wheel
+    return _result(versions, report, time.monotonic() - begin)
 
 
 def _result(versions: Mapping[str, str], report: Path, seconds: float) -> Result:
@@ -267,16 +296,19 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=main.__doc__)
     parser.add_argument("--cells", nargs="*", choices=CELLS, metavar="CELL", help=f"of {', '.join(CELLS)}")
     parser.add_argument("--write", action="store_true", help="write the versions into docs/compatibility.md")
+    parser.add_argument(
+        "--apart", action="store_true", help="the tool runs in the newest cell, by --python; see tests/apart.py"
+    )
     options, for_pytest = parser.parse_known_args(arguments)
     results: dict[str, Result] = {}
     wheel = None
     for name in options.cells or CELLS:
         _say(f"{name}: {CELLS[name].why}")
-        results[name], wheel = run(name, CELLS[name], wheel, for_pytest)
+        results[name], wheel = (run_apart if options.apart else run)(name, CELLS[name], wheel, for_pytest)
     _say("which versions were tested")
     sys.stdout.write(table(results) + "\n")
     good = all(result.good for result in results.values())
-    if options.write and good:
+    if options.write and good and not options.apart:
         write(results)
     return 0 if good else 1
 

@@ -7,7 +7,6 @@ import os
 import py_compile
 import re
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import psycopg2
 import pytest
 
 from tests import servers
-from tests.conftest import BIN, PROJECTS, Database, ProjectCopy, Ran, fresh_database
+from tests.conftest import BIN, PROJECTS, Database, ProjectCopy, Ran, fresh_database, of_the_project
 from tests.watching import ServerLog, others, until
 
 _EXAMPLE = re.compile(r"(postgresql(?:\+\w+)?|postgres)://shop@db\.example/(\w+)")
@@ -175,7 +174,8 @@ class Stage:
 
     def _run(self, program: tuple[str, ...], *arguments: str) -> Ran:
         name, *more = (self._addressed(part) for part in program)
-        return self.copy.run([sys.executable if name == "python" else str(BIN / name), *more, *arguments])
+        file = str(BIN / name) if name == "alembic-rescue" else of_the_project(name)
+        return self.copy.run([file, *more, *arguments])
 
     def current(self) -> set[str]:
         """The revisions that the project's own ``current`` shows."""

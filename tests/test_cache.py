@@ -283,7 +283,7 @@ def test_two_databases_of_one_env_py_are_told_apart():
     both = asked("shop"), asked("ledger")
     look = SimpleNamespace(visited=[one.visited for one in both], scripts=())
     named = SimpleNamespace(section=None, x=(), config_from=None, app=None)
-    loaded = SimpleNamespace(env=Path("/p/env.py"), options={})
+    loaded = SimpleNamespace(env=Path("/p/env.py"), options={}, versions={}, installed="")
     project = SimpleNamespace(loaded=loaded, named=named, scratch=None, baseline=None)
     one, other = (basis_of(SimpleNamespace(scripts=look), each, SimpleNamespace(project=project)) for each in both)
     assert one != other

@@ -21,7 +21,10 @@ from tests import transcript
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-EVIDENCE = (ROOT / "docs" / "evidence.md").read_text("utf-8")
+_TOPICS = ("commands", "proof", "evidence", "recovery", "databases", "configuration", "deploying", "json", "api")
+TOPICS = {name: (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in _TOPICS}
+MANUAL = "\n".join([README, *TOPICS.values()])
+"""README and what it leads to; recipes and troubleshooting have tests of their own."""
 EXAMPLE = ROOT / "alembic.ini.example"
 PROGRAM = typer.main.get_command(commands.app)
 FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump|bash) .*\n?", re.MULTILINE)
@@ -29,8 +32,8 @@ FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump|bash) .*\n?", re.MULTILINE)
 
 
 def code() -> str:
-    """All code in README and in what it says of the evidence: blocks, and what stands between backticks."""
-    text = f"{README}\n{EVIDENCE}"
+    """All code in the manual: blocks, and what stands between backticks."""
+    text = MANUAL
     blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```\w*\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     return FOREIGN.sub("", "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", prose)]))
@@ -38,9 +41,8 @@ def code() -> str:
 
 def command_lines() -> list[str]:
     """Each call of the program that is shown."""
-    return sorted(
-        set(re.findall(r"^(?:\$ )?(alembic-rescue .*)", code(), re.MULTILINE)) - {"alembic-rescue [OPTIONS] COMMAND"}
-    )
+    found = re.findall(r"^(?:\$ )?(alembic-rescue .*?)(?: \| jq .*)?$", code(), re.MULTILINE)
+    return sorted(set(found) - {"alembic-rescue [OPTIONS] COMMAND"})
 
 
 def parse(line: str) -> str:
@@ -65,29 +67,29 @@ def a_baseline(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("a_baseline")
-def test_readme_shows_every_command():
+def test_the_manual_shows_every_command():
     assert {parse(line) for line in command_lines()} >= set(PROGRAM.commands)
 
 
 @pytest.mark.usefixtures("a_baseline")
 @pytest.mark.parametrize("line", command_lines())
-def test_each_command_line_in_readme_parses(line):
+def test_each_command_line_in_the_manual_parses(line):
     parse(line)
 
 
 def test_each_option_is_explained_and_no_other():
     commands = [PROGRAM, *PROGRAM.commands.values()]
     ours = {name for command in commands for option in command.params for name in option.opts if name[0] == "-"}
-    tables = "\n".join(line for line in README.splitlines() if line.startswith("|"))
+    tables = "\n".join(line for line in TOPICS["commands"].splitlines() if line.startswith("|"))
     assert set(re.findall(r"`(--?[a-z][a-z-]*)", tables)) == ours | {"-h", "--help"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code())) <= ours | {"--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code())) <= ours | {"--help", "--from"}  # the last is of uvx
 
 
 def test_each_variable_is_one_of_an_option_or_holds_the_key_of_seals():
     commands = [PROGRAM, *PROGRAM.commands.values()]
     known = {name for command in commands for option in command.params for name in _as_list(option.envvar)}
     known.add(KEY_VARIABLE)
-    assert set(re.findall(r"\bALEMBIC_[A-Z_]*[A-Z]\b", README)) <= known
+    assert set(re.findall(r"\bALEMBIC_[A-Z_]*[A-Z]\b", MANUAL)) <= known
 
 
 def _as_list(value: object) -> list[str]:
@@ -95,7 +97,7 @@ def _as_list(value: object) -> list[str]:
 
 
 def test_each_exit_status_is_told():
-    told = {int(status) for status in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    told = {int(status) for status in re.findall(r"^\| (\d+) \|", TOPICS["commands"], re.MULTILINE)}
     ours = {errors.DONE, errors.INTERNAL, errors.USAGE, errors.REFUSED, errors.DATABASE, errors.NOT_VERIFIED}
     assert told == ours | {errors.INTERRUPTED}
 
@@ -127,13 +129,13 @@ def test_each_code_of_an_error_exists():
         "log-without-failure",
         "log-says-nothing",
     }  # findings
-    assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README)) != set()
-    for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", README):
+    assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", MANUAL)) != set()
+    for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", MANUAL):
         assert (first or second) in codes
 
 
 def test_each_code_of_the_scratch_side_is_told():
-    (table,) = re.findall(r"^\| code \|.*\n(?:\|.*\n)+", EVIDENCE, re.MULTILINE)
+    (table,) = re.findall(r"^\| code \|.*\n(?:\|.*\n)+", TOPICS["evidence"], re.MULTILINE)
     told = set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
     codes = {error.code for error in _all_errors(errors.RescueError) if hasattr(error, "code")}
     assert {code for code in codes if re.match("scratch-|worker-|baseline-", code)} <= told <= codes
@@ -145,7 +147,7 @@ def _all_errors(kind: type[errors.RescueError]) -> list[type[errors.RescueError]
 
 def test_each_verdict_and_each_recommendation_is_explained():
     for column, known in (("evidence", Verdict), ("recommendation", Action)):
-        (table,) = re.findall(rf"^ *\| {column}[^|]*\|.*\n(?: *\|.*\n)+", README, re.MULTILINE | re.IGNORECASE)
+        (table,) = re.findall(rf"^ *\| {column}[^|]*\|.*\n(?: *\|.*\n)+", MANUAL, re.MULTILINE | re.IGNORECASE)
         assert set(re.findall(r"^ *\| `([a-z-]+)` \|", table, re.MULTILINE)) == {one.value for one in known}
 
 
@@ -190,7 +192,7 @@ def test_the_python_example_runs(project, database, monkeypatch, capsys):
     incident.alembic("upgrade", "774225e563ca")
     incident.alembic("stamp", "b354d12d1e7d")
     monkeypatch.chdir(incident.root)
-    (example,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^```python\n(.*?)^```$", TOPICS["api"], re.MULTILINE | re.DOTALL)
     exec(example, {})
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{database.name} at 127.0.0.1:{database.server.port} ('b354d12d1e7d',) ('65e4b4ef883d',")

@@ -207,7 +207,7 @@ def test_of_two_new_ones_none_is_taken(api, on):
     follow = [f"alembic-rescue redeploy --follow dep-000{n} --render srv-shop0001" for n in (1, 2, 3)]
     assert list(unknown.value.follow) == follow
     assert (
-        f"Follow yours: {follow[0]} or {follow[1]} or {follow[2]}. Redeploy only if none of them is yours"
+        f"Follow yours: `{follow[0]}`; `{follow[1]}`; `{follow[2]}`. Redeploy only if none of them is yours"
         in unknown.value.help
     )
 

@@ -36,7 +36,7 @@ VERBS = (
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
 _LOOKS = re.compile(rf"\b{COMMAND} (?:rehearse|diagnose(?: --(?:applied|locate))?)\b(?!(?: --\w+)* --only)")
 """The commands that are told in sentences, where they are for no database yet."""
-_ALEMBICS = re.compile(r"\balembic (?P<verb>upgrade|downgrade|stamp|merge)\b")
+_ALEMBICS = re.compile(r"(?<!-m )\balembic (?P<verb>upgrade|downgrade|stamp|merge)\b")
 _UNWRAPPED = 10_000
 """Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
 
@@ -59,6 +59,7 @@ class Call:
     config: tuple[str, ...] = ()
     config_from: str | None = None
     app: str | None = None
+    python: str | None = None
     section: str | None = None
     x: tuple[str, ...] = ()
     url: str | None = None
@@ -105,6 +106,7 @@ class Call:
             scratch=self.scratch,
             revision_timeout=self.revision_timeout,
             baseline=self.baseline,
+            python=self.python,
             tell=self.tell_env,
             meanwhile=_import_the_rest,
         )
@@ -120,12 +122,20 @@ class Call:
             with working(self, "Loading the project"):
                 return self.project(lock_timeout)
         except errors.FlaskAppNeeded as needed:
-            raise needed.told(_words_typed()) from None
+            raise needed.told(self._words_for_another_folder()) from None
         except errors.NoConfig as missing:
-            told = missing.told(_words_typed())
+            told = missing.told(self._words_for_another_folder())
         if yes or self.format is Format.JSON or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise told
         return self._further_down(told).project(lock_timeout)
+
+    def _words_for_another_folder(self) -> list[str]:
+        """What was typed, for another folder: there a relative ``--python`` would be another one."""
+        given = self.typed.get("--python", ())
+        there = {
+            spelled: spelled.replace(one, self.python or one) for one in given for spelled in (one, f"--python={one}")
+        }
+        return [there.get(word, word) for word in _words_typed()]
 
     def _further_down(self, missing: errors.NoConfig) -> Call:
         if len(missing.found) != 1 or missing.found[0].app:
@@ -225,8 +235,15 @@ def _alembics(typed: Mapping[str, tuple[str, ...]], verb: str) -> str:
     alike = {option: typed[option] for option in ("-c", "-n", "-x") if option in typed}
     if "--app" in typed:
         application = _words({"--app": typed["--app"]})
-        return " ".join(["flask", *application, f"db {verb}", *_words({"-x": typed.get("-x", ())})])
-    return " ".join(["alembic", *_words(alike), verb])
+        return " ".join([_program(typed, "flask"), *application, f"db {verb}", *_words({"-x": typed.get("-x", ())})])
+    return " ".join([_program(typed, "alembic"), *_words(alike), verb])
+
+
+def _program(typed: Mapping[str, tuple[str, ...]], name: str) -> str:
+    """A command of the project: by its Python where that was named, so that it is found."""
+    (python,) = typed.get("--python", ("",))
+    inside = os.path.join(python, "bin", "python")  # noqa: PTH118 - ./ stays
+    return f"{shlex.quote(inside if os.path.isdir(python) else python)} -m {name}" if python else name  # noqa: PTH112
 
 
 def _typed_only() -> str | None:

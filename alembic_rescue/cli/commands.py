@@ -54,7 +54,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_NAMING = frozenset(["config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"])
+_NAMING = frozenset(
+    ["python", "config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"]
+)
 """The options that say which project, which of its databases, and which receipts."""
 
 
@@ -94,6 +96,17 @@ def options(
             envvar="FLASK_APP",
             help="The Flask application that uses Flask-Migrate, as for flask. FLASK_APP applies if there "
             "is no other configuration.",
+        ),
+    ] = None,
+    python: Annotated[
+        Optional[str],
+        typer.Option(
+            "--python",
+            metavar="PATH",
+            envvar="ALEMBIC_RESCUE_PYTHON",
+            help="The project's Python, or the folder of its environment, where alembic-rescue is installed elsewhere "
+            "(uvx, pipx).",
+            show_default="the one that alembic-rescue is installed in",
         ),
     ] = None,
     section: Annotated[
@@ -181,6 +194,7 @@ def options(
     secrets = Secrets()
     secrets.add_url(url or "")
     call = Call(
+        python=_located(python) if python else None,
         section=section,
         x=tuple(x or ()),
         url=url,
@@ -245,7 +259,7 @@ def diagnose(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
+    """Show where each database is, what is pending and already applied, who blocks, and what to do.
 
     Writes nothing.
     """
@@ -290,7 +304,7 @@ def rehearse(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Tell whether the next alembic upgrade passes: on a copy of the schema, and by the live rows. Writes nothing."""
+    """Tell whether the next alembic upgrade will succeed, on a schema copy and by the live rows. Writes nothing."""
     from alembic_rescue import rescue
     from alembic_rescue.model import Outcome
 
@@ -337,7 +351,7 @@ def plan(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Show everything that stamp would check and do. Writes nothing."""
+    """Do all the checks of stamp and show what it would do. Writes nothing."""
     if revision is None:  # typer 0.16 and 0.17 do not notice with click 8.3: can go with them
         raise errors.BadUsage("Missing argument 'REVISION'.")
     _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or (), only=only)
@@ -370,7 +384,7 @@ def stamp(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Plan, confirm, stamp, verify on a new connection, and leave a receipt."""
+    """Mark revisions as applied: plan, ask, stamp, verify on a new connection, leave a receipt."""
     from alembic_rescue import gate, rescue
     from alembic_rescue.evidence.model import Verdict
     from alembic_rescue.model import addressed
@@ -418,7 +432,7 @@ def complete(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Run the statements that a partial revision lacks, and prove it again. Never runs what changes rows."""
+    """Run the statements that a partially applied revision lacks, and prove it again. Never changes rows."""
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
@@ -449,7 +463,7 @@ def repair(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Set the rows that no stamp can mend to what is proved: unknown, overlapping, doubled, lost, or false ones."""
+    """Set version rows that no stamp can fix to what is proved."""
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
@@ -483,7 +497,7 @@ def undo(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Put back the rows of a receipt, if the database still stands where its stamp left it."""
+    """Restore the rows of a receipt, if the database is still where its stamp left it."""
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
@@ -539,7 +553,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Play the reference incident on a private embedded PostgreSQL, end to end."""
+    """Play the incident on a private PostgreSQL, from start to end."""
     from alembic_rescue.demo import play
     from alembic_rescue.model import Outcome, Report
 
@@ -631,6 +645,12 @@ def _plan(
             else ""
         )
         call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
+
+
+def _located(python: str) -> str:
+    from alembic_rescue.worker import interpreter
+
+    return interpreter.located(python)  # here: the project may be in another folder
 
 
 def _sealed_plan(call: Call, file: Path) -> SealedPlan:

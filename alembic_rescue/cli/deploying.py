@@ -48,7 +48,7 @@ def wait(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Wait until every database stands at a revision, or past it. Writes nothing, and holds nothing between two looks.
+    """Wait until every database is at or past a revision. Writes nothing, and holds no lock between checks.
 
     A server that restarts, or is not up yet, is waited for; a wrong password is not.
     """
@@ -163,7 +163,7 @@ def redeploy(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Deploy again, follow it until it is live, and prove that the database stands at its head. Asks first."""
+    """Deploy again, follow it until it is live, and prove that the database is at its head. Asks first."""
     import alembic_rescue
     from alembic_rescue.cli.following import Follow
     from alembic_rescue.cli.waiting import Watch

@@ -55,7 +55,7 @@ def script(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Make the stamp as one file for a host without Python: it checks, stamps, verifies, and leads back."""
+    """Write the stamp as one file for a host without Python. It checks, stamps, verifies, and can undo."""
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue

@@ -15,7 +15,9 @@ def main() -> NoReturn:
     """The entry point: start the worker that will be needed, then the command line."""
     gc.disable()  # nothing that is imported is garbage
     words = set(sys.argv[1:])
-    if _LOOKING & words and not {"-h", "--help", "--version"} & words and "_ALEMBIC_RESCUE_COMPLETE" not in os.environ:
+    elsewhere = os.environ.get("ALEMBIC_RESCUE_PYTHON") or any(one.startswith("--python") for one in words)
+    completing = "_ALEMBIC_RESCUE_COMPLETE" in os.environ
+    if _LOOKING & words and not ({"-h", "--help", "--version"} & words or elsewhere or completing):
         from alembic_rescue.worker.spawn import spawn_ahead  # noqa: PLC0415 - the others do without
 
         spawn_ahead()

@@ -41,6 +41,12 @@ def _with_driver(url: URL, database: str | None) -> URL:
     return url if database is None else url.set(database=database)
 
 
+def drivers() -> tuple[str, ...]:
+    """The modules of those that are installed."""
+    modules = (module for one in dialects.known() for module, _ in one.places.drivers)
+    return tuple(module for module in modules if find_spec(module))
+
+
 def quoted(connection: Connection, name: str) -> str:
     """A name as SQL."""
     written: Any = connection.dialect.identifier_preparer.quote_identifier(name)

@@ -12,6 +12,7 @@ from alembic_rescue.errors.configuration import *
 from alembic_rescue.errors.database import *
 from alembic_rescue.errors.deploying import *
 from alembic_rescue.errors.handover import *
+from alembic_rescue.errors.interpreter import *
 from alembic_rescue.errors.outcome import *
 from alembic_rescue.errors.refusals import *
 from alembic_rescue.errors.scratch import *

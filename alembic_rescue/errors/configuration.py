@@ -11,6 +11,9 @@ from alembic_rescue.errors.words import and_printed, code, listed
 if TYPE_CHECKING:
     from alembic_rescue.project.below import Found
 
+_BY_ITS_PYTHON = (
+    "If alembic-rescue is installed elsewhere (uvx, pipx), pass the project's Python: --python .venv/bin/python"
+)
 _CONFIGS = 5
 """Further down in a repository of many services; the nearest come first."""
 
@@ -97,7 +100,7 @@ class FlaskNotInstalled(UsageError):
     def _text(self) -> Text:
         return Text(
             f"Flask is not installed here, but the application {self.app} needs it",
-            "install alembic-rescue in the application's environment, beside Flask, not in an isolated one (pipx)",
+            f"install alembic-rescue in the application's environment, beside Flask. {_BY_ITS_PYTHON}",
         )
 
 
@@ -275,7 +278,7 @@ class DriverMissing(UsageError):
     """Which SQLAlchemy takes a plain postgresql:// for `module`, the driver that is there, and its package."""
 
     def _text(self) -> Text:
-        way_on = "install it in the backend's own environment, where alembic-rescue runs"
+        way_on = f"install it in the backend's own environment. {_BY_ITS_PYTHON}"
         if self.plain_means:
             version, installed, package = self.plain_means
             way_on = (
@@ -298,9 +301,8 @@ class ModuleMissing(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the Python module {self.module} was not found; {self.place} imports it",
-            "alembic-rescue runs the project's own code. Install it in the backend's environment, beside "
-            "alembic, not in an isolated one (pipx). If the module is the application's own, run this in "
-            "the folder where you run alembic",
+            "alembic-rescue runs the project's own code. Run it where you run alembic, and install what is missing "
+            f"in the backend's own environment. {_BY_ITS_PYTHON}",
         )
 
 

@@ -1,8 +1,8 @@
 """What is left of a revision whose source is gone: its bytecode, which is never run.
 
 Bytecode is taken apart by ``marshal``, which may crash on bytes that somebody has made for it, and by ``dis``: in a
-process of its own, that ends with it.  Only constants come back, as JSON.  Bytecode of another Python is not taken
-apart at all: its format is another one.
+process of its own, that ends with it, and by the project's own Python.  Only constants come back, as JSON.  Bytecode of
+another Python is not taken apart at all: its format is another one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 from alembic_rescue.evidence.lost import Found, Lost
+from alembic_rescue.worker.interpreter import Interpreter
 
 _HEADER = 16
 """Bytes before the code: the magic number, flags, and what the source was."""
@@ -37,8 +38,9 @@ print(json.dumps({name: value if isinstance(value, (str, tuple)) else None for n
 """
 
 
-def find(revision: str, folders: Iterable[Path]) -> Lost | None:
-    """The revision among the bytecode in these folders whose source is gone."""
+def find(revision: str, folders: Iterable[Path], python: Interpreter | None = None) -> Lost | None:
+    """The revision among the bytecode in these folders whose source is gone; `python` made it, or else this one."""
+    program, magic = (python.python, python.magic) if python else (sys.executable, MAGIC_NUMBER)
     name = revision.encode()
     if len(name) > _LONGEST or not name.isascii():
         return None
@@ -47,7 +49,7 @@ def find(revision: str, folders: Iterable[Path]) -> Lost | None:
             data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
             if not any(bytes([kind, len(name)]) + name in data for kind in _TEXTS):
                 continue
-            told = _constants(data) if data[: len(MAGIC_NUMBER)] == MAGIC_NUMBER else None
+            told = _constants(data, program) if data[: len(magic)] == magic else None
             if told is None and _is_in_name(revision, path):
                 return Lost(revision, Found.COMPILED, str(path))
             if told is not None and told["revision"] == revision:
@@ -71,11 +73,11 @@ def _is_in_name(revision: str, path: Path) -> bool:
     return f"_{revision}_" in f"_{stem}_"
 
 
-def _constants(data: bytes) -> dict[str, str | list[str] | None] | None:
+def _constants(data: bytes, program: str) -> dict[str, str | list[str] | None] | None:
     """What the module's own assignments give its names; None where the bytecode cannot be taken apart."""
     with suppress(subprocess.TimeoutExpired, OSError, ValueError):
-        done = subprocess.run(  # noqa: S603 - this very Python, on a text of ours
-            [sys.executable, "-I", "-S", "-c", _TOLD],
+        done = subprocess.run(  # noqa: S603 - a Python, on a text of ours
+            [program, "-I", "-S", "-c", _TOLD],
             input=data[_HEADER:],
             capture_output=True,
             timeout=_SECONDS,

@@ -13,6 +13,7 @@ from alembic_rescue.evidence.lost import Found, Lost, Search
 from alembic_rescue.lost import compiled, history, named
 from alembic_rescue.lost.git import NOT_FETCHED, CannotRead, Repository, open_repository
 from alembic_rescue.lost.history import History, InGit
+from alembic_rescue.worker.interpreter import Interpreter
 from alembic_rescue.worker.requests import Progress, ScriptFile
 
 SECONDS = 20.0
@@ -36,6 +37,7 @@ def look_for(
     locations: Sequence[Path],
     hear: Callable[[Progress], object] = lambda _: None,
     seconds: float = SECONDS,
+    python: Interpreter | None = None,
 ) -> Recovered:
     """Look for these revisions.
 
@@ -45,6 +47,7 @@ def look_for(
         locations: the folders that they are in, at least one.
         hear: takes word of how far it is.
         seconds: what git may take in all.
+        python: the project's own; None: this one.
     """
     wanted = [one for one in dict.fromkeys(revisions) if one.isprintable() and one.strip()]
     folders = list(dict.fromkeys([*locations, *(file.path.parent for file in scripts)]))
@@ -59,7 +62,7 @@ def look_for(
         found |= past.found
         hear(Progress(_DOING, 3, 3, "in bytecode"))
         for one in rest:
-            if one not in found and (lost := compiled.find(one, folders) or _mentioned(one, texts)):
+            if one not in found and (lost := compiled.find(one, folders, python) or _mentioned(one, texts)):
                 found[one] = lost
         looked += [_GIT] * past.was_read + ["bytecode beside the files"]
     missing = dict.fromkeys([*(one for one in revisions if one not in found), *past.missing])

@@ -58,6 +58,24 @@ def tools(toml: Path) -> dict[str, Any]:
     return dict(compat.tomllib.loads(toml.read_text("utf-8")).get("tool", {})) if toml.is_file() else {}
 
 
+def setting(name: str, named: Sequence[str] = ()) -> str | None:
+    """What ``[alembic_rescue]`` says of `name`, read by itself: for what must be known before the project is loaded.
+
+    Args:
+        name: of the setting.
+        named: the configuration files that are named; those of the working directory stand in for a missing kind.
+
+    Returns:
+        None where it is not set, and where a file cannot be read: loading it tells why.
+    """
+    tomls = [Path(one) for one in named if Path(one).name == NAMES[1]] or [Path(NAMES[1])]
+    inis = [Path(one) for one in named if Path(one).name != NAMES[1]] or [Path(NAMES[0])]
+    for file in (*inis, *tomls):
+        if found := _options(file, "alembic_rescue").get(name):
+            return found
+    return None
+
+
 def is_flask_migrates(ini: Path) -> bool:
     """Whether the env.py of an ini file is Flask-Migrate's: it asks for the current application, and makes none."""
     location = _options(ini).get("script_location")
@@ -96,15 +114,15 @@ def _relative(folder: Path, root: Path) -> str | None:
     return os.path.relpath(folder, root) if folder != root else None
 
 
-def _options(file: Path) -> Mapping[str, str]:
+def _options(file: Path, section: str = "alembic") -> Mapping[str, str]:
     """What counts of its section, in Alembic's words; nothing where it cannot be read."""
     here = str(file.absolute().parent)
     with suppress(OSError, ValueError, IniError, LookupError):
         if file.name == NAMES[1]:
-            return {k: str(v).replace("%(here)s", here) for k, v in tools(file)["alembic"].items()}
+            return {k: str(v).replace("%(here)s", here) for k, v in tools(file)[section].items()}
         parser = ConfigParser({"here": here}, interpolation=None)
         parser.read(file, "utf-8")
-        return {k: v.replace("%(here)s", here) for k, v in parser.items("alembic")}
+        return {k: v.replace("%(here)s", here) for k, v in parser.items(section)}
     return {}
 
 

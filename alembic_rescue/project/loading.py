@@ -25,7 +25,10 @@ from alembic_rescue.project.guarded import Guard
 from alembic_rescue.project.sources import Source
 from alembic_rescue.redact import Secrets
 
-SETTINGS = ("receipts", "lock_timeout", "statement_timeout", "connect_timeout", "render_service", "deploy_hook")
+SETTINGS = (
+    *("receipts", "lock_timeout", "statement_timeout", "connect_timeout"),
+    *("render_service", "deploy_hook", "python"),
+)
 """What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
 _VARIABLE = re.compile(r"\w*", re.ASCII)
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 0.001, 2_000_000

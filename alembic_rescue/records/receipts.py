@@ -52,8 +52,10 @@ def begin(
     reason: str,
     parts: Sequence[ReceiptPart],
     undoes: str | None = None,
+    *,
+    alembic: str,
 ) -> Receipt:
-    """Put a new receipt on disk and return it.
+    """Put a new receipt on disk and return it; `alembic` is the version of the project's.
 
     Raises:
         ReceiptNotWritten: the disk refuses it; then nothing may be stamped.
@@ -69,7 +71,7 @@ def begin(
         parts=tuple(parts),
         undoes=undoes,
         tool_version=version("alembic-rescue"),
-        alembic_version=version("alembic"),
+        alembic_version=alembic,
         path=folder / f"{receipt_id}{_SUFFIX}",
     )
     try:

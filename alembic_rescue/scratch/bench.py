@@ -63,7 +63,7 @@ class Bench:
             if server is not None and not server.private and self._made:
                 made = tuple(self._made)
                 with suppress(errors.RescueError):  # it is gone, or was never there
-                    self.ask("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
+                    self.ask_server("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
         finally:
             if self._ahead is not None:
                 self._ahead.end()
@@ -147,7 +147,7 @@ class Bench:
         Raises:
             ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.worker.scratch.places.prepare`.
         """
-        made: Prepared = self.ask("prepare", making=self._making(places, view))
+        made: Prepared = self.ask_server("prepare", making=self._making(places, view))
         self._roles.update(dict.fromkeys(made.roles))
         return made
 
@@ -194,11 +194,15 @@ class Bench:
             else:
                 hear(said)
 
+        making: Making | None = self._making(places, view)
+        if self.lacks_driver:
+            prepared(self.prepare(places, view))
+            making = None
         return self.ask(
             operation,
             hear=heard,
             loading=self.project.named,
-            making=self._making(places, view),
+            making=making,
             routes=tuple(self.route(place) for place in places.values()),
             files=self._files(),
             **arguments,
@@ -228,6 +232,29 @@ class Bench:
             scratch |= {"user": place.role, "password": place.password}
         return place.asked, scratch
 
+    @property
+    def lacks_driver(self) -> bool:
+        """Whether the project's Python has no driver by which a worker can make anything on the server by itself."""
+        if self.project.python is None or self._server is None:
+            return False
+        dialect = dialects.of(dialects.proper_name(urlsplit(self._server.admin_url).scheme.partition("+")[0]))
+        own = [module for module, _ in dialect.places.drivers]
+        return bool(own) and not set(own) & set(self.project.loaded.drivers)
+
+    def ask_server(self, operation: str, **arguments: Any) -> Any:
+        """As :meth:`ask`, for what runs nothing of the project's, with the tool's own driver where it must be.
+
+        Raises:
+            WorkerDied, WorkerSilent: see there.
+        """
+        if not self.lacks_driver:
+            return self.ask(operation, **arguments)
+        worker = Worker("scratch", self.project.secrets, self.project.tell)
+        try:
+            return worker.call(operation, seconds=_PREPARING_SECONDS, **arguments)
+        finally:
+            worker.end()
+
     def ask(self, operation: str, *, hear: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
         """Have a new scratch worker do one thing.
 
@@ -244,7 +271,7 @@ class Bench:
             worker.end()
 
     def _worker(self) -> Worker:
-        return Worker("scratch", self.project.secrets, self.project.tell)
+        return Worker("scratch", self.project.secrets, self.project.tell, by=self.project.python)
 
     def _files(self) -> Path:
         """Where SQLite files lead that are none of the project's databases, such as a library's own cache."""

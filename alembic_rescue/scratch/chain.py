@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +113,9 @@ def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
         "first role": around and around.first_role,
         "schemas": around and around.schemas,
         "driver": one.visited.driver,
-        "versions": [version("alembic"), version("sqlalchemy")],
+        "versions": project.loaded.versions,
         "environment": sources.environment(os.environ),
-        "installed": sources.installed(),
+        "installed": project.loaded.installed,
     }
 
 

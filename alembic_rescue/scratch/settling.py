@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from alembic_rescue import errors
 from alembic_rescue.evidence.live import Answer, Settled, Text
@@ -78,15 +79,16 @@ def _asked(
     places = bench.placed(view, "_settled")
     load_baseline(view, places, bench)
     _, own = bench.route(places[address_of(one.visited)])
-    told: Sequence[Answer] = bench.run(
-        "settle",
-        places,
-        view,
-        hear_steps(bench, ON_SCRATCH),
-        visits=visits_of(view, one, ran, ()),
-        stamped_over=tuple(over),
-        dialect=one.visited.database.identity.dialect,
-        scratch_database=own,
-        texts=tuple(tuple(text) for text in texts),
-    )
+    chain: dict[str, Any] = {"visits": visits_of(view, one, ran, ()), "stamped_over": tuple(over)}
+    asked: dict[str, Any] = {
+        "dialect": one.visited.database.identity.dialect,
+        "scratch_database": own,
+        "texts": tuple(tuple(text) for text in texts),
+    }
+    told: Sequence[Answer]
+    if bench.lacks_driver:
+        arrived = bench.run("arrive", places, view, hear_steps(bench, ON_SCRATCH), **chain)
+        told = bench.ask_server("compare", **asked) if arrived else [None] * len(texts)
+    else:
+        told = bench.run("settle", places, view, hear_steps(bench, ON_SCRATCH), **chain, **asked)
     return told

@@ -21,6 +21,7 @@ from typing import Any
 
 from alembic_rescue import errors
 from alembic_rescue.redact import Secrets
+from alembic_rescue.worker.interpreter import Interpreter
 from alembic_rescue.worker.protocol import Channel, Ended
 from alembic_rescue.worker.spawn import Spawned, spawn, spawned_ahead
 
@@ -44,6 +45,8 @@ _DOING = {
     "upgrade": "running the migrations on a copy of the schema",
     "probe": "running the migrations on a copy of the schema",
     "settle": "running the migrations on the scratch database",
+    "arrive": "running the migrations on the scratch database",
+    "compare": "comparing definitions on the scratch database",
     "offline": "asking for the migrations' SQL",
 }
 """What it is about, for a sentence."""
@@ -53,14 +56,14 @@ Hear = Callable[[Any], None]
 """Takes a worker's word on how far it is."""
 
 
-def live_worker(secrets: Secrets, tell: Tell) -> Worker:
-    """The one that was started ahead, if it runs; else a new one."""
+def live_worker(secrets: Secrets, tell: Tell, by: Interpreter | None = None) -> Worker:
+    """The one that was started ahead, if it runs, and by the right Python; else a new one."""
     if spawned := spawned_ahead():
         worker = Worker("live", secrets, tell, spawned=spawned)
-        if worker.alive:
+        if worker.alive and by is None:
             return worker
         worker.end()
-    return Worker("live", secrets, tell)
+    return Worker("live", secrets, tell, by=by)
 
 
 def _nobody(_: Any) -> None:
@@ -75,6 +78,7 @@ class Worker:
         mode: ``live`` looks at the project's databases, and stamps; ``scratch`` runs the chain, led away from them.
         secrets: is told those that come up in the worker.
         tell: see :data:`Tell`.
+        by: the Python that runs it; None: this very one.
         spawned: its process, where that runs already.
     """
 
@@ -82,13 +86,14 @@ class Worker:
     secrets: Secrets
     tell: Tell = _nobody
     hear: Hear = _nobody
+    by: Interpreter | None = None
     spawned: InitVar[Spawned | None] = None
     _last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
     _asked: bool = False
     """An answer is awaited."""
 
     def __post_init__(self, spawned: Spawned | None) -> None:
-        self._process, reads, writes = spawned or spawn(self.mode)
+        self._process, reads, writes = spawned or spawn(self.mode, self.by)
         self._channel = Channel(reads, writes)
         self._ended = threading.Event()
         self._drain = threading.Thread(target=self._read_output, daemon=True, name="worker-output")

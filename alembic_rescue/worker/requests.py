@@ -52,6 +52,12 @@ class Loaded:
     connect_seconds: float
     locations: tuple[str, ...] = ()
     """The folders in which revisions may be."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of ``alembic`` and ``sqlalchemy``, as the project has them."""
+    installed: str = ""
+    """A digest of all that the project has installed."""
+    drivers: tuple[str, ...] = ()
+    """Those that work without an event loop, as they are imported."""
 
 
 @dataclass(frozen=True)

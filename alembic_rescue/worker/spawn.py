@@ -11,12 +11,29 @@ import os
 import subprocess
 import sys
 import threading
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from alembic_rescue.worker.interpreter import Interpreter
 
 _START = (
     "import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; sys.argv[:] = a['argv']; "
     "from alembic_rescue.worker.serve import serve; serve(a)"
 )
+_START_APART = """
+import json, os, sys
+from importlib.util import module_from_spec, spec_from_file_location
+a = json.loads(sys.argv[1])
+sys.argv[:] = a["argv"]
+sys.path[:] = [folder or os.path.dirname(sys.executable) for folder in sys.path]
+for name, folder in a["packages"].items():
+    spec = spec_from_file_location(name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
+    sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+from alembic_rescue.worker.serve import serve
+serve(a)
+"""
+"""By the project's Python: its path is that of its own ``alembic``; see :mod:`alembic_rescue.worker.interpreter`."""
 _AHEAD: list[Spawned] = []
 
 
@@ -28,19 +45,27 @@ class Spawned(NamedTuple):
     writes: int
 
 
-def spawn(mode: str) -> Spawned:
-    """Start one, in a session of its own, so that no Ctrl-C of the terminal reaches it."""
+def spawn(mode: str, by: Interpreter | None = None) -> Spawned:
+    """Start one, in a session of its own, so that no Ctrl-C of the terminal reaches it.
+
+    Args:
+        mode: see :class:`alembic_rescue.worker.process.Worker`.
+        by: the project's Python; None: this very one.
+    """
     here, theirs = _pipe(), _pipe()
-    given = {
+    given: dict[str, Any] = {
         "mode": mode,
         "reads": here[0],
         "writes": theirs[1],
-        "path": sys.path,
         "argv": ["alembic", "upgrade" if mode == "scratch" else "current"],
         "caller": os.getpid() if threading.current_thread() is threading.main_thread() else None,
     }
-    process = subprocess.Popen(  # noqa: S603 - this very Python
-        [sys.executable, *_flags(), "-c", _START, json.dumps(given)],
+    if by is None:
+        command = [sys.executable, *_flags(), "-c", _START, json.dumps({**given, "path": sys.path})]
+    else:
+        command = [by.python, "-c", _START_APART, json.dumps({**given, "packages": by.packages})]
+    process = subprocess.Popen(  # noqa: S603 - this very Python, or the one that was chosen
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from alembic_rescue import errors
 from alembic_rescue.connection import connections, sessions
 from alembic_rescue.connection.connections import Hold
+from alembic_rescue.dialects import admin
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.environment import databases, visits
@@ -88,6 +90,9 @@ def load(conversation: Conversation, loading: Loading) -> Loaded:
         statement_seconds=timeouts.statement,
         connect_seconds=timeouts.connect,
         locations=tuple(map(str, script_files.folders(found.script))),
+        versions={name: version(name) for name in ("alembic", "sqlalchemy")},
+        installed=sources.installed(),
+        drivers=admin.drivers(),
     )
 
 

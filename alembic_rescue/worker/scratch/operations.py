@@ -60,7 +60,7 @@ def remove(_: Conversation, admin_url: str, databases: Sequence[str], roles: Seq
 def observe(
     conversation: Conversation,
     loading: Loading,
-    making: Making,
+    making: Making | None,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
@@ -84,7 +84,7 @@ def observe(
 def upgrade(
     conversation: Conversation,
     loading: Loading,
-    making: Making,
+    making: Making | None,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
@@ -101,7 +101,7 @@ def probe(
     conversation: Conversation,
     way: str,
     loading: Loading,
-    making: Making,
+    making: Making | None,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
@@ -123,29 +123,49 @@ def _telling_what_is_read(conversation: Conversation) -> Iterator[None]:
     conversation.progress({"files": sorted(sources.loaded() | opened.end())})
 
 
-def settle(
+def arrive(
     conversation: Conversation,
     loading: Loading,
-    making: Making,
+    making: Making | None,
     routes: Routed,
     files: Path,
     visits: Sequence[ScratchVisit],
     stamped_over: Collection[str],
-    dialect: str,
-    scratch_database: Mapping[str, Any],
-    texts: Sequence[tuple[CatalogObject, str, str, str]],
-) -> tuple[bool | None, ...]:
-    """Run the chain up to a position, and have the server say of pairs of texts whether they mean the same there."""
+) -> bool:
+    """Run the chain up to a position; whether it came there."""
     led, loaded = _ready(conversation, loading, making, routes, files)
     run = chain.observe(
         loaded, visits, conversation.progress, stamped_over=stamped_over, close=lambda: guard.close(led)
     )
+    return run.is_whole
+
+
+def compare(
+    _: Conversation,
+    dialect: str,
+    scratch_database: Mapping[str, Any],
+    texts: Sequence[tuple[CatalogObject, str, str, str]],
+) -> tuple[bool | None, ...]:
+    """Have the server say of pairs of texts whether they mean the same, where a chain has arrived."""
     kind = dialects.of(dialect)
     reader, url = kind.reader, kind.places.url(scratch_database)
-    if reader is None or url is None or not run.is_whole:
+    if reader is None or url is None:
         return (None,) * len(texts)
     with connected(url) as connection:
         return tuple(reader.settle(connection, [text]).get((text[0], text[1])) for text in texts)
+
+
+def settle(
+    conversation: Conversation,
+    dialect: str,
+    scratch_database: Mapping[str, Any],
+    texts: Sequence[tuple[CatalogObject, str, str, str]],
+    **run: Any,
+) -> tuple[bool | None, ...]:
+    """Both, one after the other."""
+    if not arrive(conversation, **run):
+        return (None,) * len(texts)
+    return compare(conversation, dialect, scratch_database, texts)
 
 
 def make(_: Conversation, dialect: str, scratch_database: Mapping[str, Any], statements: Sequence[str]) -> Made:
@@ -226,10 +246,14 @@ def _told(path: Path) -> ScriptFile:
 
 
 def _ready(
-    conversation: Conversation, loading: Loading, making: Making, routes: Routed, files: Path
+    conversation: Conversation, loading: Loading, making: Making | None, routes: Routed, files: Path
 ) -> tuple[Routes, Project]:
-    """Make the scratch databases as far as they are not there, lead all drivers there, then load the project."""
-    conversation.progress(prepare(conversation, making))
+    """Make the scratch databases as far as they are not there, lead all drivers there, then load the project.
+
+    `making` is None where another worker has made them.
+    """
+    if making is not None:
+        conversation.progress(prepare(conversation, making))
     return _led_and_loaded(conversation, loading, routes, files)
 
 
@@ -260,6 +284,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "upgrade": upgrade,
     "probe": probe,
     "settle": settle,
+    "arrive": arrive,
+    "compare": compare,
     "make": make,
     "offline": offline,
     "graph": graph,
