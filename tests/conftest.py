@@ -27,7 +27,7 @@ from packaging.version import Version
 from psycopg2 import sql as pgsql
 
 import alembic_rescue
-from tests import mariadb, servers
+from tests import answers, mariadb, servers
 
 VERSIONS = (16, 18)
 PROJECTS = Path(__file__).parent / "projects"
@@ -318,8 +318,8 @@ class Ran:
 
     @property
     def json(self) -> dict[str, Any]:
-        """stdout as the one JSON document that it must be."""
-        return json.loads(self.stdout)
+        """stdout as the one JSON document that it must be, held against the published schema."""
+        return answers.of(self.stdout, self.status)
 
     @property
     def everything(self) -> str:

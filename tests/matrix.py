@@ -23,7 +23,7 @@ from tests import compatibility
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "matrix"
-NEEDED = ("tests", "docs", "README.md", "CHANGELOG.md", "Makefile", "alembic.ini.example", "pyproject.toml")
+NEEDED = ("tests", "docs", "README.md", "SKILL.md", "CHANGELOG.md", "Makefile", "alembic.ini.example", "pyproject.toml")
 """What the tests read.  The package is not among it."""
 STYLES = (
     "stock",

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from tests import answers
 from tests.conftest import ProjectCopy
 from tests.terminal import at_a_terminal
 from tests.watching import OF_THIS_DATABASE, VERSION_TABLE, ServerLog, blocked_by, others, until, waiting_for_a_lock
@@ -38,7 +39,7 @@ def receipt_states(project: ProjectCopy) -> list[str]:
 def test_of_twenty_started_at_once_one_stamps_and_the_others_say_so(linear):
     log = ServerLog(linear.database)
     running = [linear.started("--format", "json", "stamp", "aaaa0003", "--yes") for _ in range(20)]
-    documents = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    documents = [answers.document(process.communicate(timeout=120)[0]) for process in running]
     statuses = [process.returncode for process in running]
 
     outcomes = [document["outcome"] for document in documents]
@@ -76,7 +77,7 @@ def finished(process: subprocess.Popen[str]):
     """The exit status and the document."""
     out, err = process.communicate(timeout=30)
     assert out, err
-    return process.returncode, json.loads(out)
+    return process.returncode, answers.document(out)
 
 
 def rescue_locks(database):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ import pytest
 from alembic_rescue.demo import server as servers
 from alembic_rescue.demo.stage import Stage
 from alembic_rescue.errors import DemoFailed
+from tests import answers
 from tests.conftest import BIN, INCIDENT, Ran, clean_environment
 from tests.terminal import CTRL_C, Terminal
 
@@ -313,7 +313,7 @@ def test_without_the_extra(machine):
 @pytest.mark.slow
 def test_as_json_stdout_is_one_document(machine):
     ran = machine.run(str(BIN / "alembic-rescue"), "--format", "json", "demo", "--keep", "/dev/null/kept")
-    document = json.loads(ran.stdout)
+    document = answers.document(ran.stdout)
     assert (ran.status, document["command"], document["error"]["code"]) == (2, "demo", "demo-folder")
 
 

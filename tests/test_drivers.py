@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from alembic_rescue.connection import urls
-from tests import servers
+from tests import answers, servers
 from tests.conftest import fresh_database
 from tests.drivers import IDS, IN_TIME, POSTGRESQL, TABLE, proved, url_of, with_everything_there
 from tests.styles import Logs, Style
@@ -163,7 +163,7 @@ def _ctrl_c(shop):
 def test_of_two_started_at_once_one_stamps(shop, database):
     log = ServerLog(database)
     running = [shop.started("--format", "json", "stamp", "head", "--yes") for _ in range(2)]
-    ended = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    ended = [answers.document(process.communicate(timeout=60)[0]) for process in running]
     outcomes = sorted(document["outcome"] for document in ended)
     assert outcomes in (["refused", "stamped"], ["nothing-to-do", "stamped"]), ended
     refused = {refusal["code"] for document in ended for refusal in document["refusals"]}
@@ -186,7 +186,7 @@ def test_the_lock_is_let_go_whatever_ends_the_rescue(shop, database, end):
         out, _ = running.communicate(timeout=30)
         until(lambda: rescue_locks(database) == [], "the lock is let go")
     if end == "failure":
-        assert json.loads(out)["error"]["code"] == "connection-lost"
+        assert answers.document(out)["error"]["code"] == "connection-lost"
     until(lambda: others(database) == [], "the server has noticed")
     after = shop.rescue_json("stamp", "head", "--yes")["outcome"]
     assert after == "stamped" or end == "kill -9"  # then the server may have gone on alone
@@ -207,7 +207,7 @@ def test_a_lost_lock_or_a_held_one_ends_the_call_in_time(shop, database):
         database.run(f"SELECT pg_terminate_backend({pid})", role="postgres")
         other.rollback()
         out, err = running.communicate(timeout=30)
-    assert json.loads(out)["outcome"] == "stamped"
+    assert answers.document(out)["outcome"] == "stamped"
     assert "Traceback" not in err
     assert "never retrieved" not in err
 
@@ -370,7 +370,7 @@ def test_a_connection_that_is_ended_in_the_middle_of_the_stamp(shop, database):
         (waiting,) = until(lambda: waiting_for_a_lock(database), "the stamp waits")
         database.run(f"SELECT pg_terminate_backend({waiting['pid']})", role="postgres")
         out, err = running.communicate(timeout=30)
-    told = json.loads(out)["error"]
+    told = answers.document(out)["error"]
     assert told["code"] == "connection-lost", told
     assert told["message"].startswith(f"the connection to {database.name} at 127.0.0.1:")
     assert told["message"].endswith("; nothing was written")
@@ -388,7 +388,7 @@ def test_waiting_longer_for_a_lock_than_for_a_connection_is_possible(shop, datab
         time.sleep(2)
         other.rollback()
         out, _ = running.communicate(timeout=30)
-    assert json.loads(out)["outcome"] == "stamped"
+    assert answers.document(out)["outcome"] == "stamped"
 
 
 @ON_EACH

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import signal
 import socket
 import sqlite3
@@ -13,6 +12,7 @@ import time
 import pytest
 
 from alembic_rescue.compat import takes_async_creator
+from tests import answers
 from tests.drivers import IN_TIME, MARIADB, SQLITE, TABLE, project_at, proved
 from tests.servers import PASSWORD
 from tests.watching import until
@@ -297,7 +297,7 @@ def _sqlite_second(shop, file):
         running = [shop.started("--format", "json", "stamp", "head", "--yes", "--lock-timeout", "20") for _ in "12"]
         until(lambda: len(shop.receipts) == known + 2, "both have a receipt, and wait in their write", 20)
         other.execute("ROLLBACK")
-        ended = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+        ended = [answers.document(process.communicate(timeout=60)[0]) for process in running]
     (other,) = (document for document in ended if document["outcome"] != "stamped")
     codes = {told["code"] for told in (*other["refusals"], other["error"]) if told}
     assert codes <= {"database-moved", "write-without-effect", "lock-timeout"}, other

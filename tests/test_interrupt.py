@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests import servers
+from tests import answers, servers
 from tests.conftest import ProjectCopy
 from tests.terminal import CTRL_C, at_a_terminal
 from tests.watching import OF_THIS_DATABASE, VERSION_TABLE, blocked_by, others, until, waiting_for_a_lock
@@ -91,7 +91,7 @@ def test_with_json_the_answer_is_one_document(linear):
         until(lambda: waiting_for_a_lock(database), "the stamp waits")
         running.send_signal(signal.SIGINT)
         out, _ = running.communicate(timeout=20)
-        assert json.loads(out)["error"]["code"] == "interrupted"
+        assert answers.document(out)["error"]["code"] == "interrupted"
         assert_nothing_left(database, blocker)
 
 
@@ -182,7 +182,7 @@ def test_while_connecting_to_a_server_that_never_answers(project, output):
     assert taken.seconds < AT_ONCE
     assert running.returncode == 130
     if output == "json":
-        assert json.loads(out)["error"]["code"] == "interrupted"
+        assert answers.document(out)["error"]["code"] == "interrupted"
     else:
         assert "error[interrupted]" in err
         assert "alembic-rescue diagnose" in err

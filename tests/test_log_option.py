@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ import pytest
 import alembic_rescue
 from alembic_rescue.connection import drivers
 from alembic_rescue.evidence.logs.reading import read
-from tests import chains, platforms, servers
+from tests import answers, chains, platforms, servers
 from tests.conftest import BIN, clean_environment
 from tests.test_deployment_log import apart_from_numbers
 
@@ -86,7 +85,7 @@ class Site:
     def diagnosed(self, log: str, *more: str):
         done = self.run("alembic-rescue", "--format", "json", "diagnose", "--log", "-", *more, stdin=log)
         assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        return answers.document(done.stdout)
 
 
 @pytest.fixture
@@ -133,7 +132,7 @@ def test_what_only_data_decide_is_told_by_the_log(with_nulls, database):
     assert (document["log"]["failed"], document["log"]["run"]["steps"][-1]["revision"]) == (1, "r2")
     assert database.versions() == ["r1"]
 
-    without = json.loads(with_nulls.run("alembic-rescue", "--format", "json", "diagnose").stdout)
+    without = answers.document(with_nulls.run("alembic-rescue", "--format", "json", "diagnose").stdout)
     assert (without["log"], notes(without), logged_causes(without)) == (None, {}, [])
     assert "Fix what failed" in without["databases"][0]["recommendation"]["reason"]
 
@@ -220,10 +219,10 @@ def test_a_log_that_cannot_be_read_and_a_question_that_it_does_not_answer(site):
     made = site(USERS)
     for path in ("none.log", "alembic"):
         ran = made.run("alembic-rescue", "--format", "json", "diagnose", "--log", path)
-        assert (ran.returncode, json.loads(ran.stdout)["error"]["code"]) == (2, "log-not-readable"), ran.stderr
+        assert (ran.returncode, answers.document(ran.stdout)["error"]["code"]) == (2, "log-not-readable"), ran.stderr
     for option in ("--applied", "--locate"):
         ran = made.run("alembic-rescue", "--format", "json", "diagnose", "--log", "-", option)
-        assert (ran.returncode, json.loads(ran.stdout)["error"]["code"]) == (2, "usage")
+        assert (ran.returncode, answers.document(ran.stdout)["error"]["code"]) == (2, "usage")
 
 
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "pg8000", "asyncpg"])
