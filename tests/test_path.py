@@ -660,7 +660,7 @@ def test_an_id_longer_than_the_version_column_is_refused_before_anything_is_writ
     assert (
         f"error[revision-too-long]: the id {long} has 33 characters, but the version column holds only 32" in ran.stderr
     )
-    assert f"help: widen it first: {WIDEN}" in ran.stderr
+    assert f"help: widen it first:\n    {WIDEN}\n" in ran.stderr
     assert any_database.versions() == ["first"]
     assert both.receipts == []
 

@@ -327,7 +327,7 @@ def test_a_revision_id_that_is_too_long(report, database):
     assert widen in part["recommendation"]["reason"]
     planned = paper.rescue("plan", "pc20260424_paperless_metadata_tables")
     assert planned.status == 3
-    assert f"widen it first: {widen}" in planned.everything
+    assert f"widen it first:\n    {widen}\n" in planned.everything
 
     database.run(widen)
     part, _, action = look(paper)
