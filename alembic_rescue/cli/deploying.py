@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def wait(
     ctx: typer.Context,
     revision: Annotated[
-        str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade, but none that is relative (+1).")
+        str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade, but not relative (+1).")
     ] = "heads",
     timeout: WaitTimeout = 600.0,
     interval: Annotated[
@@ -34,7 +34,7 @@ def wait(
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_INTERVAL",
             callback=seconds,
-            help="The pause between two looks.",
+            help="Pause between two looks.",
         ),
     ] = 2.0,
     applied: Annotated[
@@ -42,15 +42,16 @@ def wait(
         typer.Option(
             "--applied",
             envvar="ALEMBIC_RESCUE_APPLIED",
-            help="Prove at the end that what counts as applied is there; exit with 3 where it is not.",
+            help="At the end, verify the revisions marked as applied. Exit with 3 if something is missing.",
         ),
     ] = False,
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Wait until every database stands at a revision, or past it. Writes nothing, and holds nothing between two looks.
+    """Wait until the database is at a revision, or past it.
 
-    A server that restarts, or is not up yet, is waited for; a wrong password is not.
+    Waits for a server that restarts or is not up yet, but not after a wrong password. Writes nothing, and holds no
+    lock between two looks.
     """
     from alembic_rescue import rescue
     from alembic_rescue.cli.waiting import Watch
@@ -88,7 +89,7 @@ def redeploy(
             "--render",
             metavar="SERVICE",
             envvar="ALEMBIC_RESCUE_RENDER",
-            help="The service on Render, by its exact name or its id (srv-...). The key is taken from RENDER_API_KEY.",
+            help="The service on Render: its exact name, or its id (srv-...). Needs an API key in RENDER_API_KEY.",
         ),
     ] = None,
     hook: Annotated[
@@ -97,8 +98,8 @@ def redeploy(
             "--hook",
             metavar="URL",
             envvar="ALEMBIC_RESCUE_DEPLOY_HOOK",
-            help="In place of it, a deploy hook. It is a secret: prefer the variable, processes are listed with their "
-            "arguments.",
+            help="Instead of --render: the URL of a deploy hook. It is a secret. Use the variable: other users can see "
+            "a process's arguments.",
         ),
     ] = None,
     hook_method: Annotated[
@@ -107,19 +108,19 @@ def redeploy(
             "--hook-method",
             metavar="POST|GET",
             envvar="ALEMBIC_RESCUE_HOOK_METHOD",
-            help="How the hook wants to be called.",
+            help="HTTP method of the hook.",
         ),
     ] = "POST",
     build: Annotated[
         bool,
-        typer.Option("--build", envvar="ALEMBIC_RESCUE_BUILD", help="Build what the branch has now, and deploy that."),
+        typer.Option("--build", envvar="ALEMBIC_RESCUE_BUILD", help="Build the branch as it is now, and deploy that."),
     ] = False,
     deploy_only: Annotated[
         bool,
         typer.Option(
             "--deploy-only",
             envvar="ALEMBIC_RESCUE_DEPLOY_ONLY",
-            help="Deploy the last build once more. Without either it is told which, and why.",
+            help="Deploy the last build again. By default redeploy chooses, and says why.",
         ),
     ] = False,
     follow: Annotated[
@@ -128,7 +129,7 @@ def redeploy(
             "--follow",
             metavar="DEPLOYMENT",
             envvar="ALEMBIC_RESCUE_FOLLOW",
-            help="Trigger nothing, and follow this one (dep-...).",
+            help="Follow this deployment (dep-...) instead of triggering one.",
         ),
     ] = None,
     logs: Annotated[
@@ -136,7 +137,7 @@ def redeploy(
         typer.Option(
             "--logs",
             envvar="ALEMBIC_RESCUE_LOGS",
-            help="Show all of the deployment's log, not only migrations and errors.",
+            help="Show the whole log of the deployment, not only migrations and errors.",
         ),
     ] = False,
     despite: Annotated[
@@ -144,7 +145,7 @@ def redeploy(
         typer.Option(
             "--despite",
             metavar="ADVICE",
-            help="Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun; repeatable.",
+            help="Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun. Repeatable.",
         ),
     ] = None,
     timeout: Annotated[
@@ -153,7 +154,7 @@ def redeploy(
             "--timeout",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_TIMEOUT",
-            help="How long to wait for the database once the service is live; inf for ever.",
+            help="Give up waiting for the database this long after the service is live.",
             show_default="60; 600 with a hook",
         ),
     ] = None,
@@ -161,7 +162,10 @@ def redeploy(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Deploy again, follow it until it is live, and prove that the database stands at its head. Asks first."""
+    """Deploy again, follow it until it is live, and verify the database.
+
+    Looks at the database first, and deploys only if nothing else is due. Asks first.
+    """
     import alembic_rescue
     from alembic_rescue.cli.following import Follow
     from alembic_rescue.cli.waiting import Watch

@@ -38,24 +38,38 @@ def script(
     revision: Revision,
     shell: Annotated[
         Shell,
-        typer.Option("--for", envvar="ALEMBIC_RESCUE_FOR", help="bash with psql, or psql alone.", show_default=False),
+        typer.Option(
+            "--for",
+            envvar="ALEMBIC_RESCUE_FOR",
+            help="What runs the file: bash with psql, or psql alone.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Optional[Path],
         typer.Option(
-            "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Write it to FILE.", show_default="stdout"
+            "--out",
+            metavar="FILE",
+            envvar="ALEMBIC_RESCUE_OUT",
+            help="Write the script to FILE.",
+            show_default="stdout",
         ),
     ] = None,
     accept: Accept = None,
     accept_missing: AcceptMissing = None,
     reason: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Why, for the head of the file."),
+        typer.Option(
+            "--reason", metavar="TEXT", envvar="ALEMBIC_RESCUE_REASON", help="Reason, recorded in the head of the file."
+        ),
     ] = "",
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Make the stamp as one file for a host without Python: it checks, stamps, verifies, and leads back."""
+    """Write the stamp as one file, for a host without Python.
+
+    The file checks, asks, stamps and verifies, and can undo the stamp. Nothing is written to the database here.
+    """
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
