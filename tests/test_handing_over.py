@@ -17,7 +17,7 @@ def test_it_stamps_reads_back_and_says_what_is_next(stamped, shell):
     done = stamped.stamp(shell)
     assert done.status == 0, done.everything
     assert stamped.database.versions() == [NEW]
-    assert "read on a new connection" in done.stdout
+    assert "verified on a new connection" in done.stdout
     assert "alembic upgrade head" in done.stdout
     assert "1 revision is pending: aaaa0003" in done.stdout
     back = {"bash": r"bash \S+/stamp.bash --undo", "psql": r"sed -e '1,/\^-- ==== back/d' .* FILE \| psql"}

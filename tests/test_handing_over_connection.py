@@ -214,9 +214,9 @@ def test_its_help_says_what_it_does(stamped):
 @pytest.mark.parametrize(
     ("change", "says", "helps"),
     [
-        ({"DATABASE_URL": "postgresql://rescue_app:wrong@127.0.0.1:{port}/{name}"}, "The login is refused", "rotated"),
-        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:{port}/{name}"}, "login is refused", "percent-encoded"),
-        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:1/{name}"}, "Nothing listens there", "suspended"),
+        ({"DATABASE_URL": "postgresql://rescue_app:wrong@127.0.0.1:{port}/{name}"}, "rejected the login", "rotated"),
+        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:{port}/{name}"}, "rejected the login", "percent-encoded"),
+        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:1/{name}"}, "No server answers", "suspended"),
         ({"DATABASE_URL": "postgresql://rescue_app@nowhere.invalid/{name}"}, "not known here", "Internal host names"),
         ({"PGSSLMODE": "require"}, "has no encryption", "PGSSLMODE=prefer"),
         ({"DATABASE_URL": "{url}nothing"}, "no such database", "Compare the name"),

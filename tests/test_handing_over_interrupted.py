@@ -90,7 +90,7 @@ def test_a_commit_that_waits_behind_a_cut_connection_is_waited_for(there, shop):
         assert shop.versions() == [OLD]
     out, told = run.communicate(timeout=20)
     assert run.returncode == 0, told
-    assert "Written, and read on a new connection" in out
+    assert "Stamped and verified on a new connection" in out
     assert "Nothing was written." not in told
     assert shop.versions() == [NEW]
 
@@ -165,7 +165,7 @@ def test_a_signal_at_the_commit_says_that_it_was_written(there, shop, sent, stat
         out, told = run.communicate(timeout=4)
         assert shop.versions() == [NEW]
     assert run.returncode == status, told
-    assert "Written, and read on a new connection" in out
+    assert "Stamped and verified on a new connection" in out
 
 
 @pytest.mark.parametrize("clock", ["perl", ""])

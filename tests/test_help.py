@@ -79,3 +79,10 @@ def test_the_usage_is_what_is_typed_and_a_flag_takes_no_value(command):
             "--only",
             "--lock-timeout",
         ]
+
+
+def test_a_password_that_was_hidden_is_not_taken_for_one():
+    ran = run("--url", "postgresql://shop:***@127.0.0.1:1/shop", "diagnose")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "error[usage]: the URL has *** in place of its password" in ran.stderr
+    assert "set ALEMBIC_RESCUE_URL" in ran.stderr

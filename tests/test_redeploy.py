@@ -74,13 +74,15 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
     assert "stands at r3.\n" in ran.stdout
     assert ran.stdout.endswith(
-        "The chain stands at its head: proved (nothing is missing from the 3 applied revisions).\n"
+        "The database is at the head of the chain: proved (nothing is missing from the 3 applied revisions).\n"
     )
     assert "Service  shop-api (srv-shopapi0001)\nBranch   main\n" in ran.stderr
     assert "How      build and deploy (--build)\nWhy      nothing tells of which commit" in ran.stderr
     assert f"{MIGRATED}\n" in ran.stderr
     follow = "alembic-rescue redeploy --follow dep-0001 --render srv-shopapi0001"
-    assert f"Triggered dep-0001. It goes on if this ends. To follow it again:\n{follow}\nDeployment: " in ran.stderr
+    assert (
+        f"The deployment continues even if this command ends. To follow it again:\n{follow}\nDeployment: " in ran.stderr
+    )
     assert "fastapi" not in ran.stderr
     assert "env.py" not in ran.stderr
     assert KEY not in ran.everything
@@ -134,7 +136,9 @@ def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
     assert report.outcome is alembic_rescue.Outcome.DEPLOYED
     from alembic_rescue.report import deployment
 
-    assert "The chain stands at its head: not proved (" in deployment.deployed(report, width=300, color=False)
+    assert "The database is at the head of the chain: not proved (" in deployment.deployed(
+        report, width=300, color=False
+    )
 
 
 # --- it does not go live -----------------------------------------------------------------------------------------
@@ -234,7 +238,7 @@ def test_at_a_terminal_it_asks(shop, api):
 def test_no_terminal_is_told_with_all_that_was_typed(shop, api):
     ran = shop.rescue("redeploy", "--timeout", "3", "--render", "shop-api")
     assert (ran.status, "error[no-terminal]" in ran.stderr) == (2, True), ran.everything
-    assert "repeat with: alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
+    assert "Then run:\n    alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
     assert api.requests == []
 
 
@@ -255,8 +259,8 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
     assert "Recommendation: stamp r3: everything up to r3 is there; only the version table is behind." in ran.stdout
     assert "is not ready for a deployment; nothing was triggered. Everything up to r3 is there" in ran.stderr
     assert (
-        "run first: alembic-rescue stamp r3. To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 "
-        "--despite stamp\n" in ran.stderr
+        "first run:\n    alembic-rescue stamp r3\n  To deploy anyway:\n"
+        "    alembic-rescue redeploy --render srv-shopapi0001 --despite stamp\n" in ran.stderr
     )
     document = behind.rescue_json("redeploy", "--render", "shop-api", "--yes")
     assert (document["command"], document["outcome"]) == ("redeploy", "refused")
@@ -267,7 +271,7 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
 def test_before_a_hook_too(behind, api):
     ran = behind.rescue("redeploy", "--yes", ALEMBIC_RESCUE_DEPLOY_HOOK=hook_of(api))
     assert (ran.status, "error[not-ready]" in ran.stderr, api.requests) == (3, True, [])
-    assert "To deploy all the same: alembic-rescue redeploy --despite stamp\n" in ran.stderr
+    assert "To deploy anyway:\n    alembic-rescue redeploy --despite stamp\n" in ran.stderr
 
 
 def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
@@ -282,7 +286,7 @@ def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
 def test_what_is_sure_to_fail_is_not_triggered(stuck, api):
     ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, "error[not-ready]" in ran.stderr) == (3, True), ran.everything
-    assert "To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
+    assert "To deploy anyway:\n    alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
     assert api.count("POST", DEPLOYS) == 0
 
 

@@ -259,7 +259,9 @@ def test_the_id_and_the_command_are_told_before_anything_is_asked_about_it(api, 
     with pytest.raises(errors.FollowingLost):
         redeploy(place)
     (triggered,) = [one for one in place.news if one.command]
-    assert triggered.note == "Triggered dep-0001. It goes on if this ends. To follow it again:"
+    assert (
+        triggered.note == "Triggered dep-0001. The deployment continues even if this command ends. To follow it again:"
+    )
     assert triggered.command == f"{FOLLOW} --only 'blue db'"
     assert place.news[0] is triggered
 

@@ -148,8 +148,8 @@ def test_it_ends_when_the_database_is_there_and_says_where_it_was(shop):
     time.sleep(4)
     shop.alembic("upgrade", "head")
     status, out, err = ended(process)
-    assert (status, "There" in err) == (0, False), err
-    assert out.startswith("There: public.alembic_version in ")
+    assert (status, "Reached" in err) == (0, False), err
+    assert out.startswith("Reached: public.alembic_version in ")
     assert out.endswith("stands at r3.\n")
     told = [line.partition("stands at ")[2] for line in err.splitlines()]
     assert told[0] == "r1, 1 of 3 on the way to r3"
@@ -360,7 +360,7 @@ def test_at_a_terminal_it_shows_where_it_is_in_one_line(shop):
         screen.wait_for("stands at r1, 1 of 3 on the way to r3, for 1 s")
         shop.alembic("upgrade", "head")
         assert screen.end() == 0
-        assert "There: public.alembic_version in " in screen.text
+        assert "Reached: public.alembic_version in " in screen.text
 
 
 @pytest.mark.slow

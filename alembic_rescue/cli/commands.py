@@ -216,6 +216,11 @@ def options(
 ) -> None:
     """Recover a deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo."""
     del show_version
+    if ":***@" in (url or ""):
+        raise errors.BadUsage(
+            "the URL has *** in place of its password: it was copied from the output, which hides it",
+            "put the password in, or set ALEMBIC_RESCUE_URL to the whole URL and omit --url",
+        )
     secrets = Secrets()
     secrets.add_url(url or "")
     call = Call(
@@ -784,7 +789,7 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
         before = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
         if (option := getattr(error, "option_name", None)) in before:
             return errors.BadUsage(
-                f"{option} must come before the command", f"write it before the command: {COMMAND} {option} ... COMMAND"
+                f"{option} must come before the command", f"for example: `{COMMAND} {option} ... {_command_name()}`"
             )
         return errors.BadUsage(hide(str(error.format_message())), _own_help())
 

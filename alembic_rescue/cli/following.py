@@ -69,7 +69,7 @@ class Follow:
         return line in self._shown
 
     def _rest(self) -> str:
-        lines = f", {self._lines} lines of log" if self._lines else ""
+        lines = f", {self._lines} line{'s' if self._lines > 1 else ''} of log" if self._lines else ""
         return f"Deployment: {self._state}{lines}, for {self._now() - self._began:.0f} s"
 
     def _write(self, line: str) -> None:

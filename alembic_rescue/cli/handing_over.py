@@ -27,8 +27,8 @@ class Shell(str, Enum):
 
 
 _LOGIN = {
-    Shell.BASH: "It asks before it writes. Look first: add --dry-run",
-    Shell.PSQL: "psql asks for the password, or has it from PGPASSWORD or ~/.pgpass.",
+    Shell.BASH: "Replace the dots with the URL. The script asks before it writes. To check only, add --dry-run.",
+    Shell.PSQL: "It does not ask before it writes. psql asks for the password, or reads PGPASSWORD or ~/.pgpass.",
 }
 """What else to know before it is run."""
 
@@ -105,7 +105,7 @@ def script(
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
         run = made.run.replace("FILE", shlex.quote(str(out)))
-        call.answer(f"Written to {out}. Run it where the database can be reached: {run}\n{_LOGIN[shell]}\n")
+        call.answer(f"Written to {out}. Run it on a host that reaches the database:\n    {run}\n{_LOGIN[shell]}\n")
 
 
 def _write(name: str, file: Path, text: str, shell: Shell) -> None:

@@ -50,9 +50,7 @@ def decided(service: Service, recent: Sequence[Deployment], changed: Sequence[st
     if built is None or built.commit is None:
         return Choice(Mode.BUILD, "nothing tells of which commit the last build is", newest)
     if isinstance(changed, str):
-        reason = (
-            f"whether a migration was changed since the last build, {short(built.commit)}, cannot be told: {changed}"
-        )
+        reason = f"it is unknown whether a migration has changed since the last build, {short(built.commit)}: {changed}"
         return Choice(Mode.BUILD, reason, newest)
     if changed:
         reason = f"changed since the last build, {short(built.commit)}: {errors.some(changed, verb=False)}"
@@ -87,7 +85,7 @@ def changed_since(commit: str, files: Sequence[Path]) -> list[str] | str:
         unknown = repository.run("ls-files", "--others", "--exclude-standard", "-z", "--", *paths)
         pending = repository.run("diff", "--no-ext-diff", "--name-only", "-z", "HEAD", "--", *paths)
     except CannotRead as reason:
-        return f"git does not have that commit here, or cannot be read ({reason})"
+        return f"git does not have that commit here, or cannot be read; git fetch may get it ({reason})"
     not_committed = {*_names(pending), *_names(unknown)}
     return [
         f"{name} (not committed yet: a build does not have it)" if name in not_committed else name

@@ -98,7 +98,7 @@ class OnRender:
         if follow is not None:
             return self.followed(self.render.deployment(self.service, follow))
         deployment, choice = self.triggered(asked, confirm)
-        goes_on = f"Triggered {deployment.id}. It goes on if this ends. To follow it again:"
+        goes_on = f"Triggered {deployment.id}. The deployment continues even if this command ends. To follow it again:"
         self.told(Told("", note=goes_on, command=self.follow(deployment.id)))
         return self.followed(deployment, choice)
 

@@ -97,7 +97,7 @@ class FlaskNotInstalled(UsageError):
     def _text(self) -> Text:
         return Text(
             f"Flask is not installed here, but the application {self.app} needs it",
-            "install alembic-rescue in the application's environment, beside Flask, not in an isolated one (pipx)",
+            "install alembic-rescue in the environment that has Flask and the application, not with pipx",
         )
 
 
@@ -186,8 +186,8 @@ class EnvFailed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"env.py failed at {self.place}: {self.reason}",
-            ("`alembic current` fails in the same way. To see the whole traceback: alembic-rescue --debug ...")
-            + and_printed(self.printed),
+            "check that Alembic itself fails too: `alembic current`. To see the whole traceback, repeat with "
+            "`alembic-rescue --debug`" + and_printed(self.printed),
         )
 
 
@@ -298,9 +298,9 @@ class ModuleMissing(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the Python module {self.module} was not found; {self.place} imports it",
-            "alembic-rescue runs the project's own code. Install it in the backend's environment, beside "
-            "alembic, not in an isolated one (pipx). If the module is the application's own, run this in "
-            "the folder where you run alembic",
+            "alembic-rescue runs the project's own code. Install alembic-rescue in the environment that has alembic "
+            "and the application, not with pipx. If the module is the application's own, run this in the folder "
+            "where you run alembic",
         )
 
 

@@ -14,7 +14,7 @@ from alembic_rescue.errors.base import (
     Text,
     UsageError,
 )
-from alembic_rescue.errors.words import listed
+from alembic_rescue.errors.words import code, listed
 
 
 class WaitTimedOut(DatabaseError):
@@ -102,8 +102,8 @@ class PlatformKeyMissing(UsageError):
 
     def _text(self) -> Text:
         return Text(
-            f"{self.variable} is not set, or is no key",
-            f"make an API key in the account's settings on the platform, and set {self.variable} to it",
+            f"{self.variable} is not set, or is not a key",
+            f"create an API key in the account's settings on the platform, and set {self.variable} to it",
         )
 
 
@@ -189,12 +189,14 @@ class NotReady(Refusal):
 
     def _text(self) -> Text:
         first = (
-            f"run first: {self.command}" if self.command else "see what is to be done first: alembic-rescue diagnose"
+            f"first run: {code(self.command)}"
+            if self.command
+            else "find out what to do first: `alembic-rescue diagnose`"
         )
         return Text(
             f"{self.database} is not ready for a deployment; nothing was triggered. {self.reason[:1].upper()}"
             f"{self.reason[1:]}",
-            f"{first}. To deploy all the same: {self.despite}",
+            f"{first}. To deploy anyway: {code(self.despite)}",
         )
 
 

@@ -41,7 +41,7 @@ class UnknownRevision(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the script directory has no revision {self.target!r}" + (f": {self.reason}" if self.reason else ""),
-            "`alembic history` lists the revisions. A newer one may be on a branch that is not checked out here",
+            "list the revisions: `alembic history`. A newer one may be on a branch that is not checked out here",
         )
 
 

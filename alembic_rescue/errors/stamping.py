@@ -100,7 +100,7 @@ class NoReceipt(Refusal):
     def _text(self) -> Text:
         return Text(
             f"receipt {self.wanted} not found in {self.folder}",
-            "`alembic-rescue receipts` lists them; --receipts DIR selects another folder",
+            "list the receipts: `alembic-rescue receipts`. To use another folder, add --receipts DIR",
         )
 
 

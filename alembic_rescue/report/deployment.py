@@ -54,7 +54,7 @@ def deployed(report: Report, *, width: int, color: bool) -> str:
     reasons = "; ".join(dict.fromkeys(part.recommendation.reason for part in report.databases))
     is_proved = all(part.recommendation.action is Action.NOTHING for part in report.databases)
     how = ("proved", "bold green") if is_proved else ("not proved", "bold yellow")
-    page.line(Text.assemble("The chain stands at its head: ", how, f" ({reasons})."))
+    page.line(Text.assemble("The database is at the head of the chain: ", how, f" ({reasons})."))
     there = waiting.reached(report, width=width, color=color, is_proved=False)
     return ended(done, width=width, color=color) + there + page.text()
 

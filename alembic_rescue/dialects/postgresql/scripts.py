@@ -277,9 +277,9 @@ def _words(handed_over: HandOver) -> dict[str, str]:
         "RUN": _comment("--", _way(identity)).removeprefix("-- "),
         "WITHIN": str(round(handed_over.lock_seconds + handed_over.statement_seconds)),
         "PATIENCE": str(round(_OUTSIDE_SECONDS + handed_over.lock_seconds + 2 * handed_over.statement_seconds)),
-        "ECHO_DONE": _echo(f"{table} stands at {rows(handed_over.after)}: written, and read on a new connection."),
-        "ECHO_THERE": _echo(f"Nothing to do: {table} stands at {rows(handed_over.after)} already."),
-        "ECHO_BACK": _echo(f"{table} stands at {rows(handed_over.before)} again."),
+        "ECHO_DONE": _echo(f"Stamped and verified on a new connection: {table} is at {rows(handed_over.after)}."),
+        "ECHO_THERE": _echo(f"Nothing to do: {table} is already at {rows(handed_over.after)}."),
+        "ECHO_BACK": _echo(f"{table} is at {rows(handed_over.before)} again."),
         "ECHO_NEXT": _echo(
             f"Next: redeploy, or run: {handed_over.upgrade}. {_pending(pending)}."
             if pending

@@ -115,25 +115,25 @@ Sets $table in $database
 Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $self [OPTIONS]
 
   --dry-run        check everything, write nothing
-  --undo           lead back from $rows_after to $rows_before
-  -y, --yes        do not ask; needed without a terminal
+  --undo           go back from $rows_after to $rows_before
+  -y, --yes        skip the confirmation; required without a terminal
   --address ADDRESS
-                   it is the same server, though it says that its address is this one
-  --url URL        the database, without its password; by default DATABASE_URL
+                   accept that the same server now has this address
+  --url URL        the database, without a password; DATABASE_URL by default
   --host NAME, --port NUMBER, --username NAME, --dbname NAME
                    the same in parts; they win over the URL
-  --no-color       no colours; so does NO_COLOR
-  -h, --help       this
+  --no-color       print no colours; setting NO_COLOR does the same
+  -h, --help       show this message and exit
 
-The forms of SQLAlchemy do as well: postgresql+psycopg2://, postgres://. A password comes from the URL in
-DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or is asked for at the terminal: never from the command line,
-which everybody on this host can see. All of psql's variables hold: PGSSLMODE (require by default for another
+URLs may have SQLAlchemy's forms: postgresql+psycopg2://, postgres://. The password comes from the URL in
+DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or from you at the terminal. It never comes from the command line,
+which every user of this host can see. All of psql's variables apply: PGSSLMODE (require by default for another
 host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
 
-Exit status: 0 done, or there already; 2 usage; 3 refused; 4 out of reach, not permitted, or a lock not had in
-time; 5 written but not verified, or not known; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says
-whether something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a
-COMMIT that waits for a standby may take longer), and a second run says where the rows stand.
+Exit status: 0 done, or nothing to do; 2 usage; 3 refused; 4 cannot connect, no permission, or a lock timeout;
+5 written but not verified, or unknown; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says whether
+something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a COMMIT
+that waits for a standby may take longer), and a second run says where the rows are.
 
 Made at $made_at by $made_by, with: $made_with
 END_OF_HELP
@@ -258,7 +258,7 @@ cannot_connect() {
   local hosted='On a hosted database: see whether it is suspended or being moved, and whether this host is on its list of allowed addresses.'
   case $said in
     *'password authentication failed'* | *'no password supplied'* | *'role "'*'does not exist'* | *'user name'*'not found'*)
-      fail $unreachable_ login-refused "The login is refused: $said" \
+      fail $unreachable_ login-refused "The server rejected the login: $said" \
         "Take the URL from the platform as it is now: passwords are rotated. Special characters of a password are percent-encoded in a URL: %40 for @." \
         "Use the owner of the tables, the role that runs the migrations. A pooler may want another name: user.project." ;;
     *'no pg_hba.conf entry'* | *'not allowed'* | *'not in'*'allow'*)
@@ -269,8 +269,8 @@ cannot_connect() {
       fail $unreachable_ unknown-host "The host is not known here: $said" \
         "Internal host names work only within the platform's own network: take the external URL, or run this in the application's shell." ;;
     *'Connection refused'*)
-      fail $unreachable_ connection-refused "Nothing listens there: $said" \
-        "Compare host and port with the platform's: 5432 is usual, poolers have 6432 or 6543." \
+      fail $unreachable_ connection-refused "No server answers: $said" \
+        "Compare host and port with the platform's. The usual port is 5432; poolers use 6432 or 6543." \
         "$hosted" ;;
     *'timeout expired'* | *'timed out'* | *'Network is unreachable'* | *'No route to host'* | *'canceling statement due to connect'*)
       fail $unreachable_ connect-timeout "No answer: $said" \
@@ -376,7 +376,7 @@ explain() {
         "Often it is the stuck deployment itself: stop it, or end its session as above, and try again." ;;
     57014) fail $unreachable_ statement-timeout "The server did not answer in time: $reason" "Try again when it is less busy." ;;
     42501)
-      fail $unreachable_ permission-denied "This role is not permitted: $reason" \
+      fail $unreachable_ permission-denied "The role lacks permission: $reason" \
         "Use the owner of $table: the role that runs the migrations." ;;
     25006)
       fail $unreachable_ read-only-server "The server takes no writes: $reason" \
@@ -445,7 +445,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 if ! command -v psql >/dev/null; then
-  fail $unreachable_ psql-is-missing "psql is not here, and this needs it." \
+  fail $unreachable_ psql-is-missing "psql is not installed, and this script needs it." \
     "macOS: brew install libpq, then: export PATH=\"\$(brew --prefix libpq)/bin:\$PATH\"" \
     "Debian, Ubuntu: apt-get update && apt-get install -y postgresql-client" \
     "Alpine: apk add postgresql-client"
@@ -461,25 +461,25 @@ if [[ -n $port ]]; then export PGPORT=$port; fi
 if [[ -n $user ]]; then export PGUSER=$user; fi
 if [[ -n $name ]]; then export PGDATABASE=$name; fi
 if [[ -z ${PGHOST:-}${PGHOSTADDR:-}${PGDATABASE:-}${PGSERVICE:-} ]]; then
-  fail $usage_ usage "It does not know which database." "Set DATABASE_URL, or give --host and --dbname. It was made for $database."
+  fail $usage_ usage "No database was given." "Set DATABASE_URL, or pass --host and --dbname. The script was made for $database."
 fi
 if [[ -z ${PGSSLMODE:-} ]] && ! is_local; then export PGSSLMODE=require; fi
 export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} PGCLIENTENCODING=UTF8 PGAPPNAME=alembic-rescue LC_ALL=C
 
 if [[ $undo == yes ]]; then
   from=after to=before rows_from=$rows_after rows_to=$rows_before write=$(sql_undo) evidence=''
-  checked="It is the right database, and it stands where the stamp left it."
+  checked="This is the right database, and it is still where the stamp left it."
 else
   from=before to=after rows_from=$rows_before rows_to=$rows_after write=$(sql_stamp) evidence=$(sql_evidence)
-  checked="It is the right database, and all that was proved and can be asked for is as it was."
+  checked="This is the right database. All that was proved, as far as this script can check it, is unchanged."
 fi
 
 tell_next() {
   if [[ $undo == yes ]]; then
-    printf 'Alembic stands where it stood before the stamp.\n'
+    printf 'Alembic is where it was before the stamp.\n'
   else
-    printf '\nWhat to do next\n  1. Redeploy, or: %s\n     %s.\n' "$next_step" "$pending"
-    printf '  2. To take it back, as long as no migration ran since: bash %s --undo\n' "$self"
+    printf '\nNext steps\n  1. Redeploy, or run:\n       %s\n     %s.\n' "$next_step" "$pending"
+    printf '  2. To undo, as long as no migration has run since:\n       bash %s --undo\n' "$self"
   fi
 }
 
@@ -493,7 +493,7 @@ fi
 if [[ $status -ne 0 ]]; then explain; fi
 
 if [[ $stands == "$to" ]]; then
-  printf 'Nothing to do: %s stands at %s already.\n' "$table" "$rows_to"
+  printf 'Nothing to do: %s is already at %s.\n' "$table" "$rows_to"
   tell_next
   exit $done_
 fi
@@ -501,11 +501,11 @@ fi
 say "${bold}$table in $database${plain} ($server)"
 say "  from $rows_from"
 say "  to   $rows_to"
-say "$checked Nothing was written yet."
+say "$checked Nothing has been written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
-    fail $usage_ no-terminal "It asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
+    fail $usage_ no-terminal "This script asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
   fi
   read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer
   case $answer in y | Y | yes) ;; *) fail $refused_ not-confirmed "The answer was not yes. Nothing was written." ;; esac
@@ -537,7 +537,7 @@ fi
 
 look "$ended"
 if [[ $stands == "$to" ]]; then
-  printf 'Written, and read on a new connection: %s stands at %s (before: %s).\n' "$table" "$rows_to" "$rows_from"
+  printf 'Stamped and verified on a new connection: %s is at %s (before: %s).\n' "$table" "$rows_to" "$rows_from"
   tell_next
   exit "${signal:-$done_}"
 fi
