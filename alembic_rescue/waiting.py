@@ -62,10 +62,10 @@ class Standing:
 
     @property
     def at(self) -> str:
-        """For a sentence: ``stands at r1``."""
+        """For a sentence: ``is at r1``."""
         if not self.database.version_table_exists:
             return f"has no version table {self.database.identity.table}"
-        return f"stands at {errors.rows(self.database.current_heads)}"
+        return f"is at {errors.rows(self.database.current_heads)}"
 
     @property
     def done(self) -> int:
@@ -122,8 +122,8 @@ def until_there(
         raise errors.BadUsage("--timeout must be 0 or more, and --interval more than 0 seconds; neither over a week")
     if _COUNTS.fullmatch(target):
         raise errors.BadUsage(
-            f"wait {target} counts from where the database stands, which changes while it is waited for",
-            "name the revision itself, or count from one: 774225e563ca+1",
+            f"wait {target} counts from where the database is, which may change during the wait",
+            "name a revision, or count from one: 774225e563ca+1",
         )
     looking = _Looking(project, target, only, clock)
     deadline = clock.now() + timeout

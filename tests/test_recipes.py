@@ -101,7 +101,7 @@ def test_each_says_what_to_run_before_when_it_failed_and_after(name):
     assert fragments(name, "yaml") + fragments(name, "toml") + fragments(name, "json") + fragments(name, "procfile")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PLATFORMS)
 def test_each_says_what_a_proof_needs_where_the_database_is_and_that_the_stamp_comes_first(name):
     before, failed, after = (
         re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", RECIPES[name], re.MULTILINE | re.DOTALL)[1]
@@ -301,7 +301,7 @@ def test_on_a_host_without_python_the_recipe_leads_there_and_back(project, datab
         elif program == "psql":
             done.append(host.file("stamp.sql"))
         else:
-            assert program in {"ssh", "scp", "read", "alembic-rescue"}, line
+            assert program in {"python", "ssh", "scp", "read", "export", "alembic-rescue"}, line
             continue
         assert done[-1].status == 0, done[-1].everything
         if "--undo" in arguments:

@@ -72,7 +72,7 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
     assert ran.status == 0, ran.everything
     assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
-    assert "stands at r3.\n" in ran.stdout
+    assert "is at r3.\n" in ran.stdout
     assert ran.stdout.endswith(
         "The database is at the head of the chain: proved (nothing is missing from the 3 applied revisions).\n"
     )
@@ -175,7 +175,7 @@ def test_a_live_service_and_a_database_that_does_not_follow(shop):
     assert ran.status == 4, ran.everything
     assert "Live: shop-api (dep-0001).\n" in ran.stderr
     assert "error[schema-behind]: shop-api is live, so its new code runs on the old schema: " in ran.stderr
-    assert "stands at r2, 2 of 3 revisions on the way to r3. It was waited for 0.5 s" in ran.stderr
+    assert "is at r2, 2 of 3 revisions on the way to r3. It was waited for 0.5 s" in ran.stderr
     at_once = (
         "shop-api is live: the new code runs on the old schema. A pre-deploy command would have upgraded it before."
     )

@@ -31,9 +31,9 @@ class WaitTimedOut(DatabaseError):
         seen = [*([self.away] if self.away else []), *([listed(self.where)] if self.where else [])]
         return Text(
             f"waited for {self.seconds:g} s: {'; last seen: '.join(seen)}",
-            "see why it does not go on, and who is in the way: alembic-rescue diagnose"
+            "find out why, and who holds locks: `alembic-rescue diagnose`"
             if self.where
-            else "see whether the server runs, and whether this is its address",
+            else "check that the server is running, and that this is its address",
         )
 
 
