@@ -256,8 +256,8 @@ def behind(shop, database):
 def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
     ran = behind.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, api.count("POST", DEPLOYS)) == (3, 0), ran.everything
-    assert "Recommendation: stamp r3: everything up to r3 is there; only the version table is behind." in ran.stdout
-    assert "is not ready for a deployment; nothing was triggered. Everything up to r3 is there" in ran.stderr
+    assert "stamp r3: all revisions up to r3 are applied; only the version table is behind." in ran.stdout
+    assert "is not ready for a deployment; nothing was triggered. All revisions up to r3 are applied" in ran.stderr
     assert (
         "first run:\n    alembic-rescue stamp r3\n  To deploy anyway:\n"
         "    alembic-rescue redeploy --render srv-shopapi0001 --despite stamp\n" in ran.stderr
@@ -280,7 +280,7 @@ def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
     api.on_state = {"live": lambda: behind.rescue("stamp", "r3", "--yes")}
     ran = behind.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "stamp")
     assert ran.status == 0, ran.everything
-    assert "Despite  stamp: everything up to r3 is there" in ran.stderr
+    assert "Despite  stamp: all revisions up to r3 are applied" in ran.stderr
 
 
 def test_what_is_sure_to_fail_is_not_triggered(stuck, api):

@@ -48,6 +48,10 @@ class Group(TyperGroup):
             one.rich_help_panel = getattr(one, "rich_help_panel", None) or OTHER
         return found
 
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's own
+        """In the order of the panels, which older ones sort."""
+        return list(self.commands)
+
 
 def _without_type(parameter: Any) -> Any:
     """Without what typer 0.29 puts behind a flag: ``--yes <bool>``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 
 from rich.style import Style
 from rich.text import Text
@@ -199,9 +200,10 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
         for receipt in found
         for part in receipt.parts
     ]
-    table = columns(*names)
+    filled = [any(of_name) for of_name in zip(*lines, strict=True)]
+    table = columns(*compress(names, filled))
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*compress(line, filled))
     if page.has_room_for(table):
         page.table(table)
     else:
