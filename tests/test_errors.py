@@ -612,7 +612,7 @@ def test_without_a_terminal_yes_is_needed(stuck, database):
 @pytest.mark.parametrize("answer", ["n\n", "\n"])
 def test_any_answer_but_yes_changes_nothing(stuck, database, answer):
     with at_a_terminal(stuck, "stamp", "aaaa0003") as terminal:
-        terminal.wait_for("from aaaa0001 -> aaaa0003? [y/N]")
+        terminal.wait_for("from aaaa0001 to aaaa0003? [y/N]")
         terminal.type(answer)
         assert terminal.end() == 3
     assert "error[not-confirmed]: not confirmed; nothing was written" in terminal.text
@@ -641,7 +641,7 @@ def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, datab
         (["plan"], "Missing argument 'REVISION'", "--help"),
         (["stamp", "--yes"], "stamp needs a REVISION, or a sealed plan with --plan FILE", "--help"),
         (["plan", "head", "--fast"], "No such option", "--help"),
-        (["plan", "head", "--url", "x"], "--url must come before the command", "alembic-rescue --url ... COMMAND"),
+        (["plan", "head", "--url", "x"], "--url must come before the command", "alembic-rescue --url ... plan"),
         (["plan", "head", "--lock-timeout", "soon"], "Invalid value for '--lock-timeout'", "--help"),
     ],
 )

@@ -294,16 +294,36 @@ def test_the_list_shows_each_receipt_with_its_rows_state_and_reason(linear):
     first, second = (file.stem for file in linear.receipts)
     ran = linear.rescue("receipts")
     assert ran.status == 0
-    heading, stamp, undo, closing = ran.stdout.splitlines()
-    assert heading.split() == ["Receipt", "Database", "Before", "After", "State", "Reason"]
+    heading, stamp, undo, folder, *closing = ran.stdout.splitlines()
+    assert heading.split() == ["Receipt", "Database", "Before", "After", "State", "Undoes", "Reason"]
     place = f"{linear.database.name} at 127.0.0.1:{linear.database.server.port}"
     assert stamp.split("  ")[0] == first
     for part in (place, "aaaa0001", "aaaa0003", "verified", "stuck"):
         assert part in stamp
     assert undo.startswith(second)
-    for part in (place, f"verified, undoes {first}", "wrong one"):
+    for part in (place, "verified", first, "wrong one"):
         assert part in undo
-    assert closing == f"In {folder_of(linear)}. To undo one: `alembic-rescue undo RECEIPT`"
+    assert folder == f"Folder   {folder_of(linear)}"
+    assert closing == ["To undo one:", "    alembic-rescue undo RECEIPT"]
+
+
+def test_no_width_breaks_an_id_or_a_folder(tmp_path):
+    part = ReceiptPart(
+        IDENTITY, ReceiptState.VERIFIED, ("0d7be4a6315c", "65e4b4ef883d"), ("aae3309a2a8b",), None, (), ("SELECT 1;",)
+    )
+    stamp = begin(tmp_path, "stamp", "aae3309a2a8b", "deployment 4711 was stuck for an hour", [part])
+    undo = begin(tmp_path, "undo", "aae3309a2a8b", "", [part], undoes=stamp.id)
+    listed = [stamp.id, undo.id, "0d7be4a6315c", "65e4b4ef883d", "aae3309a2a8b", str(tmp_path)]
+    for width in range(24, 260):
+        told = report_text.receipt_list([stamp, undo], str(tmp_path), width=width, color=False)
+        assert [told.count(one) for one in listed] == [2, 1, 2, 2, 2, 1], told
+    assert report_text.receipt_list([stamp, undo], "", width=259, color=False).count("Receipt") == 1, "a table"
+
+
+def test_no_width_breaks_the_file_that_a_stamp_leaves(linear):
+    told = linear.rescue("stamp", "aaaa0003", "--yes", COLUMNS="40")
+    (file,) = linear.receipts
+    assert f"Receipt  {file}\n" in told.stdout
 
 
 def test_the_list_in_json_holds_the_receipts_as_they_stand_on_disk(linear):
@@ -422,7 +442,7 @@ def test_the_option_goes_before_the_variable_and_that_before_the_setting(linear,
     assert linear.rescue("undo", "--yes").status == 3, "the last stamp is kept elsewhere, and the database has moved on"
     assert linear.rescue("--receipts", option, "undo", "--yes").status == 0
     assert linear.database.versions() == ["aaaa0003"]
-    assert f"In {tmp_path}/setting." in linear.rescue("receipts").stdout
+    assert f"Folder   {tmp_path}/setting\n" in linear.rescue("receipts").stdout
 
 
 # --- undo: which receipt -----------------------------------------------------------------------------------------

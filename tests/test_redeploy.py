@@ -72,7 +72,7 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
     assert ran.status == 0, ran.everything
     assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
-    assert "stands at r3.\n" in ran.stdout
+    assert "is at r3.\n" in ran.stdout
     assert ran.stdout.endswith(
         "The database is at the latest revision: proved (nothing is missing from the 3 applied revisions).\n"
     )

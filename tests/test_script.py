@@ -195,9 +195,8 @@ def test_it_says_how_the_file_is_run(stuck, database):
         made = stuck.rescue("script", NEW, "--for", shell, "--out", name)
         assert made.status == 0
         if shell == "bash":
-            assert (
-                "DATABASE_URL=... bash stamp.bash\nIt asks before it writes. Look first: add --dry-run\n" in made.stdout
-            )
+            assert "\n    DATABASE_URL=... bash stamp.bash\n" in made.stdout
+            assert "The script asks before it writes. To check only, add --dry-run.\n" in made.stdout
     way = f"PGHOST=127.0.0.1 PGPORT={database.server.port} PGUSER={servers.ROLE} PGDATABASE={database.name}"
     run = re.search(f"{re.escape(way)} psql .*", made.stdout)
     assert run, made.stdout

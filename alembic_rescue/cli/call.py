@@ -314,7 +314,7 @@ def rows_typed(call: Call, report: Report) -> bool:
 def _question(parts: Sequence[DatabaseReport]) -> str:
     tables: dict[str, list[str]] = {}
     for part in parts:
-        change = f"from {errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
+        change = f"from {errors.rows(part.database.current_heads)} to {errors.rows(part.heads_after)}"
         tables.setdefault(change, []).append(part.database.identity.sentence)
     return "\n".join(f"Set {errors.some(named, verb=False)} {change}?" for change, named in tables.items())
 

@@ -27,8 +27,8 @@ class Shell(str, Enum):
 
 
 _LOGIN = {
-    Shell.BASH: "It asks before it writes. To check first, add --dry-run",
-    Shell.PSQL: "psql asks for the password, or takes it from PGPASSWORD or ~/.pgpass.",
+    Shell.BASH: "Replace the dots with the URL. The script asks before it writes. To check only, add --dry-run.",
+    Shell.PSQL: "It does not ask before it writes. psql asks for the password, or reads PGPASSWORD or ~/.pgpass.",
 }
 """What else to know before it is run."""
 
@@ -38,7 +38,12 @@ def script(
     revision: Revision,
     shell: Annotated[
         Shell,
-        typer.Option("--for", envvar="ALEMBIC_RESCUE_FOR", help="bash with psql, or psql alone.", show_default=False),
+        typer.Option(
+            "--for",
+            envvar="ALEMBIC_RESCUE_FOR",
+            help="What runs the file: bash with psql, or psql alone.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Optional[Path],
@@ -59,7 +64,10 @@ def script(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Write the stamp as one file for a host without Python. It checks, stamps, verifies, and can undo."""
+    """Write the stamp as one file, for a host without Python.
+
+    The file checks, asks, stamps and verifies, and can undo the stamp. Nothing is written to the database here.
+    """
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue

@@ -41,7 +41,7 @@ class UnknownRevision(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the script directory has no revision {self.target!r}" + (f": {self.reason}" if self.reason else ""),
-            "`alembic history` lists the revisions. A newer one may be on a branch that is not checked out here",
+            "list the revisions: `alembic history`. A newer one may be on a branch that is not checked out here",
         )
 
 
@@ -138,10 +138,10 @@ class UnknownWhileWaiting(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the database is ahead of these scripts, or on another branch: it stands at {self.current}, which they do "
-            "not have. Nobody can tell from here whether it is past the target",
-            f"deploy code that has {self.current}. If this code was rolled back on purpose, start it without wait. "
-            "Where no code has it, see where the schema stands: alembic-rescue diagnose --locate",
+            f"the database is at {self.current}, which these scripts do not have: it is ahead of them, or on another "
+            "branch. Whether it is past the target is unknown",
+            f"deploy the code that has {self.current}. If this code was rolled back on purpose, start it without wait. "
+            "If no code has it, find which revision the schema is at: `alembic-rescue diagnose --locate`",
         )
 
 

@@ -14,6 +14,8 @@ from rich.text import Text
 _CODE = re.compile(r"(`+)(?P<code>.+?)\1")
 _ALONE = re.compile(r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>[.;,]?(?:$|(?<=[.;,])[ ]))")
 """A command after a colon, or one of a list: somebody may copy it, so it gets a line of its own, never wrapped."""
+_ANY_WIDTH = 100_000
+"""Columns: more than a table takes."""
 _KEPT = "\ue000"
 """In place of a space within a command that stays in its sentence: the line is not broken there."""
 
@@ -70,6 +72,15 @@ class Page:
         grid.add_column(overflow="fold")
         grid.add_row(Text(name, "dim"), Text(value, style))
         self._console.print(grid)
+
+    def kept(self, name: str, value: str) -> None:
+        """The same of a value that somebody may copy: never wrapped."""
+        self._console.print(Text.assemble((f"{name:9}", "dim"), value), soft_wrap=True)
+
+    def has_room_for(self, table: Table) -> bool:
+        """Whether a table fits without breaking a line."""
+        wide = self._console.options.update(max_width=_ANY_WIDTH)
+        return self._console.measure(table, options=wide).maximum <= self.width
 
     def table(self, table: Table) -> None:
         """A table, as wide as it needs to be."""

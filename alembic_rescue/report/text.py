@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 
 from rich.style import Style
 from rich.text import Text
@@ -20,8 +21,6 @@ _DONE = {Outcome.STAMPED: "Stamped", Outcome.REPAIRED: "Repaired", Outcome.UNDON
 _SHOWN_PENDING = 5
 _SHOWN_ALIKE = 5
 """Refusals that differ only in the database's name; the rest is counted."""
-_WIDE_ENOUGH_FOR_RECEIPTS = 100
-"""Columns; in fewer a table of receipts would break its words."""
 
 
 def diagnosis(report: Report, *, width: int, color: bool) -> str:
@@ -91,7 +90,7 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     _next_steps(page, report, [part for _, part in written])
     page.line()
-    page.fact("Receipt", str(receipt.path))
+    page.kept("Receipt", str(receipt.path))
     for kept, _ in written:
         page.fact("By hand", f"in {kept.database.name}:" if len(written) > 1 else "the SQL that undoes it:")
         for sql in kept.sql:
@@ -127,7 +126,7 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     if report.redeploy is not None:
         page.indented(f"Then {redeploying(report.redeploy)[0].lower()}{redeploying(report.redeploy)[1:]}")
     page.line()
-    page.fact("Receipt", str(receipt.path))
+    page.kept("Receipt", str(receipt.path))
     completion.taking_back(page, part.completion)
     return page.text()
 
@@ -187,30 +186,34 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bo
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
-    names = ("Receipt", "Database", "Before", "After", "State", "Reason")
+    names = ("Receipt", "Database", "Before", "After", "State", "Undoes", "Reason")
     lines = [
         (
             receipt.id,
             part.database.sentence if len(receipt.parts) > 1 else part.database.name,
             rows(part.rows_before),
             rows(part.rows_after),
-            part.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
+            part.state.value,
+            receipt.undoes or "",
             receipt.reason,
         )
         for receipt in found
         for part in receipt.parts
     ]
-    if width < _WIDE_ENOUGH_FOR_RECEIPTS:
+    filled = [any(of_name) for of_name in zip(*lines, strict=True)]
+    table = columns(*compress(names, filled))
+    for line in lines:
+        table.add_row(*compress(line, filled))
+    if page.has_room_for(table):
+        page.table(table)
+    else:
         for line in lines:
             for name, value in zip(names, line, strict=True):
-                page.fact(name, value)
+                if value:
+                    (page.kept if name in {"Receipt", "Undoes"} else page.fact)(name, value)
             page.line()
-    else:
-        table = columns(*names)
-        for line in lines:
-            table.add_row(*line)
-        page.table(table)
-    page.line(f"In {folder}. To undo one: `alembic-rescue undo RECEIPT`")
+    page.kept("Folder", folder)
+    page.line("To undo one: `alembic-rescue undo RECEIPT`")
     return page.text()
 
 

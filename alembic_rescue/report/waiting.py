@@ -50,8 +50,8 @@ def reached(report: Report, *, width: int, color: bool, is_proved: bool) -> str:
     for part in report.databases:
         stands.setdefault(rows(part.database.current_heads), []).append(part.database.identity.sentence)
     for at, tables in stands.items():
-        now = f": {listed(tables)} stand{'s' if len(tables) == 1 else ''} at {at}{_past(report, at)}."
-        page.line(Text.assemble(("There", "bold green"), now))
+        now = f": {listed(tables)} {'is' if len(tables) == 1 else 'are'} at {at}{_past(report, at)}."
+        page.line(Text.assemble(("Reached", "bold green"), now))
     if is_proved:
         proved(page, report)
     for note in (note for part in report.databases for note in part.findings):

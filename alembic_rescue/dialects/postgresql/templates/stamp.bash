@@ -115,25 +115,25 @@ Sets $table in $database
 Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $self [OPTIONS]
 
   --dry-run        check everything, write nothing
-  --undo           lead back from $rows_after to $rows_before
-  -y, --yes        do not ask; needed without a terminal
+  --undo           go back from $rows_after to $rows_before
+  -y, --yes        skip the confirmation; required without a terminal
   --address ADDRESS
-                   it is the same server, though it says that its address is this one
-  --url URL        the database, without its password; by default DATABASE_URL
+                   accept that the same server now has this address
+  --url URL        the database, without a password; DATABASE_URL by default
   --host NAME, --port NUMBER, --username NAME, --dbname NAME
                    the same in parts; they win over the URL
-  --no-color       no colours; so does NO_COLOR
-  -h, --help       this
+  --no-color       print no colours; setting NO_COLOR does the same
+  -h, --help       show this message and exit
 
-The forms of SQLAlchemy do as well: postgresql+psycopg2://, postgres://. A password comes from the URL in
-DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or is asked for at the terminal: never from the command line,
-which everybody on this host can see. All of psql's variables hold: PGSSLMODE (require by default for another
+URLs may have SQLAlchemy's forms: postgresql+psycopg2://, postgres://. The password comes from the URL in
+DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or from you at the terminal. It never comes from the command line,
+which every user of this host can see. All of psql's variables apply: PGSSLMODE (require by default for another
 host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
 
-Exit status: 0 done, or there already; 2 usage; 3 refused; 4 out of reach, not permitted, or a lock not had in
-time; 5 written but not verified, or not known; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says
-whether something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a
-COMMIT that waits for a standby may take longer), and a second run says where the rows stand.
+Exit status: 0 done, or nothing to do; 2 usage; 3 refused; 4 cannot connect, no permission, or a lock timeout;
+5 written but not verified, or unknown; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says whether
+something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a COMMIT
+that waits for a standby may take longer), and a second run says where the rows are.
 
 Made at $made_at by $made_by, with: $made_with
 END_OF_HELP
@@ -269,8 +269,8 @@ cannot_connect() {
       fail $unreachable_ unknown-host "Cannot resolve the host: $said" \
         "Internal host names work only within the platform's own network: take the external URL, or run this in the application's shell." ;;
     *'Connection refused'*)
-      fail $unreachable_ connection-refused "Nothing listens there: $said" \
-        "Compare host and port with the platform's: 5432 is usual, poolers have 6432 or 6543." \
+      fail $unreachable_ connection-refused "No server answers: $said" \
+        "Compare host and port with the platform's. The usual port is 5432; poolers use 6432 or 6543." \
         "$hosted" ;;
     *'timeout expired'* | *'timed out'* | *'Network is unreachable'* | *'No route to host'* | *'canceling statement due to connect'*)
       fail $unreachable_ connect-timeout "No answer: $said" \
@@ -475,10 +475,10 @@ export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} PGCLIENTENCODING=UTF8 PGAPPNAM
 
 if [[ $undo == yes ]]; then
   from=after to=before rows_from=$rows_after rows_to=$rows_before write=$(sql_undo) evidence=''
-  checked="It is the right database, and it stands where the stamp left it."
+  checked="This is the right database, and it is still where the stamp left it."
 else
   from=before to=after rows_from=$rows_before rows_to=$rows_after write=$(sql_stamp) evidence=$(sql_evidence)
-  checked="It is the right database, and all that was proved and can be asked for is as it was."
+  checked="This is the right database. All that was proved, as far as this script can check it, is unchanged."
 fi
 
 session=$(sql_session) checks=$(sql_checks) ended_sql=$(sql_ended)
@@ -487,8 +487,10 @@ tell_next() {
   if [[ $undo == yes ]]; then
     printf 'Alembic is where it was before the stamp.\n'
   else
-    printf '\nNext steps\n  1. Redeploy%s\n     %s.\n' "${next_step:+, or: $next_step}" "$pending"
-    printf '  2. To undo, as long as no migration has run since: bash %s --undo\n' "$self"
+    printf '\nNext steps\n  1. Redeploy'
+    if [[ -n $next_step ]]; then printf ', or run:\n       %s' "$next_step"; fi
+    printf '\n     %s.\n' "$pending"
+    printf '  2. To undo, as long as no migration has run since:\n       bash %s --undo\n' "$self"
   fi
 }
 
@@ -510,7 +512,7 @@ fi
 say "${bold}$table in $database${plain} ($server)"
 say "  from $rows_from"
 say "  to   $rows_to"
-say "$checked Nothing was written yet."
+say "$checked Nothing has been written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
