@@ -173,7 +173,16 @@ def plan(
             parts = rehearsal.of_next(view, parts, bench)
     target_ = planning.target_of(view.graph, target, parts)
     heads = scripts.heads(view.graph)
-    report = Report("plan", outcome, target_, heads, tuple(parts), only=only, left_out=view.left_out)
+    report = Report(
+        "plan",
+        outcome,
+        target_,
+        heads,
+        tuple(parts),
+        only=only,
+        left_out=view.left_out,
+        chain=scripts.chain(view.graph),
+    )
     return replace(report, fingerprint=seal.digest(seal.parts(report)))
 
 
@@ -203,7 +212,16 @@ def rehearse(
             ]
     heads = scripts.heads(view.graph)
     told = tuple(selection.addressed(parts, only))
-    report = Report("rehearse", Outcome.PASSES, None, heads, told, only=only, left_out=view.left_out)
+    report = Report(
+        "rehearse",
+        Outcome.PASSES,
+        None,
+        heads,
+        told,
+        only=only,
+        left_out=view.left_out,
+        chain=scripts.chain(view.graph),
+    )
     return rehearsal.judged(report)
 
 
@@ -330,7 +348,16 @@ def complete(
         parts = completing.plan_each(project, view, proved, chosen, bench)
         outcome = completing.outcome(parts)
         heads = scripts.heads(view.graph)
-        planned = Report("complete", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
+        planned = Report(
+            "complete",
+            outcome,
+            None,
+            heads,
+            tuple(parts),
+            only=only,
+            left_out=view.left_out,
+            chain=scripts.chain(view.graph),
+        )
         planned = replace(planned, reason=project.secrets.hide(reason))
         planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
         if outcome is Outcome.REFUSED:
@@ -409,7 +436,9 @@ def repair(
         if outcome is Outcome.READY:
             parts = rehearsal.of_next(view, parts, bench)
     heads = scripts.heads(view.graph)
-    planned = Report("repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
+    planned = Report(
+        "repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out, chain=scripts.chain(view.graph)
+    )
     planned = replace(planned, reason=project.secrets.hide(reason))
     planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
     if planned.outcome is Outcome.REFUSED:
@@ -453,7 +482,17 @@ def undo(
     outcome = undoing.outcome(kept, receipt, parts)
     left_out = view.without([part.database for part in parts])
     heads = scripts.heads(view.graph)
-    planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
+    planned = Report(
+        "undo",
+        outcome,
+        None,
+        heads,
+        tuple(parts),
+        receipt=receipt.path,
+        only=only,
+        left_out=left_out,
+        chain=scripts.chain(view.graph),
+    )
     if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if outcome is Outcome.NOTHING_TO_DO:
@@ -538,7 +577,9 @@ def _by_key(proved: Sequence[tuple[Database, Proof]]) -> dict[tuple[str, str], P
 
 def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
     told, heads = tuple(selection.addressed(_told_apart(parts), only)), scripts.heads(view.graph)
-    return Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
+    return Report(
+        "diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out, chain=scripts.chain(view.graph)
+    )
 
 
 def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:

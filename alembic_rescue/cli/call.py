@@ -158,7 +158,7 @@ class Call:
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
         with suppress(BrokenPipeError):
-            sys.stderr.write(self._told(text))
+            sys.stderr.write(_sayable(self._told(text), sys.stderr))
             sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
@@ -207,10 +207,22 @@ def keep_stdout_for_the_answer() -> None:
 def write(text: str) -> None:
     """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(_sayable(text, sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _sayable(text: str, stream: Any) -> str:
+    """`text`; where the stream's encoding lacks some of its signs, with others in their place."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding, stream.errors or "strict")
+    except UnicodeEncodeError:
+        from alembic_rescue.report import chain
+
+        return text.translate(chain.PLAIN).encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def _words(options: Mapping[str, tuple[str, ...]]) -> list[str]:

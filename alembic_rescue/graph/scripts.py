@@ -11,7 +11,7 @@ from alembic.util import to_tuple
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.errors import AmbiguousRevision, BadConfig, DuplicateRevision, UnknownRevision
 from alembic_rescue.graph import path as paths
-from alembic_rescue.model import Revision
+from alembic_rescue.model import Link, Revision
 from alembic_rescue.worker.requests import ScriptFile
 
 
@@ -79,6 +79,14 @@ def resolved(revision_map: RevisionMap, name: str) -> str:
 def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, ...]:
     """What the files of these revisions say of themselves, in the order of `ids`."""
     return tuple(_revision(revision_map, revision) for revision in ids)
+
+
+def chain(revision_map: RevisionMap) -> tuple[Link, ...]:
+    """All revisions with what each follows, in Alembic's order."""
+    return tuple(
+        Link(one.revision, tuple(sorted(paths.follows(revision_map, one.revision))), one.doc)
+        for one in revisions(revision_map, paths.pending(revision_map, ()))
+    )
 
 
 def _revision(revision_map: RevisionMap, revision: str) -> Revision:

@@ -1,21 +1,22 @@
-"""The evidence for a person: a line for each revision, and below what is missing, with the SQL that makes it."""
+"""The evidence for a person: the chain, and below it what is missing, with the SQL that makes it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from rich.text import Text
 
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
 from alembic_rescue.model import Revision
-from alembic_rescue.report.page import Page, columns
+from alembic_rescue.report import picture as pictures
+from alembic_rescue.report.page import Page
+from alembic_rescue.report.picture import Entry, Line
 
-_SHOWN_REVISIONS = 50
-"""More rows than this help nobody at a terminal; the JSON has them all."""
+_SHOWN_SENT = 50
 _SHOWN_OBJECTS = 10
-_WIDE_ENOUGH_FOR_FILES = 160
-"""Columns; in fewer a table would break the files' names."""
+_LEAST_MESSAGE = 10
+"""Characters; less of a message tells nothing."""
 _STYLE = {
     Verdict.APPLIED: "green",
     Verdict.PARTIAL: "bold yellow",
@@ -25,25 +26,51 @@ _STYLE = {
 }
 
 
-def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -> None:
-    """The table, and the details of what is half there or unproved; of what was stamped, also of what is absent."""
+def picture(page: Page, lines: Sequence[Line]) -> None:
+    """The chain, a line for each revision: sign, id, verdict, what was found, message, and what is to be found there.
+
+    Nothing is wrapped: a message that has no room ends in an ellipsis.
+    """
+    entries = [line.entry for line in lines if line.entry]
+    widths = [max(map(len, column)) for column in zip(*map(_columns, entries), strict=True)]
+    signs = max(len(line.cells) for line in lines)
+    for line in lines:
+        text = Text("  ")
+        text.append(line.graph, _STYLE.get(line.entry.verdict, "") if line.entry and line.entry.verdict else "")
+        if line.entry:
+            text.append(" " * (signs - len(line.cells) + 2))
+            _told_of(text, line.entry, widths, page.width)
+        text.rstrip()
+        page.copied(text, 0)
+
+
+def _columns(entry: Entry) -> tuple[str, str, str]:
+    return entry.name, entry.verdict.value if entry.verdict else "", entry.found
+
+
+def _told_of(text: Text, entry: Entry, widths: Sequence[int], width: int) -> None:
+    """Append what is said of a revision."""
+    if entry.name:
+        styles = ("bold" if entry.marks else "", _STYLE[entry.verdict] if entry.verdict else "", "")
+        for value, space, style in zip(_columns(entry), widths, styles, strict=True):
+            if space:
+                text.append(value, style).append(" " * (space - len(value) + 2))
+    marks = f"  ← {', '.join(entry.marks)}" if entry.marks else ""
+    remark = f" ({entry.remark})" if entry.remark else ""
+    doc, room = entry.doc, max(width - len(text) - len(marks) - len(remark), 0)
+    if len(doc) > room:
+        doc = f"{doc[: room - 3].rstrip()}..." if room > _LEAST_MESSAGE else ""
+    text.append(doc, "" if entry.verdict or entry.marks else "dim").append(remark).append(marks, "bold cyan")
+
+
+def details(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -> None:
+    """What is half there or unproved; of what was stamped, also what is absent."""
     in_detail = {Verdict.PARTIAL, Verdict.NOT_APPLIED} if stamped else {Verdict.PARTIAL}
-    table = columns("", "Evidence", "Found", "Revision", "")
-    with_files = page.width >= _WIDE_ENOUGH_FOR_FILES
-    if with_files:
-        table.add_column("File", overflow="fold")
-    chosen = _chosen(shown, in_detail)
-    for revision in chosen:
-        verdict = Text(revision.verdict.value + _remark(revision), _STYLE[revision.verdict])
-        row: list[str | Text] = ["", verdict, _there(revision), revision.revision, Text(revision.doc)]
-        table.add_row(*row, *([Text(revision.path, "dim")] if with_files else []))
-    page.table(table)
-    kept = {revision.revision for revision in chosen}
-    if rest := [revision.verdict.value for revision in shown if revision.revision not in kept]:
-        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in Counter(rest).items())
-        page.indented(f"and {len(rest)} more ({verdicts}). To list all: `alembic-rescue --format json`")
+    chosen = set(pictures.chosen(shown))
     reasons = Counter(_only_reason(revision) for revision in shown)
-    for revision in chosen:
+    for revision in shown:
+        if revision.revision not in chosen:
+            continue
         if revision.verdict in in_detail:
             _missing(page, revision)
         shared = reasons[_only_reason(revision)] > 1 and _only_reason(revision) is not None
@@ -53,25 +80,14 @@ def revisions(page: Page, shown: Sequence[Revision], *, stamped: bool = False) -
         if reason is not None and number > 1:
             page.line()
             page.line(f"{number} revisions are unverifiable: {reason}", "bold")
-
-
-def _chosen(shown: Sequence[Revision], in_detail: Collection[Verdict]) -> Sequence[Revision]:
-    """As many as help somebody at a terminal, in their order: those that lack something, then those in doubt."""
-    if len(shown) <= _SHOWN_REVISIONS:
-        return shown
-
-    def by_weight(revision: Revision) -> int:
-        if revision.verdict in in_detail:
-            return 0
-        return 1 if revision.verdict in {Verdict.UNVERIFIABLE, Verdict.NOT_APPLIED} else 2
-
-    weightiest = {revision.revision for revision in sorted(shown, key=by_weight)[:_SHOWN_REVISIONS]}
-    return [revision for revision in shown if revision.revision in weightiest]
+    if len(chosen) < len(shown):
+        page.line()
+        page.line(f"{len(shown) - len(chosen)} revisions are folded. To list all: `alembic-rescue --format json`")
 
 
 def sent(page: Page, shown: Sequence[Revision]) -> None:
     """What revisions that nobody observed would have sent."""
-    for revision in shown[:_SHOWN_REVISIONS]:
+    for revision in shown[:_SHOWN_SENT]:
         for found in revision.objects:
             if found.presence is Presence.UNVERIFIABLE and found.sql:
                 page.line()
@@ -85,20 +101,6 @@ def _only_reason(revision: Revision) -> str | None:
     if revision.verdict is Verdict.UNVERIFIABLE and len(revision.objects) == 1 and revision.objects[0].line is None:
         return revision.objects[0].detail
     return None
-
-
-def _remark(revision: Revision) -> str:
-    if revision.accepted:
-        return " (accepted)"
-    if revision.verdict is Verdict.EMPTY and revision.cancelled_by:
-        return f" (reverted by {', '.join(revision.cancelled_by)})"
-    return ""
-
-
-def _there(revision: Revision) -> str:
-    """``3 of 7``: how many of the objects that can be checked are as they should be."""
-    checked = [found for found in revision.objects if found.presence is not Presence.UNVERIFIABLE]
-    return f"{sum(found.met for found in checked)} of {len(checked)}" if checked else "-"
 
 
 def _missing(page: Page, revision: Revision) -> None:

@@ -12,7 +12,7 @@ from alembic_rescue.evidence.deployed import Redeploy
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
-from alembic_rescue.report import completion, evidence, explained, rehearsal
+from alembic_rescue.report import completion, evidence, explained, picture, rehearsal
 from alembic_rescue.report.page import Page, columns, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
@@ -256,7 +256,8 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
         stamped = part.located is None and part.revisions[0].revision not in part.pending_after
         title = "All" if part.located else "Applied, according to the version table" if stamped else "Pending"
         page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
-        evidence.revisions(page, part.revisions, stamped=stamped)
+        evidence.picture(page, picture.lines(report, part))
+        evidence.details(page, part.revisions, stamped=stamped)
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
     if part.refusals:
@@ -297,7 +298,8 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
     if part.revisions and report.command != "undo":
         page.line()
         page.line(_title(report, part), "bold")
-        evidence.revisions(page, part.revisions)
+        evidence.picture(page, picture.lines(report, part))
+        evidence.details(page, part.revisions)
         evidence.sent(page, part.revisions)
     if part.stamps:
         page.line()
