@@ -423,6 +423,16 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """Lines of a file around one of them, without secrets."""
+
+    path: str
+    line: int
+    lines: tuple[tuple[int, str], ...]
+    """Each with its number."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The answer of ``diagnose``, ``plan``, ``stamp``, ``repair`` and ``undo``."""
 
@@ -448,6 +458,8 @@ class Report:
     """What deploys the project again, after something was written; None where its configuration does not say."""
     chain: tuple[Link, ...] = ()
     """All revisions of the scripts, each after those that it follows."""
+    excerpts: tuple[Excerpt, ...] = ()
+    """The lines around the causes."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:

@@ -15,6 +15,7 @@ from alembic_rescue import (
     completing,
     diagnosing,
     errors,
+    excerpts,
     history,
     inspection,
     logged,
@@ -85,7 +86,7 @@ def diagnose(
             both = replace(proof, revisions=(*(applied.revisions if applied else ()), *proof.revisions))
             part = completing.in_place_of_what_is_refused(project, view, part, both, bench)
             parts.append(lost.diagnosed(part))
-    return replace(_diagnosed(view, parts, only), log=log)
+    return replace(_diagnosed(project, view, parts, only), log=log)
 
 
 def diagnose_applied(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
@@ -106,7 +107,7 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
             part = diagnosing.diagnosis(project, view, database, proof, missing, advice)
             part = completing.in_place_of_what_is_refused(project, view, part, proof, bench)
             parts.append(lost.diagnosed(part))
-    return _diagnosed(view, parts, only)
+    return _diagnosed(project, view, parts, only)
 
 
 def locate(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
@@ -130,7 +131,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
             mended = repairing.plan_one(project, view.graph, database, proof, Acceptance(), besides)
             advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
         parts.append(lost.told(replace(part, located=located, recommendation=advice), proof))
-    return _diagnosed(view, parts, only)
+    return _diagnosed(project, view, parts, only)
 
 
 def plan(
@@ -183,6 +184,7 @@ def plan(
         left_out=view.left_out,
         chain=scripts.chain(view.graph),
     )
+    report = replace(report, excerpts=excerpts.of(parts, project.secrets))
     return replace(report, fingerprint=seal.digest(seal.parts(report)))
 
 
@@ -575,11 +577,10 @@ def _by_key(proved: Sequence[tuple[Database, Proof]]) -> dict[tuple[str, str], P
     return {database.identity.rows_key: proof for database, proof in proved}
 
 
-def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
+def _diagnosed(project: Project, view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
     told, heads = tuple(selection.addressed(_told_apart(parts), only)), scripts.heads(view.graph)
-    return Report(
-        "diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out, chain=scripts.chain(view.graph)
-    )
+    report = Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
+    return replace(report, chain=scripts.chain(view.graph), excerpts=excerpts.of(told, project.secrets))
 
 
 def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:

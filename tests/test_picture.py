@@ -7,7 +7,7 @@ import pytest
 from alembic_rescue.cli.call import _sayable
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.model import Action, Link, Recommendation
-from alembic_rescue.report import evidence, picture
+from alembic_rescue.report import picture
 from alembic_rescue.report.page import Page
 from tests.report_values import line, report, revision
 
@@ -16,7 +16,7 @@ WAY = [f"r{number:02}" for number in range(1, 60)]
 
 def drawn(told, width=80):
     page = Page(width, color=False)
-    evidence.picture(page, picture.lines(told, told.databases[0]))
+    page.picture(picture.lines(told, told.databases[0]))
     return page.text().splitlines()
 
 

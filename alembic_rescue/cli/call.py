@@ -43,6 +43,8 @@ _UNWRAPPED = 10_000
 
 ANSWERS: list[Any] = [sys.stdout]
 """Where answers go, whatever sys.stdout is meanwhile."""
+_BEGUN: list[str] = []
+"""The format of the document that stdout has the beginning of."""
 
 
 class Format(str, Enum):
@@ -50,6 +52,8 @@ class Format(str, Enum):
 
     TEXT = "text"
     JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Call:
             raise needed.told(_words_typed()) from None
         except errors.NoConfig as missing:
             told = missing.told(_words_typed())
-        if yes or self.format is Format.JSON or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if yes or self.format is not Format.TEXT or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise told
         return self._further_down(told).project(lock_timeout)
 
@@ -145,9 +149,31 @@ class Call:
 
         return self.receipts or receipts.folder_of(settings)
 
+    @property
+    def is_document(self) -> bool:
+        """Whether what is written to stdout is composed for something else than a terminal, errors too."""
+        return self.format in {Format.MARKDOWN, Format.HTML}
+
     def answer(self, text: str) -> None:
-        """Write the answer to stdout."""
-        write(self._told(text))
+        """Write the answer to stdout: a text, or part of a document, which holds no secrets any more."""
+        if not self.is_document:
+            write(self._told(text))
+            return
+        if self.format is Format.HTML and not _BEGUN:
+            from alembic_rescue.report import html
+
+            _BEGUN.append(self.format.value)
+            write(html.head())
+        write(text)
+
+    def answer_sentence(self, text: str) -> None:
+        """Write a sentence to stdout."""
+        if not self.is_document:
+            self.answer(f"{text}\n")
+            return
+        page = self.style(sys.stdout)["page"]
+        page.line(text)
+        self.answer(page.text())
 
     def answer_json(self, content: Mapping[str, Any]) -> None:
         """Write a document to stdout."""
@@ -179,10 +205,14 @@ class Call:
         return _alembics(self.typed, "upgrade")
 
     def style(self, stream: Any) -> dict[str, Any]:
-        """Width and colour of the text for a stream."""
+        """The page for a stream: only stdout's is of the format that was asked for."""
+        from alembic_rescue.report import pages
+
+        if stream is sys.stdout and self.is_document:
+            return {"page": pages.of(self.format.value, self._told)}
         terminal = stream.isatty()
         width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
-        return {"width": width, "color": self.color and terminal}
+        return {"page": pages.Page(width, color=self.color and terminal)}
 
 
 def _import_the_rest() -> None:

@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -164,7 +165,10 @@ def options(
         ),
     ] = None,
     format_: Annotated[
-        Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="Output format.")
+        Format,
+        typer.Option(
+            "--format", envvar="ALEMBIC_RESCUE_FORMAT", help="Output format; markdown and html for documents."
+        ),
     ] = Format.TEXT,
     no_color: Annotated[
         bool, typer.Option("--no-color", envvar="ALEMBIC_RESCUE_NO_COLOR", help="No colours. So does NO_COLOR.")
@@ -548,7 +552,7 @@ def demo(
         play.incident(keep, call.tell)
         answer_report(call, Report("demo", Outcome.READY, None, (), ()))
     else:
-        play.incident(keep, call.answer)
+        play.incident(keep, replace(call, format=Format.TEXT).answer)  # what it shows are other commands' texts
 
 
 def main() -> NoReturn:
@@ -630,7 +634,7 @@ def _plan(
             if report.outcome is Outcome.READY
             else ""
         )
-        call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
+        call.answer_sentence(f"Sealed in {out}{with_key}.{to_do}")
 
 
 def _sealed_plan(call: Call, file: Path) -> SealedPlan:
@@ -696,6 +700,8 @@ def _fail(error: BaseException) -> int:
         instead = handing_over.INSTEAD.get(told.report.command, "")
         answer, stream = (call.tell, sys.stderr) if instead else (call.answer, sys.stdout)
         answer(text.plan(told.report, **call.style(stream)))
+    if call.is_document:
+        call.answer(text.failure(told, **call.style(sys.stdout)))
     call.tell(text.failure(told, **call.style(sys.stderr)) + instead)
     return told.exit_status
 

@@ -91,7 +91,7 @@ def script(
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
         run = made.run.replace("FILE", shlex.quote(str(out)))
-        call.answer(f"Written to {out}. Run it where the database can be reached: {run}\n{_LOGIN[shell]}\n")
+        call.answer_sentence(f"Written to {out}. Run it where the database can be reached: {run}\n{_LOGIN[shell]}")
 
 
 def _write(name: str, file: Path, text: str, shell: Shell) -> None:

@@ -17,6 +17,13 @@ _MOST_SHOWN = 50
 """More help nobody at a terminal; the JSON has them all."""
 _BASE = "base"
 _SIGNS = {Verdict.APPLIED: "●", Verdict.PARTIAL: "◐", Verdict.NOT_APPLIED: "○"}
+_STYLES = {
+    Verdict.APPLIED: "green",
+    Verdict.PARTIAL: "bold yellow",
+    Verdict.NOT_APPLIED: "red",
+    Verdict.UNVERIFIABLE: "yellow",
+    Verdict.EMPTY: "dim",
+}
 _UNPROVED = "◌"
 _FOLDED = "⋮"
 
@@ -157,6 +164,11 @@ def _ends(revisions: Sequence[Revision]) -> Iterator[Revision]:
         around = {revisions[max(number - 1, 0)].verdict, revisions[min(number + 1, last)].verdict}
         if one.verdict is Verdict.PARTIAL or around != {one.verdict} or number in {0, last}:
             yield one
+
+
+def styles(entry: Entry | None) -> str:
+    """How its verdict is coloured, in the printing library's words."""
+    return _STYLES[entry.verdict] if entry and entry.verdict else ""
 
 
 def there(revision: Revision) -> str:
