@@ -223,6 +223,7 @@ def rehearse(
         only=only,
         left_out=view.left_out,
         chain=scripts.chain(view.graph),
+        excerpts=excerpts.of(told, project.secrets),
     )
     return rehearsal.judged(report)
 

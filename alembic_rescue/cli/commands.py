@@ -695,13 +695,13 @@ def _fail(error: BaseException) -> int:
         return told.exit_status
     from alembic_rescue.report import text
 
+    if call.is_document:
+        call.answer(text.failure(told, **call.style(sys.stdout)))
     instead = ""
     if isinstance(told, errors.PlanRefused) and told.report is not None:
         instead = handing_over.INSTEAD.get(told.report.command, "")
         answer, stream = (call.tell, sys.stderr) if instead else (call.answer, sys.stdout)
         answer(text.plan(told.report, **call.style(stream)))
-    if call.is_document:
-        call.answer(text.failure(told, **call.style(sys.stdout)))
     call.tell(text.failure(told, **call.style(sys.stderr)) + instead)
     return told.exit_status
 

@@ -96,6 +96,9 @@ class HtmlPage(Sheet):
     def picture(self, lines: Sequence[Line]) -> None:
         """The lines and dots as SVG; beside each dot what is said of its revision."""
         self._is_drawn = True
+        self._draw(lines)
+
+    def _draw(self, lines: Sequence[Line]) -> None:
         items, before = [], 0
         for line in lines:
             if line.entry is None:
@@ -137,10 +140,10 @@ class HtmlPage(Sheet):
 
     def whole(self, report: Report, part: DatabaseReport) -> None:
         """The picture, where it was not drawn; the causes with their source, and each revision."""
-        if not self._is_drawn and part.revisions:
-            self.picture(pictures.lines(report, part))
+        if not self._is_drawn and report.chain:
+            self._draw(pictures.lines(report, part))
         whole.causes(self, report, part)
-        whole.revisions(self, part.revisions, whole.named(report, part))
+        whole.revisions(self, report, part, pictures.every)
 
     def text(self) -> str:
         """The fragment."""

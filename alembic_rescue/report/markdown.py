@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from html import escape
 
 from rich.text import Text
 
@@ -18,7 +17,8 @@ from alembic_rescue.report import whole
 from alembic_rescue.report.page import CODE, Sheet, pieces
 from alembic_rescue.report.picture import Entry, Line
 
-_MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|^[#+=-]")
+_MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|^[#+=>-]")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
 _CALLS = re.compile(r"(?<!\w)(?:@(?=\w)|#(?=\d)|GH-(?=\d))")
 _NOTHING = "\u200b"
 """A space of no width, after what would call a person or link an issue."""
@@ -92,6 +92,9 @@ class MarkdownPage(Sheet):
     def picture(self, lines: Sequence[Line]) -> None:
         """A Mermaid graph, and a table for those who do not see it."""
         self._is_drawn = True
+        self._draw(lines)
+
+    def _draw(self, lines: Sequence[Line]) -> None:
         self._add("raw", _mermaid(lines, self._hide))
         entries = [line.entry for line in lines if line.entry]
         self.table(("Revision", "Evidence", "Found", "Message", ""), [_row(entry) for entry in entries])
@@ -107,12 +110,10 @@ class MarkdownPage(Sheet):
 
     def whole(self, report: Report, part: DatabaseReport) -> None:
         """The picture, where it was not drawn; then, folded, the causes with their source, and what was found."""
-        if not self._is_drawn and part.revisions:
-            self.picture(pictures.lines(report, part))
+        if not self._is_drawn and report.chain:
+            self._draw(pictures.lines(report, part))
         whole.causes(self, report, part)
-        chosen = set(pictures.chosen(part.revisions))
-        shown = [one for one in part.revisions if one.revision in chosen]
-        whole.revisions(self, shown, whole.named(report, part))
+        whole.revisions(self, report, part, pictures.chosen)
 
     def text(self) -> str:
         """All of it."""
@@ -154,7 +155,7 @@ def _escaped(text: str) -> str:
 
 def _plain(text: str) -> str:
     """On one line, without HTML, calling nobody."""
-    text = escape(re.sub(r"\s*\n\s*", " ", text), quote=False)
+    text = _ENTITY.sub("&amp;", re.sub(r"\s*\n\s*", " ", text)).replace("<", "&lt;")
     return _CALLS.sub(lambda call: call[0] + _NOTHING, text)
 
 

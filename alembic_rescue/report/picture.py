@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from alembic_rescue.evidence.model import Presence, Verdict
-from alembic_rescue.model import Action, DatabaseReport, Link, Report, Revision
+from alembic_rescue.model import Action, DatabaseReport, Link, Outcome, Report, Revision
 from alembic_rescue.report import chain
 
 HERE = "database here"
+WRITTEN = frozenset([Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
+"""Where the database is at the target already."""
 _ALL_SHOWN = 16
 """Up to so many revisions are shown one by one: with what stands around them they fit a screen."""
 _MOST_SHOWN = 50
@@ -67,18 +69,18 @@ class Line:
 
 def lines(report: Report, part: DatabaseReport) -> tuple[Line, ...]:
     """The picture of where a database is in the chain, and of what was found of the revisions in question."""
-    rows, links = part.database.current_heads, list(report.chain)
+    rows, links, revisions = part.database.current_heads, list(report.chain), in_question(report, part)
     known = {link.revision for link in links}
-    missing = [one.revision for one in part.revisions if one.revision not in known]
+    missing = [one.revision for one in revisions if one.revision not in known]
     unknown = [row for row in rows if row not in known and row not in missing]
     if not rows:
         links = [Link(_BASE, ()), *(link if link.follows else replace(link, follows=(_BASE,)) for link in links)]
     links = [*(Link(one, ()) for one in dict.fromkeys([*unknown, *missing])), *links]
     applied = _up_to(links, rows)
     marks = _marks(report, part)
-    shown = set(chosen(part.revisions))
+    shown = set(chosen(revisions))
     kept = {one for one in marks if one in known} | shown | set(unknown) | {_BASE}
-    evidence = {one.revision: one for one in part.revisions}
+    evidence = {one.revision: one for one in revisions}
     docs = {link.revision: link.doc for link in links} | dict.fromkeys(unknown, "not in the scripts")
     docs[_BASE] = "no revision is applied" if not rows else docs.get(_BASE, "")
     return tuple(
@@ -119,8 +121,10 @@ def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
     """What is to be found at each revision."""
     advice = part.recommendation
     aims = report.target.revisions if report.target else ()
-    if part.stamps:
-        aims = part.heads_after
+    if report.outcome in WRITTEN:
+        aims = ()
+    elif part.stamps:
+        aims = part.heads_after or (_BASE,)
     elif report.command == "diagnose" and advice.action is Action.STAMP and advice.revision:
         aims = (advice.revision,)
     at = part.located.revisions if part.located else ()
@@ -128,7 +132,7 @@ def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
     for mark, revisions in (
         (HERE, part.database.current_heads or (_BASE,)),
         ("schema here", at),
-        ("target", aims or ((_BASE,) if part.stamps else ())),
+        ("target", aims),
         ("latest", report.script_heads),
     ):
         for revision in revisions:
@@ -145,10 +149,20 @@ def _up_to(links: Sequence[Link], rows: Collection[str]) -> set[str]:
     return applied
 
 
+def in_question(report: Report, part: DatabaseReport) -> tuple[Revision, ...]:
+    """The revisions of which something was found out; an undo looks at rows only."""
+    return () if report.command == "undo" else part.revisions
+
+
+def every(revisions: Sequence[Revision]) -> list[str]:
+    """All of them, where there is room."""
+    return [one.revision for one in revisions]
+
+
 def chosen(revisions: Sequence[Revision]) -> list[str]:
     """Those that are shown one by one: of many that are alike, in a row, the first and the last."""
     if len(revisions) <= _ALL_SHOWN:
-        return [one.revision for one in revisions]
+        return every(revisions)
     ends = list(_ends(revisions))
     weightiest = sorted(range(len(ends)), key=lambda number: _WEIGHT.get(ends[number].verdict, 2))[:_MOST_SHOWN]
     return [ends[number].revision for number in sorted(weightiest)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from alembic_rescue.evidence.model import Presence, Verdict
 from alembic_rescue.model import DatabaseReport, Report, Revision
@@ -15,17 +15,17 @@ _SQL = (
 )
 
 
-def named(report: Report, part: DatabaseReport) -> str:
+def _named(report: Report, part: DatabaseReport) -> str:
     """The database, by its name where there are several."""
     return part.database.identity.name if len(report.databases) > 1 else "this database"
 
 
 def causes(page: Sheet, report: Report, part: DatabaseReport) -> None:
     """What fails on this database, each with the lines of its file."""
-    if not part.causes:
+    if not part.causes or report.outcome in picture.WRITTEN:
         return
     excerpts = {(one.path, one.line): one for one in report.excerpts}
-    page.title(f"What fails on {named(report, part)}, and where")
+    page.title(f"What fails on {_named(report, part)}, and where")
     for cause in part.causes:
         with page.folding(f"{cause.revision}: {cause.place}"):
             page.line(f"{cause.error}. To fix it: {cause.fix}")
@@ -34,18 +34,23 @@ def causes(page: Sheet, report: Report, part: DatabaseReport) -> None:
                     page.copied(f"{'>' if number == cause.line else ' '} {number:4}  {text}".rstrip())
 
 
-def revisions(page: Sheet, shown: Sequence[Revision], where: str) -> None:
+def revisions(
+    page: Sheet, report: Report, part: DatabaseReport, choose: Callable[[Sequence[Revision]], Sequence[str]]
+) -> None:
     """Each revision with its file and its objects, and the SQL of what is missing."""
-    if not shown:
+    found = picture.in_question(report, part)
+    chosen = set(choose(found))
+    if not chosen:
         return
-    page.title(f"Each revision, with its objects in {where}")
-    if any(found.sql for one in shown for found in one.objects):
+    page.title(f"Each revision, with its objects in {_named(report, part)}")
+    if any(one.sql for revision in found for one in revision.objects):
         page.line(_SQL)
-    for one in shown:
-        found = picture.there(one)
-        there = "" if found == "-" else f", {found}"
-        with page.folding(f"{one.revision}: {one.doc}: {one.verdict.value}{there}", one.path):
-            _objects(page, one)
+    for revision in found:
+        if revision.revision in chosen:
+            there = picture.there(revision)
+            verdict = revision.verdict.value if there == "-" else f"{revision.verdict.value}, {there}"
+            with page.folding(f"{revision.revision}: {revision.doc}: {verdict}", revision.path):
+                _objects(page, revision)
 
 
 def _objects(page: Sheet, revision: Revision) -> None:
