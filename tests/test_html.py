@@ -68,6 +68,7 @@ def test_it_is_one_file_without_network_or_script():
     found = document(shown())
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\bsrc=|\bhref=|\bon\w+=", found)
     assert found.startswith("<!doctype html>")
+    assert document(evil_report()).isascii()  # right in whatever encoding stdout has
 
 
 def test_what_a_database_holds_is_escaped():

@@ -167,7 +167,10 @@ def options(
     format_: Annotated[
         Format,
         typer.Option(
-            "--format", envvar="ALEMBIC_RESCUE_FORMAT", help="Output format; markdown and html for documents."
+            "--format",
+            metavar="FORMAT",
+            envvar="ALEMBIC_RESCUE_FORMAT",
+            help="Output format: text, json, markdown, or html.",
         ),
     ] = Format.TEXT,
     no_color: Annotated[

@@ -84,12 +84,17 @@ def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, 
 def chain(revision_map: RevisionMap) -> tuple[Link, ...]:
     """All revisions with what each follows, in Alembic's order."""
     return tuple(
-        Link(one.revision, tuple(sorted(paths.follows(revision_map, one.revision))), one.doc)
-        for one in revisions(revision_map, paths.pending(revision_map, ()))
+        Link(one, tuple(sorted(paths.follows(revision_map, one))), _script(revision_map, one).file.doc)
+        for one in paths.pending(revision_map, ())
     )
 
 
-def _revision(revision_map: RevisionMap, revision: str) -> Revision:
+def _script(revision_map: RevisionMap, revision: str) -> ScriptRevision:
     script = revision_map.get_revision(revision)
     assert isinstance(script, ScriptRevision), revision
+    return script
+
+
+def _revision(revision_map: RevisionMap, revision: str) -> Revision:
+    script = _script(revision_map, revision)
     return Revision(script.revision, script.file.doc, shown(script.file.path), script.file.content)

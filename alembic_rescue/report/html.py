@@ -149,7 +149,8 @@ class HtmlPage(Sheet):
         """The fragment."""
         around = {"pre": ("<pre>", "</pre>"), "dl": ("<dl>", "</dl>")}
         found = (html.join(around.get(kind, ("", ""))) for kind, html in self._parts if kind != "gap")
-        return "\n".join(["<main>", *found, "</main>\n"])
+        html = "\n".join(["<main>", *found, "</main>\n"])
+        return html.encode("ascii", "xmlcharrefreplace").decode()  # whatever the stream's encoding is
 
 
 def _inline(text: str) -> str:

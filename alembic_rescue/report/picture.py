@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from alembic_rescue.evidence.model import Presence, Verdict
 from alembic_rescue.model import Action, DatabaseReport, Link, Outcome, Report, Revision
@@ -76,10 +77,10 @@ def lines(report: Report, part: DatabaseReport) -> tuple[Line, ...]:
     if not rows:
         links = [Link(_BASE, ()), *(link if link.follows else replace(link, follows=(_BASE,)) for link in links)]
     links = [*(Link(one, ()) for one in dict.fromkeys([*unknown, *missing])), *links]
-    applied = _up_to(links, rows)
     marks = _marks(report, part)
     shown = set(chosen(revisions))
     kept = {one for one in marks if one in known} | shown | set(unknown) | {_BASE}
+    applied, laid = _laid(tuple(links), rows, frozenset(kept))
     evidence = {one.revision: one for one in revisions}
     docs = {link.revision: link.doc for link in links} | dict.fromkeys(unknown, "not in the scripts")
     docs[_BASE] = "no revision is applied" if not rows else docs.get(_BASE, "")
@@ -87,8 +88,17 @@ def lines(report: Report, part: DatabaseReport) -> tuple[Line, ...]:
         Line(row.cells, _entry(row.node, evidence, docs, marks, applied), row.node.key, row.node.follows)
         if row.node
         else Line(row.cells)
-        for row in chain.drawn(chain.folded(links, kept, applied))
+        for row in laid
     )
+
+
+@lru_cache(maxsize=32)  # many tenants are often at the same revision
+def _laid(
+    links: tuple[Link, ...], rows: tuple[str, ...], kept: frozenset[str]
+) -> tuple[frozenset[str], tuple[chain.Row, ...]]:
+    """What counts as applied, and the rows of the picture."""
+    applied = _up_to(links, rows)
+    return applied, chain.drawn(chain.folded(links, kept, applied))
 
 
 def _entry(
@@ -140,13 +150,13 @@ def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
     return marks
 
 
-def _up_to(links: Sequence[Link], rows: Collection[str]) -> set[str]:
+def _up_to(links: Sequence[Link], rows: Collection[str]) -> frozenset[str]:
     """These rows, and all that they build on."""
     applied = set(rows)
     for link in reversed(links):
         if link.revision in applied:
             applied.update(link.follows)
-    return applied
+    return frozenset(applied)
 
 
 def in_question(report: Report, part: DatabaseReport) -> tuple[Revision, ...]:
