@@ -19,6 +19,7 @@ from alembic_rescue.model import Identity, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import ledger, seal
 from alembic_rescue.records.receipts import begin
 from alembic_rescue.report import text as report_text
+from alembic_rescue.report.page import Page
 from tests.conftest import BIN, ProjectCopy, clean_environment, fresh_database
 from tests.test_seal import changed
 from tests.watching import until, waiting_for_a_lock
@@ -402,7 +403,7 @@ def test_whatever_is_changed_in_a_receipt_it_is_one_or_is_told_to_be_none(tmp_pa
         for found in list_receipts(tmp_path):
             assert ledger.last_to_undo([found], [IDENTITY]) in {found, None}
             ledger.broken_off([found, found], IDENTITY, ["aaaa0003"])
-            assert report_text.receipt_list([found, receipt], "", width=80, color=False)
+            assert report_text.receipt_list([found, receipt], "", page=Page(80, color=False))
 
 
 # --- where they are kept -----------------------------------------------------------------------------------------

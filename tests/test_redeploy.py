@@ -136,8 +136,11 @@ def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
     )  # fmt: skip
     assert report.outcome is alembic_rescue.Outcome.DEPLOYED
     from alembic_rescue.report import deployment
+    from alembic_rescue.report.page import Page
 
-    assert "The database is at the latest revision: not proved (" in deployment.deployed(report, width=300, color=False)
+    assert "The database is at the latest revision: not proved (" in deployment.deployed(
+        report, page=Page(300, color=False)
+    )
 
 
 # --- it does not go live -----------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from alembic_rescue.evidence.model import Cause
 from alembic_rescue.model import Action, Outcome, Recommendation, Report
 from alembic_rescue.redact import Secrets
 from alembic_rescue.report import deployment as report_deployment
+from alembic_rescue.report.page import Page
 from tests.render_api import HOOK_KEY, KEY, Fault, Time, place_on, serving
 
 DEPLOYS = r"/services/[\w-]+/deploys"
@@ -485,7 +486,10 @@ def test_after_a_hook_that_is_lost_no_command_is_told_that_cannot_work(api):
 def test_a_short_log_that_was_shown_is_not_shown_again():
     done = Deployed("render", "shop", last_lines=("ERROR x", "bye"))
     report = replace(Report("redeploy", Outcome.REFUSED, None, (), ()), deployment=done)
-    shown = partial(report_deployment.failed, report, width=80, color=False)
+
+    def shown(already):
+        return report_deployment.failed(report, page=Page(80, color=False), already=already)
+
     assert shown(already={"ERROR x"}.__contains__) == "Last lines of its log\n  ERROR x\n  bye\n\n"
     assert shown(already={"ERROR x", "bye"}.__contains__) == ""
 

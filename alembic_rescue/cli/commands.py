@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -202,7 +203,11 @@ def options(
     format_: Annotated[
         Format,
         typer.Option(
-            "--format", rich_help_panel=OUTPUT, envvar="ALEMBIC_RESCUE_FORMAT", help="Format of the answer on stdout."
+            "--format",
+            rich_help_panel=OUTPUT,
+            metavar="FORMAT",
+            envvar="ALEMBIC_RESCUE_FORMAT",
+            help="Format of the answer on stdout: text, json, markdown, or html.",
         ),
     ] = Format.TEXT,
     no_color: Annotated[
@@ -622,7 +627,7 @@ def demo(
         play.incident(keep, call.tell)
         answer_report(call, Report("demo", Outcome.READY, None, (), ()))
     else:
-        play.incident(keep, call.answer)
+        play.incident(keep, replace(call, format=Format.TEXT).answer)  # what it shows are other commands' texts
 
 
 def main() -> NoReturn:
@@ -704,7 +709,7 @@ def _plan(
             if report.outcome is Outcome.READY
             else ""
         )
-        call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
+        call.answer_sentence(f"Sealed in {out}{with_key}.{to_do}")
 
 
 def _located(python: str) -> str:
@@ -771,6 +776,8 @@ def _fail(error: BaseException) -> int:
         return told.exit_status
     from alembic_rescue.report import text
 
+    if call.is_document:
+        call.answer(text.failure(told, **call.style(sys.stdout)))
     instead = ""
     if isinstance(told, errors.PlanRefused) and told.report is not None:
         instead = handing_over.INSTEAD.get(told.report.command, "")

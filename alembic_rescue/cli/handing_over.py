@@ -102,8 +102,8 @@ def script(
     elif file is None:
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
-        run = running(made.run, str(out))
-        call.answer(f"Written to {out}. Run it where the database can be reached:\n    {run}\n{_LOGIN[shell]}\n")
+        told = f"Written to {out}. Run it where the database can be reached: {errors.code(running(made.run, str(out)))}"
+        call.answer_sentence(f"{told}\n{_LOGIN[shell]}")
 
 
 def running(command: str, name: str) -> str:
