@@ -224,7 +224,7 @@ def test_every_command_has_a_help_in_which_each_option_shows_its_variable(comman
         if re.match(r"--(help|version|install-completion|show-completion)|-h", shown):
             continue
         variable = re.search(r"\[env var: (ALEMBIC_|FLASK_APP\])", line)
-        answers_for_a_person = re.match(r"--(yes|accept|accept-missing)\b", shown)
+        answers_for_a_person = re.match(r"--(yes|accept|accept-missing|not-run|despite)\b", shown)
         assert bool(variable) != bool(answers_for_a_person), shown
 
 
