@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo mariadb test test-slow matrix test-compatibility compatibility check format readme bench clean
+.PHONY: help demo mariadb chromium test test-slow matrix test-compatibility compatibility check format readme bench clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -16,6 +16,10 @@ demo: $(VENV)/demo  ## Play the reference incident on a private PostgreSQL
 mariadb:  ## Install Debian's MariaDB server, where it is missing: the tests start it on a private socket
 	@PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null || { root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	  $$root apt-get update && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y mariadb-server; }
+
+chromium:  ## Install Debian's Chromium, where it is missing: the tests open HTML reports in it
+	@command -v chromium >/dev/null || { root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$root apt-get update && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y chromium; }
 
 test: $(VENV)/dev  ## Run the tests, against private servers: PostgreSQL, and MariaDB where it is installed
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not compatibility' $(ARGS)

@@ -151,8 +151,8 @@ def recommend_for_located(
         if taken or unsure:
             choices = advising.ways_to(graph, located, current, taken, unsure)
             return Recommendation(Action.STOP, None, f"{says}. {advising.look_at([*taken, *unsure])}", choices=choices)
-        plans = f"alembic-rescue plan {targets[0]}" + "".join(f", and then {other}" for other in targets[1:])
-        return Recommendation(Action.STAMP, targets[0], f"{says}: see {plans}")
+        stamps = ", then ".join(targets)
+        return Recommendation(Action.STAMP, targets[0], f"{says}: stamp {stamps}")
     if not all(scripts.has(graph, row) for row in current):
         return Recommendation(Action.STOP, None, f"{says}; {by_hand}")
     counted = paths.up_to(graph, current)

@@ -413,6 +413,26 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A revision's place in the graph of the scripts."""
+
+    revision: str
+    follows: tuple[str, ...]
+    """Those that it directly follows, by ``down_revision`` or ``depends_on``."""
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Lines of a file around one of them, without secrets."""
+
+    path: str
+    line: int
+    lines: tuple[tuple[int, str], ...]
+    """Each with its number."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The answer of ``diagnose``, ``plan``, ``stamp``, ``repair`` and ``undo``."""
 
@@ -436,6 +456,10 @@ class Report:
     """Only of ``redeploy``."""
     redeploy: Redeploy | None = None
     """What deploys the project again, after something was written; None where its configuration does not say."""
+    chain: tuple[Link, ...] = ()
+    """All revisions of the scripts, each after those that it follows."""
+    excerpts: tuple[Excerpt, ...] = ()
+    """The lines around the causes."""
 
     @property
     def refusals(self) -> tuple[Note, ...]:

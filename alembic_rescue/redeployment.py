@@ -56,7 +56,7 @@ def redeploy(
         mode: whether to build; None picks by what git tells of the last build.
         despite: deploy although the diagnosis recommends one of these.
         timeout: how many seconds the database is waited for, once the service is live; None: LIVE_TIMEOUT, and after
-            a hook, which does not tell when that is, waiting.TIMEOUT.
+            a hook, which does not tell when that is, waiting.TIMEOUT.  A week at most.
         told: is shown what is new of the deployment.
         seen: is shown what each look at the database saw.
         pace: how often the platform is asked.
@@ -66,7 +66,8 @@ def redeploy(
         proved.
 
     Raises:
-        NoPlatform, PlatformKeyMissing, BadPlatformUrl, NoSuchService, AmbiguousService: nothing was triggered.
+        BadUsage, NoPlatform, PlatformKeyMissing, BadPlatformUrl, NoSuchService, AmbiguousService: nothing was
+            triggered.
         NotReady, ServiceSuspended, NotConfirmed: nothing was triggered.
         DeploymentNotKnown: whether something was triggered, or which deployment it is, is not known.
         DeploymentFailed: it did not go live; its report is the diagnosis, from the log and the database.
@@ -75,6 +76,7 @@ def redeploy(
         SchemaBehind, WaitTimedOut, AppliedMissing: it is live, and the database does not stand where it should.
         RescueError: the platform, or the database, cannot be asked.
     """
+    waiting.check(timeout or 0.0)
     where: dict[str, Any] = {"only": only, "folder": folder}
 
     def shown(databases: tuple[DatabaseReport, ...]) -> deployment.Confirm:
@@ -86,7 +88,7 @@ def redeploy(
     if render is not None:
         place = deployment.on_render(render, told, project.secrets, pace, only)
         place.files = [*map(Path, project.loaded.locations), project.loaded.env]
-        before = () if follow is not None else _ready(project, place.command, despite, **where)
+        before = () if follow is not None else _ready(project, place.command(mode), despite, **where)
         ended = place.carried_out(follow, mode, shown(before))
     elif hook is not None:
         calls = Hook(hook, hook_method, project.secrets, told=lambda note: told(Told("", note=note)))

@@ -15,6 +15,7 @@ from alembic_rescue import (
     completing,
     diagnosing,
     errors,
+    excerpts,
     history,
     inspection,
     logged,
@@ -85,7 +86,7 @@ def diagnose(
             both = replace(proof, revisions=(*(applied.revisions if applied else ()), *proof.revisions))
             part = completing.in_place_of_what_is_refused(project, view, part, both, bench)
             parts.append(lost.diagnosed(part))
-    return replace(_diagnosed(view, parts, only), log=log)
+    return replace(_diagnosed(project, view, parts, only), log=log)
 
 
 def diagnose_applied(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
@@ -106,7 +107,7 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
             part = diagnosing.diagnosis(project, view, database, proof, missing, advice)
             part = completing.in_place_of_what_is_refused(project, view, part, proof, bench)
             parts.append(lost.diagnosed(part))
-    return _diagnosed(view, parts, only)
+    return _diagnosed(project, view, parts, only)
 
 
 def locate(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
@@ -130,7 +131,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
             mended = repairing.plan_one(project, view.graph, database, proof, Acceptance(), besides)
             advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
         parts.append(lost.told(replace(part, located=located, recommendation=advice), proof))
-    return _diagnosed(view, parts, only)
+    return _diagnosed(project, view, parts, only)
 
 
 def plan(
@@ -173,7 +174,17 @@ def plan(
             parts = rehearsal.of_next(view, parts, bench)
     target_ = planning.target_of(view.graph, target, parts)
     heads = scripts.heads(view.graph)
-    report = Report("plan", outcome, target_, heads, tuple(parts), only=only, left_out=view.left_out)
+    report = Report(
+        "plan",
+        outcome,
+        target_,
+        heads,
+        tuple(parts),
+        only=only,
+        left_out=view.left_out,
+        chain=scripts.chain(view.graph),
+    )
+    report = replace(report, excerpts=excerpts.of(parts, project.secrets))
     return replace(report, fingerprint=seal.digest(seal.parts(report)))
 
 
@@ -203,7 +214,17 @@ def rehearse(
             ]
     heads = scripts.heads(view.graph)
     told = tuple(selection.addressed(parts, only))
-    report = Report("rehearse", Outcome.PASSES, None, heads, told, only=only, left_out=view.left_out)
+    report = Report(
+        "rehearse",
+        Outcome.PASSES,
+        None,
+        heads,
+        told,
+        only=only,
+        left_out=view.left_out,
+        chain=scripts.chain(view.graph),
+        excerpts=excerpts.of(told, project.secrets),
+    )
     return rehearsal.judged(report)
 
 
@@ -330,7 +351,16 @@ def complete(
         parts = completing.plan_each(project, view, proved, chosen, bench)
         outcome = completing.outcome(parts)
         heads = scripts.heads(view.graph)
-        planned = Report("complete", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
+        planned = Report(
+            "complete",
+            outcome,
+            None,
+            heads,
+            tuple(parts),
+            only=only,
+            left_out=view.left_out,
+            chain=scripts.chain(view.graph),
+        )
         planned = replace(planned, reason=project.secrets.hide(reason))
         planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
         if outcome is Outcome.REFUSED:
@@ -409,7 +439,9 @@ def repair(
         if outcome is Outcome.READY:
             parts = rehearsal.of_next(view, parts, bench)
     heads = scripts.heads(view.graph)
-    planned = Report("repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out)
+    planned = Report(
+        "repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out, chain=scripts.chain(view.graph)
+    )
     planned = replace(planned, reason=project.secrets.hide(reason))
     planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
     if planned.outcome is Outcome.REFUSED:
@@ -453,7 +485,17 @@ def undo(
     outcome = undoing.outcome(kept, receipt, parts)
     left_out = view.without([part.database for part in parts])
     heads = scripts.heads(view.graph)
-    planned = Report("undo", outcome, None, heads, tuple(parts), receipt=receipt.path, only=only, left_out=left_out)
+    planned = Report(
+        "undo",
+        outcome,
+        None,
+        heads,
+        tuple(parts),
+        receipt=receipt.path,
+        only=only,
+        left_out=left_out,
+        chain=scripts.chain(view.graph),
+    )
     if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if outcome is Outcome.NOTHING_TO_DO:
@@ -536,9 +578,10 @@ def _by_key(proved: Sequence[tuple[Database, Proof]]) -> dict[tuple[str, str], P
     return {database.identity.rows_key: proof for database, proof in proved}
 
 
-def _diagnosed(view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
+def _diagnosed(project: Project, view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
     told, heads = tuple(selection.addressed(_told_apart(parts), only)), scripts.heads(view.graph)
-    return Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
+    report = Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
+    return replace(report, chain=scripts.chain(view.graph), excerpts=excerpts.of(told, project.secrets))
 
 
 def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:

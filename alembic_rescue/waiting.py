@@ -118,8 +118,7 @@ def until_there(
         Refusal: the rows of one lead elsewhere, or the target is none.
         RescueError: it cannot be had, however long one waits.
     """
-    if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
-        raise errors.BadUsage("--timeout must be at least 0 and --interval more than 0 seconds, both at most a week")
+    check(timeout, interval)
     if _COUNTS.fullmatch(target):
         raise errors.BadUsage(
             f"wait cannot use {target}: it counts from the database's revision, which changes during the wait",
@@ -140,6 +139,16 @@ def until_there(
         if pause <= 0:
             raise _timed_out(seen, timeout, looking)
         clock.sleep(pause)
+
+
+def check(timeout: float, interval: float = INTERVAL) -> None:
+    """Refuse what cannot be waited.
+
+    Raises:
+        BadUsage: it is no such number of seconds.
+    """
+    if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
+        raise errors.BadUsage("--timeout must be at least 0 and --interval more than 0 seconds, both at most a week")
 
 
 def stands_now(project: Project, target: str, *, only: str | None) -> tuple[Standing, ...]:

@@ -27,7 +27,7 @@ from packaging.version import Version
 from psycopg2 import sql as pgsql
 
 import alembic_rescue
-from tests import answers, mariadb, servers
+from tests import answers, browser, mariadb, servers
 
 VERSIONS = (16, 18)
 PROJECTS = Path(__file__).parent / "projects"
@@ -98,6 +98,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if not mariadb.installed():  # here, because these must be the run's last lines
         config.get_terminal_writer().line(f"NOT TESTED: MySQL and MariaDB. {mariadb.MISSING}", yellow=True)
+    if not browser.program():
+        config.get_terminal_writer().line(f"NOT TESTED: HTML in a browser. {browser.MISSING}", yellow=True)
 
 
 TAKES_LONG = """

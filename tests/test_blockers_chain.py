@@ -225,7 +225,7 @@ def test_autovacuum_is_told_as_such(age):
             engine.dispose()
     finally:
         server.remove()
-    assert "no doubt autovacuum, which gives way" in shown.note
+    assert "probably autovacuum, which yields" in shown.note
     assert seen.application == "autovacuum worker"
     assert ("prevent transaction id wraparound" if age == "of transactions" else "yields by itself") in seen.note
     assert seen.end_command == f"SELECT pg_terminate_backend({seen.pid});"

@@ -302,7 +302,7 @@ def test_a_stamp_whose_id_does_not_fit_is_recommended_once_it_does(database, tmp
     widen = statement_told(part.recommendation.reason)
     assert widen == 'ALTER TABLE "My App".alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)'
     planned = chain.plan(LONG)
-    assert [(one.code, one.help) for one in planned.refusals] == [("revision-too-long", f"widen it first: {widen}")]
+    assert [(one.code, one.help) for one in planned.refusals] == [("revision-too-long", f"widen it first: `{widen}`")]
     assert widen in chain.locate().recommendation.reason
 
     database.run(widen)

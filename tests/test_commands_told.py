@@ -64,9 +64,9 @@ def test_the_command_of_the_project_itself_is_told_with_its_options(stage):
 
 def test_the_help_of_an_error_has_them_too_in_text_and_in_json(stage):
     told = stage.copy.rescue("-n", "billing", "undo", "--yes")
-    assert "help: `alembic-rescue -n billing receipts` lists them" in told.stderr
+    assert "help: list the receipts:\n    alembic-rescue -n billing receipts\n" in told.stderr
     told = stage.copy.rescue("-n", "billing", "--format", "json", "undo", "--yes").json
-    assert told["refusals"][0]["help"].startswith("`alembic-rescue -n billing receipts` lists them")
+    assert told["refusals"][0]["help"].startswith("list the receipts: `alembic-rescue -n billing receipts`. To use")
 
 
 def test_what_a_variable_says_is_not_repeated(stage):

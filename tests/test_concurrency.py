@@ -132,7 +132,7 @@ def test_a_row_that_moves_while_the_question_is_open_is_not_overwritten(linear):
         assert terminal.end() == 3
         said = " ".join(terminal.text.split())
         assert "error[database-moved]" in said
-        assert "it stood at aaaa0001to aaaa0002; nothing was written" in said
+        assert "from aaaa0001 to aaaa0002; nothing was written" in said
     assert linear.database.versions() == ["aaaa0002"]
     assert linear.receipts == []
 

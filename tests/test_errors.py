@@ -64,7 +64,12 @@ def told(project, *arguments, code, status, says, helps, **environment):
     refused = status == errors.REFUSED
     assert ran.json["outcome"] == ("refused" if refused else "error")
     (found,) = ran.json["refusals"] if refused else [ran.json["error"]]
-    assert (found["code"], f"error[{code}]: {found['message']}", found["help"]) == (code, error, way_on)
+    assert (found["code"], f"error[{code}]: {found['message']}") == (code, error)
+    assert words_of(found["help"]) == words_of(way_on)  # in the text, commands have lines of their own
+
+
+def words_of(text):
+    return re.findall(r"\w+", text.lower())
 
 
 def planning(project, **expected):
@@ -184,7 +189,7 @@ def test_a_revision_file_that_fails(project, database):
         (
             {"connected": 'connection.execute(text("CREATE SCHEMA shop"))'},
             "env-writes",
-            "outside of its migrations, at alembic/env.py:7: cannot execute CREATE SCHEMA in a read-only transaction",
+            "outside its migrations, at alembic/env.py:7: cannot execute CREATE SCHEMA in a read-only transaction",
             "Run that statement only if",
         ),
     ],
@@ -254,7 +259,7 @@ def url_of(database, **parts):
     ("parts", "code", "says"),
     [
         ({"port": 1}, "connection-refused", "no server answers at {name} at 127.0.0.1:1: Connection refused"),
-        ({"host": "db.invalid"}, "unknown-host", "the host of {name} at db.invalid:{port} cannot be found"),
+        ({"host": "db.invalid"}, "unknown-host", "cannot resolve the host of {name} at db.invalid:{port}"),
         ({"password": "forgotten"}, "login-refused", "password authentication failed for user"),
         ({"role": "nobody"}, "login-refused", 'password authentication failed for user "nobody"'),
         ({"name": "sohp"}, "database-missing", "database sohp at 127.0.0.1:{port}"),
@@ -273,7 +278,7 @@ def test_a_server_that_does_not_answer(project, database):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         linear.set_url(url_of(database, port=silent.getsockname()[1]))
         code = "connect-timeout"
-        planning(linear, code=code, status=4, says=["no answer from"], helps=ON_A_HOSTED_DATABASE[code])
+        planning(linear, code=code, status=4, says=["did not answer in time"], helps=ON_A_HOSTED_DATABASE[code])
 
 
 def test_a_database_whose_connections_are_used_up(project, database):
@@ -368,7 +373,7 @@ def test_permission_denied(stuck, database, changes, says):
         database.run(change.format(role=servers.ROLE), role=ADMIN)
     told(
         stuck, "stamp", "aaaa0003", "--yes",
-        code="permission-denied", status=4, says=[f"the role {servers.ROLE} lacks permission", says],
+        code="permission-denied", status=4, says=[f"role {servers.ROLE} lacks permission", says],
         helps=["the version table's owner", "--url"],
     )  # fmt: skip
     assert not stuck.receipts
@@ -396,7 +401,7 @@ def test_a_catalog_that_is_not_postgresqls(stuck, database):
         stuck,
         code="database-error",
         status=4,
-        says=['does not answer a question of alembic-rescue: relation "pg_catalog.pg_stat_ssl" does not exist'],
+        says=['queries: relation "pg_catalog.pg_stat_ssl" does not exist'],
         helps=["report it", "--debug"],
     )
 
@@ -552,7 +557,7 @@ def test_a_server_that_stops_during_the_write(stuck_privately):
     database.server.start()
 
     assert stamping.returncode == 5  # it cannot know: the server may have had it
-    assert "should stand at aaaa0003, and could not be read back" in stderr
+    assert "should be at aaaa0003, and could not be read back" in stderr
     assert "WHERE version_num = 'aaaa0003'" in stderr
     remove()
     told(linear, "undo", "--yes", code="nothing-stamped", status=3, says=["never reached the database"], helps=["undo"])
@@ -607,7 +612,7 @@ def test_without_a_terminal_yes_is_needed(stuck, database):
 @pytest.mark.parametrize("answer", ["n\n", "\n"])
 def test_any_answer_but_yes_changes_nothing(stuck, database, answer):
     with at_a_terminal(stuck, "stamp", "aaaa0003") as terminal:
-        terminal.wait_for("from aaaa0001 -> aaaa0003? [y/N]")
+        terminal.wait_for("from aaaa0001 to aaaa0003? [y/N]")
         terminal.type(answer)
         assert terminal.end() == 3
     assert "error[not-confirmed]: not confirmed; nothing was written" in terminal.text
@@ -636,7 +641,7 @@ def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, datab
         (["plan"], "Missing argument 'REVISION'", "--help"),
         (["stamp", "--yes"], "stamp needs a REVISION, or a sealed plan with --plan FILE", "--help"),
         (["plan", "head", "--fast"], "No such option", "--help"),
-        (["plan", "head", "--url", "x"], "--url must come before the command", "alembic-rescue --url ... COMMAND"),
+        (["plan", "head", "--url", "x"], "--url must come before the command", "alembic-rescue --url ... plan"),
         (["plan", "head", "--lock-timeout", "soon"], "Invalid value for '--lock-timeout'", "--help"),
     ],
 )

@@ -17,7 +17,7 @@ UPDATE = ObjectEvidence(
 
 def text(revision: Revision, *, stamped: bool = False) -> str:
     page = Page(120, color=False)
-    evidence.revisions(page, [revision], stamped=stamped)
+    evidence.details(page, [revision], stamped=stamped)
     return page.text()
 
 
@@ -46,8 +46,8 @@ def test_of_a_long_chain_what_lacks_something_is_always_told() -> None:
     chain = [Revision(f"r{number}", "", "r.py", "", Verdict.APPLIED, ()) for number in range(80)]
     chain[70] = Revision("r70", "", "r.py", "", Verdict.PARTIAL, (COLUMN,))
     chain[60] = Revision("r60", "", "r.py", "", Verdict.UNVERIFIABLE, (UPDATE,))
-    evidence.revisions(page, chain)
+    evidence.details(page, chain)
     assert "r70 is incomplete" in page.text()
     assert "r60 makes changes that the catalog does not record" in page.text()
-    assert "and 30 more (30 applied)" in page.text()
+    assert "72 revisions are folded" in page.text()
     assert page.text().index("r60 ") < page.text().index("r70 ")

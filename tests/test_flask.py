@@ -192,7 +192,7 @@ def test_without_an_application_the_error_names_the_way(shop):
             "import flask\napp = flask.Flask(__name__)",
             "plain",
             "no-flask-migrate",
-            "the Flask application plain has no Flask-Migrate",
+            "the Flask application plain does not use Flask-Migrate",
         ),
     ],
 )  # fmt: skip

@@ -61,7 +61,7 @@ def test_a_revision_that_a_later_one_takes_back_says_so(orders):
     (found,) = [r for r in orders.rescue_json("diagnose")["databases"][0]["revisions"] if r["revision"] == INVOICES]
     assert (found["verdict"], found["cancelled_by"]) == ("unverifiable", ["0dd40004"])
     told = orders.rescue("diagnose").stdout
-    assert "looks the same whether it has run or not, because 0dd40004 takes it back" in told
+    assert "looks the same whether or not it ran, because 0dd40004 reverts it" in told
 
 
 def test_what_is_missing_needs_the_other_flag(orders, database):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -22,6 +24,17 @@ def test_it_stamps_reads_back_and_says_what_is_next(stamped, shell):
     assert "1 revision is pending: aaaa0003" in done.stdout
     back = {"bash": r"bash \S+/stamp.bash --undo", "psql": r"sed -e '1,/\^-- ==== back/d' .* FILE \| psql"}
     assert re.search(back[shell], done.stdout), done.stdout
+
+
+@FORMS
+def test_where_nothing_is_pending_the_next_step_is_to_redeploy_and_no_more(host, shell):
+    host.write(shell, handed_over(host.database, [OLD], [NEW], pending=()))
+    done = host.stamp(shell)
+    assert done.status == 0, done.everything
+    assert "or run" not in done.stdout
+    assert {"bash": "  1. Redeploy\n     Nothing is pending.\n", "psql": "Next: redeploy. Nothing"}[
+        shell
+    ] in done.stdout
 
 
 @FORMS
@@ -340,6 +353,23 @@ def test_a_row_that_comes_in_the_middle_is_seen(host, shell):
     assert done.status == 3
     assert "others are there besides" in done.stderr
     assert host.database.versions() == [OLD]
+
+
+@FORMS
+def test_a_row_that_comes_while_it_waits_is_seen_whatever_the_roles_isolation(host, shell):
+    database = host.database
+    database.run(f"ALTER DATABASE {database.name} SET default_transaction_isolation = serializable", role="postgres")
+    host.write(shell, handed_over(database, [OLD], [NEW], lock_seconds=20.0))
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor() as beside, database.session() as other:
+        other.cursor().execute("INSERT INTO alembic_version VALUES ('bbbb0001')")
+        running = beside.submit(host.stamp, shell)
+        while not database.run(waits, role="postgres"):
+            assert not running.done(), running.result().everything
+            time.sleep(0.05)
+        other.commit()
+        done = running.result()
+    assert (done.status, database.versions()) == (3, [OLD, "bbbb0001"]), done.everything
 
 
 @FORMS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 from dataclasses import replace
@@ -14,6 +15,7 @@ from alembic_rescue.dialects.postgresql import scripts
 from alembic_rescue.dialects.postgresql.blockers import RESCUE_LOCK
 from tests import servers, silent_proxy
 from tests.handing_over import FORMS, NEW, OLD, handed_over
+from tests.terminal import CTRL_C, Terminal
 
 # --- the connection ----------------------------------------------------------------------------------------------
 
@@ -311,6 +313,28 @@ def test_colours_are_for_terminals(stamped):
         command = f"bash {stamped.folder}/stamp.bash --yes --port 1"
         done = stamped.run("script", "-qec", command, "/dev/null", TERM="xterm", **more)
         assert ("\x1b[31merror[connection-refused]:" in done.stdout) is coloured
+
+
+@pytest.mark.parametrize(("keys", "status"), [("\x04", 3), (CTRL_C, 130)], ids=["end of input", "Ctrl-C"])
+def test_no_answer_at_all_is_no_yes(stamped, keys, status):
+    command = ["bash", str(stamped.folder / "stamp.bash")]
+    with contextlib.closing(Terminal(command, str(stamped.folder), stamped.environment(), 100, piped=False)) as screen:
+        screen.wait_for("[y/N]: ")
+        screen.type(keys)
+        assert screen.end() == status, screen.text
+    assert "othing was written." in screen.text.partition("[y/N]")[2]
+    assert stamped.database.versions() == [OLD]
+
+
+def test_without_a_folder_for_what_is_temporary_it_says_so(stamped):
+    done = stamped.bash("--yes", TMPDIR="/nowhere")
+    assert (done.status, stamped.database.versions()) == (2, [OLD])
+    assert "Set TMPDIR to a folder that can be written to." in done.stderr
+
+
+def test_without_stderr_it_does_the_same(stamped):
+    done = stamped.run("bash", "-c", f"bash {stamped.folder}/stamp.bash --yes 2>&-")
+    assert (done.status, stamped.database.versions()) == (0, [NEW]), done.everything
 
 
 @pytest.mark.parametrize(("answer", "status", "rows"), [("y", 0, [NEW]), ("n", 3, [OLD]), ("", 3, [OLD])])

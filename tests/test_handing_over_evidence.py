@@ -63,6 +63,8 @@ BROKEN = [
     ("attribute", "public.pair.b", "ALTER TYPE pair DROP ATTRIBUTE b"),
     ("index", "public.ix_name", "DROP INDEX ix_name"),
     ("index", "public.ix_name", "DROP INDEX ix_name; CREATE INDEX ix_name ON users (name, id)"),
+    ("index", "public.ix_name", "ALTER TABLE users CLUSTER ON ix_name"),
+    ("column", "public.users.other", "ALTER TABLE users ALTER other SET (n_distinct = 5)"),
     ("constraint", "ck on public.users", "ALTER TABLE users DROP CONSTRAINT ck"),
     (
         "constraint",

@@ -90,7 +90,7 @@ def test_a_commit_that_waits_behind_a_cut_connection_is_waited_for(there, shop):
         assert shop.versions() == [OLD]
     out, told = run.communicate(timeout=20)
     assert run.returncode == 0, told
-    assert "Written, and read on a new connection" in out
+    assert "Written, and verified on a new connection" in out
     assert "Nothing was written." not in told
     assert shop.versions() == [NEW]
 
@@ -152,7 +152,7 @@ def test_a_signal_cancels_what_waits_and_says_that_nothing_was_written(there, sh
         run.send_signal(sent)
         _, told = run.communicate(timeout=4)
     assert run.returncode == status, told
-    assert "error[interrupted]: It was interrupted. Nothing was written." in told
+    assert "error[interrupted]: Interrupted. Nothing was written." in told
     assert shop.versions() == [OLD]
 
 
@@ -165,7 +165,7 @@ def test_a_signal_at_the_commit_says_that_it_was_written(there, shop, sent, stat
         out, told = run.communicate(timeout=4)
         assert shop.versions() == [NEW]
     assert run.returncode == status, told
-    assert "Written, and read on a new connection" in out
+    assert "Written, and verified on a new connection" in out
 
 
 @pytest.mark.parametrize("clock", ["perl", ""])
@@ -218,7 +218,7 @@ def test_ctrl_c_at_a_terminal(there, shop, at):
         status = terminal.end(4)
         terminal.close()
     assert status == 130, terminal.text
-    assert "It was interrupted. Nothing was written." in terminal.text
+    assert "nterrupted. Nothing was written." in terminal.text
     assert shop.versions() == [OLD]
 
 
@@ -237,3 +237,27 @@ def test_psql_does_not_commit_behind_the_back_of_a_killed_bash(there, shop):
     run.communicate()
     assert shop.versions() == [OLD]
     assert "Killed with -9" in there.bash("--help").stdout
+
+
+SIGNAL_AT = """
+set -T
+trap 'if [[ $BASH_COMMAND == writing=yes ]]; then at=0; fi
+  if [[ -n ${at:-} ]]; then at=$((at + 1)); if [[ $at == "$AT" ]]; then kill -INT $$; fi; fi' DEBUG
+"""
+"""Of the commands from there on."""
+
+
+def test_a_signal_at_any_command_from_the_write_on_is_told_what_became_of_it(stamped):
+    (stamped.folder / "signals").write_text(SIGNAL_AT)
+    database, seen, at = stamped.database, set(), 0
+    while (0, NEW) not in seen:  # then it came after the answer, or after the end
+        at += 1
+        database.stand_at(OLD)
+        done = stamped.bash("--yes", BASH_ENV=str(stamped.folder / "signals"), AT=str(at))
+        (row,) = database.versions()
+        told = done.everything.replace("Nothing was written yet.", "")
+        assert done.status in ((0, 130, 5) if row == NEW else (130,)), done.everything
+        assert ("Nothing was written." in told) == (row == OLD), done.everything
+        seen.add((done.status, row))
+    assert at > 20
+    assert {(130, OLD), (130, NEW), (0, NEW)} <= seen

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
+from alembic_rescue.cli.handing_over import running
 from alembic_rescue.dialects.postgresql.scripts import identifier, literal
 from tests.handing_over import NEW, OLD, SCRIPTS, found_by_shellcheck, handed_over
 
@@ -192,3 +193,15 @@ def test_modes_of_files_are_the_users_own(tmp_path):
     for runs, mode in ((True, 0o700), (False, 0o600)):
         files.write_text(tmp_path / "x", "text", runs=runs)
         assert stat.S_IMODE(Path(tmp_path / "x").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "told"),
+    [
+        ("PGDATABASE=FILES psql -f FILE", "a b.sql", "PGDATABASE=FILES psql -f 'a b.sql'"),
+        ("DATABASE_URL=... bash FILE", "-x", "DATABASE_URL=... bash ./-x"),
+        ("bash FILE", "FILE", "bash FILE"),
+    ],
+)
+def test_the_command_that_runs_a_file_has_its_name_alone_filled_in(command, name, told):
+    assert running(command, name) == told

@@ -147,7 +147,7 @@ def test_where_a_schema_stands() -> None:
     ("words", "current", "action", "told"),
     [
         (("applied", "applied"), ["r2"], Action.NOTHING, "as the version table says"),
-        (("applied", "applied"), ["r1"], Action.STAMP, "see alembic-rescue plan r2"),
+        (("applied", "applied"), ["r1"], Action.STAMP, ": stamp r2"),
         (("applied", "partial"), ["r2"], Action.STOP, "which lacks something"),
         (
             ("applied", "not-applied"),

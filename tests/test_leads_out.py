@@ -98,7 +98,7 @@ def test_of_a_schema_that_cannot_be_located_nothing_is_called_proved(stuck):
     told = project.rescue("repair", "--yes")
     assert told.status == 3
     assert "Proved" not in told.everything
-    assert "error[nothing-located]: r1, the first revision, is only half there" in told.stderr
+    assert "error[nothing-located]: r1, the first revision, is only partially applied" in told.stderr
     assert "alembic-rescue complete r1" in told.stderr
 
 

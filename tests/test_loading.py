@@ -268,7 +268,7 @@ def test_the_settings_of_pyproject_toml_are_used_and_the_option_wins(project, da
     assert linear.rescue("stamp", "aaaa0001", "--yes").status == 0
     assert len(list((linear.root / "kept").iterdir())) == 1
     assert linear.rescue("--receipts", "elsewhere", "undo", "--yes").status == 3  # no receipt there
-    assert f"In {linear.root / 'kept'}." in linear.rescue("receipts").stdout
+    assert f"Folder   {linear.root / 'kept'}\n" in linear.rescue("receipts").stdout
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_the_settings_of_pyproject_toml_are_used_and_the_option_wins(project, da
     [
         (
             "receipt = here",
-            "no setting receipt; the settings are receipts, lock_timeout, statement_timeout, connect_timeout,",
+            "unknown setting receipt; the settings are receipts, lock_timeout, statement_timeout, connect_timeout,",
         ),
         ("lock_timeout = soon", "lock_timeout is 'soon', which is not a number of seconds"),
         ("connect_timeout = 0", "connect_timeout must be from 0.001 to 2000000 seconds"),

@@ -203,7 +203,7 @@ def test_the_log_of_another_database_and_no_password_of_it(with_nulls):
     log = "\n".join([f"connecting to {url}", *with_nulls.failing()])
     document = with_nulls.diagnosed(log)
     assert list(notes(document)) == ["log-of-another-database", "log-failure"]
-    assert "names the database elsewhere" in notes(document)["log-of-another-database"]["message"]
+    assert "the log is from database elsewhere" in notes(document)["log-of-another-database"]["message"]
     assert logged_causes(document) == []
     (with_nulls.chain.root / "a.log").write_text(f"FATAL: cannot use {url}\n{url} (psycopg2.OperationalError) {url}\n")
     for more in ((), ("--debug",), ("--format", "json")):

@@ -35,7 +35,7 @@ def test_within_a_sentence_it_keeps_its_place_and_is_not_broken():
         "This fails in the same way as",
         "`alembic current` does.",
     ]
-    assert printed("`alembic history` lists them") == ["`alembic history` lists them"]
+    assert printed("help: `alembic history` lists them") == ["help: `alembic history` lists them"]
 
 
 def test_a_statement_that_quotes_with_backticks_is_whole():

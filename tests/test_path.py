@@ -605,8 +605,8 @@ def test_two_files_with_one_id_are_both_named_by_every_command(project_of, comma
     assert ran.stderr == (
         "error[duplicate-revision]: several files use the revision id second: "
         "alembic/versions/copy_of_second.py and alembic/versions/second_.py\n"
-        "help: Alembic loads only one of them, and never run the other: give the newer one an id of its own, and "
-        "let it follow the other (revision, down_revision), or remove it\n"
+        "help: Alembic loads only one of them and never runs the other. Give the newer file a new id and "
+        "make it follow the other (revision, down_revision), or delete it\n"
     )
 
 
@@ -660,7 +660,7 @@ def test_an_id_longer_than_the_version_column_is_refused_before_anything_is_writ
     assert (
         f"error[revision-too-long]: the id {long} has 33 characters, but the version column holds only 32" in ran.stderr
     )
-    assert f"help: widen it first: {WIDEN}" in ran.stderr
+    assert f"help: widen it first:\n    {WIDEN}\n" in ran.stderr
     assert any_database.versions() == ["first"]
     assert both.receipts == []
 
@@ -685,11 +685,11 @@ def test_a_base_that_never_began_is_told_apart_from_what_is_pending_and_can_be_b
     (seen,) = bases.rescue_json("diagnose")["databases"]
     assert [revision["revision"] for revision in seen["revisions"]] == seen["pending_after"] == ["shop2"]
     (told,) = [one["message"] for one in seen["findings"] if one["code"] == "branch-not-begun"]
-    assert told.startswith("2 revisions up to plug2 stand on a base that never began here")
+    assert told.startswith("2 revisions up to plug2 belong to a base that was never applied here")
     stamped = bases.rescue_json("stamp", "plug1", "--yes")
     assert stamped["outcome"] == "stamped"
     (told,) = [one["message"] for one in stamped["databases"][0]["findings"] if one["code"] == "branch-begins"]
-    assert told == "plug1 begins a branch: the version table will have 2 rows, now 1"
+    assert told == "plug1 begins a branch: the version table will have 2 rows instead of 1"
     assert any_database.versions() == ["plug1", "shop1"]
     (seen,) = bases.rescue_json("diagnose")["databases"]
     assert sorted(seen["pending_after"]) == ["plug2", "shop2"]
@@ -700,7 +700,7 @@ def test_a_base_that_never_began_is_told_apart_from_what_is_pending_and_can_be_b
 
 REFUSED_BY_COMMAND = {
     "unknown-current": (["0123456789ab"], "third", "the database is at 0123456789ab, which is not in the script"),
-    "overlapping-current": (["second", "first"], "third", "the version table has second and also first, which"),
+    "overlapping-current": (["second", "first"], "third", "the version table has both second and its ancestor first"),
     "ambiguous-revision": (["first"], "thi", "'thi' matches several revisions: third and thirst"),
     "unknown-revision": (["first"], "fourth", "the script directory has no revision 'fourth'"),
     "target-behind-current": (["third"], "second", "second is behind the database's current revision third"),

@@ -19,6 +19,7 @@ from alembic_rescue.model import Identity, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import ledger, seal
 from alembic_rescue.records.receipts import begin
 from alembic_rescue.report import text as report_text
+from alembic_rescue.report.page import Page
 from tests.conftest import BIN, ProjectCopy, clean_environment, fresh_database
 from tests.test_seal import changed
 from tests.watching import until, waiting_for_a_lock
@@ -294,16 +295,36 @@ def test_the_list_shows_each_receipt_with_its_rows_state_and_reason(linear):
     first, second = (file.stem for file in linear.receipts)
     ran = linear.rescue("receipts")
     assert ran.status == 0
-    heading, stamp, undo, closing = ran.stdout.splitlines()
-    assert heading.split() == ["Receipt", "Database", "Before", "After", "State", "Reason"]
+    heading, stamp, undo, folder, *closing = ran.stdout.splitlines()
+    assert heading.split() == ["Receipt", "Database", "Before", "After", "State", "Undoes", "Reason"]
     place = f"{linear.database.name} at 127.0.0.1:{linear.database.server.port}"
     assert stamp.split("  ")[0] == first
     for part in (place, "aaaa0001", "aaaa0003", "verified", "stuck"):
         assert part in stamp
     assert undo.startswith(second)
-    for part in (place, f"verified, undoes {first}", "wrong one"):
+    for part in (place, "verified", first, "wrong one"):
         assert part in undo
-    assert closing == f"In {folder_of(linear)}. To undo one: `alembic-rescue undo RECEIPT`"
+    assert folder == f"Folder   {folder_of(linear)}"
+    assert closing == ["To undo one:", "    alembic-rescue undo RECEIPT"]
+
+
+def test_no_width_breaks_an_id_or_a_folder(tmp_path):
+    part = ReceiptPart(
+        IDENTITY, ReceiptState.VERIFIED, ("0d7be4a6315c", "65e4b4ef883d"), ("aae3309a2a8b",), None, (), ("SELECT 1;",)
+    )
+    stamp = begin(tmp_path, "stamp", "aae3309a2a8b", "deployment 4711 was stuck for an hour", [part])
+    undo = begin(tmp_path, "undo", "aae3309a2a8b", "", [part], undoes=stamp.id)
+    listed = [stamp.id, undo.id, "0d7be4a6315c", "65e4b4ef883d", "aae3309a2a8b", str(tmp_path)]
+    for width in range(24, 260):
+        told = report_text.receipt_list([stamp, undo], str(tmp_path), width=width, color=False)
+        assert [told.count(one) for one in listed] == [2, 1, 2, 2, 2, 1], told
+    assert report_text.receipt_list([stamp, undo], "", width=259, color=False).count("Receipt") == 1, "a table"
+
+
+def test_no_width_breaks_the_file_that_a_stamp_leaves(linear):
+    told = linear.rescue("stamp", "aaaa0003", "--yes", COLUMNS="40")
+    (file,) = linear.receipts
+    assert f"Receipt  {file}\n" in told.stdout
 
 
 def test_the_list_in_json_holds_the_receipts_as_they_stand_on_disk(linear):
@@ -382,7 +403,7 @@ def test_whatever_is_changed_in_a_receipt_it_is_one_or_is_told_to_be_none(tmp_pa
         for found in list_receipts(tmp_path):
             assert ledger.last_to_undo([found], [IDENTITY]) in {found, None}
             ledger.broken_off([found, found], IDENTITY, ["aaaa0003"])
-            assert report_text.receipt_list([found, receipt], "", width=80, color=False)
+            assert report_text.receipt_list([found, receipt], "", page=Page(80, color=False))
 
 
 # --- where they are kept -----------------------------------------------------------------------------------------
@@ -422,7 +443,7 @@ def test_the_option_goes_before_the_variable_and_that_before_the_setting(linear,
     assert linear.rescue("undo", "--yes").status == 3, "the last stamp is kept elsewhere, and the database has moved on"
     assert linear.rescue("--receipts", option, "undo", "--yes").status == 0
     assert linear.database.versions() == ["aaaa0003"]
-    assert f"In {tmp_path}/setting." in linear.rescue("receipts").stdout
+    assert f"Folder   {tmp_path}/setting\n" in linear.rescue("receipts").stdout
 
 
 # --- undo: which receipt -----------------------------------------------------------------------------------------
@@ -474,14 +495,14 @@ def refused(linear: ProjectCopy, *arguments: str, status: int = 3, **environment
 def test_without_a_receipt_there_is_nothing_to_undo(linear):
     told = refused(linear, "undo", "--yes")
     assert f"error[no-receipt]: no receipt of a stamp of {linear.database.name} at 127.0.0.1" in told
-    assert f"that could be undone in {folder_of(linear)}" in told
+    assert f"that could be undone found in {folder_of(linear)}" in told
     assert "help: `alembic-rescue receipts` lists them; --receipts DIR selects another folder" in told
 
 
 def test_an_id_that_no_receipt_has_is_refused(linear):
     stamped(linear, "aaaa0003")
     told = refused(linear, "undo", "--yes", "19990101T000000-stamp-abcdef")
-    assert f"error[no-receipt]: no receipt 19990101T000000-stamp-abcdef in {folder_of(linear)}" in told
+    assert f"error[no-receipt]: no receipt 19990101T000000-stamp-abcdef found in {folder_of(linear)}" in told
 
 
 def test_a_beginning_that_several_ids_have_is_refused_with_all_of_them(linear):
@@ -496,7 +517,7 @@ def test_a_file_that_is_no_receipt_is_refused(linear, tmp_path):
     file.write_text('{"some": "thing"}')
     told = refused(linear, "undo", "--yes", str(file), status=2)
     assert f"error[bad-receipt]: {file} is not a receipt: it is not in the format of a receipt" in told
-    assert "help: to list receipts: `alembic-rescue receipts`" in told
+    assert "help: to list receipts:\n    alembic-rescue receipts\n" in told
 
 
 def test_a_file_that_is_not_there_is_refused(linear, tmp_path):
@@ -509,7 +530,7 @@ def test_an_undo_is_not_undone(linear):
     undo = undone(linear)
     told = refused(linear, "undo", "--yes", undo.id)
     assert f"error[receipt-is-undo]: receipt {undo.id} records an undo and cannot be undone" in told
-    assert "help: stamp again instead, with all checks: `alembic-rescue stamp REVISION`" in told
+    assert "help: stamp again instead, with all checks:\n    alembic-rescue stamp REVISION\n" in told
 
 
 def test_a_receipt_is_spent_once(linear):

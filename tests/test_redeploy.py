@@ -72,7 +72,7 @@ def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
     assert ran.status == 0, ran.everything
     assert ran.stdout.splitlines()[0] == "Live: shop-api (dep-0001)."
-    assert "stands at r3.\n" in ran.stdout
+    assert "is at r3.\n" in ran.stdout
     assert ran.stdout.endswith(
         "The database is at the latest revision: proved (nothing is missing from the 3 applied revisions).\n"
     )
@@ -136,8 +136,11 @@ def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
     )  # fmt: skip
     assert report.outcome is alembic_rescue.Outcome.DEPLOYED
     from alembic_rescue.report import deployment
+    from alembic_rescue.report.page import Page
 
-    assert "The database is at the latest revision: not proved (" in deployment.deployed(report, width=300, color=False)
+    assert "The database is at the latest revision: not proved (" in deployment.deployed(
+        report, page=Page(300, color=False)
+    )
 
 
 # --- it does not go live -----------------------------------------------------------------------------------------
@@ -174,11 +177,14 @@ def test_a_live_service_and_a_database_that_does_not_follow(shop):
     assert ran.status == 4, ran.everything
     assert "Live: shop-api (dep-0001).\n" in ran.stderr
     assert "error[schema-behind]: shop-api is live, so its new code runs on the old schema: " in ran.stderr
-    assert "stands at r2, 2 of 3 revisions on the way to r3. It was waited for 0.5 s" in ran.stderr
+    assert "is at r2, 2 of 3 revisions on the way to r3. Waited 0.5 s" in ran.stderr
     at_once = (
-        "shop-api is live: the new code runs on the old schema. A pre-deploy command would have upgraded it before."
+        "shop-api is live, and its new code runs on the old schema. "
+        "A pre-deploy command would have upgraded the database first."
     )
-    assert f"{at_once} Waiting 0.5 s more for the database. To upgrade it now:\nalembic upgrade heads\n" in ran.stderr
+    assert (
+        f"{at_once} Waiting another 0.5 s for the database. To upgrade it now:\nalembic upgrade heads\n" in ran.stderr
+    )
     document = shop.rescue_json("redeploy", "--render", "shop-api", "--yes", "--timeout", "0")
     assert (document["command"], document["deployment"]["status"]) == ("redeploy", "live")
     assert (document["error"]["code"], document["error"]["blockers"]) == ("schema-behind", [])
@@ -237,7 +243,7 @@ def test_at_a_terminal_it_asks(shop, api):
 def test_no_terminal_is_told_with_all_that_was_typed(shop, api):
     ran = shop.rescue("redeploy", "--timeout", "3", "--render", "shop-api")
     assert (ran.status, "error[no-terminal]" in ran.stderr) == (2, True), ran.everything
-    assert "repeat with: alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
+    assert "repeat with:\n    alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
     assert api.requests == []
 
 
@@ -258,9 +264,10 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
     assert (
         "Recommendation: stamp r3: all revisions up to r3 are applied; only the version table is behind." in ran.stdout
     )
-    assert "is not ready for a deployment; nothing was triggered. Everything up to r3 is there" in ran.stderr
+    assert "is not ready for a deployment; nothing was triggered. All revisions up to r3 are applied" in ran.stderr
     assert (
-        "run first: alembic-rescue stamp r3. To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 "
+        "run first:\n    alembic-rescue stamp r3\n  To deploy anyway:\n"
+        "    alembic-rescue redeploy --render srv-shopapi0001 "
         "--despite stamp\n" in ran.stderr
     )
     document = behind.rescue_json("redeploy", "--render", "shop-api", "--yes")
@@ -272,7 +279,7 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
 def test_before_a_hook_too(behind, api):
     ran = behind.rescue("redeploy", "--yes", ALEMBIC_RESCUE_DEPLOY_HOOK=hook_of(api))
     assert (ran.status, "error[not-ready]" in ran.stderr, api.requests) == (3, True, [])
-    assert "To deploy all the same: alembic-rescue redeploy --despite stamp\n" in ran.stderr
+    assert "To deploy anyway:\n    alembic-rescue redeploy --despite stamp\n" in ran.stderr
 
 
 def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
@@ -287,7 +294,7 @@ def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
 def test_what_is_sure_to_fail_is_not_triggered(stuck, api):
     ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, "error[not-ready]" in ran.stderr) == (3, True), ran.everything
-    assert "To deploy all the same: alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
+    assert "To deploy anyway:\n    alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
     assert api.count("POST", DEPLOYS) == 0
 
 
@@ -317,6 +324,8 @@ def test_where_nothing_is_in_the_way_the_database_is_shown_above_the_question(sh
         (["--yes", "--render", "shop-api", "--despite", "everything"], {}, "usage", 2),
         (["--yes", "--render", "shop-api", "--hook", "https://h.example/x"], {}, "usage", 2),
         (["--yes", "--render", "shop-api", "--build", "--deploy-only"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api", "--timeout", "inf"], {}, "usage", 2),
+        (["--yes", "--render", "shop-api", "--timeout", "-1"], {}, "usage", 2),
         (["--follow", "dep-1", "--hook", "https://h.example/x"], {}, "usage", 2),
         (["--yes", "--render", "shop-api"], {"RENDER_API_KEY": ""}, "platform-key-missing", 2),
         (["--yes", "--render", "shop-api"], {"RENDER_API_KEY": "rnd_test_other"}, "platform-refused", 4),
@@ -349,7 +358,7 @@ def test_a_hook_and_the_database_as_the_judge(shop, api):
     ran = shop.rescue("redeploy", "--yes")
     assert ran.status == 0, ran.everything
     assert ran.stdout.startswith(
-        "Triggered: srv-shop at 127.0.0.1 (dep-0001). Whether the service is live, a hook does not tell"
+        "Triggered: srv-shop at 127.0.0.1 (dep-0001). A hook does not report whether the service is live"
     )
     assert "Hook     srv-shop at 127.0.0.1\n" in ran.stderr
     assert HOOK_KEY not in ran.everything

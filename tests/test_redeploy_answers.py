@@ -26,6 +26,7 @@ from alembic_rescue.evidence.model import Cause
 from alembic_rescue.model import Action, Outcome, Recommendation, Report
 from alembic_rescue.redact import Secrets
 from alembic_rescue.report import deployment as report_deployment
+from alembic_rescue.report.page import Page
 from tests.render_api import HOOK_KEY, KEY, Fault, Time, place_on, serving
 
 DEPLOYS = r"/services/[\w-]+/deploys"
@@ -453,6 +454,14 @@ def test_of_a_hook_the_key_alone_is_hidden():
     assert "5f3c8a1b2d" not in secrets.hide("at /build_hooks/5f3c8a1b2d")
 
 
+def test_the_key_of_a_hook_is_hidden_as_it_is_sent_and_as_it_is_meant():
+    secrets = Secrets()
+    remember("https://hooks.example.org/%61bcdefgh/build?key=%78yz-not-to-be-seen&other=a+b%2Dc&ref=main", secrets)
+    for form in ("%61bcdefgh", "abcdefgh", "%78yz-not-to-be-seen", "xyz-not-to-be-seen", "a+b%2Dc", "a b-c"):
+        assert form not in secrets.hide(f"no hook <{form}> here")
+    assert secrets.hide("main") == "main"
+
+
 @pytest.mark.parametrize("body", ["", "<html>ok</html>", '{"deploy": null}', '{"deploy": {"id": 5}}', "[]", "null"])
 def test_a_hook_that_answers_oddly_was_called_all_the_same(api, body):
     api.faults = [Fault("POST", "/deploy/.*", status=200, body=body)]
@@ -477,7 +486,10 @@ def test_after_a_hook_that_is_lost_no_command_is_told_that_cannot_work(api):
 def test_a_short_log_that_was_shown_is_not_shown_again():
     done = Deployed("render", "shop", last_lines=("ERROR x", "bye"))
     report = replace(Report("redeploy", Outcome.REFUSED, None, (), ()), deployment=done)
-    shown = partial(report_deployment.failed, report, width=80, color=False)
+
+    def shown(already):
+        return report_deployment.failed(report, page=Page(80, color=False), already=already)
+
     assert shown(already={"ERROR x"}.__contains__) == "Last lines of its log\n  ERROR x\n  bye\n\n"
     assert shown(already={"ERROR x", "bye"}.__contains__) == ""
 

@@ -352,6 +352,26 @@ def test_a_ctrl_c_leaves_it_going_on(on):
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
+def test_a_ctrl_c_while_its_id_is_told_leaves_it_going_on_too(on):
+    def interrupt(news):
+        if news.command:
+            raise KeyboardInterrupt
+
+    place = on()
+    place.told = interrupt
+    with pytest.raises(errors.FollowingInterrupted) as interrupted:
+        redeploy(place)
+    assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
+
+
+def test_the_command_that_deploys_is_as_it_was_asked_for(api, on):
+    place = on()
+    assert place.command(None) == "alembic-rescue redeploy --render srv-shop0001"
+    assert place.command(Mode.DEPLOY_ONLY) == "alembic-rescue redeploy --render srv-shop0001 --deploy-only"
+    assert ByHook(Hook(hook_url(api), "POST", Secrets())).command == "alembic-rescue redeploy"
+    assert ByHook(Hook(hook_url(api), "GET", Secrets())).command == "alembic-rescue redeploy --hook-method GET"
+
+
 # --- pure --------------------------------------------------------------------------------------------------------
 
 
@@ -597,6 +617,8 @@ def test_a_hook_is_called_once_without_the_key_and_tells_an_id(api, method, monk
     [
         (Fault("POST", "/deploy/.*", lost=True), "deployment-not-known"),
         (Fault("POST", "/deploy/.*", status=503), "deployment-not-known"),
+        (Fault("POST", "/deploy/.*", status=408), "deployment-not-known"),
+        (Fault("POST", "/deploy/.*", status=499), "deployment-not-known"),
         (
             Fault("POST", "/deploy/.*", status=302, headers={"Location": "https://other.example/?key=x"}),
             "deployment-not-known",
@@ -604,7 +626,7 @@ def test_a_hook_is_called_once_without_the_key_and_tells_an_id(api, method, monk
         (Fault("POST", "/deploy/.*", status=404, body=f"no hook {HOOK_KEY}"), "platform-failed"),
         (Fault("POST", "/deploy/.*", status=403, body=f"no hook {HOOK_KEY}"), "platform-refused"),
     ],
-    ids=["lost", "503", "302", "404", "403"],
+    ids=["lost", "503", "408", "499", "302", "404", "403"],
 )
 def test_a_hook_that_fails_is_told_without_its_secret_and_not_called_again(api, fault, code):
     api.faults = [fault]
@@ -635,6 +657,17 @@ def test_what_a_hook_does_not_tell(api):
     with pytest.raises(errors.NotConfirmed):
         by_hook.carried_out(lambda _: False)
     assert len(api.requests) == 1
+
+
+def test_a_ctrl_c_while_a_hook_is_called_says_to_look_before_it_is_called_again(api, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    by_hook = ByHook(Hook(hook_url(api), "POST", Secrets()))
+    monkeypatch.setattr(by_hook.hook, "trigger", interrupted)
+    with pytest.raises(errors.Interrupted) as failed:
+        by_hook.carried_out(lambda _: True)
+    assert "check the platform's list of deployments before you redeploy" in failed.value.help
 
 
 # --- the configuration -------------------------------------------------------------------------------------------

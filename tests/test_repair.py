@@ -110,7 +110,7 @@ def test_over_what_is_there_it_does_not_go_back(tables, database):
     database.run("CREATE TABLE t4 (id INTEGER PRIMARY KEY); DROP TABLE t2")
     database.stand_at("ab04")
     told = refused(tables)
-    assert told["repair-would-rerun"]["message"].startswith("something of ab03 and ab04 is there")
+    assert told["repair-would-rerun"]["message"].startswith("some objects of ab03 and ab04 exist")
 
 
 @pytest.mark.slow

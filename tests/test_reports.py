@@ -318,7 +318,7 @@ def test_a_revision_id_that_is_too_long(report, database):
     (cause,) = part["causes"]
     assert "has 36 characters, but public.alembic_version.version_num holds only 32" in cause["error"]
     widen = "ALTER TABLE public.alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)"
-    assert cause["fix"].endswith(f": {widen}")
+    assert cause["fix"].endswith(f": `{widen}`")
     assert widen in part["recommendation"]["reason"]
 
     database.run("CREATE TABLE paper_meta (id SERIAL PRIMARY KEY, kind VARCHAR(30))")
@@ -327,7 +327,7 @@ def test_a_revision_id_that_is_too_long(report, database):
     assert widen in part["recommendation"]["reason"]
     planned = paper.rescue("plan", "pc20260424_paperless_metadata_tables")
     assert planned.status == 3
-    assert f"widen it first: {widen}" in planned.everything
+    assert f"widen it first:\n    {widen}\n" in planned.everything
 
     database.run(widen)
     part, _, action = look(paper)
@@ -404,5 +404,5 @@ def fixed(part: dict[str, Any], message: str, sql: str) -> str:
     """The statement that is told for what broke off."""
     (found,) = [found for found in part["findings"] if found["code"] == "batch-broke-off"]
     assert message in found["message"]
-    assert f": {sql}; then check again" in found["help"]
+    assert f": `{sql}`. Then check again" in found["help"]
     return sql

@@ -181,7 +181,7 @@ def test_a_superuser_there_stands_for_no_role_that_is_none(tmp_path, database, n
     try:
         rehearsed = rescue(project, named.by_socket(), "rehearse")
         assert (rehearsed.status, rehearsed.json["error"]["code"]) == (2, "not-rehearsed")
-        assert "rescue_app is a superuser of the scratch server" in rehearsed.json["error"]["message"]
+        assert "rescue_app is a superuser on the scratch server" in rehearsed.json["error"]["message"]
         assert named.kept() == before
     finally:
         named.run("DROP ROLE rescue_app")

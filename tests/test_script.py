@@ -195,15 +195,19 @@ def test_it_says_how_the_file_is_run(stuck, database):
         made = stuck.rescue("script", NEW, "--for", shell, "--out", name)
         assert made.status == 0
         if shell == "bash":
-            assert (
-                "DATABASE_URL=... bash stamp.bash\nIt asks before it writes. Look first: add --dry-run\n" in made.stdout
-            )
+            assert "\n    DATABASE_URL=... bash stamp.bash\n" in made.stdout
+            assert "The script asks before it writes. To check only, add --dry-run.\n" in made.stdout
     way = f"PGHOST=127.0.0.1 PGPORT={database.server.port} PGUSER={servers.ROLE} PGDATABASE={database.name}"
     run = re.search(f"{re.escape(way)} psql .*", made.stdout)
     assert run, made.stdout
     assert "psql asks for the password" in made.stdout
     done = Host(stuck.root, database).run("bash", "-c", run[0], DATABASE_URL="", PGPASSWORD=servers.PASSWORD)
     assert (done.status, database.versions()) == (0, [NEW]), done.everything
+
+
+def test_a_dash_is_stdout(stuck):
+    made = stuck.rescue("script", NEW, "--for", "psql", "--out", "-")
+    assert (made.status, "COMMIT;" in made.stdout, (stuck.root / "-").exists()) == (0, True, False)
 
 
 def test_at_the_target_there_is_nothing_to_do_and_no_file(stuck, database):
@@ -335,7 +339,7 @@ def test_another_dialect_is_refused(tmp_path, shell):
     (tmp_path / "shop.sqlite").touch()
     refused = ProjectCopy(tmp_path / "project", tmp_path / "state").rescue("script", "two", "--for", shell)
     assert refused.status == 3, refused.everything
-    assert "error[no-script-for-dialect]: SQLite , only for PostgreSQL has one" in refused.stderr
+    assert "error[no-script-for-dialect]: scripts are not available for SQLite, only for PostgreSQL" in refused.stderr
 
 
 def test_an_unknown_shell_is_usage(stuck):

@@ -154,7 +154,7 @@ def test_refused_if_the_rows_moved(sealed):
     assert "the rows of the version table changed from aaaa0001 to aaaa0002" in told
     assert "the revisions that the stamp skips changed from aaaa0002, aaaa0003 to aaaa0003" in told
     assert "the script file" not in told, "no file changed"
-    assert "help: plan again, and have the new plan approved: `alembic-rescue plan REVISION --out FILE`" in told
+    assert "help: plan again, and have the new plan approved:\n    alembic-rescue plan REVISION --out FILE\n" in told
 
 
 def test_once_it_was_carried_out_there_is_nothing_to_do(sealed):
@@ -210,13 +210,13 @@ def test_refused_on_another_database(sealed):
     with fresh_database(sealed.database.server) as other:
         other.stand_at("aaaa0001")
         told = refused(sealed, "--url", other.url)
-        assert "another state: the database changed from " in told
+        assert "a different state: the database changed from " in told
         assert other.versions() == ["aaaa0001"]
 
 
 def test_refused_as_another_role(sealed):
     with role_whose_password_is_its_name(sealed.database) as url:
-        assert "another state: the database changed from " in refused(sealed, "--url", url)
+        assert "a different state: the database changed from " in refused(sealed, "--url", url)
 
 
 def test_refused_for_another_revision_than_the_sealed_one(sealed):
@@ -264,7 +264,7 @@ def test_a_plan_that_was_changed_is_refused(sealed, shown):
     (sealed.root / "plan.json").write_text(json.dumps(content))
     told = refused(sealed, status=2)
     assert told.startswith("error[bad-plan-file]: plan.json is not a sealed plan: it was changed after it was sealed\n")
-    assert "help: create one with: `alembic-rescue plan REVISION --out FILE`" in told
+    assert "help: create one with:\n    alembic-rescue plan REVISION --out FILE\n" in told
 
 
 def changed(value):

@@ -70,7 +70,7 @@ def test_one_plan_has_a_part_for_each_and_one_stamp_and_undo_do_them_all(tenants
     assert "3 of 3, all alike\n" in ran.stderr
     assert f"Version  {blue}, {green} and {red}: at aaaa0001" in ran.stderr
     tables = f"{blue} in {name}, {green} in {name} and {red} in {name}"
-    assert f"Stamped and verified on a new connection: {tables} stand at aaaa0003 (was aaaa0001)" in ran.stdout
+    assert f"Stamped and verified on a new connection: {tables} are at aaaa0003 (was aaaa0001)" in ran.stdout
     for tenant in TENANTS:
         assert f"UPDATE {tenant}.alembic_version SET version_num = 'aaaa0001'" in ran.stdout
     assert rows(tenants) == at("aaaa0003", "aaaa0003", "aaaa0003")
@@ -137,7 +137,7 @@ def test_of_many_refusals_of_one_kind_a_few_are_shown_and_the_json_has_all(tenan
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 3
     assert ran.stderr.count("error[target-behind-current]") == 5
-    assert "and 2 more of target-behind-current. To list all: `alembic-rescue --format json`" in ran.stderr
+    assert "and 2 more of target-behind-current. To list all:\n    alembic-rescue --format json\n" in ran.stderr
     assert len(tenants.rescue_json("plan", "aaaa0003")["refusals"]) == 7
 
 
@@ -227,7 +227,7 @@ for name in ("one", "two"):
     ran = copied.rescue("--url", database.url, "plan", "aaaa0002")
     assert ran.status == 2
     assert (
-        "error[several-databases]: env.py opens several databases, and --url leads each of them to the same rows"
+        "error[several-databases]: env.py opens several databases, and --url points each of them to the same rows"
         in (ran.stderr)
     )
     assert "help: omit --url and choose one of env.py's databases with --only" in ran.stderr

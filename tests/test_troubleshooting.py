@@ -11,6 +11,7 @@ import pytest
 
 from alembic_rescue import errors
 from alembic_rescue.report import explained, text
+from alembic_rescue.report.page import Page
 from tests.documents import all_parsed, shown
 from tests.terminal import at_a_terminal
 
@@ -84,7 +85,7 @@ def test_the_usual_causes_on_a_hosted_database_are_named(words):
 
 
 def test_the_code_of_an_error_is_linked_where_there_are_colours():
-    told = text.failure(REFUSED, width=100, color=True)
+    told = text.failure(REFUSED, page=Page(100, color=True))
     opened, closed = LINK.findall(told)
     address = urlsplit(opened)
     assert (address.scheme, address.fragment, closed) == ("file", "connection-refused", "")
@@ -94,14 +95,14 @@ def test_the_code_of_an_error_is_linked_where_there_are_colours():
 
 
 def test_it_is_not_linked_without_colours():
-    assert "\x1b" not in text.failure(REFUSED, width=100, color=False)
+    assert "\x1b" not in text.failure(REFUSED, page=Page(100, color=False))
 
 
 def test_it_is_not_linked_where_the_document_is_not_installed(monkeypatch):
     monkeypatch.setattr(explained, "_NAME", "docs/elsewhere.md")
     explained._document.cache_clear()
     try:
-        told = text.failure(REFUSED, width=100, color=True)
+        told = text.failure(REFUSED, page=Page(100, color=True))
     finally:
         explained._document.cache_clear()
     assert "\x1b]8" not in told

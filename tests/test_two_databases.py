@@ -169,5 +169,5 @@ def test_an_undo_that_breaks_off_half_way_can_be_finished(stage):
 def test_after_the_stamp_of_one_it_says_what_a_redeployment_will_find_in_the_other(stage):
     ran = stage.copy.rescue("stamp", "head", "--only", "engine2", "--yes")
     assert rows(stage) == [["c0de0001"], ["c0de0002"]]
-    assert f"What is pending in {told(stage, 'shop')}" in ran.stdout
+    assert f"Pending revisions in {told(stage, 'shop')} will run" in ran.stdout
     assert "Nothing is pending" not in ran.stdout

@@ -14,9 +14,9 @@ from tests.conftest import ProjectCopy
 SHOP = {"r1": "op.create_table('t1', sa.Column('id', sa.Integer, primary_key=True))"}
 ODD = {
     "bytes": ("version_num bytea", "'r1'", "its version_num is not text but bytes"),
-    "numbers": ("version_num int", "1", "its version_num holds no text, but int"),
-    "uuids": ("version_num uuid", "gen_random_uuid()", "its version_num holds no text, but UUID"),
-    "lists": ("version_num text[]", "'{r1}'", "its version_num holds no text"),
+    "numbers": ("version_num int", "1", "its version_num is not text but int"),
+    "uuids": ("version_num uuid", "gen_random_uuid()", "its version_num is not text but UUID"),
+    "lists": ("version_num text[]", "'{r1}'", "its version_num is not text"),
     "renamed": ("version varchar(32)", "'r1'", "column alembic_version.version_num does not exist"),
 }
 

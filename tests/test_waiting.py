@@ -107,9 +107,9 @@ def test_where_it_is_which_of_how_many_and_since_when():
 
 
 def test_what_is_told_when_the_time_is_up():
-    late = errors.WaitTimedOut(600.0, ["shop stands at r1, 1 of 3 revisions on the way to r3"])
+    late = errors.WaitTimedOut(600.0, ["shop is at r1, 1 of 3 revisions on the way to r3"])
     assert (late.code, late.exit_status) == ("wait-timeout", 4)
-    assert late.message == "waited for 600 s: shop stands at r1, 1 of 3 revisions on the way to r3"
+    assert late.message == "waited for 600 s: shop is at r1, 1 of 3 revisions on the way to r3"
     gone = errors.WaitTimedOut(600.0, ["shop stands at r1"], "no server answers at shop")
     assert gone.message == "waited for 600 s: no server answers at shop; last seen: shop stands at r1"
 
@@ -146,8 +146,8 @@ def test_it_ends_when_the_database_is_there_and_says_where_it_was(shop):
     time.sleep(4)
     shop.alembic("upgrade", "head")
     status, out, err = ended(process)
-    assert (status, "There" in err) == (0, False), err
-    assert out.startswith("There: public.alembic_version in ")
+    assert (status, "Reached" in err) == (0, False), err
+    assert out.startswith("Reached: public.alembic_version in ")
     assert out.endswith("stands at r3.\n")
     told = [line.partition("stands at ")[2] for line in err.splitlines()]
     assert told[0] == "r1, 1 of 3 on the way to r3"
@@ -176,7 +176,7 @@ def test_the_time_is_up_and_who_is_in_the_way(shop, database):
         document = shop.rescue_json("wait", "--timeout", "0")
     assert late.status == 4
     assert "error[wait-timeout]: waited for 0.5 s: " in late.stderr
-    assert "stands at r1, 1 of 3 revisions on the way to r3" in late.stderr
+    assert "is at r1, 1 of 3 revisions on the way to r3" in late.stderr
     assert "Sessions that hold or wait for locks" in late.stderr
     assert "SELECT pg_terminate_backend(" in late.stderr
     assert (document["outcome"], document["error"]["code"]) == ("error", "wait-timeout")
@@ -202,7 +202,7 @@ def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_
     process = shop.started("wait", "--interval", "0.1")
     first = process.stderr.readline()
     assert first.startswith("warning[version-table-missing]: version table alembic_version in rescue_test_")
-    assert ", schema public. If migrations ran before, this is the wrong database or schema. " in first
+    assert ", schema public. If migrations have run, this is the wrong database or schema. " in first
     assert "has no version table public.alembic_version, 0 of 3 on the way to r3" in process.stderr.readline()
     assert process.poll() is None
     shop.alembic("upgrade", "head")
@@ -330,7 +330,7 @@ def test_several_processes_wait_through_a_restart_and_hold_nothing(tmp_path):
         assert status == 0, err
         assert "stands at r3" in out
         assert "; waiting for it" in err
-        assert "stands at r1, 1 of 3 on the way to r3" in err
+        assert "is at r1, 1 of 3 on the way to r3" in err
         assert err.count("\n") < 12
 
 
@@ -355,10 +355,10 @@ def test_sigterm_ends_it_at_once(shop):
 def test_at_a_terminal_it_shows_where_it_is_in_one_line(shop):
     shop.alembic("upgrade", "r1")
     with terminal.at_a_terminal(shop, "wait", "--interval", "0.2", columns=200) as screen:
-        screen.wait_for("stands at r1, 1 of 3 on the way to r3, for 1 s")
+        screen.wait_for("is at r1, 1 of 3 on the way to r3, for 1 s")
         shop.alembic("upgrade", "head")
         assert screen.end() == 0
-        assert "There: public.alembic_version in " in screen.text
+        assert "Reached: public.alembic_version in " in screen.text
 
 
 @pytest.mark.slow
@@ -457,7 +457,7 @@ def test_a_replica_that_lags_is_waited_for(tmp_path):
         replica.run("SELECT pg_wal_replay_pause()", role="postgres")
         shop.alembic("upgrade", "head")
         process = shop.started("--url", replica.url, "wait", "--interval", "0.1")
-        assert "stands at r1, 1 of 3 on the way to r3" in process.stderr.readline()
+        assert "is at r1, 1 of 3 on the way to r3" in process.stderr.readline()
         time.sleep(1)
         assert process.poll() is None
         replica.run("SELECT pg_wal_replay_resume()", role="postgres")
@@ -505,4 +505,4 @@ for tenant in ("blue", "green"):
     late = shop.rescue("wait", "--timeout", "0")
     assert late.status == 4
     assert "green.alembic_version in " in late.stderr
-    assert "stands at r2, 2 of 3 on the way to r3\n" in late.stderr
+    assert "is at r2, 2 of 3 on the way to r3\n" in late.stderr

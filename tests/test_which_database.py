@@ -184,7 +184,9 @@ def test_a_database_url_that_names_another_database_is_refused(project, chosen, 
     linear = project("linear", chosen)
     assert linear.rescue("stamp", "aaaa0002", "--yes").status == 0
     port = chosen.server.port
-    fact = f"DATABASE_URL names {watched.name} at 127.0.0.1:{port}, but env.py opens {chosen.name} at 127.0.0.1:{port}"
+    fact = (
+        f"DATABASE_URL points to {watched.name} at 127.0.0.1:{port}, but env.py opens {chosen.name} at 127.0.0.1:{port}"
+    )
     choice = 'choose: --url "$DATABASE_URL" for the first, or `env -u DATABASE_URL alembic-rescue ...` for the second'
 
     for command in (["plan", "aaaa0003"], ["stamp", "aaaa0003", "--yes"], ["undo", "--yes"]):

@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from alembic_rescue.cli.help import DATABASE
 from alembic_rescue.clock import LONGEST_SECONDS
 
 
@@ -25,6 +26,7 @@ Only = Annotated[
     Optional[str],
     typer.Option(
         "--only",
+        rich_help_panel=DATABASE,
         metavar="NAME",
         envvar="ALEMBIC_RESCUE_ONLY",
         help="Select one of env.py's databases by name, schema, version table, or part of its URL.",
@@ -34,6 +36,7 @@ LockTimeout = Annotated[
     Optional[float],
     typer.Option(
         "--lock-timeout",
+        rich_help_panel=DATABASE,
         metavar="SECONDS",
         envvar="ALEMBIC_RESCUE_LOCK_TIMEOUT",
         help="Give up waiting for a lock after this time.",

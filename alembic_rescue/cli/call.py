@@ -43,6 +43,8 @@ _UNWRAPPED = 10_000
 
 ANSWERS: list[Any] = [sys.stdout]
 """Where answers go, whatever sys.stdout is meanwhile."""
+_BEGUN: list[str] = []
+"""The format of the document that stdout has the beginning of."""
 
 
 class Format(str, Enum):
@@ -50,6 +52,8 @@ class Format(str, Enum):
 
     TEXT = "text"
     JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class Call:
             raise needed.told(self._words_for_another_folder()) from None
         except errors.NoConfig as missing:
             told = missing.told(self._words_for_another_folder())
-        if yes or self.format is Format.JSON or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if yes or self.format is not Format.TEXT or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise told
         return self._further_down(told).project(lock_timeout)
 
@@ -155,9 +159,31 @@ class Call:
 
         return self.receipts or receipts.folder_of(settings)
 
+    @property
+    def is_document(self) -> bool:
+        """Whether what is written to stdout is composed for something else than a terminal, errors too."""
+        return self.format in {Format.MARKDOWN, Format.HTML}
+
     def answer(self, text: str) -> None:
-        """Write the answer to stdout."""
-        write(self._told(text))
+        """Write the answer to stdout: a text, or part of a document, which holds no secrets any more."""
+        if not self.is_document:
+            write(self._told(text))
+            return
+        if self.format is Format.HTML and not _BEGUN:
+            from alembic_rescue.report import html
+
+            _BEGUN.append(self.format.value)
+            write(html.head())
+        write(text)
+
+    def answer_sentence(self, text: str) -> None:
+        """Write a sentence to stdout."""
+        if not self.is_document:
+            self.answer(f"{text}\n")
+            return
+        page = self.style(sys.stdout)["page"]
+        page.line(text)
+        self.answer(page.text())
 
     def answer_json(self, content: Mapping[str, Any]) -> None:
         """Write a document to stdout."""
@@ -168,7 +194,7 @@ class Call:
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
         with suppress(BrokenPipeError):
-            sys.stderr.write(self._told(text))
+            sys.stderr.write(_sayable(self._told(text), sys.stderr))
             sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
@@ -189,10 +215,14 @@ class Call:
         return _alembics(self.typed, "upgrade")
 
     def style(self, stream: Any) -> dict[str, Any]:
-        """Width and colour of the text for a stream."""
+        """The page for a stream: only stdout's is of the format that was asked for."""
+        from alembic_rescue.report import pages
+
+        if stream is sys.stdout and self.is_document:
+            return {"page": pages.of(self.format.value, self._told)}
         terminal = stream.isatty()
         width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
-        return {"width": width, "color": self.color and terminal}
+        return {"page": pages.Page(width, color=self.color and terminal)}
 
 
 def _import_the_rest() -> None:
@@ -217,10 +247,22 @@ def keep_stdout_for_the_answer() -> None:
 def write(text: str) -> None:
     """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(_sayable(text, sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _sayable(text: str, stream: Any) -> str:
+    """`text`; where the stream's encoding lacks some of its signs, with others in their place."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding, stream.errors or "strict")
+    except UnicodeEncodeError:
+        from alembic_rescue.report import chain
+
+        return text.translate(chain.PLAIN).encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def _words(options: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -314,7 +356,7 @@ def rows_typed(call: Call, report: Report) -> bool:
 def _question(parts: Sequence[DatabaseReport]) -> str:
     tables: dict[str, list[str]] = {}
     for part in parts:
-        change = f"from {errors.rows(part.database.current_heads)} -> {errors.rows(part.heads_after)}"
+        change = f"from {errors.rows(part.database.current_heads)} to {errors.rows(part.heads_after)}"
         tables.setdefault(change, []).append(part.database.identity.sentence)
     return "\n".join(f"Set {errors.some(named, verb=False)} {change}?" for change, named in tables.items())
 

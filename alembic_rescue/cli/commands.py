@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +38,7 @@ from alembic_rescue.cli.call import (
     working,
     write,
 )
+from alembic_rescue.cli.help import DATABASE, DEPLOY, LOOK, OUTPUT, PROJECT, RECOVER, START, TRY, Command, Group
 from alembic_rescue.errors import RescueError
 from alembic_rescue.redact import Secrets
 
@@ -46,9 +48,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name=COMMAND,
-    help="Recover a deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo.",
+    cls=Group,
     epilog="Start with `alembic-rescue diagnose`. It writes nothing.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,6 +60,14 @@ _NAMING = frozenset(
     ["python", "config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"]
 )
 """The options that say which project, which of its databases, and which receipts."""
+
+
+def _begin(call: Call) -> NoReturn:
+    """Nothing was asked for: say where to begin."""
+    if call.format is Format.JSON:
+        raise errors.BadUsage("no command was given")
+    call.tell(START)
+    raise typer.Exit(errors.USAGE)
 
 
 def _version(wanted: bool) -> None:
@@ -74,6 +84,7 @@ def options(
         typer.Option(
             "-c",
             "--config",
+            rich_help_panel=PROJECT,
             metavar="FILE",
             envvar="ALEMBIC_CONFIG",
             help="alembic.ini or pyproject.toml, as for alembic. Use twice for one of each.",
@@ -83,6 +94,7 @@ def options(
         Optional[str],
         typer.Option(
             "--config-from",
+            rich_help_panel=PROJECT,
             metavar="MODULE:CALLABLE",
             envvar="ALEMBIC_RESCUE_CONFIG_FROM",
             help="Instead of a file: a callable that returns the alembic Config your code builds.",
@@ -92,6 +104,7 @@ def options(
         Optional[str],
         typer.Option(
             "--app",
+            rich_help_panel=PROJECT,
             metavar="NAME",
             envvar="FLASK_APP",
             help="The Flask application that uses Flask-Migrate, as for flask. FLASK_APP applies if there "
@@ -114,6 +127,7 @@ def options(
         typer.Option(
             "-n",
             "--name",
+            rich_help_panel=PROJECT,
             metavar="SECTION",
             envvar="ALEMBIC_RESCUE_NAME",
             help="Section of the ini file, as for alembic.",
@@ -123,13 +137,19 @@ def options(
     x: Annotated[
         Optional[list[str]],
         typer.Option(
-            "-x", metavar="ARG", envvar="ALEMBIC_RESCUE_X", help="Argument for env.py, as for alembic. Repeatable."
+            "-x",
+            rich_help_panel=PROJECT,
+            metavar="ARG",
+            envvar="ALEMBIC_RESCUE_X",
+            help="Argument for env.py, as for alembic. Repeatable.",
         ),
     ] = None,
     url: Annotated[
         Optional[str],
         typer.Option(
             "--url",
+            rich_help_panel=DATABASE,
+            metavar="URL",
             envvar="ALEMBIC_RESCUE_URL",
             help="Connect to this database instead of env.py's. If it has a password, use the variable: "
             "other users can see a process's arguments.",
@@ -139,6 +159,7 @@ def options(
         Optional[str],
         typer.Option(
             "--scratch",
+            rich_help_panel=DATABASE,
             metavar="URL|local|none",
             envvar="ALEMBIC_RESCUE_SCRATCH",
             help="Where to run migrations to observe them: a server's URL, local (one started here for the "
@@ -150,6 +171,7 @@ def options(
         float,
         typer.Option(
             "--revision-timeout",
+            rich_help_panel=DATABASE,
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_REVISION_TIMEOUT",
             help="Time limit for one revision on the scratch database.",
@@ -159,6 +181,7 @@ def options(
         Optional[Path],
         typer.Option(
             "--baseline",
+            rich_help_panel=DATABASE,
             metavar="FILE.sql",
             envvar="ALEMBIC_RESCUE_BASELINE",
             exists=True,
@@ -170,6 +193,7 @@ def options(
         Optional[Path],
         typer.Option(
             "--receipts",
+            rich_help_panel=OUTPUT,
             metavar="DIR",
             envvar="ALEMBIC_RESCUE_RECEIPTS",
             help="Folder for receipts.",
@@ -177,13 +201,32 @@ def options(
         ),
     ] = None,
     format_: Annotated[
-        Format, typer.Option("--format", envvar="ALEMBIC_RESCUE_FORMAT", help="Output format.")
+        Format,
+        typer.Option(
+            "--format",
+            rich_help_panel=OUTPUT,
+            metavar="FORMAT",
+            envvar="ALEMBIC_RESCUE_FORMAT",
+            help="Format of the answer on stdout: text, json, markdown, or html.",
+        ),
     ] = Format.TEXT,
     no_color: Annotated[
-        bool, typer.Option("--no-color", envvar="ALEMBIC_RESCUE_NO_COLOR", help="No colours. So does NO_COLOR.")
+        bool,
+        typer.Option(
+            "--no-color",
+            rich_help_panel=OUTPUT,
+            envvar="ALEMBIC_RESCUE_NO_COLOR",
+            help="Print no colours. Setting NO_COLOR does the same.",
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="ALEMBIC_RESCUE_DEBUG", help="Show env.py's output and tracebacks.")
+        bool,
+        typer.Option(
+            "--debug",
+            rich_help_panel=OUTPUT,
+            envvar="ALEMBIC_RESCUE_DEBUG",
+            help="Show env.py's output, and tracebacks.",
+        ),
     ] = False,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -191,6 +234,11 @@ def options(
 ) -> None:
     """Recover a deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo."""
     del show_version
+    if ":***@" in (url or ""):
+        raise errors.BadUsage(
+            "the URL has *** in place of its password: it was copied from the output, which hides it",
+            "put the password in, or set ALEMBIC_RESCUE_URL to the whole URL and omit --url",
+        )
     secrets = Secrets()
     secrets.add_url(url or "")
     call = Call(
@@ -211,6 +259,8 @@ def options(
     _CALLS[0] = call
     typed = {name for name in ("config", "config_from", "app") if is_typed(ctx, name)}
     ctx.obj = _CALLS[0] = call.of_project(typed, tuple(map(str, config or ())), config_from, app)
+    if ctx.invoked_subcommand is None:
+        _begin(call)
 
 
 Reason = Annotated[
@@ -227,7 +277,7 @@ NotRun = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=LOOK)
 def diagnose(
     ctx: typer.Context,
     check: Annotated[
@@ -259,9 +309,9 @@ def diagnose(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Show where each database is, what is pending and already applied, who blocks, and what to do.
+    """Find out what happened, and what to do next.
 
-    Writes nothing.
+    Shows where each database is, what is pending, what of that is applied, and who holds locks. Writes nothing.
     """
     call: Call = ctx.obj
     if applied and locate:
@@ -294,7 +344,7 @@ def _read(call: Call, log: str) -> DeploymentLog:
         return logs.read(log)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=LOOK)
 def rehearse(
     ctx: typer.Context,
     revision: Annotated[
@@ -304,7 +354,10 @@ def rehearse(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Tell whether the next alembic upgrade will succeed, on a schema copy and by the live rows. Writes nothing."""
+    """Check whether the next alembic upgrade will succeed.
+
+    Runs it on a copy of the schema, and queries the live rows. Writes nothing.
+    """
     from alembic_rescue import rescue
     from alembic_rescue.model import Outcome
 
@@ -331,7 +384,7 @@ def rehearse(
         raise typer.Exit(errors.REFUSED)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=LOOK)
 def plan(
     ctx: typer.Context,
     revision: Revision,
@@ -351,13 +404,13 @@ def plan(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Do all the checks of stamp and show what it would do. Writes nothing."""
+    """Show what stamp would check and change. Writes nothing."""
     if revision is None:  # typer 0.16 and 0.17 do not notice with click 8.3: can go with them
         raise errors.BadUsage("Missing argument 'REVISION'.")
     _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or (), only=only)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RECOVER)
 def stamp(
     ctx: typer.Context,
     revision: Annotated[
@@ -384,7 +437,10 @@ def stamp(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Mark revisions as applied: plan, ask, stamp, verify on a new connection, leave a receipt."""
+    """Mark revisions as applied, verify it, and leave a receipt.
+
+    Shows the plan and asks first. Refuses revisions that are not proved.
+    """
     from alembic_rescue import gate, rescue
     from alembic_rescue.evidence.model import Verdict
     from alembic_rescue.model import addressed
@@ -423,7 +479,7 @@ def stamp(
     answer_written(call, report)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RECOVER)
 def complete(
     ctx: typer.Context,
     revision: Revision,
@@ -432,7 +488,10 @@ def complete(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Run the statements that a partially applied revision lacks, and prove it again. Never changes rows."""
+    """Run the statements that a partially applied revision lacks.
+
+    Shows them and asks first, then proves the revision again. Never runs statements that change rows.
+    """
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
@@ -453,7 +512,7 @@ def complete(
     answer_written(call, report)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RECOVER)
 def repair(
     ctx: typer.Context,
     yes: Yes = False,
@@ -463,7 +522,10 @@ def repair(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Set version rows that no stamp can fix to what is proved."""
+    """Set the version table to what is proved, where no stamp can.
+
+    For rows that are unknown, overlapping, duplicate, lost or wrong. Shows the new rows, and has you type them.
+    """
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
@@ -483,7 +545,7 @@ def repair(
     answer_written(call, report)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RECOVER)
 def undo(
     ctx: typer.Context,
     receipt: Annotated[
@@ -497,7 +559,10 @@ def undo(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Restore the rows of a receipt, if the database is still where its stamp left it."""
+    """Restore the rows of the version table from a receipt.
+
+    Refuses if the database is no longer where the stamp left it. Asks first.
+    """
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
@@ -517,12 +582,12 @@ def undo(
     answer_written(call, report)
 
 
-app.command()(handing_over.script)
-app.command()(deploying.wait)
-app.command()(deploying.redeploy)
+app.command(cls=Command, rich_help_panel=RECOVER)(handing_over.script)
+app.command(cls=Command, rich_help_panel=DEPLOY)(deploying.redeploy)
+app.command(cls=Command, rich_help_panel=DEPLOY)(deploying.wait)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=LOOK)
 def receipts(ctx: typer.Context) -> None:
     """List the receipts. Writes nothing."""
     from alembic_rescue.records import receipts as kept
@@ -540,7 +605,7 @@ def receipts(ctx: typer.Context) -> None:
         call.answer(text.receipt_list(found, str(folder), **call.style(sys.stdout)))
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=TRY)
 def demo(
     ctx: typer.Context,
     keep: Annotated[
@@ -553,7 +618,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Play the incident on a private PostgreSQL, from start to end."""
+    """Play an incident from start to end on a private PostgreSQL."""
     from alembic_rescue.demo import play
     from alembic_rescue.model import Outcome, Report
 
@@ -562,7 +627,7 @@ def demo(
         play.incident(keep, call.tell)
         answer_report(call, Report("demo", Outcome.READY, None, (), ()))
     else:
-        play.incident(keep, call.answer)
+        play.incident(keep, replace(call, format=Format.TEXT).answer)  # what it shows are other commands' texts
 
 
 def main() -> NoReturn:
@@ -644,7 +709,7 @@ def _plan(
             if report.outcome is Outcome.READY
             else ""
         )
-        call.answer(f"Sealed in {out}{with_key}.{to_do}\n")
+        call.answer_sentence(f"Sealed in {out}{with_key}.{to_do}")
 
 
 def _located(python: str) -> str:
@@ -711,6 +776,8 @@ def _fail(error: BaseException) -> int:
         return told.exit_status
     from alembic_rescue.report import text
 
+    if call.is_document:
+        call.answer(text.failure(told, **call.style(sys.stdout)))
     instead = ""
     if isinstance(told, errors.PlanRefused) and told.report is not None:
         instead = handing_over.INSTEAD.get(told.report.command, "")
@@ -749,7 +816,7 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
         before = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
         if (option := getattr(error, "option_name", None)) in before:
             return errors.BadUsage(
-                f"{option} must come before the command", f"write it before the command: {COMMAND} {option} ... COMMAND"
+                f"{option} must come before the command", f"for example: `{COMMAND} {option} ... {_command_name()}`"
             )
         return errors.BadUsage(hide(str(error.format_message())), _own_help())
 

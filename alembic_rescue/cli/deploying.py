@@ -48,9 +48,10 @@ def wait(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Wait until every database is at or past a revision. Writes nothing, and holds no lock between checks.
+    """Wait until the database is at a revision, or past it.
 
-    A server that restarts, or is not up yet, is waited for; a wrong password is not.
+    Waits for a server that restarts or is not up yet, but not after a wrong password. Writes nothing, and holds no
+    lock between two looks.
     """
     from alembic_rescue import rescue
     from alembic_rescue.cli.waiting import Watch
@@ -155,7 +156,7 @@ def redeploy(
             "--timeout",
             metavar="SECONDS",
             envvar="ALEMBIC_RESCUE_TIMEOUT",
-            help="Give up waiting for the database after this time, once the service is live.",
+            help="Give up waiting for the database after this time, a week at most, once the service is live.",
             show_default="60; 600 with a hook",
         ),
     ] = None,
@@ -163,7 +164,10 @@ def redeploy(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Deploy again, follow it until it is live, and prove that the database is at its head. Asks first."""
+    """Deploy again, follow it until it is live, and verify the database.
+
+    Looks at the database first, and deploys only if nothing else is due. Asks first.
+    """
     import alembic_rescue
     from alembic_rescue.cli.following import Follow
     from alembic_rescue.cli.waiting import Watch

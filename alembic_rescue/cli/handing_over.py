@@ -27,8 +27,8 @@ class Shell(str, Enum):
 
 
 _LOGIN = {
-    Shell.BASH: "It asks before it writes. To check first, add --dry-run",
-    Shell.PSQL: "psql asks for the password, or takes it from PGPASSWORD or ~/.pgpass.",
+    Shell.BASH: "Replace the dots with the URL. The script asks before it writes. To check only, add --dry-run.",
+    Shell.PSQL: "It does not ask before it writes. psql asks for the password, or reads PGPASSWORD or ~/.pgpass.",
 }
 """What else to know before it is run."""
 
@@ -38,12 +38,21 @@ def script(
     revision: Revision,
     shell: Annotated[
         Shell,
-        typer.Option("--for", envvar="ALEMBIC_RESCUE_FOR", help="bash with psql, or psql alone.", show_default=False),
+        typer.Option(
+            "--for",
+            envvar="ALEMBIC_RESCUE_FOR",
+            help="What runs the file: bash with psql, or psql alone.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Optional[Path],
         typer.Option(
-            "--out", metavar="FILE", envvar="ALEMBIC_RESCUE_OUT", help="Write it to FILE.", show_default="stdout"
+            "--out",
+            metavar="FILE",
+            envvar="ALEMBIC_RESCUE_OUT",
+            help="Write it to FILE; - is stdout.",
+            show_default="stdout",
         ),
     ] = None,
     accept: Accept = None,
@@ -55,13 +64,16 @@ def script(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Write the stamp as one file for a host without Python. It checks, stamps, verifies, and can undo."""
+    """Write the stamp as one file, for a host without Python.
+
+    The file checks, asks, stamps and verifies, and can undo the stamp. Nothing is written to the database here.
+    """
     if revision is None:  # as for plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
 
     call: Call = ctx.obj
-    file = out.absolute() if out else None  # the project may be in another folder
+    file = None if out is None or str(out) == "-" else out.absolute()  # the project may be in another folder
     project = call.load(lock_timeout)
     with working(call, "Planning") as shown:
         project.hear = shown.hear
@@ -90,8 +102,15 @@ def script(
     elif file is None:
         write(made.text)  # as it is: to rewrite the commands in it would break its quotes
     else:
-        run = made.run.replace("FILE", shlex.quote(str(out)))
-        call.answer(f"Written to {out}. Run it where the database can be reached:\n    {run}\n{_LOGIN[shell]}\n")
+        told = f"Written to {out}. Run it where the database can be reached: {errors.code(running(made.run, str(out)))}"
+        call.answer_sentence(f"{told}\n{_LOGIN[shell]}")
+
+
+def running(command: str, name: str) -> str:
+    """The command that runs ``FILE``, for the file of that name."""
+    before, _, after = command.rpartition("FILE")  # what names the database may have that word, too
+    operand = f"./{name}" if name.startswith("-") else name
+    return f"{before}{shlex.quote(operand)}{after}"
 
 
 def _write(name: str, file: Path, text: str, shell: Shell) -> None:

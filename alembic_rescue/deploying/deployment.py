@@ -11,7 +11,7 @@ from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.deploying import choosing
 from alembic_rescue.deploying.following import Following, Told
-from alembic_rescue.deploying.hook import Hook
+from alembic_rescue.deploying.hook import METHODS, Hook
 from alembic_rescue.deploying.http import may_pass
 from alembic_rescue.deploying.render import Render, of_environment
 from alembic_rescue.deploying.trigger import Trigger
@@ -79,10 +79,10 @@ class OnRender:
     files: Sequence[Path] = field(default=(), kw_only=True)
     """The folders and files on which migrations depend."""
 
-    @property
-    def command(self) -> str:
-        """What deploys it again."""
-        return addressed(f"alembic-rescue redeploy --render {shlex.quote(self.service.id)}", self.only)
+    def command(self, asked: Mode | None) -> str:
+        """What deploys it again, as it was asked for."""
+        how = f" --{asked.value}" if asked else ""
+        return addressed(f"alembic-rescue redeploy --render {shlex.quote(self.service.id)}{how}", self.only)
 
     def follow(self, deployment: str) -> str:
         """What follows a deployment again."""
@@ -97,10 +97,7 @@ class OnRender:
         """
         if follow is not None:
             return self.followed(self.render.deployment(self.service, follow))
-        deployment, choice = self.triggered(asked, confirm)
-        goes_on = f"Triggered {deployment.id}. It continues if this command ends. To follow it again:"
-        self.told(Told("", note=goes_on, command=self.follow(deployment.id)))
-        return self.followed(deployment, choice)
+        return self.followed(*self.triggered(asked, confirm))
 
     def triggered(self, asked: Mode | None, confirm: Confirm) -> tuple[Deployment, Choice]:
         """Ask, and trigger one.
@@ -120,14 +117,15 @@ class OnRender:
             trigger = Trigger(self.render, service, self.follow, self._note, self.pace, self.clock)
             return trigger.once(choice.mode), choice
         except KeyboardInterrupt:
-            interrupted = errors.Interrupted(
+            raise _interrupted(
                 "while the deployment was being requested; whether it was triggered is unknown"
-            )
-            interrupted.help = "check the platform's list of deployments before you redeploy"
-            raise interrupted from None
+            ) from None
 
     def followed(self, deployment: Deployment, choice: Choice | None = None) -> Ended:
         """Follow it to its end.
+
+        Args:
+            choice: how it was asked for, where it was triggered just now.
 
         Raises:
             DeploymentSuperseded: a newer one took its place before.
@@ -137,6 +135,9 @@ class OnRender:
         following = Following(deployment.created, self.secrets.hide, self.files)
         again = self.follow(deployment.id)
         try:
+            if choice is not None:
+                goes_on = f"Triggered {deployment.id}. It continues if this command ends. To follow it again:"
+                self.told(Told("", note=goes_on, command=again))
             last = self._to_its_end(deployment, following, again)
             after = self._newer(last) if last.state in _OVERTAKEN else None
         except KeyboardInterrupt:
@@ -243,7 +244,8 @@ class ByHook:
     @property
     def command(self) -> str:
         """What deploys it again, with the hook's URL in its variable."""
-        return addressed("alembic-rescue redeploy", self.only)
+        how = "" if self.hook.method == METHODS[0] else f" --hook-method {self.hook.method}"
+        return addressed(f"alembic-rescue redeploy{how}", self.only)
 
     def carried_out(self, confirm: Confirm) -> Ended:
         """Call it.
@@ -258,7 +260,7 @@ class ByHook:
         try:
             found = hook.trigger()
         except KeyboardInterrupt:
-            raise errors.Interrupted(
+            raise _interrupted(
                 "while the hook was being called; whether it triggered a deployment is unknown"
             ) from None
         untold = "a hook does not report whether the service is live; check the platform"
@@ -286,6 +288,12 @@ def interrupted_after(ended: Ended, only: str | None) -> errors.Interrupted:
     error = errors.Interrupted(f"{what} {done}")
     then = "alembic-rescue diagnose" if ended.failed else addressed("alembic-rescue wait --applied", only)
     error.help = f"continue with: `{then}`"
+    return error
+
+
+def _interrupted(when: str) -> errors.Interrupted:
+    error = errors.Interrupted(when)
+    error.help = "check the platform's list of deployments before you redeploy"
     return error
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from alembic_rescue import errors
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.deploying import render, shapes
-from alembic_rescue.deploying.http import SECONDS, Client, nobody
+from alembic_rescue.deploying.http import SECONDS, Client, may_be_done, nobody
 from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.redact import Secrets
 
 VARIABLE = "ALEMBIC_RESCUE_DEPLOY_HOOK"
 METHODS = ("POST", "GET")
+"""The first one by itself."""
 _SECRET = 8
 """From so many characters on, a part of the path may be one."""
 _PUBLIC = frozenset(["ref", "branch", "trigger_branch", "trigger_title", "clear_cache", "imgURL"])
@@ -41,7 +42,7 @@ class Hook:
         remember(url, secrets)
         if method not in METHODS:
             raise errors.BadUsage(f"--hook-method is {errors.listed(METHODS).replace(' and ', ' or ')}")
-        self._method = method
+        self.method = method
         self._client = Client(
             url, named="the URL of the hook", secrets=secrets, seconds=seconds, clock=clock, told=told
         )
@@ -61,10 +62,10 @@ class Hook:
             RescueError: it did not trigger one.
         """
         try:
-            answer = self._client.once(self._method)
+            answer = self._client.once(self.method)
         except (Unanswered, errors.PlatformElsewhere) as lost:
             raise errors.DeploymentNotKnown(self._named, str(lost)) from None
-        if answer.status >= 500:  # noqa: PLR2004 - what stands before the platform may have passed it on
+        if may_be_done(answer.status):
             raise errors.DeploymentNotKnown(self._named, f"it answered with HTTP {answer.status}")
         if not answer.is_good:
             raise self._client.failure(answer, "calling the hook")
@@ -82,5 +83,7 @@ def remember(url: str, secrets: Secrets) -> None:
     except ValueError:
         return
     secrets.add(f"{parts.path}?{parts.query}" if parts.query else None, parts.query)
-    secrets.add(*(value for name, value in parse_qsl(parts.query) if name not in _PUBLIC))
-    secrets.add(*(part for part in parts.path.split("/") if len(part) >= _SECRET and not render.is_id(part)))
+    as_sent = (item.partition("=")[::2] for item in parts.query.split("&"))
+    secrets.add(*(value for name, value in (*as_sent, *parse_qsl(parts.query)) if name not in _PUBLIC))
+    named = [part for part in parts.path.split("/") if len(part) >= _SECRET and not render.is_id(part)]
+    secrets.add(*named, *map(unquote, named))

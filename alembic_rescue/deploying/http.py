@@ -27,6 +27,8 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 120.0
 _TOO_MANY = 429
 _SERVER = 500
+_GIVEN_UP = frozenset([408, 499])
+"""Somebody on the way did not wait for the answer."""
 _MOVED = frozenset([301, 302, 303, 307, 308])
 _SAME_METHOD = frozenset([307, 308])
 _REDIRECTIONS = 3
@@ -187,6 +189,11 @@ def may_pass(error: errors.RescueError) -> bool:
     if isinstance(error, errors.PlatformFailed):
         return error.status >= _SERVER or error.status in {408, _TOO_MANY} or error.status < 300  # noqa: PLR2004
     return isinstance(error, errors.PlatformUnreachable)
+
+
+def may_be_done(status: int) -> bool:
+    """Whether what was asked for may be done all the same: what stands before the platform may have passed it on."""
+    return status >= _SERVER or status in _GIVEN_UP
 
 
 def _checked(url: str, named: str) -> str:

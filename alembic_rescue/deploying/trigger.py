@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alembic_rescue import errors
 from alembic_rescue.clock import Clock
+from alembic_rescue.deploying.http import may_be_done
 from alembic_rescue.deploying.render import Render
 from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.deploying.values import Deployment, Pace, Service
@@ -14,7 +15,6 @@ from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.deployed import Mode
 
 _BY_THE_API = "api"
-_TIMED_OUT, _SERVER = 408, 500
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Trigger:
         except (Unanswered, errors.PlatformElsewhere) as lost:
             return self._looked_up(known, str(lost))
         except errors.PlatformFailed as failed:
-            if failed.status < _SERVER and failed.status != _TIMED_OUT:  # refused: nothing was triggered
+            if not may_be_done(failed.status):  # refused: nothing was triggered
                 raise
             return self._looked_up(known, f"HTTP {failed.status}")
         return found or self._looked_up(known, "it accepted the request without giving the id")

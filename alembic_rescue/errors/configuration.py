@@ -189,8 +189,8 @@ class EnvFailed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"env.py failed at {self.place}: {self.reason}",
-            ("`alembic current` fails in the same way. To see the whole traceback: alembic-rescue --debug ...")
-            + and_printed(self.printed),
+            "check that Alembic itself fails too: `alembic current`. To see the whole traceback, repeat with "
+            "`alembic-rescue --debug`" + and_printed(self.printed),
         )
 
 

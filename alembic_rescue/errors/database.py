@@ -65,7 +65,10 @@ class DatabaseMissing(DatabaseError):
     code = "database-missing"
     database: str
     reason: str
-    help: str = HOSTED
+    help: str = (
+        "check the name at the end of the URL. If it is right, common causes with a hosted database: an outdated URL, "
+        f"{_ASLEEP}, or a pooler that does not know the database"
+    )
 
     def _text(self) -> Text:
         return Text(f"database {self.database} does not exist: {self.reason}", self.help)

@@ -186,7 +186,9 @@ class NotReady(Refusal):
     """What deploys all the same."""
 
     def _text(self) -> Text:
-        first = f"run first: {self.command}" if self.command else ("to see what to do first: `alembic-rescue diagnose`")
+        first = (
+            f"run first: `{self.command}`" if self.command else ("to see what to do first: `alembic-rescue diagnose`")
+        )
         return Text(
             f"{self.database} is not ready for a deployment; nothing was triggered. {self.reason[:1].upper()}"
             f"{self.reason[1:]}",

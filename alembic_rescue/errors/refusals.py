@@ -41,7 +41,7 @@ class UnknownRevision(Refusal):
     def _text(self) -> Text:
         return Text(
             f"the script directory has no revision {self.target!r}" + (f": {self.reason}" if self.reason else ""),
-            "`alembic history` lists the revisions. A newer one may be on a branch that is not checked out here",
+            "list the revisions: `alembic history`. A newer one may be on a branch that is not checked out here",
         )
 
 
@@ -138,10 +138,10 @@ class UnknownWhileWaiting(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"the database is ahead of these scripts, or on another branch: it stands at {self.current}, which they do "
-            "not have. Nobody can tell from here whether it is past the target",
-            f"deploy code that has {self.current}. If this code was rolled back on purpose, start it without wait. "
-            "Where no code has it, see where the schema stands: alembic-rescue diagnose --locate",
+            f"the database is at {self.current}, which these scripts do not have: it is ahead of them, or on another "
+            "branch. Whether it is past the target is unknown",
+            f"deploy the code that has {self.current}. If this code was rolled back on purpose, start it without wait. "
+            "If no code has it, find which revision the schema is at: `alembic-rescue diagnose --locate`",
         )
 
 
@@ -416,11 +416,11 @@ class BatchBrokeOff(Refusal):
         broke_off = f"a migration was interrupted while replacing table {self.table}"
         if self.holds_the_rows:
             return Text(
-                f"{broke_off}; its rows are in {self.copy}", f"rename it back, then check again: {code(self.sql)}"
+                f"{broke_off}; its rows are in {self.copy}", f"rename it back: {code(self.sql)}. Then check again"
             )
         return Text(
             f"{broke_off}; {self.copy} is left over, and the next run will fail on it",
-            f"the rows are still in {self.table}. Drop the leftover, then check again: {code(self.sql)}",
+            f"the rows are still in {self.table}. Drop the leftover: {code(self.sql)}. Then check again",
         )
 
 

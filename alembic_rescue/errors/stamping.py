@@ -99,7 +99,7 @@ class NoReceipt(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"receipt {self.wanted} not found in {self.folder}",
+            f"no receipt {self.wanted} found in {self.folder}",
             "`alembic-rescue receipts` lists them; --receipts DIR selects another folder",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alembic_rescue.errors.base import Text, UsageError
-from alembic_rescue.errors.words import listed
+from alembic_rescue.errors.words import code, listed
 
 
 class BadUsage(UsageError):
@@ -30,9 +30,10 @@ class NoTerminal(UsageError):
     """The command with all that was typed after it."""
 
     def _text(self) -> Text:
+        confirmed = code(f"{self.typed or self.command} --yes")
         return Text(
             f"{self.command} asks before it writes, and there is no terminal to ask at",
-            f"check first ({self.look}), then repeat with: {self.typed or self.command} --yes",
+            f"check first (`{self.look}`), then repeat with: {confirmed}",
         )
 
 

@@ -129,9 +129,7 @@ def _stamp(proved: str, revisions: Sequence[RevisionEvidence], failing: Mapping[
         fails = "failed according to the log" if cause.logged else "fails"
         then = f"stamp {proved}, fix {cause.place}, which {fails} ({cause.error}), then upgrade"
         return Recommendation(Action.STAMP, proved, f"{up_to}; the next one, {following.revision}, {word}: {then}")
-    return Recommendation(
-        Action.STAMP, proved, f"{up_to}; the next one, {following.revision}, {word}: stamp {proved}, then upgrade"
-    )
+    return Recommendation(Action.STAMP, proved, f"{up_to}; the next one, {following.revision}, {word}")
 
 
 def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation:

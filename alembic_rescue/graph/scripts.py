@@ -11,7 +11,7 @@ from alembic.util import to_tuple
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.errors import AmbiguousRevision, BadConfig, DuplicateRevision, UnknownRevision
 from alembic_rescue.graph import path as paths
-from alembic_rescue.model import Revision
+from alembic_rescue.model import Link, Revision
 from alembic_rescue.worker.requests import ScriptFile
 
 
@@ -81,7 +81,20 @@ def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, 
     return tuple(_revision(revision_map, revision) for revision in ids)
 
 
-def _revision(revision_map: RevisionMap, revision: str) -> Revision:
+def chain(revision_map: RevisionMap) -> tuple[Link, ...]:
+    """All revisions with what each follows, in Alembic's order."""
+    return tuple(
+        Link(one, tuple(sorted(paths.follows(revision_map, one))), _script(revision_map, one).file.doc)
+        for one in paths.pending(revision_map, ())
+    )
+
+
+def _script(revision_map: RevisionMap, revision: str) -> ScriptRevision:
     script = revision_map.get_revision(revision)
     assert isinstance(script, ScriptRevision), revision
+    return script
+
+
+def _revision(revision_map: RevisionMap, revision: str) -> Revision:
+    script = _script(revision_map, revision)
     return Revision(script.revision, script.file.doc, shown(script.file.path), script.file.content)

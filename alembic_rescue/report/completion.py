@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from alembic_rescue.evidence.completion import Completion
-from alembic_rescue.report.page import Page
+from alembic_rescue.report.page import Sheet
 
 
-def planned(page: Page, completion: Completion | None) -> None:
+def planned(page: Sheet, completion: Completion | None) -> None:
     """What will run, part by part."""
     assert completion is not None, "there is something to run"
     _part(page, "First, each in its own transaction: new values can be used only after a commit", completion.first)
@@ -18,7 +18,7 @@ def planned(page: Page, completion: Completion | None) -> None:
     _part(page, "Last, each by itself, outside a transaction", completion.last)
 
 
-def taking_back(page: Page, completion: Completion | None) -> None:
+def taking_back(page: Sheet, completion: Completion | None) -> None:
     """What takes back what was made."""
     assert completion is not None, "something was run"
     if completion.back:
@@ -29,11 +29,11 @@ def taking_back(page: Page, completion: Completion | None) -> None:
         page.line(f"Nothing takes back: {', '.join(completion.stays)}", "dim")
 
 
-def _part(page: Page, title: str, statements: Sequence[str]) -> None:
+def _part(page: Sheet, title: str, statements: Sequence[str]) -> None:
     if not statements:
         return
     page.line()
-    page.line(title, "bold")
+    page.title(title)
     for statement in statements:
         for line in f"{statement.rstrip()};".splitlines():
             page.copied(Text(line, "cyan"), 2)

@@ -12,14 +12,13 @@ from alembic_rescue.evidence.deployed import Deployed, Mode
 from alembic_rescue.model import Action, DatabaseReport, Report
 from alembic_rescue.report import text as texts
 from alembic_rescue.report import waiting
-from alembic_rescue.report.page import Page
+from alembic_rescue.report.page import Sheet
 
 _MODES = {Mode.BUILD: "build and deploy (--build)", Mode.DEPLOY_ONLY: "deploy without a build (--deploy-only)"}
 
 
-def planned(plan: Planned, *, width: int, color: bool) -> str:
+def planned(plan: Planned, *, page: Sheet) -> str:
     """What is to be triggered."""
-    page = Page(width, color=color)
     _databases(page, plan.databases)
     page.fact("Service" if plan.choice else "Hook", plan.service, "bold")
     if plan.branch:
@@ -31,7 +30,7 @@ def planned(plan: Planned, *, width: int, color: bool) -> str:
     return page.text()
 
 
-def _databases(page: Page, databases: Sequence[DatabaseReport]) -> None:
+def _databases(page: Sheet, databases: Sequence[DatabaseReport]) -> None:
     """Where each stands, and what the deployment has to run there."""
     alike: dict[tuple[object, ...], list[DatabaseReport]] = {}
     for part in databases:
@@ -46,39 +45,40 @@ def _databases(page: Page, databases: Sequence[DatabaseReport]) -> None:
             page.fact("Despite", f"{advice.action.value}: {advice.reason}", "bold yellow")
 
 
-def deployed(report: Report, *, width: int, color: bool) -> str:
+def deployed(report: Report, *, page: Sheet) -> str:
     """The text of ``redeploy`` when all went well."""
-    page = Page(width, color=color)
     done = report.deployment
     assert done is not None, "there was a deployment"
     reasons = "; ".join(dict.fromkeys(part.recommendation.reason for part in report.databases))
     is_proved = all(part.recommendation.action is Action.NOTHING for part in report.databases)
     how = ("proved", "bold green") if is_proved else ("not proved", "bold yellow")
+    page.begin("redeploy")
+    ended(done, page=page)
+    waiting.reached(report, page=page, is_proved=False)
     page.line(Text.assemble("The database is at the latest revision: ", how, f" ({reasons})."))
-    there = waiting.reached(report, width=width, color=color, is_proved=False)
-    return ended(done, width=width, color=color) + there + page.text()
+    return page.text()
 
 
-def failed(report: Report, *, width: int, color: bool, already: Callable[[str], bool]) -> str:
+def failed(report: Report, *, page: Sheet, already: Callable[[str], bool]) -> str:
     """What a deployment that failed is told with: the last lines of its log, and the diagnosis.
 
     Args:
         already: whether a line of the log was shown before; where all were, they are not shown again.
     """
-    page = Page(width, color=color)
     lines = report.deployment.last_lines if report.deployment else ()
+    page.begin("redeploy")
     if not all(map(already, lines)):
-        page.line("Last lines of its log", "bold")
+        page.title("Last lines of its log")
         for line in lines:
             page.indented(line)
         page.line()
-    diagnosis = texts.diagnosis(report, width=width, color=color) if report.databases else ""
-    return page.text() + diagnosis
+    if report.databases:
+        texts.diagnosis(report, page=page)
+    return page.text()
 
 
-def ended(done: Deployed, *, width: int, color: bool) -> str:
+def ended(done: Deployed, *, page: Sheet) -> str:
     """One line: what became of it, as far as that is known."""
-    page = Page(width, color=color)
     named = f"{done.service} ({done.id})" if done.id else done.service
     if done.status is None:
         page.line(Text.assemble(("Triggered", "bold green"), f": {named}. {done.untold[:1].upper()}{done.untold[1:]}."))

@@ -1,27 +1,121 @@
-"""A page of text: the one place that knows the printing library's console."""
+"""Pages that reports are written on: what every kind has, and the one for a terminal."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-_CODE = re.compile(r"(`+)(?P<code>.+?)\1")
-_ALONE = re.compile(
-    r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>(?:[.;,]|(?(after)|$))(?:[ ]|$))"
-)
+from alembic_rescue.model import DatabaseReport, Report
+from alembic_rescue.report.picture import Entry, Line, styles
+
+CODE = re.compile(r"(`+)(?P<code>.+?)\1")
+_ALONE = re.compile(r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>[.;,]?(?:$|(?<=[.;,])[ ]))")
 """A command after a colon, or one of a list: somebody may copy it, so it gets a line of its own, never wrapped."""
+_ANY_WIDTH = 100_000
+"""Columns: more than a table takes."""
 _KEPT = "\ue000"
 """In place of a space within a command that stays in its sentence: the line is not broken there."""
+_LEAST_MESSAGE = 10
+"""Characters; less of a message tells nothing."""
 
 
-class Page:
-    """Collects what a report prints, for a width."""
+class Sheet(ABC):
+    """Takes what a report says, piece by piece, and says it as one format does."""
+
+    width: int
+    """Columns that fit a line."""
+
+    def line(self, text: str | Text = "", style: str = "") -> None:
+        """A line or an empty one, and each command that it ends with, or goes on after, on one of its own."""
+        self._sentences(Text(text, style=style) if isinstance(text, str) else text, 0)
+
+    def indented(self, text: str | Text, by: int = 2, commands: int = 4) -> None:
+        """The same, set in, its continuation too, and its commands by as much as is told."""
+        self._sentences(Text(text) if isinstance(text, str) else text, by, commands)
+
+    def _sentences(self, text: Text, by: int, commands: int = 4) -> None:
+        found = _ALONE.search(text.plain)
+        if found is None:
+            self._prose(text, by)
+            return
+        if found["after"]:
+            self._sentences(text[: found.start() + 1], by)
+        self.copied(found["code"], commands)
+        rest = text[found.end() :]
+        if rest.plain.strip():
+            first = rest.plain[0]
+            self._sentences(
+                Text.assemble(first.upper() if found["ends"][0] in ";," else first, rest[1:]), max(by, 2), commands
+            )
+
+    @abstractmethod
+    def _prose(self, text: Text, by: int) -> None:
+        """Sentences, set in."""
+
+    @abstractmethod
+    def begin(self, command: str) -> None:
+        """The title of what a command has to say."""
+
+    @abstractmethod
+    def title(self, text: str) -> None:
+        """The title of what follows."""
+
+    @abstractmethod
+    def copied(self, command: str | Text, by: int = 4) -> None:
+        """A command or a statement that somebody may copy: never wrapped."""
+
+    @abstractmethod
+    def fact(self, name: str, value: str, style: str = "") -> None:
+        """A name and its value."""
+
+    def kept(self, name: str, value: str) -> None:
+        """A name, and a value that somebody may copy."""
+        self.fact(name, value)
+
+    def has_room_for(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Whether a table fits."""
+        return True
+
+    @abstractmethod
+    def table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table."""
+
+    @abstractmethod
+    def picture(self, lines: Sequence[Line]) -> None:
+        """The chain."""
+
+    @abstractmethod
+    def folding(self, title: str, place: str = "") -> AbstractContextManager[None]:
+        """What is said meanwhile belongs together, under a title, and may be folded.
+
+        Args:
+            place: the file that it is about.
+        """
+
+    def standing_out(self) -> AbstractContextManager[None]:
+        """What is said meanwhile is the one thing to do."""
+        return nullcontext()
+
+    @abstractmethod
+    def whole(self, report: Report, part: DatabaseReport) -> None:
+        """All that is known of each revision, where there is room for it."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """All of it."""
+
+
+class Page(Sheet):
+    """What is printed at a terminal, or into a pipe: the one place that knows the printing library's console."""
 
     def __init__(self, width: int, *, color: bool) -> None:
         self.width = width
@@ -36,34 +130,21 @@ class Page:
             legacy_windows=False,
         )
 
-    def line(self, text: str | Text = "", style: str = "") -> None:
-        """A line or an empty one, and each command that it ends with, or goes on after, on one of its own."""
-        self._sentences(Text(text, style=style) if isinstance(text, str) else text, 0)
+    def _prose(self, text: Text, by: int) -> None:
+        kept = CODE.sub(lambda code: code[0].replace(" ", _KEPT), text.plain)
+        text.plain = kept  # of the same length: styles stay where they are
+        self._console.print(Padding(text, (0, 0, 0, by)), overflow="fold")
 
-    def indented(self, text: str | Text, by: int = 2, commands: int = 4) -> None:
-        """The same, set in, its continuation too, and its commands by as much as is told."""
-        self._sentences(Text(text) if isinstance(text, str) else text, by, commands)
+    def begin(self, command: str) -> None:
+        """Nothing: it was just typed."""
+
+    def title(self, text: str) -> None:
+        """A line that stands out."""
+        self.line(text, "bold")
 
     def copied(self, command: str | Text, by: int = 4) -> None:
-        """A command or a statement that somebody may copy: never wrapped."""
+        """On a line of its own, however long."""
         self._console.print(Text.assemble(" " * by, command), soft_wrap=True)
-
-    def _sentences(self, text: Text, by: int, commands: int = 4) -> None:
-        found = _ALONE.search(text.plain)
-        if found is None:
-            kept = _CODE.sub(lambda code: code[0].replace(" ", _KEPT), text.plain)
-            text.plain = kept  # of the same length: styles stay where they are
-            self._console.print(Padding(text, (0, 0, 0, by)), overflow="fold")
-            return
-        if found["after"]:
-            self._sentences(text[: found.start() + 1], by)
-        self.copied(found["code"], commands)
-        rest = text[found.end() :]
-        if rest.plain.strip():
-            first = rest.plain[0]
-            self._sentences(
-                Text.assemble(first.upper() if found["ends"][0] in ";," else first, rest[1:]), max(by, 2), commands
-            )
 
     def fact(self, name: str, value: str, style: str = "") -> None:
         """A name and its value, whose lines stand below one another."""
@@ -73,21 +154,86 @@ class Page:
         grid.add_row(Text(name, "dim"), Text(value, style))
         self._console.print(grid)
 
-    def table(self, table: Table) -> None:
-        """A table, as wide as it needs to be."""
-        self._console.print(table)
+    def kept(self, name: str, value: str) -> None:
+        """On one line, however long."""
+        self._console.print(Text.assemble((f"{name:9}", "dim"), value), soft_wrap=True)
+
+    def has_room_for(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Whether no line of it would break."""
+        wide = self._console.options.update(max_width=_ANY_WIDTH)
+        return self._console.measure(_table(names, rows), options=wide).maximum <= self.width
+
+    def table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table without lines."""
+        self._console.print(_table(names, rows))
+
+    def picture(self, lines: Sequence[Line]) -> None:
+        """A line for each revision: sign, id, verdict, what was found, message, and what is to be found there.
+
+        Nothing is wrapped: a message that has no room ends in an ellipsis.
+        """
+        entries = [line.entry for line in lines if line.entry]
+        widths = [max(map(len, column)) for column in zip(*map(_columns, entries), strict=True)]
+        signs = max(len(line.cells) for line in lines)
+        for line in lines:
+            text = Text("  ")
+            text.append(line.graph, styles(line.entry))
+            if line.entry:
+                text.append(" " * (signs - len(line.cells) + 2))
+                _append(text, line.entry, widths, self.width)
+            text.rstrip()
+            self.copied(text, 0)
+
+    def folding(self, title: str, place: str = "") -> AbstractContextManager[None]:
+        """Nothing is folded: who reads it at a terminal has to do something about it."""
+        self.line()
+        self.title(f"{title}:")
+        if place:
+            self.indented(Text(place, "dim"))
+        return nullcontext()
+
+    def whole(self, report: Report, part: DatabaseReport) -> None:
+        """Nothing: there is no room."""
 
     def text(self) -> str:
         """All of it."""
         return "\n".join(line.rstrip() for line in self._out.getvalue().replace(_KEPT, " ").split("\n"))
 
 
-def columns(*names: str) -> Table:
-    """A table without lines."""
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in names:
         table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _columns(entry: Entry) -> tuple[str, str, str]:
+    return entry.name, entry.verdict.value if entry.verdict else "", entry.found
+
+
+def _append(text: Text, entry: Entry, widths: Sequence[int], width: int) -> None:
+    """Append what is said of a revision."""
+    if entry.name:
+        looks = ("bold" if entry.marks else "", styles(entry), "")
+        for value, space, style in zip(_columns(entry), widths, looks, strict=True):
+            if space:
+                text.append(value, style).append(" " * (space - len(value) + 2))
+    marks = f"  ← {', '.join(entry.marks)}" if entry.marks else ""
+    remark = f" ({entry.remark})" if entry.remark else ""
+    doc, room = entry.doc, max(width - len(text) - len(marks) - len(remark), 0)
+    if len(doc) > room:
+        doc = f"{doc[: room - 3].rstrip()}..." if room > _LEAST_MESSAGE else ""
+    text.append(doc, "" if entry.verdict or entry.marks else "dim").append(remark).append(marks, "bold cyan")
+
+
+def pieces(text: Text) -> Iterator[tuple[str, str]]:
+    """The text in pieces of one style each, with the style's words."""
+    cuts = sorted({0, len(text), *(edge for span in text.spans for edge in (span.start, span.end))})
+    for start, end in pairwise(cuts):
+        over = [str(span.style) for span in text.spans if span.start <= start and end <= span.end]
+        yield text.plain[start:end], " ".join([str(text.style), *over])
 
 
 def count(revisions: Sequence[object]) -> str:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from alembic_rescue.evidence.rehearsal import Answer, Lock, Rehearsal
 from alembic_rescue.model import DatabaseReport
-from alembic_rescue.report.page import Page, count
+from alembic_rescue.report.page import Sheet, count
 
 _MODES = {
     "AccessExclusiveLock": "ACCESS EXCLUSIVE",
@@ -32,10 +32,10 @@ def line(part: DatabaseReport) -> str:
     return f"rehearsed, but the outcome is unknown: {found.why}"
 
 
-def whole(page: Page, found: Rehearsal) -> None:
+def whole(page: Sheet, found: Rehearsal) -> None:
     """All that was found."""
     page.line()
-    page.line(f"Rehearsed: {count(found.revisions)}, on a copy of the schema", "bold")
+    page.title(f"Rehearsed: {count(found.revisions)}, on a copy of the schema")
     if not found.error:
         page.indented("all succeeded there, without rows" if found.violations else "all succeeded")
     else:
@@ -54,15 +54,15 @@ def whole(page: Page, found: Rehearsal) -> None:
     _rows(page, found)
     if found.locks:
         page.line()
-        page.line("Locks on large tables, until the run commits", "bold")
+        page.title("Locks on large tables, until the run commits")
         for lock in found.locks:
             page.indented(_lock(lock))
 
 
-def _rows(page: Page, found: Rehearsal) -> None:
+def _rows(page: Sheet, found: Rehearsal) -> None:
     if found.answers:
         page.line()
-        page.line("Checks on the live rows", "bold")
+        page.title("Checks on the live rows")
         for answer in found.answers:
             _answer(page, answer)
     if found.rows_unasked:
@@ -75,7 +75,7 @@ def _rows(page: Page, found: Rehearsal) -> None:
         page.line(f"Not rehearsed, because it ran without rows: {', '.join(places[:_SHOWN_PLACES])}{more}", "yellow")
 
 
-def _answer(page: Page, answer: Answer) -> None:
+def _answer(page: Sheet, answer: Answer) -> None:
     demand = answer.demand
     place = f" ({answer.path}:{answer.line})" if answer.line else ""
     if not answer.violated and not answer.unknown:

@@ -1,8 +1,9 @@
-"""Reports for a person at a terminal.  Returns strings; the width and whether to colour are told."""
+"""Reports for a person, on a page of whatever kind.  Returns strings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 
 from rich.style import Style
 from rich.text import Text
@@ -11,41 +12,50 @@ from alembic_rescue.errors import PlanRefused, RescueError, code, listed, rows, 
 from alembic_rescue.evidence.deployed import Redeploy
 from alembic_rescue.evidence.model import Verdict
 from alembic_rescue.evidence.wording import sentence
-from alembic_rescue.model import Action, Blocker, DatabaseReport, Identity, Note, Outcome, Receipt, Report
-from alembic_rescue.report import completion, evidence, explained, rehearsal
-from alembic_rescue.report.page import Page, columns, count
+from alembic_rescue.model import (
+    Action,
+    Blocker,
+    DatabaseReport,
+    Identity,
+    Note,
+    Outcome,
+    Receipt,
+    Recommendation,
+    Report,
+)
+from alembic_rescue.report import completion, evidence, explained, picture, rehearsal
+from alembic_rescue.report.page import Page, Sheet, count
 
 _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
 _DONE = {Outcome.STAMPED: "Stamped", Outcome.REPAIRED: "Repaired", Outcome.UNDONE: "Undone"}
 _SHOWN_PENDING = 5
 _SHOWN_ALIKE = 5
 """Refusals that differ only in the database's name; the rest is counted."""
-_WIDE_ENOUGH_FOR_RECEIPTS = 100
-"""Columns; in fewer a table of receipts would break its words."""
+_UNWRAPPED = 10_000
 
 
-def diagnosis(report: Report, *, width: int, color: bool) -> str:
+def diagnosis(report: Report, *, page: Sheet) -> str:
     """The text of ``diagnose``."""
-    page = Page(width, color=color)
-    _sections(page, report, _diagnosed)
+    page.begin(report.command)
+    told = _sections(page, report, _diagnosed)
     _left_out(page, report)
-    return page.text()
+    return _with_the_whole(page, report, told)
 
 
-def plan(report: Report, *, width: int, color: bool) -> str:
+def plan(report: Report, *, page: Sheet) -> str:
     """The text of ``plan``, also shown before ``stamp`` and ``undo`` ask."""
-    page = Page(width, color=color)
-    _sections(page, report, _planned)
+    page.begin(report.command)
+    told = _sections(page, report, _planned)
     _left_out(page, report)
     page.line()
     page.line(_closing(report))
-    return page.text()
+    return _with_the_whole(page, report, told)
 
 
-def rehearsed(report: Report, *, width: int, color: bool) -> str:
+def rehearsed(report: Report, *, page: Sheet) -> str:
     """The text of ``rehearse``."""
-    page = Page(width, color=color)
-    _sections(page, report, _rehearsed)
+    page.begin(report.command)
+    told = _sections(page, report, _rehearsed)
     _left_out(page, report)
     page.line()
     if report.outcome is Outcome.NOTHING_TO_DO:
@@ -54,8 +64,8 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
         page.line(Text.assemble(("Not known", "bold yellow"), ". Nothing was written."))
     elif report.outcome is Outcome.PASSES:
         sure = all(part.rehearsal is None or part.rehearsal.is_sure for part in report.databases)
-        told = ". No problem was found for the next upgrade." + ("" if sure else " Some of it is unknown: see above.")
-        page.line(Text.assemble(("Passes", "bold green"), f"{told} Nothing was written."))
+        passed = ". No problem was found for the next upgrade." + ("" if sure else " Some of it is unknown: see above.")
+        page.line(Text.assemble(("Passes", "bold green"), f"{passed} Nothing was written."))
     else:
         there = [part for part in report.databases if part.recommendation.command or part.recommendation.choices]
         way = "First fix the problems above."
@@ -64,19 +74,19 @@ def rehearsed(report: Report, *, width: int, color: bool) -> str:
         elif any(part.recommendation.steps for part in report.databases):
             way = "First clean up the leftovers named above. Then check again: `alembic-rescue diagnose`"
         page.line(Text.assemble(("Fails", "bold red"), f". Nothing was written. {way}"))
-    return page.text()
+    return _with_the_whole(page, report, told)
 
 
-def _rehearsed(page: Page, _: Report, part: DatabaseReport) -> None:
+def _rehearsed(page: Sheet, _: Report, part: DatabaseReport) -> None:
     page.fact("Pending", named_pending(part.pending_after))
     if part.rehearsal is not None and part.rehearsal.revisions:
         rehearsal.whole(page, part.rehearsal)
     _notes(page, part.findings)
 
 
-def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
+def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
     """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
-    page = Page(width, color=color)
+    page.begin(report.command)
     page.line()
     after = {part.database.identity.rows_key: part for part in report.databases}
     written = [(part, after[part.database.rows_key]) for part in receipt.parts]
@@ -91,17 +101,17 @@ def stamped(report: Report, receipt: Receipt, *, width: int, color: bool) -> str
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     _next_steps(page, report, [part for _, part in written])
     page.line()
-    page.fact("Receipt", str(receipt.path))
+    page.kept("Receipt", str(receipt.path))
     for kept, _ in written:
         page.fact("By hand", f"in {kept.database.name}:" if len(written) > 1 else "the SQL that undoes it:")
         for sql in kept.sql:
             page.copied(sql)
-    return page.text()
+    return _with_the_whole(page, report, [part for _, part in written])
 
 
-def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> str:
+def completed(report: Report, receipt: Receipt, *, page: Sheet) -> str:
     """The text after ``complete``."""
-    page = Page(width, color=color)
+    page.begin(report.command)
     (part,) = (part for part in report.databases if part.completion is not None)
     (revision,) = part.revisions
     page.line()
@@ -115,7 +125,7 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     page.line(Text.assemble(done, f"{told}, in {part.database.identity.name}."))
     _notes(page, part.findings)
     page.line()
-    page.line("Next steps", "bold")
+    page.title("Next steps")
     advice = part.recommendation
     if advice.command:
         page.indented(f"{sentence(advice.reason)}. {'Stamp it' if advice.action is Action.STAMP else 'Run'}:")
@@ -127,14 +137,14 @@ def completed(report: Report, receipt: Receipt, *, width: int, color: bool) -> s
     if report.redeploy is not None:
         page.indented(f"Then {redeploying(report.redeploy)[0].lower()}{redeploying(report.redeploy)[1:]}")
     page.line()
-    page.fact("Receipt", str(receipt.path))
+    page.kept("Receipt", str(receipt.path))
     completion.taking_back(page, part.completion)
-    return page.text()
+    return _with_the_whole(page, report, [part])
 
 
-def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -> None:
+def _next_steps(page: Sheet, report: Report, written: Sequence[DatabaseReport]) -> None:
     page.line()
-    page.line("Next steps", "bold")
+    page.title("Next steps")
     pending = {part.pending_after: part for part in written}
     if report.outcome is Outcome.UNDONE:
         for part in pending.values():
@@ -165,7 +175,7 @@ def _next_steps(page: Page, report: Report, written: Sequence[DatabaseReport]) -
         )
 
 
-def _redeploy(page: Page, report: Report, otherwise: str = "") -> None:
+def _redeploy(page: Sheet, report: Report, otherwise: str = "") -> None:
     """The very command, where the configuration tells it."""
     if report.redeploy is None:
         page.indented(f"1. Redeploy, or run: {code(otherwise)}", commands=7)
@@ -181,42 +191,43 @@ def redeploying(how: Redeploy) -> str:
     return f"Redeploy{hook}: {code(how.command)}"
 
 
-def receipt_list(found: Sequence[Receipt], folder: str, *, width: int, color: bool) -> str:
+def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
     """The text of ``receipts``."""
-    page = Page(width, color=color)
+    page.begin("receipts")
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
-    names = ("Receipt", "Database", "Before", "After", "State", "Reason")
+    names = ("Receipt", "Database", "Before", "After", "State", "Undoes", "Reason")
     lines = [
         (
             receipt.id,
             part.database.sentence if len(receipt.parts) > 1 else part.database.name,
             rows(part.rows_before),
             rows(part.rows_after),
-            part.state.value + (f", undoes {receipt.undoes}" if receipt.undoes else ""),
+            part.state.value,
+            receipt.undoes or "",
             receipt.reason,
         )
         for receipt in found
         for part in receipt.parts
     ]
-    if width < _WIDE_ENOUGH_FOR_RECEIPTS:
+    filled = [any(of_name) for of_name in zip(*lines, strict=True)]
+    shown, values = list(compress(names, filled)), [list(compress(line, filled)) for line in lines]
+    if page.has_room_for(shown, values):
+        page.table(shown, values)
+    else:
         for line in lines:
             for name, value in zip(names, line, strict=True):
-                page.fact(name, value)
+                if value:
+                    (page.kept if name in {"Receipt", "Undoes"} else page.fact)(name, value)
             page.line()
-    else:
-        table = columns(*names)
-        for line in lines:
-            table.add_row(*line)
-        page.table(table)
-    page.line(f"In {folder}. To undo one: `alembic-rescue undo RECEIPT`")
+    page.kept("Folder", folder)
+    page.line("To undo one: `alembic-rescue undo RECEIPT`")
     return page.text()
 
 
-def failure(error: RescueError, *, width: int, color: bool) -> str:
+def failure(error: RescueError, *, page: Sheet) -> str:
     """``error[code]: message`` and ``help: the way on``, with who blocks where a lock was not had."""
-    page = Page(width, color=color)
     several = error.report.refusals if isinstance(error, PlanRefused) and error.report else ()
     _refusals(page, several or (Note(error.code, error.message, error.help),))
     _blockers(page, error.blockers)
@@ -226,7 +237,14 @@ def failure(error: RescueError, *, width: int, color: bool) -> str:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def _left_out(page: Page, report: Report) -> None:
+def _with_the_whole(page: Sheet, report: Report, parts: Iterable[DatabaseReport]) -> str:
+    """The page's text, with all that is known of these where the page has room."""
+    for part in parts:
+        page.whole(report, part)
+    return page.text()
+
+
+def _left_out(page: Sheet, report: Report) -> None:
     if report.left_out:
         page.line()
         others = "another one" if len(report.left_out) == 1 else f"{len(report.left_out)} others"
@@ -234,11 +252,17 @@ def _left_out(page: Page, report: Report) -> None:
         page.fact("Left out", f"{others} that env.py visits: {visited}")
 
 
-def _sections(page: Page, report: Report, body: Callable[[Page, Report, DatabaseReport], None]) -> None:
-    """A section for each database, and one for all of which the same is to be told: what differs shall stand out."""
+def _sections(
+    page: Sheet, report: Report, body: Callable[[Sheet, Report, DatabaseReport], None]
+) -> list[DatabaseReport]:
+    """A section for each database, and one for all of which the same is to be told: what differs shall stand out.
+
+    Returns:
+        One of each section.
+    """
     alike: dict[str, list[DatabaseReport]] = {}
     for part in report.databases:
-        aside = Page(page.width, color=False)
+        aside = Page(_UNWRAPPED, color=False)
         body(aside, report, part)
         alike.setdefault(f"{part.database.current_heads} {aside.text()}", []).append(part)
     for number, parts in enumerate(alike.values()):
@@ -248,22 +272,28 @@ def _sections(page: Page, report: Report, body: Callable[[Page, Report, Database
             page.line(f"{len(parts)} of {len(report.databases)}{', all alike' if len(parts) > 1 else ''}", "dim")
         _where(page, report, parts)
         body(page, report, parts[0])
+    return [parts[0] for parts in alike.values()]
 
 
-def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
+def _diagnosed(page: Sheet, report: Report, part: DatabaseReport) -> None:
     if part.revisions:
         page.line()
         stamped = part.located is None and part.revisions[0].revision not in part.pending_after
         title = "All" if part.located else "Applied, according to the version table" if stamped else "Pending"
-        page.line(f"{title}: {count(part.revisions)}, in Alembic's order", "bold")
-        evidence.revisions(page, part.revisions, stamped=stamped)
+        page.title(f"{title}: {count(part.revisions)}, in Alembic's order")
+        page.picture(picture.lines(report, part))
+        evidence.details(page, part.revisions, stamped=stamped)
     _blockers(page, part.database.blockers)
     _notes(page, part.findings)
     if part.refusals:
         page.line()
     _refusals(page, part.refusals)
     page.line()
-    advice = part.recommendation
+    with page.standing_out():
+        _advice(page, report, part.recommendation)
+
+
+def _advice(page: Sheet, report: Report, advice: Recommendation) -> None:
     page.line(
         Text.assemble(
             ("Recommendation: ", "bold"),
@@ -286,7 +316,7 @@ def _diagnosed(page: Page, report: Report, part: DatabaseReport) -> None:
             page.copied(command)
 
 
-def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
+def _planned(page: Sheet, report: Report, part: DatabaseReport) -> None:
     if report.target is not None:
         page.fact("Target", _target(report))
     if part.located is not None and part.stamps:
@@ -296,8 +326,9 @@ def _planned(page: Page, report: Report, part: DatabaseReport) -> None:
         page.fact("Proved", f"the schema is at {rows(part.heads_after)}{but}")
     if part.revisions and report.command != "undo":
         page.line()
-        page.line(_title(report, part), "bold")
-        evidence.revisions(page, part.revisions)
+        page.title(_title(report, part))
+        page.picture(picture.lines(report, part))
+        evidence.details(page, part.revisions)
         evidence.sent(page, part.revisions)
     if part.stamps:
         page.line()
@@ -321,7 +352,7 @@ def _title(report: Report, part: DatabaseReport) -> str:
     return f"Skipped: {count(part.revisions)}, marked as applied without being run"
 
 
-def _where(page: Page, report: Report, parts: Sequence[DatabaseReport]) -> None:
+def _where(page: Sheet, report: Report, parts: Sequence[DatabaseReport]) -> None:
     """Which databases, of which the same is told below."""
     identities = [part.database.identity for part in parts]
     called = list(dict.fromkeys(name for part in parts for name in part.database.called))
@@ -387,11 +418,11 @@ def _all_heads(report: Report) -> str:
     return "head" if len(report.script_heads) == 1 else "heads"
 
 
-def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
+def _blockers(page: Sheet, blockers: Sequence[Blocker]) -> None:
     if not blockers:
         return
     page.line()
-    page.line("Sessions that hold or wait for locks", "bold")
+    page.title("Sessions that hold or wait for locks")
     for one in blockers:
         age = "" if one.age_seconds is None else f", for {one.age_seconds:.0f} s"
         page.indented(
@@ -415,14 +446,14 @@ def _blockers(page: Page, blockers: Sequence[Blocker]) -> None:
             page.indented(f"to end it: {code(one.end_command)}", 4)
 
 
-def _notes(page: Page, notes: Iterable[Note]) -> None:
+def _notes(page: Sheet, notes: Iterable[Note]) -> None:
     for note in notes:
         page.line()
         page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
 
 
-def _refusals(page: Page, notes: Iterable[Note]) -> None:
+def _refusals(page: Sheet, notes: Iterable[Note]) -> None:
     told: dict[tuple[str, str], int] = {}
     for note in notes:
         kind = (note.code, note.help)

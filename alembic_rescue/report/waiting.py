@@ -8,7 +8,7 @@ from rich.text import Text
 
 from alembic_rescue.errors import listed, rows
 from alembic_rescue.model import Report
-from alembic_rescue.report.page import Page
+from alembic_rescue.report.page import Sheet
 from alembic_rescue.waiting import Seen, Standing
 
 
@@ -43,15 +43,16 @@ def _since(seconds: float) -> str:
     return f", for {seconds:.0f} s" if seconds >= 1 else ""
 
 
-def reached(report: Report, *, width: int, color: bool, is_proved: bool) -> str:
+def reached(report: Report, *, page: Sheet, is_proved: bool) -> str:
     """The text of ``wait``, when all are there."""
-    page = Page(width, color=color)
+    if report.command == "wait":
+        page.begin("wait")
     stands: dict[str, list[str]] = {}
     for part in report.databases:
         stands.setdefault(rows(part.database.current_heads), []).append(part.database.identity.sentence)
     for at, tables in stands.items():
-        now = f": {listed(tables)} stand{'s' if len(tables) == 1 else ''} at {at}{_past(report, at)}."
-        page.line(Text.assemble(("There", "bold green"), now))
+        now = f": {listed(tables)} {'is' if len(tables) == 1 else 'are'} at {at}{_past(report, at)}."
+        page.line(Text.assemble(("Reached", "bold green"), now))
     if is_proved:
         proved(page, report)
     for note in (note for part in report.databases for note in part.findings):
@@ -60,7 +61,7 @@ def reached(report: Report, *, width: int, color: bool, is_proved: bool) -> str:
     return page.text()
 
 
-def proved(page: Page, report: Report) -> None:
+def proved(page: Sheet, report: Report) -> None:
     """That what counts as applied is there."""
     reasons: Sequence[str] = list(dict.fromkeys(part.recommendation.reason for part in report.databases))
     page.line(Text.assemble(("Proved", "bold green"), f": {'; '.join(reasons)}."))

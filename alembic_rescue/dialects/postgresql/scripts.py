@@ -265,7 +265,7 @@ def _words(handed_over: HandOver) -> dict[str, str]:
         "BEFORE_ROWS": rows(handed_over.before),
         "AFTER_ROWS": rows(handed_over.after),
         "PENDING": _pending(pending),
-        "NEXT": handed_over.upgrade if pending else "nothing is pending: the database is at the latest revision",
+        "NEXT": handed_over.upgrade if pending else "",
         "COMMAND": handed_over.command,
     }
     shown = {name: shlex.quote(_line(value)) for name, value in facts.items()}

@@ -75,6 +75,7 @@ _OWN = (
                          WHERE f.ftrelid = r.oid),
              'foreign options', (SELECT f.ftoptions FROM pg_foreign_table f WHERE f.ftrelid = r.oid),
              'not valid', CASE WHEN NOT x.indisvalid THEN true END,
+             'clustered', nullif(x.indisclustered, false),
              'replica identity', CASE WHEN r.relkind IN ('r', 'p') THEN nullif(r.relreplident, 'd')::text
                                      ELSE nullif(x.indisreplident, false)::text END,
              'unlogged', CASE WHEN r.relpersistence = 'u' THEN true END,
@@ -110,6 +111,7 @@ _OWN = (
                  WHERE {_OWNED} AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i') END,
              CASE a.attgenerated WHEN '' THEN 'default' ELSE concat('generated ', a.attgenerated) END,
                pg_get_expr(d.adbin, d.adrelid),
+             'options', a.attoptions,
              'foreign options', a.attfdwoptions,
              'privileges', (SELECT string_agg(p::text, ' ' ORDER BY p::text) FROM unnest(a.attacl) p),
              'comment', col_description(c.oid, a.attnum))

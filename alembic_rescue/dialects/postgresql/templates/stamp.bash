@@ -95,7 +95,7 @@ if [[ -t 2 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
   bold=$'\033[1m' red=$'\033[31m' plain=$'\033[0m'
 fi
 
-say() { printf '%s\n' "$*" >&2; }
+say() { printf '%s\n' "$*" >&2 || true; } # stderr may be closed
 
 # fail STATUS CODE FACT [WAY ON]...
 fail() {
@@ -115,25 +115,25 @@ Sets $table in $database
 Usage: DATABASE_URL=postgresql://user:...@host:5432/name bash $self [OPTIONS]
 
   --dry-run        check everything, write nothing
-  --undo           lead back from $rows_after to $rows_before
-  -y, --yes        do not ask; needed without a terminal
+  --undo           go back from $rows_after to $rows_before
+  -y, --yes        skip the confirmation; required without a terminal
   --address ADDRESS
-                   it is the same server, though it says that its address is this one
-  --url URL        the database, without its password; by default DATABASE_URL
+                   accept that the same server now has this address
+  --url URL        the database, without a password; DATABASE_URL by default
   --host NAME, --port NUMBER, --username NAME, --dbname NAME
                    the same in parts; they win over the URL
-  --no-color       no colours; so does NO_COLOR
-  -h, --help       this
+  --no-color       print no colours; setting NO_COLOR does the same
+  -h, --help       show this message and exit
 
-The forms of SQLAlchemy do as well: postgresql+psycopg2://, postgres://. A password comes from the URL in
-DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or is asked for at the terminal: never from the command line,
-which everybody on this host can see. All of psql's variables hold: PGSSLMODE (require by default for another
+URLs may have SQLAlchemy's forms: postgresql+psycopg2://, postgres://. The password comes from the URL in
+DATABASE_URL, from PGPASSWORD, from ~/.pgpass, or from you at the terminal. It never comes from the command line,
+which every user of this host can see. All of psql's variables apply: PGSSLMODE (require by default for another
 host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
 
-Exit status: 0 done, or there already; 2 usage; 3 refused; 4 out of reach, not permitted, or a lock not had in
-time; 5 written but not verified, or not known; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says
-whether something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a
-COMMIT that waits for a standby may take longer), and a second run says where the rows stand.
+Exit status: 0 done, or nothing to do; 2 usage; 3 refused; 4 cannot connect, no permission, or a lock timeout;
+5 written but not verified, or unknown; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says whether
+something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a COMMIT
+that waits for a standby may take longer), and a second run says where the rows are.
 
 Made at $made_at by $made_by, with: $made_with
 END_OF_HELP
@@ -269,8 +269,8 @@ cannot_connect() {
       fail $unreachable_ unknown-host "Cannot resolve the host: $said" \
         "Internal host names work only within the platform's own network: take the external URL, or run this in the application's shell." ;;
     *'Connection refused'*)
-      fail $unreachable_ connection-refused "Nothing listens there: $said" \
-        "Compare host and port with the platform's: 5432 is usual, poolers have 6432 or 6543." \
+      fail $unreachable_ connection-refused "No server answers: $said" \
+        "Compare host and port with the platform's. The usual port is 5432; poolers use 6432 or 6543." \
         "$hosted" ;;
     *'timeout expired'* | *'timed out'* | *'Network is unreachable'* | *'No route to host'* | *'canceling statement due to connect'*)
       fail $unreachable_ connect-timeout "No answer: $said" \
@@ -296,7 +296,7 @@ cannot_connect() {
 
 # --- running the SQL -----------------------------------------------------------------------------------------
 
-warned='' so_far='Nothing was written.' address='' child='' signal=''
+warned='' so_far='Nothing was written.' address='' child='' signal='' writing=''
 state_line='[^:]+:  ([0-9A-Z]{5}): (.*)'
 form_of_codes='^[[]([a-z-]+)[]] (.*)$'
 
@@ -304,10 +304,10 @@ form_of_codes='^[[]([a-z-]+)[]] (.*)$'
 # shellcheck disable=SC2317,SC2329 # the traps run it
 interrupted() {
   signal=$1
+  caught=yes
   if [[ -n $child ]]; then
-    caught=yes
     kill -INT "$child" 2>/dev/null || true # psql has the server cancel the statement
-  else
+  elif [[ -z $writing ]]; then
     fail "$signal" interrupted "Interrupted. $so_far"
   fi
 }
@@ -329,19 +329,21 @@ within() {
 # Run SQL in one psql: its output is in $output, its exit status in $status, the server's code in $code.
 # The password is in PGPASSWORD, or psql finds it in ~/.pgpass: -w keeps it from asking, for which there is no answer.
 run_sql() {
-  local line said caught
-  said=$(mktemp "${TMPDIR:-/tmp}/alembic-rescue.XXXXXX")
+  local line caught=''
+  : >"$said" # nothing of the last one
   status=0 code='' reason='' held=''
   within psql -X -q -A -t -w -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never \
     -v so_far="$so_far" -v address="$address" >"$said" 2>&1 <<<"$1" &
   child=$!
+  if [[ -n $caught ]]; then kill -INT "$child" 2>/dev/null || true; fi
   while
     caught=''
     if wait "$child"; then status=0; else status=$?; fi
     [[ -n $caught ]] # then it was not the end of psql that was waited for
   do :; done
-  child='' output=$(cat "$said")
-  rm -f "$said"
+  child=''
+  IFS= read -r -d '' output <"$said" || true # no program of its own, which a Ctrl-C would end
+  output=${output%$'\n'}
   while IFS= read -r line; do
     if [[ $line == *'WARNING:  '* ]]; then
       line=${line#*'WARNING:  '}
@@ -389,9 +391,9 @@ explain() {
 # look SQL [MORE SQL]: where the rows stand, as seen in one transaction that writes nothing: before or after, in $stands.
 look() {
   run_sql "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
-$(sql_session)
+$session
 $1
-$(sql_checks)
+$checks
 ${2:-}
 ROLLBACK;"
   stands=''
@@ -451,6 +453,11 @@ if ! command -v psql >/dev/null; then
     "Alpine: apk add postgresql-client"
 fi
 
+if ! said=$(mktemp "${TMPDIR:-/tmp}/alembic-rescue.XXXXXX"); then
+  fail $usage_ usage "There is no room for a temporary file. Nothing was written." "Set TMPDIR to a folder that can be written to."
+fi
+trap 'rm -f "$said"' EXIT
+
 if [[ -n $url ]]; then use_url "$url"; fi
 unset DATABASE_URL url
 if [[ -n $host ]]; then
@@ -468,24 +475,28 @@ export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} PGCLIENTENCODING=UTF8 PGAPPNAM
 
 if [[ $undo == yes ]]; then
   from=after to=before rows_from=$rows_after rows_to=$rows_before write=$(sql_undo) evidence=''
-  checked="It is the right database, and it stands where the stamp left it."
+  checked="This is the right database, and it is still where the stamp left it."
 else
   from=before to=after rows_from=$rows_before rows_to=$rows_after write=$(sql_stamp) evidence=$(sql_evidence)
-  checked="It is the right database, and all that was proved and can be asked for is as it was."
+  checked="This is the right database. All that was proved, as far as this script can check it, is unchanged."
 fi
+
+session=$(sql_session) checks=$(sql_checks) ended_sql=$(sql_ended)
 
 tell_next() {
   if [[ $undo == yes ]]; then
     printf 'Alembic is where it was before the stamp.\n'
   else
-    printf '\nNext steps\n  1. Redeploy, or: %s\n     %s.\n' "$next_step" "$pending"
-    printf '  2. To undo, as long as no migration has run since: bash %s --undo\n' "$self"
+    printf '\nNext steps\n  1. Redeploy'
+    if [[ -n $next_step ]]; then printf ', or run:\n       %s' "$next_step"; fi
+    printf '\n     %s.\n' "$pending"
+    printf '  2. To undo, as long as no migration has run since:\n       bash %s --undo\n' "$self"
   fi
 }
 
 look_first
 if [[ $status -ne 0 && $output == *'no password supplied'* && -t 0 ]]; then
-  read -r -s -p 'Password: ' PGPASSWORD
+  IFS= read -r -s -p 'Password: ' PGPASSWORD || true
   say ''
   export PGPASSWORD
   look_first
@@ -501,27 +512,29 @@ fi
 say "${bold}$table in $database${plain} ($server)"
 say "  from $rows_from"
 say "  to   $rows_to"
-say "$checked Nothing was written yet."
+say "$checked Nothing has been written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
     fail $usage_ no-terminal "This file asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
   fi
-  read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer
+  read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer || say '' # the end of the input is no yes
   case $answer in y | Y | yes) ;; *) fail $refused_ not-confirmed "The answer was not yes. Nothing was written." ;; esac
 fi
 
 # Where this file was killed, psql does not commit behind its back.
-run_sql "BEGIN ISOLATION LEVEL READ COMMITTED;
-$(sql_session)
+sql="BEGIN ISOLATION LEVEL READ COMMITTED;
+$session
 $(sql_lock)
-$(sql_checks)
+$checks
 $evidence
 $write
 \\set alive \`kill -0 $$ && echo on || echo off\`
 \\if :alive
 COMMIT;
 \\endif"
+writing=yes # from here on a signal does not end it before it is known what became of it
+run_sql "$sql"
 ended='' lost='' lost_code='' so_far='It was written.'
 if [[ $status -ne 0 ]]; then
   if [[ -n $signal ]]; then
@@ -532,7 +545,7 @@ if [[ $status -ne 0 ]]; then
     so_far='Nothing was written.'
     explain
   fi
-  so_far='It is not known whether it was written.' ended=$(sql_ended)
+  so_far='It is not known whether it was written.' ended=$ended_sql
 fi
 
 look "$ended"
