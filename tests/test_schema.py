@@ -156,3 +156,35 @@ def test_what_is_not_as_published_is_seen(change, at):
 
 def test_an_error_without_any_project_is_as_published():
     answers.document(report_json.dumped(report_json.failure("", errors.BadUsage("no such option")), str))
+
+
+@pytest.mark.slow
+def test_each_command_answers_as_published_while_a_lock_is_held_too(project, database):
+    linear = project("linear", database)
+    assert linear.alembic("upgrade", "aaaa0001").status == 0
+    came_to = {}
+    with database.session() as held:
+        held.cursor().execute("LOCK TABLE alembic_version IN SHARE MODE")
+        for line in (
+            "diagnose --locate", "rehearse", "plan nope", "script aaaa0003 --for bash", "complete aaaa0002 --yes",
+            "repair --yes", "undo --yes", "wait --timeout 1", "redeploy --yes", "receipts", "demo --nope",
+            "stamp aaaa0003 --yes --lock-timeout 1",
+        ):  # fmt: skip
+            answer = linear.rescue_json(*line.split())  # held against the schema there
+            came_to[answer["command"]] = (answer["error"] or {}).get("code", answer["outcome"])
+            if "timeout" in line:
+                assert [one["locks"] for one in answer["error"]["blockers"]] == [["ShareLock"]]
+    assert came_to == {
+        "diagnose": "ready",
+        "rehearse": "passes",
+        "plan": "refused",
+        "script": "ready",
+        "complete": "nothing-to-do",
+        "repair": "nothing-to-do",
+        "undo": "refused",
+        "wait": "wait-timeout",
+        "redeploy": "no-platform",
+        "receipts": "ready",
+        "demo": "usage",
+        "stamp": "lock-timeout",
+    }
