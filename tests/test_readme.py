@@ -41,7 +41,7 @@ def code() -> str:
 
 def command_lines() -> list[str]:
     """Each call of the program that is shown."""
-    found = re.findall(r"^(?:\$ )?(alembic-rescue .*?)(?: \| jq .*)?$", code(), re.MULTILINE)
+    found = re.findall(r"^(?:\$ )?(alembic-rescue .*?)(?: (?:\||>>?) .*)?$", code(), re.MULTILINE)
     return sorted(set(found) - {"alembic-rescue [OPTIONS] COMMAND"})
 
 
@@ -128,6 +128,7 @@ def test_each_code_of_an_error_exists():
         "log-outdated",
         "log-without-failure",
         "log-says-nothing",
+        "provided-first",
     }  # findings
     assert set(re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", MANUAL)) != set()
     for first, second in re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)|(?:error|warning)\[([a-z-]+)\]", MANUAL):
