@@ -218,7 +218,7 @@ def test_its_help_says_what_it_does(stamped):
     [
         ({"DATABASE_URL": "postgresql://rescue_app:wrong@127.0.0.1:{port}/{name}"}, "The login was rejected", "rotated"),  # noqa: E501
         ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:{port}/{name}"}, "login was rejected", "percent-encoded"),
-        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:1/{name}"}, "Nothing listens there", "suspended"),
+        ({"DATABASE_URL": "postgresql://rescue_app@127.0.0.1:1/{name}"}, "No server answers", "suspended"),
         ({"DATABASE_URL": "postgresql://rescue_app@nowhere.invalid/{name}"}, "Cannot resolve the host", "Internal host names"),  # noqa: E501
         ({"PGSSLMODE": "require"}, "has no TLS", "PGSSLMODE=prefer"),
         ({"DATABASE_URL": "{url}nothing"}, "database does not exist", "Compare the name"),

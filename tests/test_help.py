@@ -57,7 +57,7 @@ def test_options_and_commands_stand_in_panels_and_those_of_typer_last():
     found = panels(run("--help").stdout)
     options = {name: re.findall(r"^(-[-\w]+)", "\n".join(lines), re.MULTILINE) for name, lines in found.items()}
     assert list(found)[:4] == ["Project", "Database", "Output", "Other"]
-    assert options["Project"] == ["--config", "--config-from", "--app", "--name", "-x"]
+    assert options["Project"] == ["--config", "--config-from", "--app", "--python", "--name", "-x"]
     assert options["Database"] == ["--url", "--scratch", "--revision-timeout", "--baseline"]
     assert options["Output"] == ["--receipts", "--format", "--no-color", "--debug"]
     assert {"--version", "--help"} <= set(options["Other"])

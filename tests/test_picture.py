@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from alembic_rescue.cli.call import _sayable
@@ -68,23 +70,30 @@ def test_branches_and_a_merge():
     assert drawn(report(links, ["b", "c"], [revision("d", Verdict.EMPTY)])) == [
         "  ●    a",
         "  ├─╮",
-        "  ◆ │  b              ← database here",
-        "  │ ◆  c              ← database here",
+        "  ◆ │  b            ← database here",
+        "  │ ◆  c            ← database here",
         "  ├─╯",
         "  ◌    d  empty  -  make d  ← latest",
     ]
 
 
-@pytest.mark.parametrize("width", [60, 80])
-def test_a_line_is_never_wrapped_and_an_id_never_cut(width):
-    names = [f"2026_01_{day:02}_a_long_id_of_somebodys_own" for day in range(1, 5)]
-    long = [revision(name, doc="a message that goes on and on, for longer than there is room") for name in names[1:]]
-    told = drawn(report(line(names), names[:1], long), width)
-    assert len(told) == 4
-    assert all(name in one for name, one in zip(names, told, strict=True))
-    short = drawn(report(line("ab"), "a", [revision("b", doc="words " * 30)]), width)
-    assert max(map(len, short)) <= width
-    assert short[1].endswith("...  ← latest")
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_message_without_room_goes_on_below_and_an_id_is_never_broken(width):
+    names = [f"2026_01_{day:02}_a_long_id_of_yours" for day in range(1, 5)]
+    said = "a message that goes on and on, for longer than there is room"
+    links = line([*names, "e"])
+    links = [*links, Link("f", (names[1],)), Link("g", ("e", "f"))]
+    told = drawn(
+        report(links, names[:1], [*(revision(name, doc=said) for name in names[1:]), revision("g", doc=said)]), width
+    )
+    assert max(map(len, told)) <= max(width, 5 + len(names[0]) + 20)
+    for name in names:
+        assert any(name in one for one in told)
+    words = " ".join(re.sub("[│├─╮╯●◆○⋮]", "", " ".join(told)).split())
+    assert words.count(said) == 4
+    assert words.endswith("← latest")
+    first = next(number for number, one in enumerate(told) if names[1] in one)
+    assert told[first + 1].startswith("  │")  # the line of the picture goes on beside it
 
 
 def test_a_stream_that_cannot_say_the_signs_has_others():

@@ -115,11 +115,12 @@ def options(
         Optional[str],
         typer.Option(
             "--python",
+            rich_help_panel=PROJECT,
             metavar="PATH",
             envvar="ALEMBIC_RESCUE_PYTHON",
-            help="The project's Python, or the folder of its environment, where alembic-rescue is installed elsewhere "
+            help="The project's Python or its environment's folder, if alembic-rescue is installed elsewhere "
             "(uvx, pipx).",
-            show_default="the one that alembic-rescue is installed in",
+            show_default="the Python that alembic-rescue is installed in",
         ),
     ] = None,
     section: Annotated[

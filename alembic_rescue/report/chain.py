@@ -42,6 +42,22 @@ NODE = "@"
 """Stands in :attr:`Row.cells` for the sign of the node."""
 
 
+SIDES = {"│": "ns", "├": "nse", "─": "we", "╮": "ws", "╯": "wn", "┬": "wes", "┴": "wen", "┼": "nswe"}
+"""Where each sign leads: to the north, east, south or west of its middle."""
+
+
+def leads(cells: str, lane: int, side: str) -> bool:
+    """Whether a row leads to that side, in that lane: a node leads to each that is next to it."""
+    sign = cells[lane * 2 : lane * 2 + 1]
+    return sign == NODE or side in SIDES.get(sign, "")
+
+
+def between(above: str, below: str) -> str:
+    """The cells of a line between two rows."""
+    lanes = range((max(len(above), len(below)) + 1) // 2)
+    return " ".join("│" if leads(above, at, "s") and leads(below, at, "n") else " " for at in lanes).rstrip()
+
+
 def drawn(nodes: Sequence[Node]) -> tuple[Row, ...]:
     """The rows of the picture.
 

@@ -20,8 +20,6 @@ from alembic_rescue.report.picture import Entry, Line
 
 _ROW, _JOINT, _LANE = 46, 18, 18
 """Pixels: the height of a revision's row, and of one that only leads on; the width of a lane."""
-_SIDES = {"│": "ns", "├": "nse", "─": "we", "╮": "ws", "╯": "wn", "┬": "wes", "┴": "wen", "┼": "nswe"}
-"""Where each sign leads: to the north, east, south or west of its middle."""
 
 
 def head() -> str:
@@ -180,20 +178,14 @@ def _svg(lines: Sequence[Line]) -> str:
         height = _ROW if line.entry else _JOINT
         for at, sign in enumerate(line.cells[::2]):
             x, y = at * _LANE + _LANE // 2, top + height // 2
-            sides = _SIDES.get(sign, "")
+            sides = chain.SIDES.get(sign, "")
             if sign == chain.NODE and line.entry is not None:
-                sides = ("n" if _leads(above, at, "s") else "") + ("s" if _leads(below, at, "n") else "")
+                sides = ("n" if chain.leads(above, at, "s") else "") + ("s" if chain.leads(below, at, "n") else "")
                 dots += _dot(line.entry, x, y)
             ends = {"n": f"V{top}", "s": f"V{top + height}", "e": f"H{x + _LANE // 2}", "w": f"H{x - _LANE // 2}"}
             strokes += "".join(f"M{x} {y}{ends[side]}" for side in sides)
         top += height
     return f'<svg aria-hidden="true" width="{lanes * _LANE}" height="{top}"><path d="{strokes}"/>{dots}</svg>'
-
-
-def _leads(cells: str, lane: int, side: str) -> bool:
-    """Whether a row leads to that side, in that lane: a node leads to each that is next to it."""
-    sign = cells[lane * 2 : lane * 2 + 1]
-    return sign == chain.NODE or side in _SIDES.get(sign, "")
 
 
 def _dot(entry: Entry, x: int, y: int) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alembic_rescue.model import DatabaseReport, Report
+from alembic_rescue.report import chain
 from alembic_rescue.report.picture import Entry, Line, styles
 
 CODE = re.compile(r"(`+)(?P<code>.+?)\1")
@@ -24,8 +25,8 @@ _ANY_WIDTH = 100_000
 """Columns: more than a table takes."""
 _KEPT = "\ue000"
 """In place of a space within a command that stays in its sentence: the line is not broken there."""
-_LEAST_MESSAGE = 10
-"""Characters; less of a message tells nothing."""
+_LEAST_ROOM = 20
+"""Columns; in fewer a message is hard to read."""
 
 
 class Sheet(ABC):
@@ -170,19 +171,26 @@ class Page(Sheet):
     def picture(self, lines: Sequence[Line]) -> None:
         """A line for each revision: sign, id, verdict, what was found, message, and what is to be found there.
 
-        Nothing is wrapped: a message that has no room ends in an ellipsis.
+        A message that has no room goes on below, beside the lines of the picture; an id is never broken.
         """
         entries = [line.entry for line in lines if line.entry]
         widths = [max(map(len, column)) for column in zip(*map(_columns, entries), strict=True)]
         signs = max(len(line.cells) for line in lines)
-        for line in lines:
-            text = Text("  ")
-            text.append(line.graph, styles(line.entry))
-            if line.entry:
-                text.append(" " * (signs - len(line.cells) + 2))
-                _append(text, line.entry, widths, self.width)
-            text.rstrip()
-            self.copied(text, 0)
+        for line, below in zip(lines, [*(one.cells for one in lines[1:]), ""], strict=True):
+            text = Text("  ").append(line.graph, styles(line.entry))
+            if line.entry is None:
+                self.copied(text, 0)
+                continue
+            text.append(" " * (signs - len(line.cells) + 2)).append_text(_found(line.entry, widths))
+            room, message = self.width - len(text), _message(line.entry)
+            is_apart = room < min(_LEAST_ROOM, len(message))
+            told = message.wrap(self._console, self.width - signs - 6 if is_apart else room)
+            first, *rest = [Text(), *told] if is_apart else told or [Text()]
+            self.copied(_ended(text.append_text(first)), 0)
+            gap = signs + 4 if is_apart else len(text) - len(first) - 2
+            for more in rest:
+                on = chain.between(line.cells, below).ljust(gap)
+                self.copied(_ended(Text(f"  {on}").append_text(more)), 0)
 
     def folding(self, title: str, place: str = "") -> AbstractContextManager[None]:
         """Nothing is folded: who reads it at a terminal has to do something about it."""
@@ -213,19 +221,30 @@ def _columns(entry: Entry) -> tuple[str, str, str]:
     return entry.name, entry.verdict.value if entry.verdict else "", entry.found
 
 
-def _append(text: Text, entry: Entry, widths: Sequence[int], width: int) -> None:
-    """Append what is said of a revision."""
+def _found(entry: Entry, widths: Sequence[int]) -> Text:
+    """What stands in columns."""
+    text = Text()
     if entry.name:
         looks = ("bold" if entry.marks else "", styles(entry), "")
         for value, space, style in zip(_columns(entry), widths, looks, strict=True):
             if space:
                 text.append(value, style).append(" " * (space - len(value) + 2))
-    marks = f"  ← {', '.join(entry.marks)}" if entry.marks else ""
-    remark = f" ({entry.remark})" if entry.remark else ""
-    doc, room = entry.doc, max(width - len(text) - len(marks) - len(remark), 0)
-    if len(doc) > room:
-        doc = f"{doc[: room - 3].rstrip()}..." if room > _LEAST_MESSAGE else ""
-    text.append(doc, "" if entry.verdict or entry.marks else "dim").append(remark).append(marks, "bold cyan")
+    return text
+
+
+def _message(entry: Entry) -> Text:
+    """What stands behind them."""
+    text = Text(entry.doc, "" if entry.verdict or entry.marks else "dim")
+    if entry.remark:
+        text.append(f" ({entry.remark})")
+    if entry.marks:
+        text.append(f"{'  ' if text else ''}← {', '.join(entry.marks)}", "bold cyan")
+    return text
+
+
+def _ended(text: Text) -> Text:
+    text.rstrip()
+    return text
 
 
 def pieces(text: Text) -> Iterator[tuple[str, str]]:
