@@ -158,7 +158,7 @@ def test_a_hidden_failure_is_named_by_the_log_and_found_here(site, database, han
     assert run["failure"]["code"] == "25P02"
     assert (run["first"] and run["first"]["code"]) == first
     assert list(notes(document)) == ["swallowed-error", "log-failure"]
-    assert notes(document)["log-failure"]["message"].endswith("it is found here, at alembic/versions/r2.py:11")
+    assert notes(document)["log-failure"]["message"].endswith("; found here, at alembic/versions/r2.py:11")
     assert logged_causes(document) == []
     if "traceback" in handles:
         assert run["first"]["frame"]["line"] == 11

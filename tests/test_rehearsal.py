@@ -519,7 +519,7 @@ def test_rows_that_are_hidden_from_the_role_are_told(database, tmp_path):
     answer = project.rescue("rehearse")
     assert "not all rows" in answer.stdout, "the answers are told all the same"
     assert "Not known. Nothing was written." in answer.stdout
-    assert "error[rows-not-told]: nobody can tell whether the next upgrade will succeed" in answer.stderr
+    assert "error[rows-not-told]: cannot tell whether the next upgrade will succeed" in answer.stderr
 
 
 @pytest.mark.slow

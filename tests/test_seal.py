@@ -80,7 +80,7 @@ def test_a_sealed_plan_is_carried_out_while_nothing_moved(sealed):
 def test_the_plan_says_how_to_carry_it_out(linear):
     ran = linear.rescue("plan", "aaaa0003", "--out", "plan.json")
     assert ran.stdout.endswith(
-        "Sealed in plan.json. To carry out exactly this plan: `alembic-rescue stamp --plan plan.json`\n"
+        "Sealed in plan.json. To carry out exactly this plan:\n    alembic-rescue stamp --plan plan.json\n"
     )
 
 

@@ -55,7 +55,7 @@ def test_a_view_is_read(tmp_path, database):
     database.run("CREATE TABLE v (version_num varchar(32)); INSERT INTO v VALUES ('r1')")
     database.run("CREATE VIEW alembic_version AS SELECT version_num FROM v")
     there = shop_at(tmp_path, database.url).rescue("wait", "--timeout", "0")
-    assert (there.status, "stands at r1" in there.stdout) == (0, True), there.everything
+    assert (there.status, "is at r1" in there.stdout) == (0, True), there.everything
 
 
 @pytest.mark.slow

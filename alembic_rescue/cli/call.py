@@ -177,12 +177,10 @@ class Call:
         write(text)
 
     def answer_sentence(self, text: str) -> None:
-        """Write a sentence to stdout."""
-        if not self.is_document:
-            self.answer(f"{text}\n")
-            return
+        """Write sentences to stdout, those of each line by themselves."""
         page = self.style(sys.stdout)["page"]
-        page.line(text)
+        for line in text.splitlines():
+            page.line(line)
         self.answer(page.text())
 
     def answer_json(self, content: Mapping[str, Any]) -> None:
