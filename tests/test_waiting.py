@@ -201,7 +201,7 @@ def test_a_version_table_that_a_migration_has_locked_is_waited_for(shop, databas
 def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_for(shop):
     process = shop.started("wait", "--interval", "0.1")
     first = process.stderr.readline()
-    assert first.startswith("warning[version-table-missing]: version table alembic_version in rescue_test_")
+    assert first.startswith("warning[version-table-missing]: version table alembic_version does not exist in rescue_test_")
     assert ", schema public. If migrations have run, this is the wrong database or schema. " in first
     assert "has no version table public.alembic_version, 0 of 3 on the way to r3" in process.stderr.readline()
     assert process.poll() is None
@@ -226,10 +226,10 @@ def test_an_image_that_was_rolled_back_is_told_that_the_database_is_ahead(shop):
     (shop.root / "alembic" / "versions" / "r3.py").unlink()
     began = time.monotonic()
     ahead = shop.rescue("wait", "--timeout", "60")
-    assert (ahead.status, "error[unknown-while-waiting]: the database is ahead of these scripts" in ahead.stderr) == (
+    assert (ahead.status, "error[unknown-while-waiting]: the database is at r3, which these scripts do not have" in ahead.stderr) == (
         3, True), ahead.everything  # fmt: skip
     assert "Whether it is past the target is unknown" in ahead.stderr
-    assert "deploy code that has r3" in ahead.stderr
+    assert "deploy the code that has r3" in ahead.stderr
     assert time.monotonic() - began < 20
 
 
