@@ -285,7 +285,7 @@ def test_a_mixture_can_be_mended_by_hand_with_the_sql_that_is_shown(project, dat
     database.run(FAILS_ON_THE_SECOND)
     branches = project("two_branches", database)
     document = branches.rescue_json("stamp", "cccc0001", "--yes")
-    by_hand = document["error"]["help"].partition("or by hand: ")[2]
+    by_hand = document["error"]["help"].partition("or by hand: ")[2].strip("`")
     database.run("DROP TRIGGER second_fails ON alembic_version")
     database.run(by_hand)
     assert database.versions() == ["aaaa0001", "bbbb0001"]

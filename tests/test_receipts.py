@@ -496,7 +496,7 @@ def test_without_a_receipt_there_is_nothing_to_undo(linear):
     told = refused(linear, "undo", "--yes")
     assert f"error[no-receipt]: no receipt of a stamp of {linear.database.name} at 127.0.0.1" in told
     assert f"that could be undone found in {folder_of(linear)}" in told
-    assert "help: `alembic-rescue receipts` lists them; --receipts DIR selects another folder" in told
+    assert "help: list the receipts:\n    alembic-rescue receipts\n  To use another folder, add --receipts DIR" in told
 
 
 def test_an_id_that_no_receipt_has_is_refused(linear):

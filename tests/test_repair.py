@@ -91,7 +91,7 @@ def test_rows_that_alembic_does_not_write_are_put_back_by_the_sql_of_the_receipt
     refused = tables.rescue_json("undo", "--yes")
     (told,) = refused["refusals"]
     assert told["code"] == "rows-not-alembics"
-    database.run(told["help"].partition("by hand: ")[2])
+    database.run(told["help"].partition("by hand: ")[2].strip("`"))
     assert database.run("SELECT version_num FROM alembic_version ORDER BY 1") == before
 
 

@@ -201,7 +201,9 @@ def test_a_version_table_that_a_migration_has_locked_is_waited_for(shop, databas
 def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_for(shop):
     process = shop.started("wait", "--interval", "0.1")
     first = process.stderr.readline()
-    assert first.startswith("warning[version-table-missing]: version table alembic_version does not exist in rescue_test_")
+    assert first.startswith(
+        "warning[version-table-missing]: version table alembic_version does not exist in rescue_test_"
+    )
     assert ", schema public. If migrations have run, this is the wrong database or schema. " in first
     assert "has no version table public.alembic_version, 0 of 3 on the way to r3" in process.stderr.readline()
     assert process.poll() is None
@@ -300,7 +302,7 @@ def test_a_name_that_is_not_resolved_yet_is_waited_for(shop):
     late = shop.rescue(
         "--url", "postgresql://shop@no-such-host.invalid/shop", "wait", "--timeout", "1", "--interval", "0.2"
     )
-    assert (late.status, "error[wait-timeout]: waited for 1 s: the host of" in late.stderr) == (4, True)
+    assert (late.status, "error[wait-timeout]: waited for 1 s: cannot resolve the host of" in late.stderr) == (4, True)
     assert late.stderr.count("; waiting for it") == 1
     assert "check that the server is running" in late.stderr
 

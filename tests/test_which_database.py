@@ -362,7 +362,7 @@ def test_another_database_does_not_verify_the_write(project, chosen, server):
     assert ran.status == 5, ran.stderr
     assert "error[not-verified]" in ran.stderr
     assert f"but env.py now connects to {other.name}" in ran.stderr
-    assert "alembic-rescue undo, or by hand: UPDATE public.alembic_version" in ran.stderr
+    assert "    alembic-rescue undo\n  Or by hand:\n    UPDATE public.alembic_version" in ran.stderr
     assert chosen.versions() == ["aaaa0003"]
 
 

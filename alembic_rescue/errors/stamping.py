@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alembic_rescue.errors.base import Refusal, Text
-from alembic_rescue.errors.words import listed, rows
+from alembic_rescue.errors.words import code, listed, rows
 
 
 class DatabaseMoved(Refusal):
@@ -100,7 +100,7 @@ class NoReceipt(Refusal):
     def _text(self) -> Text:
         return Text(
             f"no receipt {self.wanted} found in {self.folder}",
-            "`alembic-rescue receipts` lists them; --receipts DIR selects another folder",
+            "list the receipts: `alembic-rescue receipts`. To use another folder, add --receipts DIR",
         )
 
 
@@ -143,7 +143,7 @@ class ReceiptOfCompletion(Refusal):
     sql: Sequence[str] = ()
 
     def _text(self) -> Text:
-        by_hand = " ".join(self.sql) or "no statement is known for it"
+        by_hand = code(" ".join(self.sql)) if self.sql else "no statement is known for it"
         return Text(
             f"receipt {self.receipt} records the completion of {self.revision}, which did not change the version table",
             f"to remove what it created, if nothing depends on it by now: {by_hand}",
@@ -261,7 +261,7 @@ class RowsNotAlembics(Refusal):
         return Text(
             f"Alembic never writes rows like those before the repair ({listed(self.before)}), so they "
             "cannot be restored",
-            f"by hand: {' '.join(self.sql)}",
+            f"by hand: {code(' '.join(self.sql))}",
         )
 
 
