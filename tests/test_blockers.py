@@ -182,7 +182,7 @@ def test_the_root_is_told_and_not_the_migration_that_waits_for_it(linear):
         f"session {pid} (idle in transaction, billing) holds up public.alembic_version"
     )
     assert f"SELECT pg_terminate_backend({pid});" in finding["help"]
-    assert stamped["error"]["message"].startswith("the lock on a row of the version table in ")
+    assert stamped["error"]["message"].startswith("another session holds the lock on a row of the version table in ")
     first, second = stamped["error"]["blockers"]
     assert (first["pid"], first["locks"], first["waiting"]) == (pid, ["AccessExclusiveLock on users"], 1)
     assert (second["pid"], second["end_command"]) == (stuck_pid, "")
