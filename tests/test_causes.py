@@ -61,7 +61,7 @@ def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
     others = [statement(f"ALTER TABLE t{n}", ABORTED, n, n + 1) for n in (30, 40)]
     cause = only(run(first, *others, ends=ABORTED, sql=VERSION))
     assert (cause.line, cause.handler_line) == (20, 23)
-    assert cause.fix.startswith("look before dropping, or IF EXISTS")
+    assert cause.fix.startswith("check before dropping, or use IF EXISTS")
 
 
 def test_what_fails_in_a_savepoint_was_meant_to():
@@ -159,7 +159,7 @@ def test_a_constraint_that_is_there_under_another_name_is_named(facts, named):
     steps = [Observation("r2", (Change(KEY, FACTS, None),))]
     cause = only(run(dropped, ends=dropped.error), steps, Reading({OTHER: facts}))
     assert ("fk_other" in cause.fix) is ("fk_other" in cause.error) is named
-    assert named or cause.fix == "look before dropping, or IF EXISTS"
+    assert named or cause.fix == "check before dropping, or use IF EXISTS"
 
 
 INDEX = CatalogObject("index", "public.ix", "public.t")
@@ -276,9 +276,9 @@ def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
         (
             'column "c" of relation "t" does not exist',
             "ALTER TABLE t\nDROP COLUMN c",
-            "look before dropping, or IF EXISTS",
+            "check before dropping, or use IF EXISTS",
         ),
-        ('table "t" does not exist', "drop table t", "look before dropping, or IF EXISTS"),
+        ('table "t" does not exist', "drop table t", "check before dropping, or use IF EXISTS"),
         (
             'relation "t" does not exist',
             "SELECT * FROM t",

@@ -74,7 +74,7 @@ class Attempt:
         except queue.Empty:
             with self._lock:
                 self._given_up = True
-            outcome = TimeoutError(f"no answer within {self._seconds:g} s")
+            outcome = TimeoutError()
         except KeyboardInterrupt:
             with self._lock:
                 self._given_up = True
@@ -88,6 +88,8 @@ class Attempt:
         if isinstance(reason, ssl.SSLCertVerificationError):
             return errors.PlatformNotTrusted(self._host, self._hide(reason.verify_message))
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        if isinstance(reason, TimeoutError) and not reason.errno:  # the wait's own, or the socket's
+            said = f"no answer within {self._seconds:g} s"
         told = self._hide(said)
         return Unanswered(told) if self._sent else errors.PlatformUnreachable(self._host, told)
 

@@ -253,7 +253,7 @@ _FIXES: tuple[tuple[str, str, str], ...] = (
     (r"^(relation|column|schema|extension|enum label|table|index|sequence) .* already exists", "",
      f"{_CREATING}, or IF NOT EXISTS"),
     (r"already exists|multiple primary keys", "", _CREATING),
-    (r"does not exist", r"^\s*(DROP|ALTER .*\bDROP)\b", "look before dropping, or IF EXISTS"),
+    (r"does not exist", r"^\s*(DROP|ALTER .*\bDROP)\b", "check before dropping, or use IF EXISTS"),
     (r"^operator does not exist", r"^\s*ALTER\s+TABLE\b.*\bTYPE\b",
      ("an index, CHECK, default or view on that column does not fit its new type: drop it before and "
       "recreate it after")),
