@@ -124,8 +124,8 @@ def outputs(act: str, command: str) -> list[str]:
 
 def verdicts(shown: str) -> dict[str, str]:
     """The evidence for each revision of a table."""
-    found = re.findall(r"^ *(applied|partial|not-applied|unverifiable|empty) .*? ([0-9a-f]{12}) ", shown, re.MULTILINE)
-    return {revision: verdict for verdict, revision in found}
+    found = re.findall(r" ([0-9a-f]{12})  (applied|partial|not-applied|unverifiable|empty) ", shown, re.MULTILINE)
+    return dict(found)
 
 
 def one_line(shown: str) -> str:

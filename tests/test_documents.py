@@ -33,7 +33,7 @@ def test_from_the_diagnosis_to_the_way_back(stuck):
     assert "**Ready**. Nothing was written." in said(stuck, "markdown", "plan", TARGET)
     assert "**Stamped** and verified" in said(stuck, "markdown", "stamp", TARGET, "--yes")
     assert "| verified |" in said(stuck, "markdown", "receipts")
-    assert "**There**: " in said(stuck, "markdown", "wait", TARGET)
+    assert "**Reached**: " in said(stuck, "markdown", "wait", TARGET)
     undone = said(stuck, "markdown", "undo", "--yes")
     assert "**Undone** and verified" in undone
     assert "```mermaid\n" in undone

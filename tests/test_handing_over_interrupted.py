@@ -186,7 +186,7 @@ def test_where_there_is_no_timeout_it_is_the_same(there, shop, clock):
         run.send_signal(signal.SIGINT)
         _, told = run.communicate(timeout=4)
     assert run.returncode == 130, told
-    assert "It was interrupted. Nothing was written." in told
+    assert "Interrupted. Nothing was written." in told
     assert there.bash("--yes", PATH=path).status == 0
     assert shop.versions() == [NEW]
 
@@ -198,7 +198,7 @@ def test_a_signal_while_it_looks_is_the_end(there, shop):
         until(shop, WAITS_FOR_LOCK)
         run.send_signal(signal.SIGTERM)
         _, told = run.communicate(timeout=4)
-    assert (run.returncode, "It was interrupted. Nothing was written." in told) == (143, True), told
+    assert (run.returncode, "Interrupted. Nothing was written." in told) == (143, True), told
 
 
 @pytest.mark.parametrize("at", ["question", "lock"])

@@ -312,8 +312,8 @@ def test_no_width_breaks_an_id_or_a_folder(tmp_path):
     part = ReceiptPart(
         IDENTITY, ReceiptState.VERIFIED, ("0d7be4a6315c", "65e4b4ef883d"), ("aae3309a2a8b",), None, (), ("SELECT 1;",)
     )
-    stamp = begin(tmp_path, "stamp", "aae3309a2a8b", "deployment 4711 was stuck for an hour", [part])
-    undo = begin(tmp_path, "undo", "aae3309a2a8b", "", [part], undoes=stamp.id)
+    stamp = begin(tmp_path, "stamp", "aae3309a2a8b", "deployment 4711 was stuck for an hour", [part], alembic="1.16")
+    undo = begin(tmp_path, "undo", "aae3309a2a8b", "", [part], undoes=stamp.id, alembic="1.16")
     listed = [stamp.id, undo.id, "0d7be4a6315c", "65e4b4ef883d", "aae3309a2a8b", str(tmp_path)]
     for width in range(24, 260):
         told = report_text.receipt_list([stamp, undo], str(tmp_path), width=width, color=False)
@@ -394,7 +394,7 @@ def test_whatever_is_changed_in_a_receipt_it_is_one_or_is_told_to_be_none(tmp_pa
         objects=(ObjectEvidence("table", "a", "present", Presence.ABSENT, None, "p", 1, "x"),),
     )
     part = ReceiptPart(IDENTITY, ReceiptState.VERIFIED, ("aaaa0001",), ("aaaa0002",), None, (revision,), ("SELECT 1;",))
-    receipt = begin(tmp_path, "stamp", "aaaa0002", "", [part])
+    receipt = begin(tmp_path, "stamp", "aaaa0002", "", [part], alembic="1.16")
     kept = content(receipt.path)
     edits = list(changed(kept))
     assert len(edits) > 100
@@ -557,7 +557,7 @@ def test_once_migrations_ran_a_stamp_is_not_undone(linear):
     stamped(linear, "aaaa0003")
     assert linear.alembic("upgrade", "aaaa0004").status == 0
     told = refused(linear, "undo", "--yes")
-    assert "error[database-moved-on]: the receipt left the database at aaaa0003, but it is now at aaaa0004 now" in told
+    assert "error[database-moved-on]: the receipt left the database at aaaa0003, but it is now at aaaa0004" in told
     assert "To go back, use alembic downgrade" in told
 
 
@@ -591,7 +591,7 @@ def test_a_database_at_a_revision_that_the_scripts_no_longer_know_is_still_put_b
 def test_without_a_terminal_undo_needs_yes(linear):
     stamped(linear, "aaaa0003")
     told = refused(linear, "undo", status=2)
-    assert "error[no-terminal]: `alembic-rescue undo` asks before it writes" in told
+    assert "error[no-terminal]: alembic-rescue undo asks before it writes" in told
 
 
 def test_a_refused_undo_is_one_json_document(linear):

@@ -172,9 +172,7 @@ def test_only_must_fit_one(tenants):
     assert "help: choose one by its database, schema, version table, or part of its URL" in none.stderr
     several = tenants.rescue("stamp", "aaaa0003", "--only", "alembic_version", "--yes")
     assert several.status == 2
-    assert "error[ambiguous-database]: --only alembic_version fits 3 of the databases that env.py visits" in (
-        several.stderr
-    )
+    assert "error[ambiguous-database]: --only alembic_version matches 3 of env.py's databases" in (several.stderr)
     assert "help: choose one by its database, schema, version table (schema.table), or more of its URL" in (
         several.stderr
     )

@@ -66,7 +66,7 @@ class HalfWritten(RescueError):
         return Text(
             f"interrupted half-way ({self.why}); {told}",
             "fix the cause and run the same command again; it skips what is already written. Or undo "
-            f"exactly what was written: {self.way_back}",
+            f"exactly what was written: {code(self.way_back)}",
         )
 
 

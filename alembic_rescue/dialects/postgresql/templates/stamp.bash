@@ -538,7 +538,7 @@ run_sql "$sql"
 ended='' lost='' lost_code='' so_far='It was written.'
 if [[ $status -ne 0 ]]; then
   if [[ -n $signal ]]; then
-    lost='It was interrupted.' lost_code=interrupted
+    lost='Interrupted.' lost_code=interrupted
   elif [[ $status -ne 3 || -z $code ]]; then # with 3 it was a statement that failed
     lost="The connection was lost: $reason." lost_code=connection-lost
   else
