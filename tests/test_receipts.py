@@ -316,9 +316,9 @@ def test_no_width_breaks_an_id_or_a_folder(tmp_path):
     undo = begin(tmp_path, "undo", "aae3309a2a8b", "", [part], undoes=stamp.id, alembic="1.16")
     listed = [stamp.id, undo.id, "0d7be4a6315c", "65e4b4ef883d", "aae3309a2a8b", str(tmp_path)]
     for width in range(24, 260):
-        told = report_text.receipt_list([stamp, undo], str(tmp_path), width=width, color=False)
+        told = report_text.receipt_list([stamp, undo], str(tmp_path), page=Page(width, color=False))
         assert [told.count(one) for one in listed] == [2, 1, 2, 2, 2, 1], told
-    assert report_text.receipt_list([stamp, undo], "", width=259, color=False).count("Receipt") == 1, "a table"
+    assert report_text.receipt_list([stamp, undo], "", page=Page(259, color=False)).count("Receipt") == 1, "a table"
 
 
 def test_no_width_breaks_the_file_that_a_stamp_leaves(linear):
