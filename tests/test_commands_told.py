@@ -90,5 +90,5 @@ def test_a_project_without_a_file_is_told_to_upgrade_in_its_own_way(stage):
     options = ("--config-from", "shop.migrating:alembic_config")
     stamped = stage.copy.rescue(*options, "stamp", "c0de0002", "--yes")
     assert stamped.status == 0, stamped.everything
-    assert "1. Redeploy, or run: your own upgrade head" in stamped.stdout
+    assert "1. Redeploy, or run:\n       your own upgrade head" in stamped.stdout
     assert "alembic-rescue --config-from shop.migrating:alembic_config undo" in stamped.stdout
