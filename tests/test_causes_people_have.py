@@ -287,9 +287,9 @@ def long_one(folder: Path, url: str, **more: str) -> Chain:
 
 def statement_told(reason: str) -> str:
     """The one to be run first, as it is printed."""
-    told = re.search(r"[Ww]iden it first: ((?:ALTER|CREATE) TABLE .*?\(128\).*?)(?:; then|, then|$)", reason)
+    told = re.search(r"[Ww]iden it first: (?P<fence>`+)(?P<sql>(?:ALTER|CREATE) TABLE .*?\(128\).*?)(?P=fence)", reason)
     assert told, reason
-    return told[1]
+    return told["sql"]
 
 
 def test_a_stamp_whose_id_does_not_fit_is_recommended_once_it_does(database, tmp_path):
