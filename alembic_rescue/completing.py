@@ -15,7 +15,7 @@ from alembic_rescue.dialects.scratch import Unavailable
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.model import Proof, Verdict
 from alembic_rescue.evidence.observation import Made
-from alembic_rescue.evidence.wording import sentence
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.graph import path as paths
 from alembic_rescue.inspection import Choose, View
 from alembic_rescue.model import (

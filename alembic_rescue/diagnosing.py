@@ -13,6 +13,7 @@ from alembic_rescue.client import Project
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import Cause, Proof, Verdict
 from alembic_rescue.evidence.rehearsal import Rehearsal
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
@@ -110,7 +111,7 @@ def widened_first(graph: RevisionMap, database: Database, advice: Recommendation
     except errors.RevisionTooLong as long:
         reason = f"{advice.reason.partition(':')[0]}, but {long.message}"
         return Recommendation(
-            Action.STOP, None, f"{reason}. W{long.help[1:]}; then check again, and stamp {long.revision}"
+            Action.STOP, None, f"{reason}. {sentence(long.help)}; then check again, and stamp {long.revision}"
         )
     except errors.Refusal:
         pass

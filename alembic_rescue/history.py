@@ -15,8 +15,6 @@ from alembic_rescue.graph import scripts
 from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendation
 
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
-
-
 _RUNS_AGAIN = f"set the rows back so that it runs again, see {_LOCATE}"
 
 

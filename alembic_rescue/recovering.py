@@ -17,7 +17,7 @@ from alembic_rescue import errors, findings, inspection, repairing
 from alembic_rescue.client import Project
 from alembic_rescue.evidence.lost import Found, Lost, Search
 from alembic_rescue.evidence.model import SETTLED, ObjectEvidence, Proof, RevisionEvidence, Verdict
-from alembic_rescue.evidence.wording import sentence
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.gate import Acceptance
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts

@@ -55,6 +55,9 @@ def place_on(api: RenderApi, named: str = "shop", **more: Any) -> Any:
 
 
 KEY = "rnd_test"
+DEPLOYS = r"/services/[\w-]+/deploys"
+ONE = r"/services/[\w-]+/deploys/dep-\d+"
+"""The paths of a service's deployments, and of one of them."""
 HOOK_KEY = "hook-key-not-to-be-seen"
 BEGAN = datetime(2026, 11, 27, 10, tzinfo=timezone.utc)
 """The first line of a log."""

@@ -13,7 +13,7 @@ from alembic_rescue.deploying.values import Pace
 from alembic_rescue.model import Action
 from tests import chains, terminal
 from tests.conftest import ProjectCopy
-from tests.render_api import HOOK_KEY, KEY, Fault, serving
+from tests.render_api import DEPLOYS, HOOK_KEY, KEY, Fault, serving
 from tests.repositories import Repo
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,6 @@ LOGGING = """\
 import logging
 logging.basicConfig(level=logging.INFO, format="%(levelname)-5.5s [%(name)s] %(message)s")
 """
-DEPLOYS = r"/services/[\w-]+/deploys"
 QUICK = Pace(0.05, 0.05, 60.0, 0.05, 1.0, 0.05)
 
 

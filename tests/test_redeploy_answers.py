@@ -27,10 +27,8 @@ from alembic_rescue.model import Action, Outcome, Recommendation, Report
 from alembic_rescue.redact import Secrets
 from alembic_rescue.report import deployment as report_deployment
 from alembic_rescue.report.page import Page
-from tests.render_api import HOOK_KEY, KEY, Fault, Time, place_on, serving
+from tests.render_api import DEPLOYS, HOOK_KEY, KEY, ONE, Fault, Time, place_on, serving
 
-DEPLOYS = r"/services/[\w-]+/deploys"
-ONE = r"/services/[\w-]+/deploys/dep-\d+"
 FOLLOW = "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 

@@ -22,11 +22,9 @@ from alembic_rescue.deploying.sending import Unanswered
 from alembic_rescue.deploying.values import PACE, Deployment, LogLine, Service, State, moment
 from alembic_rescue.evidence.deployed import Mode
 from alembic_rescue.redact import Secrets
-from tests.render_api import HOOK_KEY, KEY, Fault, Time, place_on, serving
+from tests.render_api import DEPLOYS, HOOK_KEY, KEY, ONE, Fault, Time, place_on, serving
 from tests.repositories import Repo
 
-DEPLOYS = r"/services/[\w-]+/deploys"
-ONE = r"/services/[\w-]+/deploys/dep-\d+"
 MIGRATED = "INFO  [alembic.runtime.migration] Running upgrade r1 -> r2, more"
 
 

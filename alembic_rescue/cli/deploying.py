@@ -113,16 +113,14 @@ def redeploy(
     ] = "POST",
     build: Annotated[
         bool,
-        typer.Option(
-            "--build", envvar="ALEMBIC_RESCUE_BUILD", help=("Build the branch's latest commit and deploy it.")
-        ),
+        typer.Option("--build", envvar="ALEMBIC_RESCUE_BUILD", help="Build the branch's latest commit and deploy it."),
     ] = False,
     deploy_only: Annotated[
         bool,
         typer.Option(
             "--deploy-only",
             envvar="ALEMBIC_RESCUE_DEPLOY_ONLY",
-            help=("Deploy the last build again. Without either option, the choice is made for you and explained."),
+            help="Deploy the last build again. Without either option, the choice is made for you and explained.",
         ),
     ] = False,
     follow: Annotated[
@@ -147,7 +145,7 @@ def redeploy(
         typer.Option(
             "--despite",
             metavar="ADVICE",
-            help=("Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun. Repeatable."),
+            help="Deploy although diagnose recommends this: stamp, complete, repair, stop or rerun. Repeatable.",
         ),
     ] = None,
     timeout: Annotated[

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from alembic_rescue import errors
@@ -46,6 +46,7 @@ _MODES = {Mode.BUILD: "build_and_deploy", Mode.DEPLOY_ONLY: "deploy_only"}
 _NOT_FOUND = frozenset([404, 410])
 _ACCEPTED = 202
 _SIMILAR = 5
+_One = TypeVar("_One", Service, Deployment)
 
 
 class Render:
@@ -63,7 +64,9 @@ class Render:
         """
         if is_id(named):
             with _missing(errors.NoSuchService(named, [])):
-                return self.client.get(f"services/{named}", partial(_this_service, named), f"looking for {named}")
+                return self.client.get(
+                    f"services/{named}", partial(_this, named, "service", _service), f"looking for {named}"
+                )
         found: list[Service] = []
         cursor = None
         for _ in range(_PAGES):
@@ -117,7 +120,7 @@ class Render:
         """
         path = f"services/{service.id}/deploys/{quote(named, safe='')}"
         with _missing(errors.NoSuchDeployment(named, service.name)):
-            return self.client.get(path, partial(_this_deployment, named), f"looking at {named}")
+            return self.client.get(path, partial(_this, named, "deploy", _deployment), f"looking at {named}")
 
     def page(self, service: Service, start: str, end: str | None = None) -> Page:
         """A page of the service's log.
@@ -180,8 +183,9 @@ def _missing(error: RescueError) -> Iterator[None]:
         raise error from None
 
 
-def _this_service(named: str, told: object) -> Service:
-    found = _service(shapes.record(told).get("service", told))
+def _this(named: str, key: str, read: Callable[[object], _One], told: object) -> _One:
+    """What was asked for by its id, which the answer may hold under `key`."""
+    found = read(shapes.record(told).get(key, told))
     if found.id != named:
         raise shapes.Odd("it is a different one")
     return found
@@ -201,13 +205,6 @@ def _service(told: object) -> Service:
 
 def _deployments(told: object) -> tuple[Deployment, ...]:
     return tuple(_deployment(shapes.record(entry, "deploy")) for entry in shapes.records(told))
-
-
-def _this_deployment(named: str, told: object) -> Deployment:
-    found = _deployment(shapes.record(told).get("deploy", told))
-    if found.id != named:
-        raise shapes.Odd("it is a different one")
-    return found
 
 
 def _deployment(told: object) -> Deployment:

@@ -234,7 +234,7 @@ class EnvNeverMigrates(UsageError):
     def _text(self) -> Text:
         return Text(
             f"{self.path} finished without running migrations, so the database is unknown",
-            ("context.run_migrations() was never called. Look for a condition in env.py, or an error that it swallows")
+            "context.run_migrations() was never called. Look for a condition in env.py, or an error that it swallows"
             + and_printed(self.printed),
         )
 

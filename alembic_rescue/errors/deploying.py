@@ -15,6 +15,7 @@ from alembic_rescue.errors.base import (
     UsageError,
 )
 from alembic_rescue.errors.words import code, listed
+from alembic_rescue.evidence.sentences import sentence
 
 
 class WaitTimedOut(DatabaseError):
@@ -187,12 +188,11 @@ class NotReady(Refusal):
 
     def _text(self) -> Text:
         first = (
-            f"run first: `{self.command}`" if self.command else ("to see what to do first: `alembic-rescue diagnose`")
+            f"run first: {code(self.command)}" if self.command else "to see what to do first: `alembic-rescue diagnose`"
         )
         return Text(
-            f"{self.database} is not ready for a deployment; nothing was triggered. {self.reason[:1].upper()}"
-            f"{self.reason[1:]}",
-            f"{first}. To deploy anyway: `{self.despite}`",
+            f"{self.database} is not ready for a deployment; nothing was triggered. {sentence(self.reason)}",
+            f"{first}. To deploy anyway: {code(self.despite)}",
         )
 
 

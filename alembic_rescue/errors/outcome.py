@@ -27,7 +27,7 @@ class NotVerified(RescueError):
             f"{became}, not verified: the version table should be at {rows(self.expected)}, {state} ({self.why})",
             "check before you deploy: `alembic-rescue diagnose`. "
             + (
-                (f"To restore the previous rows: `alembic-rescue undo`, or by hand: {code(' '.join(self.restore))}")
+                f"To restore the previous rows: `alembic-rescue undo`, or by hand: {code(' '.join(self.restore))}"
                 if self.restore
                 else "No undo is offered, because it would also undo another session's change"
             ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from alembic_rescue.errors.base import Refusal, Text
 from alembic_rescue.errors.words import code, listed, some
+from alembic_rescue.evidence.sentences import sentence
 
 if TYPE_CHECKING:
     from alembic_rescue.model import Report
@@ -201,7 +202,7 @@ class OverlappingCurrent(Refusal):
         return Text(
             f"the version table has both {self.descendant} and its ancestor {self.ancestor}",
             f"one of the two rows is wrong. If {self.descendant} is applied, the row {self.ancestor} must go. "
-            f"T{SET_ROWS[1:]}",
+            f"{sentence(SET_ROWS)}",
         )
 
 

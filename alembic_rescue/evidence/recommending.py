@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from alembic_rescue.evidence.model import SETTLED, Cause, Presence, RevisionEvidence, Verdict
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.evidence.way_through import legs
-from alembic_rescue.evidence.wording import sentence
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3

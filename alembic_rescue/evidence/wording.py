@@ -124,9 +124,3 @@ def _first_difference(one: str, other: str) -> int:
         return 0
     same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return max(0, one.rfind(" ", 0, max(0, same - 20)) + 1)
-
-
-def sentence(text: str) -> str:
-    """The text with a capital first letter, unless it begins with an id, a name or a command's option."""
-    first = text.partition(" ")[0]
-    return text[0].upper() + text[1:] if first.isalpha() else text

@@ -9,6 +9,7 @@ from rich.text import Text
 from alembic_rescue.deploying.values import Planned
 from alembic_rescue.errors import rows, some
 from alembic_rescue.evidence.deployed import Deployed, Mode
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.model import Action, DatabaseReport, Report
 from alembic_rescue.report import text as texts
 from alembic_rescue.report import waiting
@@ -81,7 +82,7 @@ def ended(done: Deployed, *, page: Sheet) -> str:
     """One line: what became of it, as far as that is known."""
     named = f"{done.service} ({done.id})" if done.id else done.service
     if done.status is None:
-        page.line(Text.assemble(("Triggered", "bold green"), f": {named}. {done.untold[:1].upper()}{done.untold[1:]}."))
+        page.line(Text.assemble(("Triggered", "bold green"), f": {named}. {sentence(done.untold)}."))
         return page.text()
     newer = f"; {done.superseded_by}, a newer one, has replaced it since" if done.superseded_by else ""
     page.line(Text.assemble(("Live", "bold green"), f": {named}{newer}."))

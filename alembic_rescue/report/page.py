@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.model import DatabaseReport, Report
 from alembic_rescue.report import chain
 from alembic_rescue.report.picture import Entry, Line, styles
@@ -53,10 +54,9 @@ class Sheet(ABC):
         self.copied(found["code"], commands)
         rest = text[found.end() :]
         if rest.plain.strip():
-            first = rest.plain[0]
-            self._sentences(
-                Text.assemble(first.upper() if found["ends"][0] in ";," else first, rest[1:]), max(by, 2), commands
-            )
+            if found["ends"][0] in ";,":
+                rest = Text.assemble(sentence(rest.plain)[0], rest[1:])
+            self._sentences(rest, max(by, 2), commands)
 
     @abstractmethod
     def _prose(self, text: Text, by: int) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from alembic_rescue.errors import PlanRefused, RescueError, code, listed, rows, some
 from alembic_rescue.evidence.deployed import Redeploy
 from alembic_rescue.evidence.model import Verdict
-from alembic_rescue.evidence.wording import sentence
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.model import (
     Action,
     Blocker,
