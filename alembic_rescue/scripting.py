@@ -136,4 +136,4 @@ def _not_asked(evidence: Sequence[tuple[Revision, ObjectEvidence]], asked: set[t
 
 def _skipped(revision: Revision) -> str:
     accepted = ", accepted" if revision.accepted else ""
-    return f"{revision.revision}  {revision.doc} ({revision.verdict.value}{accepted})"
+    return f"{revision.revision}  {revision.doc} ({revision.verdict.words}{accepted})"

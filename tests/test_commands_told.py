@@ -79,8 +79,8 @@ def test_no_secret_is_repeated(stage):
     url = stage.databases["shop"].url
     told = stage.copy.rescue("-n", "billing", "-x", "api_key=Xy7-not-to-be-seen", "--url", url, "plan", "head")
     assert told.status == 0
-    masked = re.sub(r"//(\w+):[^@]*@", r"//\1:***@", url)
-    assert f"alembic-rescue -n billing -x 'api_key=***' --url '{masked}' stamp head\n" in told.stdout
+    (printed,) = re.findall(r"alembic-rescue (.* stamp head)\n", told.stdout)
+    assert printed == "-n billing -x 'api_key=***' --url \"$ALEMBIC_RESCUE_URL\" stamp head"
     assert "not-to-be-seen" not in told.everything
     assert servers.PASSWORD not in told.everything
 

@@ -124,7 +124,7 @@ def outputs(act: str, command: str) -> list[str]:
 
 def verdicts(shown: str) -> dict[str, str]:
     """The evidence for each revision of a table."""
-    found = re.findall(r" ([0-9a-f]{12})  (applied|partial|not-applied|unverifiable|empty) ", shown, re.MULTILINE)
+    found = re.findall(r" ([0-9a-f]{12})  (applied|partial|not applied|unverifiable|empty) ", shown, re.MULTILINE)
     return dict(found)
 
 
@@ -157,7 +157,7 @@ def _is_rescued(act: str) -> None:
     """The objects are there and only the version is behind: the stamp is recommended, made, and helps."""
     (diagnosis,) = outputs(act, "alembic-rescue diagnose")
     assert "at b354d12d1e7d" in diagnosis
-    assert {"65e4b4ef883d": "applied", "774225e563ca": "applied", "d47310025be2": "not-applied"}.items() <= (
+    assert {"65e4b4ef883d": "applied", "774225e563ca": "applied", "d47310025be2": "not applied"}.items() <= (
         verdicts(diagnosis).items()
     )
     assert "Recommendation: stamp 774225e563ca" in one_line(diagnosis)
@@ -173,7 +173,7 @@ def _is_rescued(act: str) -> None:
 def _is_not_trapped(act: str) -> None:
     """Nothing is there: the stamp is refused, the named line is fixed, and the whole run goes through."""
     (diagnosis,) = outputs(act, "alembic-rescue diagnose")
-    assert verdicts(diagnosis)["65e4b4ef883d"] == "not-applied"
+    assert verdicts(diagnosis)["65e4b4ef883d"] == "not applied"
     assert "Recommendation: rerun" in one_line(diagnosis)
     assert "the whole run was rolled back" in one_line(diagnosis)
     assert SWALLOWED in one_line(diagnosis)

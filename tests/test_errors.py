@@ -360,7 +360,7 @@ def rows(database):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (["REVOKE UPDATE, DELETE ON alembic_version FROM {role}"], "it lacks UPDATE, DELETE on alembic_version"),
+        (["REVOKE UPDATE, DELETE ON alembic_version FROM {role}"], "permission: UPDATE, DELETE on alembic_version"),
         (["REVOKE SELECT ON alembic_version FROM {role}"], "permission denied for table alembic_version"),
         (
             ["ALTER TABLE alembic_version OWNER TO postgres", "GRANT ALL ON alembic_version TO {role}",
@@ -369,7 +369,7 @@ def rows(database):
         ),
         (
             ["DROP TABLE alembic_version", "REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner"],
-            "it lacks CREATE in the schema where alembic_version would be made",
+            "lacks permission: CREATE in the schema where alembic_version would be made",
         ),
     ],
 )  # fmt: skip

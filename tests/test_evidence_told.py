@@ -48,6 +48,6 @@ def test_of_a_long_chain_what_lacks_something_is_always_told() -> None:
     chain[60] = Revision("r60", "", "r.py", "", Verdict.UNVERIFIABLE, (UPDATE,))
     evidence.details(page, chain)
     assert "r70 is incomplete" in page.text()
-    assert "r60 makes changes that the catalog does not record" in page.text()
+    assert "r60 cannot be verified in full" in page.text()
     assert "72 revisions are folded" in page.text()
     assert page.text().index("r60 ") < page.text().index("r70 ")

@@ -81,6 +81,13 @@ def test_the_usage_is_what_is_typed_and_a_flag_takes_no_value(command):
         ]
 
 
+def test_an_empty_url_is_refused():
+    ran = run("--url", "", "diagnose")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "error[usage]: --url is empty" in ran.stderr
+    assert "set that variable first: passwords are never printed" in ran.stderr
+
+
 def test_a_password_that_was_hidden_is_not_taken_for_one():
     ran = run("--url", "postgresql://shop:***@127.0.0.1:1/shop", "diagnose")
     assert (ran.returncode, ran.stdout) == (2, "")

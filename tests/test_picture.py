@@ -39,7 +39,7 @@ def test_of_many_that_are_alike_the_first_and_the_last_are_shown():
     pending[20] = revision(WAY[30], Verdict.PARTIAL)
     told = drawn(report(line(WAY), ["r10"], pending))
     assert len(told) < 12
-    assert "  ⋮  18 revisions, all not-applied" in told
+    assert "  ⋮  18 revisions, all not applied" in told
     assert any(" r31  partial " in one for one in told)
 
 
@@ -52,7 +52,7 @@ def test_the_recommended_stamp_is_the_target_of_a_diagnosis():
 
 def test_an_empty_version_table_is_at_base():
     assert drawn(report(line("ab"), [], [revision("a"), revision("b")]))[0] == (
-        "  ◆  base                  no revision is applied  ← database here"
+        "  ◆  base               no revision is applied  ← database here"
     )
 
 

@@ -137,7 +137,7 @@ def test_of_many_refusals_of_one_kind_a_few_are_shown_and_the_json_has_all(tenan
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 3
     assert ran.stderr.count("error[target-behind-current]") == 5
-    assert "and 2 more of target-behind-current. To list all:\n    alembic-rescue --format json\n" in ran.stderr
+    assert "and 2 more of target-behind-current. To list all, add `--format json`.\n" in ran.stderr
     assert len(tenants.rescue_json("plan", "aaaa0003")["refusals"]) == 7
 
 

@@ -264,8 +264,12 @@ def _sayable(text: str, stream: Any) -> str:
 
 
 def _words(options: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """As they are typed in a shell."""
-    return [word for option, values in options.items() for value in values for word in (option, shlex.quote(value))]
+    """As they are typed in a shell; one that begins with ``$ALEMBIC_RESCUE_`` is a variable's."""
+    return [word for option, values in options.items() for value in values for word in (option, _quoted(value))]
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if value.startswith("$ALEMBIC_RESCUE_") else shlex.quote(value)
 
 
 def _alembics(typed: Mapping[str, tuple[str, ...]], verb: str) -> str:

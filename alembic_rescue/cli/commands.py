@@ -235,6 +235,12 @@ def options(
 ) -> None:
     """Recover a deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo."""
     del show_version
+    if url == "":  # a variable that is empty counts as not set
+        raise errors.BadUsage(
+            "--url is empty",
+            "pass a URL. Where a printed command has `$ALEMBIC_RESCUE_URL` in its place, set that variable first: "
+            "passwords are never printed",
+        )
     if ":***@" in (url or ""):
         raise errors.BadUsage(
             "the URL has *** in place of its password: it was copied from the output, which hides it",
@@ -753,8 +759,14 @@ def _naming(ctx: typer.Context, secrets: Secrets) -> dict[str, tuple[str, ...]]:
             values = [str(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
             for one in values:
                 secrets.add_url(one)
-            found[parameter.opts[0]] = tuple(map(secrets.hide, values))
+            variable = parameter.envvar if parameter.name in {"url", "scratch"} else None
+            found[parameter.opts[0]] = tuple(_printable(one, secrets.hide(one), variable) for one in values)
     return found
+
+
+def _printable(value: str, hidden: str, variable: object) -> str:
+    """A value as a printed command has it: a URL with a password is left to its variable."""
+    return f"${variable}" if variable and hidden != value else hidden
 
 
 def _fail(error: BaseException) -> int:

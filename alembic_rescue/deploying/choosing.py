@@ -87,7 +87,7 @@ def changed_since(commit: str, files: Sequence[Path]) -> list[str] | str:
         unknown = repository.run("ls-files", "--others", "--exclude-standard", "-z", "--", *paths)
         pending = repository.run("diff", "--no-ext-diff", "--name-only", "-z", "HEAD", "--", *paths)
     except CannotRead as reason:
-        return f"git does not have that commit, or it cannot be read: {reason}"
+        return f"the files cannot be compared with commit {commit}: {reason}"
     not_committed = {*_names(pending), *_names(unknown)}
     return [
         f"{name} (not committed, so a build does not include it)" if name in not_committed else name

@@ -131,9 +131,9 @@ def _identity(connection: Connection, context: MigrationContext, facts: Facts) -
 
 def _missing_privileges(facts: Facts, table: str, *, exists: bool) -> tuple[str, ...]:
     if exists and facts.denied:
-        return (f"it lacks {facts.denied} on {table}",)
+        return (f"{facts.denied} on {table}",)
     if exists and facts.row_security:
         return (f"row-level security hides rows of {table} from this role",)
     if not exists and facts.may_create is False:
-        return (f"it lacks CREATE in the schema where {table} would be made",)
+        return (f"CREATE in the schema where {table} would be made",)
     return ()

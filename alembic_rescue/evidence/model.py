@@ -15,6 +15,11 @@ class Verdict(str, Enum):
     UNVERIFIABLE = "unverifiable"
     EMPTY = "empty"
 
+    @property
+    def words(self) -> str:
+        """As a person writes it."""
+        return self.value.replace("-", " ")
+
 
 class Presence(str, Enum):
     """Whether what is expected of an object holds."""

@@ -251,7 +251,7 @@ def _why(said: str, folder: Path) -> str:
     if "promisor" in said or ("transport" in said and "not allowed" in said):
         return NOT_FETCHED
     first = next((line for line in said.splitlines() if line.strip()), "it failed")
-    return f"git (it says: {first.strip()})"
+    return f"git ({first.strip().removeprefix('fatal: ')})"
 
 
 def _changes(told: bytes) -> Iterator[Change]:

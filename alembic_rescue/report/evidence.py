@@ -35,7 +35,7 @@ def details(page: Sheet, shown: Sequence[Revision], *, stamped: bool = False) ->
             page.title(f"{number} revisions are unverifiable: {reason}")
     if len(chosen) < len(shown):
         page.line()
-        page.line(f"{len(shown) - len(chosen)} revisions are folded. To list all: `alembic-rescue --format json`")
+        page.unlisted(f"{len(shown) - len(chosen)} revisions are folded.")
 
 
 def sent(page: Sheet, shown: Sequence[Revision]) -> None:
@@ -70,12 +70,12 @@ def _unread(page: Sheet, revision: Revision) -> None:
     unread = revision.unread
     if not unread:
         return
-    with page.folding(f"{revision.revision} makes changes that the catalog does not record", revision.path):
+    with page.folding(f"{revision.revision} cannot be verified in full", revision.path):
         for found in unread[:_SHOWN_OBJECTS]:
             named = "" if found.name == revision.revision else f"{found.named}: "
             page.indented(f"{_line(found)}{named}{found.detail}")
         if len(unread) > _SHOWN_OBJECTS:
-            page.indented(f"and {len(unread) - _SHOWN_OBJECTS} more. To list all: `alembic-rescue --format json`")
+            page.unlisted(f"and {len(unread) - _SHOWN_OBJECTS} more.", 2)
 
 
 def told(found: ObjectEvidence) -> str:

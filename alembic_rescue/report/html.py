@@ -67,6 +67,10 @@ class HtmlPage(Sheet):
         else:
             self._add("gap", "")
 
+    def unlisted(self, told: str, by: int = 0) -> None:
+        """Nothing is left out of an HTML page: :meth:`whole` lists it."""
+        self.indented(f"{told} All are listed below.", by)
+
     def begin(self, command: str) -> None:
         """A heading."""
         self._add("h", f"<h1>alembic-rescue {escape(command)}</h1>")
@@ -112,7 +116,7 @@ class HtmlPage(Sheet):
             return f'<span class="{kind}">{escape(self._hide(text))}</span>' if text else ""
 
         remark = f" ({entry.remark})" if entry.remark else ""
-        verdict = f"{entry.verdict.value}{remark}" if entry.verdict else ""
+        verdict = f"{entry.verdict.words}{remark}" if entry.verdict else ""
         found = f", {entry.found}" if entry.found not in {"", "-"} else ""
         above = f' style="margin-top:{before}px"' if before else ""
         marks = "".join(said("mark", mark) for mark in entry.marks)

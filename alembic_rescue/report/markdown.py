@@ -165,7 +165,7 @@ def _bold(text: str) -> str:
 
 
 def _row(entry: Entry) -> list[str]:
-    verdict = entry.verdict.value if entry.verdict else ""
+    verdict = entry.verdict.words if entry.verdict else ""
     remark = f" ({entry.remark})" if entry.remark else ""
     name = f"`{entry.name}`" if entry.name and "`" not in entry.name else entry.name
     return [name, f"{entry.sign} {verdict}{remark}", entry.found, entry.doc, ", ".join(entry.marks)]
@@ -182,9 +182,16 @@ def _mermaid(lines: Sequence[Line], hide: Callable[[str], str]) -> str:
     return "\n".join([*drawn, _COLOURS, "```"])
 
 
+def _worded(entry: Entry) -> str:
+    """The verdict with what was found, where both are known."""
+    if entry.verdict is None or entry.found == "-":
+        return ""
+    return f"{entry.verdict.words}, {entry.found}" if entry.found else entry.verdict.words
+
+
 def _node(name: str, entry: Entry, hide: Callable[[str], str]) -> list[str]:
     doc = entry.doc if len(entry.doc) <= _LONGEST else f"{entry.doc[:_LONGEST].rstrip()}..."
-    verdict = f"{entry.verdict.value}, {entry.found}" if entry.verdict and entry.found != "-" else ""
+    verdict = _worded(entry)
     parts = (entry.name, doc, verdict, ", ".join(entry.marks).upper())
     label = "<br>".join(_UNSAID.sub(lambda sign: f"#{ord(sign[0])};", hide(part)) for part in parts if part)
     kind = "other" if entry.verdict is None and entry.sign == "○" else _CLASSES.get(entry.sign, "other")

@@ -44,6 +44,10 @@ class Sheet(ABC):
         """The same, set in, its continuation too, and its commands by as much as is told."""
         self._sentences(Text(text) if isinstance(text, str) else text, by, commands)
 
+    def unlisted(self, told: str, by: int = 0) -> None:
+        """Say that not all is listed, and where it is."""
+        self.indented(f"{told} To list all, add `--format html` or `--format json`.", by)
+
     def _sentences(self, text: Text, by: int, commands: int = 4) -> None:
         found = _ALONE.search(text.plain)
         if found is None:
@@ -218,7 +222,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def _columns(entry: Entry) -> tuple[str, str, str]:
-    return entry.name, entry.verdict.value if entry.verdict else "", entry.found
+    return entry.name, entry.verdict.words if entry.verdict else "", entry.found
 
 
 def _found(entry: Entry, widths: Sequence[int]) -> Text:

@@ -119,7 +119,7 @@ def _entry(
 
 
 def _counted(members: Sequence[str], evidence: dict[str, Revision], applied: Collection[str]) -> str:
-    verdicts = Counter(evidence[one].verdict.value for one in members if one in evidence)
+    verdicts = Counter(evidence[one].verdict.words for one in members if one in evidence)
     if len(verdicts) == 1 and verdicts.total() == len(members):
         return f"{len(members)} revisions, all {next(iter(verdicts))}"
     if verdicts:
@@ -196,7 +196,12 @@ def styles(entry: Entry | None) -> str:
 
 
 def there(revision: Revision) -> str:
-    """``3 of 7``: how many of the objects that can be checked are as they should be."""
+    """``3 of 7``: how many of the objects that can be checked are as they should be.
+
+    Of a revision that is not applied nothing is said: some that it would leave may exist all the same.
+    """
+    if revision.verdict is Verdict.NOT_APPLIED:
+        return ""
     checked = [found for found in revision.objects if found.presence is not Presence.UNVERIFIABLE]
     return f"{sum(found.met for found in checked)} of {len(checked)}" if checked else "-"
 

@@ -78,7 +78,7 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
 
 
 def _rehearsed(page: Sheet, _: Report, part: DatabaseReport) -> None:
-    page.fact("Pending", named_pending(part.pending_after))
+    page.fact("Next", named_pending(part.pending_after))
     if part.rehearsal is not None and part.rehearsal.revisions:
         rehearsal.whole(page, part.rehearsal)
     _notes(page, part.findings)
@@ -279,8 +279,9 @@ def _diagnosed(page: Sheet, report: Report, part: DatabaseReport) -> None:
     if part.revisions:
         page.line()
         stamped = part.located is None and part.revisions[0].revision not in part.pending_after
-        title = "All" if part.located else "Applied, according to the version table" if stamped else "Pending"
-        page.title(f"{title}: {count(part.revisions)}, in Alembic's order")
+        number = len(part.revisions)
+        told = f"all {number} compared" if part.located else f"{number} pending"
+        page.title(f"Revisions: {f'{number} applied, according to the version table' if stamped else told}")
         page.picture(picture.lines(report, part))
         evidence.details(page, part.revisions, stamped=stamped)
     _blockers(page, part.database.blockers)
@@ -364,7 +365,7 @@ def _where(page: Sheet, report: Report, parts: Sequence[DatabaseReport]) -> None
         page.fact("Server", server)
     tables = listed(dict.fromkeys(identity.table for identity in identities))
     page.fact("Version", f"{tables}: {_current(parts[0])}")
-    page.fact("Scripts", f"latest {rows(report.script_heads)}")
+    page.fact("Scripts", f"{'head' if len(report.script_heads) == 1 else 'heads'} {rows(report.script_heads)}")
 
 
 def _server(identity: Identity) -> str:
@@ -465,7 +466,7 @@ def _refusals(page: Sheet, notes: Iterable[Note]) -> None:
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
     for (alike, _), number in told.items():
         if number > _SHOWN_ALIKE:
-            page.line(f"and {number - _SHOWN_ALIKE} more of {alike}. To list all: `alembic-rescue --format json`")
+            page.line(f"and {number - _SHOWN_ALIKE} more of {alike}. To list all, add `--format json`.")
 
 
 def _as_far_as_proved(report: Report) -> str:

@@ -48,7 +48,7 @@ def revisions(
     for revision in found:
         if revision.revision in chosen:
             there = picture.there(revision)
-            verdict = revision.verdict.value if there == "-" else f"{revision.verdict.value}, {there}"
+            verdict = revision.verdict.words if there in {"", "-"} else f"{revision.verdict.words}, {there}"
             with page.folding(f"{revision.revision}: {revision.doc}: {verdict}", revision.path):
                 _objects(page, revision)
 
