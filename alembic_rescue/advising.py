@@ -27,7 +27,7 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
     """
     advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
     advice = on_each_branch(graph, current, proof.revisions, advice)
-    reason = re.sub(r"\balembic upgrade head\b", f"alembic upgrade {_heads(graph)}", advice.reason)
+    reason = re.sub(r"\balembic upgrade head\b", f"alembic upgrade {_heads(graph.heads)}", advice.reason)
     advice = replace(advice, reason=reason)
     return with_choices(graph, current, proof.revisions, proof.causes, advice)
 
@@ -106,15 +106,32 @@ def with_choices(
         cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
         fixed = f", and {cause.place} is fixed" if cause else ""
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
-        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph)}")))
+        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph.heads)}")))
     else:  # what comes later is there: Alembic would not get past it
         ways.append(Choice("it did not: make its changes by hand, then", stamps))
     return replace(advice, choices=tuple(ways))
 
 
-def _heads(graph: RevisionMap) -> str:
+def after_writing(pending: Collection[str], heads: Collection[str], *, would_fail: str) -> Recommendation:
+    """What to do once rows were written and verified.
+
+    Args:
+        pending: the revisions that Alembic runs next.
+        heads: the latest revisions of the scripts.
+        would_fail: why the upgrade would fail, as rehearsed; empty where it would not, or nobody knows.
+    """
+    if not pending:
+        return Recommendation(Action.NOTHING, None, "no revision is pending")
+    if would_fail:
+        return Recommendation(Action.STOP, None, f"the next upgrade will fail: {would_fail}")
+    steps = (f"alembic upgrade {_heads(heads)}",)
+    number = f"{len(pending)} revision{'s are' if len(pending) != 1 else ' is'} pending"
+    return Recommendation(Action.RERUN, None, number, steps)
+
+
+def _heads(heads: Collection[str]) -> str:
     """What stands for the latest revisions in a command of Alembic's."""
-    return "head" if len(graph.heads) == 1 else "heads"
+    return "head" if len(heads) == 1 else "heads"
 
 
 def _to_be_looked_at(evidence: RevisionEvidence) -> bool:

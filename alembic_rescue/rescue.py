@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alembic_rescue import (
+    advising,
     completing,
     diagnosing,
     errors,
@@ -43,6 +44,7 @@ from alembic_rescue.model import (
     Receipt,
     ReceiptState,
     Report,
+    Target,
 )
 from alembic_rescue.proof import prove
 from alembic_rescue.records import receipts, seal
@@ -172,19 +174,7 @@ def plan(
         if outcome is Outcome.READY:
             planning.raise_if_not_writable(parts)
             parts = rehearsal.of_next(view, parts, bench)
-    target_ = planning.target_of(view.graph, target, parts)
-    heads = scripts.heads(view.graph)
-    report = Report(
-        "plan",
-        outcome,
-        target_,
-        heads,
-        tuple(parts),
-        only=only,
-        left_out=view.left_out,
-        chain=scripts.chain(view.graph),
-    )
-    report = replace(report, excerpts=excerpts.of(parts, project.secrets))
+    report = _report(project, view, "plan", outcome, parts, only, target=planning.target_of(view.graph, target, parts))
     return replace(report, fingerprint=seal.digest(seal.parts(report)))
 
 
@@ -212,20 +202,7 @@ def rehearse(
             parts = [
                 diagnosing.stamped_first(view.graph, part, proof) for part, (_, proof) in zip(parts, found, strict=True)
             ]
-    heads = scripts.heads(view.graph)
-    told = tuple(selection.addressed(parts, only))
-    report = Report(
-        "rehearse",
-        Outcome.PASSES,
-        None,
-        heads,
-        told,
-        only=only,
-        left_out=view.left_out,
-        chain=scripts.chain(view.graph),
-        excerpts=excerpts.of(told, project.secrets),
-    )
-    return rehearsal.judged(report)
+    return rehearsal.judged(_report(project, view, "rehearse", Outcome.PASSES, selection.addressed(parts, only), only))
 
 
 def stamp(
@@ -261,8 +238,7 @@ def stamp(
         DatabaseError: see there; nothing written.
     """
     planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
-    planned = replace(planned, command="stamp", reason=project.secrets.hide(reason))
-    planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
+    planned = _before_writing(project, replace(planned, command="stamp"), reason)
     done = planned.outcome is Outcome.NOTHING_TO_DO
     if sealed is not None and not (done and seal.is_carried_out(sealed.parts, planned)):
         seal.check(sealed.name, sealed.parts, planned)
@@ -350,19 +326,7 @@ def complete(
         proved = _proved(project, view, choose, besides=besides, bench=bench)
         parts = completing.plan_each(project, view, proved, chosen, bench)
         outcome = completing.outcome(parts)
-        heads = scripts.heads(view.graph)
-        planned = Report(
-            "complete",
-            outcome,
-            None,
-            heads,
-            tuple(parts),
-            only=only,
-            left_out=view.left_out,
-            chain=scripts.chain(view.graph),
-        )
-        planned = replace(planned, reason=project.secrets.hide(reason))
-        planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
+        planned = _before_writing(project, _report(project, view, "complete", outcome, parts, only), reason)
         if outcome is Outcome.REFUSED:
             raise errors.PlanRefused(planned)
         if outcome is Outcome.NOTHING_TO_DO:
@@ -438,12 +402,7 @@ def repair(
         outcome = planning.outcome(parts)
         if outcome is Outcome.READY:
             parts = rehearsal.of_next(view, parts, bench)
-    heads = scripts.heads(view.graph)
-    planned = Report(
-        "repair", outcome, None, heads, tuple(parts), only=only, left_out=view.left_out, chain=scripts.chain(view.graph)
-    )
-    planned = replace(planned, reason=project.secrets.hide(reason))
-    planned = replace(planned, redeploy=deploying.redeploy(project.settings, only))
+    planned = _before_writing(project, _report(project, view, "repair", outcome, parts, only), reason)
     if planned.outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if planned.outcome is Outcome.NOTHING_TO_DO:
@@ -483,19 +442,8 @@ def undo(
     receipt = undoing.receipt_to_undo(kept, folder, named, seen)
     parts = undoing.plan_each(project, view.graph, kept, receipt, seen, only)
     outcome = undoing.outcome(kept, receipt, parts)
-    left_out = view.without([part.database for part in parts])
-    heads = scripts.heads(view.graph)
-    planned = Report(
-        "undo",
-        outcome,
-        None,
-        heads,
-        tuple(parts),
-        receipt=receipt.path,
-        only=only,
-        left_out=left_out,
-        chain=scripts.chain(view.graph),
-    )
+    planned = _report(project, view, "undo", outcome, parts, only)
+    planned = replace(planned, receipt=receipt.path, left_out=view.without([part.database for part in parts]))
     if outcome is Outcome.REFUSED:
         raise errors.PlanRefused(planned)
     if outcome is Outcome.NOTHING_TO_DO:
@@ -550,16 +498,48 @@ def prove_reached(project: Project, reached: Report, *, only: str | None = None,
     return waiting.proved(reached, diagnose_applied(project, only=only, folder=folder))
 
 
+def _report(
+    project: Project,
+    view: View,
+    command: str,
+    outcome: Outcome,
+    parts: Sequence[DatabaseReport],
+    only: str | None,
+    *,
+    target: Target | None = None,
+) -> Report:
+    """What was found, with the chain and the lines of source that reports show."""
+    return Report(
+        command,
+        outcome,
+        target,
+        scripts.heads(view.graph),
+        tuple(parts),
+        only=only,
+        left_out=view.left_out,
+        chain=scripts.chain(view.graph),
+        excerpts=excerpts.of(parts, project.secrets),
+    )
+
+
+def _before_writing(project: Project, planned: Report, reason: str) -> Report:
+    """A plan with why it is carried out, and what deploys the project afterwards."""
+    redeploy = deploying.redeploy(project.settings, planned.only)
+    return replace(planned, reason=project.secrets.hide(reason), redeploy=redeploy)
+
+
 def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
     """The report of what was planned, with the databases as the receipt says that they are now."""
     now = {part.database.rows_key: part.rows_after for part in receipt.parts}
-    after = (
-        replace(part, database=replace(part.database, current_heads=now[part.database.identity.rows_key]))
-        if part.database.identity.rows_key in now
-        else part
-        for part in planned.databases
-    )
-    return replace(planned, outcome=outcome, databases=tuple(after), receipt=receipt.path)
+
+    def after(part: DatabaseReport) -> DatabaseReport:
+        would_fail = part.rehearsal.why if part.rehearsal and part.rehearsal.fails else ""
+        advice = advising.after_writing(part.pending_after, planned.script_heads, would_fail=would_fail)
+        database = replace(part.database, current_heads=now[part.database.identity.rows_key])
+        return replace(part, database=database, recommendation=advice)
+
+    databases = [after(part) if part.database.identity.rows_key in now else part for part in planned.databases]
+    return replace(planned, outcome=outcome, databases=tuple(databases), receipt=receipt.path)
 
 
 def _kept(project: Project, folder: Path | None) -> list[Receipt]:
@@ -579,9 +559,8 @@ def _by_key(proved: Sequence[tuple[Database, Proof]]) -> dict[tuple[str, str], P
 
 
 def _diagnosed(project: Project, view: View, parts: Sequence[DatabaseReport], only: str | None) -> Report:
-    told, heads = tuple(selection.addressed(_told_apart(parts), only)), scripts.heads(view.graph)
-    report = Report("diagnose", Outcome.READY, None, heads, told, only=only, left_out=view.left_out)
-    return replace(report, chain=scripts.chain(view.graph), excerpts=excerpts.of(told, project.secrets))
+    told = selection.addressed(_told_apart(parts), only)
+    return _report(project, view, "diagnose", Outcome.READY, told, only)
 
 
 def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:

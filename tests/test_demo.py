@@ -70,11 +70,11 @@ class Machine:
             "PGOPTIONS": "-c search_path=nowhere",
         }
 
-    def run(self, *command: str) -> Ran:
+    def run(self, *command: str, **variables: str) -> Ran:
         done = subprocess.run(
             command,
             cwd=self.root / "home",
-            env=self.environment,
+            env=self.environment | variables,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -83,8 +83,8 @@ class Machine:
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
-    def demo(self, *options: str) -> Ran:
-        return self.run(str(BIN / "alembic-rescue"), "demo", *options)
+    def demo(self, *options: str, **variables: str) -> Ran:
+        return self.run(str(BIN / "alembic-rescue"), "demo", *options, **variables)
 
     def changed(self, script: str) -> Ran:
         """Run the demo with something about it changed by `script`."""
@@ -151,6 +151,17 @@ def test_it_plays_the_incident_and_leaves_nothing(machine):
     first, second = re.split("^# Second act", ran.stdout, flags=re.MULTILINE)
     _is_rescued(first)
     _is_not_trapped(second)
+
+
+def test_at_80_columns_diagnose_fits_one_screen_and_ends_with_what_to_do(machine):
+    ran = machine.demo(COLUMNS="80")
+    assert ran.status == 0, ran.everything
+    rescued, trapped = (outputs(act, "alembic-rescue diagnose")[0] for act in ran.stdout.split("# Second act"))
+    for shown in (rescued, trapped):
+        lines = shown.rstrip().partition("\n\n#")[0].splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 80
+    assert rescued.partition("\n\n#")[0].endswith("    alembic-rescue stamp 774225e563ca")
 
 
 def _is_rescued(act: str) -> None:

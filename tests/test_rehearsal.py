@@ -533,7 +533,7 @@ def test_where_only_the_rows_are_behind_it_sends_to_the_stamp(database, tmp_path
     assert (status, outcome) == (3, "fails")
     assert document["databases"][0]["recommendation"]["command"] == f"alembic-rescue stamp {after}"
     assert (
-        "The version table is behind the schema. First run: `alembic-rescue diagnose`"
+        "The version table is behind the schema. First run:\n    alembic-rescue diagnose\n"
         in project.rescue("rehearse").stdout
     )
 
@@ -604,7 +604,7 @@ def test_a_stamp_says_whether_the_next_upgrade_passes(database, tmp_path):
     assert planned["rehearsal"]["fails_at"] == "r3"
     stamped = project.rescue("stamp", "r2", "--yes")
     assert stamped.status == 0
-    assert "the next upgrade fails. r3 fails: public.orders.note is to be NOT NULL" in stamped.stdout
+    assert "the next upgrade will fail. r3 fails: public.orders.note is to be NOT NULL" in stamped.stdout
     database.run("DELETE FROM orders WHERE note IS NULL")
     assert project.rescue("undo", "--yes").status == 0
     assert "the next upgrade will succeed" in project.rescue("stamp", "r2", "--yes").stdout
