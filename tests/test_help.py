@@ -81,6 +81,16 @@ def test_the_usage_is_what_is_typed_and_a_flag_takes_no_value(command):
         ]
 
 
+@pytest.mark.parametrize(
+    ("format_", "begins"),
+    [("json", "{"), ("markdown", "**error\\[usage\\]**"), ("html", "<!doctype html>"), ("pictures", "")],
+)
+def test_a_command_line_that_cannot_be_parsed_is_answered_in_its_format(format_, begins):
+    ran = run("--format", format_, "diagnose", "--fast")
+    assert ran.returncode == 2
+    assert ran.stdout.startswith(begins) if begins else ran.stdout == ""
+
+
 def test_an_empty_url_is_refused():
     ran = run("--url", "", "diagnose")
     assert (ran.returncode, ran.stdout) == (2, "")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
@@ -772,6 +773,8 @@ def _printable(value: str, hidden: str, variable: object) -> str:
 def _fail(error: BaseException) -> int:
     """Print an error as the format asks; return its exit status."""
     (call,) = _CALLS
+    if call.format is Format.TEXT:  # perhaps only because the command line could not be parsed
+        call = replace(call, format=_format_typed(sys.argv))
     for argument in sys.argv[1:]:  # a URL among them may not have come as far as an option
         call.secrets.add_url(argument)
     told = _as_rescue_error(error, call.secrets.hide)
@@ -782,7 +785,7 @@ def _fail(error: BaseException) -> int:
             traceback.format_exception(type(error), error, error.__traceback__)
         )
         call.tell(call.secrets.hide(trace))
-    if call.format is Format.JSON or _asked_for_json(sys.argv):
+    if call.format is Format.JSON:
         from alembic_rescue.report import json as report_json
 
         call.answer_json(report_json.failure(_command_name(), told))
@@ -811,11 +814,12 @@ def _own_help() -> str:
     return f"{COMMAND} {name} --help lists its options" if name else errors.BadUsage.help
 
 
-def _asked_for_json(argv: list[str]) -> bool:
-    """For a command line that could not be parsed."""
-    words = " ".join(argv)
-    from_variable = os.environ.get("ALEMBIC_RESCUE_FORMAT") == Format.JSON.value and "--format" not in words
-    return from_variable or "--format json" in words or "--format=json" in words
+def _format_typed(argv: Sequence[str]) -> Format:
+    """The format that a command line asks for; text where it asks for none that there is."""
+    typed = [two for one, two in pairwise(argv) if one == "--format"]
+    typed += [one.partition("=")[2] for one in argv if one.startswith("--format=")]
+    asked = typed[-1] if typed else os.environ.get("ALEMBIC_RESCUE_FORMAT", "")
+    return next((one for one in Format if one.value == asked), Format.TEXT)
 
 
 def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> RescueError:

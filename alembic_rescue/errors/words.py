@@ -8,8 +8,8 @@ _SOME = 3
 
 
 def some(items: Iterable[str], *, verb: bool = True) -> str:
-    """The first few of many, for a sentence: ``a, b, c and 4 more are``."""
-    named = list(items)
+    """The first few of many, once each, for a sentence: ``a, b, c and 4 more are``."""
+    named = list(dict.fromkeys(items))
     shown = ", ".join(named[:_SOME]) + f" and {len(named) - _SOME} more" if len(named) > _SOME else listed(named)
     return f"{shown} {'is' if len(named) == 1 else 'are'}" if verb else shown
 
