@@ -288,7 +288,7 @@ def first_words(sql: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
-# --- silent problems ------------------------------------------------------------------------------------------------
+# --- silent problems -----------------------------------------------------------------------------------------------
 
 
 def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:

@@ -232,7 +232,7 @@ class Positions:
             catalog_object = former
 
     def counts(self, catalog_object: CatalogObject, fact: str) -> bool:
-        """Return whether a fact tells positions apart: a revision changes it, or creates the object with it on purpose."""
+        """Return whether a fact tells positions apart: a revision changes it, or asks for it on creation."""
         if fact in self._altered.get(catalog_object, ()):
             return True
         return catalog_object in self._comes_and_goes and counts_when_made(catalog_object, fact)

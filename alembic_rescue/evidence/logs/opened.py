@@ -67,7 +67,7 @@ class OpenRun:
         return any(one.shape.message == error.shape.message for one in self.errors)
 
     def tells_late(self, error: OpenError) -> bool:
-        """Return whether an error after the end may belong to the run: printed output comes later than raised errors."""
+        """Return whether an error after the end may belong to the run: printed output may come after raised errors."""
         at_end = self.errors[-1].number if self.errors else self.last
         return error.printed and not error.ends and not self.has(error) and error.number - at_end <= _SOON
 
