@@ -44,7 +44,7 @@ def _ends(part: ReceiptPart) -> tuple[Key, tuple[str, ...], tuple[str, ...]]:
 
 
 def broken_off(kept: Sequence[Receipt], database: Identity, rows: Collection[str]) -> BrokenOff | None:
-    """Return the operation that was interrupted between two statements and left `rows`, which match neither of its ends.
+    """Return the operation that was interrupted between two statements and left `rows`, which match neither end.
 
     Args:
         kept: the oldest first.

@@ -38,7 +38,7 @@ def hide_sql(statement: str, secrets: Iterable[str] = ()) -> str:
 
 
 def hide_value(of: str, text: str, secrets: Iterable[str] = ()) -> str:
-    """Return SQL with its values hidden if the object `of` is secret: for ``public.users.password`` none is shown."""
+    """Return SQL as :func:`hide_sql` does; no literal is shown if `of` is secret, like ``public.users.password``."""
     return hide_sql(tokens.literals(text) if is_secret(of) else text, secrets)
 
 

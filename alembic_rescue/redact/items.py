@@ -212,7 +212,7 @@ def _ends_item(token: Token) -> bool:
 
 
 def _ends_string(text: str, literal: Token, last: str) -> bool:
-    """Return whether the quote ends the string around the statement: what is next to it rules out anything else."""
+    """Return whether the quote ends the string around the statement: no literal can be there, judging by its sides."""
     before = text[literal.start() - 1]
     if literal[0][0] != "'" or last.upper() in _BEFORE_A_STRING:
         return False

@@ -62,7 +62,7 @@ def _pattern(secret: str) -> re.Pattern[str]:
 
 
 def _spellings(character: str) -> list[str]:
-    """Return the spellings of a character: percent-encoded, even repeatedly; doubled for ini files; escaped for repr."""
+    """Return a character's spellings: percent-encoded, even repeatedly; doubled for ini files; escaped for repr."""
     encoded = "".join(f"%(?:25|%){{0,6}}(?i:{byte:02x})" for byte in character.encode("utf-8", "surrogatepass"))
     spellings = [encoded, re.escape(character)]  # the longest first: the first match wins
     if character == "%":

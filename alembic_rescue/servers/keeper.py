@@ -157,7 +157,7 @@ def _start(wanted: Wanted, command: list[str], log: Any) -> subprocess.Popen[byt
     def confined() -> None:
         seccomp.die_with_parent(wanted.stop if server else signal.SIGKILL)
         if server and seccomp.available():
-            # The server is the last program to run: it is started by its descriptor, and nothing can be started by path.
+            # The server is the last program to run: it starts from its descriptor, and nothing can start by path.
             os.set_inheritable(program, False)
             rules = [rule for rule in seccomp.NO_CHILDREN if rule.call == "execve"]
             refused = [*rules, *seccomp.NO_MEDDLING, *([] if wanted.connects else [seccomp.Rule("connect")])]

@@ -1,4 +1,4 @@
-"""What the kernel refuses to this process and everything it starts, from now on (Linux, x86-64 and aarch64).
+"""What the kernel permanently refuses to this process and all that it starts (Linux, x86-64 and aarch64).
 
 A seccomp filter sees a system call's number and its arguments, but nothing that they point to.  So it can tell an
 internet socket from a Unix socket, but not one Unix socket from another.
