@@ -1,11 +1,11 @@
-"""What is done to every connection that env.py opens, by SQLAlchemy's public events, for the time of one run.
+"""What is done to every connection that env.py opens, with SQLAlchemy's public events, for the time of one run.
 
-* ``do_connect``: timeouts, and ``--url`` laid over env.py's own address;
+* ``do_connect``: timeouts, and ``--url`` in place of env.py's own address;
 * the pool's ``connect`` and ``checkout``: the session's settings, through the driver's cursor (SQL through SQLAlchemy
   would begin a transaction, and break ``engine.begin()``), before env.py's own listeners;
 * ``engine_connect``: AUTOCOMMIT for the stamp;
 * ``handle_error``: on a lock timeout, who holds the lock;
-* ``checkin``: a connection that was touched is closed, and never goes back to the application's pool.
+* ``checkin``: a connection that was touched is closed, and never returns to the application's pool.
 """
 
 from __future__ import annotations
@@ -41,60 +41,60 @@ _ARGUMENTS = "alembic_rescue.arguments"
 _OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """The drivers' own connections that a run opened and that may still be open."""
 _LOOKING: list[Hold] = []
-"""That of the look under way."""
+"""The hold of the read-only run in progress."""
 
 
 class Terms(Protocol):
-    """What a run is held to; a Project says it, and whoever makes one."""
+    """The settings of a run; a Project has them, and so has whoever makes one."""
 
     @property
     def url(self) -> URL | None:
-        """What ``--url`` says."""
+        """The value of ``--url``."""
 
     @property
     def timeouts(self) -> Timeouts:
-        """On every session."""
+        """The timeouts of every session."""
 
     @property
     def secrets(self) -> Secrets:
-        """Where passwords that come up are remembered."""
+        """The collection that records passwords as they appear."""
 
 
 class Hold:
-    """Takes hold of the connections of one run of env.py; is to be :meth:`in_force` while it runs."""
+    """Controls the connections of one run of env.py; must be :meth:`in_force` while it runs."""
 
     by_environment = True
-    """Drivers that env.py calls by itself are held as well, as far as they read the environment."""
+    """Drivers that env.py calls directly are held as well, as far as they read the environment."""
 
     def __init__(self, project: Terms, *, read_only: bool) -> None:
         self.read_only = read_only
-        """The server itself refuses writes on every session; otherwise they are in AUTOCOMMIT."""
+        """The server itself refuses writes on every session; otherwise sessions are in AUTOCOMMIT."""
         self.attempted: list[URL] = []
-        """Where env.py connected to or tried to, without passwords, the last one last."""
+        """Where env.py connected or tried to, without passwords, the most recent last."""
         self.failed_at: URL | None = None
-        """Where the last failure was, if on an open connection."""
+        """The address of the last failure, if it was on an open connection."""
         self.connections = 0
-        """How often a connection was asked for, of the server or of a pool."""
+        """How many times a connection was requested, from the server or a pool."""
         self.blocking: list[Blocker] = []
-        """Who has locks on the version table, where a run ended in a lock timeout and `lock_waits` saw nothing."""
+        """The sessions with locks on the version table, if a run hit a lock timeout and `lock_waits` is empty."""
         self.failures: list[BaseException] = []
-        """What went wrong with connections and statements, the last one last: env.py may swallow it."""
+        """The failures of connections and statements, the most recent last: env.py may swallow them."""
         self.wrote: list[URL] = []
-        """Where a transaction wrote all the same, while looking."""
+        """The addresses where a transaction wrote despite the read-only hold."""
         self.let_go: list[tuple[URL | None, str]] = []
-        """Where a session was made writable again, and by what."""
+        """The addresses where a session was made writable again, and how."""
         self.writes_to: str | None = None
         """The version table, once the first statement that changes it was let through."""
         self.lock_waits = LockWaits(project.timeouts.lock, _version_table, project.secrets.hide, own_sessions)
         """Sees what a statement waits for."""
         self.waits = Waits(project.timeouts, read_only=read_only)
-        """They end on this side, too."""
+        """Bounds every wait on this side, too."""
         self._project = project
         self._environment: dict[str, str] = {}
-        """As it was before the run."""
+        """The environment before the run."""
         self._afterwards = ExitStack()
         self._asked_for: URL | None = None
-        """Where the connection that is being made leads; None where env.py makes it by a function of its own."""
+        """Where the connection being made leads; None if a function of env.py makes it."""
         self._made_by: MadeBy | None = None
         self._listeners = (
             *self.waits.listeners,
@@ -111,7 +111,7 @@ class Hold:
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        """To surround what opens connections."""
+        """Hold every connection that the block opens."""
         self._environment = dict(os.environ)
         others = [one for one in self._listeners if one[0] is not Pool]
         pools = [one for one in self._listeners if one[0] is Pool]
@@ -123,7 +123,7 @@ class Hold:
             yield
 
     def is_refused_options(self, error: BaseException) -> bool:
-        """Whether `error` is a pooler's that takes none in the environment; if so, they are given no more."""
+        """Return whether a pooler that accepts no options raised `error`; if so, later connections get none."""
         refused = any("unsupported startup parameter" in errors.said(link) for link in failures.chain(error))
         refused = refused and self.read_only and self.by_environment
         if refused:
@@ -141,11 +141,11 @@ class Hold:
 
     @property
     def holds_by_environment(self) -> bool:
-        """Whether a driver that env.py calls by itself is to be held: SQLAlchemy has not asked for the connection."""
+        """Whether to hold a driver that env.py calls directly: SQLAlchemy has not requested the connection."""
         return self.by_environment and self._made_by is None
 
     def connection_lost(self, at: URL | None) -> errors.ConnectionLost | None:
-        """What became of it, where a server went silent and was hung up on."""
+        """Return the error for a lost connection, if a server went silent and was hung up on."""
         if (silence := self.waits.silence) is None:
             return None
         database = urls.name_of(at) if at is not None else "the database"
@@ -179,7 +179,7 @@ class Hold:
             raise self._kept(absent)
 
     def _connect(self, dbapi_connection: Any, record: Any) -> None:
-        if record.info.get(_MADE) is self:  # the first of a pool is told twice
+        if record.info.get(_MADE) is self:  # the first connection of a pool arrives twice
             return
         record.info[_MADE] = self
         asked_for, self._asked_for = self._asked_for, None
@@ -191,13 +191,13 @@ class Hold:
         self._checkout(dbapi_connection, record)
 
     def _checkout(self, dbapi_connection: Any, record: Any, *_proxy: Any) -> None:
-        """It may have been in the application's pool before the run, and may be wanted without a Connection."""
+        """Set the connection up: it may predate the run in the application's pool, and be used without a Connection."""
         if record.info.get(_SET_UP) is not self:
             _remember(dbapi_connection)
             self._set_up(dbapi_connection, record)
 
     def _set_up(self, dbapi_connection: Any, record: Any) -> None:
-        """Before anybody else can use it: listeners of env.py's pool are called after those of all pools."""
+        """Set the session up before anyone else can use it: listeners of env.py's pool run after those of all pools."""
         if (dialect := dialect_of(record)) is None:
             return
         record.info[_SET_UP] = self
@@ -209,7 +209,7 @@ class Hold:
         cursor = Cursor(dbapi_connection, dialect)
         for statement in sessions.settings(dialect, self._project.timeouts, read_only=self.read_only):
             cursor.run(statement)
-        dialect.do_commit(dbapi_connection)  # a SET is undone by the rollback of the transaction that it was made in
+        dialect.do_commit(dbapi_connection)  # a rollback of its transaction would undo a SET
 
     def _keep_read_only(self, dialect: Dialect) -> None:
         for name, method in dialects.of(dialect.name).server.always_read_only(dialect).items():
@@ -218,7 +218,7 @@ class Hold:
                 self._afterwards.callback(vars(dialect).pop, name, None)
 
     def _commit(self, connection: Connection) -> None:
-        """A transaction that was begun as READ WRITE is noticed, as it cannot be held."""
+        """Record a transaction that was begun as READ WRITE and wrote, since it cannot be prevented."""
         if not self.read_only:
             return
         server = dialects.of(connection.dialect.name).server
@@ -232,7 +232,7 @@ class Hold:
             raise self._kept(
                 errors.UrlNotHeeded("it opens its connection with a function of its own, or opened it earlier")
             )
-        # Nor does the pool hand it out again if it comes back after the run.
+        # The pool must not hand it out again either, if it comes back after the run.
         connection.connection.invalidate(soft=True)
         if poolers.is_pooled(connection):
             self.waits.behind_a_pooler(driver_connection(connection.connection))
@@ -276,7 +276,7 @@ class Hold:
 
 @contextmanager
 def listening(*listeners: tuple[Any, str, Any], **how: Any) -> Iterator[None]:
-    """Have the listeners (target, event, function) active in the block; `how` is SQLAlchemy's ``event.listen``'s."""
+    """Keep the listeners (target, event, function) active in the block; `how` goes to SQLAlchemy's ``event.listen``."""
     for target, name, listener in listeners:
         event.listen(target, name, listener, **how)
     try:
@@ -287,19 +287,19 @@ def listening(*listeners: tuple[Any, str, Any], **how: Any) -> Iterator[None]:
 
 
 def opened_at(connection: Connection) -> URL:
-    """The URL that `connection` was really opened with, passwords left out; the engine's where that is unknown."""
+    """Return the URL that `connection` was really opened with, without passwords; the engine's if that is unknown."""
     recorded = connection.info.get(_OPENED_AT)
     return recorded if isinstance(recorded, URL) else urls.without_password(connection.engine.url)
 
 
 def arguments_of(connection: Connection) -> Mapping[str, Any]:
-    """What the driver was given to open `connection`, its password included; empty where env.py opened it itself."""
+    """Return what the driver got to open `connection`, including its password; empty if env.py opened it itself."""
     arguments: Mapping[str, Any] = connection.info.get(_ARGUMENTS) or {}
     return arguments
 
 
 def _version_table() -> str:
-    """As env.py configured it, or Alembic's own where it has not come as far."""
+    """Return the version table as env.py configured it, or Alembic's default if env.py has not come that far."""
     with suppress(Exception):
         context = alembic_context.get_context()
         return sessions.qualified(context.dialect, context.version_table, context.version_table_schema)
@@ -307,7 +307,7 @@ def _version_table() -> str:
 
 
 def own_sessions() -> set[int]:
-    """The process ids of the sessions that a run opened, where the driver tells them."""
+    """Return the process ids of the sessions that a run opened, if the driver exposes them."""
     told: set[int | None] = set()
     for raw in tuple(_OPEN):
         with suppress(Exception):  # closed by now

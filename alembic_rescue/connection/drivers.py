@@ -1,4 +1,4 @@
-"""What comes from a driver without a word of whose it is: each known dialect is asked whether it is its own."""
+"""Objects and errors of an unknown driver: each known dialect checks whether they are its own."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ _ASKING_SECONDS = 2
 
 @cache
 def packages() -> frozenset[str]:
-    """The drivers that are known, as they are imported."""
+    """Return the import names of the known drivers."""
     return frozenset().union(*(one.drivers.packages for one in dialects.known()))
 
 
 def error_code(error: BaseException | None) -> str | None:
-    """The server's own code of a driver's error: SQLSTATE, or MySQL's number; None where there is none."""
+    """Return the server's code in a driver's error: SQLSTATE, or MySQL's number; None if there is none."""
     return next(filter(None, (one.failures.code_of(error) for one in dialects.known())), None)
 
 
 def code_meant(kind: str) -> str | None:
-    """The server's own code that a driver's class means, by its full name; None where it means none."""
+    """Return the server's code for a driver's exception class, given its full name; None if it has none."""
     return next(filter(None, (one.failures.code_meant(kind) for one in dialects.known())), None)
 
 
 def error_class(error: BaseException | None) -> type[RescueError] | None:
-    """What its code means, where that is one thing."""
+    """Return the error class for its code, if the code has one meaning."""
     code = error_code(error) or ""
     return next((one.failures.codes[code] for one in dialects.known() if code in one.failures.codes), None)
 
 
 def vague_class(error: BaseException | None) -> type[RescueError] | None:
-    """What its code means, where that is several things and the words tell no more."""
+    """Return the error class for a code with several meanings, for an error whose message says no more."""
     code = error_code(error) or ""
     return next((one.failures.vague[code] for one in dialects.known() if code in one.failures.vague), None)
 
 
 def words() -> Iterator[tuple[str, type[RescueError]]]:
-    """What texts without a code mean, by patterns."""
+    """Yield patterns and error classes for messages without a code."""
     for one in dialects.known():
         yield from one.failures.words
 
 
 def error_text(error: BaseException) -> str:
-    """What the error says, in the same words whichever driver had it, as far as it was the server that spoke."""
+    """Return the error's message, the same for every driver if it came from the server."""
     told = next(filter(None, (one.failures.text_of(error) for one in dialects.known())), None)
     if told:
         return told
@@ -63,33 +63,33 @@ def error_text(error: BaseException) -> str:
 
 
 def ends_session(error: BaseException) -> bool:
-    """Whether the server let go of the client with it, as far as the driver tells."""
+    """Return whether the server closed the session with it, as far as the driver tells."""
     return any(one.failures.ends_session(error) for one in dialects.known())
 
 
 def made(raw: Any, made_by: MadeBy | None, asked_for: URL | None) -> URL | None:
-    """To be called once the driver's connection `raw` is made; where it leads to, if the driver says so."""
+    """Register the driver's new connection `raw`; return where it leads to, if the driver says so."""
     for one in dialects.known():
         one.drivers.made(raw, made_by)
     return next(filter(None, (one.drivers.opened_at(raw, asked_for) for one in dialects.known())), None)
 
 
 def server_process(raw: Any) -> int | None:
-    """The process that the server (or a pooler) named when the driver's connection `raw` was made."""
+    """Return the process id that the server (or a pooler) named when the driver's connection `raw` was made."""
     return next((pid for one in dialects.known() if (pid := one.drivers.server_process(raw)) is not None), None)
 
 
 def ask_to_cancel(raw: Any) -> None:
-    """Ask the server to cancel what the driver's connection `raw` is running; from any thread, and never raises."""
+    """Ask the server to cancel what the driver's connection `raw` is running; from any thread; never raises."""
     with suppress(Exception):  # whatever the driver raises: it may be closed by now
         any(one.drivers.cancel(raw, _ASKING_SECONDS) for one in dialects.known())
 
 
 def hang_up(raw: Any) -> bool:
-    """Shut the driver's connection `raw` down, whoever waits for it; from any thread.  False: it has no known socket.
+    """Shut the driver's connection `raw` down, even while it is waited for; from any thread.  False: no known socket.
 
     Raises:
-        Exception: whatever the driver raises of one that is closed by now.
+        Exception: whatever the driver raises for a connection that is closed by now.
     """
     descriptor = next((found for one in dialects.known() if (found := one.drivers.descriptor(raw)) is not None), None)
     if descriptor is None:

@@ -1,7 +1,7 @@
-"""What went wrong inside env.py, Alembic or the driver -> one of the tool's own errors.
+"""Turn what went wrong inside env.py, Alembic or the driver into one of the tool's own errors.
 
-Looks at the whole chain of causes, because env.py files wrap errors.  The server's own code decides where a driver
-hands it on, else the words do: see :class:`alembic_rescue.dialects.base.Failures`.
+Searches the whole chain of causes, because env.py files wrap errors.  The server's own code decides if the driver
+passes it on, otherwise the message does: see :class:`alembic_rescue.dialects.base.Failures`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alembic_rescue.connection import drivers, urls
 from alembic_rescue.errors import RescueError
 
 Hide = Callable[[str], str]
-"""Takes the secrets out of a text."""
+"""Removes secrets from a text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ _ARGUMENTS: dict[type[RescueError], Callable[[At, str], tuple[object, ...]]] = {
     errors.StatementTimeout: lambda _, reason: (reason,),
     errors.PermissionDenied: lambda at, reason: (at.role, reason),
 }
-"""What the errors are made of that are not made of the database and the reason."""
+"""Constructor arguments of the errors that take other arguments than the database and the reason."""
 _NETWORK: tuple[tuple[str, type[RescueError]], ...] = (
     (r"could not translate host name|name or service not known|nodename nor servname|getaddrinfo", errors.UnknownHost),
     (r"timeout expired|timed out", errors.ConnectTimeout),
@@ -68,11 +68,11 @@ _NETWORK: tuple[tuple[str, type[RescueError]], ...] = (
     ),
     (r"read-only", errors.ReadOnlyServer),
 )
-"""Of any driver, once none of a dialect's own words are in the text."""
+"""Patterns for any driver, tried after each dialect's own."""
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and its causes, the outermost first."""
+    """Yield `error` and its causes, the outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -82,7 +82,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def of_database(error: BaseException, at: At, hide: Hide) -> RescueError | None:
-    """The error of the database behind `error`, or None where the database is not the cause."""
+    """Return the database error that caused `error`; None if the database is not the cause."""
     for link in chain(error):
         original = link.orig if isinstance(link, DBAPIError) and link.orig is not None else link
         reason = one_line(original, hide)
@@ -108,7 +108,7 @@ def _by_words(link: BaseException, original: BaseException, reason: str) -> type
 
 
 def _libpq_shortened(reason: str) -> str:
-    """Without what the error around it says already: the address, except what a name was resolved to."""
+    """Return the reason without what the error around it says already: the address, except a resolved one."""
     reason = re.sub(r"^connection failed: |\[Errno -?\d+\] |\bFATAL:\s+", "", reason)
     reason = re.sub(r"connection to server (?:at|on socket) \"[^\"]*\"(?:, port \d+)? failed: ", "", reason)
     reason = re.sub(r"connection to server at \"[^\"]*\" \(([^)]*)\), port \d+ failed: ", r"[\1] ", reason)
@@ -119,12 +119,12 @@ def _libpq_shortened(reason: str) -> str:
 
 
 def _is_driver_error(error: BaseException) -> bool:
-    """PEP 249: every driver has its own hierarchy below classes of these names."""
+    """Return whether it is a driver's: by PEP 249, every driver's errors derive from classes with these names."""
     return any(base.__name__ in {"OperationalError", "InterfaceError"} for base in type(error).__mro__)
 
 
 def _is_of_network(error: BaseException) -> bool:
-    """Some drivers leave what goes wrong while connecting as it is.  Of env.py's own errors it tells nothing."""
+    """Return whether a driver raised a bare network error while connecting.  Does not apply to env.py's own errors."""
     if not isinstance(error, OSError) and type(error).__name__ != "TimeoutError":  # asyncio has its own in Python 3.10
         return False
     frames = traceback.extract_tb(error.__traceback__)
@@ -132,7 +132,7 @@ def _is_of_network(error: BaseException) -> bool:
 
 
 def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> RescueError:
-    """The error of env.py itself (or of the scripts and settings that it loads)."""
+    """Return the error of env.py itself (or of the scripts and settings that it loads)."""
     place = place_of(error, env_path)
     if _of_package(traceback.extract_tb(error.__traceback__)[-1:]):
         return errors.InternalError(f"{type(error).__name__}: {one_line(error, hide)}")
@@ -144,7 +144,7 @@ def of_env(error: BaseException, env_path: Path, printed: str, hide: Hide) -> Re
 
 
 def of_setup(error: BaseException, what: str, printed: str, hide: Hide) -> RescueError:
-    """The error of the project's own code that makes its configuration; `what` names it for people."""
+    """Return the error of the project's own code that makes its configuration; `what` names it for people."""
     place = place_of_setup(error)
     if isinstance(error, SystemExit):
         return errors.SetupFailed(what, place, f"it exited (sys.exit: {hide(errors.said(error.code))})", printed)
@@ -154,13 +154,13 @@ def of_setup(error: BaseException, what: str, printed: str, hide: Hide) -> Rescu
 
 
 def _imported_by_sqlalchemy(error: ModuleNotFoundError) -> bool:
-    """SQLAlchemy imports by itself what a URL's driver is in, and nothing else that may be missing."""
+    """Return whether SQLAlchemy raised it: it imports only a URL's driver on its own, so only that can be missing."""
     *_, last = traceback.extract_tb(error.__traceback__)
     return "sqlalchemy" in Path(last.filename).parts
 
 
 def of_something_missing(error: BaseException, place: str, hide: Hide, what: str = "env.py") -> RescueError | None:
-    """A variable, a driver or a module that `what` needs and that is not there, where that is behind `error`."""
+    """Return the error for a missing variable, driver or module that `what` needs, if that caused `error`."""
     for link in chain(error):
         if isinstance(link, KeyError) and link.args and _raised_by_environ(link):
             return errors.EnvVariableMissing(hide(str(link.args[0])), place, what)
@@ -182,11 +182,11 @@ def _reason(error: BaseException, hide: Hide) -> str:
 
 _PACKAGE = Path(__file__).parents[1]
 _WRAPS = Path(__file__).with_name("waits.py")
-"""It stands between SQLAlchemy and each driver, whoever asks."""
+"""It sits between SQLAlchemy and each driver, whoever the caller is."""
 _LIBRARIES = frozenset(Path(str(package.__file__)).parent for package in (sqlalchemy, alembic))
 _STANDARD = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
-"""Below the project's root, these hold other people's code: its virtual environment."""
+"""Below the project's root, these contain other people's code: its virtual environment."""
 
 
 def _raised_by_environ(error: BaseException) -> bool:
@@ -195,7 +195,7 @@ def _raised_by_environ(error: BaseException) -> bool:
 
 
 def _of_package(frames: Iterable[traceback.FrameSummary]) -> bool:
-    """Whether one of them is of this package; the demo's project is a project like others."""
+    """Return whether one of them is in this package; the demo's project counts as any other project."""
     return any(_PACKAGE in folders and _PACKAGE / "demo" not in folders for folders in map(_folders, frames))
 
 
@@ -211,7 +211,7 @@ def _self_type(error: BaseException) -> str:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Raised by a line of this package, or by a library that it called: not by env.py."""
+    """Return whether a line of this package, or a library that it called, raised it: not env.py."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if _of_package([frame]) and Path(frame.filename) != _WRAPS:
             return True
@@ -221,7 +221,7 @@ def is_ours(error: BaseException) -> bool:
 
 
 def _of_library(frame: traceback.FrameSummary) -> bool:
-    """Whether it is SQLAlchemy's, Alembic's, a driver's, or Python's own."""
+    """Return whether it belongs to SQLAlchemy, Alembic, a driver, or Python itself."""
     folders = _folders(frame)
     pythons = _STANDARD in folders and not _INSTALLED & {folder.name for folder in folders}
     wraps = Path(frame.filename) == _WRAPS
@@ -229,12 +229,12 @@ def _of_library(frame: traceback.FrameSummary) -> bool:
 
 
 def place_of(error: BaseException, env_path: Path) -> str:
-    """``file:line`` of the project's own code nearest to where `error` was raised."""
+    """Return ``file:line`` of the project's own code nearest to where `error` was raised."""
     return place_in(error, _root(env_path.resolve().parent), shown(env_path))
 
 
 def place_in(error: BaseException, root: Path, otherwise: str) -> str:
-    """``file:line`` of the code below `root`, installed packages aside, nearest to where `error` was raised."""
+    """Return ``file:line`` of the code below `root`, installed packages excluded, nearest to where `error` arose."""
     found = otherwise
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(Path(error.filename))}:{error.lineno}"
@@ -247,19 +247,19 @@ def place_in(error: BaseException, root: Path, otherwise: str) -> str:
 
 
 def _root(scripts: Path) -> Path:
-    """The folder of the project whose `scripts` these are; in an installed package they may be the package itself."""
+    """Return the project folder for these `scripts`; in an installed package they may be the package itself."""
     return scripts if scripts.parent.name in _INSTALLED else scripts.parent
 
 
 def place_of_setup(error: BaseException) -> str:
-    """``file:line`` of the code below the working directory nearest to where `error` was raised, else the last one."""
+    """Return ``file:line`` of the code below the working directory nearest to the error, else of the last frame."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _of_package([frame])]
     last = f"{shown(Path(frames[-1].filename))}:{frames[-1].lineno}" if frames else "its call"
     return place_in(error, Path.cwd(), last)
 
 
 def shown(path: Path) -> str:
-    """`path` for people: relative to the working directory where it is below it."""
+    """Return `path` for people: relative to the working directory if it is below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
@@ -267,7 +267,7 @@ def shown(path: Path) -> str:
 
 
 def one_line(error: BaseException, hide: Hide) -> str:
-    """The message of `error`, on one line, without SQLAlchemy's statement and link, and without secrets."""
+    """Return the message of `error` on one line, without SQLAlchemy's statement and link, and without secrets."""
     text = drivers.error_text(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     kept = [

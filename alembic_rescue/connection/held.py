@@ -1,4 +1,4 @@
-"""A connection of an asynchronous driver that is held open beside env.py's event loop."""
+"""A connection of an asynchronous driver that is held open next to env.py's event loop."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sqlalchemy.engine import Connection, Engine
 
 T = TypeVar("T")
 _CLOSING_SECONDS = 2
-"""How long is waited for the connection to be closed; after that the thread is left, and ends with the process."""
+"""How long to wait for the connection to close; after that the thread is abandoned, and ends with the process."""
 
 
 class HeldOpen(Generic[T]):
     """A connection of `engine`, on which `first` has run, held open until :meth:`release`.
 
-    By a thread with an event loop of its own: env.py's ends with env.py, and while it runs it waits for us.
+    A thread with a separate event loop holds it: env.py's loop ends with env.py, and while it runs it waits for us.
     """
 
     def __init__(self, engine: Engine, first: Callable[[Connection], T]) -> None:
@@ -31,16 +31,16 @@ class HeldOpen(Generic[T]):
         self._thread.start()
 
     def came_about(self, seconds: float) -> bool:
-        """Wait until `first` has run, or failed; False where it did neither in that time."""
+        """Wait until `first` has run or failed; return False if it did neither in that time."""
         return bool(wait([self._outcome], seconds).done)
 
     def outcome(self) -> T:
-        """What `first` returned; raises what it raised, or what connecting did."""
+        """Return what `first` returned; raise what it raised, or what connecting raised."""
         return self._outcome.result()
 
     def release(self) -> None:
-        """Close the connection, or leave off making it; never raises, and never waits for long."""
-        with suppress(RuntimeError):  # the loop has ended by itself
+        """Close the connection, or stop opening it; never raises, and never waits long."""
+        with suppress(RuntimeError):  # the loop has already ended
             self._loop.call_soon_threadsafe(self._holding.cancel)
         self._thread.join(_CLOSING_SECONDS)
 
@@ -52,7 +52,7 @@ class HeldOpen(Generic[T]):
             async with engine.connect() as connection:
                 try:
                     self._outcome.set_result(await connection.run_sync(self._first))
-                    await asyncio.Event().wait()  # until it is cancelled
+                    await asyncio.Event().wait()  # until cancelled
                 finally:
                     await connection.invalidate()  # it may be lost: a rollback would log that as an error
         finally:

@@ -1,6 +1,6 @@
-"""Whom a statement of env.py's waits for, asked on another connection and while it waits.
+"""Who blocks a statement of env.py, asked on another connection while the statement waits.
 
-Afterwards nobody knows: a server tells of the locks that are awaited now, and of its error the words "lock timeout".
+Afterwards it is too late: a server reports only the locks that are awaited now, and its error only says "lock timeout".
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from alembic_rescue.connection.held import HeldOpen
 from alembic_rescue.model import Wait
 
 _QUESTIONS = 4
-"""So many fit into the time in which a lock is awaited."""
+"""How many questions fit into the lock timeout."""
 
 
 class LockWaits:
-    """Asks for statements that take long; `listeners` are to be active while env.py runs.
+    """Looks for the blockers of slow statements; its `listeners` must be active while env.py runs.
 
     Args:
-        seconds: after which the server gives up waiting for a lock.
+        seconds: after this time the server gives up waiting for a lock.
         table: the version table as far as it is known, quoted.
-        hide: takes the secrets out of another session's query.
+        hide: removes secrets from another session's query.
         own: the process ids of the run's own sessions.
     """
 
@@ -41,7 +41,7 @@ class LockWaits:
         own: Callable[[], Collection[int]],
     ) -> None:
         self.seen: Wait | None = None
-        """What the last statement waited for, if it has not gone through."""
+        """What the last statement waited for, unless it has succeeded."""
         self._seconds = seconds
         self._table, self._hide, self._own = table, hide, own
         self._engines: list[Engine] = []
@@ -53,7 +53,7 @@ class LockWaits:
         )
 
     def asks_by(self, engine: Engine | None) -> bool:
-        """Whether `engine` is the one that these questions go through."""
+        """Return whether `engine` is the one that these questions use."""
         return any(one is engine for one in self._engines)
 
     def _begin(self, connection: Connection, *_: object) -> None:
@@ -63,7 +63,7 @@ class LockWaits:
         if pid is None or poolers.is_pooled(connection):
             return
         over = threading.Event()
-        with suppress(RuntimeError):  # env.py may have left Python unable to start threads: it is a help only
+        with suppress(RuntimeError):  # env.py may have left Python unable to start threads; the answer is only a help
             timer = threading.Timer(self._seconds / 2, self._ask, [connection.engine, pid, over])
             timer.daemon = True
             timer.start()
@@ -87,7 +87,7 @@ class LockWaits:
         asking = sessions.own_engine(engine)
         self._engines.append(asking)
         question = partial(self._asked, pid, over)
-        with suppress(Exception):  # it is a help: the statement fails by itself
+        with suppress(Exception):  # only a help: the statement fails anyway
             if engine.dialect.is_async:
                 held = HeldOpen(asking, question)
                 try:
@@ -103,7 +103,7 @@ class LockWaits:
         server = dialects.of(connection.dialect.name).server
         while not over.is_set():
             found = server.wait_of(connection, pid, self._table(), self._hide, self._own())
-            if over.is_set():  # it may be another one's answer by now
+            if over.is_set():  # by now the answer may be about another statement
                 return
             if found is None and self.seen is not None:
                 return

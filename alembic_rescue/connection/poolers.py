@@ -1,10 +1,9 @@
-"""Behind a connection pooler (PgBouncer, Supavisor, RDS Proxy) a session is not the tool's own.
+"""Behind a connection pooler (PgBouncer, Supavisor, RDS Proxy), the tool does not own its session.
 
-In transaction mode the pooler hands a server session to one client after another: a ``SET`` of
-``default_transaction_read_only`` meant for the tool would make the *application's* transactions read-only.  So
-behind a pooler no setting of the session is touched.  Looking is held read-only transaction by transaction, and a
-statement that does not end is cancelled from here instead of by the server's own timeout: see
-:mod:`alembic_rescue.connection.waits`.
+In transaction mode the pooler gives a server session to one client after another: a ``SET`` of
+``default_transaction_read_only`` meant for the tool would make the *application's* transactions read-only.  So behind
+a pooler no session setting is changed.  Reads are kept read-only transaction by transaction, and this side, not the
+server's own timeout, cancels a statement that does not end: see :mod:`alembic_rescue.connection.waits`.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ POOLED = "alembic_rescue.pooled"
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Whether it leads to one; see :func:`leads_to_one`."""
+    """Return whether it leads to a pooler; see :func:`leads_to_one`."""
     return leads_to_one(connection.connection, connection.dialect, connection.info)
 
 
 def leads_to_one(dbapi_connection: Any, dialect: Dialect, info: MutableMapping[Any, Any]) -> bool:
-    """Whether another process answers than the one that the server named when the connection was made.
+    """Return whether another process answers than the one that the server named when the connection was made.
 
-    PostgreSQL names it in BackendKeyData; a pooler sends one of its own making.  False where the driver does not
-    hand it on.  Asked once for each connection of the driver, and noted in `info`.
+    PostgreSQL names it in BackendKeyData; a pooler sends one that it made up.  False if the driver does not expose it.
+    Checked once for each connection of the driver, and stored in `info`.
     """
     if POOLED not in info:
         ours = dialects.of(dialect.name)
@@ -40,7 +39,7 @@ def leads_to_one(dbapi_connection: Any, dialect: Dialect, info: MutableMapping[A
 
 
 def hold_read_only(connection: Connection) -> None:
-    """Make each transaction of `connection` a read-only one."""
+    """Make each transaction of `connection` read-only."""
     dialects.of(connection.dialect.name).server.hold_read_only(connection)
 
 

@@ -1,4 +1,4 @@
-"""The tool's sessions: their timeouts, who else blocks the version table, and the lock against a second rescue."""
+"""The tool's sessions: their timeouts, who blocks the version table, and the lock against a second rescue."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import PoolProxiedConnection
 
 _LATE_SECONDS = 1
-"""How long after the server's own time it is asked to cancel."""
+"""How long to wait after the server's own timeout before asking it to cancel."""
 _MOST_TABLES = 5
-"""Of which it is asked who holds them."""
+"""The maximum number of tables to ask about lock holders for."""
 GRACE_SECONDS = 3
-"""How long after that the connection is shut down."""
+"""How long after the cancel request to shut the connection down."""
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """In seconds, on every connection that the tool causes."""
+    """In seconds, for every connection that the tool causes."""
 
     lock: float = 5.0
     statement: float = 30.0
@@ -36,39 +36,39 @@ class Timeouts:
 
     @property
     def longest_statement(self) -> float:
-        """How long the server lets one run: it would not say who holds a lock if it gave up before the lock's time."""
+        """The server's limit for a statement: longer than the lock timeout, so that the error is about the lock."""
         return max(self.statement, self.lock + 1)
 
     @property
     def longest_wait(self) -> float:
-        """How long an answer is awaited here: the server's own time, and what it may come later than that."""
+        """How long to wait here for an answer: the server's own limit, plus a margin."""
         return self.longest_statement + _LATE_SECONDS + GRACE_SECONDS
 
 
 def connect_arguments(dialect: Dialect, timeouts: Timeouts) -> Mapping[str, int]:
-    """What to add to the connect arguments where env.py set nothing itself."""
+    """Return what to add to the connect arguments if env.py set nothing itself."""
     name = dialects.of(dialect.name).drivers.connect_timeout.get(dialect.driver)
     return {name: max(1, round(timeouts.connect))} if name else {}
 
 
 def settings(dialect: Dialect, timeouts: Timeouts, *, read_only: bool) -> tuple[str, ...]:
-    """The statements that set up a session; none for a dialect that has no such settings."""
+    """Return the statements that set up a session; none for a dialect without such settings."""
     server = dialects.of(dialect.name).server
     return server.settings(dialect, timeouts.lock, timeouts.longest_statement, read_only=read_only)
 
 
 def backend(connection: Connection) -> tuple[int, str]:
-    """The server's process behind `connection`, and when it began; (0, ""): not told.  By the driver's cursor."""
+    """Return the server process of `connection` and its start time; (0, "") if unknown.  Uses the driver's cursor."""
     return dialects.of(connection.dialect.name).server.backend(Cursor(connection.connection, connection.dialect))
 
 
 def is_running(connection: Connection, pid: int, started: str) -> bool:
-    """Whether the process that :func:`backend` told still runs."""
+    """Return whether the process from :func:`backend` is still running."""
     return bool(pid) and dialects.of(connection.dialect.name).server.is_running(connection, pid, started)
 
 
 def qualified(dialect: Dialect, table: str, schema: str | None) -> str:
-    """A table's name as SQL, quoted where the dialect needs it."""
+    """Return a table's name as SQL, quoted if the dialect needs it."""
     quote = dialect.identifier_preparer.quote
     return f"{quote(schema)}.{quote(table)}" if schema else str(quote(table))
 
@@ -76,15 +76,16 @@ def qualified(dialect: Dialect, table: str, schema: str | None) -> str:
 def blockers(
     connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int] = ()
 ) -> tuple[Blocker, ...]:
-    """Who holds or awaits a lock on `table` (as ``regclass`` reads it), or an advisory lock in its database.
+    """Return the sessions that hold or await a lock on `table` (as ``regclass`` reads it), or an advisory lock.
 
-    Empty on SQLite, and on MySQL and MariaDB for a role without the privilege PROCESS.
+    Advisory locks count in the table's database.  Empty on SQLite, and on MySQL and MariaDB for a role without the
+    privilege PROCESS.
 
     Args:
-        connection: through which to ask.
+        connection: the connection for the queries.
         table: the version table, quoted.
-        hide: takes the secrets out of another session's query.
-        own: the process ids of the tool's own sessions, which are no news.
+        hide: removes secrets from another session's query.
+        own: the process ids of the tool's own sessions, which are left out.
     """
     return dialects.of(connection.dialect.name).server.blockers(connection, table, hide, own)
 
@@ -92,7 +93,7 @@ def blockers(
 def holders(
     connection: Connection, tables: Collection[str], hide: Callable[[str], str], own: Collection[int] = ()
 ) -> tuple[Blocker, ...]:
-    """Who has locked these tables, each once, and whom they wait for; see :func:`blockers`."""
+    """Return the sessions that have locked these tables, each once, with what they wait for; see :func:`blockers`."""
     found: dict[int | str, Blocker] = {}
     for table in list(tables)[:_MOST_TABLES]:
         for one in blockers(connection, table, hide, own):
@@ -103,24 +104,24 @@ def holders(
 
 
 def own_engine(engine: Engine) -> Engine:
-    """An engine with the same way of connecting, and none of the connections: env.py's pool may have no room."""
+    """Return an engine that connects the same way, with an empty pool: env.py's pool may be full."""
     return Engine(engine.pool.recreate(), engine.dialect, engine.url)
 
 
 class RescueLock:
-    """The lock against a second rescue, on a connection of its own that outlives env.py's.
+    """The lock against a second rescue, on a separate connection that outlives env.py's.
 
-    Where the dialect has none, the compare-and-swap on the rows alone holds.
+    On a dialect without such a lock, only the compare-and-swap on the rows protects them.
     """
 
     def __init__(self) -> None:
         self._let_go: Callable[[], None] | None = None
 
     def take(self, engine: Engine, timeouts: Timeouts, database: str) -> None:
-        """Take the lock, with the credentials of `engine` but outside its pool (which may have no room).
+        """Take the lock, with the credentials of `engine` but outside its pool (which may be full).
 
         Raises:
-            RescueUnderWay: another one holds it.
+            RescueUnderWay: another session holds it.
         """
         if not dialects.of(engine.dialect.name).has_rescue_lock or self._let_go:
             return
@@ -142,14 +143,14 @@ class RescueLock:
         return held.outcome()
 
     def release(self) -> None:
-        """Let go; never raises, because a lost connection has let go already."""
+        """Release the lock; never raises, because a lost connection has already released it."""
         let_go, self._let_go = self._let_go, None
         if let_go is not None:
-            with suppress(Exception):  # any driver's error: the server ends the lock with the session
+            with suppress(Exception):  # any driver's error: the server releases the lock with the session
                 let_go()
 
 
 def _lock(connection: PoolProxiedConnection, dialect: Dialect, timeouts: Timeouts) -> bool:
-    """Take the lock; False where another has it."""
+    """Take the lock; return False if another session has it."""
     held = settings(dialect, timeouts, read_only=False)
     return dialects.of(dialect.name).server.take_rescue_lock(Cursor(connection, dialect), held)

@@ -1,4 +1,4 @@
-"""Database URLs: which database one names, and how ``--url`` is laid over what env.py opens.  Pure."""
+"""Database URLs: which database one names, and how ``--url`` replaces the address that env.py opens.  Pure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from alembic_rescue.errors import BadUrl, UrlNotHeeded
 
 NOT_ENCODED = "its password holds an @ that is not percent-encoded"
 _TORN = re.compile(r"[^:/@]+://[^:/@]*:[^@]*@.*@[^@]*/", re.DOTALL)
-"""A URL whose password is ended too early by an ``@`` in it: the host would begin with the rest of the password."""
+"""A URL whose password contains an ``@`` that ends it too early: the host would begin with the rest of it."""
 _ADDRESS = frozenset(
     ["dsn", "service", "host", "hostaddr", "port", "unix_socket", "unix_sock", "database", "dbname", "db"]
     + ["user", "username", "password", "passwd", "passfile"]
 )
-"""Connect arguments by which the drivers are told where to go and as whom: these ``--url`` replaces, all others
-that env.py gives (search path, time zone, certificates) stay."""
+"""Connect arguments that tell the driver where to connect and as whom.  ``--url`` replaces these; env.py's others
+(search path, time zone, certificates) stay."""
 
 
 def parse(text: str) -> URL:
-    """Read a URL as hosts hand it out: ``postgres://`` is accepted.
+    """Parse a URL as hosting platforms print it: ``postgres://`` is accepted.
 
     Raises:
-        BadUrl: the text is no URL; it is not repeated, because it may hold a password.
+        BadUrl: the text is not a URL; the message omits it, because it may contain a password.
     """
     if scheme := re.match(r"\w+(?=\+|://)", text):
         text = dialects.proper_name(scheme[0]) + text[scheme.end() :]
@@ -45,12 +45,12 @@ def parse(text: str) -> URL:
 
 
 def is_torn(url: URL) -> bool:
-    """Whether an ``@`` in its password ended that too early: the host then begins with the rest of the password."""
+    """Return whether an ``@`` in the password ended it too early, so that the host begins with the rest of it."""
     return url.host is not None and ("@" in url.host[1:] or re.search(r"@[^@]*/", url.database or "") is not None)
 
 
 def with_installed_driver(url: URL, configured: str | None) -> URL:
-    """`url` with a driver that env.py can use: the `configured` one where `url` names none, or one of another kind.
+    """Return `url` with a driver that env.py can use: the `configured` one if `url` names none, or one of another kind.
 
     Raises:
         BadUrl: SQLAlchemy has no such dialect.
@@ -66,13 +66,13 @@ def with_installed_driver(url: URL, configured: str | None) -> URL:
 
 
 def plain_means(missing: str) -> tuple[str, str, str] | None:
-    """Where `missing` is what a URL without a driver means: in which SQLAlchemy; what is there; what to install."""
+    """If `missing` is a plain URL's default driver, return SQLAlchemy's version, what is installed, and a package."""
     told = next(filter(None, (one.drivers.plain_means(missing) for one in dialects.known())), None)
     return told and (".".join(sqlalchemy.__version__.split(".")[:2]), *told)
 
 
 def _dialect(configured: str | None) -> tuple[URL, type[Dialect]] | None:
-    """The `configured` URL and its dialect; None where there is none, or one that SQLAlchemy does not know."""
+    """Return the `configured` URL and its dialect; None if it is missing, or unknown to SQLAlchemy."""
     with suppress(ArgumentError, ValueError, NoSuchModuleError, ImportError):
         theirs = make_url(configured or "")
         return theirs, theirs.get_dialect()
@@ -88,7 +88,7 @@ def _known(url: URL) -> URL:
 
 
 def masked(url: URL) -> str:
-    """`url` for people: no password, no options (they may hold keys), ``***`` where a password was."""
+    """Return `url` for people: no password, no options (they may contain keys), ``***`` in place of a password."""
     shown = url.set(
         query={k: v for k, v in url.query.items() if k in ("host", "port", "sslmode", "ssl", "unix_socket")}
     )
@@ -96,12 +96,12 @@ def masked(url: URL) -> str:
 
 
 def without_password(url: URL) -> URL:
-    """`url` with nothing in the password's place (``URL.set`` takes None for "as it is")."""
+    """Return `url` without a password (``URL.set`` treats None as "unchanged")."""
     return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
 
 
 def servers_of(url: URL) -> list[tuple[str | None, int | None]]:
-    """Host and port of each server that `url` names: libpq takes several.  A local socket has no host."""
+    """Return host and port of each server that `url` names: libpq takes several.  A local socket has no host."""
     if url.query.get("unix_socket"):
         return [(None, port_of(url))]
     hosts = _listed(url.host or url.query.get("host")) or [""]
@@ -110,7 +110,7 @@ def servers_of(url: URL) -> list[tuple[str | None, int | None]]:
     default, found = dialects.of(url.get_backend_name()).port, []
     for host, port in zip_longest(hosts, ports[: len(hosts)], fillvalue=""):
         name = host
-        if url.host is None and re.fullmatch(r"[^/:]+:\d+", host):  # as SQLAlchemy has them
+        if url.host is None and re.fullmatch(r"[^/:]+:\d+", host):  # SQLAlchemy's form
             name, _, port = host.partition(":")  # noqa: PLW2901
         local = not name or name.startswith("/")
         found.append((None if local else name, int(port) if port.isdigit() else default))
@@ -118,25 +118,25 @@ def servers_of(url: URL) -> list[tuple[str | None, int | None]]:
 
 
 def _listed(value: Any) -> list[str]:
-    """In the forms of libpq (``a,b``) and of SQLAlchemy (a tuple)."""
+    """Return the values in libpq's form (``a,b``) or SQLAlchemy's (a tuple)."""
     if isinstance(value, tuple):
         return list(map(str, value))
     return str(value).split(",") if value else []
 
 
 def host_of(url: URL) -> str | None:
-    """The host, or hosts, that `url` names; None for a local socket."""
+    """Return the host, or hosts, that `url` names; None for a local socket."""
     return ",".join(host for host, _ in servers_of(url) if host) or None
 
 
 def socket_of(url: URL) -> str | None:
-    """The folder (PostgreSQL's) or the file (MySQL's) of the local socket that `url` names."""
+    """Return the folder (PostgreSQL) or the file (MySQL) of the local socket that `url` names."""
     named = url.query.get("unix_socket") or url.query.get("host")
     return named if isinstance(named, str) and named.startswith("/") else None
 
 
 def port_of(url: URL) -> int | None:
-    """The port, the dialect's own where `url` has none; None where it names several."""
+    """Return the port, or the dialect's default if `url` has none; None if it names several."""
     if url.query.get("unix_socket"):
         return url.port or dialects.of(url.get_backend_name()).port
     ports = {port for _, port in servers_of(url)}
@@ -144,7 +144,7 @@ def port_of(url: URL) -> int | None:
 
 
 def is_local(host: str | None) -> bool:
-    """Whether `host` is this machine: a socket, ``localhost`` or a loopback address."""
+    """Return whether `host` is this machine: a socket, ``localhost`` or a loopback address."""
     if host is None or host == "localhost" or host.startswith("/"):
         return True
     try:
@@ -154,7 +154,7 @@ def is_local(host: str | None) -> bool:
 
 
 def same_database(one: URL, other: URL) -> bool:
-    """Whether two URLs can mean the same database, as far as text can tell (drivers, users and options aside)."""
+    """Return whether two URLs can mean the same database, judging by text (without drivers, users and options)."""
     if one.get_backend_name() != other.get_backend_name():
         return False
     if dialects.of(one.get_backend_name()).is_file:
@@ -172,7 +172,7 @@ def _file(url: URL) -> Path | None:
 
 
 def name_of(url: URL) -> str:
-    """For a sentence: ``shop at db.example.org:5432``; no user, no password."""
+    """Return the name for a sentence: ``shop at db.example.org:5432``; no user, no password."""
     if dialects.of(url.get_backend_name()).is_file:
         return str(_file(url) or ":memory:")
     places = [f"{host}:{port}" if host else "a local socket" for host, port in servers_of(url)]
@@ -180,14 +180,14 @@ def name_of(url: URL) -> str:
 
 
 def with_defaults(url: URL, environment: Mapping[str, str]) -> URL:
-    """`url` with what its drivers take from the environment, where it is silent."""
+    """Return `url`, completed with what its driver takes from the environment."""
     return dialects.of(url.get_backend_name()).drivers.with_defaults(url, environment)
 
 
 def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapping[str, Any]) -> URL:
-    """Change the connect arguments in place so that they lead to `url`, and return the URL they now stand for.
+    """Change the connect arguments in place so that they lead to `url`, and return the URL that they now mean.
 
-    `dialect` is env.py's own: its driver connects, whichever `url` names.  The other arguments of env.py stay.
+    `dialect` is env.py's own: its driver connects, whichever one `url` names.  The other arguments of env.py stay.
 
     Raises:
         UrlNotHeeded: env.py opens a database of another kind.
@@ -206,7 +206,7 @@ def laid_over(url: URL, dialect: Dialect, cargs: list[Any], cparams: MutableMapp
 def require_encryption(
     url: URL, driver: str, cparams: MutableMapping[str, Any], environment: Mapping[str, str]
 ) -> None:
-    """Ask for an encrypted connection where `url` leads to another host and nothing says how."""
+    """Request an encrypted connection if `url` leads to another host and nothing configures encryption."""
     argument, value = dialects.of(url.get_backend_name()).drivers.encrypted.get(driver, ("", None))
     local = all(is_local(host) for host, _ in servers_of(url))
     if argument and not local and argument not in cparams and "PGSSLMODE" not in environment:

@@ -1,12 +1,12 @@
 """Every wait for a server ends on this side, too: by hanging up.
 
-The server is given timeouts of its own, which end what it runs.  One that went silent (a proxy, a NAT that forgot, a
-paused machine) answers nothing, and no driver ends such a wait.  So a clock runs from here: when the server's own time
-is over it is asked to cancel, which is all that ends a statement behind a pooler; a moment later the connection is shut
-down, and the driver then says that it is lost.
+The server has its own timeouts, which end what it runs.  A server that went silent (a proxy, a NAT that forgot, a
+paused machine) answers nothing, and no driver ends such a wait.  So this side runs a clock: after the server's own
+timeout it asks the server to cancel, which is the only way to end a statement behind a pooler; a moment later it shuts
+the connection down, and the driver reports it as lost.
 
-SQLAlchemy waits for a server in methods of the dialect only, which are wrapped for the time of one run.  The tool's
-own statements, which SQLAlchemy does not see, go through the same methods.  What env.py asks of a driver by itself does
+SQLAlchemy waits for a server only in methods of the dialect, which are wrapped for the time of one run.  The tool's
+own statements, which SQLAlchemy does not see, use the same methods.  Calls that env.py makes directly to a driver do
 not: there the caller's clock ends the worker.
 """
 
@@ -40,34 +40,34 @@ _OTHERS = {
     "get_isolation_level": "the isolation level",
     "set_isolation_level": "the isolation level",
 }
-"""What is asked for in these."""
+"""What each of these methods asks for."""
 _AS_IT_IS_MADE = "the first questions on a new connection"
 _TICK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A server that did not answer, and to what."""
+    """A server that did not answer, and what it was asked."""
 
     seconds: float
     asked: str
-    """A statement, or what else it was asked for."""
+    """A statement, or a description of another request."""
 
     def reason(self, hide: Callable[[str], str]) -> str:
-        """For the error's text; `hide` takes the secrets out."""
+        """Return the reason for the error's text; `hide` removes secrets."""
         return f"the server went silent: no answer for {self.seconds:.0f} s to {shortened(self.asked, hide)}"
 
 
 class Waits:
-    """Those of one run; to be :meth:`bounded` while it lasts."""
+    """The waits of one run, which must be :meth:`bounded`."""
 
     def __init__(self, timeouts: Timeouts, *, read_only: bool) -> None:
         self.cancelled = False
-        """A statement behind a pooler was, in place of the server's own timeout."""
+        """A statement behind a pooler was cancelled, instead of by the server's own timeout."""
         self.silence: Silence | None = None
-        """The first of a server, after which all connections of the run were hung up on."""
+        """The first silence of a server, after which all connections of the run were hung up."""
         self.failed: Exception | None = None
-        """What the last wait that failed ended with; SQLAlchemy may have swallowed it."""
+        """The error of the last failed wait; SQLAlchemy may have swallowed it."""
         _CLOCK.start()
         self._usual = timeouts.longest_wait - GRACE_SECONDS
         self._behind_a_pooler = timeouts.statement if read_only else timeouts.lock
@@ -75,7 +75,7 @@ class Waits:
         self._connections: dict[int, weakref.ref[Any]] = {}
         self._wrapped: list[tuple[Dialect, dict[str, Any]]] = []
         self._made: dict[int, _Wait] = {}
-        """From when a connection is made until it is handed out: what listens may ask it."""
+        """From a connection's creation until its checkout: listeners may query it."""
         self.listeners = (
             (Engine, "do_connect", lambda dialect, *_: self._wrap(dialect)),
             (Engine, "engine_connect", lambda connection, *_: self._wrap(connection.dialect)),
@@ -85,11 +85,11 @@ class Waits:
         )
 
     def behind_a_pooler(self, raw: Any) -> None:
-        """The driver's connection `raw` leads there: no timeout of a session's holds."""
+        """Note that the driver's connection `raw` goes to a pooler: no session timeout applies."""
         self._pooled.add(raw)
 
     def hang_up(self, silence: Silence) -> None:
-        """Shut all of the run's connections down: its others are mostly to the same server, and it fails anyway."""
+        """Shut all of the run's connections down: most go to the same server, and the run fails anyway."""
         for connection in tuple(self._connections.values()):
             with suppress(Exception):  # whatever the driver raises: it may be closed by now
                 if drivers.hang_up(connection()):
@@ -97,7 +97,7 @@ class Waits:
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """At its end the dialects are as they were."""
+        """Restore the dialects at the end of the block."""
         try:
             yield
         finally:
@@ -138,7 +138,7 @@ class Waits:
 
     def _is_made(self, dbapi_connection: Any, _record: Any) -> None:
         raw = driver_connection(dbapi_connection)
-        if id(raw) not in self._made:  # the first of a pool is told twice
+        if id(raw) not in self._made:  # the first connection of a pool arrives twice
             self._made[id(raw)] = self._begin(raw, _AS_IT_IS_MADE)
 
     def _is_handed_out(self, dbapi_connection: Any, *_: object) -> None:
@@ -146,7 +146,7 @@ class Waits:
             _CLOCK.end(wait)
 
     def _begin(self, raw: Any, asked: str) -> _Wait:
-        with suppress(TypeError):  # a driver's connection without weak references is not hung up on
+        with suppress(TypeError):  # a driver's connection without weak references is not hung up
             self._connections[id(raw)] = weakref.ref(raw)
         pooled = raw in self._pooled
         wait = _Wait(self, raw, asked, pooled, self._behind_a_pooler if pooled else self._usual)
@@ -161,16 +161,16 @@ class _Wait:
     asked: str
     pooled: bool
     seconds: float
-    """After so many the server is asked to cancel."""
+    """After this time the server is asked to cancel."""
     began: float = field(default_factory=time.monotonic)
     late: bool = False
 
     def look(self) -> bool:
-        """Do what its time asks for; whether that was the last."""
+        """Take the action that is due; return whether it was the last."""
         waited = time.monotonic() - self.began
         if waited > self.seconds and not self.late:
             self.late = True
-            with suppress(RuntimeError):  # no more threads: then it is hung up on all the same
+            with suppress(RuntimeError):  # no more threads: then the connection is hung up all the same
                 threading.Thread(target=self._cancel, daemon=True, name="alembic-rescue-cancels").start()
         if waited <= self.seconds + GRACE_SECONDS:
             return False
@@ -183,7 +183,7 @@ class _Wait:
 
 
 class _Clock:
-    """One thread for all waits of the process; it sleeps where there are none."""
+    """One thread for all waits of the process; it sleeps while there are none."""
 
     def __init__(self) -> None:
         self._waits: set[_Wait] = set()
@@ -192,7 +192,7 @@ class _Clock:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """To be called before env.py may do something to threads."""
+        """Start the thread; must be called before env.py may affect threads."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True, name="alembic-rescue-clock")
             self._thread.start()
@@ -202,7 +202,7 @@ class _Clock:
         self._any.set()
 
     def end(self, wait: _Wait) -> None:
-        with self._lock:  # not while it is hung up on: its descriptor may be another's a moment later
+        with self._lock:  # not while it is being hung up: its descriptor may be another's a moment later
             self._waits.discard(wait)
 
     def _run(self) -> None:

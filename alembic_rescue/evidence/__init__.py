@@ -1,1 +1,1 @@
-"""What was observed, what a database holds, and what the two prove.  Pure: frozen values in, frozen values out."""
+"""What was observed, what a database contains, and what the two prove.  Pure: frozen values in, frozen values out."""

@@ -1,9 +1,9 @@
-"""The order in which branches are judged: what has run first, whichever branch it is on.  Pure.
+"""The order in which to judge branches: what has run comes first, on whichever branch it is.  Pure.
 
-A database may stand at any set of revisions that holds all that each of them follows.  In Alembic's order, which goes
-up one branch after the other, such a set is no beginning.  So what the live database speaks for is moved before what it
-speaks against, as far as revisions do not follow one another, and do not touch the same objects.  Along one line
-nothing moves.
+A database may have any set of revisions that includes everything that they follow.  In Alembic's order, which goes up
+one branch after the other, such a set is not always a prefix.  So revisions that the live database votes for are moved
+before those it votes against, unless one follows the other or both touch the same objects.  On a linear chain nothing
+moves.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from alembic_rescue.evidence.observation import Observation
 from alembic_rescue.evidence.positions import Step
 
 _MOST_ROUNDS = 5
-"""What is known to have run tells of more; usually the second round finds nothing new."""
+"""Knowing that a revision has run says more about others; the second round usually finds nothing new."""
 _Bits = int
-"""A set of steps: the bit of each one's number."""
+"""A set of steps as bits: bit n for step n."""
 
 
 def order(steps: Sequence[Step], follows: Mapping[str, AbstractSet[str]], live: Callable[[], Live]) -> tuple[int, ...]:
-    """The numbers of the steps, in the order in which they are to be judged.
+    """Return the indexes of the steps in the order in which to judge them.
 
     Args:
         steps: in an order in which they can run.
         follows: the revisions that each one directly follows or depends on.
-        live: makes the live database, held against the steps in this order.
+        live: makes the live database, compared with the steps in this order.
     """
     if all(one.revision in follows[other.revision] for one, other in pairwise(steps)):
         return tuple(range(len(steps)))
@@ -43,12 +43,12 @@ def order(steps: Sequence[Step], follows: Mapping[str, AbstractSet[str]], live: 
 
 
 def _first(number: int) -> _Bits:
-    """The first so many steps."""
+    """Return the set of the first `number` steps."""
     return (1 << number) - 1
 
 
 def _before(steps: Sequence[Step], follows: Mapping[str, AbstractSet[str]]) -> Iterator[_Bits]:
-    """What must stay before each step."""
+    """Yield the set of steps that must stay before each step."""
     numbers = {step.revision: number for number, step in enumerate(steps)}
     before: list[_Bits] = []
     by_name: dict[str, _Bits] = {}
@@ -65,7 +65,7 @@ def _before(steps: Sequence[Step], follows: Mapping[str, AbstractSet[str]]) -> I
         for name in names:
             direct |= by_parent.get(name, 0)
         if not isinstance(step, Observation) or step.failure is not None:
-            direct, fixed = _first(number), _first(number + 1)  # nobody knows what it touches
+            direct, fixed = _first(number), _first(number + 1)  # what it touches is unknown
         for name in names:
             by_name[name] = by_name.get(name, 0) | direct | 1 << number
         for name in parents:
@@ -82,7 +82,7 @@ def _touched(step: Step) -> tuple[set[str], set[str]]:
 
 
 def _segments(before: Sequence[_Bits]) -> Iterator[tuple[int, int]]:
-    """Where all steps that come later follow all that come before."""
+    """Yield the ranges between cuts: at a cut, every later step follows every earlier one."""
     shared, cuts = -1, []
     for number in reversed(range(len(before))):
         shared &= before[number]
@@ -92,7 +92,7 @@ def _segments(before: Sequence[_Bits]) -> Iterator[tuple[int, int]]:
 
 
 def _ran(segment: range, before: Sequence[_Bits], scores: Mapping[int, int]) -> _Bits:
-    """The steps that speak for themselves, with all that must be before them."""
+    """Return the steps that votes show as run, with everything that must come before them."""
     ran, rest = 0, [number for number in segment if scores.get(number, 0) > 0]
     within = _first(segment.stop) & ~_first(segment.start)
     while rest:

@@ -1,7 +1,7 @@
-"""Why an upgrade fails: what the pending revisions ran into on a copy of the live schema, told as causes.  Pure.
+"""Why an upgrade fails: failures of the pending revisions on a copy of the live schema, reported as causes.  Pure.
 
-The copy has no rows.  So a failure is a cause only where no row can be the reason for it, and nothing that the copy
-lacks; all else is left to the rehearsal.
+The copy has no rows.  So a failure counts as a cause only if neither rows nor anything that the copy lacks can explain
+it; everything else is left to the rehearsal.
 """
 
 from __future__ import annotations
@@ -32,45 +32,45 @@ _OF_ROWS = re.compile(
     r"violates|duplicate key|null value in column|value too long|out of range|division by zero|more than one row|"
     r"contains null values|could not create unique index|cannot be cast to type"
 )
-"""What depends on rows, of which the copy has none."""
+"""Errors that depend on rows; the copy has none."""
 _WITHOUT_ROWS = re.compile(
     r"(NoResultFound|MultipleResultsFound|TypeError|AttributeError|IndexError|KeyError|StopIteration|ValueError):"
 )
-"""What Python raises where a row is not there, or where all of a column are NULL."""
+"""What Python raises when a row is missing, or when every value of a column is NULL."""
 _OF_CONSTANTS = re.compile(r"\s*SELECT\b(?:(?!\bFROM\b)[^(])*", re.IGNORECASE)
-"""A query that reads no rows, and calls nothing that could."""
+"""A query that reads no rows and calls no function that could."""
 _OF_THE_COPY = re.compile(
     r"is not available|extension control file|canceling statement|deadlock|lock timeout|out of shared memory|"
     r"No space left|connection|to create extension|has no handler"
 )
-"""What the scratch server is at fault for."""
+"""Errors that are the scratch server's fault."""
 _ASKS_ROWS = re.compile(
     r"\bADD\s+CONSTRAINT\b|\bSET\s+NOT\s+NULL\b|\bTYPE\b|\bADD\s+COLUMN\b.*\bNOT\s+NULL\b|^\s*CREATE\s+UNIQUE\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""What of a catalog's changes rows can hinder."""
+"""Catalog changes that existing rows can make fail."""
 _UNDEFINED = re.compile(r"does not exist|is not a |no unique constraint matching")
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"')
 _WORD = re.compile(r'"(?:[^"]|"")+"|\w+')
 _LONGEST = 100
-"""Of a statement's first words, in characters."""
+"""The maximum length of a statement's first words, in characters."""
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What came of the pending revisions on a copy, in the project's own transactions."""
+    """The outcome of the pending revisions on a copy, run in the project's own transactions."""
 
     failing: tuple[tuple[str, Statement], ...] = ()
-    """The statements that failed, each with its revision: swallowed ones, too."""
+    """The statements that failed, each with its revision; includes swallowed failures."""
     failed: str | None = None
-    """The revision that ended it."""
+    """The revision that ended the run."""
     failure: Failure | None = None
     transactional: bool = True
-    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
+    """A failed run is rolled back as a whole; otherwise every statement that ran before the failure persists."""
     lacking: Collection[str] = ()
-    """What of the live database the copy does not have: names, or the statements that would have made it."""
+    """What the live database has and the copy lacks: names, or the statements that would have created it."""
     unheard: tuple[tuple[str, Statement], ...] = ()
-    """What went through, and would not be told if it failed: within a ``try`` that hides it, without a SAVEPOINT."""
+    """Statements that succeeded, but whose failure a ``try`` without a SAVEPOINT would hide."""
     handling: handling.Handling = handling.NOTHING
 
 
@@ -80,12 +80,12 @@ def causes(
     live: Reading | None = None,
     untouched: Collection[CatalogObject] = (),
 ) -> tuple[Cause, ...]:
-    """The failures that explain themselves, in their order, and what is passed over in silence.
+    """Return the failures that explain themselves, in revision order, and problems that raise no error.
 
     Args:
-        upgrade: what was run.
+        upgrade: the run's outcome.
         steps: what the pending revisions do on a scratch database.
-        live: what the live database holds under the names of :func:`~.judging.objects`.
+        live: what the live database has under the names of :func:`~.judging.objects`.
         untouched: as in :func:`~.judging.judge`.
     """
     here = _Here(tuple(steps), live or Reading({}), untouched)
@@ -100,13 +100,13 @@ def causes(
 
 
 def undecided(failure: Failure, lacking: Collection[str]) -> bool:
-    """Whether the live database may answer otherwise than the copy, which has no rows, and lacks `lacking`."""
+    """Return whether the live database may behave differently from the copy, which has no rows and lacks `lacking`."""
     of_rows = _WITHOUT_ROWS.match(failure.error) is not None
     return of_rows or _is_of_rows(failure.error, failure.statement) or _of_the_copy(failure.error, lacking)
 
 
 class _Here:
-    """The pending revisions, and the live database in their light."""
+    """The pending revisions compared with the live database."""
 
     def __init__(
         self, steps: tuple[Observation | Unobserved, ...], live: Reading, untouched: Collection[CatalogObject]
@@ -116,7 +116,7 @@ class _Here:
         self.catalog = live.catalog
 
     def other_name(self, revision: str, name: str) -> str | None:
-        """What a constraint or index that the revision drops by name is called in the live database."""
+        """Return the live database's name for a constraint or index that the revision drops under `name`."""
         step = self.observed.get(revision)
         for change in step.changes if step is not None else ():
             if change.after is None and bare(change.object) == name and change.object in self.live.known_as:
@@ -124,7 +124,7 @@ class _Here:
         return None
 
     def invalid_index(self, revision: str, name: str) -> CatalogObject | None:
-        """The index of that name that the revision makes, and that is there but not valid."""
+        """Return the index of that name that the revision creates and that exists, but is invalid."""
         return next(
             (
                 change.object
@@ -135,13 +135,13 @@ class _Here:
         )
 
     def is_invalid(self, change: Change) -> bool:
-        """Whether the index that a change makes is there, but not valid, which the change makes it."""
+        """Return whether a change's index exists but is invalid, while the change creates it valid."""
         actual, valid = self.catalog.get(change.object), (change.after or {}).get("valid")
         of_an_index = change.object.kind.endswith("index") and valid is not None
         return of_an_index and actual is not None and actual.get("valid") != valid
 
     def made(self) -> Iterator[tuple[Observation, Change, Statement | None]]:
-        """What the revisions make, each with the statement that does."""
+        """Yield what the revisions create, each with the statement that creates it."""
         for step in self.observed.values():
             for change in step.changes:
                 if change.before is None and change.after is not None:
@@ -166,7 +166,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         if follows_another(error) or (of_rows and not hidden) or _of_the_copy(error, upgrade.lacking):
             continue
         if not ends and not aborted and upgrade.transactional:
-            continue  # in a SAVEPOINT: it was meant to fail
+            continue  # in a SAVEPOINT, so its failure was expected
         fix = fix_of(error, statement.sql)
         known = here.other_name(revision, _named(error))
         if known is not None:
@@ -195,13 +195,13 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
 
 
 def too_long(steps: Sequence[Observation | Unobserved], limit: int | None, table: str, widen: str) -> tuple[Cause, ...]:
-    """The first pending revision whose id the version column cannot hold, and on which each run ends.
+    """Return the first pending revision whose id does not fit the version column; every run ends at it.
 
     Args:
         steps: the pending revisions.
-        limit: what the column holds, in characters; None where nothing is enforced.
+        limit: the column's length in characters; None if no limit is enforced.
         table: the version table.
-        widen: the statement that widens it.
+        widen: the statement that widens the column.
     """
     found = next((step for step in steps if limit is not None and len(step.revision) > limit), None)
     if found is None:
@@ -224,12 +224,12 @@ def too_long(steps: Sequence[Observation | Unobserved], limit: int | None, table
 
 
 def _is_of_rows(error: str, sql: str) -> bool:
-    """Whether the live database may answer otherwise for its rows."""
+    """Return whether the live database may behave differently because of its rows."""
     return _OF_ROWS.search(error) is not None and not _OF_CONSTANTS.fullmatch(sql)
 
 
 def _of_the_copy(error: str, lacking: Collection[str]) -> bool:
-    """Whether the live database may answer otherwise for what the copy or its server lacks."""
+    """Return whether the live database may behave differently because of what the copy or its server lacks."""
     if _OF_THE_COPY.search(error):
         return True
     if not lacking or not _UNDEFINED.search(error):
@@ -240,7 +240,7 @@ def _of_the_copy(error: str, lacking: Collection[str]) -> bool:
 
 
 def _named(error: str) -> str:
-    """The first name that the server speaks of."""
+    """Return the first name that the server's error mentions."""
     found = _QUOTED.search(error)
     return found[1].replace('""', '"') if found else ""
 
@@ -271,11 +271,11 @@ _FIXES: tuple[tuple[str, str, str], ...] = (
     (r"must be owner|permission denied", "", ("run the upgrade as the owner, or as a role with that "
                                              "privilege")),
 )  # fmt: skip
-"""What the server says, what the statement is, and what to do about it: the first that fits."""
+"""Patterns for the error and the statement, and the fix; the first match wins."""
 
 
 def fix_of(error: str, sql: str) -> str:
-    """What to do about a statement that fails with `error`, in the server's words."""
+    """Return the fix for a statement that failed with `error`, the server's message."""
     for says, does, fix in _FIXES:
         if re.search(says, error) and re.search(does, sql, re.IGNORECASE | re.DOTALL):
             return fix
@@ -283,16 +283,16 @@ def fix_of(error: str, sql: str) -> str:
 
 
 def first_words(sql: str) -> str:
-    """A statement on one line, shortened."""
+    """Return a statement on one line, shortened."""
     line = " ".join(sql.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
-# --- what nobody is told -------------------------------------------------------------------------------------------
+# --- silent problems -----------------------------------------------------------------------------------------------
 
 
 def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
-    """What is there already, other than the revision would make it, and is left so without a word."""
+    """Yield objects that exist already in another form than the revision creates, and stay so without an error."""
     told = {(revision, _named(statement.error or "")) for revision, statement in upgrade.failing}
     for step, change, statement in here.made():
         actual = here.catalog.get(change.object)
@@ -323,7 +323,7 @@ def _silent(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
 
 
 def _unheard(upgrade: Upgrade) -> Iterator[Cause]:
-    """What nothing failed of, though it would abort the transaction if it did, and nobody would be told."""
+    """Yield statements that succeeded, but whose failure would abort the transaction and be hidden."""
     if not upgrade.transactional or upgrade.failure is not None:
         return
     for revision, statement in upgrade.unheard:

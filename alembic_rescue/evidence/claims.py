@@ -1,7 +1,7 @@
-"""What one revision answers for at the position where the database stands, each held against the live one.  Pure.
+"""What one revision is responsible for at the position of the database, compared with the live objects.  Pure.
 
-What a later revision took back, replaced or renamed is followed there: each fact is answered for by the revision that
-gave it its last value.
+What a later revision reverted, replaced or renamed is assigned to that revision: the revision that last set a fact is
+responsible for it.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ _SETTINGS = "settings"
 
 @dataclass(frozen=True)
 class Claim:
-    """One object that a revision answers for."""
+    """One object that a revision is responsible for."""
 
     object: CatalogObject
-    """By its name at the position in question."""
+    """Under its name at the judged position."""
     change: Change
     expected: Facts | None
-    """At the position in question; None: it is not there."""
+    """At the judged position; None: it does not exist."""
     comes_or_goes: bool
-    """The revision makes it, takes it away, or gives it its name; else it only changes facts of it."""
+    """The revision creates, drops or renames it; otherwise it only changes some facts."""
     facts: frozenset[str]
-    """The facts that the revision answers for."""
+    """The facts that the revision is responsible for."""
     known: frozenset[str] | None = None
-    """Of an object that the revision makes, the facts that it has anywhere in the range; None: it only changes some."""
+    """If the revision creates the object, the facts that it has anywhere in the range; None: it only changes some."""
     former: CatalogObject | None = None
-    """Its name before, where the revision gave it another one."""
+    """Its previous name, if the revision renamed it."""
     since: tuple[tuple[CatalogObject, Facts], ...] = ()
-    """The names that it had since the revision, and that nothing has any more, each with its last facts under it."""
+    """Its names since the revision that nothing has any more, each with the object's last facts under it."""
     spelled: tuple[Facts, ...] = ()
-    """What later renames called anew in the facts' texts, as it was before each: a later rename may be undone."""
+    """The facts' texts as they were before each later rename that changed names in them: a rename may be undone."""
 
     def as_called(self, live: Live) -> Claim:
-        """The claim under the last name by which the live database knows the object: a later rename may be undone."""
+        """Return the claim under the object's latest name that the live database has: a later rename may be undone."""
         if self.expected is not None and live.facts(self.object) is None and live.unread(self.object) is None:
             for earlier, facts in reversed(self.since):
                 if live.facts(earlier) is not None:
@@ -47,7 +47,7 @@ class Claim:
         return self
 
     def holds(self, live: Live, fact: str, actual: Facts) -> bool | None:
-        """Whether the fact is as expected, by whichever names; None: nobody can tell."""
+        """Return whether the fact is as expected, with the old or the new names; None if that cannot be determined."""
         assert self.expected is not None
         answer = live.same(self.object, fact, self.expected, actual)
         as_before = (facts for facts in self.spelled if fact in facts)
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim held against the live database."""
+    """A claim compared with the live database."""
 
     claim: Claim
     presence: Presence
@@ -66,34 +66,34 @@ class Finding:
     different: tuple[str, ...] = ()
     """The facts that differ."""
     unknown: tuple[str, ...] = ()
-    """Facts of which nobody can tell."""
+    """The facts that cannot be determined."""
     unread: Unread | None = None
-    """What could not be read of it, and why."""
+    """The part that could not be read, and why."""
     vacuous: bool = False
-    """It holds as well if the revision has not run."""
+    """It holds equally if the revision has not run."""
     proves: bool = False
-    """Something of it holds that would not hold had the revision not run."""
+    """Part of it holds only if the revision has run."""
     as_before: bool = False
     """What differs is as it was before the revision."""
 
     @property
     def met(self) -> bool:
-        """What is expected holds."""
+        """Whether it is as expected."""
         expected = Presence.ABSENT if self.claim.expected is None else Presence.PRESENT
         return self.presence is expected
 
 
 @dataclass
 class Claims:
-    """All that a revision answers for, and who took the rest from it."""
+    """Everything that a revision is responsible for, and the later revisions that took over the rest."""
 
     kept: list[Claim] = field(default_factory=list)
     cancelled_by: set[int] = field(default_factory=set)
-    """Positions of later revisions that take back or replace something of it."""
+    """Positions of later revisions that revert or replace a part of it."""
 
 
 def claims(positions: Positions, step: Observation, number: int, reference: int, live: Live) -> Claims:
-    """What the revision at `number` answers for at the position `reference`, which is not before it."""
+    """Return what the revision at `number` is responsible for at position `reference`, which is not before it."""
     result = Claims()
     for change in step.changes:
         claim, taken_by = _claim(positions, change, number, reference)
@@ -109,10 +109,10 @@ def claims(positions: Positions, step: Observation, number: int, reference: int,
 
 
 def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Finding:
-    """Hold a claim against the live database.
+    """Compare a claim with the live database.
 
     Args:
-        rival: the object's facts at the best position at which the revision has not run.
+        rival: the object's facts at the best position where the revision has not run.
         proved: there is no such position.
     """
     unread = live.unread(claim.object)
@@ -147,7 +147,7 @@ def find(claim: Claim, live: Live, rival: Facts | None, *, proved: bool) -> Find
 
 
 def _more(claim: Claim, actual: Facts) -> frozenset[str]:
-    """What an object that the revision makes has on the live database, and has not wherever the range has it."""
+    """Return the facts that a created object has on the live database, but nowhere in the range."""
     if claim.known is None:
         return frozenset()
     more = actual.keys() - claim.known
@@ -155,7 +155,7 @@ def _more(claim: Claim, actual: Facts) -> frozenset[str]:
 
 
 def _is_its_makers(claim: Claim, positions: Positions, step: Observation, number: int, live: Live) -> bool:
-    """Only its text changed, by a rename of what it is about; that it is not there at all its maker answers for."""
+    """Return whether only its text changed, by a rename; its absence is then up to the revision that created it."""
     if (
         claim.comes_or_goes
         or claim.expected is None
@@ -169,7 +169,7 @@ def _is_its_makers(claim: Claim, positions: Positions, step: Observation, number
 def _now(
     positions: Positions, change: Change, current: CatalogObject, number: int, reference: int
 ) -> tuple[CatalogObject, Facts | None]:
-    """What it is called at the reference, and what it is like there; of what is gone, what it would be called."""
+    """Return its name and facts at the reference; for a dropped object, the name that it would have."""
     if change.after is not None:
         return current, positions.at(current, reference)
     moved = positions.moved_along(current, number, reference)
@@ -180,12 +180,12 @@ def _comes_or_goes(positions: Positions, change: Change, number: int, former: Ca
     if former is not None:
         return not (positions.goes_along(change.object, number) and positions.is_made_before(former, number))
     if change.object.kind == _SETTINGS and change.after is not None:
-        return False  # one object has all of a database's settings, whoever made them
+        return False  # one object has all of a database's settings, whichever revision made them
     return (change.before is None) != (change.after is None)
 
 
 def _claim(positions: Positions, change: Change, number: int, reference: int) -> tuple[Claim | None, int | None]:
-    """The claim, if anything of it is left, and the later revision that took something of it."""
+    """Return the claim, if any of it is left, and the later revision that took over a part."""
     current = change.object
     former = positions.renamed_from(current, number)
     before = change.before

@@ -1,4 +1,4 @@
-"""What a partial revision lacks, and what takes it back once it is made.  Frozen values, no I/O."""
+"""What a partial revision lacks, and how to undo it once created.  Frozen values, no I/O."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Completion:
-    """What is run for a revision, in this order: each part, and in it each statement."""
+    """The statements to run for a revision: each part in this order, and its statements in order."""
 
     revision: str
     first: tuple[str, ...]
-    """Each by itself, because what they make can be used only once it is committed: labels of enums."""
+    """Each on its own, because their effects can be used only after a commit: enum labels."""
     together: tuple[str, ...]
-    """In one transaction, where the server has such for them."""
+    """In one transaction, if the server has transactional DDL."""
     last: tuple[str, ...]
-    """Each by itself, because they run in no transaction: CONCURRENTLY."""
+    """Each on its own, because they cannot run in a transaction: CONCURRENTLY."""
     by_hand: tuple[str, ...] = ()
-    """What is missing besides, and for which no statement can be offered."""
+    """What else is missing, without a statement to offer."""
     data: tuple[str, ...] = ()
     """What the revision does to rows, or calls, each with its place: never run here."""
     back: tuple[str, ...] = ()
-    """The statements that take back what is made."""
+    """The statements that undo what is created."""
     stays: tuple[str, ...] = ()
-    """What no statement takes back."""
+    """What no statement undoes."""
 
     untried: str = ""
     """Why it was not tried on a copy first."""
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """All that is run."""
+        """All statements, in order."""
         return (*self.first, *self.together, *self.last)

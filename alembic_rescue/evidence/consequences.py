@@ -1,13 +1,13 @@
-"""Which failures only follow from another.  Pure."""
+"""Failures that only follow from an earlier one.  Pure."""
 
 from __future__ import annotations
 
 import re
 
 _CONSEQUENCE = re.compile(r"current transaction is aborted|invalid transaction is rolled back")
-"""What every statement is answered once one has failed."""
+"""The server's answer to every statement after one has failed."""
 
 
 def follows_another(error: str) -> bool:
-    """Whether a failure is only what every statement is answered once another has failed."""
+    """Return whether a failure is only the answer that every statement gets once another one has failed."""
     return _CONSEQUENCE.search(error) is not None

@@ -1,7 +1,8 @@
-"""What was found out on copies of the live schema -> a verdict for each revision.  Pure.
+"""Combine what was observed on copies of the live schema into a verdict for each revision.  Pure.
 
-Both ways are judged by themselves against the copy as it was, and must not speak against one another: a revision that
-is its own opposite (it swaps two tables) looks applied the one way and not applied the other.
+The two ways (upgrade; downgrade, then upgrade) are judged independently against the copy's initial state, and must not
+contradict each other: a revision that is its own inverse (it swaps two tables) looks applied one way and not applied
+the other.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ def judged(
     opposites: Collection[str] = (),
     remedy: Remedy = only_own,
 ) -> tuple[RevisionEvidence, ...]:
-    """The verdicts.
+    """Return the verdicts.
 
     Args:
-        upward: what each revision made when it was run, what was in its way taken away first.
-        down_and_up: what each made when it was run again after its ``downgrade()``.
-        copy: what the copy of `upward` held before.
-        again: what the copy of `down_and_up` held before, if that is another reading.
+        upward: what each revision created when it ran, after whatever was in its way was removed.
+        down_and_up: what each revision created when it ran again after its ``downgrade()``.
+        copy: what the copy for `upward` held before.
+        again: what the copy for `down_and_up` held before, if that is another reading.
         remedy: see :func:`.judging.judge`.
-        opposites: revisions that lead back when they are run twice: they look the same, run or not.
+        opposites: revisions that undo themselves when run twice: the database looks the same whether or not they ran.
     """
     both = zip(_cautious(upward, copy, remedy), _cautious(down_and_up, again or copy, remedy), strict=True)
     why = "it is its own inverse: running it twice changes nothing"
@@ -42,7 +43,7 @@ def judged(
 
 
 def _cautious(steps: Sequence[Step], copy: Reading, remedy: Remedy) -> list[RevisionEvidence]:
-    """Verdicts in which what is not there counts only if no later revision that nobody saw may have taken it away."""
+    """Return verdicts where a missing object counts only if no later unobserved revision may have dropped it."""
     judged = list(judge(steps, copy, remedy=remedy))
     unseen: str | None = None
     for number in range(len(steps) - 1, -1, -1):
@@ -56,14 +57,14 @@ def _cautious(steps: Sequence[Step], copy: Reading, remedy: Remedy) -> list[Revi
 
 
 def _together(one: RevisionEvidence, other: RevisionEvidence) -> RevisionEvidence:
-    """What both ways say of one revision."""
+    """Return the combined verdict of both ways for one revision."""
     verdicts = {one.verdict, other.verdict}
     if verdicts & _LACKING and (one.is_there or other.is_there):
         return _unverifiable(one, "it can be both run and reverted in this state")
     for wanted in (Verdict.APPLIED, Verdict.PARTIAL, Verdict.NOT_APPLIED):
         if wanted in verdicts:
             return one if one.verdict is wanted else other
-    return one  # unverifiable or empty: what it does when it is run says more
+    return one  # unverifiable or empty: the upward run says more
 
 
 def _unverifiable(evidence: RevisionEvidence, why: str) -> RevisionEvidence:

@@ -1,7 +1,7 @@
-"""Tables whose names come from the date on which a revision ran, such as the partitions of the month.  Pure.
+"""Tables with names derived from the date on which a revision ran, such as monthly partitions.  Pure.
 
-A chain that runs today makes others than it made in production.  They are the same under another name where only one
-revision makes tables called like that; what several make cannot be told apart by the date.
+A chain that runs today creates other tables than it did in production.  They count as the same under another name if
+only one revision creates such names; if several do, the date cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _PERIODS = [
 ]
 """A day, then a month, quarter or week, then a year: ``2026_11_26``, ``y2026m11``, ``202611``, ``2026_w48``."""
 _BACK, _AHEAD = timedelta(days=1500), timedelta(days=400)
-"""How far from the date of one name those of the others are looked for."""
+"""How far around the date in one name to look for the others."""
 _LONGEST_AHEAD = timedelta(days=800)
 _BOUND = "partition bound"
 REASON = "its name depends on the date when the revision ran, and more than one revision creates such names"
 
 
 class _Named(NamedTuple):
-    """A name with a date in it."""
+    """A name that contains a date."""
 
     start: str
     period: str
@@ -46,12 +46,12 @@ class _Named(NamedTuple):
 
     @property
     def pattern(self) -> object:
-        """The same for all names that differ by their date alone."""
+        """Equal for all names that differ only in their dates."""
         signs = tuple(part for part in self.parts.values() if not part.isdigit())
         return self.start, self.end, signs, "day" in self.parts
 
     def on(self, day: date) -> str:
-        """The period in which another day is, written like this one."""
+        """Return the period that contains another day, written like this one."""
         letter, number = self.parts.get("letter", ""), self.parts.get("number")
         year, week, _ = day.isocalendar()
         if number is None:
@@ -63,14 +63,14 @@ class _Named(NamedTuple):
 
 
 def year_in(catalog_object: CatalogObject, today: date) -> str | None:
-    """The year in a table's name, where the date there is about `today`: unless code spells it, it comes from there."""
+    """Return the year in a table's name, if its date is near `today`: unless code spells it, it comes from today."""
     named = _named(bare(catalog_object)) if catalog_object.kind in _TABLES else None
     near = named is not None and today - _AHEAD <= named.first <= today + _LONGEST_AHEAD
     return named.parts["year"] if named is not None and near else None
 
 
 def looked_for(steps: Iterable[Step]) -> frozenset[CatalogObject]:
-    """The names that such tables may have elsewhere."""
+    """Return the names that such tables may have elsewhere."""
     found = set[str]()
     for table in (table for step in steps if isinstance(step, Observation) for table in step.by_date):
         named = _named(bare(table))
@@ -83,10 +83,10 @@ def looked_for(steps: Iterable[Step]) -> frozenset[CatalogObject]:
 def as_known(
     positions: Positions, catalog: Catalog, untouched: Collection[CatalogObject]
 ) -> tuple[Catalog, Mapping[CatalogObject, CatalogObject], tuple[Unread, ...]]:
-    """The live catalog with such tables under the names that the chain gave them.
+    """Return the live catalog with such tables under the names that the chain gave them.
 
     Returns:
-        That catalog, the tables and what they are really called, and those of which nobody can tell.
+        That catalog, the tables and their real names, and the tables that cannot be identified.
     """
     if not positions.by_date:
         return catalog, {}, ()
@@ -114,7 +114,7 @@ def as_known(
 def _under_its_name(
     positions: Positions, catalog: Catalog, table: CatalogObject, other: CatalogObject
 ) -> Iterator[tuple[CatalogObject, Facts]]:
-    """The other table, and what belongs to it, as they would be under the name of the one that is looked for."""
+    """Yield the other table and its parts, as they would be under the wanted table's name."""
     ours, theirs = _named(bare(table)), _named(bare(other))
     if ours is None or theirs is None:
         return

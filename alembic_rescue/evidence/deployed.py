@@ -1,4 +1,4 @@
-"""A deployment that was asked for, as frozen values: the same for the text, the JSON and the API."""
+"""A triggered deployment, as frozen values: shared by the text output, the JSON and the API."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ class Mode(str, Enum):
     """What the platform is asked to do."""
 
     BUILD = "build"
-    """Build what the branch has now, and deploy that."""
+    """Build the branch's current commit, and deploy that."""
     DEPLOY_ONLY = "deploy-only"
-    """Deploy the last build once more."""
+    """Deploy the last build again."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is known of it."""
+    """What is known of a deployment."""
 
     platform: str
     """``render``, or ``hook``."""
     service: str
-    """Its name; of a hook the host, and the service where the URL tells it: the rest is a secret."""
+    """The service's name; for a hook, its host, and the service if the URL names it: the rest is a secret."""
     service_id: str | None = None
     id: str | None = None
-    """None where a hook does not tell it."""
+    """None if the hook does not return it."""
     status: str | None = None
-    """In the platform's word; None where nobody tells it."""
+    """In the platform's words; None if unknown."""
     commit: str | None = None
     mode: Mode | None = None
-    """None where it was triggered by somebody else, or by a hook."""
+    """None if someone else or a hook triggered it."""
     why: str = ""
-    """Why that mode."""
+    """The reason for that mode."""
     superseded_by: str | None = None
-    """The newer deployment that took over."""
+    """The newer deployment that replaced it."""
     untold: str = ""
-    """What nobody tells of it, for a sentence."""
+    """What is unknown about it, for a sentence."""
     last_lines: tuple[str, ...] = ()
-    """Of its log, where it failed; without secrets."""
+    """The last lines of its log, if it failed; without secrets."""
 
 
 @dataclass(frozen=True)
 class Redeploy:
-    """How this project is deployed again, as its configuration says."""
+    """How to redeploy this project, from its configuration."""
 
     command: str
     variable: str | None = None
-    """The one that holds the URL of the hook; the URL itself is a secret."""
+    """The environment variable with the hook's URL; the URL itself is a secret."""

@@ -1,4 +1,4 @@
-"""What may be missing because of a later revision that has run there, and that nobody saw run.  Pure."""
+"""What may be missing because of a later revision that ran on the database, but could not be observed.  Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WORD = re.compile(r"\w+")
 def in_doubt(
     revisions: Sequence[RevisionEvidence], unseen: Mapping[str, AbstractSet[str]]
 ) -> tuple[RevisionEvidence, ...]:
-    """The same evidence; what a later revision's file names that was not observed is not called missing.
+    """Return the evidence with missing objects marked unverifiable if a later, unobserved revision's file names them.
 
     Args:
         revisions: in the order in which they run.
-        unseen: the words in the files of those that count as having run, or are shown to have, unobserved.
+        unseen: for each unobserved revision that counts as applied, or is shown to be, the words in its file.
     """
     found: list[RevisionEvidence] = []
     words: dict[str, str] = {}
@@ -51,7 +51,7 @@ def _doubted(evidence: RevisionEvidence, words: Mapping[str, str]) -> RevisionEv
 
 
 def _owner(one: ObjectEvidence) -> str:
-    """The bare name of an object's table, or its own."""
+    """Return the bare name of an object's table, or its own."""
     table = one.name.partition(" on ")[2]
     own = parts(table or one.name)
     return own[-1] if table or len(own) <= _SCHEMA_AND_NAME else own[-2]

@@ -1,4 +1,4 @@
-"""Findings for people: a table that is there, or is not, stands for what came with it.  Pure."""
+"""Findings for people: a table, present or absent, represents everything that came with it.  Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from alembic_rescue.evidence.names import bare, column_of
 from alembic_rescue.evidence.observation import CatalogObject
 
 _COMES_ALONG = ("column", "constraint", "default value", "index", "sequence", "enum label")
-"""What the statement that makes a table, a view or a type makes along with it."""
+"""Kinds that the statement that creates a table, a view or a type creates along with it."""
 
 
 def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ()) -> list[Finding]:
-    """Those that say something of their own.
+    """Return the findings that add information.
 
-    An object that a revision makes, takes away or renames together with what it belongs to is told only where it is
-    not as that is.  So is the index of a constraint, the default and the sequence of a column, and an enum's list of
-    labels beside the labels themselves.
+    An object that a revision creates, drops or renames together with its parent is reported only if its state differs
+    from the parent's.  The same applies to a constraint's index, a column's default and sequence, and an enum's list of
+    labels, next to the labels themselves.
 
     Args:
-        telling: objects of which there is more to tell, so that no table stands for them.
+        telling: objects with more to report, which no table represents.
     """
     by_name: dict[str, list[Finding]] = {}
     by_parent: dict[str, list[Finding]] = {}
@@ -56,9 +56,9 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
 
 
 def _alike(above: Finding, below: Finding) -> bool:
-    """Both come or both go in the revision, and both are there or both are not; at most the one above differs."""
+    """Return whether both come or go in the revision, and both exist or neither; the one above may differ in facts."""
     same_way = (above.claim.expected is None) == (below.claim.expected is None)
-    if below.claim.object.kind.endswith("view column"):  # the view's definition says what they are
+    if below.claim.object.kind.endswith("view column"):  # the view's definition covers its columns
         return above.met == below.met
     same = above.presence is below.presence or (above.presence is Presence.DIFFERENT and below.met)
     return _comes_or_goes(above) and _comes_or_goes(below) and same_way and same

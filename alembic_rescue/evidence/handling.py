@@ -1,6 +1,6 @@
-"""What env.py and the revisions did to Alembic's transaction, and to what fails, in one run; told as causes.  Pure.
+"""What env.py and the revisions did to Alembic's transaction, and to errors, in one run; reported as causes.  Pure.
 
-A run can end well and leave nothing behind, or fail and not say so: no statement is at fault then, but what is done
+A run can succeed and persist nothing, or fail without saying so.  The fault is then not in a statement, but in the code
 around it.
 """
 
@@ -15,21 +15,21 @@ from alembic_rescue.evidence.observation import At, Ended, Observation, Unobserv
 
 @dataclass(frozen=True)
 class Handling:
-    """What was done in one run."""
+    """How one run handled its transaction and its errors."""
 
     begun: At | None = None
-    """The line that had begun the transaction in which the revisions ran, before Alembic would."""
+    """The line that began the transaction of the revisions before Alembic could."""
     ended: tuple[Ended, ...] = ()
     unblocked: Ended | None = None
-    """The ``autocommit_block()`` that could not end the transaction, and failed."""
+    """The ``autocommit_block()`` that failed because it could not end the transaction."""
     hides: At | None = None
-    """The line that hides what fails in a run: ``alembic upgrade`` ends as if all had gone through."""
+    """The line that hides a run's errors: ``alembic upgrade`` ends as if it had succeeded."""
     lost: bool = False
-    """The run ended well, and nothing of it, or not all of it, stayed."""
+    """The run succeeded, but some or all of its effects did not persist."""
     expected: tuple[str, ...] = ()
-    """The rows of the version table, as the run left them."""
+    """The version table's rows at the end of the run."""
     found: tuple[str, ...] = ()
-    """As a new connection read them afterwards."""
+    """The rows that a new connection read afterwards."""
     env: str = ""
     """env.py's path."""
 
@@ -39,12 +39,12 @@ _COMMIT_FIRST = "commit it before context.configure() (connection.commit())"
 
 
 def causes(done: Handling, failed: str | None, revisions: Sequence[str]) -> Iterator[Cause]:
-    """What of it stands in the way.
+    """Yield a cause for each problem.
 
     Args:
-        done: in one run.
+        done: how the run went.
         failed: the revision that ended the run.
-        revisions: those that ran, or were to run.
+        revisions: those that ran, or would have run.
     """
     first = next(iter(revisions), "")
     ended = [one for one in done.ended if done.lost or one.goes_back or failed is not None]
@@ -61,10 +61,10 @@ def causes(done: Handling, failed: str | None, revisions: Sequence[str]) -> Iter
 
 
 def unrecorded(ran: Sequence[Observation | Unobserved]) -> tuple[Cause, ...]:
-    """Why the version table does not know of the last of these revisions, which are there: it commits by itself.
+    """Return why the version table lacks the last of these applied revisions: it commits on its own.
 
     Args:
-        ran: what was observed of them.
+        ran: the observations of these revisions.
     """
     last = ran[-1] if ran else None
     commits = [one for one in last.ends if not one.goes_back] if isinstance(last, Observation) else []

@@ -1,9 +1,9 @@
-"""What a revision did on the scratch database, held against the live one: a verdict for each.  Pure.
+"""Compare what a revision did on the scratch database with the live one, for a verdict on each revision.  Pure.
 
-A database may stand anywhere in a range, and later revisions rename, replace and drop what earlier ones made.  So every
-position of the chain is held against the live catalog, and the one that explains it best is where it stands.  What lies
-within is judged by what the chain says of that position, each later revision by what it would leave.  What holds as
-well at an equally good position before the revision proves nothing.
+A database may be anywhere in a range, and later revisions rename, replace and drop what earlier ones created.  So every
+position of the chain is compared with the live catalog, and the one that explains it best is where the database is.
+Revisions up to that position are judged by the chain's state there, each later revision by the state that it would
+leave.  A match proves nothing if it holds equally at an equally good position before the revision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alembic_rescue.evidence.positions import Positions, Step
 from alembic_rescue.evidence.wording import detail, noteworthy
 
 _OUTLIVES = frozenset(["type", "enum label", "schema", "extension", "function", "procedure", "sequence", "role"])
-"""Kinds that commonly stay behind when their tables go, or are there from elsewhere: alone they prove no run."""
+"""Kinds that often outlive their tables, or have another origin: on their own they do not prove that it ran."""
 _HARMLESS = frozenset([StatementKind.QUERY, StatementKind.SESSION])
 _UNASKED: Settled = {}
 
@@ -32,7 +32,7 @@ mentioned = unseen.mentioned
 
 
 def objects(steps: Sequence[Step]) -> frozenset[CatalogObject]:
-    """What must be read of the live database: all that the range touches, and the tables of its constraints."""
+    """Return the live objects to read: everything that the range touches, and the tables of its constraints."""
     positions = Positions(steps)
     touched = {*positions.objects, *positions.gone}
     return frozenset(
@@ -41,34 +41,34 @@ def objects(steps: Sequence[Step]) -> frozenset[CatalogObject]:
 
 
 def looked_for(steps: Sequence[Step], schemas: Collection[str]) -> frozenset[CatalogObject]:
-    """What must be read: :func:`objects`, and what is called as in lines that did not run, in these schemas."""
+    """Return what to read: :func:`objects`, plus names in lines that did not run, in each of these schemas."""
     named = {CatalogObject("", f"{schema}.{name}") for name in mentioned(steps) for schema in schemas}
     return objects(steps) | named | dated.looked_for(steps)
 
 
 def untouched(steps: Sequence[Step]) -> frozenset[CatalogObject]:
-    """What was on the scratch database besides, and no revision of the range touched."""
+    """Return the other objects on the scratch database, which no revision of the range touched."""
     beside = {one for step in steps if isinstance(step, Observation) for one in step.beside}
     return frozenset(beside - set(Positions(steps).objects))
 
 
 def order(steps: Sequence[Step], follows: Mapping[str, AbstractSet[str]], live: Reading) -> tuple[int, ...]:
-    """The numbers of the steps in the order in which they are to be judged; see :mod:`.branches`."""
+    """Return the indexes of the steps in the order in which to judge them; see :mod:`.branches`."""
     return branches.order(steps, follows, lambda: Live(Positions(steps), live, _UNASKED, untouched(steps)))
 
 
 def position(steps: Sequence[Step], live: Reading, beside: Collection[CatalogObject] = ()) -> int:
-    """After how many of the revisions the live database stands, as far as equal texts tell."""
+    """Return how many of the revisions the live database is past, judged by equal texts only."""
     return Live(Positions(steps), live, _UNASKED, beside).best()[-1]
 
 
 def differing_texts(
     steps: Sequence[Step], live: Reading, untouched: Collection[CatalogObject] = ()
 ) -> tuple[Text, ...]:
-    """Expressions that the live database spells as no position does: each beside each position's.
+    """Return expressions that the live database spells unlike any position, each paired with each position's text.
 
-    To be asked of :meth:`~alembic_rescue.dialects.base.CatalogReader.settle` before :func:`judge`; an object and a fact
-    may occur several times, once for each text that the chain gave it.  One that is not asked about is different.
+    Pass them to :meth:`~alembic_rescue.dialects.base.CatalogReader.settle` before :func:`judge`.  An object and a fact
+    may occur several times, once for each text that the chain gave it.  A text that is not settled counts as different.
     """
     return tuple(Live(Positions(steps), live, _UNASKED, untouched).differing_texts())
 
@@ -80,14 +80,14 @@ def judge(
     untouched: Collection[CatalogObject] = (),
     remedy: missing.Remedy = missing.only_own,
 ) -> tuple[RevisionEvidence, ...]:
-    """The verdict for each revision of a range, in its order.
+    """Return the verdict for each revision of a range, in order.
 
     Args:
-        live: what the live database holds under the names of :func:`objects` and :func:`mentioned`.
+        live: what the live database has under the names of :func:`objects` and :func:`mentioned`.
         settled: the server's answers to :func:`differing_texts`.
-        untouched: what the scratch database holds besides under the same names, and no revision of the range touches.
-            Where it is not given, an object of that kind may be taken for a touched one under another name.
-        remedy: how what is missing is made: the dialect's way.
+        untouched: what else the scratch database has under the same names, untouched by the range.  Without it, an
+            object of the same kind may be mistaken for a touched one under another name.
+        remedy: makes the SQL for what is missing, in the dialect's way.
     """
     positions = Positions(steps)
     seen = Live(positions, live, settled, untouched)
@@ -114,11 +114,11 @@ class _Bench:
     remedy: missing.Remedy
 
     def reference(self, number: int) -> int:
-        """The position by which a revision is judged: where the database stands, or right after the revision."""
+        """Return the position to judge a revision by: where the database is, or right after the revision."""
         return max(self.best[-1], number)
 
     def rival(self, number: int) -> int | None:
-        """The furthest of the best positions at which the revision has not run; None where it must have."""
+        """Return the furthest of the best positions where the revision has not run; None if it must have run."""
         before = bisect_left(self.best, number)
         return self.best[before - 1] if before else None
 
@@ -157,7 +157,7 @@ def _judge_one(step: Observation, number: int, bench: _Bench) -> RevisionEvidenc
 
 
 def _looks_dropped_since(finding: Finding, reference: int, bench: _Bench) -> bool:
-    """Whether it is not there, and a later revision that drops it may have run: all else is as that one leaves it."""
+    """Return whether it is missing and a later revision that drops it may have run, as its other effects hold."""
     found, positions = finding.claim.object, bench.positions
     event = positions.next(found, reference, positions.last) if finding.actual is None else None
     if event is None or finding.claim.expected is None or not positions.is_dropped(found, event[0], event[0]):
@@ -169,7 +169,7 @@ def _looks_dropped_since(finding: Finding, reference: int, bench: _Bench) -> boo
 
 
 def _before(claim: Claim) -> CatalogObject:
-    """What is gone is called as it was; all else as it is at the position in question."""
+    """Return the object's old name if it is gone, otherwise its name at the judged position."""
     return claim.change.object if claim.expected is None else claim.object
 
 
@@ -220,7 +220,7 @@ def _objects(
 
 
 def _as_told(finding: Finding, live: Live) -> tuple[str, Presence]:
-    """What is expected, and what is: of a default it is told as of its column, which is there and has it or has not."""
+    """Return what is expected and what was found; a default is reported as part of its column, if that exists."""
     column = column_of(finding.claim.object)
     if column is None or not live.has(column) or finding.presence is Presence.UNVERIFIABLE:
         return "absent" if finding.claim.expected is None else "present", finding.presence

@@ -1,7 +1,7 @@
-"""The live database, held against the positions of a chain.  Pure.
+"""The live database, compared with the positions of a chain.  Pure.
 
-What it holds under a name that somebody else gave is found here: a constraint that is the same under another name, and
-an object that has the new name of a rename while the old one is still there.
+Also resolves names that differ: a constraint that is the same under another name, and an object that has the new name
+of a rename while the old one still exists.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, R
 from alembic_rescue.evidence.positions import Positions, is_circumstance
 
 Answer = Optional[bool]
-"""Whether two things are the same; None where nobody can tell."""
+"""Whether two things are the same; None if that cannot be determined."""
 
 TEXTS = frozenset(["definition", "default", "using", "with check", "partition bound", "partition key", "prqual"])
-"""Facts that are expressions, which the server may spell otherwise after a dump and restore or in another version."""
+"""Facts that are expressions; the server may spell them differently after a dump and restore, or in another version."""
 
 
 class Text(NamedTuple):
-    """A fact that is spelled otherwise on the live database than at any position of the chain, and at one of them."""
+    """A fact that the live database spells unlike any position of the chain, with the text at one of them."""
 
     object: CatalogObject
     fact: str
@@ -37,23 +37,23 @@ _SINCE_17 = "MAINTAIN"
 _ALL_BEFORE_17 = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
 Settled = Mapping[Text, Answer]
-"""What the server says of two texts once both are loaded: whether they are the same; None where one cannot be."""
+"""The server's answer for two texts, once it has loaded both: whether they are the same; None if one fails to load."""
 
 
 class _Voice(NamedTuple):
-    """An object against some positions."""
+    """One object's vote against some positions."""
 
     object: CatalogObject
     revision: int
-    """The one that has run there, or has not, by what the object is like."""
+    """The revision that has run, or has not, judging by the object."""
     start: int
     end: int
     facts: int
-    """How many more of its facts are other there."""
+    """How many more of its facts differ there."""
 
 
 class Live:
-    """What a reading holds of the objects of a range, as the range knows them."""
+    """What a reading contains of the objects of a range, under the names that the range knows."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class Live:
         self._parents = {o.name: o.parent for o in (*positions.objects, *reading.catalog) if o.parent}
         catalog, self.numbered = numbering.as_known(positions, catalog)
         self.impostors = dict(_impostors(positions, catalog))
-        """Objects under the new name of a rename whose old one is still there, with the old one."""
+        """Objects under a rename's new name while the old one still exists, each mapped to the old one."""
         taken = {new.name for new in self.impostors}
         self._catalog = {o: facts for o, facts in catalog.items() if o not in self.impostors and o.parent not in taken}
         self.known_as = dict(_aliases(positions, self._catalog, untouched))
-        """What is there under another name (constraints, sequences of columns, partitions of the month), with it."""
+        """Objects under another name (constraints, column sequences, monthly partitions), mapped to the live one."""
         self._catalog.update({o: self._catalog[other] for o, other in self.known_as.items()})
         self.known_as.update(by_date)
         self._names = {o.name for o in self._catalog}
@@ -83,20 +83,20 @@ class Live:
 
     @cached_property
     def by_name(self) -> dict[str, list[CatalogObject]]:
-        """What counts as there, by bare names."""
+        """The objects that count as existing, by bare name."""
         return by_bare_name(self._catalog)
 
     @cached_property
     def untouched_by_name(self) -> dict[str, list[CatalogObject]]:
-        """What the scratch database holds besides, by bare names."""
+        """The other objects of the scratch database, by bare name."""
         return by_bare_name(self._untouched)
 
     def facts(self, catalog_object: CatalogObject) -> Facts | None:
-        """What the live database says of it; None where it is not there."""
+        """Return the live database's facts about it; None if it does not exist."""
         return self._catalog.get(catalog_object)
 
     def unread(self, catalog_object: CatalogObject) -> Unread | None:
-        """What could not be read of it, by itself or with what it belongs to, and why; None where it was."""
+        """Return why it could not be read, on its own or with the object that it belongs to; None if it was."""
         if (unread := self._unread.get(catalog_object)) is not None:
             return unread
         name, seen = catalog_object.parent, set[str]()
@@ -108,11 +108,11 @@ class Live:
         return None
 
     def has(self, name: str) -> bool:
-        """Whether anything of that full name is there."""
+        """Return whether an object of that full name exists."""
         return name in self._names
 
     def has_more(self, names: Collection[str]) -> bool:
-        """Whether something belongs to what goes by these names, and no revision knows it."""
+        """Return whether an object that no revision knows belongs to one of these names."""
         return not self._with_more.isdisjoint(names)
 
     @cached_property
@@ -121,7 +121,7 @@ class Live:
         return frozenset(o.parent for o in self._catalog if o not in known)
 
     def same(self, catalog_object: CatalogObject, fact: str, expected: Facts, actual: Facts) -> Answer:
-        """Whether a fact of an object that is there is as a position has it."""
+        """Return whether a fact of an existing object is the same as at a position."""
         one, other = expected.get(fact), actual.get(fact)
         if one == other or (fact.endswith(_SINCE_17) and _is_of_all(fact, expected, actual)):
             return True
@@ -132,7 +132,7 @@ class Live:
         if "nextval(" in other and one == self._with_known_sequences(other):
             return True
         if fact == "labels":
-            mine, theirs = labels(one), labels(other)  # which there are, the labels themselves tell
+            mine, theirs = labels(one), labels(other)  # each label is an object itself: only the order counts
             return [each for each in mine if each in theirs] == [each for each in theirs if each in mine]
         return self._settled.get(Text(catalog_object, fact, one, other), False)
 
@@ -143,12 +143,12 @@ class Live:
         return text
 
     def more_labels(self, catalog_object: CatalogObject) -> list[str]:
-        """Labels of an enum that no position knows."""
+        """Return the labels of an enum that no position knows."""
         known = self._labels.get(catalog_object, frozenset())
         return [label for label in labels((self.facts(catalog_object) or {}).get("labels", "")) if label not in known]
 
     def later_state(self, found: CatalogObject, position: int) -> int | None:
-        """Where a later revision leaves an object just as it is here; None where it is as at `position`, or nowhere."""
+        """Return the later position that leaves an object exactly as found; None if `position` does, or none."""
         expected, actual = self._positions.at(found, position), self.facts(found)
         if expected is None or actual == expected:
             return None
@@ -172,12 +172,12 @@ class Live:
         return column is not None and self.has(column)
 
     def best(self) -> list[int]:
-        """The positions that explain the live database best, all equally well, in order.
+        """Return the positions that explain the live database best, all equally well, in order.
 
-        Each object speaks for the states that are most like it, and so against the other positions: there either a
-        revision has run that should not have, or one has not that should.  The fewer such revisions the better, so that
-        a large one that is not there does not outweigh all that came after it; of positions with equally many, facts
-        decide.
+        Each object votes for the states that are most like it, and so against the other positions: there, either a
+        revision has run that should not have, or one has not run that should have.  The position with the fewest such
+        revisions wins, so that a large missing revision does not outweigh everything after it; among positions with
+        equally many, facts decide.
         """
         voices = [voice for o in self._positions.objects if self.unread(o) is None for voice in self._against(o)]
         about: dict[int, list[tuple[int, int]]] = {}
@@ -188,10 +188,11 @@ class Live:
         return _least(list(zip(revisions, facts, strict=True)))
 
     def speaks_for(self, ran: Collection[int]) -> dict[int, int]:
-        """The steps that have run by what most of their objects are like (1), and those that have not (-1).
+        """Return 1 for each step that has run, judging by most of its objects, and -1 for each that has not.
 
         Args:
-            ran: the steps that are known to have run: what is as well like it was before is as it is afterwards.
+            ran: the steps known to have run: an object that fits the states before and after such a step equally well
+                counts as after.
         """
         votes: dict[int, int] = {}
         for catalog_object in self._positions.objects:
@@ -207,7 +208,7 @@ class Live:
         return {step: (vote > 0) - (vote < 0) for step, vote in votes.items()}
 
     def _summed(self, weights: Iterable[tuple[int, int, int]]) -> list[int]:
-        """For each position, the sum of what counts from the first to the last."""
+        """Return, for each position, the sum of the weights whose span contains it."""
         steps = [0] * (self._positions.last + 2)
         for start, end, weight in weights:
             steps[start] += weight
@@ -215,7 +216,7 @@ class Live:
         return list(accumulate(steps[:-1]))
 
     def _against(self, catalog_object: CatalogObject) -> Iterator[_Voice]:
-        """What an object speaks against: the spans whose state is less like it than another's."""
+        """Yield an object's votes against the spans whose state is less like it than another's."""
         spans = list(self._costs(catalog_object))
         alike = _least([cost for *_, cost in spans])
         for number, (start, end, cost) in enumerate(spans):
@@ -225,14 +226,14 @@ class Live:
                 yield _Voice(catalog_object, revision, start, end, cost - spans[nearest][2])
 
     def _costs(self, catalog_object: CatalogObject) -> Iterator[tuple[int, int, int]]:
-        """First and last position of each of its states, and how many of its facts are other than there."""
+        """Yield the first and last position of each of its states, and how many of its facts differ there."""
         known = self._positions.facts([catalog_object])
         for start, end, state, is_away in self._positions.away(catalog_object):
-            # what is gone along is counted where it belongs
+            # an object that is gone along with its parent counts as part of the parent
             yield start, end, 0 if is_away else self._unexplained(catalog_object, state, known)
 
     def differing_texts(self) -> Iterator[Text]:
-        """Texts that no position has."""
+        """Yield the texts that no position has."""
         for catalog_object in self._positions.objects:
             actual = self.facts(catalog_object)
             states = [state for *_, state in self._positions.spans(catalog_object) if state is not None]
@@ -243,9 +244,9 @@ class Live:
                     yield from (Text(catalog_object, fact, text, live) for text in scratch)
 
     def _unexplained(self, catalog_object: CatalogObject, state: Facts | None, known: Collection[str]) -> int:
-        """How many of the known facts are other than in a state.
+        """Return how many of the known facts differ from a state.
 
-        What is missing along with what it belongs to counts there.
+        An object that is missing along with its parent counts as part of the parent.
         """
         actual = self.facts(catalog_object)
         if state is None or actual is None:
@@ -261,13 +262,13 @@ class Live:
 
 
 def _least(costs: Sequence[int] | Sequence[tuple[int, int]]) -> list[int]:
-    """The numbers of the lowest."""
+    """Return the indexes of the lowest costs."""
     least = min(costs)
     return [number for number, cost in enumerate(costs) if cost == least]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same positions, each once."""
+    """Return the same positions as disjoint spans."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1] + 1:
@@ -278,27 +279,27 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def in_lines(text: str) -> str:
-    """A text whose lines all end alike: a body that was written on Windows has others."""
+    """Return a text with uniform line endings: a function body written on Windows has others."""
     return text.replace("\r\n", "\n")
 
 
 def labels(text: str) -> list[str]:
-    """The labels of an enum, from the text of the fact."""
+    """Return the labels of an enum, parsed from the fact's text."""
     return [found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", text)]
 
 
 def substance(facts: Facts) -> dict[str, str]:
-    """The facts of an object but for those that came by circumstance."""
+    """Return an object's facts without those that depend on circumstance."""
     return {fact: value for fact, value in facts.items() if not is_circumstance(fact)}
 
 
 def has_another_name(kind: str) -> bool:
-    """Whether objects of that kind are the same if they say the same of the same table, whatever they are called."""
+    """Return whether objects of that kind are the same if they say the same about the same table, under any name."""
     return kind == "index" or kind.endswith("constraint")
 
 
 def _is_owned(catalog_object: CatalogObject, facts: Facts) -> bool:
-    """A sequence that belongs to a column, which names it as it likes."""
+    """Return whether it is a sequence that belongs to a column; the server picks its name."""
     return catalog_object.kind == "sequence" and "owned by" in facts
 
 
@@ -310,13 +311,13 @@ def _labels(positions: Positions) -> dict[CatalogObject, frozenset[str]]:
 
 
 def _is_of_all(fact: str, expected: Facts, actual: Facts) -> bool:
-    """Whether it came with ALL privileges, to which PostgreSQL 17 added one.
+    """Return whether the fact comes from GRANT ALL, to which PostgreSQL 17 added one privilege.
 
-    A server before that, and one that was upgraded since, has all others.
+    A server before 17, and one that was upgraded since, has all the others.
     """
     others = [fact.removesuffix(_SINCE_17) + privilege for privilege in _ALL_BEFORE_17]
     alike = [other for other in others if expected.get(other) == actual.get(other)]
-    said = sum(other in expected for other in others)  # but for the few that were taken back
+    said = sum(other in expected for other in others)  # all but the few that were revoked
     return len(alike) == len(others) and said > len(others) // 2
 
 

@@ -1,4 +1,4 @@
-"""Where a schema really stands, whatever its version table says.  Pure."""
+"""Where a schema really is, whatever its version table says.  Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.model import Located
 
 _ABSENT = frozenset([Verdict.NOT_APPLIED, Verdict.PARTIAL])
-"""Something of the revision is known to be missing."""
+"""Verdicts that mean that part of the revision is known to be missing."""
 
 
 def locate(
     every: Sequence[RevisionEvidence], follows: Mapping[str, Collection[str]], vouched: Collection[str] = ()
 ) -> Located:
-    """Which revisions the schema stands at: the furthest on each branch below which nothing is missing.
+    """Return the revisions that the schema is at: on each branch, the furthest one below which nothing is missing.
 
     Args:
         every: the evidence for all revisions, each after those that it follows.
-        follows: the revisions that each one follows directly or depends on.
-        vouched: those that cannot be checked, and of which a person says that they ran.
+        follows: the revisions that each one directly follows or depends on.
+        vouched: those that cannot be verified, but that a person says have run.
     """
     verdicts = {evidence.revision: evidence.verdict for evidence in every}
-    lacking: set[str] = set()  # something is missing of it, or below it
+    lacking: set[str] = set()  # it, or a revision below it, lacks something
     for revision, verdict in verdicts.items():
         if verdict in _ABSENT or not lacking.isdisjoint(follows.get(revision, ())):
             lacking.add(revision)
@@ -45,5 +45,5 @@ def locate(
 
 
 def missing(applied: Sequence[RevisionEvidence]) -> tuple[RevisionEvidence, ...]:
-    """Those of the revisions that count as applied of which something is not there."""
+    """Return the revisions that count as applied, but lack something."""
     return tuple(evidence for evidence in applied if evidence.verdict in _ABSENT)

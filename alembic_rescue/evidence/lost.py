@@ -1,4 +1,4 @@
-"""What is known of a revision that a version table names and the scripts do not have: frozen values.  No I/O."""
+"""What is known of a revision that the version table names but the scripts lack.  Frozen values, no I/O."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ class Found(str, Enum):
 
     GIT = "git"
     COMPILED = "pyc"
-    """Only its bytecode is left."""
+    """Only its bytecode remains."""
     REPLACED = "replaced"
-    """Another revision's file says that it stands in its place."""
+    """Another revision's file says that it replaces this one."""
     NAMED = "named"
-    """Another file names it in a comment, which says no more."""
+    """Another file names it in a comment, and nothing more is known."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """One revision that the scripts do not have, and where it was found."""
+    """One revision that the scripts lack, and where it was found."""
 
     revision: str
     found: Found
     path: str
-    """Relative to the working directory; of git as it stands in the commit."""
+    """Relative to the working directory; for git, the path in the commit."""
     down_revisions: tuple[str, ...] = ()
-    """What it follows; empty for a base, and where that is not known."""
+    """The revisions that it follows; empty for a base, or if unknown."""
     doc: str = ""
     commit: str | None = None
-    """The first characters of the id of the last commit that wrote that file; None where no commit has it."""
+    """The abbreviated id of the last commit that wrote the file; None if no commit has it."""
     ref: str | None = None
-    """For a sentence: the branch, remote branch or tag that is nearest, or that there is none."""
+    """For a sentence: the nearest branch, remote branch or tag, or that there is none."""
     date: str | None = None
-    """Of the commit, as ``2025-05-27``."""
+    """The commit's date, as ``2025-05-27``."""
     named_by: str | None = None
     """The revision whose file names it."""
 
@@ -49,23 +49,23 @@ class Lost:
 
 @dataclass(frozen=True)
 class Search:
-    """What came of a search for revisions that the scripts do not have."""
+    """The outcome of a search for revisions that the scripts lack."""
 
     sought: tuple[str, ...] = ()
-    """The rows that were looked for."""
+    """The version table rows searched for."""
     found: tuple[Lost, ...] = ()
-    """What was found of them, and of what they build on."""
+    """Those found, with the revisions that they build on."""
     missing: tuple[str, ...] = ()
-    """Those of them, and of what they build on, that were not found."""
+    """Those not found, including revisions that they build on."""
     looked: tuple[str, ...] = ()
-    """Where it was looked, each for a list."""
+    """The places searched, each worded for a list."""
     not_looked: tuple[str, ...] = ()
-    """Where it was not, or not wholly, and why."""
+    """The places not searched, or not searched completely, and why."""
     command: str | None = None
-    """What puts the files from git back."""
+    """The command that restores the files from git."""
     joins: bool = False
-    """All that was found together leads down to revisions that the scripts have."""
+    """The found revisions together lead down to revisions that the scripts have."""
 
     def of(self, revision: str) -> Lost | None:
-        """What was found of one of them."""
+        """Return what was found for one of them."""
         return next((one for one in self.found if one.revision == revision), None)

@@ -1,7 +1,7 @@
-"""The SQL that makes so what a revision would have left, from the catalog's own words.  Pure.
+"""The SQL that restores what a revision would have left, in the catalog's own words.  Pure.
 
-Nothing is offered that takes away or turns back what a later revision, the application or a person made: an object is
-dropped or replaced only where the revision does so itself, and where what is there is exactly what stood before it.
+It never removes or reverts what a later revision, the application or a person made: an object is dropped or replaced
+only if the revision does so itself, and only if the object is exactly as it was before the revision.
 """
 
 from __future__ import annotations
@@ -45,34 +45,34 @@ _SETS = re.compile(
     r"\bALL\s+\w+\s+IN\s+SCHEMA\b|\bALTER\s+PUBLICATION\b.*\bSET\s|\b(?:DROP|REASSIGN)\s+OWNED\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""Statements about a whole set of objects, whatever is in it."""
+"""Statements about a whole set of objects, whatever the set contains."""
 _DROPS = re.compile(r"\bDROP\b", re.IGNORECASE)
 _REPLACES = re.compile(r"\bOR\s+REPLACE\b", re.IGNORECASE)
 _MAKES = re.compile(r"^\s*CREATE\s+(?!OR\s+REPLACE\b)|\bADD\s+CONSTRAINT\b", re.IGNORECASE | re.MULTILINE)
 _WHOLE = frozenset(["policy", "rule", "sequence", "trigger", "function", "procedure", "view", "materialized view"])
-"""Kinds that are made by one statement.  Of others, such as a table, each revision makes its own part."""
+"""Kinds that one statement creates.  Of other kinds, such as a table, each revision creates its own part."""
 _WITHOUT_SCHEMA = frozenset(
     ["schema", "extension", "role", "role membership", "publication", "settings", "event trigger"]
 )
 Remedy = Callable[[Finding, Catalog, Optional[str]], Optional[str]]
-"""Makes SQL from the facts of what is missing and of what the revision leaves, or takes the revision's own."""
+"""Makes SQL from the facts of what is missing and of what the revision leaves, or uses the revision's own SQL."""
 
 
 def sql_for(
     finding: Finding, step: Observation, positions: Positions, live: Live, span: tuple[int, int], remedy: Remedy
 ) -> str | None:
-    """What to run for a claim that does not hold; None where nothing can be offered.
+    """Return the SQL to run for a claim that does not hold; None if there is no safe SQL.
 
     Args:
-        span: the revision's own position, and the one by which it is judged.
-        remedy: decides.  It is given the revision's own statements, where all that they change is as before them.
+        span: the revision's own position, and the position that it is judged by.
+        remedy: decides.  It gets the revision's own statements if everything that they change is as it was before them.
     """
     claim = finding.claim
     found = claim.object
     if finding.presence is Presence.UNVERIFIABLE or found in live.known_as or found in live.impostors:
         return None
     own = _own_statements(claim, step, positions, live, span)
-    if found == claim.change.object:  # what later revisions did to it, they answer for
+    if found == claim.change.object:  # later changes are up to the later revisions
         made = {c.object: c.after for c in step.changes if c.after is not None}
         if finding.actual is None and _is_other_since(claim):
             made, own = {**made, found: claim.expected or {}}, None
@@ -81,7 +81,7 @@ def sql_for(
 
 
 def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
-    """As the revision made them, as far as that is known; else what others build upon first."""
+    """Return the findings in the order in which the revision made them, if known; otherwise dependencies first."""
     statements = [finding.claim.change.statement for finding in findings]
     known = None not in statements
     made = {c.object: c.after for c in step.changes if c.after is not None}
@@ -99,20 +99,20 @@ def in_order(findings: Sequence[Finding], step: Observation) -> list[Finding]:
 
 
 def only_own(_finding: Finding, _catalog: Catalog, own: str | None = None) -> str | None:
-    """The revision's own statements; nothing is made from facts."""
+    """Return the revision's own statements; nothing is made from facts."""
     return own
 
 
 def _own_statements(
     claim: Claim, step: Observation, positions: Positions, live: Live, span: tuple[int, int]
 ) -> str | None:
-    """The revision's own statements, where the live database is, in all that they change, as it was before them.
+    """Return the revision's own statements, if all that they change is as it was before them on the live database.
 
-    None where they would do more than that: to what somebody else made, or to what a later revision took back; and
-    where they would do it elsewhere, or need others of the revision's before them.
+    None if they would do more: touch what someone else made, or what a later revision reverted; or if they would act
+    elsewhere, or need other statements of the revision first.
     """
     if claim.change.before is not None and len(_alterations(claim, step, 0)) > 1:
-        return None  # each makes a part of it
+        return None  # each statement makes a part of it
     mine = [c for c in step.changes if c.object == claim.change.object or _comes_along(c, claim)]
     numbers = {c.statement for c in mine}
     if None in numbers or claim.object != claim.change.object:
@@ -127,7 +127,7 @@ def _own_statements(
     if any(_is_taken_back(c, positions, *span) for c in by_them):
         return None
     if _MAKES.search(text) and any(c.before is not None and c.after is not None for c in by_them):
-        return None  # what was there has been dropped by another statement
+        return None  # another statement dropped the previous one
     if _is_elsewhere(claim.object, text, step):
         return None
     sent += _alterations(claim, step, max(n for n in numbers if n is not None) + 1)
@@ -146,7 +146,7 @@ def _is_taken_back(change: Change, positions: Positions, number: int, reference:
 
 
 def _reaches_further(text: str, changes: Sequence[Change], live: Live) -> bool:
-    """Whether a text may change what is not among the `changes` that it made on the scratch database."""
+    """Return whether the SQL may change more than the `changes` that it made on the scratch database."""
     if _SETS.search(text):
         return True
     gone = [c.object for c in changes if c.after is None] if _DROPS.search(text) else []
@@ -159,14 +159,14 @@ def _reaches_further(text: str, changes: Sequence[Change], live: Live) -> bool:
 
 
 def _is_other_than(before: Facts, found: CatalogObject, live: Live) -> bool:
-    """Whether it has something besides what the revision changes, which a replacement would reset."""
+    """Return whether the object has something that the revision does not set, and a replacement would reset."""
     actual = live.facts(found) or {}
     facts = substance(before).keys() | substance(actual).keys()
     return any(live.same(found, fact, before, actual) is not True for fact in facts)
 
 
 def _is_elsewhere(found: CatalogObject, text: str, step: Observation) -> bool:
-    """Whether the text, run by itself, would be about another schema: it rests on the session's search path."""
+    """Return whether the SQL, run alone, would affect another schema, as it depends on the session's search path."""
     if any(one.kind is StatementKind.SESSION and "search_path" in one.sql for one in step.statements):
         return True
     schema = parts(found.parent or found.name)[:-1] if found.kind not in _WITHOUT_SCHEMA else []
@@ -174,7 +174,7 @@ def _is_elsewhere(found: CatalogObject, text: str, step: Observation) -> bool:
 
 
 def _alterations(claim: Claim, step: Observation, first: int) -> list[Statement]:
-    """What the revision does to a column from that statement on, such as SET NOT NULL once it is filled."""
+    """Return the revision's later changes to a column from that statement on, such as SET NOT NULL after a backfill."""
     if claim.object.kind != "table column":
         return []
     table, column = re.escape(parts(claim.object.parent)[-1]), re.escape(bare(claim.object))
@@ -186,7 +186,7 @@ def _alterations(claim: Claim, step: Observation, first: int) -> list[Statement]
 
 
 def _is_other_since(claim: Claim) -> bool:
-    """A later revision changed it: who a policy lets in, or the name of a column that it names."""
+    """Return whether a later revision changed it: a policy's roles, or the name of a column that it uses."""
     made, expected = claim.change.after or {}, claim.expected or {}
     if claim.object.kind in _WHOLE:
         return bool(expected) and substance(made) != substance(expected)
@@ -207,16 +207,16 @@ def _is_as_before(change: Change, live: Live) -> bool:
 
 
 def order_of(definition: str) -> int:
-    """Keys before what refers to them."""
+    """Return the sort order of a constraint: keys before what refers to them."""
     return 0 if definition.startswith(("PRIMARY", "UNIQUE")) else 2 if definition.startswith("FOREIGN") else 1
 
 
 def position_of(found: CatalogObject, catalog: Catalog) -> int:
-    """Of a label among those of its enum."""
+    """Return the position of a label in its enum."""
     known = labels_of(found, catalog)
     return known.index(bare(found)) if bare(found) in known else 0
 
 
 def labels_of(found: CatalogObject, catalog: Catalog) -> list[str]:
-    """All labels of the enum of one."""
+    """Return all labels of a label's enum."""
     return labels(catalog.get(CatalogObject("type", found.parent), {}).get("labels", ""))

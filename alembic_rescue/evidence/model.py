@@ -1,4 +1,4 @@
-"""What the evidence says of a range of revisions: frozen values, the same for the text, the JSON and the API."""
+"""The evidence about a range of revisions: frozen values, shared by the text output, the JSON and the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(str, Enum):
-    """Whether what a revision does is there.  Only APPLIED means that it was proved."""
+    """Whether the effects of a revision exist.  Only APPLIED means proved."""
 
     APPLIED = "applied"
     PARTIAL = "partial"
@@ -22,7 +22,7 @@ class Verdict(str, Enum):
 
 
 class Presence(str, Enum):
-    """Whether what is expected of an object holds."""
+    """Whether an object is as expected."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -31,12 +31,12 @@ class Presence(str, Enum):
 
 
 SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
-"""The verdicts of a revision that a stamp may mark as applied with nothing to be accepted."""
+"""The verdicts that a stamp may mark as applied without any override."""
 
 
 @dataclass(frozen=True)
 class ObjectEvidence:
-    """One object in the light of the catalog; or a statement, which no catalog answers for."""
+    """The evidence for one object; or for a statement, which the catalog cannot show."""
 
     kind: str
     name: str
@@ -47,111 +47,111 @@ class ObjectEvidence:
     path: str
     line: int | None
     sql: str | None
-    """What would make it so; None where it is so, where another object's statement brings it along, or where nothing
-    can be offered."""
+    """The SQL that would fix it; None if it needs no fix, if another object's statement includes it, or if there is
+    no safe SQL."""
     vacuous: bool = False
-    """It holds, but would hold too if the revision had never run."""
+    """It is as expected, but would be even if the revision had never run."""
     as_before: bool = False
-    """It is there, and as it was before the revision."""
+    """It exists, and is as it was before the revision."""
     locked: str = ""
-    """What somebody has locked, so that this could not be read."""
+    """What another session has locked, so that this object could not be read."""
 
     @property
     def named(self) -> str:
-        """For a sentence: ``table public.orders``; a statement stands for itself."""
+        """For a sentence: ``table public.orders``; for a statement, the statement."""
         return self.name if self.kind == "statement" else f"{self.kind} {self.name}"
 
     @property
     def met(self) -> bool:
-        """What is expected holds."""
+        """Whether it is as expected."""
         return self.presence.value == self.expected
 
 
 @dataclass(frozen=True)
 class RevisionEvidence:
-    """One revision in the light of the catalog."""
+    """The evidence for one revision."""
 
     revision: str
     verdict: Verdict
     objects: tuple[ObjectEvidence, ...]
     cancelled_by: tuple[str, ...] = ()
-    """Later revisions of the range that take back or replace effects of this one."""
+    """Later revisions of the range that revert or replace effects of this one."""
 
     @property
     def missing(self) -> tuple[ObjectEvidence, ...]:
-        """What does not hold."""
+        """The objects that are not as expected."""
         return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
     @property
     def holds(self) -> bool:
-        """Something of it is there, or gone, that would not be so had it not run."""
+        """Whether an object exists, or is gone, only because the revision ran."""
         return any(o.met and not o.vacuous for o in self.objects) and self.verdict is not Verdict.NOT_APPLIED
 
     @property
     def unread(self) -> tuple[ObjectEvidence, ...]:
-        """What of it nobody can tell."""
+        """The objects that cannot be verified."""
         return tuple(o for o in self.objects if o.presence is Presence.UNVERIFIABLE)
 
     @property
     def place(self) -> str:
-        """File and line of what cannot be checked; empty where nothing is told."""
+        """File and line of what cannot be verified; empty if unknown."""
         told = next((o for o in self.unread if o.path), None)
         return "" if told is None else f"{told.path}:{told.line}" if told.line else told.path
 
     @property
     def is_there(self) -> bool:
-        """It has run, as far as catalogs tell: what nobody can tell of it is only the rest, such as rows."""
+        """Whether it has run, as far as the catalog shows: only the rest, such as rows, cannot be verified."""
         proved = any(o.met and not o.vacuous and o.kind != "statement" for o in self.objects)
         return self.verdict is Verdict.APPLIED or (self.verdict is Verdict.UNVERIFIABLE and proved and not self.missing)
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A statement of a pending revision that fails on the database as it stands."""
+    """A statement of a pending revision that fails on the database in its current state."""
 
     revision: str
     path: str
     line: int
     statement: str
-    """Its first words."""
+    """The first words of the statement."""
     error: str
-    """Why it fails: what exists already, or does not exist."""
+    """Why it fails: what exists already, or is missing."""
     swallowed: bool
-    """Inside a ``try``/``except`` that hides the failure, without a SAVEPOINT."""
+    """It is in a ``try``/``except`` that hides the failure without a SAVEPOINT."""
     handler_line: int | None
-    """Of the ``except``."""
+    """The line of the ``except``."""
     fix: str
     aborts: bool = True
-    """The failure aborts the transaction, and the run is rolled back with it; else the version moves on over it."""
+    """The failure aborts the transaction and rolls back the run; otherwise the version advances despite the failure."""
     fails: bool = True
-    """False: what it would make is there already, other than it would make it, and is left so without a word."""
+    """False: the object exists already in another form, and stays so without an error."""
     without_rows: bool = False
     """It fails on a copy of the schema, which has no rows; with rows it may not."""
     code: str = ""
-    """Where no statement is at fault, but what is done around it: that finding's.  `error` then says what the line
-    does."""
+    """The finding's code, if the fault is in the code around the statements and not in a statement.  `error` then says
+    what the line does."""
     steps: tuple[str, ...] = ()
-    """Statements that do what `fix` says, in their order."""
+    """The statements that carry out `fix`, in order."""
     logged: bool = False
-    """It is the deployment's log that tells it; here nothing was seen to fail."""
+    """It comes from the deployment's log; nothing failed here."""
 
     @property
     def place(self) -> str:
-        """File and line; only the file where the line is not known."""
+        """File and line; only the file if the line is unknown."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
 @dataclass(frozen=True)
 class LeftOver:
-    """A table that is left over where something broke off that takes several statements: the next run fails on it."""
+    """A table left over from an interrupted operation of several statements; the next run fails on it."""
 
     table: str
-    """The table that it was to replace."""
+    """The table that it was meant to replace."""
     copy: str
     holds_the_rows: bool
-    """The table itself is gone already: all its rows are in the copy."""
+    """The original table is already gone, and the copy has all its rows."""
     sql: str
-    """What fixes it."""
+    """The SQL that fixes it."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +160,9 @@ class Proof:
 
     revisions: tuple[RevisionEvidence, ...]
     proved: str | None
-    """The furthest revision up to which everything is proved; None where nothing is."""
+    """The furthest revision up to which everything is proved; None if nothing is."""
     causes: tuple[Cause, ...] = ()
     transactional: bool = True
-    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
+    """A failed run is rolled back as a whole; otherwise every statement that ran before the failure persists."""
     left_over: tuple[LeftOver, ...] = ()
-    """What must be fixed before anything else is done."""
+    """What must be fixed first."""

@@ -1,4 +1,4 @@
-"""The names of objects, as catalogs write them and as people say them.  Pure."""
+"""The names of objects, as the catalog spells them and as people say them.  Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alembic_rescue.evidence.observation import CatalogObject, Facts
 
 _PARTS = re.compile(r'"(?:[^"]|"")*"|[^."]+')
 _DEFAULT = "default value"
-"""PostgreSQL has defaults as objects, called ``for public.orders.id``; people know them as part of the column."""
+"""PostgreSQL treats defaults as objects named ``for public.orders.id``; people see them as part of the column."""
 _KINDS = {
     _DEFAULT: "column",
     "table column": "column",
@@ -25,34 +25,34 @@ _KINDS = {
 
 
 def parts(name: str) -> list[str]:
-    """The parts of a qualified name, without quotes: of ``public."a.b".c`` the three."""
+    """Return the parts of a qualified name, unquoted: three for ``public."a.b".c``."""
     return [unquoted(part) for part in _PARTS.findall(name.partition(" on ")[0].partition("(")[0])]
 
 
 def bare(catalog_object: CatalogObject) -> str:
-    """Its own name, without schema, parent, arguments and quotes."""
+    """Return the object's own name, without schema, parent, arguments and quotes."""
     return next(reversed(parts(catalog_object.name)), catalog_object.name)
 
 
 def unquoted(name: str) -> str:
-    """A name as the server stores it."""
+    """Return a name as the server stores it."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def column_of(catalog_object: CatalogObject) -> str | None:
-    """The full name of the column whose default it is; None if it is none."""
+    """Return the full name of the column that a default belongs to; None for any other object."""
     return catalog_object.name.removeprefix("for ") if catalog_object.kind == _DEFAULT else None
 
 
 def spoken(catalog_object: CatalogObject, facts: Facts | None = None) -> str:
-    """Its kind, as the contract calls it: ``column``, ``materialized-view``, ``enum-label``."""
+    """Return the object's kind in the output format's words: ``column``, ``materialized-view``, ``enum-label``."""
     if catalog_object.kind == "type" and facts is not None and "labels" in facts:
         return "enum"
     return _KINDS.get(catalog_object.kind, catalog_object.kind).replace(" ", "-")
 
 
 def by_bare_name(objects: Iterable[CatalogObject]) -> dict[str, list[CatalogObject]]:
-    """Objects by their own names."""
+    """Group objects by their bare names."""
     found: dict[str, list[CatalogObject]] = {}
     for one in objects:
         found.setdefault(bare(one), []).append(one)

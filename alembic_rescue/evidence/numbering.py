@@ -1,6 +1,7 @@
-"""Columns that number themselves: serial and identity are two ways to the same.  Pure.
+"""Self-numbering columns: serial and identity count as the same.  Pure.
 
-Which of the two a live database has depends on who made it, and with what; it is told, and not counted.
+Which of the two a live database has depends on who created it, and with what; the difference is reported, but not
+counted.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ _IDENTITY, _OWNER = "identity", "owned by"
 
 
 def as_known(positions: Positions, catalog: Catalog) -> tuple[Catalog, Mapping[CatalogObject, str]]:
-    """The live catalog with each such column as the range knows it, and how those that were changed really are.
+    """Return the live catalog with such columns in the range's form, and the real form of each changed column.
 
-    A column that the range knows in both ways is left as it is.
+    A column that has both forms in the range stays as it is.
     """
     states = {o: [state for *_, state in positions.spans(o) if state is not None] for o in positions.objects}
     serial = _serial((o, facts) for o, known in states.items() for facts in known)
@@ -40,7 +41,7 @@ def as_known(positions: Positions, catalog: Catalog) -> tuple[Catalog, Mapping[C
 
 
 def _serial(objects: Iterable[tuple[CatalogObject, Facts]]) -> dict[str, CatalogObject]:
-    """The defaults that take their numbers from a sequence, by the full names of their columns."""
+    """Return the defaults that use a sequence, by the full names of their columns."""
     return {
         name: o for o, facts in objects if (name := column_of(o)) and facts.get("default", "").startswith("nextval(")
     }

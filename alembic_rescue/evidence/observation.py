@@ -1,6 +1,6 @@
-"""What was observed on a scratch database while the chain ran, and what a catalog holds.  Frozen values, no I/O.
+"""What was observed on a scratch database while the chain ran, and what a catalog contains.  Frozen values, no I/O.
 
-Both sides are read by the same reader, in the server's own words, so that equal means equal.
+The same reader reads both sides, in the server's own words, so that equal texts mean equal objects.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from enum import Enum
 from alembic_rescue.model import Blocker, Note
 
 Facts = Mapping[str, str]
-"""What a catalog says of one object, by the fact's name, in the server's own words.  What has no value is not there."""
+"""What a catalog says about one object, by fact name, in the server's own words.  Facts without a value are absent."""
 
 
 @dataclass(frozen=True, order=True)
 class CatalogObject:
-    """The identity of one object: the same text in every database, whatever its oid is there."""
+    """The identity of one object: the same text in every database, whatever its oid."""
 
     kind: str
-    """PostgreSQL's own word where it has one (``pg_identify_object``): ``table``, ``table column``, ``index``,
+    """PostgreSQL's own word if it has one (``pg_identify_object``): ``table``, ``table column``, ``index``,
     ``table constraint``, ``default value``, ``type``, ``enum label``, ``function``, ``trigger``, ``view`` ..."""
     name: str
-    """Qualified with its schema and, where it has one, its parent: ``public.orders.id``, ``ck on public.orders``."""
+    """Qualified with its schema and, if any, its parent: ``public.orders.id``, ``ck on public.orders``."""
     parent: str = ""
-    """The name of the object that it comes and goes with: the table of a column, the type of an enum's label."""
+    """The name of the object that it comes and goes with: a column's table, an enum label's type."""
 
 
 Catalog = Mapping[CatalogObject, Facts]
@@ -38,11 +38,11 @@ class Change:
 
     object: CatalogObject
     before: Facts | None
-    """None: it was not there."""
+    """None: it did not exist."""
     after: Facts | None
-    """None: it is not there any more."""
+    """None: it no longer exists."""
     statement: int | None = None
-    """Which of the observation's statements made it, as far as that is known."""
+    """The index of the observation's statement that made the change, if known."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,30 @@ class Unread:
     object: CatalogObject
     reason: str
     locked: str = ""
-    """The table or view that somebody has locked, if that is why."""
+    """The table or view that another session has locked, if that is the reason."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of a live database: of the objects asked for, and of what belongs to them."""
+    """What was read of a live database: the requested objects, and what belongs to them."""
 
     catalog: Catalog
     unread: tuple[Unread, ...] = ()
     blockers: tuple[Blocker, ...] = ()
-    """Who has locked what could not be read."""
+    """The sessions that lock what could not be read."""
 
 
 class StatementKind(str, Enum):
-    """What a statement does, as far as its own text says."""
+    """What a statement does, judging by its text alone."""
 
     QUERY = "query"
     """It only reads."""
     SESSION = "session"
     """It changes nothing that outlives the session: SET, SAVEPOINT, LOCK, a temporary table."""
     CATALOG = "catalog"
-    """It changes a catalog, which can be read."""
+    """It changes the catalog, which can be read."""
     DATA = "data"
-    """It changes, or may change, what no catalog answers for: rows, sequences' values, a call, a dynamic block."""
+    """It changes, or may change, what the catalog cannot show: rows, sequence values, a call, a dynamic block."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +85,33 @@ class Statement:
     sql: str
     kind: StatementKind
     path: str
-    """The project's file whose line sent it: the revision's own, or that of a helper module."""
+    """The project's file that sent it: the revision's own, or a helper module's."""
     line: int | None
     error: str | None = None
-    """What the server answered, where it failed (whatever the revision did about it)."""
+    """The server's error message, if it failed (whatever the revision did about it)."""
     handler_line: int | None = None
-    """The line of the ``except`` in `path` that hid the failure, where the revision went on after it."""
+    """The line of the ``except`` in `path` that hid the failure, if the revision went on after it."""
     runnable: bool = True
-    """The text is what was sent, to the letter: no parameter was put into it, and no secret taken out."""
+    """The text is exactly what was sent: no parameter was inserted, and no secret removed."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A line of a revision, or of what it calls in the project, that could send something and did not run."""
+    """A line of a revision, or of project code that it calls, that could send something and did not run."""
 
     path: str
     line: int
     source: str
     """The line, stripped."""
     sends: StatementKind
-    """CATALOG where it is one of Alembic's operations or constant DDL; DATA for all else."""
+    """CATALOG for Alembic's operations and constant DDL; DATA for everything else."""
     names: tuple[str, ...] = ()
-    """The constants in it: the objects that it may be about."""
+    """The constants in it: the objects that it may concern."""
 
 
 @dataclass(frozen=True)
 class Outside:
-    """Something that a revision's code wanted outside of the scratch database, and was refused."""
+    """An attempt of a revision's code to reach outside the scratch database, which was refused."""
 
     what: str
     path: str
@@ -120,7 +120,7 @@ class Outside:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a revision could not be run to its end."""
+    """Why a revision could not run to its end."""
 
     error: str
     """In the server's or Python's own words, on one line."""
@@ -131,16 +131,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of statements that were run on a copy."""
+    """The outcome of statements that ran on a copy."""
 
     changes: tuple[Change, ...] = ()
     failure: Failure | None = None
-    """Of the first that failed, where one did."""
+    """The first failure, if any."""
 
 
 @dataclass(frozen=True)
 class At:
-    """A line of the project's."""
+    """A line of the project's code."""
 
     path: str
     line: int
@@ -157,7 +157,7 @@ class Ended:
 
     @property
     def goes_back(self) -> bool:
-        """What ran before it is lost."""
+        """Whether what ran before it is lost."""
         return self.how.lower().startswith("rollback")
 
 
@@ -168,27 +168,27 @@ class Observation:
     revision: str
     changes: tuple[Change, ...] = ()
     renames: tuple[tuple[CatalogObject, CatalogObject], ...] = ()
-    """Objects that go by another name since: the old one and the new one.  Both are among `changes`, too, but for a
-    new name under which there was the like before."""
+    """The old and new name of each renamed object.  Both are in `changes`, too, unless an identical object had the new
+    name before."""
     statements: tuple[Statement, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     outside: tuple[Outside, ...] = ()
     failure: Failure | None = None
-    """It failed: what it had done until then was rolled back, and the chain went on as if it had run."""
+    """It failed: its effects until then were rolled back, and the chain went on as if it had run."""
     path: str = ""
     """The revision's own file."""
     line: int | None = None
-    """Of its ``upgrade()``."""
+    """The line of its ``upgrade()``."""
     by_date: tuple[CatalogObject, ...] = ()
-    """Tables that it made, and whose names come from the date on which it ran."""
+    """Tables that it created, with names derived from the date of the run."""
     beside: tuple[CatalogObject, ...] = ()
-    """What was there besides when it had run: on the tables that it touched, and under names in lines left out."""
+    """What else existed after it ran: on the tables that it touched, and under names in lines left out."""
     ends: tuple[Ended, ...] = ()
     """Where it ended the transaction that Alembic had begun."""
 
     @property
     def made(self) -> frozenset[CatalogObject]:
-        """What was not there before it ran."""
+        """What did not exist before it ran."""
         return frozenset(change.object for change in self.changes if change.before is None)
 
 
@@ -200,22 +200,22 @@ class Unobserved:
     reason: str
     help: str = ""
     sql: str = ""
-    """What it would have sent, as far as that can be told without a database."""
+    """What it would have sent, as far as that can be determined without a database."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """What the scratch side found out for one database."""
+    """What the scratch side found for one database."""
 
     observations: tuple[Observation | Unobserved, ...]
-    """One for each revision asked for, in the order in which they ran."""
+    """One for each requested revision, in the order in which they ran."""
     server_version: str = ""
     provided: tuple[str, ...] = ()
-    """What was made first because the chain takes it for granted: roles, schemas, extensions, settings."""
+    """Prerequisites that the chain assumes and that were created first: roles, schemas, extensions, settings."""
     notes: tuple[Note, ...] = ()
-    """What a person should know of how it was observed, or why it was not."""
+    """What a person should know about how it was observed, or why it was not."""
 
     @property
     def is_missing(self) -> bool:
-        """Nothing was observed, and there is no server on which it could be."""
+        """Whether nothing was observed, for lack of a server."""
         return not self.server_version and bool(self.notes)

@@ -1,4 +1,4 @@
-"""The states that the objects of a range of revisions go through, from before the first to after the last.  Pure.
+"""The states of the objects of a range of revisions, from before the first to after the last.  Pure.
 
 Position 0 is before the first revision of the range, position n after its n-th.
 """
@@ -48,22 +48,22 @@ _ADDITIONS = frozenset(
 
 
 def is_addition(fact: str) -> bool:
-    """Somebody gives it to an object that is there already: row security, a place among partitions, a setting."""
+    """Return whether the fact can be added to an existing object: row security, a place among partitions, a setting."""
     return fact in _ADDITIONS or fact.startswith("setting ")
 
 
 def is_circumstance(fact: str) -> bool:
-    """An object gets it by where and by whom it is made; a revision that makes the object did not ask for it."""
+    """Return whether the fact depends on where and by whom an object is created, and not on the creating revision."""
     return fact in _CIRCUMSTANCES or fact.startswith(_CIRCUMSTANCE_PREFIXES)
 
 
 def counts_when_made(catalog_object: CatalogObject, fact: str) -> bool:
-    """Whether a revision that makes an object asked for that fact.  Default privileges are nothing but privileges."""
+    """Return whether a revision that creates the object asked for the fact.  Default privileges are only privileges."""
     return not is_circumstance(fact) or catalog_object.kind == "default acl"
 
 
 def differing(one: Facts, other: Facts) -> frozenset[str]:
-    """The facts whose texts are not the same in both."""
+    """Return the facts that differ."""
     return frozenset(fact for fact in {*one, *other} if one.get(fact) != other.get(fact))
 
 
@@ -81,7 +81,7 @@ class Positions:
         self._anew: dict[int, Callable[[str], str]] = {}
         self.names: set[str] = set()
         self.by_date: dict[CatalogObject, int] = {}
-        """Tables whose names come from the date, and where they are made."""
+        """Tables with names derived from the date, and the positions where they are created."""
         for position, step in enumerate(steps, start=1):
             self._renamed.append(dict(step.renames) if isinstance(step, Observation) else {})
             self._former.append({new: old for old, new in self._renamed[-1].items()})
@@ -98,12 +98,12 @@ class Positions:
 
     @property
     def objects(self) -> Collection[CatalogObject]:
-        """All that are touched, those first that are touched first."""
+        """All touched objects, in the order of their first change."""
         return self._changes.keys()
 
     @cached_property
     def by_name(self) -> dict[str, list[CatalogObject]]:
-        """The objects by their bare names."""
+        """The objects by bare name."""
         return by_bare_name(self._changes)
 
     @property
@@ -113,7 +113,7 @@ class Positions:
             yield from renamed.items()
 
     def spans(self, catalog_object: CatalogObject) -> Iterator[tuple[int, int, Facts | None]]:
-        """First and last position of each state of an object, in order."""
+        """Yield the first and last position of each state of an object, in order."""
         changes = self._changes[catalog_object]
         start, state = 0, changes[0][1].before
         for position, change in changes:
@@ -123,41 +123,41 @@ class Positions:
         yield start, self.last, state
 
     def at(self, catalog_object: CatalogObject, position: int) -> Facts | None:
-        """Its facts at a position; None where it is not there, or no revision touches it."""
+        """Return its facts at a position; None if it does not exist there, or no revision touches it."""
         if catalog_object not in self._changes:
             return None
         return next(state for start, end, state in self.spans(catalog_object) if start <= position <= end)
 
     def catalog(self, position: int) -> Catalog:
-        """All objects that the range touches and that are there at a position."""
+        """Return all objects that the range touches and that exist at a position."""
         states = ((o, self.at(o, position)) for o in self._changes)
         return {o: state for o, state in states if state is not None}
 
     def facts(self, objects: Collection[CatalogObject]) -> frozenset[str]:
-        """All facts that one of these has at some position."""
+        """Return all facts that any of these objects has at some position."""
         states = (state for o in objects if o in self._changes for *_, state in self.spans(o))
         return frozenset(fact for state in states for fact in state or ())
 
     def next(self, catalog_object: CatalogObject, position: int, until: int) -> tuple[int, Change] | None:
-        """The first revision after a position, and not after another, that touches it, and what it does."""
+        """Return the first change to it after `position`, up to and including `until`, with its position."""
         return next((c for c in self._changes.get(catalog_object, ()) if position < c[0] <= until), None)
 
     def renamed_to(self, catalog_object: CatalogObject, position: int) -> CatalogObject | None:
-        """Its name after that revision, where the revision gives it another one."""
+        """Return its name after that revision, if the revision renames it."""
         return self._renamed[position].get(catalog_object)
 
     def renamed_from(self, catalog_object: CatalogObject, position: int) -> CatalogObject | None:
-        """Its name before that revision, where the revision gives it this one."""
+        """Return its name before that revision, if the revision gives it this name."""
         return self._former[position].get(catalog_object)
 
     @property
     def gone(self) -> Iterator[CatalogObject]:
-        """What is taken away somewhere, by the names that it would have now."""
+        """Everything that is dropped somewhere, under the names that it would have now."""
         for catalog_object, changes in self._changes.items():
             yield from (self.moved_along(catalog_object, p, self.last) for p, change in changes if change.after is None)
 
     def moved_along(self, gone: CatalogObject, position: int, until: int) -> CatalogObject:
-        """What an object that went at `position` would be called now: what it belonged to may be called otherwise."""
+        """Return what an object dropped at `position` would be called now: its parent may have been renamed since."""
         return CatalogObject(gone.kind, *(self._moved(text, position, until) for text in (gone.name, gone.parent)))
 
     def _moved(self, text: str, position: int, until: int) -> str:
@@ -170,7 +170,7 @@ class Positions:
 
     @cached_property
     def _moves(self) -> Mapping[str, Sequence[tuple[int, CatalogObject, CatalogObject]]]:
-        """All renames, by the old name: at which position, and what."""
+        """All renames by old name, each with its position."""
         moves: dict[str, list[tuple[int, CatalogObject, CatalogObject]]] = {}
         for position, renamed in enumerate(self._renamed):
             for old, new in renamed.items():
@@ -178,13 +178,13 @@ class Positions:
         return moves
 
     def rewritten(self, before: Facts, after: Facts, position: int) -> frozenset[str]:
-        """The facts that a revision changed, without those whose texts only call anew what it renames."""
+        """Return the facts that a revision changed, except texts that only follow its renames."""
         changed = differing(before, after)
         called_anew = self._called_anew(position) if changed and self._renamed[position] else str
         return frozenset(fact for fact in changed if fact not in before or called_anew(before[fact]) != after.get(fact))
 
     def _called_anew(self, position: int) -> Callable[[str], str]:
-        """Writes a text with the names that the revision there gives, full and bare ones."""
+        """Return a function that rewrites a text with the new names of that revision's renames, full and bare."""
         if position not in self._anew:
             pairs = self._renamed[position].items()
             names = {bare(old): bare(new) for old, new in pairs} | {old.name: new.name for old, new in pairs}
@@ -194,20 +194,20 @@ class Positions:
         return self._anew[position]
 
     def is_dropped(self, catalog_object: CatalogObject, first: int, last: int) -> bool:
-        """Whether one of the revisions from the `first` to the `last` takes it away, rather than rename it."""
+        """Return whether a revision from `first` to `last` drops it, and does not just rename it."""
         return any(
             first <= position <= last and change.after is None and not self.renamed_to(catalog_object, position)
             for position, change in self._changes.get(catalog_object, ())
         )
 
     def goes_along(self, catalog_object: CatalogObject, position: int) -> bool:
-        """Whether it has another name only because that revision renames what it belongs to."""
+        """Return whether it has another name only because that revision renames its parent."""
         return catalog_object.parent in self._new_names[position]
 
     def away(self, catalog_object: CatalogObject) -> Iterator[tuple[int, int, Facts | None, bool]]:
-        """Its :meth:`spans`, and whether it is gone only because what it belongs to has another name there.
+        """Yield its :meth:`spans`, with whether it is gone only because its parent has another name there.
 
-        One is cut where another object takes that name.
+        A span is split where another object takes the parent's old name.
         """
         for start, end, state in self.spans(catalog_object):
             new = self.renamed_to(catalog_object, start)
@@ -220,7 +220,7 @@ class Positions:
                     yield max(first, start), min(last, end), state, there is None
 
     def is_made_before(self, catalog_object: CatalogObject, position: int) -> bool:
-        """Whether an earlier revision of the range makes it, under this name or a former one."""
+        """Return whether an earlier revision of the range creates it, under this name or a former one."""
         while True:
             earlier = [(p, c) for p, c in self._changes.get(catalog_object, ()) if p < position and c.before is None]
             if not earlier:
@@ -232,14 +232,14 @@ class Positions:
             catalog_object = former
 
     def counts(self, catalog_object: CatalogObject, fact: str) -> bool:
-        """Whether a fact tells positions apart: a revision changes it, or makes the object with it on purpose."""
+        """Return whether a fact tells positions apart: a revision changes it, or asks for it on creation."""
         if fact in self._altered.get(catalog_object, ()):
             return True
         return catalog_object in self._comes_and_goes and counts_when_made(catalog_object, fact)
 
 
 def _changes(step: Step) -> Iterator[Change]:
-    """All changes of a step, with those whose object has taken the place of another one that was just like it."""
+    """Yield all changes of a step, including objects that replaced an identical one of the same name."""
     if isinstance(step, Unobserved):
         return
     yield from step.changes
@@ -250,14 +250,14 @@ def _changes(step: Step) -> Iterator[Change]:
 
 
 def _names_in(text: str) -> set[str]:
-    """What may be a name in a full name: its own, and those of what it is part of, or on."""
+    """Return the candidate names in a full name: its own, and those of its parents."""
     starts = [0, *(at + 1 for at, sign in enumerate(text) if sign in " (,[")]
     ends = [*(at for at, sign in enumerate(text) if sign in " .,()[]"), len(text)]
     return {text[start:end] for start in starts for end in ends if start < end}
 
 
 def _with_new_names(text: str, renamed: Mapping[CatalogObject, CatalogObject]) -> str:
-    """A full name in which what it is part of is called anew."""
+    """Return a full name with its parents' new names."""
     names = {old.name: new.name for old, new in renamed.items()}
     ends = {old.name: r"(?=\.)" if old.kind == "schema" else r'(?![\w"])' for old in renamed}
     known = "|".join(re.escape(name) + ends[name] for name in sorted(names, key=len, reverse=True))

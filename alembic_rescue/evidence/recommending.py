@@ -1,4 +1,4 @@
-"""From the verdicts of what is pending to the one thing to do, and why.  Pure."""
+"""From the verdicts on the pending revisions to the one thing to do, and why.  Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UPGRADES = "run alembic upgrade head"
 
 
 def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
-    """The last revision up to which each one is applied, or has nothing to apply."""
+    """Return the last revision up to which every revision is applied or empty."""
     proved = None
     for evidence in revisions:
         if evidence.verdict not in SETTLED:
@@ -30,11 +30,11 @@ def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
 def recommend(
     revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (), *, transactional: bool = True
 ) -> Recommendation:
-    """The one thing to do with a database on which these revisions are pending, and why.
+    """Return the one thing to do with a database on which these revisions are pending, and why.
 
     Args:
-        causes: what fails when the pending revisions are run.
-        transactional: a run that fails is rolled back as a whole.
+        causes: the failures of the pending revisions.
+        transactional: a failed run is rolled back as a whole.
     """
     if not revisions:
         return Recommendation(Action.NOTHING, None, f"the database is at the latest revision. {_ALL_THERE}")
@@ -77,7 +77,7 @@ def recommend(
 def _step_by_step(
     first: RevisionEvidence, revisions: Sequence[RevisionEvidence], beyond: Sequence[str], causes: Sequence[Cause]
 ) -> Recommendation:
-    """What comes later is there already: each stretch is run, or stamped, by itself."""
+    """Return the steps if later objects exist already: each stretch is upgraded or stamped separately."""
     proved = furthest_proved(revisions)
     ahead = _after(revisions, proved)
     runs_first = [e.revision for e in takewhile(lambda e: e.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}, ahead)]
@@ -97,14 +97,14 @@ def _by_hand(causes: Sequence[Cause]) -> tuple[str, ...]:
 
 
 def _hides_before_it_ran(cause: Cause) -> bool:
-    """Each run of it is rolled back for what it hides; that something is there already could be its own doing."""
+    """Return whether it hides an error that rolls back every run; "already exists" could come from an earlier run."""
     return cause.swallowed and "already exists" not in cause.error
 
 
 def _says_nothing(evidence: RevisionEvidence) -> bool:
-    """It leaves nothing in a catalog: that it is run again, or for the first time, meets nothing of its own.
+    """Return whether it leaves nothing in the catalog, so that running it again meets nothing from an earlier run.
 
-    One that could not be run, so that nobody knows what it leaves, bears its own name.
+    One that could not be run, so that its effects are unknown, is reported under its own id.
     """
     return all(o.kind == "statement" and o.name != evidence.revision for o in evidence.objects)
 
@@ -166,7 +166,7 @@ def _why_rerun(there: str, causes: Sequence[Cause], *, transactional: bool) -> s
 
 
 def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
-    """Why, and what to do about it."""
+    """Return what fails, and what to do about it."""
     hides = next((c for c in causes if c.code == "env-hides-errors"), None)
     others = [c for c in causes if c is not hides]
     and_hides = f", and {hides.place} hides it" if hides else ""

@@ -1,4 +1,4 @@
-"""What a rehearsal found out: the run on a copy, what only rows decide, and the locks.  Frozen values, no I/O."""
+"""What a rehearsal found: the run on a copy, checks that depend on rows, and locks.  Frozen values, no I/O."""
 
 # ruff: noqa: S608 - the SQL is made of names and expressions that the server wrote
 
@@ -18,17 +18,17 @@ FIXES = {
     "expression": "first fix the rows on which the expression fails, in the migration",
     "computed": "first fix the rows on which the expression fails, in the migration",
 }
-"""What to do about rows that do not fit, by the kind of what is demanded of them."""
+"""The fix for rows that violate a demand, by the demand's kind."""
 
 FILLED = "filled"
-"""The kind of a demand on rows that the run itself makes of live ones."""
+"""The kind of a demand on rows that the run itself creates from live ones."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """Something that the schema demands of rows from a revision on, and did not before.  Only the rows can answer.
+    """Something that the schema requires of rows from a revision on, and did not before.  Only the rows can answer it.
 
-    Its parts are SQL for the live database as it stands before the run.
+    The SQL in the fields is for the live database in its state before the run.
     """
 
     revision: str
@@ -37,44 +37,44 @@ class Demand:
     what: str
     """For a sentence: ``public.orders.note is NOT NULL``."""
     violation: str
-    """What a row is that does not fit, after "3 rows": ``with NULL in note``."""
+    """What is wrong with a violating row, worded to follow "3 rows": ``with NULL in note``."""
     table: str
-    """As it is called before the run."""
+    """The table's name before the run."""
     columns: tuple[str, ...] = ()
-    """What stands for the table's columns where they have other names by then, or are new; none: its own do."""
+    """SQL for the table's columns if the run renames them or adds new ones; empty: the columns as they are."""
     where: str = ""
-    """What is true of a row that does not fit."""
+    """A condition that is true for violating rows."""
     tried: str = ""
-    """In place of `where`: an expression that fails on such a row."""
+    """Instead of `where`: an expression that fails on such a row."""
     key: tuple[str, ...] = ()
-    """What tells a row from the others."""
+    """The columns that identify a row."""
     whole: bool = False
-    """Part of the table does not answer it."""
+    """Reading part of the table is not enough."""
     refused: str = ""
-    """Why the rows cannot be asked."""
+    """Why the rows cannot be checked."""
     keyed: str = ""
-    """The same for people: the columns' names."""
+    """The key for people: the names of its columns."""
     of: tuple[str, ...] = ()
-    """The columns that it is about, without quotes."""
+    """The columns that it concerns, unquoted."""
     about: str = ""
-    """The column, constraint or index."""
+    """The column, constraint or index that it concerns."""
     names: tuple[str, ...] = ()
-    """The tables that it is about, then and now, without schema and quotes."""
+    """The tables that it concerns, before and after the run, without schema and quotes."""
 
     def query(self, sample: str = "") -> str:
-        """The rows that do not fit, by their keys.
+        """Return the query for the violating rows' keys.
 
         Args:
-            sample: what has the server read only a part of the table.
+            sample: the clause that makes the server read only a part of the table.
         """
         return f"SELECT {', '.join(self.key)} FROM {self._rows(sample)} WHERE {self.where}"
 
     def counted(self, sample: str = "") -> str:
-        """How many they are."""
+        """Return the query that counts the violating rows."""
         return f"SELECT count(*) FROM {self._rows(sample)} WHERE {self.where}"
 
     def trial(self) -> str:
-        """What fails where one row does not fit."""
+        """Return the query that fails if a row violates the demand."""
         return f"SELECT count({self.tried}) FROM {self._rows('')}"
 
     def _rows(self, sample: str) -> str:
@@ -85,24 +85,24 @@ class Demand:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the live rows say to a demand."""
+    """What the live rows answer to a demand."""
 
     demand: Demand
     count: int | None = None
-    """How many rows do not fit; None: not known."""
+    """The number of violating rows; None: unknown."""
     keys: tuple[str, ...] = ()
-    """Of the first of them."""
+    """The keys of the first violating rows."""
     estimated: bool = False
-    """From a part of the table: reading all of it took too long."""
+    """The count is estimated from a part of the table: reading all of it took too long."""
     unknown: str = ""
-    """Why they could not be asked."""
+    """Why they could not be checked."""
     fails: bool = False
-    """One row at least does not fit, though nobody counted them."""
+    """At least one row violates it, but the rows were not counted."""
     path: str = ""
     line: int | None = None
-    """Of the statement that demands it, as far as that is known."""
+    """The line of the statement that demands it, if known."""
     mended_by: tuple[str, ...] = ()
-    """Where the run itself changes rows of that table before: these may fit by then."""
+    """Where the run itself changes rows of that table first: the rows may conform by then."""
 
     @property
     def told(self) -> str:
@@ -118,79 +118,79 @@ class Answer:
 
     @property
     def violated(self) -> bool:
-        """Whether there are rows now that do not fit."""
+        """Whether rows violate it now."""
         return self.fails or bool(self.count)
 
     @property
     def fix(self) -> str:
-        """What to do about these; empty where there are none, or the run itself may mend them."""
+        """How to fix these rows; empty if there are none, or if the run itself may fix them."""
         return FIXES[self.demand.kind] if self.violated and not self.mended_by else ""
 
 
 @dataclass(frozen=True)
 class TableSize:
-    """How large a table is."""
+    """The size of a table."""
 
     bytes: int
-    """With its indexes."""
+    """Including its indexes."""
     rows: int
-    """As the server takes it to have."""
+    """The server's estimate."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that a revision takes on a table that was there before, and keeps until its transaction ends."""
+    """A lock that a revision takes on an existing table and holds until its transaction ends."""
 
     revision: str
     table: str
     mode: str
-    """PostgreSQL's own word: ``AccessExclusiveLock``."""
+    """PostgreSQL's name for it: ``AccessExclusiveLock``."""
     rewrites: bool
-    """The whole table is written anew under it."""
+    """The whole table is rewritten under the lock."""
     size: TableSize | None = None
-    """Of the table now; None: not known."""
+    """The table's current size; None: unknown."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it."""
+    """The outcome of a rehearsal."""
 
     revisions: tuple[str, ...]
-    """Those that were run, or were to be run, in Alembic's order."""
+    """The revisions that ran, or would have run, in Alembic's order."""
     failed: str | None = None
-    """The revision at which the run ends."""
+    """The revision where the run ends."""
     error: str = ""
-    """Why, in the server's or Python's own words; or what is wrong with how env.py runs it."""
+    """The reason, in the server's or Python's words; or what is wrong with how env.py runs it."""
     path: str = ""
     line: int | None = None
     statement: str = ""
     fix: str = ""
-    """What to do, where env.py is at fault."""
+    """The fix, if env.py is at fault."""
     undecided: bool = False
-    """The live database may answer otherwise: the copy has no rows, and may lack something."""
+    """The live database may behave differently: the copy has no rows, and may lack objects."""
     causes: tuple[Cause, ...] = ()
-    """The failures behind it, swallowed ones too."""
+    """The underlying failures, including swallowed ones."""
     answers: tuple[Answer, ...] = ()
     locks: tuple[Lock, ...] = ()
-    """Those on large tables."""
+    """The locks on large tables."""
     unrehearsed: tuple[str, ...] = ()
-    """Where the run works on rows, of which the copy has none."""
+    """Where the run works on rows; the copy has none."""
     rows_unasked: str = ""
-    """Why the rows were not asked at all."""
+    """Why no rows were checked at all."""
 
     @property
     def violations(self) -> tuple[Answer, ...]:
-        """The demands that rows do not fit, and that nothing in the run mends."""
+        """The demands that rows violate, and that nothing in the run fixes."""
         return tuple(answer for answer in self.answers if answer.violated and not answer.mended_by)
 
     @property
     def untold(self) -> tuple[Answer, ...]:
-        """The demands of which nobody can tell whether the rows fit."""
+        """The demands for which the rows could not be checked."""
         return tuple(one for one in self.answers if one.unknown and not one.estimated and not one.mended_by)
 
     @property
     def why(self) -> str:
-        """Why it fails, or why nobody can tell, for a sentence; empty where it passes."""
+        """Why it fails, or why that is unknown, for a sentence; empty if it passes."""
         if self.error and (self.failed is None or self.failed == self.fails_at):
             place = f" ({self.path}:{self.line})" if self.path and self.line else ""
             told = f"{self.failed} fails: {self.error}{place}" if self.failed else self.error
@@ -203,22 +203,22 @@ class Rehearsal:
 
     @property
     def is_sure(self) -> bool:
-        """Whether nothing was left that could not be asked, or that the run itself may change."""
+        """Whether everything could be checked, and the run itself changes no answer."""
         told = all(not one.unknown and not (one.mended_by and one.violated) for one in self.answers)
         return told and not self.undecided and not self.rows_unasked and not self.unrehearsed
 
     @property
     def passes(self) -> bool:
-        """Whether it was run to its end, and nothing was found on which the next upgrade would fail."""
+        """Whether it ran to the end, and nothing was found that would make the next upgrade fail."""
         return not self.error and not self.violations and not self.untold
 
     @property
     def fails(self) -> bool:
-        """Whether the next upgrade will fail; neither this nor :attr:`passes` where nobody can tell."""
+        """Whether the next upgrade will fail; if unknown, neither this nor :attr:`passes` is true."""
         return bool(self.violations) or (bool(self.error) and not self.undecided)
 
     @property
     def fails_at(self) -> str | None:
-        """The first revision at which the upgrade would fail, where one is known."""
+        """The first revision where the upgrade would fail, if known."""
         found = {answer.demand.revision for answer in self.violations} | {self.failed}
         return next((revision for revision in self.revisions if revision in found), None)

@@ -1,4 +1,4 @@
-"""What no catalog answers for: rows that were changed, lines that did not run, what was refused.  Pure."""
+"""What the catalog cannot show: changed rows, lines that did not run, refused actions.  Pure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from alembic_rescue.evidence.observation import (
 from alembic_rescue.evidence.positions import Positions, Step
 
 _SHOWN = 60
-"""Characters of a statement that stand for it."""
+"""The maximum length of a statement that is shown as a name, in characters."""
 _EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)
 _MAKES = re.compile(r"\b(?:create|add)(?:_\w+)?\b", re.IGNORECASE)
 _ADDS_COLUMN = re.compile(r"column|\badd\s+(?!constraint\b)")
 _WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][\w$]*')
 _SAYS_NOTHING = frozenset(["foreignkey", "primary", "unique", "check", "name", "type_", "public"])
-"""Constants of Alembic's operations that name no object."""
+"""Constants in Alembic's operations that name no object."""
 
 
 def data(step: Observation) -> Iterator[ObjectEvidence]:
-    """Each statement that changed rows or the like, and each line that could have."""
+    """Yield each statement that changed rows or the like, and each line that could have."""
     for statement in step.statements:
         if statement.kind is StatementKind.DATA:
             yield _told(statement.sql, "the catalog does not show whether it ran", statement)
@@ -40,7 +40,7 @@ def data(step: Observation) -> Iterator[ObjectEvidence]:
 
 
 def skipped(step: Observation, positions: Positions, reference: int, live: Live) -> Iterator[ObjectEvidence]:
-    """Each line, or failed statement, that would have changed the catalog, unless both databases agree on why not."""
+    """Yield each line or failed statement that would have changed the catalog, unless both databases explain it."""
     for line in _would_change(step):
         reason = _why_in_doubt(line, positions, reference, live)
         if reason is not None:
@@ -51,9 +51,9 @@ def skipped(step: Observation, positions: Positions, reference: int, live: Live)
 
 
 def ran_otherwise(step: Observation, positions: Positions, reference: int, live: Live) -> bool:
-    """Whether something is there that only a line makes which did not run on the scratch database.
+    """Return whether an object exists that only a line that did not run on the scratch database creates.
 
-    Its guard, on the server's version or the like, went the other way on this database.
+    The line's guard (on the server's version or the like) took the other branch on this database.
     """
     return any(
         _MAKES.search(line.source) and _is_made_by(found, line.source.lower())
@@ -64,7 +64,7 @@ def ran_otherwise(step: Observation, positions: Positions, reference: int, live:
 
 
 def statements(step: Observation) -> Iterator[ObjectEvidence]:
-    """The statements that would change a catalog, of a revision after which none had changed."""
+    """Yield the statements that would change the catalog, for a revision that changed nothing."""
     for statement in step.statements:
         if statement.kind is StatementKind.CATALOG:
             why = f"it failed on the scratch database: {statement.error}" if statement.error else "it changed nothing"
@@ -75,7 +75,7 @@ def statements(step: Observation) -> Iterator[ObjectEvidence]:
 
 
 def refused(step: Observation) -> Iterator[ObjectEvidence]:
-    """What reached outside, and why the revision could not be run to its end."""
+    """Yield what reached outside the scratch database, and why the revision could not run to its end."""
     for outside in step.outside:
         where = f"{outside.path}, line {outside.line}" if outside.line else outside.path
         yield _unverifiable(outside.what, f"reaches outside: {where}", outside.path or step.path, outside.line)
@@ -86,19 +86,19 @@ def refused(step: Observation) -> Iterator[ObjectEvidence]:
 
 
 def unobserved(step: Unobserved) -> ObjectEvidence:
-    """The one line that stands for a revision that was not observed."""
+    """Return the one line that represents a revision that was not observed."""
     told = _unverifiable(step.revision, f"{step.reason}. {step.help}" if step.help else step.reason, "", None)
     return replace(told, sql=step.sql or None)
 
 
 def ambiguous(step: Observation, cancelled_by: Sequence[str]) -> ObjectEvidence:
-    """The one line that stands for a revision without which the database would look the same."""
+    """Return the one line that represents a revision that makes no visible difference to the database."""
     why = f", because {', '.join(cancelled_by)} reverts it" if cancelled_by else ""
     return _unverifiable(step.revision, f"the database looks the same whether or not it ran{why}", step.path, step.line)
 
 
 def mentioned(steps: Sequence[Step]) -> frozenset[str]:
-    """The bare names in lines that did not run: what is to be read besides the objects that were touched."""
+    """Return the bare names in lines that did not run, to be read in addition to the touched objects."""
     lines = [line for step in steps if isinstance(step, Observation) for line in _would_change(step)]
     return frozenset(name for line in lines for name in _names(line))
 
@@ -119,13 +119,13 @@ def _names(line: LeftOut) -> set[str]:
 
 
 def _words_of_sql(text: str) -> list[str]:
-    """What a constant may name that is a statement, and no name itself."""
+    """Return the names in a constant that is a statement; none if it is a name itself."""
     words = [word.strip('"') for word in _WORD.findall(text)]
     return words if len(words) > 1 else []
 
 
 def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Live) -> str | None:
-    """None where the guard is explained: what it makes is there on both sides, what it changes is on neither."""
+    """Return why it may have run; None if what it creates exists on both sides, or what it changes on neither."""
     names = _names(line)
     ours, theirs = _on_both(names, positions, reference, live)
     more = _here_alone(ours, theirs)
@@ -142,20 +142,20 @@ def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Liv
 def _on_both(
     names: set[str], positions: Positions, reference: int, live: Live
 ) -> tuple[set[CatalogObject], set[CatalogObject]]:
-    """What goes by these names on the live database, and on the scratch database at that position."""
+    """Return the objects with these names on the live database, and on the scratch database at that position."""
     touched = _named(positions.by_name, names)
     theirs = {o for o in touched if positions.at(o, reference) is not None}
     return _named(live.by_name, names), theirs | _named(live.untouched_by_name, names)
 
 
 def _here_alone(ours: set[CatalogObject], theirs: set[CatalogObject]) -> list[CatalogObject]:
-    """What is on the live database alone, without the parts of what is there alone."""
+    """Return what only the live database has, without the parts of those objects."""
     more = ours - theirs
     return sorted(o for o in more if o.parent not in {other.name for other in more})
 
 
 def _is_made_by(found: CatalogObject, source: str) -> bool:
-    """Whether it may be what a line that makes something makes; its table, or a column of its index, is not."""
+    """Return whether a creating line may have made it, and not its table or a column of its index instead."""
     if found.kind in {"table", "schema"}:
         return "table" in source and not found.parent
     if found.kind.endswith("column") or found.kind == "default value":
@@ -164,7 +164,7 @@ def _is_made_by(found: CatalogObject, source: str) -> bool:
 
 
 def _named(by_name: Mapping[str, list[CatalogObject]], names: set[str]) -> set[CatalogObject]:
-    """The objects with those bare names; of columns, only those whose table is among them, too."""
+    """Return the objects with those bare names; columns only if their table is among the names, too."""
     return {
         o
         for name in names

@@ -1,7 +1,7 @@
-"""A way through where what comes later is there already, as where ``create_all`` ran before the migrations.  Pure.
+"""A way forward where later objects exist already, as when ``create_all`` ran before the migrations.  Pure.
 
-Each step can be done as it stands, and loses nothing: a stamp is refused unless all is there, an upgrade that meets
-what is in its way fails, and what is dropped is dropped by hand, after a look.
+Each step can be run as printed and loses nothing: a stamp is refused unless everything exists, an upgrade fails on an
+object that is in its way, and a person drops objects by hand, after a check.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEGS = {Verdict.APPLIED: _STAMP, Verdict.NOT_APPLIED: _UPGRADE}
 
 
 def legs(revisions: Sequence[RevisionEvidence]) -> tuple[str, ...]:
-    """The commands that lead through these pending revisions in their order, as far as that can be told."""
+    """Return the commands that lead through these pending revisions, in order, as far as can be determined."""
     before = _LOOK
     ways = []
     for one in revisions:
@@ -35,11 +35,11 @@ def legs(revisions: Sequence[RevisionEvidence]) -> tuple[str, ...]:
 
 
 def both_there(steps: Sequence[Observation | Unobserved], live: Catalog) -> Iterator[Cause]:
-    """The renames of pending revisions whose new name is taken already, while the old one is there.
+    """Yield a cause for each pending rename whose new name is taken while the old one still exists.
 
     Args:
         steps: the pending revisions.
-        live: what the live database holds of what they touch.
+        live: what the live database holds of the objects that they touch.
     """
     touched: set[CatalogObject] = set()
     for step in (one for one in steps if isinstance(one, Observation)):
@@ -50,7 +50,7 @@ def both_there(steps: Sequence[Observation | Unobserved], live: Catalog) -> Iter
 
 
 def _stands_alone(old: CatalogObject, new: CatalogObject) -> bool:
-    """A table, or a column of a table that keeps its name."""
+    """Return whether it is a table, or a column whose table keeps its name."""
     return old.kind == "table" or (old.kind == "table column" and old.parent == new.parent)
 
 
@@ -75,7 +75,7 @@ def _cause(step: Observation, old: CatalogObject, new: CatalogObject) -> Cause:
 
 
 def _by_hand(new: CatalogObject) -> tuple[str, str, str]:
-    """The query for what it holds, what drops it, and what it may not hold: to be read and run by a person."""
+    """Return the query that counts the contents, the DROP, and what the query must not find, for a person to run."""
     if new.kind == "table":
         return f"SELECT count(*) FROM {new.name}", f"DROP TABLE {new.name}", "no rows"  # noqa: S608
     column = new.name.removeprefix(f"{new.parent}.") if new.parent else bare(new)

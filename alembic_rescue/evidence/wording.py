@@ -1,4 +1,4 @@
-"""What differs, said for people: the fact, what it is, and what was expected.  Pure."""
+"""Differences in words for people: the fact, its value, and the expected value.  Pure."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "relispartition": {"": "no partition", "true": "a partition"},
     "row security": {"": "without row security", "true": "with row security"},
 }
-"""What catalogs say in a letter, or by nothing, in words that follow "it is"."""
+"""Words that follow "it is", for what catalogs express with a letter or nothing."""
 _FALSE = frozenset(["", "f", "false", "no", "0", "none"])
 
 
 def detail(finding: Finding, live: Live) -> str | None:
-    """Why a claim does not hold, or what is to be known of it although it holds; None where there is nothing."""
+    """Return why a claim does not hold, or what to know about one that does; None if there is nothing to say."""
     return "; ".join(_details(finding, live)) or None
 
 
 def noteworthy(findings: Sequence[Finding], live: Live) -> frozenset[CatalogObject]:
-    """What is there as expected, and of which there is more to tell than of what it belongs to."""
+    """Return objects that are as expected, but with more to report than their parent."""
     told = {f.claim.object: set(_details(f, live)) for f in findings if f.met and f.claim.expected is not None}
     by_name = {o.name: details for o, details in told.items()}
     return frozenset(o for o, details in told.items() if details - by_name.get(o.parent, set()))
@@ -79,7 +79,7 @@ def _absence(finding: Finding, live: Live) -> str:
 
 
 def _circumstances(finding: Finding, actual: Facts) -> Iterator[str]:
-    """What came along when it was made, and differs."""
+    """Yield differences in facts that depend on how the object was created."""
     expected = finding.claim.expected or {}
     if finding.claim.change.before is None and finding.claim.former is None:
         for fact in sorted({*expected, *actual} - finding.claim.facts):
@@ -101,7 +101,7 @@ def _difference(found: CatalogObject, fact: str, expected: Facts, actual: Facts)
             return f"it lacks {', '.join(map(repr, missing))}"
     if fact in _WORDS:
         return f"it is {_in_words(fact, one)}, expected {_in_words(fact, other)}"
-    one, other = (text and hide_value(found.name, text) for text in (one, other))  # before it is shortened
+    one, other = (text and hide_value(found.name, text) for text in (one, other))  # before shortening
     start = _first_difference(one or "", other or "")
     return f"{fact} is {_shown(one, start)}, expected {_shown(other, start)}"
 
@@ -119,7 +119,7 @@ def _shown(text: str | None, start: int) -> str:
 
 
 def _first_difference(one: str, other: str) -> int:
-    """Where to begin to show two long texts: at a word before they differ."""
+    """Return where to start showing two long texts: at a word before they differ."""
     if max(len(one), len(other)) <= _SHOWN:
         return 0
     same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,4 +1,4 @@
-"""Several heads where a deployment says ``head``: from the graph alone.  Pure."""
+"""Several heads where a deployment upgrades to ``head``, found from the graph alone.  Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from alembic_rescue.graph import path as paths
 
 
 def several_heads(graph: RevisionMap, current: Collection[str], files: Mapping[str, str]) -> tuple[Cause, ...]:
-    """The fork at which ``alembic upgrade head`` no longer knows where to go.
+    """Return a cause for the fork where ``alembic upgrade head`` no longer knows which way to go.
 
-    Not where it is meant: heads on bases of their own, or with labels, or with a row each already.
+    Empty if the fork is intended: heads on separate bases, with labels, or already with a row each.
 
     Args:
         current: the version table's rows.
         files: the revisions' files.
     """
-    heads = sorted(head for head in graph.heads if not _labels(graph, head))  # Alembic's order is of no meaning there
+    heads = sorted(head for head in graph.heads if not _labels(graph, head))  # Alembic's order has no meaning there
     if len(heads) < 2 or len(set(current)) > 1:  # noqa: PLR2004 - one is no choice
         return ()
     shared = set.intersection(*(paths.up_to(graph, [head]) for head in heads))

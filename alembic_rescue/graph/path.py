@@ -1,8 +1,7 @@
-"""The path check: revision graph + current heads + target -> what a stamp would skip, or the refusal.
+"""The path check: from the revision graph, the current heads and a target to what a stamp would skip, or a refusal.
 
-Pure: no database, no disk.  Ancestry, partial ids and symbols are resolved by Alembic's own
-:class:`~alembic.script.revision.RevisionMap`; what is added here is the order of the questions, and which rows
-the stamp must leave.
+Pure: no database, no disk.  Alembic's own :class:`~alembic.script.revision.RevisionMap` resolves ancestry, partial ids
+and symbols; this module adds the order of the checks, and the rows that the stamp must leave.
 
 A *row* is a row of the version table.  Alembic keeps one row per branch: the rows are the *current heads*.
 """
@@ -31,47 +30,47 @@ _RELATIVE = re.compile(r"(?:(?P<branch>.+?)@)?(?P<start>\w+)?(?P<count>[+-]\d+)"
 """The form of a relative target, as in ``alembic.script.revision`` (public documentation: "Relative Migration
 Identifiers"): ``+2``, ``branch@+1``, ``ae10+2``."""
 _FOLLOWED: WeakKeyDictionary[RevisionMap, dict[str, frozenset[str]]] = WeakKeyDictionary()
-"""What each revision follows: a map never changes, and looking names up in it is slow."""
+"""What each revision follows, cached because a map never changes and lookups in it are slow."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """What lies between the current heads and the target.  Having a Path means that the stamp is forward and on it."""
+    """What is between the current heads and the target.  A Path exists only for a forward stamp on the path."""
 
     targets: tuple[str, ...]
-    """The full ids that the target stands for; more than one only for ``heads``."""
+    """The full ids that the target resolves to; more than one only for ``heads``."""
     skipped: tuple[str, ...]
     """The revisions that the stamp marks as applied, in the order in which Alembic would run them."""
     heads_after: tuple[str, ...]
     """The rows that a successful ``alembic upgrade TARGET`` would leave, sorted."""
     stamps: tuple[Stamp, ...]
-    """The calls of ``alembic.command.stamp``, in this order, that leave those rows."""
+    """The calls of ``alembic.command.stamp`` that leave those rows, in order."""
     pending_after: tuple[str, ...]
     """What ``alembic upgrade heads`` would still run afterwards, in its order."""
 
     @property
     def nothing_to_do(self) -> bool:
-        """The target is current already."""
+        """Whether the target is already current."""
         return not self.stamps
 
 
 def load(revisions: Iterable[Revision]) -> RevisionMap:
-    """The graph of these revisions, which may be made on the way; loaded and checked.
+    """Return the graph of these revisions, loaded and checked; the iterable may create them on demand.
 
-    Alembic warns of two of its faults; they are looked for first, since warnings are the whole process's.
+    Alembic only warns about two of the faults; these are checked first, because warnings belong to the whole process.
 
     Raises:
-        DuplicateRevision: two files bear one id (Alembic would silently use the last that it reads).
+        DuplicateRevision: two files have the same id (Alembic would silently use the last one that it reads).
         RevisionCycle: the files follow one another in a circle.
-        MissingRevision: a file follows one that is not there, or depends on it.
-        RevisionError: any other fault, in Alembic's own words, such as a label that two files bear.
+        MissingRevision: a file follows a missing revision, or depends on it.
+        RevisionError: any other fault, in Alembic's own words, such as a label in two files.
     """
     try:
         made = list(revisions)
         _check_ids(made)
         graph = RevisionMap(lambda: made)
         graph.heads  # noqa: B018 - loads the map
-    except CycleDetected as circle:  # one that follows itself cannot even be made
+    except CycleDetected as circle:  # a revision that follows itself cannot even be created
         raise errors.RevisionCycle(list(circle.revisions)) from circle
     except KeyError as unknown:
         reason = f"a depends_on names {unknown}, which is neither a revision nor a label"
@@ -90,7 +89,7 @@ def _check_ids(revisions: Sequence[Revision]) -> None:
 
 
 def check_current(graph: RevisionMap, current: Collection[str]) -> None:
-    """Refuse a version table whose rows the scripts cannot explain.
+    """Refuse a version table with rows that the scripts cannot explain.
 
     Raises:
         EmptyRow, DoubledRow: see :func:`check_rows`.
@@ -107,11 +106,11 @@ def check_current(graph: RevisionMap, current: Collection[str]) -> None:
 
 
 def check_rows(current: Collection[str]) -> None:
-    """Refuse rows that Alembic never writes, and cannot change: it counts the rows that each statement changed.
+    """Refuse rows that Alembic never writes, and cannot change, because it counts the rows that each statement changed.
 
     Raises:
-        EmptyRow: one holds no revision.
-        DoubledRow: two hold the same.  The table has lost its primary key.
+        EmptyRow: a row has no revision.
+        DoubledRow: two rows have the same one.  The table has lost its primary key.
     """
     if NULL_ROW in current:
         raise errors.EmptyRow
@@ -135,7 +134,7 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
         raise errors.TargetBehindCurrent("base", errors.listed(sorted(current)), in_order(graph, applied))
     try:
         skipped = _upgrade(graph, current, targets)
-    except RevisionError as overlap:  # one of the targets builds on another: Alembic does not upgrade to them either
+    except RevisionError as overlap:  # one target builds on another: Alembic does not upgrade to them either
         raise errors.SeveralTargets(target, targets) from overlap
     for revision in targets:
         _check_not_behind(graph, current, applied, revision)
@@ -150,20 +149,20 @@ def find_path(graph: RevisionMap, current: Collection[str], target: str) -> Path
 
 
 def targets_of(graph: RevisionMap, current: Collection[str], target: str) -> tuple[str, ...]:
-    """The full ids that `target` stands for, seen from `current`; empty for ``base``.
+    """Return the full ids that `target` resolves to from `current`; empty for ``base``.
 
     Raises:
-        Refusal: as :func:`find_path`, but for one that is behind by its id.
+        Refusal: as :func:`find_path`, except for a target whose id is behind.
     """
     check_current(graph, current)
     return _resolve(graph, tuple(sorted(current)), target)
 
 
 def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection[str]) -> tuple[Stamp, ...]:
-    """The stamps that lead from the rows `current` to exactly the rows `wanted`, forward or back.
+    """Return the stamps that lead from the rows `current` to exactly the rows `wanted`, forward or back.
 
-    One stamp for each wanted row that is not there; each takes the place of the rows on its own lineage
-    (``ScriptDirectory._stamp_revs``).  Where that does not lead there, such as a row too many: all rows anew.
+    One stamp for each missing row; each replaces the rows on its own lineage (``ScriptDirectory._stamp_revs``).  If
+    that does not lead there, such as with a row too many, one stamp rewrites all rows.
     """
     stamps: list[Stamp] = []
     rows = tuple(sorted(current))
@@ -176,19 +175,19 @@ def find_stamps(graph: RevisionMap, current: Collection[str], wanted: Collection
 
 
 def all_anew(current: Collection[str], wanted: Collection[str]) -> tuple[Stamp, ...]:
-    """The stamp that empties the version table first, whatever is in it."""
+    """Return the stamp that empties the version table first, whatever its contents."""
     return (Stamp(tuple(sorted(wanted)) or ("base",), tuple(sorted(current)), tuple(sorted(wanted)), True),)
 
 
 def pending(graph: RevisionMap, current: Collection[str]) -> tuple[str, ...]:
-    """What ``alembic upgrade heads`` would run from `current`, in its order."""
+    """Return what ``alembic upgrade heads`` would run from `current`, in its order."""
     return _upgrade(graph, current, "heads")
 
 
 def not_begun(graph: RevisionMap, current: Collection[str]) -> frozenset[str]:
-    """The revisions on bases of their own that nothing of what stands, nor of what follows it, builds on.
+    """Return the revisions on separate bases: no applied revision, and no successor of one, builds on them.
 
-    None where nothing stands at all: any base may then be the one.
+    Empty if nothing is applied at all: any base may then be the one.
     """
     applied = up_to(graph, current)
     begun = {head for head in graph.heads if not applied.isdisjoint(up_to(graph, [head]))}
@@ -196,10 +195,10 @@ def not_begun(graph: RevisionMap, current: Collection[str]) -> frozenset[str]:
 
 
 def rows_after(graph: RevisionMap, current: Collection[str], run: Sequence[str]) -> tuple[str, ...]:
-    """The rows that running the revisions `run`, in that order, leaves in a version table that holds `current`.
+    """Return the rows that running the revisions `run`, in that order, leaves in a version table with rows `current`.
 
-    Alembic's own rule (``HeadMaintainer.update_to_step``): each revision takes the place of the rows that it
-    directly follows, by ``down_revision`` or by ``depends_on``; where there is none, it is a new row.
+    Alembic's own rule (``HeadMaintainer.update_to_step``): each revision replaces the rows that it directly follows, by
+    ``down_revision`` or by ``depends_on``; if there are none, it adds a row.
     """
     rows = set(current)
     for revision_id in run:
@@ -209,7 +208,7 @@ def rows_after(graph: RevisionMap, current: Collection[str], run: Sequence[str])
 
 
 def in_order(graph: RevisionMap, revisions: Collection[str]) -> tuple[str, ...]:
-    """Sort `revisions` as Alembic would run them: by its own walk over the whole graph, turned round."""
+    """Sort `revisions` as Alembic would run them: by its own walk over the whole graph, reversed."""
     if not revisions:
         return ()
     return tuple(r for r in reversed(_ids(graph)) if r in revisions)
@@ -219,8 +218,8 @@ def check_length(revisions: Iterable[str], limit: int | None, widen: str) -> Non
     """Refuse an id that the version column cannot hold.
 
     Args:
-        limit: in characters; None where nothing is enforced.
-        widen: the statement that widens it.
+        limit: in characters; None if no limit is enforced.
+        widen: the statement that widens the column.
 
     Raises:
         RevisionTooLong: before the first statement, because with several rows the first would already be written.
@@ -231,13 +230,13 @@ def check_length(revisions: Iterable[str], limit: int | None, widen: str) -> Non
 
 
 def _upgrade(graph: RevisionMap, current: Collection[str], targets: str | tuple[str, ...]) -> tuple[str, ...]:
-    """What ``alembic upgrade`` would run from `current` to `targets`, in its order: its own walk, turned round."""
+    """Return what ``alembic upgrade`` would run from `current` to `targets`, in its order: its own walk, reversed."""
     walk = graph.iterate_revisions(targets, tuple(current), implicit_base=True)
     return tuple(step.revision for step in walk)[::-1]
 
 
 def _check_not_behind(graph: RevisionMap, current: Collection[str], applied: set[str], target: str) -> None:
-    """Let through where a branch stands already, and all that is not applied: ``alembic upgrade`` would run it."""
+    """Accept a branch's current tip, and everything that is not applied: ``alembic upgrade`` would run it."""
     if target in applied - _tips(graph, applied):
         row = next(r for r in sorted(current) if target in up_to(graph, [r]))
         rerun = in_order(graph, up_to(graph, [row]) - up_to(graph, [target]))
@@ -245,18 +244,18 @@ def _check_not_behind(graph: RevisionMap, current: Collection[str], applied: set
 
 
 def _tips(graph: RevisionMap, applied: set[str]) -> set[str]:
-    """Where each branch stands: what is applied and has no applied successor of its own branch.
+    """Return the current tip of each branch: what is applied and has no applied successor on its own branch.
 
-    More than the rows: a row that another branch took over by ``depends_on`` is still where its branch stands.
+    More than the rows: a row that another branch took over by ``depends_on`` is still its branch's tip.
     """
     return {r for r in applied if not set(_get(graph, r).nextrev) & applied}
 
 
 def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple[str, ...]:
-    """The full ids that `target` stands for; empty for ``base``."""
+    """Return the full ids that `target` resolves to; empty for ``base``."""
     if not graph.heads and target != "base":
         raise errors.UnknownRevision(target, "there are no revisions")
-    if not target:  # such as an unset variable of a script; for Alembic every id begins with it
+    if not target:  # such as an unset shell variable; for Alembic every id begins with it
         raise errors.UnknownRevision(target, "it is empty")
     relative = _RELATIVE.fullmatch(target)
     try:
@@ -270,12 +269,12 @@ def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple
             raise errors.AmbiguousRevision(target, _beginning_with(graph, target)) from unresolved
         reason = str(unresolved) if "@" in target or "four characters" in str(unresolved) else ""
         raise errors.UnknownRevision(target, reason) from unresolved
-    except AssertionError as empty:  # of Alembic's, where no id is behind an @
+    except AssertionError as empty:  # Alembic's, if no id follows an @
         raise errors.UnknownRevision(target, "it is not a revision") from empty
 
 
 def _beginning_with(graph: RevisionMap, target: str) -> list[str]:
-    """The ids and labels that a partial id, or one on a branch (``branch@ae10``), can stand for."""
+    """Return the ids and labels that a partial id, or one on a branch (``branch@ae10``), can match."""
     branch, at, partial = target.rpartition("@")
     names = {name for r in _ids(graph) for name in (r, *_get(graph, r).branch_labels) if name.startswith(partial)}
     if at:
@@ -298,14 +297,14 @@ def _resolve_relative(graph: RevisionMap, current: tuple[str, ...], target: str,
         if "produce" in str(error):
             raise errors.TargetAboveHead(target, sorted(graph.heads)) from error
         raise errors.AmbiguousRelative(target, str(error)) from error
-    except (AssertionError, AttributeError) as fell_off:  # so it does when it counts from `start` and finds no more
+    except (AssertionError, AttributeError) as fell_off:  # raised when it counts from `start` past the end
         if count > 0:
             raise errors.TargetAboveHead(target, sorted(graph.heads)) from fell_off
         raise errors.UnknownRevision(target, "it goes back past the first revision") from fell_off
 
 
 def follows(graph: RevisionMap, revision_id: str) -> frozenset[str]:
-    """The revisions that one directly follows, by ``down_revision`` and by ``depends_on``."""
+    """Return the revisions that one directly follows, by ``down_revision`` and by ``depends_on``."""
     known = _FOLLOWED.setdefault(graph, {})
     if revision_id not in known:
         known[revision_id] = _follows(graph, _get(graph, revision_id))
@@ -313,7 +312,7 @@ def follows(graph: RevisionMap, revision_id: str) -> frozenset[str]:
 
 
 def up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
-    """`revisions` and everything that they build on, by ``down_revision`` and by ``depends_on``."""
+    """Return `revisions` and everything that they build on, by ``down_revision`` and by ``depends_on``."""
     seen: set[str] = set()
     todo = list(revisions)
     while todo:
@@ -325,18 +324,18 @@ def up_to(graph: RevisionMap, revisions: Collection[str]) -> set[str]:
 
 
 def _follows(graph: RevisionMap, revision: Revision) -> frozenset[str]:
-    """The revisions that `revision` directly follows; labels and partial ids in ``depends_on`` are resolved."""
+    """Return what `revision` directly follows, with labels and partial ids in ``depends_on`` resolved."""
     named = [*_tuple(revision.down_revision), *_tuple(revision.dependencies)]
     return frozenset(_id(found) for name in named for found in graph.get_revisions(name) if found is not None)
 
 
 def _ids(graph: RevisionMap) -> list[str]:
-    """All revision ids, the latest first, in the order in which Alembic walks them."""
+    """Return all revision ids, the latest first, in the order in which Alembic walks them."""
     return [r.revision for r in graph.iterate_revisions("heads", "base", assert_relative_length=False)]
 
 
 def _find(graph: RevisionMap, revision_id: str) -> Revision | None:
-    """The revision with exactly this id; labels, symbols and partial ids do not count."""
+    """Return the revision with exactly this id; labels, symbols and partial ids do not count."""
     try:
         found = graph.get_revision(revision_id)
     except RevisionError:

@@ -1,4 +1,4 @@
-"""The revisions as a checked graph, and what their files say of themselves."""
+"""The revisions as a checked graph, and what their files say about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alembic_rescue.worker.requests import ScriptFile
 
 
 class ScriptRevision(AlembicRevision):
-    """A revision of Alembic's graph, with what its file says of itself."""
+    """A revision of Alembic's graph, with the metadata from its file."""
 
     def __init__(self, file: ScriptFile) -> None:
         super().__init__(
@@ -29,7 +29,7 @@ class ScriptRevision(AlembicRevision):
 
 
 def graph(files: Sequence[ScriptFile]) -> RevisionMap:
-    """The revision map of these files, checked.
+    """Return the checked revision map of these files.
 
     Raises:
         DuplicateRevision, RevisionCycle, MissingRevision, RevisionError: see
@@ -45,12 +45,12 @@ def graph(files: Sequence[ScriptFile]) -> RevisionMap:
 
 
 def heads(revision_map: RevisionMap) -> tuple[str, ...]:
-    """The latest revisions, sorted."""
+    """Return the heads, sorted."""
     return tuple(sorted(revision_map.heads))
 
 
 def has(revision_map: RevisionMap, revision: str) -> bool:
-    """Whether a file bears exactly this id."""
+    """Return whether a file has exactly this id."""
     try:
         found = revision_map.get_revision(revision)
     except RevisionError:
@@ -59,12 +59,12 @@ def has(revision_map: RevisionMap, revision: str) -> bool:
 
 
 def resolved(revision_map: RevisionMap, name: str) -> str:
-    """The full id of one revision, given by its id or by the beginning of it.
+    """Return the full id of one revision, given its id or the beginning of it.
 
     Raises:
-        UnknownRevision, AmbiguousRevision: it is none, or fits several.
+        UnknownRevision, AmbiguousRevision: it matches none, or several.
     """
-    if not name:  # such as an unset variable of a script; every id begins with it
+    if not name:  # such as an unset shell variable; every id begins with it
         raise UnknownRevision(name, "it is empty")
     fitting = [r.revision for r in revision_map.iterate_revisions("heads", "base") if r.revision.startswith(name)]
     if name in fitting:
@@ -77,12 +77,12 @@ def resolved(revision_map: RevisionMap, name: str) -> str:
 
 
 def revisions(revision_map: RevisionMap, ids: Iterable[str]) -> tuple[Revision, ...]:
-    """What the files of these revisions say of themselves, in the order of `ids`."""
+    """Return the metadata of these revisions from their files, in the order of `ids`."""
     return tuple(_revision(revision_map, revision) for revision in ids)
 
 
 def chain(revision_map: RevisionMap) -> tuple[Link, ...]:
-    """All revisions with what each follows, in Alembic's order."""
+    """Return all revisions with what each follows, in Alembic's order."""
     return tuple(
         Link(one, tuple(sorted(paths.follows(revision_map, one))), _script(revision_map, one).file.doc)
         for one in paths.pending(revision_map, ())

@@ -1,5 +1,5 @@
-"""Looking for revisions that a version table names and the scripts do not have: in files, in git, in bytecode.
+"""Search for revisions that the version table names but the scripts lack: in files, in git, in bytecode.
 
-Reads only, and runs no code of the project: what is found is text, read as :mod:`alembic_rescue.worker.script_files`
-reads the scripts.
+Only reads, and runs no code of the project: what is found is text, read like the scripts themselves in
+:mod:`alembic_rescue.worker.script_files`.
 """

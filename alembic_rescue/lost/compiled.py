@@ -1,8 +1,8 @@
-"""What is left of a revision whose source is gone: its bytecode, which is never run.
+"""What remains of a revision without its source: its bytecode, which is never run.
 
-Bytecode is taken apart by ``marshal``, which may crash on bytes that somebody has made for it, and by ``dis``: in a
-process of its own, that ends with it, and by the project's own Python.  Only constants come back, as JSON.  Bytecode of
-another Python is not taken apart at all: its format is another one.
+``marshal``, which may crash on malicious bytes, and ``dis`` take the bytecode apart.  They run in a separate process,
+which may crash alone, with the project's own Python.  Only constants come back, as JSON.  Bytecode of another Python is
+not taken apart, because its format differs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from alembic_rescue.evidence.lost import Found, Lost
 from alembic_rescue.worker.interpreter import Interpreter
 
 _HEADER = 16
-"""Bytes before the code: the magic number, flags, and what the source was."""
+"""Bytes before the code: the magic number, flags, and details of the source."""
 _LARGEST = 4 * 1024 * 1024
 _SECONDS = 10.0
 _LONGEST = 255
 _TEXTS = b"zZ\xfa\xda"
-"""What marshal writes before a short text of ASCII, in every version since 3.4."""
+"""What marshal writes before a short ASCII text, in every version since 3.4."""
 _TOLD = """
 import dis, json, marshal, sys
 constants, last = {}, None
@@ -39,7 +39,7 @@ print(json.dumps({name: value if isinstance(value, (str, tuple)) else None for n
 
 
 def find(revision: str, folders: Iterable[Path], python: Interpreter | None = None) -> Lost | None:
-    """The revision among the bytecode in these folders whose source is gone; `python` made it, or else this one."""
+    """Return the revision from bytecode without source in these folders, made by `python`, or by this interpreter."""
     program, magic = (python.python, python.magic) if python else (sys.executable, MAGIC_NUMBER)
     name = revision.encode()
     if len(name) > _LONGEST or not name.isascii():
@@ -68,13 +68,13 @@ def _without_source(folders: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_in_name(revision: str, path: Path) -> bool:
-    """Whether the file is called after it, as Alembic calls files: ``1a2b3c_add_orders``."""
+    """Return whether the file is named after it, as Alembic names files: ``1a2b3c_add_orders``."""
     stem = path.name.split(".")[0]
     return f"_{revision}_" in f"_{stem}_"
 
 
 def _constants(data: bytes, program: str) -> dict[str, str | list[str] | None] | None:
-    """What the module's own assignments give its names; None where the bytecode cannot be taken apart."""
+    """Return the constants that the module assigns to its names; None if the bytecode cannot be taken apart."""
     with suppress(subprocess.TimeoutExpired, OSError, ValueError):
         done = subprocess.run(  # noqa: S603 - a Python, on a text of ours
             [program, "-I", "-S", "-c", _TOLD],

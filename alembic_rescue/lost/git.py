@@ -1,4 +1,4 @@
-"""Reading a git repository, and no more: no prompt, no pager, no program of the project's, no write, no network."""
+"""Read a git repository, and nothing else: no prompt, no pager, no program of the project, no write, no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SETTINGS = {
     "core.pager": "cat",
     "log.showSignature": "false",  # would start gpg
     "log.showRoot": "true",
-    "protocol.allow": "never",  # a partial clone would fetch, and write, what it lacks
+    "protocol.allow": "never",  # a partial clone would otherwise fetch, and write, what it lacks
 }
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -45,7 +45,7 @@ _OF_A_HOOK = frozenset(
         "LANGUAGE",
     ]
 )
-"""Set within a hook or by an alias, they would lead to that repository, whatever folder is asked about."""
+"""Set inside a hook or by an alias, these would lead to that repository, whatever folder is asked about."""
 _HEADER = re.compile(rb"([0-9a-f]{40,64}) (\d{4}-\d\d-\d\d)\S*")
 _RAW = re.compile(rb":\d+ \d+ [0-9a-f]+ ([0-9a-f]+) [A-Z]")
 _AT_ONCE = 1000
@@ -53,7 +53,7 @@ NOT_FETCHED = "what a partial clone has not fetched (use a full clone)"
 
 
 class CannotRead(Exception):  # noqa: N818 - told, not raised any further
-    """Why there is nothing to be had from git, for a list."""
+    """Why git has nothing to offer, worded for a list."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Repository:
-    """The repository of a folder.  Having one means that git reads it."""
+    """The repository of a folder.  An instance exists only if git can read it."""
 
     top: Path
     program: str
     until: float
-    """By ``time.monotonic``: what takes longer is ended."""
+    """On the ``time.monotonic`` clock: what takes longer is ended."""
 
     def run(self, *arguments: str, given: bytes | None = None, fails: bool = False) -> bytes:
-        """What git answers.
+        """Return git's output.
 
         Args:
             given: its standard input.
-            fails: it may end with another status than 0.
+            fails: an exit status other than 0 is allowed.
 
         Raises:
             CannotRead: it failed, or the time is up.
@@ -89,7 +89,7 @@ class Repository:
         return _run(self.program, self.top, self.until, arguments, given, fails=fails)
 
     def text(self, *arguments: str) -> str:
-        """The same as text; empty where it fails."""
+        """Return git's output as text; empty if it fails."""
         try:
             return os.fsdecode(self.run(*arguments)).strip()
         except CannotRead:
@@ -97,21 +97,21 @@ class Repository:
 
     @property
     def is_shallow(self) -> bool:
-        """Its history is cut off."""
+        """Whether its history is cut off."""
         return self.text("rev-parse", "--is-shallow-repository") == "true"
 
     @property
     def is_partial(self) -> bool:
-        """Some contents of files are to be fetched yet."""
+        """Whether some file contents have not been fetched yet."""
         return bool(self.text("config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"))
 
     def changes(self, pathspecs: Iterable[str], *more: str) -> list[Change]:
-        """What the commits that a branch, a remote branch, a tag, the stash or the reflog leads to have written."""
+        """Return what all commits wrote that a branch, remote branch, tag, the stash or the reflog leads to."""
         everywhere = ("--all", "--reflog", "--full-history", "--date-order", *more)
         return list(_changes(self.run("log", *everywhere, *_RAW_FORMAT, "--", *pathspecs)))
 
     def changes_of(self, commits: Sequence[str], pathspecs: Iterable[str]) -> list[Change]:
-        """What these commits have written."""
+        """Return what these commits wrote."""
         given = "".join(f"{commit}\n" for commit in commits).encode()
         return list(
             _changes(
@@ -120,7 +120,7 @@ class Repository:
         )
 
     def unreachable(self) -> tuple[list[str], list[str]]:
-        """Commits, and contents of files, that nothing leads to any more."""
+        """Return the commits and file contents that nothing leads to any more."""
         told = self.run("fsck", "--unreachable", "--no-progress", "--connectivity-only", fails=True).decode(
             "ascii", "replace"
         )
@@ -130,7 +130,7 @@ class Repository:
         return kinds["commit"], kinds["blob"]
 
     def tree(self, commit: str, folders: Iterable[str]) -> dict[str, str]:
-        """The files of a commit in these folders: path and blob."""
+        """Return the files of a commit in these folders: path and blob."""
         listed = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *folders)
         found = {}
         for entry in listed.split(b"\0"):
@@ -140,7 +140,7 @@ class Repository:
         return found
 
     def contents(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Each blob with what it holds; one that is not here is left out."""
+        """Yield each blob with its contents; a blob that is missing here is left out."""
         wanted = list(dict.fromkeys(blobs))
         for start in range(0, len(wanted), _AT_ONCE):
             given = "".join(f"{blob}\n" for blob in wanted[start : start + _AT_ONCE]).encode()
@@ -155,7 +155,7 @@ class Repository:
                     at += size + 1
 
     def nearest(self, commit: str) -> tuple[int, str]:
-        """What leads to a commit, for a sentence, and how far away that is: the branch checked out is 0."""
+        """Return the distance of what leads to a commit (the branch checked out is 0), and its name for a sentence."""
         refs = self.text("for-each-ref", "--sort=-committerdate", "--format=%(refname)", f"--contains={commit}")
         names = [name for name in refs.splitlines() if not name.endswith("/HEAD")]
         head = self.text("symbolic-ref", "--quiet", "HEAD")
@@ -190,10 +190,14 @@ _KINDS = {
 
 
 def open_repository(folder: Path, until: float) -> Repository:
-    """The repository that `folder`, or what is left of its path, belongs to; `until` is of ``time.monotonic``.
+    """Return the repository that `folder`, or what remains of its path, belongs to.
+
+    Args:
+        folder: need not exist any more.
+        until: on the ``time.monotonic`` clock.
 
     Raises:
-        CannotRead: there is none, there is no git, or git refuses it.
+        CannotRead: there is no repository, git is not installed, or git refuses it.
     """
     program = shutil.which("git")
     if program is None:
@@ -206,7 +210,7 @@ def open_repository(folder: Path, until: float) -> Repository:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """That in which git runs: the caller's, without what leads elsewhere."""
+    """Return the environment for git: the caller's, without what leads elsewhere."""
     return {name: value for name, value in given.items() if name not in _OF_A_HOOK} | _ENVIRONMENT
 
 
@@ -262,7 +266,7 @@ def _changes(told: bytes) -> Iterator[Change]:
             commit, date = header[1].decode(), header[2].decode()
         elif entry := _RAW.fullmatch(token.strip()):
             path = os.fsdecode(next(tokens, b""))
-            if entry[1].strip(b"0"):  # else it was removed
+            if entry[1].strip(b"0"):  # otherwise it was removed
                 yield Change(commit, date, entry[1].decode(), path)
 
 

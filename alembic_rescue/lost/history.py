@@ -1,4 +1,4 @@
-"""Finding revisions in a repository's history, each with what it builds on."""
+"""Find revisions in a repository's history, each with what it builds on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alembic_rescue.worker import script_files
 from alembic_rescue.worker.requests import ScriptFile
 
 _MOST_COMMITS = 20
-"""Of one revision, the latest: of so many it is asked which branch is nearest."""
+"""The maximum number of commits per revision, latest first, to rank by nearest branch."""
 _PYTHON = ".py"
 
 
@@ -29,7 +29,7 @@ class InGit:
     commit: str | None
     blob: str
     path: str
-    """From the repository's top; without a commit, a name for it."""
+    """From the repository's top; a made-up name if there is no commit."""
 
     @property
     def follows(self) -> list[str]:
@@ -44,7 +44,7 @@ class History:
     repository: Repository
     folders: Sequence[Path]
     not_looked: list[str] = field(default_factory=list)
-    """Where it could not be looked, or not to the end."""
+    """The places that could not be searched, or not completely."""
     _changes: dict[bool, list[Change]] = field(default_factory=dict)
     _trees: dict[str, dict[str, InGit]] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class History:
         return [found for one in self.folders if (found := _below(one.resolve(), top)) is not None]
 
     def find(self, revisions: Sequence[str], is_known: Callable[[str], bool]) -> dict[str, InGit]:
-        """These revisions, and what they build on that is not known; those first that are asked for."""
+        """Return these revisions and the unknown ones that they build on; the requested ones first."""
         found: dict[str, InGit] = {}
         waiting: list[tuple[str, InGit | None]] = [(revision, None) for revision in revisions]
         while waiting:
@@ -69,7 +69,7 @@ class History:
         return found
 
     def _beside(self, revision: str, follower: InGit) -> InGit | None:
-        """In the commit that has what builds on it: one commit then brings all back."""
+        """Return it from the commit of a revision that builds on it, so that one commit restores both."""
         commit = follower.commit
         if commit is None:
             return None
@@ -80,7 +80,7 @@ class History:
         return self._trees[commit].get(revision)
 
     def _tree(self, commit: str, one: InGit) -> Iterator[InGit]:
-        """All revisions that a commit has, by the one that led there."""
+        """Yield all revisions in the commit of `one`."""
         folders = {*self.places, PurePosixPath(one.path).parent.as_posix()}
         tree = self.repository.tree(commit, [] if "." in folders else [f"{folder}/" for folder in folders])
         paths = {blob: path for path, blob in tree.items() if path.endswith(_PYTHON)}
@@ -104,7 +104,7 @@ class History:
         return self._nearest(self._history(merges=False), revision)
 
     def _merged(self, revision: str) -> InGit | None:
-        """What only a merge wrote, which is nearly never so, and takes long."""
+        """Return it if only a merge wrote it, which is very rare, and slow to find."""
         return self._nearest(self._history(merges=True), revision)
 
     def _history(self, *, merges: bool) -> list[Change]:
@@ -116,7 +116,7 @@ class History:
         return self._changes[merges]
 
     def _elsewhere(self, revision: str) -> InGit | None:
-        """In folders that are none of today's version locations: they may have been called otherwise."""
+        """Return it from folders outside today's version locations, which may have had other names."""
         return self._nearest(self.repository.changes([":(top,glob)**/*.py"], f"-S{revision}"), revision)
 
     def _unreachable(self, revision: str) -> InGit | None:
@@ -133,7 +133,7 @@ class History:
         return None
 
     def _nearest(self, changes: Sequence[Change], revision: str) -> InGit | None:
-        """Of all versions of its file, the latest on the nearest branch."""
+        """Return the latest version of its file on the nearest branch."""
         told = self._told(changes, revision)[:_MOST_COMMITS]
         if not told:
             return None
@@ -143,7 +143,7 @@ class History:
         return InGit(lost, content, file, change.commit, change.blob, change.path)
 
     def _told(self, changes: Sequence[Change], revision: str) -> list[tuple[Change, bytes, ScriptFile]]:
-        """Those that wrote that revision's own file, in their order; one that only speaks of it is none."""
+        """Return the changes that wrote the revision's own file, in order; a mere mention in a file does not count."""
         files: dict[str, tuple[bytes, ScriptFile]] = {}
         paths = {change.blob: change.path for change in changes}
         for blob, content in self.repository.contents(change.blob for change in changes):
@@ -155,7 +155,7 @@ class History:
 
 
 def command(files: Iterable[InGit], repository: Repository, locations: Sequence[Path]) -> str:
-    """What puts these files back where Alembic looks for them, typed in the working directory."""
+    """Return the command that restores these files to where Alembic looks for them, for the working directory."""
     top = repository.top.resolve()
     here = Path.cwd().resolve()
     git = "git" if _below(here, top) is not None and not _is_another(here, top) else f"git -C {_quoted(_relative(top))}"
@@ -178,7 +178,7 @@ def command(files: Iterable[InGit], repository: Repository, locations: Sequence[
 
 
 def _is_another(here: Path, top: Path) -> bool:
-    """Whether a repository of its own, such as a submodule, lies between the two."""
+    """Return whether a nested repository, such as a submodule, is between the two."""
     return any((one / ".git").exists() for one in (here, *here.parents) if top in one.parents)
 
 
@@ -188,7 +188,7 @@ def _lost(file: ScriptFile, path: str, commit: str | None, ref: str, date: str |
 
 
 def shown(one: InGit, repository: Repository) -> Lost:
-    """What was found, with its path as it would be typed here."""
+    """Return what was found, with its path as one would type it here."""
     if one.commit is None:
         return one.lost
     return replace(one.lost, path=_relative(repository.top.resolve() / one.path))

@@ -1,4 +1,4 @@
-"""Where revisions that the scripts do not have are looked for, one place after the other, until they are found."""
+"""Where to look for revisions that the scripts lack: one place after the other, until they are found."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from alembic_rescue.worker.interpreter import Interpreter
 from alembic_rescue.worker.requests import Progress, ScriptFile
 
 SECONDS = 20.0
-"""What git may take in all."""
+"""The time limit for all git commands together."""
 _DOING = "Searching for missing revisions"
 _GIT = "git (branches, remote branches, tags, the stash, the reflog, and unreachable commits)"
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a search came to, with the files that it found whole."""
+    """The outcome of a search, with the files that it found whole."""
 
     search: Search = field(default_factory=Search)
     files: tuple[InGit, ...] = ()
-    """Of git; what each builds on is among them, or among the scripts."""
+    """From git; what each builds on is among them, or among the scripts."""
 
 
 def look_for(
@@ -42,11 +42,11 @@ def look_for(
     """Look for these revisions.
 
     Args:
-        revisions: rows of a version table that the scripts do not have; others are not asked of git.
+        revisions: version table rows that the scripts lack; git is not asked for any others.
         scripts: what the scripts have.
         locations: the folders that they are in, at least one.
-        hear: takes word of how far it is.
-        seconds: what git may take in all.
+        hear: receives progress.
+        seconds: the time limit for all git commands together.
         python: the project's own; None: this one.
     """
     wanted = [one for one in dict.fromkeys(revisions) if one.isprintable() and one.strip()]
@@ -80,12 +80,12 @@ def look_for(
 
 @dataclass
 class _Past:
-    """What git knows of them."""
+    """What git knows about them."""
 
     found: dict[str, Lost] = field(default_factory=dict)
     files: tuple[InGit, ...] = ()
     missing: tuple[str, ...] = ()
-    """What those build on, and nobody has."""
+    """Revisions that those build on, and that nobody has."""
     joins: bool = False
     command: str | None = None
     was_read: bool = False
@@ -95,7 +95,7 @@ class _Past:
 def _in_git(
     revisions: Sequence[str], folders: Sequence[Path], locations: Sequence[Path], known: Collection[str], seconds: float
 ) -> _Past:
-    """Look in the repositories that the version locations belong to, nearly always one, until one has something."""
+    """Search the repositories of the version locations, nearly always one, until one has something."""
     past, tops = _Past(), set()
     until = time.monotonic() + seconds
     for location in locations:
@@ -121,7 +121,7 @@ def _in_git(
 
 
 def _cut_off(repository: Repository) -> Iterator[str]:
-    """What this clone does not have."""
+    """Yield what this clone lacks."""
     if repository.is_shallow:
         yield "commits before the start of a shallow clone (run git fetch --unshallow, then check again)"
     elif repository.text("remote"):
@@ -145,7 +145,7 @@ def _by(revision: str, found: Found, file: ScriptFile | None) -> Lost | None:
 
 
 def _names(scripts: Sequence[ScriptFile]) -> frozenset[str]:
-    """The ids and labels that the scripts have."""
+    """Return the ids and labels that the scripts have."""
     labels = (file.branch_labels for file in scripts)
     flat = [one for given in labels for one in ((given,) if isinstance(given, str) else given or ())]
     return frozenset([*(file.revision for file in scripts), *flat])

@@ -1,4 +1,4 @@
-"""Which of the scripts say that they stand in the place of a revision, or once followed it.  Pure."""
+"""Scripts that say that they replace a revision, or once followed it.  Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _REPLACES = re.compile(
     rf"^[ \t#]*(?:replac|squash|supersed)(?P<rest>[^\n]*(?:\n(?!{_ALEMBICS})[ \t]*\S[^\n]*)*)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Such a word at the start of a line, and what stands behind it up to an empty line, or to one of Alembic's own."""
+"""Such a word at the start of a line, and what follows up to an empty line, or to one of Alembic's own lines."""
 _REVISES = re.compile(r"^[ \t#]*Revises:(?P<rest>[^\n]*)", re.MULTILINE)
 
 
 def replaces(text: str, revision: str) -> bool:
-    """Whether a revision's file says that it replaces `revision`: by ``replaces = [...]``, or in a comment."""
+    """Return whether a revision's file says that it replaces `revision`: by ``replaces = [...]``, or in a comment."""
     return revision in text and (revision in set(_listed(text)) or _is_named(_REPLACES, text, revision))
 
 
 def revises(text: str, revision: str) -> bool:
-    """Whether a file's docstring says that it follows `revision`, as Alembic's template writes it."""
+    """Return whether a file's docstring says that it follows `revision`, in the form of Alembic's template."""
     return revision in text and _is_named(_REVISES, text, revision)
 
 
@@ -32,7 +32,7 @@ def _is_named(said: re.Pattern[str], text: str, revision: str) -> bool:
 
 
 def _listed(text: str) -> Iterator[str]:
-    """The texts in the module's own lists of what it replaces."""
+    """Yield the strings in the module's own lists of what it replaces."""
     for statement in _body(text):
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         value = getattr(statement, "value", None)
@@ -44,7 +44,7 @@ def _listed(text: str) -> Iterator[str]:
 
 
 def _without_code(text: str) -> str:
-    """The module's docstring, and its lines that are comments."""
+    """Return the module's docstring and its comment lines."""
     comments = [line if line.lstrip().startswith("#") else "" for line in text.splitlines()]
     tree = ast.Module(_body(text), [])
     return "\n".join([ast.get_docstring(tree) or "", "", *comments])

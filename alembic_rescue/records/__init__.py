@@ -1,1 +1,1 @@
-"""What is kept on disk: receipts of what was written, and sealed plans."""
+"""Files on disk: receipts of what was written, and sealed plans."""

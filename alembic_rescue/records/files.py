@@ -1,4 +1,4 @@
-"""Records as files: one JSON document each, which only the user can read, written whole or not at all."""
+"""Records as files: one JSON document each, readable only by the user, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 from alembic_rescue.errors import RescueError
 
 LARGEST = 64 * 1024 * 1024
-"""In bytes.  No record is nearly so large."""
+"""In bytes.  No record comes close to it."""
 
 
 class NotADocument(ValueError):  # noqa: N818 - it says what the file is
-    """What is in the file is no JSON document; the message says what it is."""
+    """The file is not a JSON document; the message says what it is."""
 
 
 def read_as(bad: Callable[[str, str], RescueError], path: Path) -> dict[str, Any]:
-    """The document in `path`; where there is none, raises what `bad` makes of the path and the reason."""
+    """Return the document in `path`; if there is none, raise what `bad` makes of the path and the reason."""
     try:
         return read(path)
     except OSError as error:
@@ -31,11 +31,11 @@ def read_as(bad: Callable[[str, str], RescueError], path: Path) -> dict[str, Any
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The document in `path`.  Never waits, whatever kind of file it is.
+    """Return the document in `path`.  Never blocks, whatever kind of file it is.
 
     Raises:
         OSError: it cannot be read.
-        NotADocument: it is no regular file, too large, or not JSON.
+        NotADocument: it is not a regular file, too large, or not JSON.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 class _TwiceError(ValueError):
-    """A name that stands twice in one JSON object: one reader takes the first, another the last."""
+    """A name that occurs twice in one JSON object: one reader takes the first, another the last."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,10 +75,10 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str, *, runs: bool = False) -> None:
-    """Write to a file beside it, synced, then renamed; where it is a program that `runs`, the user may run it.
+    """Write to a temporary file next to it, sync, then rename; the user may execute it if it `runs`.
 
     Raises:
-        OSError: it cannot be written; what stood there before still does.
+        OSError: it cannot be written; the previous file is still there.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
@@ -88,7 +88,7 @@ def write_text(path: Path, text: str, *, runs: bool = False) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, mode)  # it may have been there
+            os.fchmod(descriptor, mode)  # it may have existed with another mode
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

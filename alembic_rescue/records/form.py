@@ -1,4 +1,4 @@
-"""Whether a value that was read from a file has the types that its class declares.  Pure."""
+"""Whether a value read from a file has the types that its class declares.  Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether `value` is of the type `kind`, through dataclasses, unions and tuples of one type."""
+    """Return whether `value` is of the type `kind`, through dataclasses, unions and tuples of one type."""
     if get_origin(kind) in {Union, UnionType}:
         return any(fits(value, one) for one in get_args(kind))
     if get_origin(kind) is tuple:

@@ -1,4 +1,4 @@
-"""What the receipts of a folder say together: what can be undone, and what broke off.  Pure."""
+"""What the receipts of a folder say together: what can be undone, and what was interrupted.  Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Key = tuple[str, str]
 
 
 def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
-    """By database: the undo that took that part of `receipt` back."""
+    """Return, by database, the undo that reverted that part of `receipt`."""
     return {
         part.database.rows_key: later
         for later in kept
@@ -23,10 +23,10 @@ def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
 
 
 def last_to_undo(kept: Sequence[Receipt], databases: Iterable[Identity]) -> Receipt | None:
-    """The newest stamp or repair that may have reached one of `databases` and was not undone there."""
+    """Return the newest stamp or repair that may have reached one of `databases` and was not undone there."""
     wanted = {database.rows_key for database in databases}
     finished: set[tuple[Key, tuple[str, ...], tuple[str, ...]]] = set()
-    """By a later stamp, from one end to the other."""
+    """The changes that a later stamp finished, from one end to the other."""
     for receipt in reversed(kept):
         if receipt.command in {"undo", "complete"}:
             continue
@@ -44,11 +44,11 @@ def _ends(part: ReceiptPart) -> tuple[Key, tuple[str, ...], tuple[str, ...]]:
 
 
 def broken_off(kept: Sequence[Receipt], database: Identity, rows: Collection[str]) -> BrokenOff | None:
-    """What broke off between two statements and left `rows`, which are those of neither of its ends.
+    """Return the operation that was interrupted between two statements and left `rows`, which match neither end.
 
     Args:
         kept: the oldest first.
-        rows: of the version table, as they are now.
+        rows: the version table's current rows.
     """
     for receipt in reversed(kept):
         for part in receipt.parts if receipt.command != "complete" else ():

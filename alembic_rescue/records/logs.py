@@ -1,4 +1,4 @@
-"""A deployment's log as a file, or on stdin."""
+"""A deployment's log from a file, or from stdin."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from alembic_rescue.evidence.logs.values import DeploymentLog
 
 STDIN = "-"
 _LONGEST = 1_000_000
-"""Characters of a line; what is longer comes in pieces."""
+"""Maximum characters of a line; longer lines are read in pieces."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read(name: str) -> DeploymentLog:
-    """Read the log in the file `name`, or on stdin where that is ``-``.  What is in it may hold secrets.
+    """Read the log in the file `name`, or from stdin if that is ``-``.  The result may contain secrets.
 
     Raises:
-        LogNotReadable: there is no such file, or it is none, or not for this user.
+        LogNotReadable: there is no such file, it is not a file, or this user cannot read it.
     """
     with ExitStack() as stack:
         try:
@@ -35,7 +35,7 @@ def read(name: str) -> DeploymentLog:
 
 
 def of_lines(lines: Iterable[str]) -> DeploymentLog:
-    """A log that is at hand already."""
+    """Read a log that is already in memory."""
     return reading.read(lines, drivers.code_meant)
 
 
@@ -46,7 +46,7 @@ def _stdin() -> BinaryIO:
 
 
 def _lines(raw: BinaryIO) -> Iterator[str]:
-    """Any bytes are read: what is no text becomes a mark in its place."""
+    """Yield the lines, whatever the bytes: undecodable ones are replaced by a mark."""
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[type-var]
     encoding = "utf-16" if buffered.peek(2)[:2] in _UTF_16 else "utf-8-sig"
     text = io.TextIOWrapper(buffered, encoding=encoding, errors="replace")

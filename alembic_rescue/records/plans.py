@@ -1,4 +1,4 @@
-"""Sealed plans, as files: mode 0600, because a plan tells what is in a database."""
+"""Sealed plans as files: mode 0600, because a plan reveals what is in a database."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class SealedPlan:
     """A plan as it was approved."""
 
     name: str
-    """Its file, as it was given."""
+    """Its file name, as given."""
     target: str
     parts: Mapping[str, Any]
     """See :func:`alembic_rescue.records.seal.parts`."""
 
     @property
     def only(self) -> str | None:
-        """The one database that it is for, where env.py visits several."""
+        """The one database that it is for, if env.py visits several."""
         only: str | None = self.parts["only"]
         return only
 
     def accepted(self, *verdicts: Verdict) -> list[str]:
-        """The revisions with one of these verdicts that it accepts."""
+        """Return the revisions with one of these verdicts that the plan accepts."""
         found = []
         for part in self.parts["databases"]:
             found += [one for one in part["accepted"] if part["verdicts"][one] in {each.value for each in verdicts}]
@@ -37,10 +37,10 @@ class SealedPlan:
 
 
 def write(name: str, path: Path, content: Mapping[str, Any]) -> None:
-    """Put a sealed plan's content into its file.
+    """Write a sealed plan's content to its file.
 
     Raises:
-        CannotWriteFile: see there.
+        CannotWriteFile: see its docstring.
     """
     try:
         if path.exists() and not _is_a_plan(path):
@@ -61,8 +61,8 @@ def read(path: Path, key: str) -> SealedPlan:
     """Read a sealed plan.
 
     Raises:
-        PlanKeyNeeded: it is sealed with one.
-        BadPlanFile: it cannot be read, is none, or is not as it was sealed with `key` (empty: without one).
+        PlanKeyNeeded: it is sealed with a key.
+        BadPlanFile: it cannot be read, is not a plan, or is not as sealed with `key` (empty: without a key).
     """
     content = files.read_as(errors.BadPlanFile, path)
     if not content.keys() >= {"seal", "sealed", "target"}:

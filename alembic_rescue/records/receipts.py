@@ -1,8 +1,8 @@
-"""Receipts: what was, what is, how to go back.  One JSON file each, mode 0600.
+"""Receipts: the old rows, the new rows, and the way back.  One JSON file each, mode 0600.
 
-Having a receipt on disk means: its stamp was about to be made.  It is written, and synced, before the first
-statement; it is completed (in one rename) when the outcome is known.  None is ever deleted.  Its digest keeps out
-mistakes, not forgers.
+A receipt on disk means that its stamp was about to be made.  It is written, and synced, before the first statement, and
+completed (in one rename) once the outcome is known.  None is ever deleted.  Its digest guards against mistakes, not
+forgery.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _SEAL = "seal"
 
 
 def folder_of(settings: Mapping[str, str]) -> Path:
-    """The project's setting, else the user's own folder."""
+    """Return the folder from the project's setting, otherwise the user's own."""
     chosen = settings.get("receipts")
     return Path(chosen).expanduser().absolute() if chosen else default_folder()
 
 
 def default_folder() -> Path:
-    """``$XDG_STATE_HOME/alembic-rescue``, or the platform's own place for a user's state."""
+    """Return ``$XDG_STATE_HOME/alembic-rescue``, or the platform's folder for user state."""
     if folder := os.environ.get("XDG_STATE_HOME"):
         return Path(folder) / "alembic-rescue"
     return platformdirs.user_state_path("alembic-rescue", appauthor=False)
@@ -55,7 +55,7 @@ def begin(
     *,
     alembic: str,
 ) -> Receipt:
-    """Put a new receipt on disk and return it; `alembic` is the version of the project's.
+    """Write a new receipt to disk and return it; `alembic` is the version of the project's Alembic.
 
     Raises:
         ReceiptNotWritten: the disk refuses it; then nothing may be stamped.
@@ -83,7 +83,7 @@ def begin(
 
 
 def part(planned: DatabaseReport, table: str) -> ReceiptPart:
-    """A part for :func:`begin`.
+    """Return a part for :func:`begin`.
 
     Args:
         planned: what is about to be written.
@@ -103,9 +103,9 @@ def part(planned: DatabaseReport, table: str) -> ReceiptPart:
 
 
 def complete(receipt: Receipt, parts: Sequence[ReceiptPart]) -> Receipt:
-    """Return `receipt` with the outcome of its parts, on disk as well.
+    """Return `receipt` with the outcome of its parts, and write it to disk.
 
-    Where the disk refuses that now, the receipt as begun still stands there, and still leads back.
+    If the disk refuses, the receipt as begun is still there, and still leads back.
     """
     completed = replace(receipt, parts=tuple(parts))
     with suppress(OSError):
@@ -114,14 +114,14 @@ def complete(receipt: Receipt, parts: Sequence[ReceiptPart]) -> Receipt:
 
 
 def way_back(rows_before: Sequence[str], rows_after: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
-    """The rows to which an undo leads from `found`: those before, and what others put beside those of the stamp."""
+    """Return the rows that an undo restores from `found`: those before, plus rows that others added to the stamp's."""
     beside = set(found) - {*rows_before, *rows_after} if set(rows_after) <= set(found) else set()
     return tuple(sorted({*rows_before, *beside}))
 
 
 def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[str]) -> tuple[str, ...]:
-    """The statements that put `rows_before` back where `rows_after` stand, for a person with psql."""
-    before, after = Counter(rows_before), Counter(rows_after)  # a table without a primary key may hold one twice
+    """Return the statements that restore `rows_before` where `rows_after` are now, for a person with psql."""
+    before, after = Counter(rows_before), Counter(rows_after)  # a table without a primary key may have one twice
     gone, new = sorted((before - after).elements()), sorted((after - before).elements())
     if len(gone) == len(new) == 1:
         return (f"UPDATE {table} SET version_num = {_literal(gone[0])} WHERE version_num = {_literal(new[0])};",)  # noqa: S608
@@ -131,7 +131,7 @@ def restoring_sql(table: str, rows_before: Sequence[str], rows_after: Sequence[s
 
 
 def listed(folder: Path) -> list[Receipt]:
-    """All receipts of `folder`, the oldest first; what is none, or was changed since, is passed over."""
+    """Return all receipts of `folder`, the oldest first; other files and changed receipts are skipped."""
     found = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
@@ -145,7 +145,7 @@ def read(path: Path) -> Receipt:
     """Read one receipt.
 
     Raises:
-        BadReceipt: the file cannot be read, is none, or was changed since it was written.
+        BadReceipt: the file cannot be read, is not a receipt, or was changed since it was written.
     """
     content = files.read_as(errors.BadReceipt, path)
     written = content.pop(_SEAL, None)
@@ -162,10 +162,10 @@ def read(path: Path) -> Receipt:
 
 
 def find(folder: Path, named: str) -> Receipt:
-    """The receipt that `named` means: a file, an id, or the beginning of an id that only one has.
+    """Return the receipt that `named` means: a file, an id, or a unique beginning of an id.
 
     Raises:
-        NoReceipt, BadReceipt: see there.
+        NoReceipt, BadReceipt: see their docstrings.
     """
     if named.endswith(_SUFFIX) or os.sep in named:
         return read(Path(named))
@@ -177,7 +177,7 @@ def find(folder: Path, named: str) -> Receipt:
 
 
 def to_json(receipt: Receipt) -> dict[str, Any]:
-    """The receipt as it stands in its file."""
+    """Return the receipt as stored in its file."""
     content = {"format": FORMAT, **asdict(receipt), "state": receipt.state}
     content["created"] = receipt.created.isoformat()
     del content["path"]

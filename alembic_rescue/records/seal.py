@@ -1,6 +1,6 @@
-"""A plan's seal: what must not have moved between plan and stamp, and that the file is as it was shown.  Pure.
+"""A plan's seal: what must not change between plan and stamp, and that the file is as it was approved.  Pure.
 
-A digest keeps out mistakes.  Who can write the file can make another digest, but not one with a key.
+A digest guards against mistakes.  Anyone who can write the file can make another digest, but not one with a key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alembic_rescue.errors import PlanChanged
 from alembic_rescue.model import Report
 
 KEY_VARIABLE = "ALEMBIC_RESCUE_PLAN_KEY"
-"""Holds the key of the seals; a variable alone, because a command line is in the list of processes."""
+"""The key of the seals; only an environment variable, because the process list shows command lines."""
 _NAMES = {
     "target": "the target",
     "script_heads": "the latest revisions of the scripts",
@@ -30,7 +30,7 @@ _NAMES = {
 
 
 def parts(report: Report) -> dict[str, Any]:
-    """What a plan stands for, by parts, as JSON values."""
+    """Return what a plan covers, in parts, as JSON values."""
     return {
         "target": list(report.target.revisions) if report.target else None,
         "only": report.only,
@@ -51,29 +51,29 @@ def parts(report: Report) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """``sha256:...`` over a value that JSON can say, however it is spaced and sorted there."""
+    """Return ``sha256:...`` of a JSON value, independent of its spacing and key order."""
     return f"sha256:{hashlib.sha256(_canonical(content)).hexdigest()}"
 
 
 def sealed(document: Mapping[str, Any], report: Report, key: str) -> dict[str, Any]:
-    """The content of a sealed plan's file.
+    """Return the content of a sealed plan's file.
 
     Args:
         document: what the approver reads.
-        report: what it was made of.
-        key: makes it a seal that nobody forges; empty for none.
+        report: what the document was made from.
+        key: makes the seal unforgeable; empty for none.
     """
     content = {**document, "sealed": parts(report)}
     return {**content, "seal": _seal(content, key)}
 
 
 def is_keyed(content: Mapping[str, Any]) -> bool:
-    """Whether it was sealed with a key."""
+    """Return whether it was sealed with a key."""
     return str(content["seal"]).startswith(_KEYED)
 
 
 def opened(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The sealed parts of a file's content; where it is sealed with a key, `key` is not empty.
+    """Return the sealed parts of a file's content; if it is sealed with a key, `key` must not be empty.
 
     Raises:
         ValueError: it is not as it was sealed, or not with this key; the message says which.
@@ -102,24 +102,24 @@ def _canonical(content: Any) -> bytes:
 
 
 def check(name: str, sealed: Mapping[str, Any], report: Report) -> None:
-    """Refuse a report that is not what was sealed.
+    """Refuse a report that differs from what was sealed.
 
     Raises:
-        PlanChanged: something moved.
+        PlanChanged: something changed.
     """
     if moved := differences(sealed, parts(report)):
         raise PlanChanged(name, moved)
 
 
 def is_carried_out(sealed: Mapping[str, Any], report: Report) -> bool:
-    """Whether the databases that were sealed stand where it leads, by nothing but their rows: it was carried out."""
+    """Return whether the sealed databases are where the plan leads, judging only by their rows: it was carried out."""
     now = [(list(part.database.identity.key), list(part.database.current_heads)) for part in report.databases]
     then = [(one.get("database"), one.get("heads_after")) for one in sealed.get("databases") or []]
     return now == then
 
 
 def differences(sealed: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What moved, in words; empty where nothing did."""
+    """Return what changed, in words; empty if nothing did."""
     moved = [told for key in ("target", "script_heads") for told in _told(key, sealed.get(key), now[key])]
     before, after = sealed.get("databases") or [], now["databases"]
     if len(before) != len(after):

@@ -1,14 +1,13 @@
-"""Take secrets out of text.  Pure: what is secret is told, and what looks secret is found.
+"""Remove secrets from text.  Pure: known secrets are given, and text that looks secret is found.
 
-Two nets, because neither holds alone: the *known* secrets of this run (the passwords of every URL that was
-seen, however they are encoded, and the variables whose names say it), and the *shape* of secrets
-(``://user:word@``, ``password=word``, ``INSERT ... (password) VALUES ('word')``) for those that were never seen,
-such as another session's query.
+Two nets, because neither is enough alone: the *known* secrets of this run (the passwords of every URL seen, in any
+encoding, and the variables with secret names), and the *shape* of secrets (``://user:word@``, ``password=word``,
+``INSERT ... (password) VALUES ('word')``) for those never seen, such as in another session's query.
 
-A known secret that is an ordinary word (``postgres``, ``12345``) is hidden in what others wrote, as a whole word,
-and left alone in what the tool itself wrote: a mask in the middle of a known sentence would tell it.
+A known secret that is an ordinary word (``postgres``, ``12345``) is hidden as a whole word in what others wrote, and
+left alone in what the tool itself wrote: a mask in the middle of a known sentence would reveal it.
 
-SQL is read as SQL: ``CHECK (api_key = lower(api_key))`` holds no secret, ``DEFAULT 'password=word'`` does.
+SQL is read as SQL: ``CHECK (api_key = lower(api_key))`` contains no secret, ``DEFAULT 'password=word'`` does.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from alembic_rescue.redact.names import is_secret, is_secret_variable
 _WHOLE_URL = re.compile(r"\s*[a-zA-Z][\w+.-]{0,60}://[^:/@]*:(?P<secret>.*)@", re.DOTALL)
 
 _ENDS_TOO_EARLY = re.compile(r"[@/?#:]")
-"""What ends a password that is not percent-encoded: the rest is then told as a host, a port or a database."""
+"""What ends a password that is not percent-encoded: the rest then appears as a host, a port or a database."""
 
 
 def hide(text: str, secrets: Iterable[str] = ()) -> str:
@@ -33,13 +32,13 @@ def hide(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def hide_sql(statement: str, secrets: Iterable[str] = ()) -> str:
-    """The same, of SQL: besides known secrets, only what literals and comments hold is hidden."""
+    """Return SQL with known secrets hidden, and otherwise only secrets in literals and comments."""
     text = shapes.named(_in_places(statement, secrets))
     return shapes.named_within(text, tokens.spans(text))
 
 
 def hide_value(of: str, text: str, secrets: Iterable[str] = ()) -> str:
-    """The same, of SQL whose literals are values of the object `of`: of ``public.users.password`` none is shown."""
+    """Return SQL as :func:`hide_sql` does; no literal is shown if `of` is secret, like ``public.users.password``."""
     return hide_sql(tokens.literals(text) if is_secret(of) else text, secrets)
 
 
@@ -56,33 +55,33 @@ def _without(text: str, known: frozenset[str]) -> str:
 
 
 class Secrets:
-    """The known secrets of one run.  Whatever leaves the program as text goes through :meth:`hide` or :meth:`net`."""
+    """The known secrets of one run.  All text that leaves the program goes through :meth:`hide` or :meth:`net`."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._public: set[str] = set()
 
     def add(self, *values: object) -> None:
-        """Remember secrets as they come; None and empty ones are passed over."""
+        """Remember secrets as they come; None and empty ones are ignored."""
         self._known.update(str(v) for v in values if v)
 
     def add_public(self, *names: str | None) -> None:
-        """Remember names that are shown even where they are the password as well: of role, database, host."""
+        """Remember names (role, database, host) that are shown even if they are also the password."""
         self._public.update(name for name in names if name)
 
     def all(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The secrets, and the names that are shown even where they are secrets as well."""
+        """Return the secrets, and the names that are shown even if they are also secrets."""
         return frozenset(self._known), frozenset(self._public)
 
     def add_url(self, text: str) -> None:
-        """Remember the password of a URL, read by its shape: it may be one that no library can parse."""
+        """Remember the password of a URL, found by its shape: no library may be able to parse it."""
         self.add(*shapes.of_urls(text), *shapes.values_of(text))
         self.add(*(part for found in shapes.of_urls(text) for part in _ENDS_TOO_EARLY.split(found)))
-        if whole := _WHOLE_URL.match(text):  # with spaces or quotes in it; and SQLAlchemy ends it at the first @
+        if whole := _WHOLE_URL.match(text):  # with spaces or quotes in it; SQLAlchemy ends it at the first @
             self.add(whole["secret"], whole["secret"].split("@")[0])
 
     def add_environment(self, environment: Mapping[str, str]) -> None:
-        """Remember what the environment's variables hold, by their names and by the shape of their values."""
+        """Remember secrets in the environment's variables, by their names and by the shape of their values."""
         for name, value in environment.items():
             if "://" in value:
                 self.add_url(value)
@@ -94,19 +93,19 @@ class Secrets:
         return hide(text, self._known - self._public)
 
     def hide_known(self, text: str) -> str:
-        """Hide known secrets that are no ordinary words."""
+        """Hide known secrets that are not ordinary words."""
         return _without(text, frozenset(self._unmistakable))
 
     def hide_sql(self, statement: str) -> str:
-        """Hide in SQL.  See :func:`hide_sql`; what it leaves as it is can be offered, and shown by :meth:`net`."""
+        """Hide in SQL.  See :func:`hide_sql`; what it leaves unchanged can be offered, and shown by :meth:`net`."""
         return hide_sql(statement, self._unmistakable)
 
     def hide_value(self, of: str, text: str) -> str:
-        """Hide in what is told of an object's definition.  See :func:`hide_value`."""
+        """Hide in what is reported of an object's definition.  See :func:`hide_value`."""
         return hide_value(of, text, self._unmistakable)
 
     def net(self, text: str) -> str:
-        """Hide in a text that the tool composed, of parts that went through the others already."""
+        """Hide in a text that the tool composed from parts that already went through the other methods."""
         return shapes.passwords(shapes.urls(self.hide_known(text)))
 
     @property

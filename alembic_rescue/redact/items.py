@@ -1,6 +1,6 @@
-"""Hide the literals of what names a secret: of each item of a statement, whatever is in it.  Pure, and linear.
+"""Hide the literals of items that name a secret, whatever the item contains.  Pure, and linear.
 
-An item is what stands between commas, AND, WHERE and their like.  One that names a secret has all its literals hidden:
+An item is what is between commas, AND, WHERE and the like.  If it names a secret, all its literals are hidden:
 ``password = lower('x' || 'y')``, ``api_key IN ('x', 'y')``, ``'x'::text AS token``, ``(login, password) = ('x', 'y')``.
 """
 
@@ -19,7 +19,7 @@ _STATEMENT = re.compile(
     r"|WITH\s+(?:RECURSIVE\s+)?(?=[\w\"`]{1,130}\s*(?:\([^()';]{0,300}\)\s*)?AS\b))",
     re.IGNORECASE,
 )
-"""What begins a statement that has items; it may stand in a string or a block."""
+"""The beginning of a statement that has items; it may be inside a string or a block."""
 _SETS = ("UPDATE", "MERGE")
 _GIVEN = re.compile(
     rf"{NAME}\\*['\"`\]]{{0,4}}[)\s]{{0,3}}(?:::\w{{1,60}}(?:\s\w{{1,60}})?)?(?:,\s*(?:true|false))?[)\s]{{0,3}}"
@@ -27,7 +27,7 @@ _GIVEN = re.compile(
     r"|(?:[^,;'\"()$:]|\([^()']{0,60}\)|:(?!=)){0,200}?(?::=|\bDEFAULT\b))",
     re.IGNORECASE,
 )
-"""What gives a secret its value, or compares it, anywhere.  A list of values that a CHECK allows holds none."""
+"""What gives a secret its value, or compares it, anywhere.  A list of values that a CHECK allows is not secret."""
 _ENDS_ITEM = frozenset(
     [
         "AND",
@@ -59,9 +59,9 @@ _BEFORE_A_STRING = frozenset(
     ["N", "B", "X", "DATE", "TIME", "TIMESTAMP", "INTERVAL", "LIKE", "ILIKE", "THEN", "ELSE", "SELECT", "AS", "IS"]
 )
 _MOST_TOKENS = 200
-"""Of an expression."""
+"""The maximum for an expression."""
 _MOST_WITHIN = 30
-"""Literals that are read as statements; what comes then is hidden whole."""
+"""Literals to read as statements; any further ones are hidden completely."""
 
 
 @dataclass
@@ -69,12 +69,12 @@ class _Group:
     """What is read in one pair of parentheses, or between CASE and END."""
 
     first: int
-    """The number of the first literal of its present item."""
+    """The index of the first literal of its current item."""
     named: bool = False
-    """The present item names a secret."""
+    """The current item names a secret."""
     any_named: bool = False
     is_query: bool = False
-    """What it names is its own: ``(SELECT token FROM ...)``."""
+    """The names in it are its own: ``(SELECT token FROM ...)``."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class _Items:
     at: int
     literals: list[Token] = field(default_factory=list)
     hidden: list[tuple[int, int]] = field(default_factory=list)
-    """From which literal to which one before."""
+    """From the first literal's index up to, not including, the second."""
     groups: list[_Group] = field(default_factory=lambda: [_Group(0)])
 
     def end_item(self) -> None:
@@ -99,7 +99,7 @@ class _Items:
         self.groups[-1].named |= group.any_named and not group.is_query
 
     def divided(self) -> tuple[list[Token], list[Token]]:
-        """The literals of items that name a secret, and the others."""
+        """Return the literals of items that name a secret, and the others."""
         steps = [0] * (len(self.literals) + 1)
         for first, end in self.hidden:
             steps[first] += 1
@@ -111,7 +111,7 @@ class _Items:
 
 
 def values(text: str) -> str:
-    """Hide the literals of items that name a secret, and of what a secret is given."""
+    """Hide the literals of items that name a secret, and what a secret is set to."""
     hidden: list[Hidden] = []
     spans = [(0, len(text))]
     for span in spans:
@@ -129,7 +129,7 @@ def values(text: str) -> str:
 
 
 def _statements(text: str, at: int, end: int) -> Iterator[tuple[Token, _Items]]:
-    """Each statement by its beginning, and what is read of it."""
+    """Yield each statement's beginning, with what was read of it."""
     while found := _STATEMENT.search(text, at, end):
         read = _read(text, found.end(), end)
         yield found, read
@@ -162,7 +162,7 @@ def _inside(literal: Token) -> tuple[int, int]:
 
 
 def _read(text: str, at: int, end: int) -> _Items:
-    """The statement that goes on at `at`, up to its end."""
+    """Return the items of the statement that continues at `at`, up to its end."""
     read = _Items(at)
     for token in _tokens(text, at, end):
         _take(read, token)
@@ -173,7 +173,7 @@ def _read(text: str, at: int, end: int) -> _Items:
 
 
 def _tokens(text: str, at: int, end: int, most: int | None = None) -> Iterator[Token]:
-    """Up to the end of the statement: a semicolon, or what ends the parentheses or the string that it stands in."""
+    """Yield tokens up to the statement's end: a semicolon, or the end of the parentheses or the string around it."""
     depth, last = 0, ""
     for number, token in enumerate(TOKEN.finditer(text, at, end)):
         depth += _opens(token) - _closes(token)
@@ -212,7 +212,7 @@ def _ends_item(token: Token) -> bool:
 
 
 def _ends_string(text: str, literal: Token, last: str) -> bool:
-    """Whether the quote is the end of the string that the statement stands in: nothing that may stand there goes on."""
+    """Return whether the quote ends the string around the statement: no literal can be there, judging by its sides."""
     before = text[literal.start() - 1]
     if literal[0][0] != "'" or last.upper() in _BEFORE_A_STRING:
         return False

@@ -1,4 +1,4 @@
-"""Find secrets that are known, however they are written.  Pure, and linear in the text."""
+"""Find known secrets, in any spelling.  Pure, and linear in the text."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from urllib.parse import unquote
 
 MASK = "***"
 _SHORTEST = 3
-"""A known secret shorter than this is left to the shapes: masking every ``a`` would hide the message instead."""
+"""A shorter known secret is left to the shapes: masking every ``a`` would hide the message instead."""
 _SHORTEST_CUT = 5
-"""The beginning of a known secret that is found where a text was cut off."""
+"""The shortest beginning of a known secret to look for where a text was cut off."""
 _NEVER_ENCODED = frozenset(string.ascii_letters + string.digits)
 _LONGEST_ENCODED = 200
-"""A longer secret is a token or a key: it is found as it is."""
+"""A longer secret is a token or a key: only its exact form is searched for."""
 _UNMISTAKABLE = 8
-"""From this length on, a secret that is more than letters or more than digits is no ordinary word."""
+"""From this length on, a secret that is not only letters or only digits is no ordinary word."""
 
 
 def is_ordinary(secret: str) -> bool:
-    """Whether a text may hold this secret by chance: it is short, or a word, or a number."""
+    """Return whether a text may contain this secret by chance: it is short, or a word, or a number."""
     return len(secret) < _UNMISTAKABLE or secret.isalpha() or secret.isdigit()
 
 
 @lru_cache(maxsize=64)
 def patterns(secrets: frozenset[str]) -> tuple[re.Pattern[str], ...]:
-    """What finds each of `secrets`, the longest first."""
+    """Return the patterns for `secrets`, the longest first."""
     plain = {form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= _SHORTEST}
     return tuple(_pattern(secret) for secret in sorted(plain, key=lambda secret: (-len(secret), secret)))
 
 
 def without_cut(text: str, secrets: Iterable[str]) -> str:
-    """Hide secrets whose beginning is all that is left of them, because the text, or a part of it, was shortened."""
+    """Hide secrets of which only the beginning is left, because the text, or a part of it, was truncated."""
     whole = sorted(s for s in secrets if not is_ordinary(s))
     if not whole:
         return text
@@ -62,9 +62,9 @@ def _pattern(secret: str) -> re.Pattern[str]:
 
 
 def _spellings(character: str) -> list[str]:
-    """The ways to write one character: percent-encoded, once or again; doubled for an ini file; escaped for a repr."""
+    """Return a character's spellings: percent-encoded, even repeatedly; doubled for ini files; escaped for repr."""
     encoded = "".join(f"%(?:25|%){{0,6}}(?i:{byte:02x})" for byte in character.encode("utf-8", "surrogatepass"))
-    spellings = [encoded, re.escape(character)]  # the longest first: the first that fits is taken
+    spellings = [encoded, re.escape(character)]  # the longest first: the first match wins
     if character == "%":
         spellings[1:1] = ["%%"]
     elif character == " ":

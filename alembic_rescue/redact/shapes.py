@@ -1,7 +1,7 @@
 """Hide what looks like a secret, in any text.  Pure, and linear in the text.
 
-Each pattern begins with what is rare (a name that says so, ``://``), never with a run of characters that may be as
-long as the text; what stands between is bounded, or cannot reach over the next beginning.
+Each pattern begins with something rare (a secret name, ``://``), never with a run of characters that may be as long as
+the text; what is in between is bounded, or cannot extend past the next beginning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NESTED = r"(?P<run>'{2,})(?=[^'\s,);:|])[^']*(?:(?P=run){2}[^']*)*(?:(?P=run)|'
 _DOLLARS = r"\$(?P<tag>\w{0,60})\$.*?(?:\$(?P=tag)\$|\Z)"
 STRING = rf"(?:'\*{{3}}'|[eE]{_BACKSLASHED}|{_NESTED}|(?:[uU]&)?'[^']*(?:''[^']*)*(?:'|\Z))"
 LITERAL = rf"(?:{STRING}|{_DOLLARS})"
-"""A string of SQL's, or a string in one; where the text was cut off, it goes on to its end."""
+"""An SQL string, or a string inside one; in a truncated text it extends to the end."""
 _VALUE = (
     rf"(?:{_NESTED}|{_BACKSLASHED}|\"[^\"\\]*(?:\\.[^\"\\]*)*(?:\"|\\?\Z)|{_DOLLARS}"
     r"|\\+[\"'][^\"'\\]*(?:\\+[\"']|\Z))"  # JSON in JSON
@@ -34,7 +34,7 @@ _NAMED_BARE = re.compile(
 )
 _ELEMENT = re.compile(rf"(?P<before><[\w:.-]{{0,60}}?{NAME}>)[^<>]+", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?P<before>\bAuthorization\W{1,6}(?:Bearer|Basic)\s{1,3})[\w.~+/=-]+", re.IGNORECASE)
-"""Of HTTP's header ``Authorization``."""
+"""In HTTP's ``Authorization`` header."""
 _PRIVATE_KEY = re.compile(r"(?P<before>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)
 _PASSWORD = re.compile(
     rf"(?P<before>\b(?:password(?:\s+FOR\s[^=;]{{1,120}}=\s*(?:password\()?|\s+)"
@@ -47,7 +47,7 @@ _PREFIX = re.compile(r"(?:e|u&)(?=')", re.IGNORECASE)
 _PARAMETERS = re.compile(
     r"(\[parameters: |\[(?:generated in|cached since|no key|caching disabled|raw sql)[^\]\n]*\] )(?:\(|\[\()[^\n]*"
 )
-"""What SQLAlchemy tells of a statement's parameters, where they have no names."""
+"""How SQLAlchemy prints a statement's parameters if they have no names."""
 _FAILING_ROW = re.compile(r"(\bFailing row contains )\([^\n]*")
 _KEY = re.compile(r"\bKey (?P<columns>\([^()\n]*\))=\([^\n]*?(?P<end>\) (?=already|is |conflicts)|(?=\n|\Z))")
 _WORD = re.compile(r"[^\s'\"]+")
@@ -56,7 +56,7 @@ _SAYS_NOTHING = frozenset(["true", "false", "t", "f", "yes", "no", "on", "off", 
 
 
 def says_nothing(literal: str) -> bool:
-    """Whether the value that is quoted so is none, or yes or no: a column ``has_password`` holds no password."""
+    """Return whether the quoted value is empty, or yes or no: a column ``has_password`` contains no password."""
     value = literal.lstrip("eEuU&").strip("'\"$\\ ").lower()
     return value in _SAYS_NOTHING or not any(map(str.isalnum, value))
 
@@ -65,19 +65,19 @@ def says_nothing(literal: str) -> bool:
 
 
 def named(text: str) -> str:
-    """Hide the quoted values of what a name says to be secret: ``"api_key": "x"``, ``SET password = 'x'``."""
+    """Hide the quoted values of secret names: ``"api_key": "x"``, ``SET password = 'x'``."""
     if not is_in(text):
         return text
     return _NAMED.sub(lambda found: found[0] if says_nothing(found["secret"]) else found["before"] + MASK, text)
 
 
 def named_bare(text: str) -> str:
-    """The same, of values without quotes, as libpq, ini files and variables have them: ``password=x``."""
+    """Hide values without quotes, as in libpq, ini files and variables: ``password=x``."""
     return _NAMED_BARE.sub(rf"\g<before>{MASK}", text) if is_in(text) else text
 
 
 def named_within(text: str, spans: list[tuple[int, int]]) -> str:
-    """The same, but only within `spans` of the text, which are in order.  ``password: hashed`` is left as prose."""
+    """Hide values without quotes, but only within the ordered `spans`.  ``password: hashed`` counts as prose."""
     ahead = iter([*spans, (len(text), len(text))])
     span = next(ahead)
 
@@ -98,7 +98,7 @@ def passwords(text: str) -> str:
 
 
 def credentials(text: str) -> str:
-    """Hide those of HTTP's ``Authorization``, what is in a private key, and in XML's ``<password>``."""
+    """Hide credentials in HTTP's ``Authorization``, in private keys, and in XML's ``<password>``."""
     if "-----BEGIN " in text:
         text = _PRIVATE_KEY.sub(rf"\g<before>{MASK}", text)
     if "<" in text:
@@ -107,7 +107,7 @@ def credentials(text: str) -> str:
 
 
 def options(text: str) -> str:
-    """Hide what follows a name that says that it is secret: ``OPTIONS (api_key 'x')``."""
+    """Hide what follows a secret name: ``OPTIONS (api_key 'x')``."""
     if not is_in(text):
         return text
     return _OPTION.sub(lambda found: found[0] if says_nothing(found["secret"]) else _masked(found), text)
@@ -119,7 +119,7 @@ def _masked(found: re.Match[str]) -> str:
 
 
 def values_of(text: str) -> list[str]:
-    """The values that :func:`named` and :func:`named_bare` would hide."""
+    """Return the values that :func:`named` and :func:`named_bare` would hide."""
     if not is_in(text):
         return []
     return [found["secret"].strip("'\"") for pattern in (_NAMED, _NAMED_BARE) for found in pattern.finditer(text)]
@@ -129,7 +129,7 @@ def values_of(text: str) -> list[str]:
 
 
 def rows_told(text: str) -> str:
-    """Hide the rows and parameters without names that an error or a log tells, of which any may be the secret one."""
+    """Hide the rows and unnamed parameters in an error or a log, because any of them may be secret."""
     text = _PARAMETERS.sub(rf"\g<1>({MASK})", text)
     text = _FAILING_ROW.sub(rf"\g<1>({MASK})", text)
     return _KEY.sub(_key, text)
@@ -156,7 +156,7 @@ def urls(text: str) -> str:
 
 
 def of_urls(text: str) -> Iterator[str]:
-    """The passwords of its URLs."""
+    """Yield the passwords of the text's URLs."""
     for found in _WORD.finditer(text) if "://" in text else ():
         start, end = _password_of(found[0], at_the_end=False)
         if end:
@@ -164,7 +164,7 @@ def of_urls(text: str) -> Iterator[str]:
 
 
 def _password_of(word: str, *, at_the_end: bool) -> tuple[int, int]:
-    """Where in a word the password of a URL is, up to the last ``@``; or what is left of it where the text is cut."""
+    """Return where a URL's password is in a word, up to the last ``@``; in a truncated text, what is left of it."""
     begins = _AUTHORITY.search(word) if "://" in word else None
     if begins is None:
         return 0, 0

@@ -1,7 +1,7 @@
 """Hide the literals of SQL that are in a secret's place.  Pure, and linear in the text.
 
-The SQL may stand in any text, may be in a string or a block, and may be cut off anywhere.  So a statement is looked
-for, and read from there; a row that cannot be read to its end is hidden whole.
+The SQL may be anywhere in a text, inside a string or a block, and cut off anywhere.  So the code searches for a
+statement, and reads from there; a row that cannot be read to its end is hidden completely.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ _INSERT = re.compile(
 _INTO = re.compile(r"[\w\s]{0,30}?\bINTO\b", re.IGNORECASE)
 _TABLE_OF_SECRETS = re.compile(r"(?:password|secret|token|api_?key|credential)s?\W*\Z", re.IGNORECASE)
 _DEFINES = re.compile(r"\b(?:FUNCTION|PROCEDURE|RULE)\b", re.IGNORECASE)
-"""What stands behind it is code, whose literals are seldom data: ``INSERT INTO audit VALUES ('U', now(), NEW.*)``."""
+"""What follows it is code, whose literals are seldom data: ``INSERT INTO audit VALUES ('U', now(), NEW.*)``."""
 _CALL = re.compile(
     r"\b(?:crypt|hmac|digest|md5|sha\d{1,3}|pgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?|(?:en|de)crypt(?:_iv)?"
     r"|aes_(?:en|de)crypt|create_secret)\s*(?=\()",
     re.IGNORECASE,
 )
-"""Functions that are given a secret in the clear: of pgcrypto, MySQL and Supabase's vault."""
+"""Functions that take a secret in clear text: of pgcrypto, MySQL and Supabase's vault."""
 _PAIRS = re.compile(r"\b(?:set_config|jsonb?_build_object|json_object|jsonb?_set|hstore)\s*(?=\()", re.IGNORECASE)
-"""Functions that are given a name, and then its value."""
+"""Functions that take a name, and then its value."""
 _PAIR = re.compile(rf"(?P<name>'[\w.{{}},-]{{1,200}}'(?:::\w+)?)\s*,\s*(?=(?P<value>{LITERAL}))", re.DOTALL)
 _ENDS_LIST = frozenset(["FROM", "WHERE", "RETURNING", "ON", "LIMIT", "ORDER", "GROUP"])
 _BEGINS = frozenset(["INSERT", "UPDATE"])
 _MOST_TOKENS = 200
-"""Of arguments, and of a statement that has no list."""
+"""The maximum for arguments, and for a statement without a list."""
 
 
 @dataclass
 class _List:
-    """What stands in parentheses, or behind SELECT, between commas."""
+    """The items between commas, in parentheses or after SELECT."""
 
     start: int
     end: int
     whole: bool = False
     """It was read to its end."""
     items: list[list[Token]] = field(default_factory=lambda: [[]])
-    """Of each, its literals."""
+    """The literals of each item."""
 
 
 def values(text: str) -> str:
-    """Hide the values of columns, and the arguments of functions, that are secret."""
+    """Hide the secret values of columns, and the secret arguments of functions."""
     if "'" not in text and "$" not in text and '"' not in text:
         return text
     return _calls(items.values(_inserts(text)))
@@ -92,13 +92,13 @@ def _of_row(row: _List, secret: set[int]) -> list[Hidden]:
     for number, item in enumerate(row.items):
         if number in chosen:
             hidden += masked(iter(item))
-        else:  # a statement that is kept in a row
+        else:  # an SQL statement stored in a row
             hidden += [(*one.span(), one[0][0] + told) for one in item if (told := values(one[0][1:])) != one[0][1:]]
     return hidden
 
 
 def _rows(text: str, at: int) -> Iterator[_List]:
-    """``(...), (...)``, from the first parenthesis on."""
+    """Yield the rows ``(...), (...)``, from the first parenthesis on."""
     follows: Token | None
     while True:
         row = _in_parentheses(text, at)
@@ -130,7 +130,7 @@ def _in_parentheses(text: str, at: int, most: int | None = None) -> _List:
 
 
 def _selected(text: str, at: int) -> Iterator[_List]:
-    """The lists behind SELECT, up to the end of the statement."""
+    """Yield the lists after SELECT, up to the end of the statement."""
     row, depth, reading = _List(at, at), 0, True
     for token in TOKEN.finditer(text, at):
         depth += (token[0] == "(") - (token[0] == ")")

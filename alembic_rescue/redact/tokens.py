@@ -1,4 +1,4 @@
-"""SQL as tokens, and how its literals are hidden.  Pure."""
+"""SQL as tokens, and how to hide its literals.  Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alembic_rescue.redact.shapes import LITERAL, STRING, says_nothing
 QUOTED_MASK = f"'{MASK}'"
 _REST = r"|(?P<skip>--[^\n]*|/\*.*?(?:\*/|\Z))|(?P<word>[^\W\d]\w*)|(?P<sign>[][(),;])"
 _DOUBLE = r"\"[^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*(?:\"|\\?\Z)"
-"""A name, or a string of MySQL's: in a value's place it is hidden, too."""
+"""A name, or a MySQL string: in a value's place it is hidden, too."""
 TOKEN = re.compile(rf"(?P<literal>{LITERAL}|{_DOUBLE}){_REST}", re.DOTALL)
 _WITHIN_BODIES = re.compile(rf"(?P<literal>{STRING}|{_DOUBLE}){_REST}", re.DOTALL)
 _ALGORITHM = re.compile(
@@ -23,11 +23,11 @@ _NAME = re.compile(r"['\"]+[\w.{},-]+['\"]+")
 
 Token = re.Match[str]
 Hidden = tuple[int, int, str]
-"""From, to, and what is shown instead."""
+"""From, to, and the replacement."""
 
 
 def spans(sql: str) -> list[tuple[int, int]]:
-    """Where literals and comments are; what is between dollars is read as SQL, too."""
+    """Return where literals and comments are; the contents of dollar quotes are read as SQL, too."""
     return [one.span() for one in _WITHIN_BODIES.finditer(sql) if one["literal"] or one["skip"]]
 
 
@@ -37,12 +37,12 @@ def literals(text: str) -> str:
 
 
 def masked(found: Iterable[Token]) -> list[Hidden]:
-    """The mask of each literal that says something."""
+    """Return the mask of each literal that has a meaningful value."""
     return [(*one.span(), f"{q}{MASK}{q}") for one in found if not says_nothing(one[0]) for q in [one["run"] or "'"]]
 
 
 def shown(text: str, hidden: Iterable[Hidden]) -> str:
-    """The text with what is hidden replaced; of two that overlap, the first."""
+    """Return the text with the hidden spans replaced; of two that overlap, the first."""
     pieces, at = [], 0
     for start, end, instead in sorted(hidden):
         if start >= at:
@@ -52,10 +52,10 @@ def shown(text: str, hidden: Iterable[Hidden]) -> str:
 
 
 def is_name(literal: str) -> bool:
-    """Whether a literal is the name of a setting that is secret: ``'smtp_password'``."""
+    """Return whether a literal is the name of a secret setting: ``'smtp_password'``."""
     return _NAME.fullmatch(literal) is not None and is_secret(literal)
 
 
 def is_algorithm(literal: str) -> bool:
-    """Whether a literal names how to encrypt or encode."""
+    """Return whether a literal names an encryption or encoding method."""
     return _ALGORITHM.fullmatch(literal) is not None

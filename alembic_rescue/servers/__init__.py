@@ -1,1 +1,1 @@
-"""Private database servers: their programs, who keeps them, and what killed runs have left of them."""
+"""Private database servers: their programs, the process that runs them, and leftovers of killed runs."""

@@ -1,12 +1,12 @@
-"""Runs one server, and ends it: a process of its own between the caller and the server.
+"""Run one server, and end it: a separate process between the caller and the server.
 
-Its standard input is its lifeline.  When that ends, whatever became of the caller, the server is stopped and its
-folder removed; and the server is sent a signal by the kernel should this process be killed (Linux).  It lives in a
-session of its own: a terminal's Ctrl-C does not reach it.
+Its standard input is its lifeline.  When that closes, whatever happened to the caller, it stops the server and removes
+the server's folder; and if this process is killed, the kernel sends the server a signal (Linux).  It runs in a separate
+session, so that a terminal's Ctrl-C does not reach it.
 
-The server gets no network where the platform can (a network namespace of its own, for root or with user namespaces;
-it is reached by its Unix socket all the same), and on Linux it can neither connect to anything nor start a program:
-``dblink``, ``postgres_fdw``, subscriptions and ``COPY TO PROGRAM`` end in an error, for a superuser too.
+The server gets no network if the platform allows it (a separate network namespace, for root or with user namespaces;
+its Unix socket still works), and on Linux it can neither connect to anything nor start a program: ``dblink``,
+``postgres_fdw``, subscriptions and ``COPY TO PROGRAM`` end in an error, for a superuser too.
 """
 
 from __future__ import annotations
@@ -30,49 +30,49 @@ from typing import Any
 from alembic_rescue.servers import seccomp
 
 PREPARING = 120.0
-"""Seconds for making the server's files."""
+"""Seconds to create the server's files."""
 STARTING = 60.0
-"""Seconds until it must take connections."""
+"""Seconds within which it must accept connections."""
 STOPPING = 5.0
-"""Seconds until a server that is told to end is killed."""
+"""Seconds from telling a server to stop until killing it."""
 
 _KEPT = 3
-"""Servers whose freshly made files are kept."""
+"""How many servers' freshly created files to keep."""
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A server that is to be kept.  Travels as JSON."""
+    """The server to run.  Passed as JSON."""
 
     folder: str
     """Removed at the end, with everything in it."""
     prepare: list[str]
-    """The command that makes its files."""
+    """The command that creates its files."""
     run: list[str]
-    """The command that is the server: the program's path first."""
+    """The server's command: the program's path first."""
     ready: list[str]
-    """When it is ready: this file exists, or where there are two entries, has a line that is the second."""
+    """It is ready when this file exists or, if there are two entries, has a line equal to the second."""
     log: str
     stop: int
-    """The signal that ends it without ado."""
+    """The signal that ends it immediately."""
     user: dict[str, Any]
-    """Whom it runs as: arguments of ``subprocess.Popen``; nothing for this process's own user."""
+    """The user that it runs as: arguments of ``subprocess.Popen``; empty for this process's own user."""
     connects: bool
-    """The server itself has to open connections to run at all (PostgreSQL before 15, to its own loopback)."""
+    """The server itself must open connections to run at all (PostgreSQL before 15, to its own loopback)."""
     data: str = ""
-    """The folder of its files."""
+    """The folder with its files."""
     kept: str = ""
-    """Where files just made are kept for later runs, which take a copy: that is quicker.  Empty: nowhere."""
+    """Where to keep fresh files for later runs, which copy them because that is faster.  Empty: nowhere."""
 
     def argument(self) -> str:
-        """As the keeper's only argument."""
+        """Return it as the keeper's only argument."""
         return json.dumps(asdict(self))
 
 
 def main() -> None:
-    """Keep the server that the only argument asks for; answers with one line of JSON on standard output."""
+    """Run the server that the only argument describes; answer with one line of JSON on standard output."""
     wanted = Wanted(**json.loads(sys.argv[1]))
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it ends when the caller does
@@ -107,7 +107,7 @@ def _keep(wanted: Wanted) -> None:
 
 
 def _taken_from_kept(wanted: Wanted) -> bool:
-    """Copy the files that an earlier run has kept; False where there are none of this user's."""
+    """Copy the files that an earlier run has kept; return False if this user has none."""
     kept, data = Path(wanted.kept), Path(wanted.data)
     if not wanted.kept or not _is_ours(kept):
         return False
@@ -134,7 +134,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _keep_files(wanted: Wanted) -> None:
-    """Keep the files just made: whole, or not at all.  Those of the servers last used stay, two besides this one."""
+    """Keep the fresh files, completely or not at all, and those of the two other servers used most recently."""
     if not wanted.kept:
         return
     kept = Path(wanted.kept)
@@ -157,7 +157,7 @@ def _start(wanted: Wanted, command: list[str], log: Any) -> subprocess.Popen[byt
     def confined() -> None:
         seccomp.die_with_parent(wanted.stop if server else signal.SIGKILL)
         if server and seccomp.available():
-            # The server is the last program that runs: it is started by its descriptor, and by path nothing starts.
+            # The server is the last program to run: it starts from its descriptor, and nothing can start by path.
             os.set_inheritable(program, False)
             rules = [rule for rule in seccomp.NO_CHILDREN if rule.call == "execve"]
             refused = [*rules, *seccomp.NO_MEDDLING, *([] if wanted.connects else [seccomp.Rule("connect")])]
@@ -218,10 +218,10 @@ def _answer(*, failed: str = "", log: str = "", alone: bool = False) -> None:
 
 
 def _leave_the_network() -> bool:
-    """Go to a network namespace of its own, which holds nothing but a loopback; False where that is not to be had."""
+    """Enter a separate network namespace, which has only a loopback; return False if that is not possible."""
     if sys.platform != "linux":
         return False
-    # Tried in a child first: half-way there is no way back.
+    # Try it in a child first, because it cannot be undone half-way.
     child = os.fork()
     if child == 0:
         try:
@@ -249,7 +249,7 @@ def _unshare() -> None:
 
 
 def _raise_the_loopback() -> None:
-    """PostgreSQL before 15 counts its statistics by way of it."""
+    """Bring the loopback up: PostgreSQL before 15 uses it for its statistics."""
     import socket  # noqa: PLC0415 - only here
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

@@ -1,4 +1,4 @@
-"""A folder for each run, and what runs that were killed have left behind."""
+"""A folder for each run, and the cleanup of what killed runs left behind."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if sys.platform != "win32":
 
 _PREFIX = "alembic-rescue-scratch-"
 _BEGUN = "alembic-rescue-begun-"
-"""Until it is locked: then it is renamed."""
+"""The prefix until the folder is locked; then it is renamed."""
 _OWNER = "owner"
 _DATA = "data"
 _LONGEST_NAME = len(f"/{_PREFIX}12345678/s/.s.PGSQL.5432")
 _ENDS_WITHIN = 10.0
 _OLD = 3600.0
-"""Seconds after which a folder that was begun and not locked is nobody's any more."""
+"""Seconds after which a folder that was begun but not locked counts as abandoned."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that is this run's as long as `lock` is open, here or in a process that inherited it."""
+    """A folder that belongs to this run while `lock` is open, here or in a process that inherited it."""
 
     path: Path
     lock: int
@@ -44,13 +44,13 @@ class RunFolder:
 
     @property
     def sockets(self) -> Path:
-        """Where its socket is."""
+        """The folder of its socket."""
         return self.path / "s"
 
 
 @contextlib.contextmanager
 def run_folder() -> Iterator[RunFolder]:
-    """A private folder, short enough in name for a socket; what earlier runs left behind is removed first."""
+    """Yield a private folder with a path short enough for a socket; first remove what earlier runs left behind."""
     place = _place()
     _remove_leftovers(place)
     begun = Path(tempfile.mkdtemp(prefix=_BEGUN, dir=place))
@@ -72,7 +72,7 @@ def run_folder() -> Iterator[RunFolder]:
 
 
 def _place() -> Path:
-    """The temporary folder, or ``/tmp`` where that one's name is too long or the server's user cannot enter it."""
+    """Return the temporary folder, or ``/tmp`` if its path is too long or the server's user cannot enter it."""
     usual = Path(tempfile.gettempdir())
     fits = len(os.fsencode(usual)) + _LONGEST_NAME <= programs.LONGEST_SOCKET_PATH
     enterable = not programs.unprivileged() or programs.unprivileged_can("sh", "-c", 'cd "$0"', str(usual))
@@ -80,7 +80,7 @@ def _place() -> Path:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock it if nobody has; on a platform without such locks everything counts as locked by somebody."""
+    """Lock it unless someone else has; on a platform without such locks everything counts as locked by others."""
     if sys.platform == "win32":
         return False
     try:
@@ -112,7 +112,7 @@ def _remove_leftovers(place: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder in which the last processes of a server may still be about to end."""
+    """Remove a folder that the last processes of a server may still be leaving."""
     until = time.monotonic() + _ENDS_WITHIN
     while path.exists() and time.monotonic() < until:
         shutil.rmtree(path, ignore_errors=True)
@@ -120,7 +120,7 @@ def _remove(path: Path) -> None:
 
 
 def _end_server(data: Path) -> None:
-    """End the server whose files are in `data`, if one lives."""
+    """End the server with its files in `data`, if it is alive."""
     for name in ("postmaster.pid", "mysqld.pid"):
         try:
             pid = int((data / name).read_text("utf-8").split()[0])
@@ -134,7 +134,7 @@ def _end_server(data: Path) -> None:
 
 
 def _is_of(pid: int, data: Path) -> bool:
-    """Whether that process is the server of `data`: its number may be another's by now."""
+    """Return whether that process is the server of `data`: its id may belong to another by now."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()

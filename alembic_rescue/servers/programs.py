@@ -1,6 +1,6 @@
 """A server's programs on this machine: where they are, and who may run them.
 
-Servers refuse to run as root: there their programs run as ``nobody``.
+Servers refuse to run as root; for root, their programs run as ``nobody``.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if sys.platform != "win32":
 
 WINDOWS = sys.platform == "win32"
 LONGEST_SOCKET_PATH = 103
-"""Bytes: on macOS; on Linux they are 107."""
+"""In bytes, for macOS; Linux allows 107."""
 
 EXE = ".exe" if WINDOWS else ""
-"""How a program's file ends."""
+"""The suffix of a program's file."""
 
 _UNPRIVILEGED = "nobody"
 
 
 def major(version: str) -> int:
-    """The major version in a server's own words: 0 where there is none in them."""
+    """Return the major version in a server's version text; 0 if it has none."""
     found = re.search(r"\d+", version)
     return int(found.group()) if found else 0
 
 
 def give(folder: Path) -> None:
-    """Make the unprivileged user the owner of a folder and of all in it, where this one is root."""
+    """If this process is root, make the unprivileged user the owner of a folder and everything in it."""
     user = unprivileged()
     if user:
         for path in (folder, *folder.rglob("*")):
@@ -42,7 +42,7 @@ def give(folder: Path) -> None:
 
 
 def run(program: Path, *arguments: str, cwd: Path) -> tuple[int, str]:
-    """Run one of a server's programs to its end, whatever interrupts this one; return its status and its output."""
+    """Run a server's program to its end, even if this process is interrupted; return its status and output."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(  # noqa: S603 - a server's own program
             [str(program), *arguments],
@@ -57,18 +57,18 @@ def run(program: Path, *arguments: str, cwd: Path) -> tuple[int, str]:
         try:
             process.wait()
         finally:
-            process.wait()  # what it is starting could not be stopped before it is there
+            process.wait()  # what it is starting can only be stopped once it exists
         output.seek(0)
         return process.returncode, output.read()
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what leads PostgreSQL's programs elsewhere."""
+    """Return this process's environment without what would redirect PostgreSQL's programs."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def unprivileged() -> dict[str, Any]:
-    """What makes a child process run as the unprivileged user, where this one is root."""
+    """Return what makes a child process run as the unprivileged user, if this process is root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return {}
     user = pwd.getpwnam(_UNPRIVILEGED)
@@ -76,7 +76,7 @@ def unprivileged() -> dict[str, Any]:
 
 
 def unprivileged_can(*command: str) -> bool:
-    """Whether that command succeeds for the unprivileged user."""
+    """Return whether the unprivileged user can run that command successfully."""
     try:
         done = subprocess.run(command, capture_output=True, cwd="/", check=False, **unprivileged())  # noqa: S603
     except PermissionError:
@@ -85,13 +85,13 @@ def unprivileged_can(*command: str) -> bool:
 
 
 def out_of_reach_of_ctrl_c() -> dict[str, Any]:
-    """A terminal's Ctrl-C goes to all processes of its group; a server is stopped by who started it alone."""
+    """Return what detaches a server from the terminal's process group: only its starter stops it, not Ctrl-C."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
 def first_of(*names: str) -> Path | None:
-    """Where the first of these programs is; Debian keeps servers in sbin, which is not on everybody's PATH."""
+    """Return the path of the first of these programs found; Debian puts servers in sbin, which may not be on PATH."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     return next((Path(found) for name in names if (found := shutil.which(name, path=path))), None)

@@ -1,4 +1,4 @@
-"""Having a server run for as long as it is needed, and no longer."""
+"""Run a server for as long as it is needed, and no longer."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _KEEPER = f"import sys; sys.path.append({str(_ROOT)!r}); from alembic_rescue.ser
 
 @contextlib.contextmanager
 def running(folder: RunFolder, wanted: Wanted, name: str) -> Iterator[bool]:
-    """Have the server run for as long as the block lasts; say whether it has no network."""
-    own = {"TMPDIR": str(folder.sockets)}  # another's may be closed to the user that it runs as
+    """Run the server for the duration of the block; yield whether it has no network."""
+    own = {"TMPDIR": str(folder.sockets)}  # another folder may be closed to the server's user
     process = subprocess.Popen(  # noqa: S603 - this package's own code
         [sys.executable, "-I", "-S", "-c", _KEEPER, wanted.argument()],
         cwd="/",
@@ -30,7 +30,7 @@ def running(folder: RunFolder, wanted: Wanted, name: str) -> Iterator[bool]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        pass_fds=(folder.lock,),  # the folder is the run's for as long as the keeper lives
+        pass_fds=(folder.lock,),  # the folder belongs to the run for as long as the keeper lives
         **programs.out_of_reach_of_ctrl_c(),
     )
     assert process.stdin is not None

@@ -1,7 +1,7 @@
-"""What the kernel refuses this process and all that it starts, from now on and for good (Linux, x86-64 and aarch64).
+"""What the kernel permanently refuses to this process and all that it starts (Linux, x86-64 and aarch64).
 
-A filter of seccomp: it sees the number of a system call and its arguments, but nothing that they point to.  So it can
-tell an internet socket from a Unix socket, but not one Unix socket from another.
+A seccomp filter sees a system call's number and its arguments, but nothing that they point to.  So it can tell an
+internet socket from a Unix socket, but not one Unix socket from another.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _ARCHITECTURES = {
         },
     ),
 }
-"""By ``uname``'s word: the kernel's number for the architecture, and its numbers of the system calls."""
+"""By ``uname``'s machine name: the kernel's number for the architecture, and its system call numbers."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-"""Offsets in the kernel's ``struct seccomp_data``; of an argument, the lower half."""
+"""Offsets in the kernel's ``struct seccomp_data``; for an argument, the lower half."""
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _X32 = 0x40000000
 _PR_SET_NO_NEW_PRIVS, _SECCOMP_SET_MODE_FILTER, _TSYNC = 38, 1, 1
@@ -64,42 +64,42 @@ _CLONE_THREAD = 0x10000
 
 @dataclass(frozen=True)
 class Rule:
-    """A system call that is refused."""
+    """A system call to refuse."""
 
     call: str
     error: int = errno.EACCES
-    """What it fails with."""
+    """The error that it fails with."""
     unless_equal: int | None = None
-    """Allowed where its first argument is this."""
+    """Allowed if its first argument equals this."""
     unless_bits: int | None = None
-    """Allowed where its first argument has one of these bits."""
+    """Allowed if its first argument has one of these bits."""
 
 
 NO_NETWORK = (Rule("socket", unless_equal=_AF_UNIX), Rule("io_uring_setup", errno.ENOSYS))
-"""No sockets but Unix sockets, and nothing that opens some unseen."""
+"""Only Unix sockets, and nothing that opens others unseen."""
 NO_CHILDREN = (
     Rule("execve"),
     Rule("execveat"),
     Rule("fork"),
     Rule("vfork"),
     Rule("clone", unless_bits=_CLONE_THREAD),
-    Rule("clone3", errno.ENOSYS),  # its flags stand in memory: told that there is none, the C library takes clone
+    Rule("clone3", errno.ENOSYS),  # its flags are in memory; if told that it does not exist, the C library uses clone
 )
-"""No new process; threads are."""
+"""No new processes; threads are allowed."""
 NO_MEDDLING = (Rule("ptrace"), Rule("process_vm_writev"), Rule("pidfd_getfd"))
-"""Nothing done through another process of the same user."""
+"""No access to other processes of the same user."""
 
 
 def available() -> bool:
-    """Whether this kernel may be asked at all."""
+    """Return whether this kernel can be asked at all."""
     return sys.platform == "linux" and platform.machine() in _ARCHITECTURES and sys.maxsize > 2**32
 
 
 def refuse(rules: Sequence[Rule]) -> bool:
-    """Have the kernel refuse these for good, to all threads.
+    """Make the kernel refuse these permanently, for all threads.
 
     Returns:
-        False where it cannot be had: another platform, or a kernel or a container that does not let it.
+        False if that is not possible: another platform, or a kernel or a container that does not allow it.
     """
     if not available():
         return False
@@ -112,17 +112,17 @@ def refuse(rules: Sequence[Rule]) -> bool:
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
     number = _SECCOMP[platform.machine()]
-    # With TSYNC it returns the id of a thread that could not be brought to the same filter.
+    # With TSYNC it returns the id of a thread that could not get the same filter.
     return bool(libc.syscall(number, _SECCOMP_SET_MODE_FILTER, _TSYNC, ctypes.byref(filter_)) == 0)
 
 
 def _program(rules: Sequence[Rule]) -> bytes:
-    """The rules as the kernel's instructions (``struct sock_filter``)."""
+    """Return the rules as the kernel's instructions (``struct sock_filter``)."""
     architecture, calls = _ARCHITECTURES[platform.machine()]
     code = [
         _instruction(_LOAD, _ARCHITECTURE),
         _instruction(_EQUAL, architecture, yes=1),
-        _instruction(_RETURN, _ERRNO | errno.EACCES),  # another architecture's calls have other numbers
+        _instruction(_RETURN, _ERRNO | errno.EACCES),  # another architecture's system calls have other numbers
         _instruction(_LOAD, _NUMBER),
     ]
     if platform.machine() == "x86_64":
@@ -152,17 +152,17 @@ def _refusal(number: int, rule: Rule) -> list[bytes]:
 
 
 def _instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
-    """One instruction; `yes` and `no` say how many are left out after a comparison."""
+    """Return one instruction; `yes` and `no` are the numbers of instructions to skip after a comparison."""
     return struct.pack("HBBI", code, yes, no, value)
 
 
 def die_with_parent(signal: int) -> None:
-    """Be sent `signal` when the thread that started this process ends, where the platform can.
+    """Receive `signal` when the thread that started this process ends, if the platform supports it.
 
-    Must be called in the new process after it has changed its user: that takes it back.
+    Must be called in the new process after it has changed its user, because that resets it.
     """
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(1, signal, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before
+        if os.getppid() != parent:  # the parent has already ended
             os.kill(os.getpid(), signal)

@@ -1,1 +1,1 @@
-"""The deployment's log, read: from any platform's lines to what Alembic was doing, and what it failed with.  Pure."""
+"""Read a deployment's log: from any platform's lines to what Alembic was doing, and how it failed.  Pure."""

@@ -1,6 +1,6 @@
-"""From a log's raw lines to what the program printed: prefixes of platforms off, JSON opened, cut lines joined.  Pure.
+"""From a log's raw lines to what the program printed: without prefixes, JSON decoded, split lines joined.  Pure.
 
-Linear in the size of the log; of one line no more than `LONGEST` characters are kept.
+Linear in the size of the log; keeps at most `LONGEST` characters of a line.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST = 8_000
-"""Characters of a printed line."""
+"""Maximum characters of a printed line."""
 _JSON_LONGEST = 1_000_000
 _DEEPEST = 4
-"""How often a message is opened that is itself a line of a log."""
+"""How many times to decode a message that is itself a log line."""
 _PREFIXES = 8
-"""Of one line: GitHub's time, the container's name, the program's own time, ..."""
+"""Maximum prefixes of a line: GitHub's time, the container's name, the program's own time, ..."""
 _URL = 60
-"""Characters within which a value that is a URL says so."""
+"""A URL value has its ``://`` within this many characters."""
 _SOURCES = 64
-"""Containers that are told apart."""
+"""Maximum number of containers to tell apart."""
 
 _TIME = r"\[?\d{4}-\d\d-\d\d[T\x20]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:\x20?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?"
 _PREFIX = re.compile(
@@ -46,7 +46,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x
 _MESSAGES = ("message", "msg", "log", "event", "text", "textPayload", "@message", "MESSAGE", "body", "content")
 _EXCEPTIONS = ("exc_info", "exception", "exc_text", "stack_info", "stack_trace", "stack", "traceback")
 _PRINTED = re.compile(rf'\s*"(?:{"|".join((*_MESSAGES, *_EXCEPTIONS))})"\s*:\s*(".*"),?\s*')
-"""A line of JSON that was printed for people."""
+"""A line of pretty-printed JSON."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class Line:
     """One line as the program printed it."""
 
     number: int
-    """Of the log's line that it stands in, from 1."""
+    """The number of the log's line that contains it, from 1."""
     source: str
-    """The container or machine that it is of, where the log tells."""
+    """The container or machine that it comes from, if the log says so."""
     text: str
 
 
 def lines(raw: Iterable[str]) -> Iterator[Line]:
-    """What was printed, line by line."""
+    """Yield what was printed, line by line."""
     sources: dict[str, str] = {}
-    """Each with what of its last line is still to be gone on with."""
+    """Each source with the unfinished part of its last line."""
     is_document: bool | None = None
-    """It is one document of JSON, printed for people."""
+    """Whether the log is one pretty-printed JSON document."""
     for number, text in enumerate(raw, start=1):
         if is_document is None and text.strip():
             is_document = text.strip() in {"[", "{"}
@@ -90,7 +90,7 @@ class _Piece:
 
 
 def _opened(text: str, deepest: int, outer: str = "") -> Iterator[_Piece]:
-    """The lines in one line: several only where it is JSON."""
+    """Yield the lines in one line: several only if it is JSON."""
     if len(text) > LONGEST and not text.lstrip().startswith(("{", '"')) and '{"' not in text[:200]:
         text = text[:LONGEST]
     if "\x1b" in text or not text.isprintable():
@@ -108,7 +108,7 @@ def _opened(text: str, deepest: int, outer: str = "") -> Iterator[_Piece]:
 
 
 def _peeled(text: str) -> tuple[str, str, str]:
-    """Source, CRI's tag, and the rest."""
+    """Return the source, CRI's tag, and the rest."""
     at, sources, tag = 0, [], ""
     for _ in range(_PREFIXES):
         found = _PREFIX.match(text, at)
@@ -121,7 +121,7 @@ def _peeled(text: str) -> tuple[str, str, str]:
 
 
 def _messages(text: str) -> list[tuple[str, bool]] | None:
-    """The messages in JSON, each with whether the next one goes on with it; None where it is none."""
+    """Return the messages in JSON, each with whether it continues in the next one; None if the text is not JSON."""
     if text[:1] == "{" and text.rstrip()[-1:] == "}" and len(text) <= _JSON_LONGEST:
         content = _loaded(text)
         return _of_record(content) if isinstance(content, dict) else None
@@ -139,7 +139,7 @@ def _loaded(text: str) -> Any:
 
 
 def _of_record(record: Mapping[str, Any]) -> list[tuple[str, bool]] | None:
-    if isinstance(record.get("logs"), list):  # an answer of Render's API
+    if isinstance(record.get("logs"), list):  # a response of Render's API
         entries = [_of_record(one) or [] for one in record["logs"] if isinstance(one, dict)]
         return [message for entry in entries for message in entry]
     if isinstance(record.get("jsonPayload"), dict):
@@ -148,14 +148,14 @@ def _of_record(record: Mapping[str, Any]) -> list[tuple[str, bool]] | None:
     traces = [_trace(record[key]) for key in _EXCEPTIONS if key in record]
     if not messages and not any(traces):
         return None
-    cut = "stream" in record and "log" in record and not messages[0].endswith("\n")  # Docker's, at 16 KB
+    cut = "stream" in record and "log" in record and not messages[0].endswith("\n")  # Docker splits lines at 16 KB
     urls = [value for value in record.values() if isinstance(value, str) and "://" in value[:_URL]]
     told = [message.rstrip("\n") for message in (*messages, *traces, *urls) if message]
     return [(message, cut and number == 0) for number, message in enumerate(dict.fromkeys(told))]
 
 
 def _trace(value: Any) -> str:
-    """A traceback as Python prints it: from its text, or from structlog's parts."""
+    """Return a traceback as Python prints it: from its text, or from structlog's parts."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):

@@ -13,11 +13,11 @@ from alembic_rescue.evidence.logs.values import Frame, LoggedError, Run, Step, i
 _STEPS = 2_000
 _ERRORS = 24
 _LONGEST = 1_000
-"""Characters of a message."""
+"""Maximum characters of a message."""
 CodeNamed = Callable[[str], "str | None"]
-"""The code that a class means, such as ``psycopg2.errors.NotNullViolation``; None where it means none."""
+"""The error code of a class such as ``psycopg2.errors.NotNullViolation``; None if it has none."""
 _SOON = 40
-"""Lines after Alembic's last word within which an error that stands by itself is the run's."""
+"""Lines after Alembic's last one within which an error outside a traceback belongs to the run."""
 _VERSION_BEFORE = re.compile(r"version_num\s*=\s*'([^']{1,200})'\s*$")
 _VERSION_SET = re.compile(r"SET version_num\s*=\s*'([^']{1,200})'|\(version_num\)\s*VALUES\s*\('([^']{1,200})'\)")
 
@@ -32,12 +32,12 @@ class OpenError:
     details: list[str] = field(default_factory=list)
     frame: Frame | None = None
     ends: bool = False
-    """It is what ended the run."""
+    """It ended the run."""
     printed: bool = True
-    """It stands by itself, in no traceback."""
+    """It is outside any traceback."""
 
     def value(self, code_named: CodeNamed) -> LoggedError:
-        """As it was read."""
+        """Return the finished error."""
         kind, code, message = self.shape
         code = code or code_named(kind)
         statement = self.statement and " ".join(self.statement.split())
@@ -55,24 +55,24 @@ class OpenRun:
     seen: set[str] = field(default_factory=set)
     errors: list[OpenError] = field(default_factory=list)
     late: OpenError | None = None
-    """What was printed, and came after the end."""
+    """An error printed after the end."""
     killed: OpenError | None = None
     last: int = 0
     """The line of its last step."""
     closed: bool = False
-    """What comes later is not of it."""
+    """Later lines do not belong to it."""
 
     def has(self, error: OpenError) -> bool:
-        """Whether it was told already: once logged, once raised."""
+        """Return whether it is known already: errors may be logged first and raised later."""
         return any(one.shape.message == error.shape.message for one in self.errors)
 
     def tells_late(self, error: OpenError) -> bool:
-        """Whether an error that comes after the end can be of it: what is printed comes later than what is raised."""
+        """Return whether an error after the end may belong to the run: printed output may come after raised errors."""
         at_end = self.errors[-1].number if self.errors else self.last
         return error.printed and not error.ends and not self.has(error) and error.number - at_end <= _SOON
 
     def adds(self, error: OpenError) -> None:
-        """Take one error more, or more of the last one."""
+        """Add an error, or details of the last one."""
         known = self.errors[-1] if self.errors and self.errors[-1].shape.message == error.shape.message else None
         if self.closed:
             self.late = error
@@ -80,7 +80,7 @@ class OpenRun:
             self.errors.append(error)
             if len(self.errors) > _ERRORS:
                 del self.errors[_ERRORS // 2]
-        else:  # the driver's, and SQLAlchemy's that it is the cause of
+        else:  # the driver's error, and the SQLAlchemy error that it caused
             known.statement = known.statement or error.statement
             known.details = known.details or error.details
             known.frame = known.frame or error.frame
@@ -89,18 +89,18 @@ class OpenRun:
         self.closed = self.closed or error.ends
 
     def breaks_off(self, error: OpenError) -> None:
-        """Its traceback is cut off, if it told no error that says more."""
+        """Record a truncated traceback, unless the run has a more specific error."""
         if not self.closed and not any(map(_is_consequence, self.errors)):
             self.adds(error)
 
     def dies(self, number: int, text: str) -> None:
-        """The process is killed, if it was still at it."""
+        """Record that the process was killed, if the run was still active."""
         if not self.closed and number - self.last <= _SOON:
             self.killed, self.closed = OpenError(Shape("", None, text), number), True
 
     @property
     def ending(self) -> OpenError | None:
-        """What it failed with."""
+        """The error that it failed with."""
         ends = next((error for error in self.errors if error.ends), None)
         aborted = next((error for error in self.errors if _is_consequence(error)), None)
         alone = [error for error in self.errors if 0 <= error.number - self.last <= _SOON and error.printed]
@@ -108,7 +108,7 @@ class OpenRun:
         return ends or self.killed or aborted or at_last
 
     def value(self, code_named: CodeNamed) -> Run:
-        """As it was read."""
+        """Return the finished run."""
         ending = self.ending
         before = self.errors[: self.errors.index(ending)] if ending in self.errors else self.errors
         first = None
@@ -132,7 +132,7 @@ def _is_consequence(error: OpenError) -> bool:
 
 
 def _by_statement(error: OpenError | None) -> tuple[Step, ...]:
-    """The revision that Alembic was about to record, where the log does not say which it was running."""
+    """Return the revision that Alembic was about to record, for a log that does not say which one was running."""
     found = _VERSION_SET.search(error.statement) if error is not None and error.statement else None
     if found is None or error is None or error.statement is None:
         return ()

@@ -1,7 +1,7 @@
 """From the lines of a deployment's log to what Alembic was doing when it failed.  Pure, linear, bounded.
 
-Each container is read by itself, because a log mixes their lines.  Nothing in it is taken for granted: what is not
-there is not told.
+Each container is read separately, because a log interleaves their lines.  Nothing is assumed: only what the log
+contains is reported.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _DATABASE = re.compile(
 )
 
 _LEFT_OUT = re.compile(r"\s*[\W_]{0,4}(?:\.\.\.|…|\d{1,9} (?:more )?(?:lines?|frames?|messages?|bytes)\b)|\S")
-"""A line in a traceback that Python did not write there."""
+"""A line in a traceback that Python did not write."""
 
 _RUNS = 2_000
 _DETAILS = 8
@@ -61,7 +61,7 @@ def read(raw: Iterable[str], code_named: CodeNamed = lambda _: None) -> Deployme
 
     Args:
         raw: its lines.
-        code_named: tells the code of an error that the log has only the class of.
+        code_named: returns the error code of an exception class, for errors that the log names only by class.
     """
     reader = _Reader()
     for line in lines.lines(raw):
@@ -70,7 +70,7 @@ def read(raw: Iterable[str], code_named: CodeNamed = lambda _: None) -> Deployme
 
 
 def _step(text: str) -> Step | None:
-    """What Alembic says that it runs: ``Running upgrade a, b -> c, merge``."""
+    """Return the step that Alembic announces: ``Running upgrade a, b -> c, merge``."""
     found = _RUNNING.search(text) if "->" in text else None
     if found is None:
         return None
@@ -94,7 +94,7 @@ class _Reader:
         self.number = 0
 
     def take(self, line: Line) -> None:
-        """Read one line more."""
+        """Read one more line."""
         self.number = line.number
         text = line.text
         if (of_server := shapes.of_server(text)) is not None:
@@ -103,12 +103,12 @@ class _Reader:
         self.note_addresses(text)
         if line.source not in self.sources:
             self.sources[line.source] = _Source(self.begin, cut=not self.sources)
-        if shapes.of_kill(text) and self.runs:  # the platform says it, not the program
+        if shapes.of_kill(text) and self.runs:  # from the platform, not the program
             self.runs[-1].dies(line.number, text.strip()[:_LONGEST_DOC])
         self.sources[line.source].take(line.number, text)
 
     def begin(self, number: int) -> OpenRun:
-        """A run begins."""
+        """Begin a run."""
         self.runs.append(OpenRun(number))
         if len(self.runs) > _RUNS:  # the first ones are only counted
             old, self.runs = self.runs[: -_RUNS // 2], self.runs[-_RUNS // 2 :]
@@ -116,7 +116,7 @@ class _Reader:
         return self.runs[-1]
 
     def note_addresses(self, text: str) -> None:
-        """Remember which databases a line names."""
+        """Record the databases that a line names."""
         found: list[Address] = []
         if "://" in text:
             found += [
@@ -135,7 +135,7 @@ class _Reader:
                 self.addresses[address] = None
 
     def closed(self, code_named: CodeNamed) -> DeploymentLog:
-        """What was read."""
+        """Return what was read."""
         for source in self.sources.values():
             source.close()
         for source in () if any(run.steps or run.ending for run in self.runs) else self.sources.values():
@@ -148,7 +148,7 @@ class _Reader:
         return DeploymentLog(self.number, last, self.failed_before + len(failed), alike, tuple(self.addresses))
 
     def with_server(self, run: Run) -> Run:
-        """With the first error from the server's own log, where only that one has it."""
+        """Return the run with the first error from the server's own log, if no other source has it."""
         if run.failure is None or not run.failure.is_consequence or run.first is not None:
             return run
         real: dict[str, LoggedError] = {}
@@ -162,7 +162,7 @@ class _Reader:
         return run
 
     def statement_of(self, pid: str, after: int) -> str | None:
-        """The statement that the server tells beside an error."""
+        """Return the statement that the server logged with an error."""
         told = (line for number, line in self.server if number > after and line.pid == pid)
         following = next(told, None)
         return following.text if following is not None and following.what == "STATEMENT" else None
@@ -178,7 +178,7 @@ class _Source:
         self.sql: list[str] | None = None
         self.depth = 0
         self.idle = 0
-        """Lines since the open error that say nothing of it."""
+        """Lines since the open error that say nothing about it."""
         self.frame: Frame | None = None
         self.wants_code = False
         self.in_trace = False
@@ -189,18 +189,18 @@ class _Source:
         """The open traceback has no frame yet."""
         self.number = 0
         self.cut = cut
-        """The log begins in the middle of a traceback, as far as was read."""
+        """The log begins inside a traceback, as far as read."""
         self.stray: deque[OpenError] = deque(maxlen=_STRAY)
-        """Errors of which it is not known yet whether they are of a run."""
+        """Errors not yet known to belong to a run."""
 
     def take(self, number: int, text: str) -> None:
-        """Read one line more."""
+        """Read one more line."""
         self.number = number
         if self.sql is not None and self.goes_on_with_sql(text):
             return
         if self.is_of_alembic(number, text) or self.is_of_trace(text) or self.is_error(number, text):
             return
-        if self.error is None and text.strip().startswith("[SQL:"):  # of what was cut off
+        if self.error is None and text.strip().startswith("[SQL:"):  # its error message was cut off
             self.error = OpenError(shapes.Shape("", None, ""), number, ends=self.cut)
         if self.error is not None:
             self.adds_detail(text)
@@ -213,19 +213,19 @@ class _Source:
         self.cut = self.cut and not text.strip()
 
     def close(self) -> None:
-        """The log ends."""
+        """End the log."""
         self.close_sql()
         self.close_error()
         self.breaks_off()
 
     def breaks_off(self) -> None:
-        """A traceback never came to its last line, which names the error: a platform cuts long ones."""
+        """Record a traceback without its last line, which names the error: platforms truncate long ones."""
         if self.in_trace and self.run is not None:
             self.run.breaks_off(OpenError(shapes.Shape("", None, ""), self.number, frame=self.frame, ends=True))
         self.in_trace = False
 
     def takes_stray(self) -> None:
-        """Where no run is in the log: its errors are told all the same."""
+        """Report the errors of a log that contains no run."""
         if self.stray:
             run = self.begin(self.stray[0].number)
             run.errors, run.last = list(self.stray), self.stray[-1].number
@@ -233,7 +233,7 @@ class _Source:
     # --- what Alembic says ---------------------------------------------------------------------------------------
 
     def is_of_alembic(self, number: int, text: str) -> bool:
-        """Whether it is one of Alembic's own lines."""
+        """Return whether it is one of Alembic's own lines."""
         if "Context impl " in text and (found := _IMPL.search(text)):
             self.begins(number).impl = found[1].lower()
         elif (step := _step(text)) is not None:
@@ -274,7 +274,7 @@ class _Source:
     # --- tracebacks and errors -----------------------------------------------------------------------------------
 
     def is_of_trace(self, text: str) -> bool:
-        """Whether it is a line of a traceback, before its last."""
+        """Return whether it is a line of a traceback before the last one."""
         if "Traceback (most recent call last)" in text:
             self.close_error()
             self.frame, self.in_trace, self.of_alembic, self.cut = None, True, False, False
@@ -302,7 +302,7 @@ class _Source:
         return "/versions/" in path or bool(revision and revision in name)
 
     def is_error(self, number: int, text: str) -> bool:
-        """Whether it tells an error."""
+        """Return whether the line reports an error."""
         shape = shapes.of_database(text)
         if shape is None and self.in_trace and not text[:1].isspace():
             shape = shapes.of_python(text)
@@ -311,7 +311,7 @@ class _Source:
         self.close_error()
         ends = self.in_trace and self.of_alembic
         frame = self.frame if self.in_trace else None
-        printed = not self.in_trace or self.abridged or self.begun  # nobody can tell whether Alembic raised it
+        printed = not self.in_trace or self.abridged or self.begun  # unknown whether Alembic raised it
         self.error, self.idle = OpenError(shape, number, frame=frame, ends=ends, printed=printed), 0
         if not self.in_trace and self.cut:
             self.error.ends = True
@@ -322,7 +322,7 @@ class _Source:
         return True
 
     def adds_detail(self, text: str) -> None:
-        """A line below an error's."""
+        """Read a line below an error."""
         error, told = self.error, text.strip()
         assert error is not None
         if told.startswith("[SQL:"):
@@ -342,7 +342,7 @@ class _Source:
         self.goes_on_with_sql(text)
 
     def goes_on_with_sql(self, text: str) -> bool:
-        """Whether the line is still of the statement."""
+        """Return whether the line still belongs to the statement."""
         assert self.sql is not None
         told = text.strip()
         over = told.startswith(_END_OF_SQL) or _step(text) or _IMPL.search(text)
@@ -360,13 +360,13 @@ class _Source:
         if self.sql is not None and self.error is not None:
             statement = "\n".join(self.sql)[:_LONGEST_SQL].strip()
             statement = statement[:-1] if self.depth <= 0 and statement.endswith("]") else statement
-            if statement[:1] in "'\"" and statement[-1:] == statement[:1]:  # before SQLAlchemy 1.3: its repr
+            if statement[:1] in "'\"" and statement[-1:] == statement[:1]:  # a repr, before SQLAlchemy 1.3
                 statement = statement[1:-1].replace("\\n", "\n")
             self.error.statement = statement
         self.sql = None
 
     def close_error(self) -> None:
-        """The error is read: it is one of the run's, or the log of something else."""
+        """Finish the open error: it belongs to the run, or to the log of something else."""
         self.close_sql()
         error, self.error = self.error, None
         if error is None:

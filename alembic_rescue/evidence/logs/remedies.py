@@ -1,4 +1,4 @@
-"""What to do about a failure that only the deployment's log shows: of data, of time, of the machine.  Pure."""
+"""Fixes for failures that only the deployment's log shows: of data, time limits, the machine.  Pure."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"\b(?:ModuleNotFound|Import|Name|Attribute|Type|Key|Value|Index|Indentation|Syntax|Assertion|Runtime)Error\b",
      "fix the migration's code"),
 )  # fmt: skip
-"""What an error says, with its class, and what to do about it: the first that fits."""
+"""Patterns for the error's class and message, and the fix; the first match wins."""
 
 
 def remedy(kind: str, message: str, statement: str) -> str:
-    """What to do about an error of the class `kind`, which says `message` of `statement`."""
+    """Return the fix for an error of class `kind` with `message`, raised by `statement`."""
     for says, fix in _REMEDIES:
         if re.search(says, f"{kind}: {message}"):
             return fix

@@ -1,4 +1,4 @@
-"""The shapes in which errors are printed: by SQLAlchemy, by each driver, by Alembic, by PostgreSQL.  Pure."""
+"""The formats in which errors are printed: by SQLAlchemy, each driver, Alembic, and PostgreSQL.  Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DRIVER = (
     r"|aiosqlite|pysqlite\w*|pyodbc|oracledb|cx_Oracle|builtins)(?:\.\w+){1,6}"
 )
 _WRAPPED = re.compile(rf"\((?P<kind>{_DRIVER})\) (?P<message>.*)")
-"""As SQLAlchemy says it, wherever in a line: a migration may have printed it."""
+"""SQLAlchemy's format, anywhere in a line: a migration may have printed it."""
 _RAISED = re.compile(rf"(?P<kind>{_DRIVER}): (?P<message>.*)")
 _PYTHON = re.compile(r"(?P<kind>[A-Za-z_][\w.]{0,200}(?:Error|Exception|Exit|Interrupt))(?:: (?P<message>.*))?$")
 _OF_CLASS = re.compile(r"<class '(?P<kind>[\w.]+)'>: (?P<message>.*)")
@@ -47,43 +47,43 @@ class OfServer(NamedTuple):
 
 
 def of_database(text: str) -> Shape | None:
-    """The error of a database that a line tells."""
+    """Return the database error in a line."""
     found = _WRAPPED.search(text) if "(" in text else None
     found = found or _RAISED.match(text)
     return _plain(found["kind"], found["message"]) if found is not None else None
 
 
 def of_python(text: str) -> Shape | None:
-    """Any exception, as the last line of a traceback tells it."""
+    """Return any exception from the last line of a traceback."""
     found = _PYTHON.match(text)
     return Shape(found["kind"], None, (found["message"] or "").strip()) if found is not None else None
 
 
 def of_alembic(text: str) -> str | None:
-    """What Alembic refuses to do."""
+    """Return the message of an error that Alembic raised."""
     found = _COMMAND.search(text)
     return found["message"].strip() if found is not None else None
 
 
 def of_kill(text: str) -> bool:
-    """Whether a line says that the process was killed, mostly for its memory."""
+    """Return whether a line says that the process was killed, mostly for its memory."""
     return ("ill" in text or "OM" in text or "emory" in text or "137" in text) and _KILLED.search(text) is not None
 
 
 def of_server(text: str) -> OfServer | None:
-    """A line of PostgreSQL's own log, as Docker Compose mixes it in."""
+    """Return a line of PostgreSQL's own log, as Docker Compose interleaves it."""
     found = _OF_SERVER.search(text) if ":  " in text else None
     return OfServer(found["pid"], found["what"], found["text"].strip()) if found is not None else None
 
 
 def _plain(kind: str, text: str) -> Shape:
-    """Without what drivers put round the server's words."""
+    """Return the error without what drivers add around the server's words."""
     text = text.partition(" [SQL: ")[0].strip()
     if found := _OF_CLASS.match(text):  # asyncpg, through SQLAlchemy
         return Shape(found["kind"], None, found["message"].strip())
     if text.startswith("{") and "'M'" in text:  # pg8000
         return Shape(kind, *_fields(text))
-    if found := _NUMBERED.match(text) or _BEFORE.match(text):  # MySQL's
+    if found := _NUMBERED.match(text) or _BEFORE.match(text):  # MySQL
         return Shape(kind, found["code"], found["message"].strip())
     return Shape(kind, None, text)
 

@@ -1,4 +1,4 @@
-"""What a deployment's log says of Alembic, as frozen values: the same for the text, the JSON and the API."""
+"""What a deployment's log says about Alembic, as frozen values: shared by the text output, the JSON and the API."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from alembic_rescue.evidence.consequences import follows_another
 
 REFUSED = "alembic.util.exc.CommandError"
-"""The class of what Alembic itself refuses."""
+"""The class of errors that Alembic itself raises."""
 
 
 def is_consequence(kind: str, message: str) -> bool:
-    """Whether an error only says that another failed before; rich breaks its message into lines."""
+    """Return whether an error only says that another failed before; rich splits its message over several lines."""
     return follows_another(message) or "InFailedS" in kind
 
 
 @dataclass(frozen=True)
 class Step:
-    """A revision that Alembic said that it runs."""
+    """A revision that Alembic said it was running."""
 
     revision: str
     down: tuple[str, ...] | None
-    """What it follows, by the scripts that ran there: nothing, at a base.  None where only its statement is told."""
+    """The revisions that it follows in the scripts that ran there; empty for a base.  None if only its SQL is known."""
     doc: str = ""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A line of a revision's file, as a traceback names it."""
+    """A line of a revision's file, from a traceback."""
 
     path: str
     """On the machine that ran it."""
@@ -37,26 +37,26 @@ class Frame:
 
 @dataclass(frozen=True)
 class LoggedError:
-    """An error that the log shows."""
+    """An error in the log."""
 
     kind: str
-    """Its class as the log has it, such as ``psycopg2.errors.NotNullViolation``; empty where it has none."""
+    """Its class in the log's spelling, such as ``psycopg2.errors.NotNullViolation``; empty if there is none."""
     code: str | None
-    """SQLSTATE or the driver's number: as the log has it, or as the class means it."""
+    """SQLSTATE or the driver's number: from the log, or derived from the class."""
     message: str
     """The server's words, on one line."""
     statement: str | None = None
     """Without its parameters."""
     details: tuple[str, ...] = ()
-    """What stands below the message: ``LINE 1:``, ``DETAIL:``, ``HINT:``."""
+    """The lines below the message: ``LINE 1:``, ``DETAIL:``, ``HINT:``."""
     frame: Frame | None = None
     """The last line of a revision's file in its traceback."""
     number: int = 0
-    """The line of the log that it stands in, from 1."""
+    """The number of its line in the log, from 1."""
 
     @property
     def is_consequence(self) -> bool:
-        """It only says that another failed before, in the same transaction."""
+        """Whether it only says that another one failed before, in the same transaction."""
         return is_consequence(self.kind, self.message)
 
     @property
@@ -69,36 +69,36 @@ class LoggedError:
 
 @dataclass(frozen=True)
 class Run:
-    """One time that Alembic ran, on one database."""
+    """One run of Alembic, on one database."""
 
     impl: str | None
-    """What Alembic calls the dialect, in small letters: ``postgresql``."""
+    """Alembic's name for the dialect, in lower case: ``postgresql``."""
     steps: tuple[Step, ...]
-    """In their order; of very many the last ones."""
+    """In order; only the last ones if there are very many."""
     failure: LoggedError | None
-    """What ended it; None where it ended well, or the log ends first."""
+    """What ended it; None if it succeeded, or the log ends first."""
     first: LoggedError | None = None
-    """The error that made all later ones fail, where that is another one and the log shows it."""
+    """The error that made all later ones fail, if it is another one and in the log."""
     swallowed: tuple[LoggedError, ...] = ()
-    """Errors that the log shows, and that did not end it."""
+    """Errors in the log that did not end the run."""
     number: int = 0
-    """The line of the log that it begins in."""
+    """The line of the log where it begins."""
 
     @property
     def revision(self) -> str | None:
-        """The revision that it was at last."""
+        """The last revision that it was running."""
         return self.steps[-1].revision if self.steps else None
 
     @property
     def real(self) -> LoggedError | None:
-        """What is to be fixed: not the error that follows from another; None where the log does not show it."""
+        """The error to fix, not one that follows from another; None if the log does not show it."""
         if self.failure is None or not self.failure.is_consequence:
             return self.failure
         return self.first
 
     @property
     def key(self) -> tuple[str | None, str, str]:
-        """Equal for two runs that failed alike."""
+        """Equal for two runs that failed the same way."""
         error = self.real or self.failure
         return (self.revision, error.kind if error else "", error.message if error else "")
 
@@ -108,23 +108,23 @@ class Address:
     """A database that the log names."""
 
     scheme: str | None = None
-    """As in the URL, without the driver."""
+    """The URL's scheme, without the driver."""
     hosts: tuple[str, ...] = ()
-    """Name and number of the same host."""
+    """Name and IP address of the same host."""
     database: str | None = None
 
 
 @dataclass(frozen=True)
 class DeploymentLog:
-    """What a deployment's log says of Alembic."""
+    """What a deployment's log says about Alembic."""
 
     lines: int
-    """How many were read."""
+    """The number of lines read."""
     run: Run | None
-    """The last that did something: ran a revision, or failed."""
+    """The last run that did something: ran a revision, or failed."""
     failed: int = 0
-    """How many runs failed, this one included."""
+    """How many runs failed, including this one."""
     alike: bool = True
-    """All that failed did so as the last one that did."""
+    """All failed runs failed like the last one that did."""
     addresses: tuple[Address, ...] = ()
-    """Which databases it names; without passwords."""
+    """The databases that it names; without passwords."""
