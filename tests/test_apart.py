@@ -163,11 +163,14 @@ def test_a_package_of_the_tools_is_given_only_where_the_project_has_none():
         ({"alembic.ini": "[alembic_rescue]\npython =\n"}, (), None),
         ({"alembic.ini": "[alembic_rescue\npython = broken\n"}, (), None),
         ({}, ("missing.ini",), None),
+        ({"migrations/alembic.ini": "[alembic_rescue]\npython = %(here)s/../venv\n"}, (), "{here}/migrations/../venv"),
+        ({"alembic.ini": "[alembic]\n", "migrations/alembic.ini": "[alembic_rescue]\npython = other\n"}, (), None),
     ],
 )
 def test_the_setting_is_read_before_the_project_is_loaded(tmp_path, monkeypatch, files, named, found):
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
+        Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)
     assert below.setting("python", named) == (found and found.format(here=tmp_path))
 

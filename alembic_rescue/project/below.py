@@ -22,6 +22,8 @@ _DEPTH = 4
 """How many folders down they are looked for."""
 _FLASKS_OWN = ("wsgi.py", "app.py")
 """Where `flask` itself looks for an application that nobody names, in this order."""
+_FLASK_MIGRATES = Path("migrations", NAMES[0])
+"""The file that `flask db init` writes, in the folder of the application."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def setting(name: str, named: Sequence[str] = ()) -> str | None:
         None where it is not set, and where a file cannot be read: loading it tells why.
     """
     tomls = [Path(one) for one in named if Path(one).name == NAMES[1]] or [Path(NAMES[1])]
-    inis = [Path(one) for one in named if Path(one).name != NAMES[1]] or [Path(NAMES[0])]
+    here = Path(NAMES[0]) if Path(NAMES[0]).is_file() else _FLASK_MIGRATES
+    inis = [Path(one) for one in named if Path(one).name != NAMES[1]] or [here]
     for file in (*inis, *tomls):
         if found := _options(file, "alembic_rescue").get(name):
             return found
