@@ -96,7 +96,7 @@ class Bench:
         return self._server
 
     def dump(self, visited: Visited) -> Any:
-        """Return the schema of a live database, dumped once: see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
+        """Return the schema of a live database, dumped once; see :meth:`.dialects.scratch.Scratch.dump`."""
         identity = visited.database.identity
         if identity.rows_key not in self._dumps:
             known = dialects.of_server(identity.dialect, identity.server_version).scratch
@@ -244,7 +244,7 @@ class Bench:
         return bool(own) and not set(own) & set(self.project.loaded.drivers)
 
     def ask_server(self, operation: str, **arguments: Any) -> Any:
-        """Like :meth:`ask`, for operations that run no project code.  Uses the tool's own driver if the project has none.
+        """Like :meth:`ask`, for operations that run no project code; uses the tool's driver if the project has none.
 
         Raises:
             WorkerDied, WorkerSilent: as in :meth:`ask`.

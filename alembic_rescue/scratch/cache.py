@@ -55,7 +55,7 @@ class Cache:
     limit: int = 200 * 1024 * 1024
     """Size limit in bytes; above it, the least recently used files are removed."""
     root: str = field(default_factory=os.getcwd)
-    """The project's folder: paths below it are stored relative to it, so that another checkout finds the same entries."""
+    """The project's folder: paths below it are stored relative, so that another checkout finds the same entries."""
     recovered: str = ""
     """The folder of revisions recovered from git, which differs each time: paths are relative, as with `root`."""
     hide: Callable[[str], str] = _never_changes

@@ -1,4 +1,4 @@
-"""Decide whether two texts of a definition are equivalent: the scratch server loads both at the position in question."""
+"""Decide whether two texts of a definition are equivalent: the scratch server loads both at the live position."""
 
 from __future__ import annotations
 
