@@ -96,7 +96,10 @@ class Bench:
         return self._server
 
     def dump(self, visited: Visited) -> Any:
-        """Return the schema of a live database, dumped once; see :meth:`.dialects.scratch.Scratch.dump`."""
+        """Return the schema of a live database, dumped once.
+
+        See :meth:`alembic_rescue.dialects.scratch.Scratch.dump`.
+        """
         identity = visited.database.identity
         if identity.rows_key not in self._dumps:
             known = dialects.of_server(identity.dialect, identity.server_version).scratch

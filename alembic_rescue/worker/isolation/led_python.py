@@ -238,7 +238,7 @@ def _by_name(signature: inspect.Signature, arguments: Iterable[Any], more: Mappi
 
 
 def _taken(signature: inspect.Signature, led: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that the driver's version knows; if it accepts any, all that are not None."""
+    """Return the arguments that the driver's version knows; if it accepts any, those set or in its signature."""
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         return {name: value for name, value in led.items() if value is not None or name in signature.parameters}
     return {name: value for name, value in led.items() if name in signature.parameters}

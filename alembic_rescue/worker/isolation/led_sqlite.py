@@ -1,4 +1,7 @@
-"""Redirect SQLite files to those of the scratch databases, and refuse to attach others; leave in-memory databases alone."""
+"""Redirect SQLite files to those of the scratch databases, and refuse to attach others.
+
+In-memory databases are left alone.
+"""
 
 from __future__ import annotations
 
