@@ -36,7 +36,9 @@ def silent(_: str) -> None:
 
 
 def look(project: Project, see: See[T], tell: Tell = silent, remarks: list[Remark] | None = None) -> list[T]:
-    """Run env.py and call `see` once for each database or tenant that it visits.  The sessions are read-only.
+    """Run env.py and call `see` once for each database or tenant that it visits.
+
+    The server holds the sessions read-only.
 
     Args:
         remarks: list to which remarks about env.py itself are appended.
@@ -223,7 +225,7 @@ class _Writes:
     def _after(self, _: Connection, cursor: Any, statement: str, *__: object) -> None:
         if self.visit and self._changes_rows(statement):
             self.visit.answered += 1
-            self.visit.rows += abs(cursor.rowcount)  # -1 where the driver does not know
+            self.visit.rows += abs(cursor.rowcount)  # -1 if the driver does not know
 
     def _refused(self, failed: Any) -> None:
         ours = isinstance(failed.original_exception, errors.RescueError)  # raised by _before

@@ -253,6 +253,6 @@ def _basis_key(basis: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _tool() -> list[Any]:
-    """Return this tool's version and the state of its files, so that each change of one gives another key."""
+    """Return this tool's version and the state of its files, so that in development each change gives new keys."""
     files = sorted(Path(values.__file__).parents[1].rglob("*.py"))
     return [version("alembic-rescue"), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)]

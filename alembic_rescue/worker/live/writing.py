@@ -227,7 +227,7 @@ def read_back_after(
     """Return what new connections see once the `backends` that were about to write have ended.
 
     A server continues a statement whose client is gone and may still change the rows, until the session's timeouts end
-    it.  In a `hurry`, because the user waits for the terminal, the timeouts here are short.
+    it.  In a `hurry`, because the user waits for the terminal, it does not wait for that.
 
     Args:
         until: how long to wait for their end, on the monotonic clock; None to wait as long as a statement may take.

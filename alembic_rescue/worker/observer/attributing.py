@@ -38,7 +38,7 @@ def _of(change: Change, able: Sequence[tuple[int, frozenset[str]]]) -> int | Non
     best: tuple[tuple[int, int], int] | None = None
     for number, words in able:
         named = 2 * (own <= words) + (bool(parents) and parents <= words)
-        # The first statement that names an object created it; the last one changed or dropped it.
+        # A new object was created by the first statement that names it; another was changed or dropped by the last.
         fits = named, len(changed & words)
         if named and (best is None or fits > best[0] or (fits == best[0] and change.before is not None)):
             best = fits, number

@@ -205,7 +205,7 @@ def _handlers_of(path: str, line: int) -> list[tuple[int, bool]]:
 
 
 def _handlers(node: ast.AST, line: int) -> Iterator[tuple[int, bool]]:
-    """Yield the handlers of the statements around `line`, outermost first: their line, and whether they may re-raise."""
+    """Yield the line of each handler around `line`, outermost first, and whether it may re-raise."""
     for child in ast.iter_child_nodes(node):
         first, last = getattr(child, "lineno", None), getattr(child, "end_lineno", None)
         if first is not None and last is not None and not first <= line <= last:

@@ -118,7 +118,7 @@ class Observer:
         return replace(found, beside=self._beside(found))
 
     def _by_date(self, script: Script, changes: Sequence[Change]) -> tuple[CatalogObject, ...]:
-        """Return the new objects whose name has a year that no constant in the executed code contains."""
+        """Return the new tables named after the date: no constant in the code that ran contains the year."""
         today = datetime.now().astimezone().date()
         years = {one.object: dated.year_in(one.object, today) for one in changes if one.before is None}
         if not any(years.values()):

@@ -20,8 +20,8 @@ class ScratchVisit:
     behind: tuple[str, ...] = ()
     """The revisions that come before, in an order in which they can run: run, but not observed."""
     todo: tuple[str, ...] = ()
-    """The revisions in question, in order.  In both, revisions that are applied according to the scratch database's
-    version rows are skipped, so that the same request continues where an earlier worker ended."""
+    """The revisions in question, in order.  In `behind` and `todo`, revisions that are applied according to the scratch
+    database's version rows are skipped, so that the same request continues where an earlier worker ended."""
     database: Mapping[str, str] = field(default_factory=dict)
     """Address of the scratch database, as libpq parameters: host, port, user, dbname."""
 
