@@ -1,1 +1,1 @@
-"""Running the project's env.py: its visits to databases, and what is done for the styles that need help."""
+"""Run the project's env.py: its visits to databases, and the workarounds for styles that need one."""

@@ -1,6 +1,6 @@
-"""What a database says of itself: which one it is, where its version table stands, and what hinders a stamp.
+"""Read a database: its identity, the state of its version table, and anything that would prevent a stamp.
 
-Everything is read through the connection and the context that env.py configured, in a fixed number of queries.
+All reads use the connection and context configured by env.py, and the number of queries is fixed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEFAULT_ID_LIMIT = 32
 
 
 def look(project: Project, tell: Tell = visits.silent) -> list[Database]:
-    """Look at each database that env.py visits, in its order; at least one.
+    """Read each database that env.py visits, in that order; at least one.
 
     Raises:
         UsageError, DatabaseError: see :func:`alembic_rescue.environment.visits.look`.
@@ -34,7 +34,7 @@ def look(project: Project, tell: Tell = visits.silent) -> list[Database]:
 
 
 def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[str], str]) -> Database:
-    """Read one database.  `rows` are those of its version table, as Alembic read them."""
+    """Read one database.  `rows` is the content of its version table as read by Alembic."""
     connection = context.connection
     assert connection is not None, "online mode has a connection"
     table = qualified(connection.dialect, context.version_table, context.version_table_schema)
@@ -60,10 +60,12 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
 
 
 def rows_key(connection: Connection, table: str, schema: str | None) -> tuple[str, str]:
-    """The :attr:`Identity.rows_key` of a version table, read through the driver's cursor, within SQLAlchemy's events.
+    """Return the :attr:`Identity.rows_key` of a version table.
+
+    Reads through the driver's cursor, so it is safe inside SQLAlchemy events.
 
     Args:
-        table, schema: as env.py configured them.
+        table, schema: as configured by env.py.
     """
     where = dialects.of(connection.dialect.name).identity.where(
         connection, qualified(connection.dialect, table, schema)
@@ -77,13 +79,14 @@ def rows_key(connection: Connection, table: str, schema: str | None) -> tuple[st
 
 
 def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, ...] | None) -> None:
-    """The last check, on the very connection that is about to write: it leads to `identity`, and finds `rows` there.
+    """Check, on the connection that is about to write, that it is connected to `identity` and finds `rows` there.
 
-    Reads through the driver's cursor, because it runs inside an event of SQLAlchemy.  `rows` are None where the
-    version table is about to be made.
+    This is the last check.  It reads through the driver's cursor, because it runs inside a SQLAlchemy event.  `rows`
+    is None if the version table is about to be created.
 
     Raises:
-        DatabaseChanged, DatabaseMoved: it does not.
+        DatabaseChanged: the connection leads to another database or version table.
+        DatabaseMoved: the rows have changed.
     """
     found_key = rows_key(connection, identity.version_table, identity.version_table_schema)
     if found_key != identity.rows_key:
@@ -101,7 +104,7 @@ def _sorted(rows: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def _address(url: URL) -> str:
-    """What tells a database apart where its server has no id."""
+    """Return what identifies a database if its server has no id."""
     return f"{urls.host_of(url) or 'local'}:{urls.port_of(url) or ''}/{url.database}"
 
 

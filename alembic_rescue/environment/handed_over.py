@@ -1,8 +1,9 @@
-"""env.py files that take their connection from the application: ``config.attributes["connection"]``.
+"""Support env.py files that take their connection from the application: ``config.attributes["connection"]``.
 
-Alembic's cookbook has the application put an open connection there.  Most env.py files open one of their own where
-there is none, so none is given: they know better where to go.  Those that cannot do without are run once more, with
-a connection to ``--url`` or to the configured ``sqlalchemy.url``, which is opened within the run and held as any other.
+In Alembic's cookbook, the application puts an open connection there.  Most env.py files open their own if it is
+missing, so the first run passes none: env.py knows best where to connect.  An env.py that fails without one is run
+again with a connection to ``--url`` or to the configured ``sqlalchemy.url``, opened within the run and guarded like
+any other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ KEY = "connection"
 
 
 class Given(Enum):
-    """What stands under the key; they are tried in this order."""
+    """The value of the key; tried in this order."""
 
     NOTHING = auto()
     CONNECTION = auto()
@@ -39,7 +40,7 @@ class Attributes(dict[str, Any]):
     """``config.attributes`` for one run of env.py."""
 
     asked = False
-    """env.py looked for a connection, and there was none."""
+    """env.py looked for a connection, and none was set."""
 
     def __missing__(self, key: str) -> Any:
         self._note(key)
@@ -50,12 +51,12 @@ class Attributes(dict[str, Any]):
         return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """As that of any dict."""
+        """Same as ``dict.get``."""
         self._note(key)
         return super().get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        """As that of any dict."""
+        """Same as ``dict.pop``."""
         self._note(key)
         return super().pop(key, *default)
 
@@ -65,10 +66,10 @@ class Attributes(dict[str, Any]):
 
 @contextmanager
 def giving(project: Project, given: Given) -> Iterator[Attributes]:
-    """While in the block, env.py finds `given` in ``config.attributes``.
+    """Put `given` into ``config.attributes`` for the duration of the block.
 
     Raises:
-        ConnectionExpected: there is no URL to open it with.
+        ConnectionExpected: there is no URL to connect to.
     """
     own = project.config.attributes
     attributes = Attributes(own)
@@ -87,7 +88,7 @@ def giving(project: Project, given: Given) -> Iterator[Attributes]:
 
 
 def _leave_out_of_traceback(error: KeyError) -> None:
-    """Have a key that is missing be the fault of the line that asked for it, as with any dict."""
+    """Cut ``__missing__`` from the traceback, so that it ends at the line that used the key, as with any dict."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         if last.tb_next.tb_frame.f_code is Attributes.__missing__.__code__:
@@ -103,12 +104,12 @@ _OF_NONE = re.compile(
 
 
 def is_missed(project: Project, error: BaseException | None) -> bool:
-    """Whether `error` came from there being no connection, in an env.py that asked for one and opened none.
+    """Whether `error` was caused by the missing connection, in an env.py that looked for one and opened none.
 
-    None: it came to its end, and to no migration.
+    An `error` of None means that env.py finished without running migrations.
 
-    A KeyError, and a None used as a connection, are clear.  Anything else may as well be a setting that is missing,
-    and then the configured URL may be a wrong one: only ``--url`` leaves no doubt.
+    A KeyError and a None used as a connection are unambiguous.  Anything else could also be a missing setting, and
+    then the configured URL may be wrong: only ``--url`` is certain.
     """
     if isinstance(error, KeyboardInterrupt):
         return False
@@ -121,14 +122,14 @@ def is_missed(project: Project, error: BaseException | None) -> bool:
 
 
 def is_of_wrong_kind(error: BaseException) -> bool:
-    """Whether `error` may come from there being a Connection where an Engine should be."""
+    """Whether `error` may have been caused by passing a Connection where env.py expects an Engine."""
     ours = isinstance(error, errors.RescueError) and not isinstance(error, errors.EnvNeverMigrates)
     with_the_database = any(isinstance(link, DBAPIError) for link in chain(error))
     return not (ours or with_the_database or isinstance(error, KeyboardInterrupt))
 
 
 def hint() -> str:
-    """What to add to the help where env.py asked for a connection, and failed for a reason that is not clear."""
+    """Return the text to add to the help if env.py looked for a connection and failed for an unclear reason."""
     return (
         '; it expects config.attributes["connection"]. If the application passes it, give its database '
         "with --url or ALEMBIC_RESCUE_URL"
@@ -136,7 +137,7 @@ def hint() -> str:
 
 
 def note(project: Project) -> Note | None:
-    """That the connection leads to the configured URL; None with ``--url``, which is the user's own word."""
+    """Return the note that the configured URL was used; None with ``--url``, which the user chose explicitly."""
     if project.url is not None:
         return None
     return Note(
@@ -148,12 +149,12 @@ def note(project: Project) -> Note | None:
 
 
 def _url(project: Project) -> URL:
-    """``--url``, else ``sqlalchemy.url``, with a driver that works without an event loop."""
+    """Return ``--url``, or else ``sqlalchemy.url``, with a synchronous driver."""
     configured = project.config.get_section(project.config.config_ini_section) or {}
     try:
         url = project.url or urls.parse(configured.get("sqlalchemy.url") or "")
         if url.get_dialect().is_async:
             url = urls.with_installed_driver(url.set(drivername=url.get_backend_name()), None)
-    except (errors.BadUrl, ArgumentError, NoSuchModuleError):  # none, or the template's driver://
+    except (errors.BadUrl, ArgumentError, NoSuchModuleError):  # unset, or the template's driver://
         raise errors.ConnectionExpected(project.source) from None
     return url

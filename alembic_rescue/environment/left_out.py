@@ -1,7 +1,7 @@
-"""What env.py makes for itself before its migrations, if it is not there: ``CREATE SCHEMA IF NOT EXISTS tenant``.
+"""Skip the ``CREATE ... IF NOT EXISTS`` statements that env.py sends before its migrations, such as for a schema.
 
-Looking writes nothing, and the server would refuse the statement even where it has nothing to do.  So while looking
-it is not sent, which changes nothing where the thing is there.  Where it is not, that is told.
+Looking writes nothing, and a read-only session refuses such a statement even if the object exists.  So the statement
+is not sent while looking.  If the object exists, that makes no difference; if it does not, a note reports it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _MAKES = re.compile(
 
 
 class LeftOut:
-    """Holds such statements back; `listeners` are to be active while env.py runs.
+    """Skips such statements; `listeners` must be active while env.py runs.
 
     Args:
-        tell: is given each one whose thing is not there.
+        tell: called for each statement whose object does not exist.
     """
 
     def __init__(self, tell: Callable[[Note], None]) -> None:
         self.at_rest = False
-        """The tool's own part is at work, which handles statements itself."""
+        """The tool's own code is running, which handles its statements itself."""
         self._tell = tell
         self._told: set[str] = set()
         self.listeners = (
@@ -41,7 +41,7 @@ class LeftOut:
         )
 
     def _execute(self, _cursor: Any, statement: str, _parameters: Any, context: Any) -> bool | None:
-        """True keeps SQLAlchemy from sending the statement."""
+        """Return True to keep SQLAlchemy from sending the statement."""
         made = None if self.at_rest else _MAKES.match(statement)
         if made is None:
             return None
@@ -61,5 +61,5 @@ class LeftOut:
 
 
 def _is_there(connection: Connection, kind: str, name: str) -> bool:
-    """Whether there is such a thing; False where that cannot be told."""
+    """Whether the object exists; False if that cannot be determined."""
     return dialects.of(connection.dialect.name).server.holds(connection, kind, name)

@@ -1,4 +1,4 @@
-"""What env.py, and what it imports, prints: told line by line, without secrets."""
+"""Forward the output of env.py and its imports line by line, without secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEPT_LINES = 3
 
 
 class Printed:
-    """What env.py printed: handed on line by line without secrets, the last lines kept."""
+    """The output of env.py: forwarded line by line without secrets.  The last lines are kept."""
 
     def __init__(self, hide: Callable[[str], str], tell: Tell) -> None:
         self._hide, self._tell = hide, tell
@@ -24,7 +24,7 @@ class Printed:
         self._last: list[str] = []
         raw: Any = _Raw(self._take)
         self.stream = io.TextIOWrapper(raw, "utf-8", "replace", newline="\n", write_through=True)
-        """To be stdout and stderr meanwhile."""
+        """Replaces stdout and stderr while :meth:`taking`."""
 
     def _take(self, text: str) -> None:
         *lines, self._partial = (self._partial + text).split("\n")
@@ -36,29 +36,32 @@ class Printed:
         if hidden.strip():
             self._last = [*self._last, hidden.strip()][-_KEPT_LINES:]
         stdout, stderr = self._streams
-        with redirect_stdout(stdout), redirect_stderr(stderr):  # whoever is told may print it
+        with redirect_stdout(stdout), redirect_stderr(stderr):  # the callback may print it
             self._tell(hidden)
 
     @contextmanager
     def taking(self) -> Iterator[None]:
-        """While in the block, what is printed comes here."""
+        """Capture what is printed in the block."""
         with redirect_stdout(self.stream), redirect_stderr(self.stream):
             yield
 
     def end(self) -> None:
-        """Hand on what was printed without a newline at its end."""
+        """Forward a last line that has no newline."""
         if self._partial:
             self._line(self._partial)
             self._partial = ""
 
     def tail(self) -> str:
-        """The last lines, Alembic's own notices left out; hidden anew, as a secret may have become known since."""
+        """Return the last lines without Alembic's own notices.
+
+        Secrets are hidden again, because one may have become known since.
+        """
         self.end()
         return self._hide(" | ".join(line for line in self._last if "alembic.runtime" not in line))
 
 
 class _Raw(io.RawIOBase):
-    """The bytes below the text, because env.py may use all that a stream has: its buffer, its descriptor."""
+    """The byte stream under the text stream: env.py may use a stream's ``buffer`` or ``fileno()``."""
 
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take = take
@@ -72,5 +75,5 @@ class _Raw(io.RawIOBase):
         return len(taken)
 
     def fileno(self) -> int:
-        """For a process that env.py starts with this stream as its own."""
+        """Return a descriptor for subprocesses that env.py starts with this stream as theirs."""
         return (sys.__stderr__ or sys.stderr).fileno()

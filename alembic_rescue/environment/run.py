@@ -1,4 +1,4 @@
-"""One run of env.py, for whatever purpose: guarded on all sides, and its failures told in the tool's own words."""
+"""Run env.py once, for any purpose: with its sessions guarded, and its failures raised as the tool's own errors."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from alembic_rescue.project.sources import connections_of_its_own
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about env.py that a person should know, though nothing is refused for it."""
+    """Something about env.py that the user should know, but that is no reason to refuse."""
 
     note: Note
     visit: int | None
-    """Which of its visits it is about, from 0 on; None for all."""
+    """Index of the visit that it is about, from 0; None for all."""
 
 
 class Run:
     """A run of env.py.
 
     Args:
-        read_only: whether it only looks.
+        read_only: whether sessions are held read-only.
     """
 
     def __init__(self, project: Project, tell: Tell, *, read_only: bool) -> None:
         self.hold = Hold(project, read_only=read_only)
         self.raised: list[BaseException] = []
-        """By the tool's own part, within env.py, which may have swallowed it."""
+        """Errors raised by the tool's own code inside env.py, which may have swallowed them."""
         self.visits = 0
-        """How often env.py came to run its migrations."""
+        """How many times env.py ran its migrations."""
         self.remarks: list[Remark] = []
         self._project = project
         self._hint = ""
@@ -55,7 +55,7 @@ class Run:
 
     @contextmanager
     def visit(self) -> Iterator[None]:
-        """Is to surround what the tool does at each of env.py's visits."""
+        """Wrap what the tool does at each visit of env.py."""
         self._left_out.at_rest = True
         try:
             yield
@@ -68,24 +68,24 @@ class Run:
             self._connections_seen = self.hold.connections
 
     def __call__(self, call: Callable[[], None], *, done: Callable[[], bool]) -> None:
-        """Call `call`, which runs env.py, and raise what it came to.
+        """Call `call`, which runs env.py, and raise any failure as the tool's own error.
 
         Args:
-            done: whether what was to be done has been done, as far as env.py has come.
+            done: whether the work is done, as far as env.py has got.
 
         Raises:
-            RescueError: env.py failed, or the tool's own part did.  Not where env.py failed afterwards, for a reason
-                that has nothing to do with a database: that is a remark.
+            RescueError: env.py or the tool's own code failed.  If env.py fails after its last visit for a reason
+                unrelated to a database, that is a remark instead.
         """
         error = self._run(call, done)
         self._printed.end()
         self.remarks += [Remark(note, None) for note in _not_held(self.hold)]
         if error is None:
             return
-        first = self.raised[0] if self.raised else error  # the tool's own comes first, whatever env.py made of it
+        first = self.raised[0] if self.raised else error  # the tool's own error first, however env.py handled it
         if isinstance(first, (errors.RescueError, KeyboardInterrupt)):
             raise first
-        if isinstance(first, asyncio.CancelledError):  # an event loop that a Ctrl-C ended, and that tells it so
+        if isinstance(first, asyncio.CancelledError):  # how an event loop reports a Ctrl-C
             raise KeyboardInterrupt from first
         explained = self._explained(first)
         if isinstance(explained, errors.LockTimeout):
@@ -96,7 +96,7 @@ class Run:
             self.remarks.append(Remark(_failed_afterwards(explained), None))
 
     def _run(self, call: Callable[[], None], done: Callable[[], bool]) -> BaseException | None:
-        """Run env.py, and once more with a connection where it failed for want of one.  Returns what it failed with."""
+        """Run env.py, and again with a connection if it failed without one.  Return the error, if any."""
         error, asked = self._attempt(call, done, Given.NOTHING)
         if error is not None and not self.visits and self.hold.is_refused_options(error):
             error, asked = self._attempt(call, done, Given.NOTHING)
@@ -119,7 +119,7 @@ class Run:
     def _attempt(
         self, call: Callable[[], None], done: Callable[[], bool], given: Given
     ) -> tuple[BaseException | None, bool]:
-        """Returns what env.py failed with, and whether it looked for a connection that was not there."""
+        """Return the error of env.py, if any, and whether it looked for a connection that was not set."""
         asked = False
         self.hold.failures.clear()
         try:
@@ -146,7 +146,7 @@ class Run:
         return (*swallowed, never)[0], asked
 
     def _came_after(self, error: BaseException) -> bool:
-        """Whether env.py failed after its last visit, and not on its way to another database."""
+        """Whether env.py failed after its last visit, rather than while connecting to another database."""
         with_a_database = any(isinstance(link, (errors.RescueError, DBAPIError)) for link in failures.chain(error))
         return not with_a_database and self.hold.connections == self._connections_seen
 
@@ -167,7 +167,7 @@ class Run:
         where = failures.At(database, role, (awaited, project.timeouts.lock))
         explained: errors.RescueError | None = failures.of_database(error, where, hide)
         if explained is None and isinstance(error, InvalidRequestError) and hold.waits.failed:
-            explained = failures.of_database(hold.waits.failed, where, hide)  # SQLAlchemy went on after it
+            explained = failures.of_database(hold.waits.failed, where, hide)  # SQLAlchemy continued after it
         explained = explained or version_column.unfit(error, database, hide)
         if explained is None or isinstance(explained, (errors.ConnectionLost, errors.CannotConnect)):
             explained = hold.connection_lost(at) or explained
@@ -189,7 +189,7 @@ class Run:
 
 
 def _not_held(hold: Hold) -> Iterator[Note]:
-    """What was done to sessions that were to be read-only."""
+    """Yield a note for each session that env.py made writable although it should be read-only."""
     for wrote_at in dict.fromkeys(hold.wrote):
         yield Note(
             "look-wrote",

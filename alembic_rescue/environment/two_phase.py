@@ -1,7 +1,7 @@
-"""env.py files with ``USE_TWOPHASE = True``, or any ``begin_twophase()``.
+"""Support env.py files with ``USE_TWOPHASE = True``, or any ``begin_twophase()``.
 
-A stamp has no transaction round it, so there is none to prepare.  And looking must prepare none: a transaction that was
-prepared outlives the session, and holds its locks until somebody ends it by hand.
+A stamp runs outside a transaction, so there is none to prepare.  Looking must not prepare one either: a prepared
+transaction outlives its session and holds its locks until somebody ends it by hand.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _IN_ONE: dict[str, Callable[..., None]] = {
 
 @contextmanager
 def in_one_phase() -> Iterator[None]:
-    """While in the block, what env.py begins as a two-phase transaction is one like any other."""
+    """Turn two-phase transactions that env.py begins in the block into ordinary ones."""
     changed: list[Dialect] = []
 
     def change(connection: Connection, *_branch: Any) -> None:

@@ -1,4 +1,4 @@
-"""The version column: whether Alembic can read it, and the statement that lets it hold longer ids, as Alembic does."""
+"""The version column: whether Alembic can read it, and the statement that widens it, as rendered by Alembic."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from alembic_rescue import errors
 from alembic_rescue.connection import failures
 
 LENGTH = 128
-"""Of the widened column, in characters."""
+"""Length of the widened column, in characters."""
 _READ = re.compile(r"\s*SELECT [^,]*\bversion_num\b[^,\s]*\s+FROM (?P<table>.+?)\s*", re.DOTALL)
-"""The statement with which Alembic reads the version table."""
+"""The statement that Alembic reads the version table with."""
 
 
 def check_rows(rows: Sequence[object], table: str) -> None:
-    """Refuse what Alembic read where it holds no text.
+    """Refuse rows that Alembic read but that are not text.
 
     Args:
-        table: for a sentence.
+        table: the version table, for the message.
 
     Raises:
-        VersionTableUnfit: it holds bytes, numbers, or the like.
+        VersionTableUnfit: the rows are bytes, numbers, or the like.
     """
     for row in rows:
         if row is not None and not isinstance(row, str):
@@ -39,10 +39,10 @@ def check_rows(rows: Sequence[object], table: str) -> None:
 
 
 def unfit(error: BaseException, database: str, hide: failures.Hide) -> errors.VersionTableUnfit | None:
-    """What is wrong with the version table, where that is why Alembic could not read its rows.
+    """Return the fault of the version table if it kept Alembic from reading the rows; None for any other error.
 
     Args:
-        database: for a sentence.
+        database: for the message.
     """
     for link in failures.chain(error):
         read = _READ.fullmatch(link.statement or "") if isinstance(link, DBAPIError) else None
@@ -55,17 +55,17 @@ def unfit(error: BaseException, database: str, hide: failures.Hide) -> errors.Ve
 
 
 def _takes_rows(frame: traceback.FrameSummary) -> bool:
-    """Whether it is the place where Alembic makes a set of the rows: not all values can be in one."""
+    """Whether this is where Alembic puts the rows into a set, which fails for unhashable values."""
     return Path(frame.filename).match("alembic/runtime/migration.py") and frame.name == "__init__"
 
 
 def widen(dialect: Dialect, table: str, schema: str | None, limit: int | None, *, exists: bool) -> str:
-    """What makes the column hold :data:`LENGTH` characters; where there is no table yet, what makes it so.
+    """Return the SQL that widens the column to :data:`LENGTH` characters, or creates the missing table that way.
 
     Args:
-        dialect: SQLAlchemy's.
+        dialect: SQLAlchemy's dialect.
         table: the version table, in `schema`.
-        limit: what its column holds; None where nothing is enforced, and nothing is to be done.
+        limit: current length of the column; None if the database enforces no length, so nothing has to be done.
     """
     if limit is None:
         return ""

@@ -1,8 +1,7 @@
-"""Running the project's env.py, to look or to stamp.  The only module that runs it.
+"""Run the project's env.py, to look or to stamp.  No other module runs it.
 
-env.py is the only way in: it alone knows the URL, the search path, the version table.  So nothing is opened here;
-env.py is run as ``alembic current`` runs it, and :mod:`alembic_rescue.connection.connections` takes hold of what it
-opens.
+Only env.py knows the URL, the search path and the version table.  So this module opens no connection: it runs env.py
+as ``alembic current`` does, and :mod:`alembic_rescue.connection.connections` guards the connections that env.py opens.
 """
 
 from __future__ import annotations
@@ -27,28 +26,30 @@ from alembic_rescue.project.loading import Project
 
 T = TypeVar("T")
 See = Callable[[MigrationContext, "tuple[str, ...]"], T]
-"""What looks: it is given the context that env.py configured, and the rows of its version table."""
+"""Called with the context configured by env.py and the rows of its version table."""
 BeforeWrite = Callable[[Connection, bool], None]
-"""Called on the connection that is about to make (True) or to change (False) the version table; may refuse."""
+"""Called with the connection that is about to create (True) or change (False) the version table; may refuse."""
 
 
 def silent(_: str) -> None:
-    """The Tell that tells nobody."""
+    """Discard the line."""
 
 
 def look(project: Project, see: See[T], tell: Tell = silent, remarks: list[Remark] | None = None) -> list[T]:
-    """Run env.py and call `see` once for each database or tenant that it visits.  The server holds it read-only.
+    """Run env.py and call `see` once for each database or tenant that it visits.
+
+    The server holds the sessions read-only.
 
     Args:
-        remarks: is added to: what is to be said about env.py itself.
+        remarks: list to which remarks about env.py itself are appended.
 
     Returns:
         What `see` returned, in env.py's order; at least one.
 
     Raises:
         EnvNeverMigrates: env.py ended without running migrations.
-        UsageError, DatabaseError: env.py or the database failed; what `see` raises comes through, whatever
-            env.py does with it.
+        UsageError, DatabaseError: env.py or the database failed.  What `see` raises is raised too, even if env.py
+            swallows it.
     """
     seen, run = _visiting(project, see, tell, read_only=True)
     if remarks is not None:
@@ -57,10 +58,10 @@ def look(project: Project, see: See[T], tell: Tell = silent, remarks: list[Remar
 
 
 def act(project: Project, see: See[T], tell: Tell = silent) -> list[T]:
-    """The same on sessions that may write, each statement a transaction of its own; no version table is made.
+    """Like :func:`look`, but on writable autocommit sessions; no version table is created.
 
     Raises:
-        RescueError: as :func:`look`.
+        RescueError: as in :func:`look`.
     """
     return _visiting(project, see, tell, read_only=False)[0]
 
@@ -83,10 +84,10 @@ def _visiting(project: Project, see: See[T], tell: Tell, *, read_only: bool) -> 
 
 
 def keyword_arguments() -> dict[str, Any]:
-    """The ``**kw`` of the ``run_migrations(**kw)`` of env.py's, from within what sees its visit.
+    """Return the ``**kw`` that env.py passed to ``run_migrations(**kw)``, when called during a visit; else empty.
 
-    Read from that call's frame: Alembic hands them to a step's ``migration_fn`` only, after which it would write the
-    version table.  Empty outside of such a call.
+    They are read from the frame of that call, because Alembic passes them only to a step's ``migration_fn``, after
+    which it would write the version table.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -98,34 +99,34 @@ def keyword_arguments() -> dict[str, Any]:
 
 @dataclass
 class Visit:
-    """One visit of env.py to a database that is to be written: what is asked before, and what became of it."""
+    """One visit of env.py to a database to write to: the check before the write, and the outcome."""
 
     version_table: str
     before_write: BeforeWrite
     checked: list[Connection] = field(default_factory=list)
-    """The connections on which `before_write` said yes to a change of rows."""
+    """The connections on which `before_write` allowed a change of rows."""
     sent: int = 0
-    """Statements that change the rows of the version table."""
+    """Statements sent that change the rows of the version table."""
     answered: int = 0
-    """By the server, with a number of rows or with an error."""
+    """Those of them that the server answered, with a row count or an error."""
     rows: int = 0
-    """Rows changed, as the server counted them."""
+    """Rows changed, as counted by the server."""
 
 
 Choose = Callable[[MigrationContext], "Visit | None"]
-"""Given the context that env.py configured, at each of its ``run_migrations()``; None passes the visit over."""
+"""Called with the context configured by env.py, at each of its ``run_migrations()``; None skips the visit."""
 
 
 def stamp(
     project: Project, revisions: tuple[str, ...], choose: Choose, tell: Tell = silent, *, purge: bool = False
 ) -> None:
-    """Call ``alembic.command.stamp`` for the visits that `choose` says, each statement a transaction of its own.
+    """Call ``alembic.command.stamp`` for the visits that `choose` returns, in autocommit.
 
-    What became of each is kept in its :class:`Visit`.  After one that failed, all later ones are passed over.
+    The outcome of each is recorded in its :class:`Visit`.  After one fails, all later ones are skipped.
 
     Raises:
-        RescueError: as :func:`look`, and what `choose` and `before_write` raise, in which case nothing was written
-            there.
+        RescueError: as in :func:`look`, and what `choose` and `before_write` raise, in which case nothing was written
+            to that database.
     """
     run = Run(project, tell, read_only=False)
     writes = _Writes(choose, run)
@@ -138,13 +139,13 @@ def stamp(
 
 
 class _Writes:
-    """Lets through the visits that are chosen, and sees their statements: `before_write` first, then the tally."""
+    """Runs the chosen visits and listens to their statements: calls `before_write` first, then counts."""
 
     def __init__(self, choose: Choose, run: Run) -> None:
         self._choose, self.run = choose, run
         self._visits: list[Visit] = []
         self.visit: Visit | None = None
-        """The one under way."""
+        """The current one."""
         self._statement = re.compile("")
         self.failed = False
         self.listeners = (
@@ -155,15 +156,15 @@ class _Writes:
 
     @property
     def done(self) -> bool:
-        """Whether there were visits, and each came as far as writing."""
+        """Whether there was at least one visit, and each got as far as writing."""
         return bool(self._visits) and all(visit.checked for visit in self._visits)
 
     @contextmanager
     def passing_over(self) -> Iterator[None]:
-        """Put `choose` before each ``MigrationContext.run_migrations()``.
+        """Call `choose` before each ``MigrationContext.run_migrations()``.
 
-        ``command.stamp`` has no way to leave out one of the databases that env.py visits; this method, public and
-        unchanged from Alembic 1.9 to 1.20, is what every env.py calls.
+        ``command.stamp`` cannot skip one of the databases that env.py visits.  Every env.py calls this method, which
+        is public and unchanged from Alembic 1.9 to 1.20.
         """
         original, writes = MigrationContext.run_migrations, self
 
@@ -187,8 +188,8 @@ class _Writes:
             MigrationContext.run_migrations = original  # type: ignore[method-assign]
 
     def chosen(self, context: MigrationContext) -> Visit | None:
-        """What `choose` says of a visit that begins; all are passed over once one has failed."""
-        if self.failed:  # env.py may swallow it and go on to the next database
+        """Return what `choose` returns for a visit that begins; None for all once one has failed."""
+        if self.failed:  # env.py may swallow the error and go on to the next database
             return None
         try:
             self.visit = self._choose(context)
@@ -215,7 +216,7 @@ class _Writes:
         changes_rows = self._changes_rows(statement)
         if not any(one is connection for one in visit.checked):
             visit.before_write(connection, not changes_rows)
-            self.run.hold.failures.clear()  # what env.py got over before the write
+            self.run.hold.failures.clear()  # failures before the write that env.py handled
             self.run.hold.writes_to = visit.version_table
             if changes_rows:
                 visit.checked.append(connection)
@@ -224,7 +225,7 @@ class _Writes:
     def _after(self, _: Connection, cursor: Any, statement: str, *__: object) -> None:
         if self.visit and self._changes_rows(statement):
             self.visit.answered += 1
-            self.visit.rows += abs(cursor.rowcount)  # -1 where the driver does not know
+            self.visit.rows += abs(cursor.rowcount)  # -1 if the driver does not know
 
     def _refused(self, failed: Any) -> None:
         ours = isinstance(failed.original_exception, errors.RescueError)  # raised by _before
@@ -234,7 +235,7 @@ class _Writes:
 
 
 def _changing(table: str) -> re.Pattern[str]:
-    """Matches the statements that change the rows of the version table, or make it."""
+    """Match the statements that change the rows of the version table, or create it."""
     return re.compile(
         rf"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|(?P<makes>CREATE\s+TABLE))\s+\S*\b{re.escape(table)}\b",
         re.IGNORECASE,

@@ -1,1 +1,1 @@
-"""The scratch database: where it is, how the chain runs on it, and what is kept of that."""
+"""The scratch database: where it is, how the chain runs on it, and which results are cached."""

@@ -1,4 +1,4 @@
-"""The scratch server of one call, and the workers that run the project's chain on it.  Started when first needed."""
+"""The scratch server of one call, started on first use, and the workers that run the project's chain on it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from alembic_rescue.worker.requests import Visited
 Address = tuple[str, str]
 _PREPARING_SECONDS = 120.0
 _LONGEST = 63
-"""Of a name on a server, in bytes: PostgreSQL cuts off what is beyond."""
+"""Longest name on a server, in bytes: PostgreSQL truncates longer ones."""
 _ROOM = 4
-"""Bytes that stay free for what tells one name from another."""
+"""Bytes reserved for a suffix that makes names unique."""
 _WHOLE = 30
-"""A run of the chain may take this many times what one revision may."""
+"""Time limit of a run of the chain, as a multiple of the limit for one revision."""
 
 
 @dataclass
 class Bench:
-    """Use it as a context: at its end the server is gone, and so is what was made on one that goes on running."""
+    """A context manager: on exit, a private server is stopped, and on any other the databases and roles are dropped."""
 
     project: Project
     told: list[str] = field(default_factory=list)
-    """What is other than it might be: another version, a locale that is missing."""
+    """How the server differs from the live one: another version, a missing locale."""
     kept: dict[Any, Any] = field(default_factory=dict)
-    """Trials that were made, by what was run: see :mod:`alembic_rescue.scratch.trial`."""
+    """Finished trials, by what was run: see :mod:`alembic_rescue.scratch.trial`."""
     _dumps: dict[tuple[str, str], Any] = field(default_factory=dict)
     """By :attr:`Identity.rows_key`."""
     _folder: Path | None = None
@@ -50,7 +50,7 @@ class Bench:
     _roles: dict[str, None] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     _own: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Tells what is this run's from what is another one's, which may be in another container."""
+    """Distinguishes the objects of this run from those of another, which may be in another container."""
 
     def __enter__(self) -> Bench:  # noqa: PYI034 - Self is not in Python 3.10
         return self
@@ -62,7 +62,7 @@ class Bench:
         try:
             if server is not None and not server.private and self._made:
                 made = tuple(self._made)
-                with suppress(errors.RescueError):  # it is gone, or was never there
+                with suppress(errors.RescueError):  # the server is gone, or was never there
                     self.ask_server("remove", admin_url=server.admin_url, databases=made, roles=tuple(self._roles))
         finally:
             if self._ahead is not None:
@@ -71,11 +71,11 @@ class Bench:
 
     @property
     def is_running(self) -> bool:
-        """Whether a server was needed, and is there."""
+        """Whether the server has been started."""
         return self._server is not None
 
     def server(self, visited: Visited) -> ScratchServer:
-        """The server, for databases like this one.
+        """Return the server, started for databases like this one.
 
         Raises:
             ScratchMissing, ScratchUnfit, ScratchFailed: there is none.
@@ -96,7 +96,10 @@ class Bench:
         return self._server
 
     def dump(self, visited: Visited) -> Any:
-        """The schema of a live database, asked for once: see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
+        """Return the schema of a live database, dumped once.
+
+        See :meth:`alembic_rescue.dialects.scratch.Scratch.dump`.
+        """
         identity = visited.database.identity
         if identity.rows_key not in self._dumps:
             known = dialects.of_server(identity.dialect, identity.server_version).scratch
@@ -105,7 +108,7 @@ class Bench:
         return self._dumps[identity.rows_key]
 
     def schema(self, visited: Visited) -> str | None:
-        """A digest of the schema of a live database; None where it cannot be told from another."""
+        """Return a digest of the schema of a live database; None if it cannot be told from another."""
         dump = self.dump(visited)
         return (
             None
@@ -114,9 +117,9 @@ class Bench:
         )
 
     def placed(self, view: View, suffix: str = "") -> dict[Address, Place]:
-        """A scratch database for each of those that env.py visits, by its address.
+        """Return a scratch database for each database that env.py visits, by its address.
 
-        On a private server it is called as that one is, where it can be.
+        On a private server it has the same name, if possible.
         """
         server = self.server(view.scripts.visited[0])
         prefix = "" if server.private else f"alembic_rescue_{self._own}_"
@@ -142,7 +145,7 @@ class Bench:
         return places
 
     def prepare(self, places: Mapping[Address, Place], view: View) -> Prepared:
-        """Make these databases on the server, as far as they are not there; a run does so by itself.
+        """Create those of these databases that do not exist; :meth:`run` does this too.
 
         Raises:
             ScratchIsProjects, ScratchNotEmpty, ScratchFailed: see :func:`alembic_rescue.worker.scratch.places.prepare`.
@@ -152,15 +155,17 @@ class Bench:
         return made
 
     def guest(self, place: Place, view: View) -> Guest | None:
-        """As whom a copy is used on a server that is not private; the role is there then.  None on a private one.
+        """Return the role for a copy on a server that is not private, creating it if missing.  None on a private one.
 
         Raises:
-            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: as :meth:`prepare`; nothing was made.
+            ScratchIsProjects, ScratchNotEmpty, ScratchFailed: as in :meth:`prepare`; nothing was created.
         """
         around = place.surroundings
         if around is None or self.server(view.scripts.visited[0]).private:
             return None
-        alone = replace(place, surroundings=replace(around, roles=()))  # the others as the live server has them
+        alone = replace(
+            place, surroundings=replace(around, roles=())
+        )  # the copy creates the other roles as the live server has them
         self.prepare({("", place.database): alone}, view)
         return Guest(place.role, around.role, superuser=around.superuser, made=self._roles)
 
@@ -178,11 +183,11 @@ class Bench:
 
         Args:
             operation: see :mod:`alembic_rescue.worker.scratch.operations`.
-            places: made first, as far as they are not there.
-            view: of what env.py visits.
-            hear: takes what is said meanwhile.
-            prepared: is told what was made.
-            read: is told which of the project's files were read, where that is not in the answer.
+            places: the databases; missing ones are created first.
+            view: what env.py visits.
+            hear: called with messages during the run.
+            prepared: called with what was created.
+            read: called with the project's files that were read, if the answer does not have them.
         """
 
         def heard(said: Any) -> None:
@@ -215,7 +220,7 @@ class Bench:
         return Making(server.admin_url, tuple(places.values()), ids)
 
     def route(self, place: Place) -> tuple[dict[str, str], dict[str, Any]]:
-        """What leads the project's driver to that scratch database."""
+        """Return what redirects the project's driver to that scratch database."""
         assert self._server is not None, "it is asked for once there is one"
         parts = urlsplit(self._server.admin_url)
         if parts.scheme == "file":
@@ -234,7 +239,7 @@ class Bench:
 
     @property
     def lacks_driver(self) -> bool:
-        """Whether the project's Python has no driver by which a worker can make anything on the server by itself."""
+        """Whether the project's Python has no driver that a worker could use to create databases on the server."""
         if self.project.python is None or self._server is None:
             return False
         dialect = dialects.of(dialects.proper_name(urlsplit(self._server.admin_url).scheme.partition("+")[0]))
@@ -242,10 +247,10 @@ class Bench:
         return bool(own) and not set(own) & set(self.project.loaded.drivers)
 
     def ask_server(self, operation: str, **arguments: Any) -> Any:
-        """As :meth:`ask`, for what runs nothing of the project's, with the tool's own driver where it must be.
+        """Like :meth:`ask`, for operations that run no project code; uses the tool's driver if the project has none.
 
         Raises:
-            WorkerDied, WorkerSilent: see there.
+            WorkerDied, WorkerSilent: as in :meth:`ask`.
         """
         if not self.lacks_driver:
             return self.ask(operation, **arguments)
@@ -256,10 +261,10 @@ class Bench:
             worker.end()
 
     def ask(self, operation: str, *, hear: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
-        """Have a new scratch worker do one thing.
+        """Run one operation in a new scratch worker.
 
         Raises:
-            WorkerDied, WorkerSilent: it ended, or took longer than one revision may.
+            WorkerDied, WorkerSilent: it ended, or exceeded the time limit of one revision.
         """
         project = self.project
         worker, self._ahead = self._ahead or self._worker(), None
@@ -274,7 +279,7 @@ class Bench:
         return Worker("scratch", self.project.secrets, self.project.tell, by=self.project.python)
 
     def _files(self) -> Path:
-        """Where SQLite files lead that are none of the project's databases, such as a library's own cache."""
+        """Return the folder for SQLite files that are not the project's databases, such as a library's cache."""
         if self._folder is None:
             self._folder = self._until.enter_context(run_folder()).path / "files"
             self._folder.mkdir(mode=0o700)
@@ -282,7 +287,7 @@ class Bench:
 
 
 def fitting(prefix: str, name: str, suffix: str = "") -> str:
-    """A name between these, so short that no server cuts anything off; one that stands by itself is as it is."""
+    """Return `name` with prefix and suffix, shortened so that no server truncates it; unchanged without either."""
     if not prefix and not suffix:
         return name
     room = _LONGEST - _ROOM - len(prefix) - len(suffix)
@@ -290,6 +295,6 @@ def fitting(prefix: str, name: str, suffix: str = "") -> str:
 
 
 def address_of(visited: Visited) -> Address:
-    """What tells the project's databases apart for its drivers."""
+    """Return what distinguishes the project's databases for its drivers."""
     asked = visited.asked
     return f"{asked.get('host', '')}:{asked.get('port', '')}", visited.database.identity.database

@@ -1,7 +1,7 @@
-"""What revisions do, kept by the content of everything that it depends on.
+"""Cache what revisions do, keyed by the content of everything that it depends on.
 
-One small JSON file for each revision, named after a digest of its own file and of all before it.  So none is ever out
-of date: what has changed has another name.  Whatever is broken, or not to be trusted, is as if it were not there.
+Each revision has one small JSON file, named after a digest of its own file and of all before it.  So an entry is never
+out of date: any change gives another name.  An entry that is broken or cannot be trusted is treated as missing.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _ROOT = "<root>/"
 """Stands for the project's folder."""
 _RECOVERED = "<recovered>/"
-"""Stands for the folder of what was found in git."""
+"""Stands for the folder of files recovered from git."""
 _BLOCK = 4096
-"""Bytes that a file takes at least."""
+"""Smallest size of a file on disk, in bytes."""
 
 
 def default_folder() -> Path:
-    """``$XDG_CACHE_HOME/alembic-rescue``, or the platform's own place for a user's cache."""
+    """Return ``$XDG_CACHE_HOME/alembic-rescue``, or the platform's user cache folder."""
     if folder := os.environ.get("XDG_CACHE_HOME"):
         return Path(folder) / "alembic-rescue"
     return platformdirs.user_cache_path("alembic-rescue", appauthor=False)
@@ -53,26 +53,26 @@ class Cache:
 
     folder: Path = field(default_factory=default_folder)
     limit: int = 200 * 1024 * 1024
-    """Bytes; above it those that were not used for longest are removed."""
+    """Size limit in bytes; above it, the least recently used files are removed."""
     root: str = field(default_factory=os.getcwd)
-    """The project's folder: files below it are told relative to it, so that another checkout finds the same."""
+    """The project's folder: paths below it are stored relative, so that another checkout finds the same entries."""
     recovered: str = ""
-    """The folder of revisions that were found in git, another one each time: as with `root`."""
+    """The folder of revisions recovered from git, which differs each time: paths are relative, as with `root`."""
     hide: Callable[[str], str] = _never_changes
-    """Takes known secrets out of a text.  An observation that it changes holds one, and is not kept."""
+    """Removes known secrets from a text.  If it changes an observation, that holds a secret and is not stored."""
 
     @classmethod
     def of(cls, project: Project) -> Cache:
-        """The one for a project."""
+        """Return the cache for a project."""
         folders = project.named.recovered
         return cls(hide=project.secrets.hide_known, recovered=str(Path(folders[0]).parent) if folders else "")
 
     def keys(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile]) -> tuple[str, ...]:
-        """One key for each of `scripts`, of its file's content and of all that ran before it.
+        """Return a key for each of `scripts`, from the content of its file and of all that ran before it.
 
         Args:
-            basis: what else the outcome depends on, as JSON has it: env.py, settings, the server's major version, the
-                version tables, schemas, roles, what is installed, the environment.
+            basis: what else the outcome depends on, as JSON values: env.py, settings, the server's major version, the
+                version tables, schemas, roles, installed packages, the environment.
             scripts: the whole chain from empty, in the order in which it runs.
         """
         basis_key = _basis_key(basis)
@@ -85,7 +85,7 @@ class Cache:
         return tuple(keys)
 
     def load(self, keys: Collection[str]) -> dict[str, Observation]:
-        """What is kept under those of `keys` under which something is."""
+        """Return the observations stored under `keys`, as far as there are any."""
         found = {}
         if self._is_ours():
             for key in keys:
@@ -98,7 +98,7 @@ class Cache:
         return found
 
     def outcome(self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile]) -> Any:
-        """What is kept of one question, by the same keys as the observations; None where nothing is."""
+        """Return the stored outcome of one question, by the same keys as observations; None if there is none."""
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             if self._is_ours():
                 path = self._path(self.keys(basis, scripts)[-1:][0])
@@ -110,7 +110,7 @@ class Cache:
     def keep_outcome(
         self, basis: Mapping[str, Any], scripts: Sequence[ScriptFile], outcome: Any, files: Collection[str]
     ) -> None:
-        """Keep it, unless it holds a secret that is known; `files` as in :meth:`store`."""
+        """Store the outcome unless it holds a known secret; `files` as in :meth:`store`."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
             content = values.encoded([outcome])
@@ -121,7 +121,7 @@ class Cache:
                 self._shorten()
 
     def answer(self, key: str) -> tuple[bool, bool | None]:
-        """Whether something is kept under `key`, and the server's answer that is."""
+        """Return whether an answer is stored under `key`, and that answer of the server."""
         if self._is_ours():
             with suppress(OSError, ValueError, TypeError):
                 (answer,) = json.loads(self._path(key).read_bytes())
@@ -129,7 +129,7 @@ class Cache:
         return False, None
 
     def keep_answer(self, key: str, answer: bool | None) -> None:  # noqa: FBT001 - it is the value
-        """Keep a server's answer."""
+        """Store a server's answer."""
         with suppress(OSError):
             if self._is_ours():
                 self._write(self._path(key), [answer])
@@ -141,16 +141,16 @@ class Cache:
         observations: Sequence[Observation | Unobserved],
         files: Collection[str] = (),
     ) -> None:
-        """Keep what was observed, up to the first that another run might see otherwise.
+        """Store observations, up to the first that could differ in another run.
 
-        That one, and all that ran after it, are not kept: it was not observed, it failed, or it asked for something
-        outside.
+        That is the first revision that was not observed, failed, or tried to reach outside.  Neither it nor any after
+        it is stored.
 
         Args:
             basis: as in :meth:`keys`.
             scripts: as in :meth:`keys`; none of those before the first of `observations` failed.
-            observations: of the last of `scripts`, in their order.
-            files: the other files that the run read: modules of the project, SQL (see :mod:`.sources`).
+            observations: those of the last of `scripts`, in the same order.
+            files: the other files that the run read: project modules, SQL (see :mod:`.sources`).
         """
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
@@ -173,18 +173,18 @@ class Cache:
         self._write(self._path(basis_key), sorted(map(self._relative, others)))
 
     def _others(self, basis_key: str) -> Sequence[str]:
-        """The other files that earlier runs on this basis read."""
+        """Return the other files that earlier runs on this basis read."""
         with suppress(OSError, ValueError, TypeError):
             if self._is_ours():
                 path = self._path(basis_key)
                 listed = json.loads(path.read_bytes())
-                os.utime(path)  # it goes last: without it nothing is found
+                os.utime(path)  # evicted last: nothing is found without it
                 return [str(other).replace(_ROOT, f"{self.root}{os.sep}") for other in listed]
         return ()
 
     @property
     def _places(self) -> dict[str, str]:
-        """What stands in JSON for the beginnings of paths, and those, as JSON has them."""
+        """The marks that replace the start of paths in stored JSON, and those starts, escaped as in JSON."""
         folders = {_RECOVERED: self.recovered, _ROOT: self.root}
         return {mark: json.dumps(f"{folder}{os.sep}")[1:-1] for mark, folder in folders.items() if folder}
 
@@ -204,7 +204,7 @@ class Cache:
         return self.folder / key[:2] / f"{key[2:]}.json"
 
     def _is_ours(self) -> bool:
-        """Nobody else may put anything into the folder: a verdict rests on it."""
+        """Whether nobody else can write to the folder: verdicts depend on its content."""
         with suppress(OSError):
             about = self.folder.stat()
             mine = not hasattr(os, "getuid") or about.st_uid == os.getuid()
@@ -213,7 +213,7 @@ class Cache:
 
     @staticmethod
     def _write(path: Path, content: Any, places: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Whole or not at all: to a file beside it, then renamed."""
+        """Write atomically: to a temporary file next to it, then rename."""
         text = json.dumps(content, separators=(",", ":"))
         for mark, below in places.items():
             text = text.replace(below, mark)
@@ -229,7 +229,7 @@ class Cache:
             raise
 
     def _shorten(self) -> None:
-        """Remove what was not used for longest, down to nine tenths of the limit, once it is exceeded."""
+        """Remove the least recently used files down to nine tenths of the limit, if the limit is exceeded."""
         files = sorted(self._files())
         size = sum(blocks for _, blocks, _ in files)
         if size > self.limit:
@@ -240,7 +240,7 @@ class Cache:
                     break
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
-        """When it was last used, its size on disk, and where it is, for each file."""
+        """Yield the time of last use, the size on disk and the path of each file."""
         for path in self.folder.glob("*/*"):
             with suppress(OSError):
                 about = path.stat()
@@ -253,6 +253,6 @@ def _basis_key(basis: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _tool() -> list[Any]:
-    """This tool's version; where it is worked on, it is another one with each change of its files."""
+    """Return this tool's version and the state of its files, so that in development each change gives new keys."""
     files = sorted(Path(values.__file__).parents[1].rglob("*.py"))
     return [version("alembic-rescue"), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)]

@@ -1,6 +1,7 @@
-"""What each revision in question does: taken from what was kept, or seen on scratch databases.
+"""Find out what each revision in question does: from the cache, or by running it on scratch databases.
 
-A revision that fails ends its worker; it is told, stamped over, and the chain goes on behind it in a new one.
+A revision that fails ends its worker.  It is reported and stamped over, and the chain continues after it in a new
+worker.
 """
 
 from __future__ import annotations
@@ -30,27 +31,27 @@ Key = tuple[str, str]
 NO_SCRATCH = "not observed, because no scratch database is available"
 ON_SCRATCH = "on the scratch database"
 _MOST_FAILURES = 5
-"""Revisions that are stamped over before the chain is given up: those behind them would fail for want of them."""
+"""Revisions to stamp over before giving up: the later ones would fail because those are missing."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The revisions that are in question for one database."""
+    """The revisions in question for one database."""
 
     visited: Visited
     behind: tuple[str, ...]
-    """What must run first, in order."""
+    """Revisions that must run first, in order."""
     todo: tuple[str, ...]
-    """What is to be observed, in order."""
+    """Revisions to observe, in order."""
 
     @property
     def key(self) -> Key:
-        """Of its rows."""
+        """The key of its rows."""
         return self.visited.database.identity.rows_key
 
 
 def observe(view: View, asked: Sequence[Asked], bench: Bench) -> dict[Key, Chain]:
-    """What each revision in question did on a scratch database, or why that is not known."""
+    """Return what each revision in question did on a scratch database, or why that is unknown."""
     files = {file.revision: file for file in view.scripts.scripts}
     cache = Cache.of(bench.project)
     kept = {one.key: _kept(cache, basis_of(view, one, bench), one, files) for one in asked}
@@ -86,13 +87,16 @@ def _kept(cache: Cache, basis: Mapping[str, Any], one: Asked, files: Mapping[str
 
 
 def _failing(view: View, one: Asked, bench: Bench) -> outcomes.Question | None:
-    """What the chain comes to that does not run from empty, of which no revision's effects are kept."""
+    """Return the question whose cached answer is the whole outcome of a chain that does not run from empty.
+
+    Of such a chain, the effects of single revisions are not cached.
+    """
     asked = {"behind": one.behind, "todo": one.todo}
     return outcomes.of_the_chain(view, basis_of(view, one, bench), one.visited, bench, chain=asked)
 
 
 def basis_of(view: View, one: Asked, bench: Bench) -> dict[str, Any]:
-    """What the outcome depends on besides the revision files."""
+    """Return what the outcome depends on besides the revision files."""
     project, identity = bench.project, one.visited.database.identity
     around = one.visited.surroundings
     in_question = {*one.behind, *one.todo}
@@ -131,13 +135,13 @@ def _table(identity: Identity) -> list[str | None]:
 
 
 def _unobserved(one: Asked, error: errors.RescueError, sent: Mapping[str, str]) -> Chain:
-    """The reason once, as a finding; each revision says what it would send."""
+    """Return a chain with the reason as one finding, and for each revision the SQL that it would send."""
     note = Note(error.code, error.message, error.help)
     return Chain(tuple(Unobserved(r, NO_SCRATCH, "", sent.get(r, "")) for r in one.todo), notes=(note,))
 
 
 def _offline(asked: Sequence[Asked], bench: Bench) -> Mapping[str, str]:
-    """What each revision would send, as ``alembic upgrade --sql`` tells it; nothing where env.py cannot."""
+    """Return the SQL of each revision, as in ``alembic upgrade --sql``; nothing if env.py does not support that."""
     revisions = tuple(dict.fromkeys(revision for one in asked for revision in one.todo))
     try:
         told: Mapping[str, str] = bench.ask("offline", loading=bench.project.named, revisions=revisions)
@@ -147,7 +151,7 @@ def _offline(asked: Sequence[Asked], bench: Bench) -> Mapping[str, str]:
 
 
 def hear_steps(bench: Bench, where: str = "on a copy of the schema") -> Callable[[Any], None]:
-    """Says how far a chain is that nothing else is wanted of."""
+    """Return a callback that reports only the progress of a chain."""
 
     def hear(said: Any) -> None:
         if isinstance(said, Mapping) and "of" in said:
@@ -163,10 +167,13 @@ def _progress(said: Mapping[str, Any], where: str) -> Progress:
 def load_baseline(
     view: View, places: Mapping[Address, Place], bench: Bench, loaded: Collection[str] = ()
 ) -> frozenset[str]:
-    """Load what the user says was there before the first revision; the names of the databases in which it then is.
+    """Load ``--baseline``, the schema that existed before the first revision, into the databases at `places`.
 
     Args:
-        loaded: in which it is already.
+        loaded: names of the databases that have it already.
+
+    Returns:
+        The names of the databases that have it now.
 
     Raises:
         BaselineFailed: it does not load.
@@ -187,7 +194,7 @@ def load_baseline(
 
 @dataclass
 class _Runs:
-    """One chain, from worker to worker."""
+    """One chain, run by one worker after another."""
 
     view: View
     asked: Sequence[Asked]
@@ -195,10 +202,10 @@ class _Runs:
     observations: dict[tuple[int, str], Observation | Unobserved] = field(default_factory=dict)
     """By visit and revision."""
     over: dict[str, None] = field(default_factory=dict)
-    """The revisions that failed, and are stamped over."""
+    """The revisions that failed and are stamped over."""
     files: set[str] = field(default_factory=set)
     failed_behind: Failure | None = None
-    """One of those that only had to run first failed."""
+    """The failure of a revision that only had to run first."""
     unvisited: frozenset[int] = frozenset()
     env_failure: Failure | None = None
     server_version: str = ""
@@ -219,7 +226,7 @@ class _Runs:
             self.visits.append(ScratchVisit(identity.version_table_schema, identity.version_table, behind, todo))
 
     def to_the_end(self) -> None:
-        """Run, and go on after each failure.
+        """Run the chain, continuing after each failure.
 
         Raises:
             RescueError: there is no scratch database.
@@ -238,7 +245,7 @@ class _Runs:
                 return
 
     def _one_run(self) -> ChainRun | None:
-        """One worker's; None where it did not come to its end."""
+        """Run the chain in one worker; return None if the worker did not finish."""
         bench = self.bench
         self._current = None
         try:
@@ -274,7 +281,7 @@ class _Runs:
             self.bench.project.hear(_progress(said, ON_SCRATCH))
 
     def _taken(self, run: ChainRun | None) -> bool:
-        """Take in what came of a run; whether there is something to go on with."""
+        """Record the outcome of a run, and return whether a revision failed, so that another run is needed."""
         if run is None:
             return True
         self.unvisited, self.env_failure = frozenset(run.unvisited), run.error
@@ -289,7 +296,7 @@ class _Runs:
         return failed
 
     def _refuse_a_broken_file(self, failure: Failure | None) -> None:
-        """Alembic loads all revision files before it runs one."""
+        """Raise if a revision file cannot be loaded, because Alembic loads all of them before it runs one."""
         if failure is None or not any(str(file.path) == failure.path for file in self.view.scripts.scripts):
             return
         place = f"{shown(Path(failure.path))}:{failure.line}"
@@ -298,7 +305,7 @@ class _Runs:
         raise errors.BadConfig(place, failure.error)
 
     def _keep(self, visit: int, observation: Observation) -> None:
-        if observation.revision not in self.over:  # stamped over, it did nothing
+        if observation.revision not in self.over:  # a revision that is stamped over did nothing
             self.observations[visit, observation.revision] = observation
 
     def _failed(self, visit: int, revision: str, failure: Failure) -> None:
@@ -311,7 +318,7 @@ class _Runs:
             self.failed_behind = failure
 
     def _lacked_something(self) -> bool:
-        """Whether what failed may have failed for want of what somebody made by hand on the live database."""
+        """Whether the failure may be due to objects that were created by hand on the live database."""
         around = [place.surroundings for place in self.places.values() if place.surroundings]
         given = any(a.extensions or set(a.schemas) - {"public"} for a in around)
         failed = self.failed_behind or self.over or self.unvisited or self.env_failure
@@ -326,7 +333,7 @@ class _Runs:
             self.places[address] = replace(place, provided=True, database=f"{place.database}_2")
 
     def chain(self, one: Asked) -> Chain:
-        """What came of it for one database."""
+        """Return the outcome for one database."""
         keys = [visited.database.identity.rows_key for visited in self.view.scripts.visited]
         number = keys.index(one.key)
         found = [
@@ -352,7 +359,7 @@ class _Runs:
 
     @property
     def _baseline(self) -> str:
-        """What helps, where it is not given."""
+        """The advice to pass ``--baseline``, if it was not passed."""
         return (
             ""
             if self.bench.project.baseline

@@ -1,6 +1,6 @@
-"""What a chain that fails from empty, and copies of a live schema, came to: kept by all that it depends on.
+"""Cache the outcome of chains that fail from empty, and of runs on copies of a live schema, by all they depend on.
 
-A failure is kept only where its words say that it is the schema's or the file's, and will be there the next time.
+A failure is cached only if its message shows that the schema or the file causes it, so that it will recur.
 """
 
 from __future__ import annotations
@@ -23,29 +23,34 @@ _LASTING = re.compile(
     r"does not exist|already exists|depends? on it|violates|contains null values|cannot (drop|alter|cast|be cast)"
     r"|\b(NoSuchTable|NotImplemented)Error\b|^revisions before it fail on an empty database"
 )
-"""In the words of a failure that another run meets as well.  A timeout, or a full disk, is none of these."""
+"""Matches the message of a failure that recurs in another run.  A timeout or a full disk does not match."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, with all that its answer depends on."""
+    """A question, with all that its answer depends on."""
 
     cache: Cache
     basis: Mapping[str, Any]
     scripts: tuple[ScriptFile, ...]
-    """All of them: Alembic loads all before it runs one."""
+    """All revisions: Alembic loads every file before it runs one."""
 
     def answer(self) -> Any:
-        """What was kept; None where nothing was."""
+        """Return the cached answer; None if there is none."""
         return self.cache.outcome(self.basis, self.scripts)
 
     def keep(self, outcome: Any, files: Collection[str]) -> None:
-        """Keep it; `files`: the other files of the project that the run read."""
+        """Cache the answer.
+
+        Args:
+            outcome: the answer.
+            files: the other files of the project that the run read.
+        """
         self.cache.keep_outcome(self.basis, self.scripts, outcome, files)
 
 
 def of_the_chain(view: View, basis: Mapping[str, Any], visited: Visited, bench: Bench, **asked: Any) -> Question | None:
-    """A question to the chain from empty; None where the server may be another by the next time."""
+    """Return a question to the chain from empty; None if the next run may use another server."""
     identity = visited.database.identity
     kind = dialects.of_server(identity.dialect, identity.server_version).scratch
     programs = kind.programs(identity.server_version) if bench.project.scratch in {None, LOCAL} else None
@@ -56,7 +61,7 @@ def of_the_chain(view: View, basis: Mapping[str, Any], visited: Visited, bench: 
 
 
 def of_a_copy(view: View, basis: Mapping[str, Any], visited: Visited, bench: Bench, **asked: Any) -> Question | None:
-    """A question to a copy of the live schema; None where nothing tells that schema from another."""
+    """Return a question to a copy of the live schema; None if that schema cannot be told from another."""
     question = of_the_chain(view, basis, visited, bench, **asked)
     if question is None or (schema := bench.schema(visited)) is None:
         return None
@@ -64,19 +69,19 @@ def of_a_copy(view: View, basis: Mapping[str, Any], visited: Visited, bench: Ben
 
 
 def chain_lasts(chain: Chain, visited: Visited) -> bool:
-    """Whether the chain would come to the same again: nothing was to be had for it that others may install."""
+    """Whether the chain would have the same outcome again: it needs nothing that somebody may install later."""
     around = visited.surroundings
     given = bool(chain.notes or chain.provided or around is None or around.extensions)
     return bool(chain.server_version) and not given and steps_last(chain.observations)
 
 
 def steps_last(steps: Sequence[Observation | Unobserved]) -> bool:
-    """Whether each of them would come to the same again."""
+    """Whether each step would have the same outcome again."""
     return all(_step_lasts(step) for step in steps)
 
 
 def trial_lasts(visit: OwnVisit) -> bool:
-    """Whether a run on a copy would come to the same again."""
+    """Whether a run on a copy would have the same outcome again."""
     errors = [statement.error for _, statement in visit.failing] + [visit.failure.error if visit.failure else None]
     told = all(bool(_LASTING.search(error)) for error in errors if error)
     return told and (visit.failed is None or visit.failure is not None) and not visit.never_commits

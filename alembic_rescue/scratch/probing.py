@@ -1,6 +1,6 @@
-"""The fallback where a chain does not run from an empty database: its revisions are tried on copies of the live schema.
+"""The fallback for a chain that does not run from an empty database: try its revisions on copies of the live schema.
 
-Two copies, because each way changes its own: see :mod:`alembic_rescue.worker.scratch.fallback`.
+There are two copies, because each way changes its own: see :mod:`alembic_rescue.worker.scratch.fallback`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from alembic_rescue.scratch.trial import copied, visits_of
 
 @dataclass(frozen=True)
 class Probe:
-    """What came of it."""
+    """The result of :func:`probe`."""
 
     evidence: tuple[RevisionEvidence, ...] = ()
     notes: tuple[Note, ...] = ()
-    """Why there is none."""
+    """Why there is no evidence."""
 
 
 def probe(view: View, one: Asked, todo: Sequence[str], bench: Bench) -> Probe:
-    """Try the revisions `todo`, the last ones in question, on copies.  Never raises: that it cannot be is told."""
+    """Try the revisions `todo`, the last ones in question, on copies.  Never raises: a failure becomes a note."""
     before = paths.rows_after(view.graph, (), [r for r in (*one.behind, *one.todo) if r not in set(todo)])
     after = paths.rows_after(view.graph, before, tuple(todo))
     asked = {"before": before, "after": after, "todo": tuple(todo)}
@@ -77,7 +77,12 @@ def _on_a_copy(
     files: set[str],
     lacks: list[Lack],
 ) -> Any:
-    """What the worker found, or why it found nothing; `files` are what it read, `lacks` what the copy has not."""
+    """Return what the worker found, or why it found nothing.
+
+    Args:
+        files: the files that it read are added.
+        lacks: what the copy lacks is added.
+    """
     places = bench.placed(view, f"_{way}")
     made = copied(view, one, places[address_of(one.visited)], rows, bench)
     if isinstance(made, Unavailable):

@@ -1,16 +1,17 @@
-"""The server on which the scratch databases are: named by the user, or a private one that is started for the run.
+"""The server for the scratch databases: named by the user, or a private one that is started for the run.
 
-A private one is reached by a Unix socket in a folder of mode 0700 and listens to no network.  It is the run's own
-child's child (``keeper``), gone when the run ends, in whatever way; what is left behind where a machine's power fails
-is removed by the next run.  It keeps nothing safe: its files need not outlive a crash.
+A private server is reached by a Unix socket in a folder of mode 0700 and does not listen on a network.  It is a
+grandchild of the run, started through ``keeper``, and stops when the run ends, however that happens.  What a power
+failure leaves behind is removed by the next run.  The server runs without durability: its files need not survive a
+crash.
 
-What it is no way out by, and where:
+What keeps it from reaching outside:
 
-- Linux: the server cannot connect to anything nor start a program, by the kernel's word (seccomp), whatever role asks;
-  for root, and where users may have namespaces, it has no network either.
-- Elsewhere: what reaches out (``dblink``, ``postgres_fdw``, ``COPY TO PROGRAM``, subscriptions) is not to be had for a
-  role that is no superuser, and the wheel brings no such extension.
-- A server named by URL: nothing but its own roles' rights.
+- Linux: the kernel (seccomp) lets the server neither connect to anything nor start a program, whatever role asks; as
+  root, and where users may create namespaces, it has no network either.
+- Elsewhere: what reaches out (``dblink``, ``postgres_fdw``, ``COPY TO PROGRAM``, subscriptions) is not available to a
+  role that is not a superuser, and the wheel contains no such extension.
+- A server named by URL: only the privileges of its own roles.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ def provided(
     tell: Tell,
     alike: Alike = _USUAL,
 ) -> Iterator[ScratchServer]:
-    """A server for scratch databases, for as long as the block lasts.
+    """Provide a server for scratch databases for the duration of the block.
 
     Args:
-        choice: a URL; ``local``, or None: the best on this machine; ``none``.
-        dialect: SQLAlchemy's word: ``postgresql``, ``sqlite``, ``mysql``, ``mariadb``.
-        live_version: what the live server calls itself; the same major version is preferred.
-        tell: is told where the server is of another version, or lacks the locale.
-        alike: what a private one has as the live one has it.
+        choice: a URL; ``local`` or None for the best server on this machine; ``none``.
+        dialect: SQLAlchemy's name: ``postgresql``, ``sqlite``, ``mysql``, ``mariadb``.
+        live_version: version reported by the live server; the same major version is preferred.
+        tell: called if the server has another version or lacks the locale.
+        alike: settings that a private server copies from the live one.
 
     Raises:
-        ScratchMissing: there is none, or none is wanted.
-        ScratchUnfit: the choice is no URL of that dialect.
-        ScratchFailed: it does not start.
+        ScratchMissing: there is no server, or ``none`` was chosen.
+        ScratchUnfit: the choice is not a URL of that dialect.
+        ScratchFailed: the server does not start.
     """
     kind = dialects.of(dialect)
     if choice == NONE:
@@ -67,7 +68,7 @@ def provided(
 def _named(choice: str, dialect: str, live_version: str) -> ScratchServer:
     parts = urlsplit(choice)
     scheme = dialects.proper_name(parts.scheme.partition("+")[0])
-    shown = f"{parts.scheme}://..." if "://" in choice else "..."  # there may be a password in it
+    shown = f"{parts.scheme}://..." if "://" in choice else "..."  # it may hold a password
     if not scheme or "://" not in choice:
         raise ScratchUnfit(shown, "it is neither a URL, nor local, nor none")
     kind = dialects.of(dialect)

@@ -1,4 +1,4 @@
-"""Whether two texts of the same definition mean the same: the scratch server loads both at the position in question."""
+"""Decide whether two texts of a definition are equivalent: the scratch server loads both at the live position."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from alembic_rescue.worker import sources
 
 @dataclass(frozen=True)
 class Settling:
-    """What came of it."""
+    """The result of :func:`settle`."""
 
     answers: Settled
-    """The server's; a text that it could not be asked about has None."""
+    """The server's answers; None for a text that it could not be asked about."""
     notes: tuple[Note, ...] = ()
     """Why it could not be asked."""
 
 
 NOTHING = Settling({})
-"""Where nothing is to be asked."""
+"""The result if there is nothing to ask."""
 
 
 def settle(
     view: View, one: Asked, texts: Sequence[Text], position: int, over: Collection[str], bench: Bench
 ) -> Settling:
-    """Ask the server.  Never raises: that it could not be asked is told.
+    """Ask the server.  Never raises: a failure to ask becomes a note.
 
     Args:
-        texts: what differs.
-        position: after how many of the revisions in question the live database stands.
-        over: revisions that fail on the scratch database, and are stamped over there.
+        texts: the texts that differ.
+        position: position of the live database, as the number of revisions in question that are applied.
+        over: revisions that fail on the scratch database and are stamped over there.
     """
     files = {file.revision: file for file in view.scripts.scripts}
     ran = (*one.behind, *one.todo[:position])

@@ -1,4 +1,4 @@
-"""What the pending revisions run into on a copy of the live schema, in the project's own transactions."""
+"""Run the pending revisions on a copy of the live schema, in the project's own transactions, to see what fails."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Trial:
     """One run of the pending revisions."""
 
     upgrade: Upgrade | None = None
-    """None: there was no copy to run them on."""
+    """None if there was no copy to run them on."""
     notes: tuple[Note, ...] = ()
     visit: OwnVisit = _NO_VISIT
-    """What the worker told of it."""
+    """What the worker reported."""
 
 
 def run(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Trial:
     """Run `todo` on a copy of the live schema whose version table has `rows`.
 
-    Never raises: that there is no copy is told.
+    Never raises: if there is no copy, a note says so.
     """
     try:
         return attempt(view, one, rows, todo, bench)
@@ -44,11 +44,11 @@ def run(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench:
 
 
 def attempt(view: View, one: Asked, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Trial:
-    """The same; what was run already is not run again.
+    """Like :func:`run`, but raise.  A trial that was run already is not run again.
 
     Raises:
         NotRehearsed: there is no copy to run them on.
-        RescueError: the scratch server, or a worker, fails.
+        RescueError: the scratch server or a worker fails.
     """
     asked = one.key, tuple(rows), tuple(todo)
     if asked not in bench.kept:
@@ -68,7 +68,7 @@ def _attempt(view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...],
 def _tried(
     view: View, one: Asked, rows: Sequence[str], todo: tuple[str, ...], bench: Bench, question: Question | None
 ) -> tuple[OwnVisit, tuple[str, ...]]:
-    """What came of it on a new copy, and what that lacks."""
+    """Run on a new copy; return the outcome, and what the copy lacks."""
     places = bench.placed(view, "_copy")
     files: set[str] = set()
     place = places[address_of(one.visited)]
@@ -94,7 +94,7 @@ def _tried(
 
 
 def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, ...]) -> tuple[ScratchVisit, ...]:
-    """One for each of env.py's visits; only that of `one` has something to run."""
+    """Return one for each of env.py's visits; only that of `one` has revisions to run."""
     found = []
     for visited in view.scripts.visited:
         identity = visited.database.identity
@@ -104,7 +104,7 @@ def visits_of(view: View, one: Asked, behind: tuple[str, ...], todo: tuple[str, 
 
 
 def copied(view: View, one: Asked, place: Place, rows: Sequence[str], bench: Bench) -> Copy | Unavailable:
-    """Make `place` a copy of the live schema, whose version table has `rows`.
+    """Make `place` a copy of the live schema whose version table has `rows`.
 
     Raises:
         RescueError: the scratch server cannot be used.

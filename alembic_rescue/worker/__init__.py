@@ -1,1 +1,1 @@
-"""The processes in which a project's code runs, and the caller's side of them."""
+"""The worker processes that run a project's code, and the caller's side of them."""

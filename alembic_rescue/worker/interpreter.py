@@ -1,19 +1,19 @@
-"""The project's own Python as the one in which workers run: how the tool installs into nothing.
+"""Run workers with the project's own Python, so that the tool need not be installed into the project's environment.
 
-With ``--python`` the tool runs from an environment of its own.  Whatever is the project's runs in workers anyway, so
-only these change: they are started by the project's interpreter, with the project's Alembic, SQLAlchemy and driver.
-Command line, questions, progress, Ctrl-C, receipts, proof, and the scratch server with its programs stay where they
-are, and so every command works as it does without.
+With ``--python``, the tool runs from a separate environment.  All project code runs in workers anyway, so only they
+change: the project's interpreter starts them, with the project's Alembic, SQLAlchemy and driver.  Command line,
+prompts, progress, Ctrl-C, receipts, evidence, and the scratch server with its programs stay in the tool's environment,
+so every command works as without the option.
 
-Nothing of the tool's environment is put on the worker's path.  This package is loaded from its folder under its own
-name, and is all that a worker has of the tool: no typer, no rich, no second Alembic.  A folder at the path's end would
-have done nearly the same, but there an alembic-rescue that the project has installed would win, and it may be another
-version, which says other things to its caller.  To run the whole command by the project's Python would need typer and
-rich there, or one more protocol for questions and answers.
+Nothing from the tool's environment is added to the worker's path.  This package is loaded from its folder under its own
+name, and nothing else of the tool is: no typer, no rich, no second Alembic.  Appending the folder to the path would
+have nearly the same effect, but then an alembic-rescue installed in the project would win, and another version of it
+may use another protocol.  Running the whole command with the project's Python would need typer and rich there, or
+another protocol for prompts and answers.
 
-Two things are the tool's own where the project has none of them: what reads TOML (Python 3.10 has no ``tomllib``), and
-a driver without an event loop for making the scratch databases.  The second is a binary, made for one version of
-Python, so a worker of the tool's own Python does that part: see :class:`alembic_rescue.scratch.bench.Bench`.
+If the project lacks them, two things come from the tool: a TOML parser (Python 3.10 has no ``tomllib``), and a
+synchronous driver to create the scratch databases.  The driver is a binary for one version of Python, so a worker
+running the tool's own Python does that part: see :class:`alembic_rescue.scratch.bench.Bench`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from alembic_rescue.compat import tomllib
 
 OLDEST_PYTHON = "3.10"
 OLDEST = {"Alembic": "1.9", "SQLAlchemy": "1.4.18"}
-"""By their names for people; as in this package's own requirements."""
+"""Oldest versions, by display name; the same as in this package's requirements."""
 _SECONDS = 30.0
-"""How long it may take to say what it is: on a cold disk, with whatever its ``sitecustomize`` does."""
+"""Time limit for its answer, allowing for a cold disk and a slow ``sitecustomize``."""
 _LAST = 300
-"""Characters of what it says where it fails."""
+"""Characters of its error output to use if it fails."""
 _ASK = """
 import json, sys
 told = {"version": "%d.%d.%d" % tuple(sys.version_info[:3]), "python": sys.executable}
@@ -53,23 +53,23 @@ if sys.version_info >= (3, 10):
     told["reads_toml"] = any(util.find_spec(name) for name in ("tomllib", "tomli"))
 sys.stdout.write("\\n" + json.dumps(told))
 """
-"""Runs on any Python, so that an old one can say how old it is."""
+"""Runs on any Python, so that an old one can report its version."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that can be the worker."""
+    """A Python that can run workers."""
 
     python: str
-    """Its own word for where it is: behind a link, a shim or a script stands the real one."""
+    """Its ``sys.executable``, which is the real one if a link, shim or script was named."""
     version: str
     magic: bytes
-    """With which its bytecode begins."""
+    """The magic number of its bytecode."""
     reads_toml: bool = True
 
     @property
     def packages(self) -> dict[str, str]:
-        """What its workers are given of the tool's: name -> folder."""
+        """The tool's packages that its workers load: name -> folder."""
         given = {"alembic_rescue": str(Path(__file__).parents[1])}
         if not self.reads_toml:
             given["tomli"] = str(Path(str(tomllib.__file__)).parent)
@@ -77,23 +77,23 @@ class Interpreter:
 
 
 def located(named: str) -> str:
-    """The file that is meant: that of an environment where its folder is named, one of the PATH by its bare name."""
+    """Return the executable: the one inside an environment's folder, or, for a bare name, the one on the PATH."""
     path = Path(named).expanduser()
     if path.is_dir():
         inside = (path / "bin" / "python", path / "Scripts" / "python.exe")
         path = next((one for one in inside if one.exists()), inside[0])
     found = shutil.which(named) if os.sep not in named and not path.exists() else None
-    return found or os.path.abspath(path)  # noqa: PTH100 - links are kept: a virtual environment's python is one
+    return found or os.path.abspath(path)  # noqa: PTH100 - do not resolve links: a virtual environment's python is one
 
 
 def chosen(named: str) -> Interpreter:
-    """The interpreter of that name, once it has said that it can be the worker.
+    """Return the named interpreter after checking that it can run workers.
 
     Args:
         named: a file, the folder of an environment, or a program on the PATH.
 
     Raises:
-        NoPython, AlembicMissing, TooOld: it cannot.
+        NoPython, AlembicMissing, TooOld: it cannot run them.
     """
     path = located(named)
     told = _told(named, path)
@@ -110,7 +110,7 @@ def chosen(named: str) -> Interpreter:
 
 def _told(named: str, path: str) -> dict[str, Any]:
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own choice
+        done = subprocess.run(  # noqa: S603 - the user chose it
             [path, "-c", _ASK],
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""Loading the project that the caller has named, in either kind of worker."""
+"""Load the project that the caller named, in either kind of worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alembic_rescue.worker.serve import Conversation
 
 
 def load(conversation: Conversation, loading: Loading) -> Project:
-    """Load it; see :func:`alembic_rescue.project.loading.load`.  Its secrets, and what it prints, go to the caller."""
+    """Load the project; see :func:`alembic_rescue.project.loading.load`.  Its secrets and output go to the caller."""
     try:
         os.chdir(loading.folder)
     except OSError as error:

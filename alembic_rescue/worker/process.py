@@ -1,7 +1,8 @@
-"""The caller's side of a worker: it starts one, keeps the clock, and ends it.
+"""The caller's side of a worker: start it, enforce its time limits, and end it.
 
-A worker has a session and descriptors of its own, so that nothing of env.py reaches the caller: no print, no signal,
-no Ctrl-C of the terminal's.  It is ended when it does not answer in its time, and dies with the caller.
+A worker runs in a separate session with its own descriptors, so that env.py's output and signals do not reach the
+caller, and a Ctrl-C in the terminal does not reach the worker.  It is killed if it does not answer in time, and dies
+with the caller.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from alembic_rescue.worker.protocol import Channel, Ended
 from alembic_rescue.worker.spawn import Spawned, spawn, spawned_ahead
 
 GRACE_SECONDS = 2.0
-"""How long a worker has to come round after a Ctrl-C before it is ended."""
+"""How long a worker has to react to a Ctrl-C before it is killed."""
 SILENCE_SECONDS = 120.0
-"""How long a worker may say nothing while env.py, and what it imports, runs."""
+"""How long a worker may send nothing while env.py and its imports run."""
 _KEPT_LINES = 5
 _CHUNK = 1 << 16
 _TICK_MILLISECONDS = 100
@@ -49,15 +50,15 @@ _DOING = {
     "compare": "comparing definitions on the scratch database",
     "offline": "asking for the migrations' SQL",
 }
-"""What it is about, for a sentence."""
+"""What each operation does, for messages."""
 Tell = Callable[[str], None]
-"""Takes a line that the project's code printed, without secrets."""
+"""Called with a line that the project's code printed, without secrets."""
 Hear = Callable[[Any], None]
-"""Takes a worker's word on how far it is."""
+"""Called with a worker's progress."""
 
 
 def live_worker(secrets: Secrets, tell: Tell, by: Interpreter | None = None) -> Worker:
-    """The one that was started ahead, if it runs, and by the right Python; else a new one."""
+    """Return the worker that was started ahead, if it is alive and runs the right Python; else a new one."""
     if spawned := spawned_ahead():
         worker = Worker("live", secrets, tell, spawned=spawned)
         if worker.alive and by is None:
@@ -75,11 +76,12 @@ class Worker:
     """One worker process.
 
     Args:
-        mode: ``live`` looks at the project's databases, and stamps; ``scratch`` runs the chain, led away from them.
-        secrets: is told those that come up in the worker.
+        mode: ``live`` looks at the project's databases and stamps them; ``scratch`` runs the chain without access to
+            them.
+        secrets: gets those that come up in the worker.
         tell: see :data:`Tell`.
-        by: the Python that runs it; None: this very one.
-        spawned: its process, where that runs already.
+        by: the Python that runs it; None for this one.
+        spawned: its process, if already started.
     """
 
     mode: str
@@ -101,7 +103,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is still running."""
         return self._process.poll() is None
 
     def call(
@@ -113,17 +115,17 @@ class Worker:
         answers: Mapping[str, Callable[..., Any]] | None = None,
         **arguments: Any,
     ) -> Any:
-        """Have the worker do something, and return what it says.
+        """Run an operation in the worker, and return its result.
 
         Args:
-            seconds: how long it may say nothing.
-            whole: how long it may take in all.
-            answers: what the worker may ask meanwhile.
+            seconds: how long it may send nothing.
+            whole: how long it may take in total.
+            answers: handlers of the questions that the worker may ask.
 
         Raises:
-            RescueError: what the worker raised.
-            WorkerDied, WorkerSilent: it ended, or was ended because it said nothing.
-            KeyboardInterrupt: after the worker came round, or was ended.
+            RescueError: raised by the worker.
+            WorkerDied, WorkerSilent: it ended, or was killed because it sent nothing.
+            KeyboardInterrupt: after the worker has reacted or was killed.
         """
         try:
             self._send({"do": operation, "with": arguments})
@@ -143,7 +145,7 @@ class Worker:
         answers: Mapping[str, Callable[..., Any]],
         **arguments: Any,
     ) -> Any:
-        """As :meth:`call`, but a Ctrl-C is passed on, and what the worker then says is returned all the same."""
+        """Like :meth:`call`, but pass a Ctrl-C on to the worker, and return the result that it still gives."""
         self._send({"do": operation, "with": arguments})
         try:
             return self._listen(operation, seconds, answers, time.monotonic() + whole)
@@ -158,7 +160,7 @@ class Worker:
             self._leave()
 
     def interrupt(self) -> None:
-        """Have it cancel what its server runs, and end it."""
+        """Have it cancel the statement that its server runs, then kill it."""
         self._signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             deadline = time.monotonic() + GRACE_SECONDS
@@ -172,13 +174,13 @@ class Worker:
         self.kill()
 
     def kill(self) -> None:
-        """End it now; what its server is still running ends by the server's own timeouts."""
+        """Kill it now; a statement still running on its server ends by the server's own timeouts."""
         with suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
 
     def end(self) -> None:
-        """Let it go: it ends by itself once nobody speaks to it any more."""
+        """Close the conversation, which makes it exit; kill it if it does not."""
         self._channel.close()
         try:
             self._process.wait(0.5)
@@ -188,14 +190,14 @@ class Worker:
         self._drain.join(0.5)
 
     def printed(self) -> str:
-        """The last lines that it printed, for an error's text."""
+        """Return the last lines that it printed, for an error message."""
         self._drain.join(0.2)
         return self.secrets.hide(" | ".join(self._last))
 
     # --- parts -------------------------------------------------------------------------------------------------
 
     def _leave(self) -> None:
-        """A conversation that was left in the middle cannot be taken up again: its answer would be the next one's."""
+        """Kill the worker if its answer is outstanding, because that would be taken for the answer to the next call."""
         if self._asked:
             self.kill()
 
@@ -223,7 +225,7 @@ class Worker:
                 try:
                     self._line(message["line"])
                 except BaseException:
-                    self.kill()  # nobody will hear what it comes to
+                    self.kill()  # nobody will receive its result
                     raise
             elif "progress" in message:
                 self.hear(message["progress"])
@@ -254,7 +256,7 @@ class Worker:
             self._process.send_signal(number)
 
     def _read_output(self) -> None:
-        """By descriptor: a process that env.py left running holds the other end for as long as it likes."""
+        """Read the output through its descriptor, because a process left behind by env.py may keep the pipe open."""
         assert self._process.stdout is not None
         with self._process.stdout as output:
             ready, rest = select.poll(), b""
@@ -273,7 +275,7 @@ class Worker:
     def _printed_line(self, line: bytes) -> None:
         try:
             self._line(self.secrets.hide(line.decode("utf-8", "replace")))
-        except Exception:  # noqa: BLE001 - a worker whose output nobody takes would hang
+        except Exception:  # noqa: BLE001 - keep reading: a worker hangs if nobody reads its output
             self.tell = _nobody
 
     def _line(self, line: str) -> None:
@@ -283,7 +285,7 @@ class Worker:
 
 
 def _status(status: int) -> str:
-    """For a sentence: ``ended with status 3``."""
+    """Describe an exit status for a message: ``ended with status 3``."""
     if status >= 0:
         return f"ended with status {status}"
     try:

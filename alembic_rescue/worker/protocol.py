@@ -1,6 +1,6 @@
-"""How the caller and a worker talk: one JSON document a line, on descriptors of their own.
+"""The protocol between the caller and a worker: one JSON document per line, on separate descriptors.
 
-Standard input and output are env.py's: what it prints, or reads, is no part of the conversation.
+Standard input and output belong to env.py: what it prints or reads is not part of the conversation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from alembic_rescue.worker.values import decoded, encoded
 _CHUNK = 1 << 16
 
 
-class Ended(Exception):  # noqa: N818 - it is the end of a conversation, which need not be an error
+class Ended(Exception):  # noqa: N818 - the end of a conversation is not always an error
     """The other side is gone."""
 
 
@@ -36,7 +36,7 @@ class Channel:
         """Send one message.
 
         Raises:
-            Ended: nobody is there to read it.
+            Ended: the other side is gone.
         """
         line = json.dumps(encoded(message), separators=(",", ":")).encode() + b"\n"
         try:
@@ -48,10 +48,10 @@ class Channel:
             raise Ended from error
 
     def receive(self, seconds: float | None = None) -> dict[str, Any] | None:
-        """The next message; None where none has come whole within `seconds`.
+        """Return the next message; None if no complete one arrived within `seconds`.
 
         Raises:
-            Ended: there will be no more.
+            Ended: there are no more messages.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         searched = 0

@@ -1,4 +1,4 @@
-"""What the caller and its workers tell one another, as frozen values.  No I/O."""
+"""The values that the caller and its workers exchange.  Frozen, no I/O."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Loading:
     config_from: str | None = None
     app: str | None = None
     made: dict[str, Any] | None = None
-    """What of a Config that was handed over as an object can travel: see :mod:`alembic_rescue.project.travelling`."""
+    """The parts of a Config object that can be sent to a worker: see :mod:`alembic_rescue.project.travelling`."""
     folder: str = "."
-    """The working directory in which it was named: relative names stay what they meant, wherever the caller goes."""
+    """The working directory at that time, so that relative paths keep their meaning if the caller changes it."""
     recovered: tuple[str, ...] = ()
-    """Folders with revisions that the scripts do not have, and that count as theirs: see :mod:`alembic_rescue.lost`."""
+    """Folders with revisions missing from the scripts, treated as part of them: see :mod:`alembic_rescue.lost`."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a project says of itself once it is loaded."""
+    """What is known about a project once it is loaded."""
 
     source: str
-    """Where the configuration comes from, for people."""
+    """Where the configuration comes from, for messages."""
     settings: dict[str, str]
-    """Of the section ``[alembic_rescue]``."""
+    """The section ``[alembic_rescue]``."""
     env: Path
     """The project's env.py."""
     files: tuple[str, ...]
-    """The configuration's own."""
+    """The configuration's own files."""
     options: str
-    """A digest of what is configured, but for the URLs of databases."""
+    """A digest of the configuration without database URLs."""
     has_url: bool
     """A database was named with ``--url``."""
     lock_seconds: float
@@ -53,16 +53,16 @@ class Loaded:
     locations: tuple[str, ...] = ()
     """The folders in which revisions may be."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Of ``alembic`` and ``sqlalchemy``, as the project has them."""
+    """The project's versions of ``alembic`` and ``sqlalchemy``."""
     installed: str = ""
-    """A digest of all that the project has installed."""
+    """A digest of all packages that the project has installed."""
     drivers: tuple[str, ...] = ()
-    """Those that work without an event loop, as they are imported."""
+    """Import names of the synchronous drivers."""
 
 
 @dataclass(frozen=True)
 class ScriptFile:
-    """One revision, as its file tells it without being run."""
+    """One revision, read from its file without running it."""
 
     revision: str
     down_revision: tuple[str, ...] | str | None
@@ -73,20 +73,20 @@ class ScriptFile:
     content: str
     """``sha256:...`` of the file."""
     asks_for_the_database: bool = False
-    """It speaks of the database's name, so that what it does may depend on that."""
+    """The file refers to the database's name, so what it does may depend on that."""
 
 
 @dataclass(frozen=True)
 class Visited:
-    """One visit of env.py's, as the live look saw it."""
+    """One visit of env.py, as seen by the live look."""
 
     database: Database
     asked: dict[str, str]
-    """What the driver was asked for: ``host``, ``port``, ``database``, ``user``; no password."""
+    """The arguments that the driver connected with: ``host``, ``port``, ``database``, ``user``; no password."""
     driver: str
-    """As SQLAlchemy names dialect and driver: ``postgresql+psycopg2``."""
+    """Dialect and driver in SQLAlchemy's notation: ``postgresql+psycopg2``."""
     transactional: bool
-    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
+    """A failed run is rolled back as a whole; otherwise the statements before the failure persist."""
     surroundings: Surroundings | None = None
     remarks: tuple[Note, ...] = ()
 
@@ -98,7 +98,7 @@ class Look:
     visited: tuple[Visited, ...]
     scripts: tuple[ScriptFile, ...]
     unreadable: tuple[Path, ...] = ()
-    """Script files that must be run to be told."""
+    """Script files whose revision is only known by running them."""
 
 
 @dataclass(frozen=True)
@@ -112,34 +112,34 @@ class ToWrite:
 
 @dataclass(frozen=True)
 class Backend:
-    """The server's process that is about to write."""
+    """The server process that is about to write."""
 
     pid: int
     started: str
-    """Its start, in the server's words: a pid alone may be somebody else's by now."""
+    """Its start time as given by the server, because a pid may be reused."""
     key: tuple[str, str]
     """The :attr:`Identity.rows_key` of what it writes."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the statements that were sent to one database."""
+    """The outcome of the statements that were sent to one database."""
 
     checked: bool = False
-    """It came as far as writing."""
+    """The visit got as far as writing."""
     sent: int = 0
     answered: int = 0
     rows: int = 0
 
     @property
     def nothing_written(self) -> bool:
-        """Known for sure: each statement was refused, or changed no row."""
+        """Whether it is certain that each statement was refused or changed no row."""
         return self.rows == 0 and self.answered == self.sent
 
 
 @dataclass(frozen=True)
 class Written:
-    """What came of a write, and what new connections see."""
+    """The outcome of a write, and what new connections see."""
 
     tallies: dict[tuple[str, str], Tally]
     """By :attr:`Identity.rows_key`."""
@@ -155,12 +155,12 @@ class Rows:
 
     answers: tuple[Answer, ...]
     sizes: dict[str, TableSize]
-    """By the table's name, of those that are there."""
+    """By table name; existing tables only."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a long piece of work is."""
+    """Progress of a long operation."""
 
     doing: str
     number: int = 0

@@ -1,7 +1,8 @@
-"""The revisions of a script directory, told from their files without running them.
+"""Read the revisions of a script directory from their files, without running them.
 
-A revision file is code.  Alembic runs them all to know the graph; here they are read: ids, what they come after, and
-labels are literals in nearly all of them.  Those that must be run to be told (computed ids, bytecode) are named.
+A revision file is code, and Alembic runs all of them to build the graph.  This module parses them instead: ids,
+down revisions and labels are literals in nearly all of them.  It returns the paths of those that must be run (computed
+ids, bytecode).
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ _OF_THE_DATABASE = re.compile(
     r"current_database|current_catalog|\bDATABASE\(|\.url\.database|catalog_name|table_catalog", re.IGNORECASE
 )
 _IS_REVISION = re.compile(r"(?!\.\#|__init__)(.*\.pyc?)$")
-"""As Alembic 1.9 to 1.20: ``Script._list_py_dir``."""
+"""Same as in Alembic 1.9 to 1.20: ``Script._list_py_dir``."""
 
 
 def read(script: ScriptDirectory) -> tuple[tuple[ScriptFile, ...], tuple[Path, ...]]:
-    """The revisions of a script directory, and the files that cannot be told without being run."""
+    """Return the revisions of a script directory, and the files that must be run to know theirs."""
     told, unreadable = [], []
     for path in paths(script):
         found = _read(path) if path.suffix == ".py" else None
@@ -47,7 +48,7 @@ def read(script: ScriptDirectory) -> tuple[tuple[ScriptFile, ...], tuple[Path, .
 
 
 def paths(script: ScriptDirectory) -> list[Path]:
-    """The files that Alembic would load, each once."""
+    """Return the files that Alembic would load, without duplicates."""
     found: dict[Path, None] = {}
     for folder in folders(script):
         inner = "**/" if compat.is_recursive(script) else ""
@@ -62,16 +63,16 @@ def paths(script: ScriptDirectory) -> list[Path]:
 
 
 def folders(script: ScriptDirectory) -> list[Path]:
-    """The version locations, each once."""
+    """Return the version locations, without duplicates."""
     places = script.version_locations or [str(Path(script.dir) / "versions")]
     return list({Path(coerce_resource_to_filename(place)).absolute(): None for place in places})
 
 
 def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]]) -> None:
-    """Have `script`, and each directory that env.py makes of a Config, know its revisions without running a file.
+    """Make `script`, and each script directory that env.py creates, load its revisions without running a file.
 
     Args:
-        known: gives those that had to be run to be told, elsewhere.
+        known: returns the revisions whose files had to be run, in another process.
     """
 
     def revisions(directory: ScriptDirectory) -> Iterator[Script]:
@@ -90,7 +91,7 @@ def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]])
 
 
 def told_by(names: Mapping[str, Any], path: Path) -> ScriptFile:
-    """What a revision's file says of itself once it was run: the names of its module."""
+    """Return the revision of a file that was run, from the names of its module."""
     told = {name: _plain(names.get(name)) for name in _NAMES}
     doc = _first(str(names.get("__doc__") or ""))
     return ScriptFile(
@@ -99,12 +100,12 @@ def told_by(names: Mapping[str, Any], path: Path) -> ScriptFile:
 
 
 def asks_for_the_database(text: str) -> bool:
-    """Whether a file's text speaks of the name of the database that it runs on."""
+    """Whether a file's text refers to the name of the database that it runs on."""
     return _OF_THE_DATABASE.search(text) is not None
 
 
 def content_of(data: bytes) -> str:
-    """The digest of a file's content."""
+    """Return the digest of a file's content."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
@@ -122,12 +123,12 @@ def _read(path: Path) -> ScriptFile | None:
 
 @cache
 def _read_once(path: Path, _written: int, _size: int) -> ScriptFile | None:
-    """A stamp looks several times."""
+    """Cached, because a stamp reads the files several times."""
     return told_by_text(path.read_bytes(), path)
 
 
 def told_by_text(data: bytes, path: Path) -> ScriptFile | None:
-    """What a revision's file says of itself, by its text alone; None where it must be run to be told, or is none."""
+    """Return the revision of a file from its text alone; None if the file must be run, or is not a revision."""
     try:
         text = data.decode("utf-8")
         values, doc = _at_a_glance(text) or _parsed(text)
@@ -146,7 +147,7 @@ def told_by_text(data: bytes, path: Path) -> ScriptFile | None:
 
 
 def _at_a_glance(text: str) -> tuple[dict[str, Any], str] | None:
-    """From lines such as ``down_revision = "1a2b"``, as the template writes them; None where it is not that plain."""
+    """Parse lines such as ``down_revision = "1a2b"``, as written by the template; None for anything less simple."""
     docstring = _DOCSTRING.match(text)
     rest = text[docstring.end() :] if docstring else text
     assigned = _ASSIGNED.findall(rest)
@@ -162,7 +163,7 @@ def _at_a_glance(text: str) -> tuple[dict[str, Any], str] | None:
 
 
 def _parsed(text: str) -> tuple[dict[str, Any], str]:
-    """From the syntax tree: literals, and names of literals.  Raises where a value is anything else."""
+    """Read literals, and names of literals, from the syntax tree.  Raises if a value is anything else."""
     tree = ast.parse(text)
     known: dict[str, Any] = {}
     for statement in tree.body:
@@ -200,14 +201,14 @@ def _assignments(statement: ast.stmt) -> list[tuple[str, ast.expr]]:
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """``revision, down_revision = "b2", "a1"`` is two assignments."""
+    """Split ``revision, down_revision = "b2", "a1"`` into two assignments."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
         return list(zip(target.elts, value.elts, strict=True))
     return [(target, value)]
 
 
 def _plain(value: Any) -> Any:
-    """A string, a tuple of strings, or None; Alembic takes any collection."""
+    """Return a string, a tuple of strings, or None; Alembic accepts any collection."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(one, str) for one in value):
@@ -216,5 +217,5 @@ def _plain(value: Any) -> Any:
 
 
 def _first(doc: str) -> str:
-    """The first paragraph, as ``Script.doc`` has it."""
+    """Return the first paragraph, same as ``Script.doc``."""
     return doc.strip().split("\n\n")[0]

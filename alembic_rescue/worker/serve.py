@@ -1,6 +1,6 @@
-"""A worker's own side: it does what it is told, one thing after the other, and dies with its caller.
+"""The worker's side: run the caller's requests one after another, and die with the caller.
 
-Runs with the standard library, Alembic, SQLAlchemy and the driver; nothing here prints.
+Needs only the standard library, Alembic, SQLAlchemy and the driver; nothing here prints.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from alembic_rescue.worker.protocol import Channel, Ended
 _MODES = {"live": "alembic_rescue.worker.live.operations", "scratch": "alembic_rescue.worker.scratch.operations"}
 _PR_SET_PDEATHSIG = 1
 _HIGH = 200
-"""From here on descriptors are out of the way of code that closes, or counts on, low ones."""
+"""Lowest number for the worker's descriptors, out of the way of code that closes or expects low ones."""
 
 
 class Conversation:
-    """What an operation may say to the caller, and ask it."""
+    """What an operation can send to the caller, and ask it."""
 
     def __init__(self, channel: Channel) -> None:
         self.secrets = Secrets()
@@ -40,20 +40,20 @@ class Conversation:
         self._process = os.getpid()
 
     def tell(self, line: str) -> None:
-        """Pass on a line that the project's code printed, without secrets."""
+        """Forward a line that the project's code printed, without secrets."""
         self.say({"line": self.secrets.hide(line)})
 
     def progress(self, how_far: object) -> None:
-        """Say how far the work is."""
+        """Report progress."""
         self.say({"progress": how_far})
 
     def ask(self, question: str, **given: Any) -> Any:
-        """Ask the caller, and wait for its answer."""
+        """Ask the caller and wait for its answer."""
         self.say({"ask": question, "with": given})
         return self.next()["answer"]
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send a message, with the secrets that have come up since the last; not for a child that env.py forked."""
+        """Send a message, with the secrets that are new since the last one.  Does nothing in a fork by env.py."""
         if os.getpid() != self._process:
             return
         known, public = self.secrets.all()
@@ -64,13 +64,13 @@ class Conversation:
             self._channel.send(message)
 
     def next(self) -> dict[str, Any]:
-        """The caller's next request; a child that env.py forked gets none, and ends."""
+        """Return the caller's next request.  A fork by env.py exits instead."""
         if os.getpid() != self._process:
             os._exit(0)
         return self._inbox.get()
 
     def listen(self) -> None:
-        """Take in what the caller says; when it is gone, so is this process, whatever it is doing."""
+        """Receive the caller's messages.  Exit the process once the caller is gone, whatever it is doing."""
         try:
             while (message := self._channel.receive()) is not None:
                 self._inbox.put(message)
@@ -81,7 +81,7 @@ class Conversation:
 
 
 Operation = Callable[..., Any]
-"""Takes the conversation and what the request has, and returns what is answered."""
+"""Takes the conversation and the request's arguments, and returns the answer."""
 
 
 def serve(given: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ def serve(given: Mapping[str, Any]) -> None:
     _die_with(given["caller"])
     conversation = Conversation(Channel(_out_of_the_way(given["reads"]), _out_of_the_way(given["writes"])))
     threading.Thread(target=conversation.listen, daemon=True, name="caller").start()
-    gc.disable()  # nothing that is imported is garbage: looking through it again and again takes a third of the time
+    gc.disable()  # imports leave no garbage, and collecting during them takes a third of the time
     operations: Mapping[str, Operation] = import_module(_MODES[given["mode"]]).OPERATIONS
     gc.freeze()
     gc.enable()
@@ -106,7 +106,7 @@ def _answer(conversation: Conversation, operation: Operation, given: Mapping[str
         return {"failed": _traced(error, error)}
     except KeyboardInterrupt:
         return {"failed": errors.Interrupted("nothing was written")}
-    except BaseException as error:  # noqa: BLE001 - the last handler: a fault of the tool itself
+    except BaseException as error:  # noqa: BLE001 - the last handler: a bug in the tool itself
         told = errors.InternalError(conversation.secrets.hide(f"{type(error).__name__}: {errors.said(error)}"))
         return {"failed": _traced(told, error)}
 
@@ -130,9 +130,9 @@ def _out_of_the_way(descriptor: int) -> int:
 
 
 def _die_with(caller: int | None) -> None:
-    """Have the kernel end this process with the caller; elsewhere the end of the conversation does.
+    """Have the Linux kernel kill this process when the caller dies; elsewhere the end of the conversation ends it.
 
-    Linux ends it with the *thread* that started it, so it is asked only where that was the main one.
+    Linux kills it with the *thread* that started it, so this is set only if that was the main thread.
     """
     if caller is None or sys.platform != "linux":
         return

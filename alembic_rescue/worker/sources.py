@@ -1,6 +1,6 @@
 """What the outcome of a chain depends on besides its revision files: other files, installed packages, the environment.
 
-For the worker: the standard library only.
+Workers use it, so it imports the standard library only.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from typing import Any
 _OF_THE_SESSION = frozenset(
     ["_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "WINDOWID", "TMUX_PANE", "STY", "PYTEST_CURRENT_TEST"]
 )
-"""Variables that are others in each terminal, and that no migration asks for."""
+"""Variables that differ in each terminal and that no migration reads."""
 _OF_THE_TOOL = ("ALEMBIC_RESCUE_", "SSH_", "TERM_", "XDG_")
 
 
 def loaded() -> frozenset[str]:
-    """The files of the modules that are loaded, installed packages and Python's own aside."""
+    """Return the files of the loaded modules, except installed packages and Python's own."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return frozenset(_of_the_project(str(file) for file in files if file))
 
 
 class Opened:
-    """The files that the process opens for reading from `begin` on: a migration may take its SQL from one."""
+    """Records the files that the process opens for reading after `begin`: a migration may read its SQL from one."""
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
         self._active = False
 
     def begin(self) -> None:
-        """Note them from now on, until :meth:`end`."""
+        """Start recording, until :meth:`end`."""
         self._active = True
         sys.addaudithook(self._note)
 
     def end(self) -> frozenset[str]:
-        """Those that were opened, as far as they are there; nothing is noted any more."""
-        self._active = False  # the hook itself stays: Python has no way to remove one
+        """Stop recording, and return those files that were opened and still exist."""
+        self._active = False  # the hook itself stays: Python cannot remove an audit hook
         return frozenset(_of_the_project(path for path in self._paths if Path(path).is_file()))
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._active and event == "open" and isinstance(arguments[0], (str, bytes)):
             mode, flags = arguments[1], arguments[2]
             if (mode is None and not int(flags or 0) & (os.O_WRONLY | os.O_RDWR)) or (mode and "r" in mode):
-                self._paths.add(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100 - links are kept
+                self._paths.add(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100 - do not resolve links
 
 
 def installed() -> str:
-    """A digest of what is installed, by names and versions: the folders that stand for it on ``sys.path``."""
+    """Return a digest of the installed packages: the names and versions of the metadata folders on ``sys.path``."""
     found = []
     for folder in sys.path:
         try:
@@ -62,7 +62,7 @@ def installed() -> str:
 
 
 def environment(variables: Mapping[str, str]) -> str:
-    """A digest of the environment's variables, but for those of the terminal and of this tool."""
+    """Return a digest of the environment variables, except those of the terminal and of this tool."""
     kept = (
         f"{name}={value}"
         for name, value in sorted(variables.items())
@@ -72,7 +72,7 @@ def environment(variables: Mapping[str, str]) -> str:
 
 
 def digest(parts: Iterable[str | bytes]) -> str:
-    """SHA-256 of the parts, each apart from the next."""
+    """Return the SHA-256 of the parts, each with its length, so that the boundaries count."""
     running = sha256()
     for part in parts:
         content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -82,7 +82,11 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 
 def of_files(paths: Mapping[str, str]) -> str:
-    """A digest of the files' contents, by the names that they go by; one that cannot be read counts as such."""
+    """Return a digest of the names and contents of files; an unreadable file counts as unreadable.
+
+    Args:
+        paths: the file by its name in the digest.
+    """
     parts: list[str | bytes] = []
     for name, path in sorted(paths.items()):
         try:

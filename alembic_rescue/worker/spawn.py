@@ -1,6 +1,6 @@
-"""Starts the process of a worker.
+"""Start the process of a worker.
 
-For the command line, which starts one before all else: only what is quick to import stands here.
+The command line does this before anything else, so this module imports only what loads quickly.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ for name, folder in a["packages"].items():
 from alembic_rescue.worker.serve import serve
 serve(a)
 """
-"""By the project's Python: its path is that of its own ``alembic``; see :mod:`alembic_rescue.worker.interpreter`."""
+"""For the project's Python, with ``sys.path`` as its own ``alembic`` has it; see
+:mod:`alembic_rescue.worker.interpreter`."""
 _AHEAD: list[Spawned] = []
 
 
 class Spawned(NamedTuple):
-    """A worker's process, and this side's ends of the pipes between."""
+    """A worker's process, and this side's ends of the pipes."""
 
     process: subprocess.Popen[bytes]
     reads: int
@@ -46,11 +47,11 @@ class Spawned(NamedTuple):
 
 
 def spawn(mode: str, by: Interpreter | None = None) -> Spawned:
-    """Start one, in a session of its own, so that no Ctrl-C of the terminal reaches it.
+    """Start a worker in a new session, so that a Ctrl-C in the terminal does not reach it.
 
     Args:
         mode: see :class:`alembic_rescue.worker.process.Worker`.
-        by: the project's Python; None: this very one.
+        by: the project's Python; None for this one.
     """
     here, theirs = _pipe(), _pipe()
     given: dict[str, Any] = {
@@ -64,7 +65,7 @@ def spawn(mode: str, by: Interpreter | None = None) -> Spawned:
         command = [sys.executable, *_flags(), "-c", _START, json.dumps({**given, "path": sys.path})]
     else:
         command = [by.python, "-c", _START_APART, json.dumps({**given, "packages": by.packages})]
-    process = subprocess.Popen(  # noqa: S603 - this very Python, or the one that was chosen
+    process = subprocess.Popen(  # noqa: S603 - this Python, or the one that the user chose
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -78,7 +79,10 @@ def spawn(mode: str, by: Interpreter | None = None) -> Spawned:
 
 
 def _pipe() -> tuple[int, int]:
-    """Above the standard streams, of which the caller may have closed some: a child's own come to stand there."""
+    """Create a pipe with descriptors above the standard streams.
+
+    The caller may have closed some of those, and the child's streams take their numbers.
+    """
     ends = os.pipe()
     high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends)
     for end in ends:
@@ -87,15 +91,15 @@ def _pipe() -> tuple[int, int]:
 
 
 def spawn_ahead() -> None:
-    """Start a live worker for whoever asks for one first: it imports while the command line is still parsed."""
+    """Start a live worker for the first caller of one, so that it imports while the command line is parsed."""
     _AHEAD.append(spawn("live"))
 
 
 def spawned_ahead() -> Spawned | None:
-    """The one that was started ahead, once."""
+    """Return the process that was started ahead, if any; only once."""
     return _AHEAD.pop() if _AHEAD else None
 
 
 def _flags() -> list[str]:
-    """The interpreter's own options, as far as they change how modules are found or warned of."""
+    """Return the interpreter's options that affect how modules are found or which warnings are shown."""
     return [flag for flag, on in (("-I", sys.flags.isolated), ("-E", sys.flags.ignore_environment)) if on]

@@ -1,8 +1,8 @@
-"""The tool's values as JSON, and back: what travels between the processes, and what is kept in the cache.
+"""Convert the tool's values to JSON and back, for the messages between processes and for the cache.
 
-A dataclass becomes ``{"$": its name, field: value ...}``, an enum ``{"$": its name, "is": value}``, an error
-what it says of itself.  Lists come back as tuples, as all sequences in these values are.  Only the tool's own classes,
-those of the modules below, can be named: what a worker sends is data.
+A dataclass becomes ``{"$": its name, field: value ...}``, an enum ``{"$": its name, "is": value}``, an error the
+result of its ``to_json()``.  Lists come back as tuples, because all sequences in these values are tuples.  Only the
+tool's own classes, from the modules below, can be named: what a worker sends is data.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _HOMES = (
     "alembic_rescue.dialects.scratch",
     "alembic_rescue.dialects.postgresql.copy",
 )
-"""Where the classes are that may be named, in the order in which they are looked for."""
+"""Modules whose classes may be named, in search order."""
 
 
 def encoded(value: Any) -> Any:
-    """`value` in words that JSON has.
+    """Return `value` as JSON types.
 
     Raises:
-        TypeError: something in it is none of the tool's values.
+        TypeError: it contains something other than the tool's values.
     """
     if isinstance(value, (tuple, list)):
         return [encoded(one) for one in value]
@@ -65,11 +65,11 @@ _NAMED: tuple[tuple[Any, str, Any], ...] = (
     (datetime, "datetime", datetime.isoformat),
     (RescueError, "error", RescueError.to_json),
 )
-"""What JSON has no word for: the class, the name that it travels under (its own, if none), and its plain form."""
+"""Types that JSON lacks: the class, its name in JSON (if empty, that of the class), and its plain form."""
 
 
 def decoded(content: Any) -> Any:
-    """The value that :func:`encoded` was given.
+    """Return the value that was passed to :func:`encoded`.
 
     Raises:
         ValueError, TypeError: it names a class that is not the tool's.
@@ -89,7 +89,7 @@ def decoded(content: Any) -> Any:
         return dict(inner)
     if name in _PLAIN:
         return _PLAIN[name](inner)
-    return _class(name)(inner)  # an enum's member
+    return _class(name)(inner)  # an enum member
 
 
 _PLAIN: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""What keeps a scratch worker to its scratch databases: connections led away, and all else refused."""
+"""Confine a scratch worker to its scratch databases: redirect its connections, and refuse everything else."""

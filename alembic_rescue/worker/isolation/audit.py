@@ -1,7 +1,7 @@
-"""What Python itself is about to do outside of the scratch database is refused, by an audit hook.
+"""Refuse what Python itself would do outside the scratch database, with an audit hook.
 
-It sees Python's own sockets, child processes and foreign libraries, on every platform.  What a library does in C it
-does not see: that is the kernel's (``seccomp``) where there is one, and the wrapped drivers' (``led_away``).
+The hook sees Python's own sockets, child processes and foreign libraries, on every platform.  It does not see what a
+library does in C: the kernel handles that where it can (``seccomp``), and the patched drivers do (``led_away``).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from alembic_rescue.worker.isolation.refusal import note_start, refuse
 from alembic_rescue.worker.isolation.routes import Routes
 
 _CLIENTS = re.compile(r"libpq|mysqlclient|libmariadb|sqlite3|odbc|libcurl|libssh", re.IGNORECASE)
-"""Libraries that talk to a database, or to the network, by themselves."""
+"""Libraries that connect to a database or the network on their own."""
 _FUNCTIONS = re.compile(
     r"PQ(connect|ping|setdb)|mysql_(real_)?connect|sqlite3_open|(socket|connect|syscall|system|popen|fork|vfork|clone"
     r"|posix_spawnp?|exec[lv][a-z]*)$"
 )
-"""Functions of C that connect, or start a program."""
+"""C functions that connect or start a program."""
 _LOADS_ITS_OWN = re.compile(r"[/\\]psycopg[/\\]pq[/\\]")
-"""A driver that is written with ctypes: it is led away itself."""
+"""A driver that uses ctypes; it is redirected itself."""
 _NUMERIC = re.compile(r"[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*|localhost|")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND | os.O_CREAT
 
 
 def install(routes: Routes) -> None:
-    """Refuse, from now on and for good, what leads out."""
+    """Refuse everything that reaches outside, from now on and permanently."""
     checks = _checks(routes)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -45,17 +45,17 @@ def install(routes: Routes) -> None:
     sys.addaudithook(hook)
     if sys.version_info < (3, 12):
         _tell_of_threads()
-    # It raises no event of its own, and multiprocessing calls it as it is.
+    # It raises no audit event, and multiprocessing calls it directly.
     with contextlib.suppress(ImportError):  # Windows
         import _posixsubprocess  # noqa: PLC0415
 
-        setattr(_posixsubprocess, "fork_exec", _no_child)  # noqa: B010 - its type is another
+        setattr(_posixsubprocess, "fork_exec", _no_child)  # noqa: B010 - assigning it fails type checking
     if hasattr(subprocess, "_fork_exec"):
         subprocess._fork_exec = _no_child  # noqa: SLF001 - present in Python 3.11 to 3.14
 
 
 def _tell_of_threads() -> None:
-    """Before Python 3.12 there is no event for it."""
+    """Record the start of threads by patching, because Python before 3.12 has no audit event for it."""
     start = _thread.start_new_thread
 
     def start_new_thread(function: Any, *arguments: Any) -> int:
@@ -71,7 +71,7 @@ def _no_child(*arguments: Any) -> None:
 
 
 def _checks(routes: Routes) -> Mapping[str, Callable[..., None]]:
-    """By Python's name of the event: what decides on it."""
+    """Return the check for each audit event, by its name in Python."""
     places = _Places(routes)
     files = _Files(routes)
     programs: dict[str, Callable[..., None]] = {
@@ -96,7 +96,7 @@ def _checks(routes: Routes) -> Mapping[str, Callable[..., None]]:
 
 
 def _command(command: Any) -> str:
-    """The program alone: arguments may hold secrets."""
+    """Return only the program, because arguments may hold secrets."""
     first = command[0] if isinstance(command, (list, tuple)) and command else command
     text = os.fsdecode(first) if isinstance(first, (str, bytes, os.PathLike)) else str(first)
     return (text.split() or ["?"])[0]
@@ -126,7 +126,7 @@ def _loads_its_own() -> bool:
 
 
 class _Places:
-    """Decides on sockets and names."""
+    """Checks sockets and host names."""
 
     def __init__(self, routes: Routes) -> None:
         self._sockets = routes.sockets()
@@ -146,12 +146,12 @@ class _Places:
 
     def made(self, _: Any, family: int, *__: Any) -> None:
         unix = getattr(socket, "AF_UNIX", None)
-        if unix is None or self._sockets is None or family in {unix, -1}:  # -1: of a descriptor that is there already
+        if unix is None or self._sockets is None or family in {unix, -1}:  # -1: from an existing descriptor
             return
         refuse("open a network socket")
 
     def reached(self, _: Any, address: Any) -> None:
-        if address is None:  # it is connected already
+        if address is None:  # already connected
             return
         if isinstance(address, (str, bytes)):
             if os.fsdecode(address) not in (self._sockets or ()):
@@ -173,7 +173,7 @@ def _resolved(host: str, port: int) -> list[str]:
 
 
 class _Files:
-    """Decides on files: those of a live SQLite database are not written, moved or removed."""
+    """Checks files: those of a live SQLite database must not be written, moved or removed."""
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes

@@ -1,10 +1,10 @@
 """The guard of a worker: no migration reaches anything but the scratch databases.
 
-In two steps.  :func:`lead_away` comes before the first of the project's imports: whatever database a driver is asked
-for, a scratch database is opened; all else goes on as ever, so env.py may fetch its secrets.  :func:`close` comes
-before the first revision, and cannot be taken back: the process reaches the scratch servers' sockets and nothing else.
+It works in two steps.  :func:`lead_away` is called before the first project import: a driver opens a scratch database,
+whichever database it is asked for.  Everything else works as usual, so env.py can fetch its secrets.  :func:`close` is
+called before the first revision and is irreversible: the process reaches the scratch servers' sockets and nothing else.
 
-What is refused raises :class:`Refused`, and is in :data:`refusals` whatever the migration makes of that.
+A refused action raises :class:`Refused` and is recorded in :data:`refusals`, even if the migration swallows the error.
 """
 
 from __future__ import annotations
@@ -38,38 +38,38 @@ __all__ = [
 ]
 
 MEMORY = 4 * 2**30
-"""Bytes that a worker may use, unless told otherwise."""
+"""Default memory limit of a worker, in bytes."""
 
 lead_away = led_away.lead_away
 
 
 @dataclass(frozen=True)
 class Held:
-    """By what a migration is held back."""
+    """What confines a migration."""
 
     children: bool
-    """The kernel lets no process be started."""
+    """The kernel prevents starting processes."""
     network: bool
-    """The kernel lets no network be used."""
+    """The kernel prevents using the network."""
 
 
 def close(routes: Routes) -> Held:
-    """Let nothing out of this process any more but to the scratch servers of `routes`.  For good, in all threads.
+    """Confine this process to the scratch servers of `routes`, permanently and in all threads.
 
-    A scratch server that is reached by network cannot be told from others by the kernel: then only the drivers and
-    Python's own sockets are held to it.
+    The kernel cannot tell a scratch server that is reached over the network from other servers: then only the drivers
+    and Python's own sockets are confined to it.
     """
     led_away.lead_away(routes)
     children = seccomp.refuse((*seccomp.NO_CHILDREN, *seccomp.NO_MEDDLING))
     network = routes.sockets() is not None and seccomp.refuse(seccomp.NO_NETWORK)
-    audit.install(routes)  # last: it would refuse to set the filter
+    audit.install(routes)  # last, because it would refuse setting the filter
     return Held(children, network)
 
 
 def bound_memory(limit: int = MEMORY) -> None:
-    """Let this process have no more than `limit` bytes of memory of its own, and leave no core behind, where it can.
+    """Limit this process to `limit` bytes of private memory and disable core dumps, where possible.
 
-    On Linux what is only reserved does not count: numerical libraries reserve many times what they use.
+    On Linux, memory that is only reserved does not count: numerical libraries reserve many times what they use.
     """
     if sys.platform == "win32":
         return

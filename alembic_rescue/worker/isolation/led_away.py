@@ -1,8 +1,8 @@
-"""Leads what the drivers are asked for to the scratch databases, from the first import on.
+"""Redirect the connections of all drivers to the scratch databases, from the first import on.
 
-A driver is changed when the project imports it; none is imported for this.  What is changed is the lowest place in
-Python through which all of a driver's ways go, so that SQLAlchemy, its raw connections, pools and the driver by itself
-are led alike.
+A driver is patched when the project imports it; none is imported for this.  The patch is at the lowest Python function
+that all of a driver's connections pass through, so it covers SQLAlchemy, its raw connections, pools, and direct use of
+the driver.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alembic_rescue.worker.isolation import led_libpq, led_python, led_sqlite
 from alembic_rescue.worker.isolation.routes import Routes
 
 Change = Callable[..., None]
-"""Of a module, to the `routes` that are current."""
+"""Patches a module to follow the current `routes`."""
 
 CHANGES: Mapping[str, Change] = {
     "psycopg2._psycopg": led_libpq.psycopg2,
@@ -34,13 +34,13 @@ CHANGES: Mapping[str, Change] = {
     "sqlite3.dbapi2": led_sqlite.sqlite3,
     "sqlite3": led_sqlite.sqlite3,
 }
-"""By the module's name."""
+"""By module name."""
 
 _current: list[Routes] = []
 
 
 def lead_away(routes: Routes) -> None:
-    """Lead each driver, from now on, to what `routes` says.  May be called again, with others."""
+    """Redirect each driver according to `routes` from now on.  May be called again with other routes."""
     _current[:] = [routes]
     when_imported.change({name: partial(change, routes=_routes) for name, change in CHANGES.items()})
 

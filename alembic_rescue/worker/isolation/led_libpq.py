@@ -1,7 +1,7 @@
-"""Leads the drivers that are built on libpq: psycopg2 and psycopg.
+"""Redirect the drivers that are built on libpq: psycopg2 and psycopg.
 
-libpq takes what its caller does not give from a service file and from the environment, so everything that says where
-to connect, and how, is given.  What is not an address is kept: options, application_name, timeouts.
+libpq reads missing parameters from a service file and the environment, so every parameter that says where and how to
+connect is passed explicitly.  The others are kept: options, application_name, timeouts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MANNER = {
     "scram_server_key": "",
     "sslkeylogfile": "",
 }
-"""How the live server wants to be reached, and what says nothing in its place."""
+"""Parameters for how to connect to the live server, with a neutral value for each."""
 _VARIABLES = {
     "PGSSLMODE": "sslmode",
     "PGSSLNEGOTIATION": "sslnegotiation",
@@ -60,11 +60,11 @@ _VARIABLES = {
     "PGLOADBALANCEHOSTS": "load_balance_hosts",
     "PGSSLCERTMODE": "sslcertmode",
 }
-"""Of the environment: those that could keep a connection to the scratch server from being made."""
+"""Environment variables that could prevent a connection to the scratch server."""
 
 
 def _led(parameters: Mapping[str, Any], routes: Routes) -> dict[str, Any]:
-    """The parameters of a connection, led away."""
+    """Return the parameters of the redirected connection."""
     asked = {**_service(parameters), **{name: value for name, value in parameters.items() if value is not None}}
     for variable, name in (("PGHOST", "host"), ("PGPORT", "port"), ("PGDATABASE", "dbname"), ("PGUSER", "user")):
         if not asked.get(name) and os.environ.get(variable):
@@ -76,7 +76,7 @@ def _led(parameters: Mapping[str, Any], routes: Routes) -> dict[str, Any]:
     manner = {name: _MANNER[name] for variable, name in _VARIABLES.items() if os.environ.get(variable)}
     place = {
         "host": scratch.get("host") or "",
-        "hostaddr": "",  # given, or libpq would take it from the environment
+        "hostaddr": "",  # explicit, or libpq would read it from the environment
         "port": scratch.get("port") or 5432,
         "dbname": scratch.get("database") or "",
         "user": scratch.get("user") or asked.get("user") or "",
@@ -87,7 +87,7 @@ def _led(parameters: Mapping[str, Any], routes: Routes) -> dict[str, Any]:
 
 
 def _service(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """What the service file says of the service that is asked for."""
+    """Return the service file's parameters for the requested service."""
     name = parameters.get("service") or os.environ.get("PGSERVICE")
     if not name:
         return {}
@@ -106,21 +106,21 @@ def _service(parameters: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
-# --- psycopg2: its C module, before anything else of it takes a name from there ------------------------------------
+# --- psycopg2: its C module, before the rest of the package imports names from it ---------------------------------
 
 
 def psycopg2(module: ModuleType, routes: Current) -> None:
-    """Change ``psycopg2._psycopg``: its class, whichever way it is called, and what makes objects of it."""
+    """Patch ``psycopg2._psycopg``: its class, however it is called, and the function that creates instances."""
     original = module.connection
     if getattr(original, "led_away", False):
         return
-    connect, parse = module._connect, module.parse_dsn  # noqa: SLF001 - psycopg2's own seam, 2.5 to 2.9
+    connect, parse = module._connect, module.parse_dsn  # noqa: SLF001 - psycopg2's own hook, 2.5 to 2.9
 
     def led(dsn: Any) -> str:
         text = dsn.decode() if isinstance(dsn, bytes) else str(dsn or "")
         return _quoted(_led(parse(text) if text.strip() else {}, routes()))
 
-    class connection(original):  # type: ignore[misc, valid-type]  # noqa: N801 - the driver's own name for it
+    class connection(original):  # type: ignore[misc, valid-type]  # noqa: N801 - the driver's name
         led_away = True
 
         def __init__(self, dsn: Any, *arguments: Any, **more: Any) -> None:
@@ -131,14 +131,14 @@ def psycopg2(module: ModuleType, routes: Current) -> None:
 
     @functools.wraps(connect)
     def _connect(dsn: Any, connection_factory: Any = None, **more: Any) -> Any:
-        # A factory may be made of the class that was: of what was imported before.
+        # A factory may derive from the original class, imported before the patch.
         return connect(led(dsn), connection_factory=connection_factory or connection, **more)
 
     _replace_everywhere("psycopg2", {id(original): connection, id(connect): _connect})
 
 
 def _quoted(parameters: Mapping[str, Any]) -> str:
-    """As libpq reads it: ``name='value'``."""
+    """Return a libpq connection string: ``name='value'``."""
     return " ".join(
         "{}='{}'".format(name, str(value).replace("\\", "\\\\").replace("'", "\\'"))
         for name, value in parameters.items()
@@ -146,7 +146,11 @@ def _quoted(parameters: Mapping[str, Any]) -> str:
 
 
 def _replace_everywhere(package: str, replaced: Mapping[int, Any]) -> None:
-    """Put other objects in the place of those that a package's loaded modules hold."""
+    """Replace objects in all loaded modules of a package.
+
+    Args:
+        replaced: the new object, by the id of the old one.
+    """
     for name, module in list(sys.modules.items()):
         if name == package or name.startswith(f"{package}."):
             for attribute, value in list(vars(module).items()):
@@ -158,7 +162,7 @@ def _replace_everywhere(package: str, replaced: Mapping[int, Any]) -> None:
 
 
 def psycopg_pq(module: ModuleType, routes: Current) -> None:
-    """Change ``psycopg.pq``: the class of libpq's own connections."""
+    """Patch ``psycopg.pq``: the class that wraps libpq's connections."""
     original = module.PGconn
     if getattr(original, "led_away", False):
         return
@@ -188,7 +192,7 @@ def psycopg_pq(module: ModuleType, routes: Current) -> None:
 
 
 def psycopg_generators(module: ModuleType, routes: Current) -> None:
-    """Change ``psycopg.generators``: how both kinds of connections open theirs (in C, where that is built)."""
+    """Patch ``psycopg.generators``, which opens sync and async connections (in C, if that is built)."""
     original = module.connect
     if getattr(original, "led_away", False):
         return
@@ -201,12 +205,12 @@ def psycopg_generators(module: ModuleType, routes: Current) -> None:
 
 
 def psycopg_connection(module: ModuleType, routes: Current) -> None:
-    """Change ``psycopg.Connection.connect``, which looks up the hosts before it connects."""
+    """Patch ``psycopg.Connection.connect``, which looks up the hosts before it connects."""
     _psycopg_class(module.Connection, routes)
 
 
 def psycopg_connection_async(module: ModuleType, routes: Current) -> None:
-    """Change ``psycopg.AsyncConnection.connect`` likewise."""
+    """Patch ``psycopg.AsyncConnection.connect`` likewise."""
     _psycopg_class(module.AsyncConnection, routes)
 
 
@@ -223,10 +227,10 @@ def _psycopg_class(owner: type, routes: Current) -> None:
 
     wrapped: Any = connect
     wrapped.led_away = True
-    setattr(owner, "connect", classmethod(wrapped))  # noqa: B010 - of a class that is only known here
+    setattr(owner, "connect", classmethod(wrapped))  # noqa: B010 - the class is only known at run time
     package: Any = sys.modules.get("psycopg")
     if getattr(getattr(package, "connect", None), "__func__", None) is original:
-        package.connect = owner.connect  # type: ignore[attr-defined]  # it took the method before
+        package.connect = owner.connect  # type: ignore[attr-defined]  # it imported the method before
 
 
 def _conninfo(conninfo: bytes, routes: Routes) -> bytes:
@@ -234,7 +238,7 @@ def _conninfo(conninfo: bytes, routes: Routes) -> bytes:
 
 
 def _parsed(conninfo: bytes) -> dict[str, Any]:
-    from psycopg import pq  # noqa: PLC0415 - it is being called, so it is there
+    from psycopg import pq  # noqa: PLC0415 - it is being called, so it is installed
 
     return {
         option.keyword.decode(): option.val.decode() for option in pq.Conninfo.parse(conninfo) if option.val is not None

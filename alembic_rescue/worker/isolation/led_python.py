@@ -1,4 +1,4 @@
-"""Leads the drivers that speak a server's protocol themselves: asyncpg and pg8000, and MySQL's."""
+"""Redirect the drivers that implement a server's protocol themselves: asyncpg, pg8000, and those for MySQL."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _ADDRESSES = {
     "krbsrvname",
     "gsslib",
 }
-"""In the query of a URL for asyncpg: what is no setting of the session."""
+"""Query parameters of an asyncpg URL that are not session settings."""
 
 
 def asyncpg(module: ModuleType, routes: Current) -> None:
-    """Change ``asyncpg.connect_utils``: where the arguments of all its ways to connect are understood.
+    """Patch ``asyncpg.connect_utils``, at the function that parses the arguments of every kind of connection.
 
-    Its name is private; it is there, with the arguments by their names, in asyncpg 0.21 to 0.32.
+    The function is private, but exists and takes its arguments by name in asyncpg 0.21 to 0.32.
     """
     original = module._parse_connect_arguments  # noqa: SLF001 - see above
     if getattr(original, "led_away", False):
@@ -70,7 +70,7 @@ def asyncpg(module: ModuleType, routes: Current) -> None:
             "password": scratch.get("password") or "",
             "server_settings": settings or None,
             "passfile": None,
-            "ssl": "disable",  # None would be what the environment says
+            "ssl": "disable",  # None would mean the environment's value
             "direct_tls": False,
             "target_session_attrs": "any",
             "krbsrvname": None,
@@ -85,7 +85,7 @@ def asyncpg(module: ModuleType, routes: Current) -> None:
 
 
 def _dsn(dsn: str | None) -> tuple[dict[str, str], dict[str, str]]:
-    """The address in a URL, and the settings of the session in its query."""
+    """Return the address in a URL, and the session settings in its query."""
     if not dsn:
         return {}, {}
     parts = urlsplit(dsn)
@@ -103,12 +103,12 @@ def _dsn(dsn: str | None) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _first(value: Any) -> Any:
-    """The first of several hosts or ports."""
+    """Return the first of several hosts or ports."""
     return next(iter(value), None) if isinstance(value, (list, tuple)) else value
 
 
 def pg8000(module: ModuleType, routes: Current) -> None:
-    """Change ``pg8000.core.CoreConnection``, which all of its kinds of connections are."""
+    """Patch ``pg8000.core.CoreConnection``, the base class of all its connections."""
     defaults = {"host": "localhost", "port": 5432}
 
     def led(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,12 +140,12 @@ def pg8000(module: ModuleType, routes: Current) -> None:
 
 
 def pymysql(module: ModuleType, routes: Current) -> None:
-    """Change the class ``Connection`` of PyMySQL, mysqlclient or aiomysql."""
+    """Patch the class ``Connection`` of PyMySQL, mysqlclient or aiomysql."""
     _change_initialiser(module.Connection, functools.partial(_mysql, routes))
 
 
 def asyncmy(module: ModuleType, routes: Current) -> None:
-    """Change the function ``connect`` of asyncmy or MySQL's own connector, whose classes are of C."""
+    """Patch the function ``connect`` of asyncmy or MySQL Connector/Python, whose classes are written in C."""
     original = module.connect
     if getattr(original, "led_away", False):
         return
@@ -208,7 +208,7 @@ def _mysql(routes: Current, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _change_initialiser(owner: type, led: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
-    """Have a class take other arguments than it is given: those that `led` makes of all of them, by name."""
+    """Patch the initializer of a class to use the arguments that `led` returns, given all original ones by name."""
     original: Any = vars(owner)["__init__"]
     if getattr(original, "led_away", False):
         return
@@ -231,14 +231,14 @@ def _by_name(signature: inspect.Signature, arguments: Iterable[Any], more: Mappi
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             found.update(found.pop(name, {}))
-        elif parameter.kind is parameter.VAR_POSITIONAL:  # mysqlclient: as its C library has them
+        elif parameter.kind is parameter.VAR_POSITIONAL:  # mysqlclient: in the order of its C library
             names = ("host", "user", "password", "database", "port", "unix_socket")
             found.update(zip(names, found.pop(name, ()), strict=False))
     return found
 
 
 def _taken(signature: inspect.Signature, led: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the arguments, those that the driver's version knows; one that takes any is given those that say something."""
+    """Return the arguments that the driver's version knows; if it accepts any, those set or in its signature."""
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         return {name: value for name, value in led.items() if value is not None or name in signature.parameters}
     return {name: value for name, value in led.items() if name in signature.parameters}

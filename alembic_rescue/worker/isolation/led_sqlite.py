@@ -1,4 +1,7 @@
-"""Leads SQLite's files to those of the scratch databases, attached ones too; databases in memory are left alone."""
+"""Redirect SQLite files to those of the scratch databases, and refuse to attach others.
+
+In-memory databases are left alone.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from alembic_rescue.worker.isolation.routes import Routes
 Current = Callable[[], Routes]
 
 _ATTACH, _OK, _DENY = 24, 0, 1
-"""SQLite's numbers for an authorizer's action and answers."""
+"""SQLite's codes for an authorizer's action and return values."""
 _IN_MEMORY = "mode=memory"
 
 
 def sqlite3(module: ModuleType, routes: Current) -> None:
-    """Change ``sqlite3`` or ``sqlite3.dbapi2`` or their module of C: the function and the class."""
+    """Patch ``connect`` and ``Connection`` in ``sqlite3``, ``sqlite3.dbapi2`` or their C module."""
     original = module.connect
     if getattr(original, "led_away", False):
         return
@@ -30,14 +33,14 @@ def sqlite3(module: ModuleType, routes: Current) -> None:
     def connect(database: Any, *arguments: Any, **more: Any) -> Any:
         if len(arguments) < _FACTORY:
             more.setdefault("factory", connection)
-        return original(led(database, routes()), *arguments, **more)  # for a class that is made of another one, too
+        return original(led(database, routes()), *arguments, **more)  # `factory` may derive from the unpatched class
 
     connect.led_away = True  # type: ignore[attr-defined]
     module.connect = connect  # type: ignore[attr-defined]
 
 
 _FACTORY = 5
-"""Which positional argument after the path is the class."""
+"""Position of the factory among the arguments after the path."""
 
 
 @functools.cache
@@ -70,7 +73,7 @@ def _class(original: Any, routes: Current) -> Any:
 
 
 def led(database: Any, routes: Routes) -> Any:
-    """The path, or the URI, of the scratch database's file."""
+    """Return the path or URI of the scratch database's file."""
     if not isinstance(database, (str, bytes, os.PathLike)):
         return database
     text = os.fsdecode(database)

@@ -1,4 +1,4 @@
-"""What was refused in a worker, and who asked: recorded when it happens, whatever becomes of the exception."""
+"""Record what was refused in a worker and which code asked, at that time, even if the exception is swallowed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import NoReturn
 from weakref import WeakKeyDictionary
 
 Stack = tuple[tuple[str, int, str], ...]
-"""File, line and function of each frame, the outermost first."""
+"""File, line and function of each frame, outermost first."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One thing that was refused."""
+    """One refused action."""
 
     what: str
     """``connect to db.example.com:5432``, ``start a program: pg_dump``.  Holds no password."""
     stack: Stack
-    """Who asked, the outermost frame first; the guard's own frames are not in it."""
+    """The code that asked, outermost frame first, without the guard's own frames."""
     thread: int
     """Its ``threading.get_ident()``."""
     started: Stack = ()
-    """Who started that thread, and who started theirs before; empty in the main thread."""
+    """The code that started that thread, preceded by what started the parent threads; empty in the main thread."""
 
 
 class Refused(PermissionError):  # noqa: N818 - a fact, not a fault
-    """It is out of a migration's reach."""
+    """A migration may not do this."""
 
     def __init__(self, what: str) -> None:
         super().__init__(errno.EACCES, f"a migration may not do this on the scratch database: {what}")
@@ -42,11 +42,11 @@ class Refused(PermissionError):  # noqa: N818 - a fact, not a fault
 
 
 refusals: list[Refusal] = []
-"""Everything that was refused in this process, the oldest first.  Only added to."""
+"""Everything that was refused in this process, oldest first.  Append-only."""
 
 _OWN = str(Path(__file__).parents[1])
 _starts: MutableMapping[object, Stack] = WeakKeyDictionary()
-"""By the thread, or by the function of one that has no object: who started it."""
+"""The code that started a thread, by the thread, or by its function if it has no thread object."""
 _HARMLESS = {
     ("platform.py", None),
     ("uuid.py", None),
@@ -54,13 +54,13 @@ _HARMLESS = {
     ("socket.py", "getfqdn"),
     ("email/utils.py", "make_msgid"),
 }
-"""Of the standard library, file and function: asks the machine about itself by a child process or a look-up, and goes
-on without.  Refused as well, but nobody's fault."""
+"""File and function in the standard library that query the machine by a child process or a look-up, and continue
+without an answer.  They are refused too, but not recorded."""
 _LIBRARY = str(Path(threading.__file__).parent)
 
 
 def refuse(what: str) -> NoReturn:
-    """Record that it was asked for, and by whom.
+    """Record what was asked for, and by which code.
 
     Raises:
         Refused: always.
@@ -72,17 +72,17 @@ def refuse(what: str) -> NoReturn:
 
 
 def note_start(target: object) -> None:
-    """A thread is about to be started by the current one: `target` is the function that it runs."""
+    """Record that the current thread is about to start another, which runs the function `target`."""
     key = getattr(target, "__self__", None) or target
     try:
         stack = current_stack()
         _starts[key] = (*_started(stack), *stack)
-    except TypeError:  # no weak references to it: a function of C
+    except TypeError:  # a C function, which has no weak references
         pass
 
 
 def current_stack() -> Stack:
-    """The frames of the current thread, without those of the guard."""
+    """Return the frames of the current thread, without those of the guard."""
     frames: list[tuple[str, int, str]] = []
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented, and an audit hook has no other way
     while frame is not None:
@@ -95,14 +95,14 @@ def current_stack() -> Stack:
 
 def _started(stack: Stack) -> Stack:
     del stack
-    # Not `current_thread()`: in a thread that is only just ending, or was started in C, it makes a new object.
+    # Not `current_thread()`, which creates an object in a thread that is just ending or was started in C.
     thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
     found = _starts.get(thread) if thread is not None else None
     return found or _started_by_function()
 
 
 def _started_by_function() -> Stack:
-    """Of a thread without an object: its outermost frame is the function that it was started with."""
+    """Return what started a thread without an object: its outermost frame is the function that it was started with."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back

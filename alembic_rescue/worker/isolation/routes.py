@@ -1,4 +1,4 @@
-"""Which scratch database stands for which that a driver is asked for."""
+"""Map each database that a driver is asked for to a scratch database."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pathlib import Path
 from alembic_rescue.worker.isolation.refusal import refuse
 
 Arguments = Mapping[str, object]
-"""Of a connection: ``host`` (or the folder of a Unix socket), ``port``, ``database``, ``user``, ``password``."""
+"""Connection arguments: ``host`` (or the folder of a Unix socket), ``port``, ``database``, ``user``, ``password``."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MEMORY = (":memory:", "")
-"""SQLite's words for a database in memory, or in a temporary file."""
+"""SQLite's names for a database in memory or in a temporary file."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a database is, however that was spelled."""
+    """Where a database is, normalized."""
 
     host: str
-    """In lower case, all names of the loopback being one; a folder; empty: the driver's default socket."""
+    """A host in lower case, with one name for the loopback; or a folder; empty for the driver's default socket."""
     port: str
     database: str
     user: str
 
     @classmethod
     def of(cls, asked: Arguments) -> Address:
-        """The address in a driver's arguments; what is not given is what libpq would take."""
+        """Return the address in a driver's arguments, with libpq's defaults for those that are missing."""
         user = _text(asked, "user", "username") or os.environ.get("PGUSER", "") or _login()
         socket = _text(asked, "unix_socket")
         host, _, _ = (socket or _text(asked, "host")).partition(",")  # the first of several
@@ -49,11 +49,11 @@ class Address:
 
 
 class Routes:
-    """Maps what a driver is asked for to a scratch database.
+    """Maps the arguments of a driver to a scratch database.
 
     Args:
-        default: where an address leads that no look has seen; None: it is refused.
-        folder: where SQLite files that no look has seen lead, each to one of its own; None: they are refused.
+        default: the target of addresses that no look has seen; None to refuse them.
+        folder: where each SQLite file that no look has seen gets its own file; None to refuse them.
     """
 
     def __init__(self, default: Arguments | None = None, folder: Path | None = None) -> None:
@@ -63,20 +63,20 @@ class Routes:
         self._files: dict[str, str] = {}
 
     def add(self, asked: Arguments, scratch: Arguments) -> None:
-        """What is asked for like this leads there.
+        """Redirect connections with these arguments to `scratch`.
 
         Args:
-            asked: a driver's or a URL's words: host, port, database or dbname, user.
-            scratch: host, port, database, user, and password if it needs one.
+            asked: arguments of a driver or URL: host, port, database or dbname, user.
+            scratch: host, port, database, user, and password if needed.
         """
         self._known[Address.of(asked)] = dict(scratch)
 
     def add_file(self, asked: str, scratch: Path) -> None:
-        """That SQLite file is, from now on, this one."""
+        """Redirect the SQLite file `asked` to `scratch`."""
         self._files[os.path.realpath(asked)] = str(scratch)
 
     def to(self, asked: Arguments) -> dict[str, object]:
-        """Where a driver's arguments lead: the nearest known address of that database, else the default.
+        """Return the target of a driver's arguments: the nearest known address of that database, or else the default.
 
         Raises:
             Refused: no look has seen such a database, and there is no default.
@@ -84,11 +84,11 @@ class Routes:
         address = Address.of(asked)
         for scratch in self._scratches():
             if Address.of(scratch) == address:
-                return scratch  # led there before
+                return scratch  # already redirected
         same = [known for known in self._known if known.database == address.database]
         near = [known for known in same if (known.host, known.port) == (address.host, address.port)]
         if not near and len({_database(self._known[known]) for known in same}) > 1:
-            same = []  # which of several servers' is not known
+            same = []  # ambiguous: several servers have it
         nearest = min(near or same, key=lambda known: known.user != address.user, default=None)
         found = self._known[nearest] if nearest else self._default
         if found is None:
@@ -96,10 +96,10 @@ class Routes:
         return found
 
     def to_file(self, asked: str) -> str:
-        """Where a path leads that SQLite is asked to open.
+        """Return the target of a path that SQLite is asked to open.
 
         Raises:
-            Refused: no look has seen that file, and there is no folder for such.
+            Refused: no look has seen that file, and there is no folder for such files.
         """
         if asked in _MEMORY:
             return asked
@@ -122,18 +122,18 @@ class Routes:
         refuse(f"open the SQLite file {path}")
 
     def is_scratch_file(self, path: str) -> bool:
-        """Whether it is one of the scratch databases' own files, or beside one."""
+        """Whether it is a file of a scratch database, or SQLite's own file next to one."""
         real = os.path.realpath(path)
         if self._folder is not None and Path(real).parent == Path(os.path.realpath(self._folder)):
             return True
         return _is_one_of(real, (os.path.realpath(one) for one in self._files.values()))
 
     def is_live_file(self, path: str) -> bool:
-        """Whether it is a SQLite file that stands for a project's database, or SQLite's own file beside it."""
+        """Whether it is a SQLite database of the project's, or SQLite's own file next to one."""
         return bool(self._files) and _is_one_of(os.path.realpath(path), self._files)
 
     def sockets(self) -> frozenset[str] | None:
-        """The Unix sockets of all scratch servers; None where one of them is reached by network."""
+        """Return the Unix sockets of all scratch servers; None if one of them is reached over the network."""
         found: set[str] = set()
         for scratch in self._scratches():
             host, port = str(scratch.get("host") or ""), str(scratch.get("port") or "5432")
@@ -146,7 +146,7 @@ class Routes:
         return frozenset(found)
 
     def network(self) -> frozenset[tuple[str, int]]:
-        """Host and port of those scratch servers that are reached by network."""
+        """Return host and port of the scratch servers that are reached over the network."""
         return frozenset(
             (str(one.get("host")), int(str(one.get("port") or 5432)))
             for one in self._scratches()
@@ -163,7 +163,7 @@ def _database(scratch: Arguments) -> tuple[str, str, str]:
 
 
 def _is_one_of(path: str, files: Iterable[str]) -> bool:
-    """Whether it is one of SQLite's files, or its own beside one."""
+    """Whether `path` is one of these database files, or SQLite's own file next to one."""
     return any(path == one or path in {f"{one}-wal", f"{one}-shm", f"{one}-journal"} for one in files)
 
 
@@ -178,5 +178,5 @@ def _text(asked: Arguments, *names: str) -> str:
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
+    except (KeyError, OSError):  # the user has no name, as in some containers
         return ""

@@ -1,4 +1,4 @@
-"""Puts back what a migration changes of the process that it shares with the next one."""
+"""Restore what a migration changes in the process that it shares with the next one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MODULES = """
     psycopg2 psycopg2._psycopg psycopg2.extensions psycopg2.extras psycopg psycopg.generators psycopg.connection
     psycopg.connection_async psycopg.pq asyncpg asyncpg.connection asyncpg.connect_utils pg8000 pg8000.core
     _sqlite3 sqlite3 sqlite3.dbapi2 pymysql pymysql.connections aiomysql aiomysql.connection
-""".split()  # noqa: SIM905 - one name a line would be three screens
-"""What is patched in practice.  Not every module: this is done for each of thousands of revisions."""
+""".split()  # noqa: SIM905 - one name per line would take three screens
+"""Modules that migrations patch in practice.  Not all modules, because there may be thousands of revisions."""
 _CLASSES = (
     ("alembic.operations.base", "Operations"),
     ("alembic.runtime.migration", "MigrationContext"),
@@ -38,12 +38,12 @@ _STREAMS = (0, 1, 2)
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let what is done in the block not disturb what comes after it.
+    """Undo the effects of the block on the process.
 
-    Put back are: the working directory, the environment, ``sys.path`` and ``sys.argv``, signal handlers (in the main
-    thread), the standard streams, also closed ones, loggers, filters of warnings, the locale, the umask, hooks for
-    exceptions, and functions and classes of Alembic, SQLAlchemy, the drivers and some of the standard library.
-    Not: state of other kinds, listeners of events, threads.
+    Restores the working directory, the environment, ``sys.path`` and ``sys.argv``, signal handlers (in the main
+    thread), the standard streams (even closed ones), loggers, warning filters, the locale, the umask, exception hooks,
+    and functions and classes of Alembic, SQLAlchemy, the drivers and parts of the standard library.  Does not restore
+    other state, event listeners or threads.
     """
     restore = [make() for make in _KINDS]
     try:
@@ -87,7 +87,7 @@ def _lists() -> Restore:
             setattr(owner, name, one)
             if one != items:
                 one[:] = items
-        getattr(warnings, "_filters_mutated", lambda: None)()  # Python looks at its filters anew
+        getattr(warnings, "_filters_mutated", lambda: None)()  # makes Python read its filters again
 
     return restore
 
@@ -196,7 +196,7 @@ def _functions() -> Restore:
 
 
 def _is_code(value: object) -> bool:
-    """Whether it is a function, a class or the like: what else a module holds is its state, which goes on."""
+    """Whether `value` is a function, a class or the like: anything else in a module is state, which is kept."""
     return callable(value) or isinstance(value, (classmethod, staticmethod, property))
 
 

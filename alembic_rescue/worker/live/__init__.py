@@ -1,1 +1,1 @@
-"""The live worker: env.py on the project's own databases, to look, read and stamp."""
+"""The live worker: run env.py on the project's own databases, to look, read and stamp."""

@@ -1,6 +1,6 @@
-"""The live worker's way to what a revision lacks: lock, look again, have the receipt put on disk, run the statements.
+"""Create what a revision lacks, in the live worker: lock, look again, have the receipt saved, run the statements.
 
-On env.py's own connection, so that its role and its search path hold, and under the session's timeouts.
+They run on env.py's own connection, so that its role and search path apply, and with the session's timeouts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def complete(
     progress: Callable[[Progress], None],
     tell: Tell,
 ) -> None:
-    """Run its statements.
+    """Run the statements of `completion`.
 
     Raises:
         DatabaseMoved, DatabaseChanged, RescueUnderWay: nothing was run.
@@ -64,7 +64,7 @@ def complete(
 
 
 class _Running:
-    """Runs the statements of a completion, one part after the other."""
+    """Runs the statements of a completion, one part after another."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class _Running:
         self._kept: list[str] = []
 
     def all(self) -> None:
-        """Run them."""
+        """Run all of them."""
         self._each(self._completion.first)
         if self._commits_each:
             self._each(self._completion.together)
@@ -100,7 +100,7 @@ class _Running:
                 self._run(statement)
             self._cursor.run("COMMIT")
         except BaseException:
-            with suppress(self._cursor.error):  # the connection may be lost, which is told by the error under way
+            with suppress(self._cursor.error):  # the connection may be lost, which the current error reports
                 self._cursor.run("ROLLBACK")
             raise
         self._kept += statements
@@ -112,7 +112,7 @@ class _Running:
         try:
             self._cursor.run(statement)
         except self._cursor.error as error:
-            if drivers.error_class(error) is not None:  # a lock, a timeout, a lost connection: told as such
+            if drivers.error_class(error) is not None:  # a lock, timeout or lost connection has its own error
                 raise
             told, reason = self._hide(statement), one_line(error, self._hide)
             raise errors.CompletionFailed(self._completion.revision, told, reason, self._kept) from error

@@ -1,6 +1,6 @@
-"""The live worker: it runs env.py against the project's own databases, to look at them, read them, and stamp.
+"""The operations of the live worker: run env.py against the project's own databases, to look, read and stamp.
 
-Looking is held read-only by the server.  No revision file is ever loaded here.
+The server holds the sessions of a look read-only.  No revision file is ever loaded here.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class _State:
 
     project: Project | None = None
     resting: ExitStack = field(default_factory=ExitStack)
-    """What holds the sessions of threads that env.py left running, while nothing is asked of this process."""
+    """Guards the sessions of threads that env.py left running, while this process is idle."""
     known: tuple[ScriptFile, ...] = ()
-    """Revisions that had to be run to be told, elsewhere."""
+    """Revisions whose files had to be run, in another process."""
     engines: dict[Key, Engine] = field(default_factory=dict)
-    """One of the reader's own for each database that the last look saw, where it can be used without env.py."""
+    """The reader's own engine for each database that the last look saw, if it works without env.py."""
 
     @property
     def loaded(self) -> Project:
@@ -73,7 +73,7 @@ _STATE = _State()
 
 
 def load(conversation: Conversation, loading: Loading) -> Loaded:
-    """Load the project that is named; see :func:`alembic_rescue.project.loading.load`."""
+    """Load the named project; see :func:`alembic_rescue.project.loading.load`."""
     found = load_project(conversation, loading)
     _STATE.project = found
     script_files.run_none(found.script, lambda: _STATE.known)
@@ -101,7 +101,7 @@ def _rest() -> None:
 
 
 def _at_work(operation: Operation) -> Operation:
-    """It has a hold of its own, for what it does."""
+    """Suspend the idle guard while `operation` runs, which has its own."""
 
     @wraps(operation)
     def working(conversation: Conversation, **given: Any) -> Any:
@@ -115,7 +115,7 @@ def _at_work(operation: Operation) -> Operation:
 
 
 def _options(found: Project) -> str:
-    """A digest of what is configured, but for URLs and the folder, `here`: they say where, not what."""
+    """Return a digest of the configuration without URLs and the folder `here`, which only say where it is."""
     parser = found.config.file_config
     options = {name: dict(parser.items(name, raw=True)) for name in parser.sections()}
     kept = {
@@ -126,7 +126,7 @@ def _options(found: Project) -> str:
 
 
 def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look:
-    """Run env.py, and say what it visits and what the script directory holds."""
+    """Run env.py, and return its visits and the revisions of the script directory."""
     _STATE.known = tuple(known)
     remarks: list[Remark] = []
     hide = _STATE.loaded.secrets.hide
@@ -135,7 +135,7 @@ def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look
     def see(context: MigrationContext, rows: tuple[str, ...]) -> Visited:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
-        if not connection.dialect.is_async:  # these need the event loop that env.py runs
+        if not connection.dialect.is_async:  # async engines need the event loop that env.py runs
             _STATE.engines.setdefault(_key(context, connection), sessions.own_engine(connection.engine))
         return _visited(context, connection, databases.look_at(context, rows, hide))
 
@@ -172,16 +172,17 @@ def _visited(context: MigrationContext, connection: Connection, database: Databa
 
 
 def read(conversation: Conversation, wanted: Mapping[Key, Collection[CatalogObject]]) -> dict[Key, Reading]:
-    """Read these objects, each database on a connection of the reader's own.
+    """Read these objects, on a new connection to each database.
 
-    Made as env.py made the look's; where that does not do, such as by a tunnel that it has closed, env.py runs again.
+    It is opened like the one env.py used for the look.  If that fails, for example because env.py has closed a tunnel,
+    env.py runs again.
     """
     hide = _STATE.loaded.secrets.hide
     return _of_each(conversation, wanted.keys(), lambda key, engine: _named(engine, wanted[key], hide))
 
 
 def ask_rows(conversation: Conversation, key: Key, demands: Collection[Demand], tables: Collection[str]) -> Rows:
-    """Ask the rows of a live database what only they decide, and how large these tables are."""
+    """Check on a live database which demands its rows meet, and how large these tables are."""
 
     def asked(_: Key, engine: Engine) -> Rows:
         rehearsal = dialect_of(engine.dialect.name).rehearsal
@@ -197,7 +198,7 @@ def ask_rows(conversation: Conversation, key: Key, demands: Collection[Demand], 
 
 
 def standing(conversation: Conversation, key: Key, names: Collection[str]) -> tuple[Standing, ...]:
-    """What these objects of a live database are like, in words that a file can ask for again."""
+    """Return the state of these objects of a live database, in a form that a script can check again."""
 
     def asked(_: Key, engine: Engine) -> tuple[Standing, ...]:
         with engine.connect() as opened:
@@ -208,7 +209,7 @@ def standing(conversation: Conversation, key: Key, names: Collection[str]) -> tu
 
 
 def _of_each(conversation: Conversation, keys: Collection[Key], do: Callable[[Key, Engine], T]) -> dict[Key, T]:
-    """What `do` finds in each of these databases, on connections of its own."""
+    """Return what `do` finds in each of these databases, on its own connections."""
     found: dict[Key, T] = {}
     hold = Hold(_STATE.loaded, read_only=True)
     with suppress(Exception), hold.in_force():
@@ -254,7 +255,7 @@ def write(conversation: Conversation, planned: Collection[ToWrite], left_out: Co
 
 
 def complete(conversation: Conversation, planned: ToWrite, left_out: Collection[Key], completion: Completion) -> None:
-    """Run what a revision lacks; see :mod:`alembic_rescue.worker.live.completing`."""
+    """Create what a revision lacks; see :mod:`alembic_rescue.worker.live.completing`."""
     completing.complete(
         _STATE.loaded,
         planned,
@@ -267,12 +268,12 @@ def complete(conversation: Conversation, planned: ToWrite, left_out: Collection[
 
 
 def read_back(conversation: Conversation, backends: Collection[Backend], *, hurry: bool) -> Written:
-    """What new connections see, once `backends`, which another worker left behind, have ended."""
+    """Return what new connections see, once `backends`, which another worker left behind, have ended."""
     return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell, hurry=hurry)
 
 
 def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
-    """The schema of one database; see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
+    """Return the schema of one database; see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
     dumped: list[Any] = []
 
     def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The live worker's way to a write: lock, look again, have the receipt put on disk, stamp, read back."""
+"""Write in the live worker: lock, look again, have the receipt saved, stamp, read back."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.requests import Backend, Tally, ToWrite, Written
 
 Key = tuple[str, str]
-"""An :attr:`Identity.rows_key`: which rows of which database."""
+"""An :attr:`Identity.rows_key`: identifies a version table and its database."""
 
 _HURRIED = Timeouts(lock=0.5, statement=1, connect=1)
 _ASK_AGAIN_SECONDS = 0.2
 _LEAVING_SECONDS = 2
-"""How long a server may take to note that its client has gone."""
+"""How long a server may take to notice that its client is gone."""
 
 
 def write(
@@ -38,13 +38,15 @@ def write(
     about_to: Callable[[Backend], None],
     tell: Tell,
 ) -> Written:
-    """Every database is locked and looked at before `begin` is asked, and before the first is written.
+    """Write the planned stamps.
+
+    Every database is locked and looked at before `begin` is called and before the first one is written.
 
     Args:
-        planned: those without stamps are looked at, too.
-        left_out: what else env.py visits.
-        begin: has the receipt put on disk; it is given the version tables, quoted.  It may raise.
-        about_to: is told which server's process is about to write.
+        planned: the databases; those without stamps are looked at too.
+        left_out: the other databases that env.py visits.
+        begin: has the receipt saved; called with the quoted version tables.  May raise.
+        about_to: called with the server process that is about to write.
 
     Raises:
         DatabaseMoved, DatabaseChanged, RescueUnderWay, DatabaseError: nothing was written.
@@ -60,19 +62,19 @@ def write(
 
 @dataclass
 class Again:
-    """The look before the write: takes the locks first, so that no other rescue can move anything after it."""
+    """The look before the write: takes the locks first, so that no other rescue can change anything after it."""
 
     project: Project
     planned: tuple[ToWrite, ...]
     left_out: frozenset[Key]
     tell: Tell
     tables: dict[Key, str] = field(default_factory=dict)
-    """The version tables of all that env.py visits, quoted."""
+    """The quoted version tables of all databases that env.py visits."""
     locks: dict[str, sessions.RescueLock] = field(default_factory=dict)
-    """By database: one lock for all schemas of one."""
+    """By database: one lock covers all its schemas."""
 
     def look(self) -> None:
-        """Refuse if anything moved since the plan."""
+        """Raise if anything changed since the plan."""
         found = {one.identity.rows_key: one for one in visits.look(self.project, self._see, self.tell)}
         planned = {part.identity.rows_key: part for part in self.planned}
         new = next(
@@ -102,7 +104,7 @@ class Again:
         return database
 
     def release(self) -> None:
-        """Let go of the locks."""
+        """Release the locks."""
         for lock in self.locks.values():
             lock.release()
 
@@ -114,7 +116,7 @@ def _write(
     about_to: Callable[[Backend], None],
     tell: Tell,
 ) -> Written:
-    """Make the stamps, then look with new connections."""
+    """Stamp, then look with new connections."""
     made: dict[Key, list[Visit]] = {key: [] for key in tables}
     failure: RescueError | None = None
     interrupted = False
@@ -163,7 +165,7 @@ Turn = tuple[ToWrite, Stamp]
 
 
 def _rounds(parts: Sequence[ToWrite]) -> list[tuple[tuple[str, ...], bool, dict[Key, Turn]]]:
-    """The calls of ``alembic stamp``: one for all databases whose next stamp is to the same revisions."""
+    """Return the calls of ``alembic stamp``: one for all databases whose next stamp is to the same revisions."""
     rounds: list[tuple[tuple[str, ...], bool, dict[Key, Turn]]] = []
     for number in range(max(len(part.stamps) for part in parts)):
         groups: dict[tuple[tuple[str, ...], bool], dict[Key, Turn]] = {}
@@ -178,7 +180,7 @@ def _rounds(parts: Sequence[ToWrite]) -> list[tuple[tuple[str, ...], bool, dict[
 def _choosing(
     turns: dict[Key, Turn], visits: dict[Key, list[Visit]], about_to: Callable[[Backend], None]
 ) -> Callable[[MigrationContext], Visit | None]:
-    """Chooses the databases whose turn it is, each once, and refuses those that no look has seen."""
+    """Return a function that chooses each database whose turn it is, once, and refuses those that no look has seen."""
 
     def choose(context: MigrationContext) -> Visit | None:
         assert context.connection is not None, "online mode has a connection"
@@ -205,9 +207,9 @@ def _choosing(
 
 
 def _read_back(project: Project, tell: Tell, *, hurry: bool) -> tuple[tuple[Database, ...], RescueError | None]:
-    """What new connections see.  Never raises: that it could not be read is a result too.
+    """Return what new connections see.  Never raises: a failure to read is a result too.
 
-    After a Ctrl-C, or on one that comes now, it looks in a `hurry`: somebody waits for the terminal.
+    After a Ctrl-C, or on one that comes now, it looks in a `hurry`, because the user waits for the terminal.
     """
     try:
         return tuple(databases.look(replace(project, timeouts=_HURRIED) if hurry else project, tell)), None
@@ -222,13 +224,13 @@ def _read_back(project: Project, tell: Tell, *, hurry: bool) -> tuple[tuple[Data
 def read_back_after(
     project: Project, backends: Collection[Backend], tell: Tell, *, hurry: bool, until: float | None = None
 ) -> Written:
-    """What new connections see once the `backends` that were about to write have ended.
+    """Return what new connections see once the `backends` that were about to write have ended.
 
-    A server goes on with a statement whose client is gone, and may yet change the rows; it ends by the timeouts that
-    were set on its session.  In a `hurry`, because somebody waits for the terminal, that is not waited for.
+    A server continues a statement whose client is gone and may still change the rows, until the session's timeouts end
+    it.  In a `hurry`, because the user waits for the terminal, it does not wait for that.
 
     Args:
-        until: how long to wait for their end, on the monotonic clock; None: from now on as long as they may take.
+        until: how long to wait for their end, on the monotonic clock; None to wait as long as a statement may take.
     """
     if hurry:
         project = replace(project, timeouts=_HURRIED)
@@ -244,7 +246,7 @@ def read_back_after(
 
 
 def _running(project: Project, backends: Collection[Backend], tell: Tell) -> list[int]:
-    """The process ids of those that still run."""
+    """Return the process ids of those that are still running."""
     keys = {backend.key for backend in backends}
 
     def see(context: MigrationContext, _rows: tuple[str, ...]) -> list[int]:

@@ -1,1 +1,1 @@
-"""What a step of the chain did, sent, and left out."""
+"""Observe what a step of the chain did, which statements it sent, and which lines it skipped."""

@@ -1,7 +1,7 @@
-"""Which statement of a revision made which of its changes.  Pure.
+"""Attribute the changes of a revision to its statements.  Pure.
 
-The catalog is read when the revision is through, because to read it in between would need its commit.  So where
-several statements changed a catalog, the one is taken that names the object.
+The catalog is read when the revision has finished, because reading it earlier would require a commit.  So if several
+statements changed the catalog, a change is attributed to the one that names the object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W\d][\w$]*")
 
 
 def attributed(changes: Sequence[Change], statements: Sequence[Statement]) -> tuple[Change, ...]:
-    """`changes`, each with the statement that made it, as far as that can be told."""
+    """Return `changes`, each with the statement that made it, if known."""
     able = [
         (number, frozenset(word.lower() for word in _WORD.findall(one.sql)))
         for number, one in enumerate(statements)
@@ -38,7 +38,7 @@ def _of(change: Change, able: Sequence[tuple[int, frozenset[str]]]) -> int | Non
     best: tuple[tuple[int, int], int] | None = None
     for number, words in able:
         named = 2 * (own <= words) + (bool(parents) and parents <= words)
-        # What was made was made by the first that names it; what was changed or dropped, by the last.
+        # A new object was created by the first statement that names it; another was changed or dropped by the last.
         fits = named, len(changed & words)
         if named and (best is None or fits > best[0] or (fits == best[0] and change.before is not None)):
             best = fits, number
@@ -46,7 +46,7 @@ def _of(change: Change, able: Sequence[tuple[int, frozenset[str]]]) -> int | Non
 
 
 def _words_of(change: Change) -> frozenset[str]:
-    """What a statement says that makes this change, and not another one of the same object."""
+    """Return words of a statement that makes this change, rather than another change of the same object."""
     if change.object.kind == "default value":
         return frozenset(["default"])
     if change.before is None or change.after is None:
@@ -56,7 +56,7 @@ def _words_of(change: Change) -> frozenset[str]:
 
 
 def _by_beginning(own: frozenset[str], able: Sequence[tuple[int, frozenset[str]]], *, made: bool) -> int | None:
-    """Of a sequence or a key that is named after its table: ``t_id_seq``."""
+    """Return the statement for a sequence or key that is named after its table: ``t_id_seq``."""
     longest = max((len(word) for _, words in able for word in words if _begins(own, word)), default=0)
     began = [number for number, words in able if any(len(w) == longest and _begins(own, w) for w in words)]
     if not began:
@@ -69,7 +69,7 @@ def _begins(own: frozenset[str], word: str) -> bool:
 
 
 def _names(found: CatalogObject) -> tuple[frozenset[str], frozenset[str]]:
-    """The words of an object's own name, and those of its parent's, both without their schemas."""
+    """Return the words of an object's name and of its parent's name, both without schema."""
     own = re.split(r" on |\(", found.name, maxsplit=1)[0]
     return _last(own), _last(re.split(r"\(", found.parent, maxsplit=1)[0])
 

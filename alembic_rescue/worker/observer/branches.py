@@ -1,4 +1,4 @@
-"""Branches for another kind of database: what a condition about the dialect comes to.  Pure."""
+"""Recognize branches for another dialect, by evaluating conditions about the dialect.  Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ABOUT = re.compile(
     r"|(?<![^\W_])(db|database|engine)(_?(type|name|kind|engine))?(?!\w)",
     re.IGNORECASE,
 )
-"""What a condition about the dialect asks has one of these in its name."""
+"""Names that occur in the operand of a condition about the dialect."""
 _OFFLINE = frozenset(["is_offline_mode", "as_sql"])
 
 
 def decided(test: ast.expr, dialect: str) -> bool | None:
-    """What `test` comes to on that dialect, online; None where something else decides."""
+    """Return the value of `test` on that dialect, online; None if it depends on anything else."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         inner = decided(test.operand, dialect)
         return None if inner is None else not inner
@@ -62,7 +62,7 @@ def _is(dialect: str, constants: frozenset[str]) -> bool:
 
 
 def _dialects(node: ast.expr) -> frozenset[str] | None:
-    """The dialects that a constant, or a tuple of them, names; None where it names anything else."""
+    """Return the dialects named by a constant or a tuple of constants; None if it names anything else."""
     values = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
     names = [
         one.value.lower() if isinstance(one, ast.Constant) and isinstance(one.value, str) else "" for one in values
@@ -72,5 +72,5 @@ def _dialects(node: ast.expr) -> frozenset[str] | None:
 
 
 def ends(body: Sequence[ast.stmt]) -> bool:
-    """Whether nothing behind it runs once it has run."""
+    """Whether no code after `body` runs once it has run."""
     return bool(body) and isinstance(body[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break))

@@ -1,4 +1,4 @@
-"""Sees the statements that go past SQLAlchemy: by cursors of the drivers, and by connections of their own."""
+"""Record statements that bypass SQLAlchemy: those sent by a driver's own cursors and connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alembic_rescue.compat import driver_connection
 from alembic_rescue.connection.connections import listening
 
 Told = Callable[[str, Any], None]
-"""Takes a statement and its parameters."""
+"""Called with a statement and its parameters."""
 
 _METHODS = {
     "psycopg": (
@@ -37,14 +37,14 @@ _METHODS = {
     "aiomysql.cursors": ("Cursor.execute", "Cursor.executemany"),
     "asyncmy.cursors": ("Cursor.execute", "Cursor.executemany"),
 }
-"""By the module: the methods that take a statement first.  Public ones, but for MySQLdb's class."""
+"""By module: the methods whose first argument is a statement.  All are public, except for MySQLdb's class."""
 
 
 class Taps:
-    """Tells of each statement that a driver is given, SQLAlchemy's own among them.
+    """Reports each statement that is passed to a driver, including SQLAlchemy's own.
 
     Args:
-        told: is told before it is sent.
+        told: called before the statement is sent.
     """
 
     def __init__(self, told: Told) -> None:
@@ -54,7 +54,7 @@ class Taps:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While in the block."""
+        """Report during the block."""
         try:
             with listening((Pool, "connect", self._connected), (Pool, "checkout", self._connected)):
                 self.reach()
@@ -65,11 +65,11 @@ class Taps:
             self._changed.clear()
 
     def reach(self) -> None:
-        """Take hold of the drivers that have been imported by now."""
+        """Patch the drivers that have been imported by now."""
         for module, methods in _METHODS.items():
             for method in methods if module in sys.modules else ():
                 kind, _, name = method.partition(".")
-                with suppress(AttributeError, TypeError):  # a version without it, or a class that cannot be changed
+                with suppress(AttributeError, TypeError):  # a version without it, or an immutable class
                     self._tap(getattr(sys.modules[module], kind), name)
         if "psycopg2" in sys.modules:
             self._tap_psycopg2(sys.modules["psycopg2"])
@@ -94,7 +94,7 @@ class Taps:
         sql = given[0] if given else next((named[name] for name in ("query", "sql", "operation") if name in named), "")
         self._told(_text(sql), given[1] if len(given) > 1 else named.get("params", named.get("vars")))
 
-    # --- psycopg2 and sqlite3, whose classes cannot be changed ---------------------------------------------------
+    # --- psycopg2 and sqlite3, whose classes are immutable -------------------------------------------------------
 
     def _tap_psycopg2(self, module: Any) -> None:
         original = module.connect
@@ -118,13 +118,13 @@ class Taps:
             raw.set_trace_callback(lambda sql: self._told(sql, None))
 
     def _with_cursors(self, raw: Any) -> Any:
-        """`raw`, its cursors seen."""
+        """Return `raw` with its cursor class replaced by one that reports statements."""
         if not getattr(raw.cursor_factory, "tapped", False):
             raw.cursor_factory = self._seen(raw.cursor_factory or sys.modules["psycopg2.extensions"].cursor)
         return raw
 
     def _seen(self, base: Any) -> Any:
-        """A class of psycopg2's cursors that tells what it is given."""
+        """Return a subclass of a psycopg2 cursor that reports statements."""
         tell = self._tell
 
         def telling(name: str) -> Any:
@@ -139,7 +139,7 @@ class Taps:
 
 
 def _text(sql: Any) -> str:
-    """Psycopg takes text, bytes and its own composed SQL."""
+    """Return a statement as text: psycopg accepts text, bytes and its own composed SQL."""
     if isinstance(sql, bytes):
         return sql.decode("utf-8", "replace")
     if isinstance(sql, str):

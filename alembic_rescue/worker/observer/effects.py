@@ -1,4 +1,4 @@
-"""What else is asked of a scratch database about a step: what the statements seen do not tell."""
+"""Ask a scratch database about effects of a step that the recorded statements do not show."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from alembic_rescue.evidence.observation import Change, StatementKind
 
 
 class Effects(Protocol):
-    """Of the steps of one visit, one after the other."""
+    """The effects of the steps of one visit, one after another."""
 
     def local_settings_kept(self, connection: Connection) -> AbstractContextManager[None]:
-        """Have settings of the transaction hold in the next one, too: the block ends it."""
+        """Carry the transaction's local settings over to the next transaction: the block ends the current one."""
 
     def begin(self, connection: Connection) -> None:
-        """A step begins: no transaction is open on `connection`, and none is afterwards."""
+        """Begin a step.  No transaction is open on `connection`, before or after."""
 
     def end(self, connection: Connection, sent: Sequence[str]) -> None:
-        """The step's code is through, having sent that; its transaction may be open yet.  Never raises."""
+        """End a step's code, which sent these statements; its transaction may still be open.  Never raises."""
 
     def kinds(self, connection: Connection, sent: Sequence[str], changes: Collection[Change]) -> list[StatementKind]:
-        """The kind of each statement, now that the step is committed.  No transaction is open afterwards."""
+        """Return the kind of each statement, after the step was committed.  No transaction is open afterwards."""
 
     def unseen(self, kinds: Collection[StatementKind]) -> str | None:
-        """What to tell where the server counted more than statements of these kinds explain."""
+        """Return what to report if the server counted more than statements of these kinds explain."""
 
 
 class _ByText:
-    """Of a database that is asked nothing: its statements' own text tells."""
+    """For a database that is not asked: the kind of a statement is known from its text."""
 
     def __init__(self, kind_of: Callable[[str], StatementKind]) -> None:
         self._kind_of = kind_of
@@ -54,6 +54,6 @@ class _ByText:
 
 
 def effects_of(dialect: Dialect) -> Effects:
-    """Those of a dialect."""
+    """Return the effects of a dialect."""
     made: Effects = dialect.effects() if dialect.effects is not None else _ByText(dialect.kind_of)
     return made

@@ -1,8 +1,8 @@
-"""The lines of a revision, and of what it calls in the project, that could send something and did not run.
+"""Find the lines of a revision, and of project code that it calls, that could send a statement but did not run.
 
-A revision runs on an empty database, where loops over rows and guards on data have nothing to do.  So that it sent
-nothing is no proof that it does nothing: what counts is which of its lines were left out.  Read from the source and the
-lines that ran; no I/O but reading the source.
+A revision runs on an empty database, where loops over rows and guards on data have nothing to do.  So if it sent
+nothing, that does not prove that it does nothing: what counts is which of its lines were skipped.  That is derived from
+the source and the lines that ran; the only I/O is reading the source.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def left_out(
     kind_of: Callable[[str], StatementKind],
     sent_from: Collection[Place],
 ) -> tuple[LeftOut, ...]:
-    """What was left out of the functions that were entered.
+    """Return the skipped lines of the functions that were entered.
 
     Args:
         ran: what ran of each file.
-        files: which are the project's.
-        dialect: SQLAlchemy's name: a branch for another one is not left out.
-        kind_of: tells what a constant statement does.
-        sent_from: the lines that statements came from which leave something, to tell whether a line of which a part
-            may be left out, or that sends nothing for no rows, has sent any.
+        files: identifies the project's files.
+        dialect: SQLAlchemy's name; a branch for another dialect does not count as skipped.
+        kind_of: returns the kind of a constant statement.
+        sent_from: the lines that sent statements with an effect.  They show whether a line that may have run only in
+            part, or that sends nothing if there are no rows, has sent any.
     """
     found: dict[tuple[str, int], LeftOut] = {}
     for name, one in ran.items():
@@ -52,7 +52,7 @@ def left_out(
 
 
 def _lines_left(ran: Ran) -> Iterator[int]:
-    """Of a file without source: the lines that its functions have and that did not run."""
+    """Yield the lines of functions that did not run, for a file without source."""
     for code in ran.codes:
         if code.co_name != "<module>":
             yield from sorted({line for *_, line in code.co_lines() if line} - ran.lines - {code.co_firstlineno})
@@ -85,7 +85,7 @@ class _File:
                 handed_on |= self._handed_on(function)
             else:
                 idle.append(function)
-        for function in idle:  # given to something that might have called it
+        for function in idle:  # passed to something that might have called it
             if function.name in handed_on:
                 yield from self._dead(function.body)
 
@@ -93,7 +93,7 @@ class _File:
         return any(line in self.ran.lines for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
     def _handed_on(self, function: ast.AST) -> set[str]:
-        """The functions that lines which ran name without calling them."""
+        """Return the names that executed lines mention without calling them."""
         called = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
         return {
             node.id
@@ -101,7 +101,7 @@ class _File:
             if isinstance(node, ast.Name) and id(node) not in called and node.lineno in self.ran.lines
         }
 
-    # --- what ran, in part -----------------------------------------------------------------------------------------
+    # --- code that ran, possibly in part ---------------------------------------------------------------------------
 
     def _block(self, body: Sequence[ast.stmt]) -> Iterator[LeftOut]:
         for node in body:
@@ -121,7 +121,7 @@ class _File:
                 return
 
     def _within(self, node: ast.stmt) -> Iterator[LeftOut]:
-        """The bodies of a loop, a ``with``, a ``try``, a ``match``."""
+        """Check the bodies of a loop, ``with``, ``try`` or ``match``."""
         for inner in _bodies(node):
             yield from self._inner(node, inner)
         for handler in getattr(node, "handlers", ()):
@@ -131,7 +131,7 @@ class _File:
                 yield from self._dead(handler.body, surely=True)
 
     def _inner(self, node: ast.stmt, body: Sequence[ast.stmt]) -> Iterator[LeftOut]:
-        """A body; where it stands on its header's own line, whether it ran is known by what it sent."""
+        """Check a body.  If it is on the line of its header, only the statements sent show whether it ran."""
         if body and body[0].lineno == node.lineno:
             if node.lineno not in self.sent:
                 yield from self._dead(body)
@@ -139,7 +139,7 @@ class _File:
             yield from self._block(body)
 
     def _parts(self, node: ast.stmt) -> Iterator[LeftOut]:
-        """What of an expression may have been left out, if nothing was sent from there."""
+        """Yield the parts of expressions that may have been skipped, if nothing was sent from there."""
         lines = range(node.lineno, _header_end(node) + 1)
         if self.sent.intersection(lines):
             return
@@ -153,10 +153,10 @@ class _File:
                         if sends is not None:
                             yield self._left(node, sends.kind)
 
-    # --- what did not run ----------------------------------------------------------------------------------------
+    # --- code that did not run -----------------------------------------------------------------------------------
 
     def _dead(self, body: Sequence[ast.stmt], *, surely: bool = False) -> Iterator[LeftOut]:
-        """What of a body that did not run could send something; `surely`: only what sends by itself."""
+        """Yield what could send a statement in a body that did not run; with `surely`, only what certainly would."""
         for node in body:
             if isinstance(node, (*_Function, ast.ClassDef, ast.Raise)):
                 continue
@@ -186,8 +186,8 @@ class _File:
         return LeftOut(self.path, node.lineno, source, kind, tuple(dict.fromkeys(names)))
 
 
-def _settles(node: ast.If, taken: bool | None) -> bool:  # noqa: FBT001 - what a condition comes to
-    """What stands behind it is for another kind of database."""
+def _settles(node: ast.If, taken: bool | None) -> bool:  # noqa: FBT001 - the value of a condition
+    """Whether the code after it is for another dialect."""
     return (taken is True and ends(node.body)) or (taken is False and ends(node.orelse))
 
 
@@ -209,7 +209,7 @@ def _header_end(node: ast.stmt) -> int:
 
 
 def _expressions(node: ast.stmt) -> Iterator[ast.AST]:
-    """The expressions of a statement's own: not those of its bodies."""
+    """Yield a statement's own expressions, without those in its bodies."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.expr, ast.withitem, ast.keyword)):
             yield child

@@ -1,4 +1,4 @@
-"""Which lines of the project ran: the revision's own file, and what it calls below the project's folders."""
+"""Trace which lines of the project run: in the revision's file, and in code that it calls in the project's folders."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _OURS = str(Path(alembic_rescue.__file__).parent)
 
 
 class Files:
-    """Tells the project's own files from those of packages.
+    """Distinguishes the project's files from those of packages.
 
     Args:
-        scripts: the folders of env.py and of the revisions, which are the project's wherever they are.
-        others: further folders of the project: the configuration's, the working directory.
+        scripts: the folders of env.py and the revisions, which belong to the project wherever they are.
+        others: other project folders: that of the configuration, the working directory.
     """
 
     def __init__(self, scripts: Sequence[Path], others: Sequence[Path]) -> None:
@@ -40,9 +40,11 @@ class Files:
         self._known: dict[str, bool] = {}
 
     def is_own(self, name: str) -> bool:
-        """Whether the file of that name is the project's."""
+        """Whether the file of that name belongs to the project."""
         if name not in self._known:
-            self._known[name] = not name.startswith("<") and self._is_own(absolute(name))  # code made of text
+            self._known[name] = not name.startswith("<") and self._is_own(
+                absolute(name)
+            )  # "<...>": compiled from a string
         return self._known[name]
 
     def _is_own(self, path: str) -> bool:
@@ -60,7 +62,7 @@ def _folder(path: Path) -> str:
 
 
 def _package_of(path: Path) -> Path | None:
-    """The installed package whose folder `path` is in: its helpers are the project's, too."""
+    """Return the installed package that contains `path`: its helpers belong to the project too."""
     parts = Path(absolute(str(path))).parts
     at = next((at for at, part in enumerate(parts) if part in _OTHERS), None)
     return None if at is None or at + 1 >= len(parts) else Path(*parts[: at + 2])
@@ -68,7 +70,7 @@ def _package_of(path: Path) -> Path | None:
 
 @lru_cache(maxsize=4096)
 def absolute(path: str) -> str:
-    """Without following links, as Python's own file names are."""
+    """Return the absolute path without resolving links, like Python's own file names."""
     return os.path.abspath(path)  # noqa: PTH100
 
 
@@ -80,20 +82,20 @@ class Ran:
     codes: set[CodeType] = field(default_factory=set)
     """The functions that were entered."""
     names: dict[str, Any] = field(default_factory=dict)
-    """What the names of its module stand for."""
+    """The global names of its module."""
 
 
 class Trace:
-    """Notes which lines of the project's files run.  Of this thread, and of those that are started meanwhile."""
+    """Records which lines of the project's files run, in this thread and in threads started meanwhile."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self.ran: dict[str, Ran] = {}
-        """By the file, as Python names it."""
+        """By file name, as given by Python."""
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Note them in the block."""
+        """Record during the block."""
         self.ran = {}
         before = sys.gettrace()
         threading.settrace(self._call)
@@ -110,7 +112,7 @@ class Trace:
             return None
         ran = self.ran.setdefault(code.co_filename, Ran(names=frame.f_globals))
         if frame.f_lineno != code.co_firstlineno and code.co_flags & _CAN_PAUSE and code not in ran.codes:
-            return None  # it goes on, and began before: env.py's own coroutine
+            return None  # resumed, and begun before the block: env.py's own coroutine
         ran.codes.add(code)
         lines = ran.lines
 
@@ -122,15 +124,15 @@ class Trace:
         return line
 
 
-# --- where a statement comes from ----------------------------------------------------------------------------------
+# --- where a statement was sent ------------------------------------------------------------------------------------
 
 
 Place = tuple[str, int]
-"""A file and a line of it."""
+"""A file and a line in it."""
 
 
 def places(files: Files, until: Callable[[CodeType], bool]) -> list[Place]:
-    """The project's lines on the stack, the innermost first, as far as the frame whose code `until` says."""
+    """Return the project's lines on the stack, innermost first, up to the frame whose code `until` accepts."""
     found: list[Place] = []
     for frame in _frames():
         if until(frame.f_code):
@@ -141,12 +143,12 @@ def places(files: Files, until: Callable[[CodeType], bool]) -> list[Place]:
 
 
 def is_below(code: Callable[[CodeType], bool]) -> bool:
-    """Whether the frame whose code `code` says is on the stack."""
+    """Whether a frame whose code `code` accepts is on the stack."""
     return any(code(frame.f_code) for frame in _frames())
 
 
 def _frames() -> Iterator[FrameType]:
-    """The stack, the innermost first."""
+    """Yield the frames of the stack, innermost first."""
     for top in (sys._getframe(1), *_waiting()):  # noqa: SLF001 - as inspect.currentframe() does, which may be None
         frame: FrameType | None = top
         while frame is not None:
@@ -155,9 +157,9 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _waiting() -> Iterator[FrameType | None]:
-    """The stacks of the greenlets that wait for this one: an async driver is called from a new one."""
+    """Yield the stacks of the greenlets that wait for this one: an async driver is called in a new greenlet."""
     with suppress(ImportError):
-        import greenlet  # noqa: PLC0415 - SQLAlchemy has it where there are async drivers
+        import greenlet  # noqa: PLC0415 - installed with SQLAlchemy if there are async drivers
 
         waiting = greenlet.getcurrent().parent
         while waiting is not None:
@@ -167,7 +169,7 @@ def _waiting() -> Iterator[FrameType | None]:
 
 @lru_cache(maxsize=256)
 def tree_of(path: str) -> ast.Module | None:
-    """The source of a file; None where there is none to read."""
+    """Return the syntax tree of a file; None if it cannot be read or parsed."""
     try:
         return ast.parse(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -175,7 +177,7 @@ def tree_of(path: str) -> ast.Module | None:
 
 
 def constants(paths: Iterable[str]) -> Iterator[str]:
-    """What the code in these files spells out, docstrings aside."""
+    """Yield the constants in these files, without docstrings."""
     for path in paths:
         tree = tree_of(path)
         nodes = list(ast.walk(tree)) if tree is not None else []
@@ -184,16 +186,16 @@ def constants(paths: Iterable[str]) -> Iterator[str]:
 
 
 def swallowing_handler(path: str, line: int) -> int | None:
-    """The line of the ``except`` (or of the ``suppress()``) that hides what fails in `line`; None where there is none.
+    """Return the line of the ``except`` or ``suppress()`` that hides a failure in `line`; None if there is none.
 
-    The innermost that does not raise again; where all may, the innermost.
+    That is the innermost one that does not re-raise, or the innermost if all may.
     """
     found = _handlers_of(path, line)
     return hiding_handler(path, line) or next((at for at, _ in reversed(found)), None)
 
 
 def hiding_handler(path: str, line: int) -> int | None:
-    """The same, without those that may raise again."""
+    """Like :func:`swallowing_handler`, without those that may re-raise."""
     return next((at for at, raises in reversed(_handlers_of(path, line)) if not raises), None)
 
 
@@ -203,14 +205,14 @@ def _handlers_of(path: str, line: int) -> list[tuple[int, bool]]:
 
 
 def _handlers(node: ast.AST, line: int) -> Iterator[tuple[int, bool]]:
-    """Of the statements round `line`, from outside in: where it is handled, and whether it may be raised again."""
+    """Yield the line of each handler around `line`, outermost first, and whether it may re-raise."""
     for child in ast.iter_child_nodes(node):
         first, last = getattr(child, "lineno", None), getattr(child, "end_lineno", None)
         if first is not None and last is not None and not first <= line <= last:
             continue
         if first is None and not isinstance(child, (ast.match_case, ast.ExceptHandler)):
             continue
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):  # its caller's handlers are the caller's
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):  # handlers around the definition do not apply
             yield from _handlers(child, line)
             continue
         if isinstance(child, ast.Try) and any(s.lineno <= line <= (s.end_lineno or s.lineno) for s in child.body):

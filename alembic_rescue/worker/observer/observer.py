@@ -1,4 +1,4 @@
-"""One step of a chain under observation: what it changed, what it sent, what it left out."""
+"""Observe one step of a chain: what it changed, which statements it sent, which lines it skipped."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
 from alembic_rescue.worker.scratch.running import failure_of
 
 _LEAVES = frozenset([StatementKind.CATALOG, StatementKind.DATA])
-"""What a query that was sent from a line does not stand for: ``[delete(row) for row in execute("SELECT ...")]``."""
+"""Kinds that prove that a line did its work.  A query does not: ``[delete(row) for row in execute("SELECT ...")]``."""
 Around = Callable[[], AbstractContextManager[object]]
 Hide = Callable[[str], str]
 
 
 class Observer:
-    """Observes the steps of one visit, one after the other."""
+    """Observes the steps of one visit, one after another."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Observer:
         around: Around,
     ) -> None:
         self.log = Log()
-        """What the step under way, or the last one, has sent."""
+        """The log of the current or last step."""
         self._recorder, self._files, self._effects, self._around = recorder, files, effects, around
         self._secrets = secrets
         self._kind_of, self._connection = dialect.kind_of, connection
@@ -64,7 +64,7 @@ class Observer:
         effects.begin(connection)
 
     def observing(self, step: MigrationStep) -> MigrationStep:
-        """The step, its code run under observation."""
+        """Return the step, changed to run its code under observation."""
         original = step.migration_fn
         self.log = Log()
 
@@ -83,11 +83,11 @@ class Observer:
         return step
 
     def passed_over(self) -> None:
-        """A step has been recorded, and nothing of it is observed."""
+        """Skip a step that is recorded in the version table but not observed."""
         self._effects.begin(self._connection)
 
     def observed(self, script: Script) -> Observation:
-        """What the step did, which has been committed."""
+        """Return what the step did, after it was committed."""
         path, log = absolute(script.path), self.log
         sent = [one.sql for one in log.sent]
         changes, renames = self._watch.step(self._connection, sent) if self._watch is not None else ((), ())
@@ -118,7 +118,7 @@ class Observer:
         return replace(found, beside=self._beside(found))
 
     def _by_date(self, script: Script, changes: Sequence[Change]) -> tuple[CatalogObject, ...]:
-        """The tables whose names none of the code that ran spells out."""
+        """Return the new tables named after the date: no constant in the code that ran contains the year."""
         today = datetime.now().astimezone().date()
         years = {one.object: dated.year_in(one.object, today) for one in changes if one.before is None}
         if not any(years.values()):
@@ -136,7 +136,7 @@ class Observer:
 
 
 def calls(original: Callable[..., Any], given: dict[str, Any]) -> None:
-    """Call a revision's code.  Who looks for the project's lines on the stack looks no further than here."""
+    """Call a revision's code.  The search for project lines on the stack ends at this frame."""
     original(**given)
 
 
@@ -146,7 +146,11 @@ CALLS = calls.__code__
 
 
 def statements_of(log: Log, path: str, kind_of: StatementReader, secrets: Secrets) -> tuple[Statement, ...]:
-    """What a revision sent, as values.  `path`: its file."""
+    """Return what a revision sent, as values.
+
+    Args:
+        path: the revision's file.
+    """
     found = []
     for sent in log.sent:
         at, line, handler = sent.at(path)
@@ -159,14 +163,14 @@ def statements_of(log: Log, path: str, kind_of: StatementReader, secrets: Secret
 
 
 def failure_of_step(log: Log, last: BaseException | None, files: Files, path: str, hide: Hide) -> Failure:
-    """Why a revision did not come to its end.
+    """Return why a revision did not finish.
 
     Args:
         log: what it sent.
-        last: what env.py's run failed with, or the last statement did.
-        files: which are the project's.
+        last: the error of env.py's run, or else of the last failed statement.
+        files: identifies the project's files.
         path: the revision's file.
-        hide: takes secrets out.
+        hide: removes secrets.
     """
     swallowed = next((one for one in log.sent if one.swallowed), None)
     if log.raised is not None:
@@ -175,15 +179,15 @@ def failure_of_step(log: Log, last: BaseException | None, files: Files, path: st
             return _after(swallowed, told, path, hide)
         if sent is None or not sent.places:
             return told
-        at, line = sent.places[0]  # where it was sent from, wherever it was raised again
+        at, line = sent.places[0]  # where it was sent, even if the error was raised again elsewhere
         return replace(told, path=at, line=line)
-    # Its code came to its end, and then its version could not be written: what it swallowed may be why.
+    # The code finished, but then its version could not be written: a swallowed error may be the cause.
     told = Failure("it did not finish", path, None) if last is None else failure_of(last, files, path, hide)
     return told if swallowed is None else _after(swallowed, told, path, hide)
 
 
 def _after(swallowed: Sent, told: Failure, path: str, hide: Hide) -> Failure:
-    """What came of a failure that was hidden."""
+    """Return a failure caused by an earlier, hidden one."""
     at, line, handler = swallowed.at(path)
     hidden = f" (hidden by the except at line {handler})" if handler else ""
     after = f"{told.error}, after: {hide(swallowed.message or '')}{hidden}"
@@ -191,7 +195,7 @@ def _after(swallowed: Sent, told: Failure, path: str, hide: Hide) -> Failure:
 
 
 def value_of(script: Script, **found: Any) -> Observation:
-    """The observation of a revision."""
+    """Return the observation of a revision."""
     return Observation(script.revision, path=absolute(script.path), line=_line(script), **found)
 
 
@@ -201,7 +205,7 @@ def _line(script: Script) -> int | None:
 
 
 def outside(script: Script, files: Files, refused: Sequence[Refusal]) -> tuple[Outside, ...]:
-    """What a revision's code, or a thread that it started, asked for and was refused."""
+    """Return what a revision's code, or a thread that it started, was refused."""
     code = getattr(getattr(script.module, "upgrade", None), "__code__", None)
     own = {absolute(script.path), *([absolute(code.co_filename)] if code is not None else [])}
     found: dict[Outside, None] = {}

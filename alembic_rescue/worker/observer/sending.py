@@ -1,6 +1,6 @@
-"""Whether an expression could send something to a database, by its source and by what its names stand for.
+"""Decide from its source, and from the objects that its names refer to, whether an expression could send a statement.
 
-What is known to send nothing is named here; all else may send anything.
+What is known to send nothing is listed here; anything else may send a statement.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Sends:
-    """It could send something."""
+    """The expression could send a statement."""
 
     kind: StatementKind
     """CATALOG or DATA."""
     surely: bool
-    """It does where it runs; else nobody knows."""
+    """Whether it certainly sends one when it runs; if False, that is unknown."""
 
 
 _CATALOG, _DATA, _UNKNOWN = (
@@ -39,17 +39,17 @@ _OPERATIONS = re.compile(
     r"(create|drop|alter|rename|replace)(_\w+)?"
     r"|(add|modify|batch_alter)_(column|columns|table|index|constraint|table_comment)"
 )
-"""Alembic's operations, those of batch mode and of plugins; ``create()`` and ``drop()`` of SQLAlchemy's own."""
+"""Operations of Alembic, of its batch mode and of plugins; SQLAlchemy's ``create()`` and ``drop()``."""
 _EXECUTES = frozenset(["execute", "exec_driver_sql", "execute_sql", "executemany", "executescript", "scalar_sql"])
 _CHANGES = frozenset(
     ["bulk_insert", "add", "add_all", "merge", "delete", "update", "insert", "bulk_save_objects", "commit", "flush"]
     + ["bulk_insert_mappings", "bulk_update_mappings", "copy_expert", "copy_from", "copy", "callproc", "fetch", "run"]
 )
-"""Methods that may send what changes rows, or that of dicts and lists."""
+"""Methods that may send a statement that changes rows, but may also be those of dicts and lists."""
 OF_ROWS = frozenset(
     ["bulk_insert", "bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings", "executemany", "to_sql"]
 )
-"""Methods that send nothing for no rows."""
+"""Methods that send nothing if there are no rows."""
 _WORDS = (
     "alias all and_ any append as_scalar as_string asc astext autocommit_block begin begin_nested bindparams "
     "bool_op c capitalize casefold cast close columns compile connect copy correlate count cte cursor date days "
@@ -71,7 +71,7 @@ _WORDS = (
 _HARMLESS_METHODS = frozenset(_WORDS.split())
 """Methods of strings, containers, queries, results, inspectors and loggers, and parts of SQL expressions."""
 _READING = re.compile(r"(get|has|is|_?check|list|find|fetch|load|read)_(?!or_create|or_insert|and_)\w+")
-"""Of methods of something unknown: an inspector's ``get_columns``, ``has_table`` ..."""
+"""Reading methods of unknown objects, such as an inspector's ``get_columns`` or ``has_table``."""
 _REACHING_OUT = frozenset(
     ["os", "subprocess", "socket", "shutil", "urllib", "http", "smtplib", "ftplib", "sqlite3", "asyncio", "threading"]
     + ["multiprocessing", "concurrent", "ctypes", "signal", "runpy", "webbrowser", "xmlrpc", "imaplib", "posix"]
@@ -84,13 +84,13 @@ _SELECTS = frozenset(["select", "exists", "func", "literal", "union", "union_all
 def sender_of(
     tree: ast.Module, names: Mapping[str, Any], files: Files, kind_of: Callable[[str], StatementKind]
 ) -> Sender:
-    """Tells of the expressions of one file.
+    """Return the :class:`Sender` for the expressions of one file.
 
     Args:
-        tree: its source.
-        names: what the names of its module stand for.
-        files: which are the project's: their functions are read, too.
-        kind_of: tells what a constant statement does.
+        tree: the syntax tree of the file.
+        names: the global names of its module.
+        files: identifies the project's files, whose functions are read too.
+        kind_of: returns the kind of a constant statement.
     """
     return Sender(tree, names, files, kind_of, {})
 
@@ -104,7 +104,7 @@ class Sender:
     files: Files
     kind_of: Callable[[str], StatementKind]
     known: dict[tuple[str, int], Sends | None]
-    """Of the functions that were read, by file and line."""
+    """The results for functions already read, by file and line."""
     _assigned: dict[str, list[ast.expr]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class Sender:
                 self._assigned.setdefault(node.target.id, []).extend([node.value, node.value])
 
     def of_statement(self, node: ast.stmt) -> Sends | None:
-        """What a statement could send, those in its bodies left out.  An attribute that is set may be a row's."""
+        """Return what a statement could send, without its bodies.  Setting an attribute may change a row."""
         found = [self.of(part) for part in ast.iter_child_nodes(node) if isinstance(part, (ast.expr, ast.withitem))]
         if isinstance(node, (ast.Assign, ast.AugAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -125,7 +125,7 @@ class Sender:
         return _strongest(found)
 
     def of(self, expression: ast.AST) -> Sends | None:
-        """What an expression could send; None: nothing."""
+        """Return what an expression could send; None for nothing."""
         return _strongest([self._of_call(node) for node in ast.walk(expression) if isinstance(node, ast.Call)])
 
     def _may_be_a_row(self, owner: ast.expr) -> bool:
@@ -144,14 +144,14 @@ class Sender:
 
     @staticmethod
     def _is_operation(func: ast.expr, stands_for: Any) -> bool:
-        """A function of ``alembic.op``, or one that executes: told by its name and its arguments."""
+        """Whether it is a function of ``alembic.op``, which is judged by its name and arguments."""
         module = str(getattr(stands_for, "__module__", ""))
         return isinstance(func, (ast.Attribute, ast.Name)) and (
             module.startswith("alembic.op") or module == "alembic.op"
         )
 
     def _of_name(self, name: str) -> Sends | None:
-        """A function of the same file, which is not among its module's names: it stands in another one."""
+        """Return what a function of this file sends that is not a global name, because it is nested in another one."""
         defined = [node for node in ast.walk(self.tree) if isinstance(node, _Function) and node.name == name]
         return _strongest([self._of_function("", one, self) for one in defined]) if defined else _UNKNOWN
 
@@ -186,7 +186,7 @@ class Sender:
             }
         return isinstance(owner, (*_CONTAINERS, ast.Constant))
 
-    # --- what is executed ------------------------------------------------------------------------------------------
+    # --- executed SQL ----------------------------------------------------------------------------------------------
 
     def _of_sql(self, argument: ast.expr | None) -> Sends | None:
         if argument is None:
@@ -198,7 +198,7 @@ class Sender:
         return None if self._selects(argument) else _DATA
 
     def constant(self, node: ast.expr, depth: int = 0) -> str | None:
-        """The text of a constant, ``x`` in place of what is put into it; None where it does not begin with one."""
+        """Return the text of a constant, with ``x`` for inserted values; None if it does not begin with a constant."""
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
         if isinstance(node, ast.JoinedStr):
@@ -226,7 +226,7 @@ class Sender:
         return None
 
     def _selects(self, node: ast.expr) -> bool:
-        """Whether it is a ``select(...)``, with whatever follows."""
+        """Whether it is a ``select(...)``, with any methods chained to it."""
         while isinstance(node, (ast.Call, ast.Attribute)):
             if isinstance(node, ast.Attribute):
                 if node.attr in _SELECTS and isinstance(node.value, ast.Name):
@@ -239,10 +239,10 @@ class Sender:
             return node.id in _SELECTS or (len(values) == 1 and self._selects(values[0]))
         return False
 
-    # --- what names stand for ----------------------------------------------------------------------------------------
+    # --- what names refer to -----------------------------------------------------------------------------------------
 
     def _resolved(self, node: ast.expr) -> Any:
-        """What a name of the module's stands for, or an attribute of a module; None where that is not known."""
+        """Return the object that a global name, or an attribute of a module or class, refers to; None if unknown."""
         if isinstance(node, ast.Name):
             if node.id in self._assigned and node.id not in self.names:
                 return None
@@ -254,7 +254,7 @@ class Sender:
         return None
 
     def _of_object(self, one: Any) -> Sends | None:
-        """What calling `one` could send."""
+        """Return what calling `one` could send."""
         code = getattr(one, "__code__", None)
         if isinstance(one, FunctionType) and code is not None and self.files.is_own(code.co_filename):
             return self._of_own(one)
@@ -295,7 +295,7 @@ class Sender:
         return self._of_function(path, defined, of_file)
 
     def _of_function(self, path: str, function: ast.AST, of_file: Sender) -> Sends | None:
-        """What the body of a function could send; nothing more where it calls itself."""
+        """Return what the body of a function could send; a recursive call adds nothing."""
         key = (path, getattr(function, "lineno", 0))
         if key not in self.known:
             self.known[key] = None
@@ -306,7 +306,7 @@ class Sender:
 
 
 def _calls(nodes: Sequence[ast.AST]) -> Iterator[ast.Call]:
-    """Those of a body, but for what it raises."""
+    """Yield the calls in a body, except in ``raise`` statements."""
     for node in nodes:
         if isinstance(node, ast.Raise):
             continue

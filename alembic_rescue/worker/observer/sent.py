@@ -1,4 +1,4 @@
-"""The statements that a revision really sends, with the line that sends each, and what became of it."""
+"""Record the statements that a revision actually sends, with the line that sends each, and its outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alembic_rescue.evidence.observation import At, Ended
 from alembic_rescue.worker.observer.lines import Files, Place, absolute, is_below, places, swallowing_handler
 
 _LONGEST = 60
-"""Of a parameter's text, in characters."""
+"""Longest text of a parameter, in characters."""
 _ENDS = re.compile(r"\s*((?:COMMIT|ROLLBACK)(?:\s+(?:WORK|TRANSACTION))?)\s*;?\s*", re.IGNORECASE)
 _ALEMBICS = absolute(str(migration.__file__))
 _KEEPS_LOCALLY = re.compile(r"\bSET\s+LOCAL\b|\bset_config\b", re.IGNORECASE)
@@ -31,31 +31,31 @@ class Sent:
 
     sql: str
     parameters: Any
-    """As the driver got them; of many rows, the first."""
+    """As passed to the driver; of many rows, the first."""
     rows: int
     """How many rows of parameters."""
     places: list[Place]
-    """The project's lines that led to it, the innermost first; none where a thread sent it."""
+    """The project's lines that led to it, innermost first; none if a thread sent it."""
     error: BaseException | None = None
     swallowed: bool = False
     in_savepoint: bool = False
-    """What fails there leaves the transaction as it was."""
+    """A failure there leaves the transaction usable."""
 
     def shown(self, hide: Callable[[str], str]) -> str:
-        """With its parameters, out of which `hide` takes secrets before they are shortened."""
+        """Return the statement with its parameters, from which `hide` removes secrets before they are shortened."""
         text = with_parameters(self.sql, self.parameters, hide)
         return text if self.rows <= 1 else f"{text} -- and {self.rows - 1} more"
 
     @property
     def message(self) -> str | None:
-        """What the server answered, where it failed."""
+        """The server's error message, if it failed."""
         return None if self.error is None else one_line(self.error, str)
 
     def at(self, revision: str) -> tuple[str, int | None, int | None]:
-        """The file and line that sent it, and the line of the ``except`` that hid its failure.
+        """Return the file and line that sent it, and the line of the ``except`` that hid its failure.
 
-        Of what worked the revision's own line; of what failed the innermost, which may be a helper's; of what failed
-        and was hidden the line in the file that hid it.
+        That is the revision's own line if it succeeded; the innermost line if it failed, possibly in a helper; and the
+        line in the file that hid it if the failure was hidden.
         """
         if self.swallowed:
             for path, line in self.places:
@@ -69,16 +69,20 @@ class Sent:
 
 @dataclass
 class Log:
-    """What one step sent."""
+    """The statements of one step."""
 
     sent: list[Sent] = field(default_factory=list)
     raised: BaseException | None = None
-    """What its code ended with."""
+    """The exception that its code ended with."""
     ended: list[tuple[Place, str]] = field(default_factory=list)
     """Where it ended the transaction that Alembic had begun, and by which call."""
 
     def ends(self, revision: str) -> tuple[Ended, ...]:
-        """The same of the revision whose log it is, its own COMMIT and ROLLBACK among them."""
+        """Return where it ended the transaction, including by its own COMMIT and ROLLBACK statements.
+
+        Args:
+            revision: the revision whose log this is.
+        """
         stated = [
             (one.places[0], found[1].upper())
             for number, one in enumerate(self.sent)
@@ -87,14 +91,14 @@ class Log:
         return tuple(Ended(revision, At(*place), how) for place, how in [*self.ended, *stated])
 
     def end(self, raised: BaseException | None) -> None:
-        """To be called when the revision's code is through, with what it raised: other failures were swallowed."""
+        """Record that the revision's code ended and raised this; failures other than that were swallowed."""
         self.raised = raised
         told = set() if raised is None else {id(one) for one in _with_originals(raised)}
         for one in self.sent:
             one.swallowed = one.error is not None and id(one.error) not in told
 
     def failed(self, raised: BaseException) -> Sent | None:
-        """The statement whose failure `raised` is."""
+        """Return the statement whose failure caused `raised`."""
         told = {id(one) for one in _with_originals(raised)}
         return next((one for one in reversed(self.sent) if one.error is not None and id(one.error) in told), None)
 
@@ -108,23 +112,23 @@ def _with_originals(error: BaseException) -> Iterator[BaseException]:
 
 
 class Recorder:
-    """Sees the statements of all engines; `listeners` are to be active while env.py runs.
+    """Records the statements of all engines; `listeners` must be active while env.py runs.
 
     Args:
-        until: whether a code is the one that calls the revision's, beyond which nobody is asked.
+        until: whether a code object is the one that calls the revision's code, where the search of the stack ends.
     """
 
     def __init__(self, until: Callable[[CodeType], bool]) -> None:
         self.log: Log | None = None
-        """Of the step that is under way; None: nothing is recorded."""
+        """The log of the current step; None while nothing is recorded."""
         self.last_error: BaseException | None = None
-        """Of the last statement that failed, recorded or not."""
+        """The error of the last failed statement, recorded or not."""
         self.set_locally = False
         """A setting was made for the transaction only."""
         self.files = Files((), ())
-        """Which are the project's; known once env.py has been run as far as its migrations."""
+        """Identifies the project's files; set once env.py has reached its migrations."""
         self.context: MigrationContext | None = None
-        """Alembic's, of the visit under way."""
+        """Alembic's context of the current visit."""
         self._until = until
         self._away = False
         self._running = threading.local()
@@ -138,7 +142,7 @@ class Recorder:
 
     @contextmanager
     def recording(self, log: Log) -> Iterator[None]:
-        """Record in the block."""
+        """Record into `log` during the block."""
         self.log = log
         try:
             yield
@@ -185,12 +189,12 @@ class Recorder:
 
     @property
     def in_sqlalchemy(self) -> bool:
-        """This thread is within a statement that SQLAlchemy sends."""
+        """Whether SQLAlchemy is sending a statement in this thread."""
         return getattr(self._running, "one", None) is not None
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """In the block, what goes past SQLAlchemy is the tool's own."""
+        """Ignore statements that bypass SQLAlchemy in the block, because they are the tool's own."""
         self._away = True
         try:
             yield
@@ -198,9 +202,9 @@ class Recorder:
             self._away = False
 
     def by_driver(self, sql: str, parameters: Any = None) -> None:
-        """Record what goes past SQLAlchemy.
+        """Record a statement that bypasses SQLAlchemy.
 
-        An async driver runs on another stack than the revision: an end of a transaction there is SQLAlchemy's.
+        An async driver runs on another stack than the revision, so a COMMIT or ROLLBACK there is SQLAlchemy's.
         """
         if self._away:
             return
@@ -212,13 +216,13 @@ class Recorder:
 
 
 def commits_each(connection: Any) -> bool:
-    """Whether the driver commits each statement by itself."""
+    """Whether the driver is in autocommit mode."""
     raw: Any = connection.connection
     return getattr(raw, "autocommit", False) is True or getattr(raw, "isolation_level", None) == "autocommit"
 
 
 class _AndAlembics(Files):
-    """The project's files, and the one of Alembic's that begins and ends transactions."""
+    """The project's files, plus the file of Alembic that begins and ends transactions."""
 
     def __init__(self, files: Files) -> None:
         super().__init__((), ())
@@ -229,7 +233,7 @@ class _AndAlembics(Files):
 
 
 def caller(files: Files, until: Callable[[CodeType], bool]) -> Place | None:
-    """The innermost of the project's lines on the stack; None where Alembic's own transactions are further in."""
+    """Return the innermost project line on the stack; None if Alembic's transaction code is further in."""
     found = next(iter(places(_AndAlembics(files), until)), None)
     return None if found is None or found[0] == _ALEMBICS else found
 
@@ -240,7 +244,7 @@ _PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s|(?P<next>%s|\?)|\$(?P<number>\d+
 
 
 def with_parameters(sql: str, parameters: Any, hide: Callable[[str], str] = str) -> str:
-    """`sql` with its parameters as short literals: to be read, never to be run."""
+    """Return `sql` with its parameters as short literals, for display only, never to be run."""
     if not parameters:
         return sql.replace("%%", "%")
     following = iter(parameters.values() if isinstance(parameters, Mapping) else parameters)

@@ -1,1 +1,1 @@
-"""The scratch worker: the project's chain, on scratch databases."""
+"""The scratch worker: run the project's chain on scratch databases."""

@@ -1,4 +1,4 @@
-"""The chain as ``alembic upgrade`` itself runs it: in the project's own transactions, on a copy of the database."""
+"""Run the chain as ``alembic upgrade`` does: in the project's own transactions, on a copy of the database."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def run_as_project(
     close: Callable[[], object] = lambda: None,
     around: Around = nullcontext,
 ) -> OwnRun:
-    """Run env.py on its copies, with no commit but the project's own, and read the version rows back anew.
+    """Run env.py on its copies with only the project's own commits, and read the version rows on a new connection.
 
-    Every connection must lead to a copy already (:mod:`alembic_rescue.worker.isolation.guard`).
+    Every connection must already be redirected to a copy (:mod:`alembic_rescue.worker.isolation.guard`).
 
     Args:
-        visits: those that the live look saw.  What the version rows say to be there is skipped.
-        send: see :data:`~alembic_rescue.worker.scratch.chain.Send`; only which revision runs is sent.
-        close: lets nothing out of this process any more; called before the first revision.
+        visits: those seen by the live look.  Revisions that are applied according to the version rows are skipped.
+        send: see :data:`~alembic_rescue.worker.scratch.chain.Send`; called only with the revision that runs.
+        close: confines the process to the copies; called before the first revision.
         around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
     """
     run = _OwnRun(project, visits, send, close, around)
@@ -60,33 +60,33 @@ def run_as_project(
 
 
 def _forget(dbapi_connection: Any, record: Any) -> None:
-    """A connection that comes back is closed, so that what is read anew is read by a new one."""
+    """Close a connection that is returned to the pool, so that the rows are read back on a new one."""
     if dbapi_connection is not None:
         record.invalidate()
 
 
 @dataclass
 class _Visited:
-    """One visit under way."""
+    """One visit in progress."""
 
     number: int
     kind_of: StatementReader
     demands: Demands
     transactional: bool
     rows: tuple[str, ...]
-    """As the run saw them last."""
+    """The version rows, as the run last saw them."""
     ran: list[str] = field(default_factory=list)
     sent: list[tuple[str, Statement]] = field(default_factory=list)
     demanded: list[Demand] = field(default_factory=list)
     locks: list[Lock] = field(default_factory=list)
     begun: At | None = None
-    """The project's line that had begun its transaction."""
+    """The project's line that began its transaction."""
     unheard: list[tuple[str, Statement]] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     current: str | None = None
     log: Log = field(default_factory=Log)
     read: int = 0
-    """How many of the log's statements the last reading of the catalog saw."""
+    """How many of the log's statements the last catalog reading covered."""
 
 
 _MAY_FAIL = frozenset([StatementKind.CATALOG, StatementKind.DATA])
@@ -110,7 +110,7 @@ class _OwnRun:
         self._project, self._visits, self._send, self._close, self._around = project, visits, send, close, around
 
     def steps(self, rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
-        """Alembic's ``fn``."""
+        """Alembic's ``fn``: yield the steps of one visit."""
         number = match(self._visits, [one.number for one in self.visited], context)
         connection = context.connection
         if number is None or connection is None:
@@ -161,7 +161,7 @@ class _OwnRun:
         return step
 
     def _read(self, visited: _Visited, connection: Connection, upto: int) -> None:
-        """What the first `upto` statements come to, as far as it has not been read yet."""
+        """Read the demands and locks of the first `upto` statements, except those already read."""
         with self.recorder.away():
             sent = [one.sql for one in visited.log.sent[visited.read : upto]]
             demanded, locks = visited.demands.after(connection, str(visited.current), sent)
@@ -179,7 +179,7 @@ class _OwnRun:
         visited.ended += visited.log.ends(revision)
 
     def _unheard(self, visited: _Visited, sent: Sequence[Statement]) -> Iterator[Statement]:
-        """What went through within a ``try`` that would hide its failure."""
+        """Yield statements that succeeded inside a ``try`` that would hide their failure."""
         for one, told in zip(visited.log.sent, sent, strict=True):
             if told.error is None and not one.in_savepoint and told.kind in _MAY_FAIL:
                 hidden = ((at, hiding_handler(*at)) for at in one.places)
@@ -188,14 +188,14 @@ class _OwnRun:
                     yield replace(told, path=at[0], line=at[1], handler_line=handler)
 
     def see_who_hides(self, error: BaseException | None) -> None:
-        """Whether a failure, which env.py's run ended with `error` after, came out of it."""
+        """Record the line that hid a failure, if the run, which ended with `error`, succeeded in spite of one."""
         failed = next((one for one in self.visited if one.current is not None), None)
         hidden = (failed.log.raised or self.recorder.last_error) if failed is not None else None
         if hidden is not None and ended_well(error):
             self.hides = hidden_at(hidden, self.recorder.files)
 
     def rows_anew(self) -> dict[int, tuple[str, ...]]:
-        """The version rows of each visit, as env.py, run once more, finds them."""
+        """Run env.py again, and return the version rows that it finds at each visit."""
         found: dict[int, tuple[str, ...]] = {}
         probe, raised = ProbeError(), 0
         failed = any(one.current is not None for one in self.visited)
@@ -216,7 +216,7 @@ class _OwnRun:
         return found
 
     def result(self, error: BaseException | None, rows: dict[int, tuple[str, ...]]) -> OwnRun:
-        """What came of the run, which ended with `error`."""
+        """Return the outcome of the run, which ended with `error`."""
         visits = tuple(self._visit(one, error, rows.get(one.number)) for one in self.visited)
         within = any(one.current is not None for one in self.visited)
         hide = self._project.secrets.hide
@@ -263,6 +263,6 @@ class _OwnRun:
 
 
 def _reads_rows(statement: Statement) -> bool:
-    """A query of tables: what comes of it depends on rows, of which a copy has none."""
+    """Whether it is a query of tables: its result depends on rows, and a copy has none."""
     words = statement.sql.lower()
     return statement.kind is StatementKind.QUERY and " from " in words and not _OF_CATALOGS.search(words)

@@ -1,4 +1,4 @@
-"""What a scratch worker does: it runs the project's own chain on scratch databases, and observes it step by step."""
+"""Run the project's own chain on scratch databases, in a scratch worker, and observe it step by step."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.scratch.runs import ChainRun, ScratchVisit, VisitRun
 
 Send = Callable[[dict[str, Any]], None]
-"""Takes word on how far it is: ``{"visit", "revision", "number", "of"}`` before each revision, and
-``{"visit", "observed": Observation}`` after each of those in question."""
+"""Called with progress: ``{"visit", "revision", "number", "of"}`` before each revision, and
+``{"visit", "observed": Observation}`` after each revision in question."""
 
 
 def _nobody(_: dict[str, Any]) -> None:
@@ -51,18 +51,18 @@ def observe(
     close: Callable[[], object] = lambda: None,
     around: Around = nullcontext,
 ) -> ChainRun:
-    """Run env.py on its scratch databases, each revision committed by itself, and observe those in question.
+    """Run env.py on its scratch databases, commit after each revision, and observe the revisions in question.
 
-    Every connection must lead to a scratch database already (:mod:`alembic_rescue.worker.isolation.guard`).  A
-    revision that fails ends its visit: what it did is rolled back.  Ask again, in a new worker, with it among
-    `stamped_over`: what ran is not run again.
+    Every connection must already be redirected to a scratch database (:mod:`alembic_rescue.worker.isolation.guard`).
+    A failed revision ends its visit and is rolled back.  To continue after it, call this again in a new worker with
+    that revision in `stamped_over`: revisions that ran are not run again.
 
     Args:
-        visits: those that the live look saw, in env.py's order.
-        stamped_over: revisions that are only recorded, their ``upgrade()`` left out, and not observed.
-        close: lets nothing out of this process any more; called before the first revision.
-        around: makes the context in which each observed ``upgrade()`` runs, and which undoes what it does to the
-            process.
+        visits: those seen by the live look, in env.py's order.
+        stamped_over: revisions to record without running their ``upgrade()`` and without observing them.
+        close: confines the process to the scratch databases; called before the first revision.
+        around: returns the context manager that each observed ``upgrade()`` runs in, and that undoes its effects on
+            the process.
     """
     run = _Run(project, visits, send, frozenset(stamped_over), close, around)
     with Taps(run.recorder.by_driver).listening():
@@ -72,7 +72,7 @@ def observe(
 
 @dataclass
 class _Visited:
-    """One visit under way."""
+    """One visit in progress."""
 
     number: int
     kind_of: StatementReader
@@ -80,7 +80,7 @@ class _Visited:
     current: str | None = None
     """The revision that is running, or being recorded."""
     observer: Observer | None = None
-    """Of those in question; None while those before them run."""
+    """Observes the revisions in question; None while those before them run."""
 
 
 class _Run:
@@ -101,19 +101,21 @@ class _Run:
         self._stamped_over, self._close, self._around = stamped_over, close, around
         self._closed = False
 
-    # --- what Alembic asks for -----------------------------------------------------------------------------------
+    # --- steps for Alembic ---------------------------------------------------------------------------------------
 
     def steps(self, rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
-        """Alembic's ``fn``: the steps of one visit.  It is gone on with when the step before has been recorded."""
+        """Alembic's ``fn``: yield the steps of one visit.  Resumes once the previous step is in the version table."""
         connection = context.connection
         assert connection is not None, "online mode has a connection"
         number = match(self._visits, [one.number for one in self.visited], context)
-        if number is None:  # a visit that was not asked for
+        if number is None:  # a visit that was not requested
             return
         dialect = dialects.of(connection.dialect.name)
         self.recorder.files = files = running.files_of(self._project)
         self.recorder.context = context
-        self._project.script.get_revisions("heads")  # loads all files: one that fails is no revision's failure
+        self._project.script.get_revisions(
+            "heads"
+        )  # loads all files, so that a broken one does not count as the failure of a revision
         self.visited.append(visited := _Visited(number, dialect.kind_of))
         running.without_effect(context)
         there = running.applied(self._project.script, rows)
@@ -161,16 +163,16 @@ class _Run:
 
     @contextmanager
     def _committed(self, effects: Effects, connection: Connection) -> Iterator[None]:
-        """Commit by the driver's own connection, whatever transactions env.py thinks that it has; then the block."""
+        """Commit through the driver's connection, whatever transaction env.py has open, then run the block."""
         kept = effects.local_settings_kept(connection) if self.recorder.set_locally else nullcontext()
         with self.recorder.away(), kept:
             connection.connection.commit()
             yield
 
-    # --- what came of it -----------------------------------------------------------------------------------------
+    # --- results -------------------------------------------------------------------------------------------------
 
     def result(self, error: BaseException | None) -> ChainRun:
-        """What came of the run, which ended with `error`."""
+        """Return the outcome of the run, which ended with `error`."""
         visits = tuple(self._visit(visited, error) for visited in self.visited)
         within = any(visited.current is not None for visited in self.visited)
         of_env = None if error is None or within else self._failure_of(error, str(self._project.env_path))
@@ -181,7 +183,7 @@ class _Run:
     def _visit(self, visited: _Visited, error: BaseException | None) -> VisitRun:
         script = self._project.script
         files = self.recorder.files
-        observations = [  # a thread that a revision left behind may have asked for something since
+        observations = [  # a thread left behind by a revision may have been refused something since
             replace(one, outside=outside(script.get_revision(one.revision), files, refusals))
             for one in visited.observations
         ]
@@ -202,11 +204,11 @@ class _Run:
 
 
 def upgrade(**_: Any) -> None:
-    """In place of the ``upgrade()`` of a revision that is stamped over."""
+    """Replace the ``upgrade()`` of a revision that is stamped over."""
 
 
 def match(visits: Sequence[ScratchVisit], made: Sequence[int], context: MigrationContext) -> int | None:
-    """Which of the visits asked for this one is: the first not `made` yet with the same version table and database."""
+    """Return the index of the requested visit that this is: the first not `made` yet, of this table and database."""
     assert context.connection is not None, "online mode has a connection"
     name = _database(context.connection)
     for number, visit in enumerate(visits):
@@ -217,7 +219,7 @@ def match(visits: Sequence[ScratchVisit], made: Sequence[int], context: Migratio
 
 
 def _database(connection: Connection) -> str | None:
-    """The name of the database that `connection` really leads to, as its driver tells it."""
+    """Return the name of the database that `connection` is actually connected to, as reported by its driver."""
     raw = driver_connection(connection.connection)
     name = getattr(getattr(raw, "info", None), "dbname", None)
     return str(name) if name else None

@@ -1,9 +1,9 @@
-"""What revisions do on copies of the live schema, where their chain does not run from empty.
+"""Try revisions on copies of the live schema, if their chain does not run from empty.
 
-Two ways, each on a copy of its own, because each changes it.  *Upward*: each revision is run, and what it fails to make
-because it is there is taken away first and made by it again.  *Down and up*: each is taken back by its ``downgrade()``,
-from the furthest on, and made again.  What either makes is held against the copy as it was: see
-:mod:`alembic_rescue.evidence.copies`.
+There are two ways, each on a separate copy, because each changes it.  *Upward* runs each revision; an object that it
+fails to create because it exists is dropped first and then created by the revision.  *Down and up* runs the
+``downgrade()`` of each revision, latest first, and then its upgrade.  What either creates is compared with the original
+copy: see :mod:`alembic_rescue.evidence.copies`.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from alembic_rescue.worker.scratch.chain import Send, match
 from alembic_rescue.worker.scratch.runs import ScratchVisit
 
 _MOST_OBSTACLES = 50
-"""That are taken away for one revision."""
+"""How many objects may be dropped for one revision."""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What came of one visit's revisions on a copy."""
+    """The outcome of one visit's revisions on a copy."""
 
     visit: int
-    """Which of those asked for, from 0 on."""
+    """Index of the requested visit, from 0."""
     steps: tuple[Observation | Unobserved, ...]
     """One for each revision in question, in the order of the chain."""
     copy: Reading
-    """What the copy held before, of all that they touch."""
+    """The copy's original state of everything that they touch."""
     opposites: tuple[str, ...] = ()
-    """Revisions that are their own opposite: run twice, they lead back.  Only `upward` looks for them."""
+    """Revisions that undo themselves when run a second time.  Only `upward` looks for them."""
 
 
 Make = Callable[[str], MigrationStep]
-"""Makes a revision's step."""
+"""Returns the step of a revision."""
 Given = dict[str, Any]
-"""What Alembic gives to a revision's code."""
+"""The arguments that Alembic passes to a revision's code."""
 Walk = Callable[["_Copy", Sequence[str]], Iterator[MigrationStep]]
 
 
@@ -71,13 +71,13 @@ def probe(
     """Try the revisions in question on copies.
 
     Args:
-        project: whose connections all lead to copies.
-        way: ``upward`` runs each one, what is in its way taken away first; ``down_and_up`` takes each one back and
-            makes it again, from the furthest on.
-        visits: those that the live look saw; the copies' version tables say that what comes before is there, or for
-            ``down_and_up`` the furthest in question.
+        project: all its connections are redirected to copies.
+        way: ``upward`` runs each revision, dropping what is in its way first; ``down_and_up`` downgrades each one,
+            latest first, and upgrades it again.
+        visits: those seen by the live look.  The copies' version tables have the revisions before those in question,
+            or for ``down_and_up`` the last in question.
         send: see :data:`~alembic_rescue.worker.scratch.chain.Send`.
-        close: lets nothing out of this process any more.
+        close: confines the process to the scratch databases.
         around: see :func:`~alembic_rescue.worker.scratch.chain.observe`.
     """
     walk = {"upward": _upward, "down_and_up": _down_and_up}[way]
@@ -144,16 +144,16 @@ class _Probe:
 
 
 class _Watcher(Observer):
-    """An observer that can look away."""
+    """An observer that can ignore changes."""
 
     def look_away(self) -> None:
-        """What has changed until now is nobody's."""
+        """Attribute the changes up to now to no revision."""
         if self._watch is not None:
             self._watch.step(self._connection)
 
 
 class _Copy:
-    """One copy, and what was found out on it."""
+    """One copy, and the results from it."""
 
     def __init__(self, probe: _Probe, number: int, connection: Connection, reader: CatalogReader) -> None:
         self.number = number
@@ -166,7 +166,7 @@ class _Copy:
         )
         dialect = dialects.of(connection.dialect.name)
         self._effects, self._reader = effects_of(dialect), reader
-        with self._committed():  # what env.py has set for its session outlives a revision that fails
+        with self._committed():  # so that session settings made by env.py survive the rollback of a failed revision
             self._before: Catalog = reader.everything(connection)
             self._observer = _Watcher(
                 probe.recorder,
@@ -178,26 +178,26 @@ class _Copy:
                 probe.around,
             )
         self.last = Observation("")
-        """What came of the step that ran last."""
+        """The outcome of the last step."""
         self._failure: Failure | None = None
         self._begun: dict[str, None] = {}
 
     def script_of(self, revision: str) -> Script:
-        """The revision's script."""
+        """Return the revision's script."""
         return running.step_of(self._probe.project.script, revision)[1]
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
     def up(self, revision: str) -> MigrationStep:
-        """Its upgrade; a failure is noted, and the run goes on."""
+        """Return its upgrade step; a failure is recorded, and the run continues."""
         return self._tried(revision, self._upgrade, self._run)
 
     def down(self, revision: str) -> MigrationStep:
-        """Its downgrade; a failure is noted, and the run goes on."""
+        """Return its downgrade step; a failure is recorded, and the run continues."""
         return self._tried(revision, self._downgrade, self._run)
 
     def made_again(self, revision: str) -> MigrationStep:
-        """Its upgrade; what it fails to make because it is there is taken away, and it is run again."""
+        """Return its upgrade step, which drops an object that it fails to create because it exists, and retries."""
         return self._tried(revision, self._upgrade, self._run_again)
 
     def _upgrade(self, revision: str) -> MigrationStep:
@@ -221,7 +221,7 @@ class _Copy:
         return step
 
     def _run(self, revision: str, make: Make, given: Given) -> BaseException | None:
-        """Run it; what it fails with is noted, and undone."""
+        """Run the step; on failure, record the error and roll back."""
         error = self._error_of(make(revision), given)
         if error is not None:
             self._connection.connection.rollback()
@@ -231,7 +231,7 @@ class _Copy:
         return error
 
     def _run_again(self, revision: str, make: Make, given: Given) -> None:
-        """Run it until nothing is in its way; where nothing was, once more, for it may be its own opposite."""
+        """Run the step until nothing is in its way.  If nothing was, run it again, because it may undo itself."""
         taken = 0
         while (error := self._run(revision, make, given)) is not None:
             taken += 1
@@ -247,7 +247,7 @@ class _Copy:
         self._failure = None
 
     def _error_of(self, step: MigrationStep, given: Given) -> BaseException | None:
-        """What one try ends with; where it has swallowed what aborts the transaction, that."""
+        """Return the error of one try; if it swallowed the error that aborted the transaction, return that."""
         try:
             self._observer.observing(step).migration_fn(**given)
             self._cursor.rows("SELECT 1")
@@ -260,7 +260,7 @@ class _Copy:
         return None
 
     def _taken_away(self, error: BaseException) -> bool:
-        """Take away what a statement failed to make.  Only that, and what cannot be without it."""
+        """Drop the object that a statement failed to create, with its dependents, and nothing else."""
         original = getattr(error, "orig", None) or error
         sent = next((one for one in reversed(self._observer.log.sent) if one.error is original), None)
         query = dialects.of(self._connection.dialect.name).obstacle(
@@ -268,7 +268,7 @@ class _Copy:
         )
         if query is None:
             return False
-        with suppress(Exception):  # the role may not, or something else is in the way of that
+        with suppress(Exception):  # the role lacks the privilege, or something else prevents it
             ((taking,),) = self._cursor.rows(query)
             self._cursor.run(taking)
             self._connection.connection.commit()
@@ -277,10 +277,10 @@ class _Copy:
         self._connection.connection.rollback()
         return False
 
-    # --- what came of it -----------------------------------------------------------------------------------------
+    # --- results -------------------------------------------------------------------------------------------------
 
     def ended(self, revision: str) -> Observation:
-        """What the step did that ran last."""
+        """Return what the last step did."""
         with self._committed():
             observed = self._observer.observed(self.script_of(revision))
             changes = tuple(map(self._spelled_as_before, observed.changes))
@@ -288,7 +288,7 @@ class _Copy:
         return self.last
 
     def _spelled_as_before(self, change: Change) -> Change:
-        """The change with the texts that the copy had, where they mean the same: after a restore they are others."""
+        """Return the change with the copy's text where both are equivalent: a restore changes the spelling."""
         after, before = change.after or {}, self._before.get(change.object, {})
         texts = [
             (change.object, fact, after[fact], before[fact])
@@ -301,14 +301,14 @@ class _Copy:
 
     @contextmanager
     def _committed(self) -> Iterator[None]:
-        """Commit by the driver's own connection, whatever transactions env.py thinks that it has; then the block."""
+        """Commit through the driver's connection, whatever transaction env.py has open, then run the block."""
         kept = self._probe.recorder.set_locally
         with self._effects.local_settings_kept(self._connection) if kept else nullcontext():
             self._connection.connection.commit()
             yield
 
     def result(self, error: BaseException | None) -> Probed:
-        """All that was found, in the order of the chain."""
+        """Return all results, in the order of the chain."""
         why = "the run ended before it" if error is None else f"the run ended before it: {one_line(error, str)}"
         hide = self._probe.project.secrets.hide
         todo = self._probe.visits[self.number].todo
@@ -317,13 +317,13 @@ class _Copy:
 
 
 def _is_opposite(made: Observation, again: Observation) -> bool:
-    """Whether the second run took back what the first one did, to the last fact."""
+    """Whether the second run undid exactly what the first one did."""
     first = {change.object: (change.before, change.after) for change in made.changes}
     return first == {change.object: (change.after, change.before) for change in again.changes}
 
 
 def _about(catalog: Catalog, steps: Sequence[Observation | Unobserved]) -> Catalog:
-    """Of a catalog what the steps touch, and what belongs to the same tables."""
+    """Return the part of a catalog that the steps touch, and what belongs to the same tables."""
     touched = objects(steps)
     parents = {one.name for one in touched} | {one.parent for one in touched if one.parent}
     return {one: facts for one, facts in catalog.items() if one in touched or one.parent in parents}

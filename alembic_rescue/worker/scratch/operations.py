@@ -1,7 +1,7 @@
-"""The scratch worker: it runs the project's chain, led away from everything but the scratch databases.
+"""The operations of the scratch worker: run the project's chain with access to the scratch databases only.
 
-One request makes the databases; the next ones come with the routes to them, and from then on no driver leads anywhere
-else.  Nothing of the project is imported before that.
+One request creates the databases.  The following ones have the routes to them, and from then on all drivers are
+redirected there.  Nothing of the project is imported before that.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from alembic_rescue.worker.scratch.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
 
 Routed = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
-"""What leads each of the project's databases to its scratch database."""
+"""For each of the project's databases, its arguments and those of its scratch database."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What came of one run, and which of the project's files it read."""
+    """The outcome of one run, and which of the project's files it read."""
 
     run: ChainRun
     files: tuple[str, ...]
 
 
 def prepare(_: Conversation, making: Making) -> Prepared:
-    """Make the scratch databases; see :func:`alembic_rescue.worker.scratch.places.prepare`."""
+    """Create the scratch databases; see :func:`alembic_rescue.worker.scratch.places.prepare`."""
     return places.prepare(making)
 
 
 def remove(_: Conversation, admin_url: str, databases: Sequence[str], roles: Sequence[str]) -> None:
-    """Take them away again, from a server that goes on running."""
+    """Drop them again, on a server that keeps running."""
     places.remove(admin_url, databases, roles)
 
 
@@ -66,7 +66,7 @@ def observe(
     visits: Sequence[ScratchVisit],
     stamped_over: Collection[str],
 ) -> Observed:
-    """Run the chain, and observe it; see :func:`alembic_rescue.worker.scratch.chain.observe`."""
+    """Run and observe the chain; see :func:`alembic_rescue.worker.scratch.chain.observe`."""
     opened = sources.Opened()
     opened.begin()
     led, loaded = _ready(conversation, loading, making, routes, files)
@@ -116,7 +116,7 @@ def probe(
 
 @contextmanager
 def _telling_what_is_read(conversation: Conversation) -> Iterator[None]:
-    """Tell at the end of the block which of the project's files were read in it."""
+    """Report at the end of the block which of the project's files were read in it."""
     opened = sources.Opened()
     opened.begin()
     yield
@@ -132,7 +132,7 @@ def arrive(
     visits: Sequence[ScratchVisit],
     stamped_over: Collection[str],
 ) -> bool:
-    """Run the chain up to a position; whether it came there."""
+    """Run the chain up to a position; return whether it got there."""
     led, loaded = _ready(conversation, loading, making, routes, files)
     run = chain.observe(
         loaded, visits, conversation.progress, stamped_over=stamped_over, close=lambda: guard.close(led)
@@ -146,7 +146,7 @@ def compare(
     scratch_database: Mapping[str, Any],
     texts: Sequence[tuple[CatalogObject, str, str, str]],
 ) -> tuple[bool | None, ...]:
-    """Have the server say of pairs of texts whether they mean the same, where a chain has arrived."""
+    """Ask the server whether pairs of texts are equivalent, at the position that a chain has reached."""
     kind = dialects.of(dialect)
     reader, url = kind.reader, kind.places.url(scratch_database)
     if reader is None or url is None:
@@ -162,14 +162,14 @@ def settle(
     texts: Sequence[tuple[CatalogObject, str, str, str]],
     **run: Any,
 ) -> tuple[bool | None, ...]:
-    """Both, one after the other."""
+    """Run :func:`arrive`, then :func:`compare`."""
     if not arrive(conversation, **run):
         return (None,) * len(texts)
     return compare(conversation, dialect, scratch_database, texts)
 
 
 def make(_: Conversation, dialect: str, scratch_database: Mapping[str, Any], statements: Sequence[str]) -> Made:
-    """Run statements on a copy, each by itself, and say what they changed there."""
+    """Run statements on a copy, one at a time, and return what they changed there."""
     kind = dialects.of(dialect)
     reader, url = kind.reader, kind.places.url(scratch_database)
     assert reader is not None, "what was proved was read"
@@ -187,9 +187,9 @@ def make(_: Conversation, dialect: str, scratch_database: Mapping[str, Any], sta
 
 
 def offline(conversation: Conversation, loading: Loading, revisions: Sequence[str]) -> dict[str, str]:
-    """What each revision would send, as ``alembic upgrade --sql`` tells it; with nothing within reach.
+    """Return the SQL of each revision, as in ``alembic upgrade --sql``, without access to anything.
 
-    One that fails without a database, and those after it, are left out.
+    A revision that fails without a database, and those after it, are omitted.
     """
     led, loaded = _led_and_loaded(conversation, loading)
     guard.close(led)
@@ -201,14 +201,14 @@ def offline(conversation: Conversation, loading: Loading, revisions: Sequence[st
             loaded.config.output_buffer = output = io.StringIO()
             try:
                 command.upgrade(loaded.config, f"{before or 'base'}:{revision}", sql=True)
-            except (Exception, SystemExit):  # noqa: BLE001 - a migration, or an env.py, that wants a database
+            except (Exception, SystemExit):  # noqa: BLE001 - a migration or env.py that needs a database
                 break
             told[revision] = _offered(output.getvalue(), loaded.secrets.hide_sql)
     return told
 
 
 def _offered(script: str, hide: Callable[[str], str]) -> str:
-    """The statements of a revision, without those that are Alembic's own; in place of one with a secret, a comment."""
+    """Return a revision's statements without Alembic's own; one with a secret is replaced by a comment."""
     statements = re.split(r";\n\n", script)
     own = re.compile(r"\s*(BEGIN|COMMIT|CREATE TABLE alembic_version\b|(INSERT INTO|UPDATE) alembic_version\b)")
     kept = [one.strip() for one in statements if one.strip() and not own.match(re.sub(r"--[^\n]*\n", "", one).lstrip())]
@@ -217,7 +217,7 @@ def _offered(script: str, hide: Callable[[str], str]) -> str:
 
 
 def graph(conversation: Conversation, loading: Loading, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
-    """What these revision files say of themselves once they are run, with nothing within reach.
+    """Run these revision files, without access to anything, and return their revisions.
 
     Raises:
         BadConfig, ModuleMissing: one of them cannot be run.
@@ -248,9 +248,9 @@ def _told(path: Path) -> ScriptFile:
 def _ready(
     conversation: Conversation, loading: Loading, making: Making | None, routes: Routed, files: Path
 ) -> tuple[Routes, Project]:
-    """Make the scratch databases as far as they are not there, lead all drivers there, then load the project.
+    """Create missing scratch databases, redirect all drivers to them, then load the project.
 
-    `making` is None where another worker has made them.
+    `making` is None if another worker has created them.
     """
     if making is not None:
         conversation.progress(prepare(conversation, making))
@@ -265,7 +265,7 @@ def _led_and_loaded(
 
 
 def _led(routes: Routed, files: Path | None) -> Routes:
-    """Lead all drivers away, before anything of the project's is imported."""
+    """Redirect all drivers, before anything of the project is imported."""
     guard.bound_memory()
     led = Routes(folder=files)
     for asked, scratch_database in routes:

@@ -1,4 +1,4 @@
-"""Making the scratch databases, in the scratch worker, before it is led away."""
+"""Create the scratch databases, in the scratch worker, before its drivers are redirected."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from alembic_rescue.dialects.scratch import Making, Prepared
 
 
 def prepare(making: Making) -> Prepared:
-    """Make the databases that are not there yet, and end what an earlier worker left running in them.
+    """Create the databases that do not exist yet, and end what an earlier worker left running in them.
 
     Raises:
         ScratchIsProjects: it is the project's own server.
-        ScratchNotEmpty: the database that is named holds something.
-        ScratchFailed: it cannot be reached, or does not let them be made.
+        ScratchNotEmpty: the named database is not empty.
+        ScratchFailed: the server cannot be reached, or refuses to create them.
     """
     if making.admin_url.startswith("file:"):
         return Prepared("")
@@ -29,6 +29,6 @@ def prepare(making: Making) -> Prepared:
 
 
 def remove(admin_url: str, databases: Sequence[str], roles: Sequence[str]) -> None:
-    """Take away what :func:`prepare` made on a server that goes on running."""
+    """Drop what :func:`prepare` created on a server that keeps running."""
     with connected(admin_url) as admin:
         dialects.of(admin.dialect.name).places.remove(admin, databases, roles)

@@ -1,4 +1,4 @@
-"""One run of env.py in a scratch worker: as ``alembic upgrade`` runs it, with steps of our choice."""
+"""Run env.py in a scratch worker as ``alembic upgrade`` does, but with steps chosen here."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ from alembic_rescue.project.sources import connections_of_its_own
 from alembic_rescue.worker.observer.lines import Files, absolute
 
 Steps = Callable[[tuple[str, ...], MigrationContext], Iterator[MigrationStep]]
-"""Alembic's ``fn``: given the version rows, and the context that env.py configured, it yields what is to be run."""
+"""Alembic's ``fn``: called with the version rows and the context configured by env.py, it yields the steps to run."""
 
 
 def run_env(
     project: Project, steps: Steps, listeners: tuple[tuple[Any, str, Any], ...], visited: Callable[[], bool]
 ) -> BaseException | None:
-    """Run env.py; returns what it failed with.
+    """Run env.py; return the error that it failed with.
 
-    One that asks for a connection in ``config.attributes``, and fails or does nothing without, is run again with one.
+    An env.py that looks for a connection in ``config.attributes``, and fails or does nothing without it, is run again
+    with one.
 
     Args:
-        visited: whether it has come to its migrations.
+        visited: whether it has reached its migrations.
     """
     error, asked = _attempt(project, steps, listeners, Given.NOTHING)
     if not asked or visited() or not handed_over.is_missed(project, error):
@@ -74,7 +75,7 @@ def _attempt(
 
 
 def _towards(chosen: URL | None) -> tuple[tuple[Any, str, Any], ...]:
-    """Have env.py ask for the database that ``--url`` names, as it does while the live one is looked at."""
+    """Return the listener that applies ``--url`` to env.py's connections, as in the live look."""
     if chosen is None:
         return ()
 
@@ -85,7 +86,7 @@ def _towards(chosen: URL | None) -> tuple[tuple[Any, str, Any], ...]:
 
 
 def applied(script: ScriptDirectory, rows: tuple[str, ...]) -> frozenset[str]:
-    """The revisions that `rows` say to be there: those, and all that they come after or depend on."""
+    """Return the revisions that are applied according to `rows`: those, and all that they come after or depend on."""
     found: set[str] = set()
     waiting = list(rows)
     while waiting:
@@ -101,15 +102,15 @@ def _tuple(ids: Any) -> tuple[str, ...]:
 
 
 def step_of(script: ScriptDirectory, revision: str) -> tuple[MigrationStep, Script]:
-    """The step that upgrades to `revision`, as ``alembic upgrade`` makes it."""
+    """Return the step that upgrades to `revision`, as created by ``alembic upgrade``."""
     found = script.get_revision(revision)
     return MigrationStep.upgrade_from_script(script.revision_map, found), found
 
 
 def make_room(context: MigrationContext, revisions: Sequence[str]) -> None:
-    """Widen the version table of a scratch database, where one of these ids does not fit.
+    """Widen the version column of a scratch database if one of these ids does not fit.
 
-    What a revision makes is not less there because the live version table is too narrow for its name.
+    The evidence of a revision must not depend on whether its id fits into the live version table.
     """
     connection = context.connection
     assert connection is not None, "online mode has a connection"
@@ -127,9 +128,9 @@ def make_room(context: MigrationContext, revisions: Sequence[str]) -> None:
 
 
 def without_effect(context: MigrationContext) -> None:
-    """Have what env.py does after each step (``on_version_apply``) not end the chain where it fails.
+    """Ignore failures of env.py's callbacks after each step (``on_version_apply``), so that they do not end the chain.
 
-    It may tell a team of it, which is refused here.
+    A callback may notify a team, for example, which is refused here.  Database errors are still raised.
     """
 
     def tried(callback: Callable[..., None]) -> Callable[..., None]:
@@ -138,7 +139,7 @@ def without_effect(context: MigrationContext) -> None:
                 callback(**given)
             except DBAPIError:
                 raise
-            except Exception:  # noqa: BLE001, S110 - anything of env.py's
+            except Exception:  # noqa: BLE001, S110 - env.py may raise anything
                 pass
 
         return call
@@ -147,7 +148,7 @@ def without_effect(context: MigrationContext) -> None:
 
 
 def files_of(project: Project) -> Files:
-    """Which files are the project's."""
+    """Return the object that identifies the project's files."""
     script = project.script
     folders = [Path(script.dir), *map(Path, script.version_locations or ())]
     config = project.config.config_file_name
@@ -155,7 +156,7 @@ def files_of(project: Project) -> Files:
 
 
 def failure_of(error: BaseException, files: Files, path: str, hide: Callable[[str], str] = str) -> Failure:
-    """`error` with the innermost of the project's lines that it came through; else with `path`."""
+    """Return `error` with the innermost project line in its traceback, or else with `path`."""
     at: tuple[str, int | None] = path, None
     traceback = error.__traceback__
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""What a scratch worker is asked to run, and what came of it.  Frozen values, no I/O."""
+"""What a scratch worker is asked to run, and the outcome.  Frozen values, no I/O."""
 
 from __future__ import annotations
 
@@ -12,86 +12,86 @@ from alembic_rescue.evidence.rehearsal import Demand, Lock
 
 @dataclass(frozen=True)
 class ScratchVisit:
-    """One visit of env.py's that the live look saw, and what is to be run there."""
+    """One visit of env.py seen by the live look, and what to run there."""
 
     schema: str | None
-    """``version_table_schema`` as env.py configures it."""
+    """``version_table_schema`` as configured by env.py."""
     version_table: str
     behind: tuple[str, ...] = ()
     """The revisions that come before, in an order in which they can run: run, but not observed."""
     todo: tuple[str, ...] = ()
-    """The revisions in question, in their order.  What the scratch database's version rows say to be there is skipped,
-    of both: so the same request goes on where an earlier worker ended."""
+    """The revisions in question, in order.  In `behind` and `todo`, revisions that are applied according to the scratch
+    database's version rows are skipped, so that the same request continues where an earlier worker ended."""
     database: Mapping[str, str] = field(default_factory=dict)
-    """Where the scratch database is, in libpq's words: host, port, user, dbname."""
+    """Address of the scratch database, as libpq parameters: host, port, user, dbname."""
 
 
 @dataclass(frozen=True)
 class VisitRun:
-    """What came of one visit."""
+    """The outcome of one visit."""
 
     visit: int
-    """Which of those asked for, from 0 on."""
+    """Index of the requested visit, from 0."""
     observations: tuple[Observation, ...] = ()
-    """Those of `todo` that ran, in their order; the last may be one that failed."""
+    """Those of `todo` that ran, in order; the last one may have failed."""
     failed: str | None = None
-    """The revision that ended it."""
+    """The revision that failed and ended the visit."""
     failure: Failure | None = None
-    """Why."""
+    """Why it failed."""
 
 
 @dataclass(frozen=True)
 class ChainRun:
-    """What came of one run of env.py."""
+    """The outcome of one run of env.py."""
 
     visits: tuple[VisitRun, ...] = ()
     unvisited: tuple[int, ...] = ()
-    """Which of the visits asked for env.py did not make."""
+    """Indexes of the requested visits that env.py did not make."""
     error: Failure | None = None
-    """What env.py itself failed with, outside of a revision: before its visits a failure, after them a finding."""
+    """The error of env.py itself, outside any revision: a failure before its visits, a finding after them."""
 
     @property
     def is_whole(self) -> bool:
-        """Each visit was made, and ran to its end."""
+        """Whether each visit was made and finished."""
         return not self.unvisited and all(one.failed is None for one in self.visits)
 
 
 @dataclass(frozen=True)
 class OwnVisit:
-    """What came of one visit in the project's own transactions."""
+    """The outcome of one visit in the project's own transactions."""
 
     visit: int
     ran: tuple[str, ...] = ()
-    """The revisions whose ``upgrade()`` came to its end, in their order."""
+    """The revisions whose ``upgrade()`` finished, in order."""
     failing: tuple[tuple[str, Statement], ...] = ()
-    """The statements that failed, each with its revision: swallowed ones, too."""
+    """The failed statements, including swallowed ones, each with its revision."""
     failed: str | None = None
-    """The revision that ended it."""
+    """The revision that failed and ended the visit."""
     failure: Failure | None = None
     transactional: bool = True
-    """A run that fails is rolled back as a whole; else each statement stays that ran before the failure."""
+    """A failed run is rolled back as a whole; otherwise the statements before the failure persist."""
     rows_expected: tuple[str, ...] = ()
-    """Of the version table, as the run itself saw them at its end; where it failed, as it found them."""
+    """The version rows, as seen by the run at its end; if it failed, as it found them."""
     rows_found: tuple[str, ...] | None = None
-    """As a new connection read them afterwards; None where it could not."""
+    """The version rows, as a new connection read them afterwards; None if it could not."""
     unheard: tuple[tuple[str, Statement], ...] = ()
-    """What went through, and would not be told if it failed: within a ``try`` that hides it, without a SAVEPOINT."""
+    """Statements that succeeded but would fail silently: inside a ``try`` that hides errors, without a SAVEPOINT."""
     handling: Handling = NOTHING
     sent: tuple[tuple[str, Statement], ...] = ()
-    """What changed a catalog, or rows, each with its revision."""
+    """The statements that changed a catalog or rows, each with its revision."""
     demands: tuple[Demand, ...] = ()
-    """What it comes to demand of rows, of which a copy has none."""
+    """What the run requires of existing rows, of which a copy has none."""
     locks: tuple[Lock, ...] = ()
 
     @property
     def never_commits(self) -> bool:
-        """It ended well, and nothing of it stayed."""
+        """Whether the run succeeded but its changes were not committed."""
         return self.failed is None and bool(self.ran) and self.rows_found not in {None, self.rows_expected}
 
 
 @dataclass(frozen=True)
 class OwnRun:
-    """What came of one run of env.py in its own transactions."""
+    """The outcome of one run of env.py in its own transactions."""
 
     visits: tuple[OwnVisit, ...] = ()
     unvisited: tuple[int, ...] = ()

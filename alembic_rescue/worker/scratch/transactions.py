@@ -1,4 +1,4 @@
-"""Who begins the transaction of a run, and who hides what fails in it: seen while it runs."""
+"""Find out during a run which code begins its transaction, and which code hides a failure in it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from alembic_rescue.worker.observer.sent import caller
 
 
 class ProbeError(ProgrammingError):
-    """Raised in place of a migration that fails, to see who hides it."""
+    """Raised instead of running a failing migration, to see which code hides it."""
 
     def __init__(self) -> None:
         super().__init__("SELECT 1", {}, Exception("a migration fails"))
 
 
 class Enough(BaseException):
-    """Ends an env.py that tries again after that: it does not hide what fails."""
+    """Ends an env.py that retries after the error, because it does not hide failures."""
 
 
 class Begun:
-    """Sees who begins a transaction; `listeners` are to be active while env.py runs.
+    """Records which code begins a transaction; `listeners` must be active while env.py runs.
 
     Args:
-        files: which are the project's.
+        files: identifies the project's files.
     """
 
     def __init__(self, files: Files) -> None:
@@ -41,7 +41,7 @@ class Begun:
         )
 
     def before(self, connection: Connection) -> At | None:
-        """The project's line that began the transaction which is open there; None where Alembic did, or none is."""
+        """Return the project's line that began the open transaction; None if Alembic did, or if none is open."""
         return self._lines.get(connection)
 
     def _begins(self, connection: Connection) -> None:
@@ -53,7 +53,7 @@ class Begun:
 
 
 def block_failing(error: BaseException | None, revision: str, files: Files) -> Ended | None:
-    """The line of ``autocommit_block()`` that failed by itself, because the transaction is not Alembic's."""
+    """Return the line of the ``autocommit_block()`` that failed because Alembic did not begin the transaction."""
     frames = _frames(error)
     if not frames or frames[-1].tb_frame.f_code.co_name != "autocommit_block":
         return None
@@ -67,13 +67,13 @@ def ended_well(error: BaseException | None) -> bool:
 
 
 def hidden_at(error: BaseException, files: Files) -> At | None:
-    """The line of the ``except`` that has caught `error`, which did not come out of env.py."""
+    """Return the line of the ``except`` that caught `error` and kept env.py from failing with it."""
     own = next((at for at in map(_at, _frames(error)) if files.is_own(at.path)), None)
     return own and At(own.path, hiding_handler(own.path, own.line) or own.line)
 
 
 def _frames(error: BaseException | None) -> list[TracebackType]:
-    """From the frame that has caught it, down to the one that raised it."""
+    """Return the frames from the one that caught `error` down to the one that raised it."""
     found, traceback = [], error.__traceback__ if error is not None else None
     while traceback is not None:
         found.append(traceback)
