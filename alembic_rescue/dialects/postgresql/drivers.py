@@ -69,7 +69,7 @@ class Drivers(base.Drivers):
         )
 
     def in_words_of(self, driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Translate the arguments; drop those that a driver does not support, such as ``channel_binding`` for asyncpg."""
+        """Translate the arguments; drop those that a driver does not support (asyncpg: ``channel_binding``)."""
         if driver in _OF_LIBPQ:
             return {"sslmode" if name == "ssl" else name: value for name, value in given.items()}
         if driver == "asyncpg":

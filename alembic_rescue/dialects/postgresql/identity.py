@@ -48,7 +48,7 @@ _VERSION_TABLE = unshadowed("""
 
 
 class Identity(base.IdentityReader):
-    """The id is the system identifier and the database's oid; ``-`` replaces an identifier that the role may not read."""
+    """The id is the system identifier (``-`` if the role may not read it) and the database's oid."""
 
     def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
         """Read the facts in two queries."""

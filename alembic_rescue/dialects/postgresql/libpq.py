@@ -1,4 +1,4 @@
-"""Run PostgreSQL's client programs.  Connection settings go through the environment, so process lists do not show them."""
+"""Run PostgreSQL's client programs, with connection settings in their environment: process lists do not show them."""
 
 from __future__ import annotations
 

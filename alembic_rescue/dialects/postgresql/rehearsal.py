@@ -45,7 +45,7 @@ class Rehearsal:
             return Answer(demand, unknown=demand.refused)
         driver_error = Cursor(connection.connection, connection.dialect).error
         try:
-            with transaction(connection, row_security="off") as cursor:  # hidden rows raise an error instead of being left out
+            with transaction(connection, row_security="off") as cursor:  # hidden rows are an error, not left out
                 if demand.tried:
                     cursor.rows(demand.trial())
                     return Answer(demand, count=0)
