@@ -1,4 +1,4 @@
-"""The sessions with a lock, held or awaited, on the version table or an advisory one, and those that they wait for."""
+"""Who holds or awaits a lock on the version table or an advisory lock in its database, and whom they wait for."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _KINDS = {
     **dict.fromkeys(["RELEASE", "LOCK", "DISCARD", "LISTEN", "UNLISTEN", "DEALLOCATE", "CHECKPOINT", "LOAD"], SESSION),
     **dict.fromkeys(["DROP", "GRANT", "REVOKE", "COMMENT", "SECURITY", "REASSIGN", "IMPORT"], CATALOG),
 }
-"""By the first keyword.  All that is not listed or parsed below is DATA: INSERT, CALL, COPY, REFRESH, VACUUM, NOTIFY."""
+"""By the first keyword.  All others that are not parsed below are DATA: INSERT, CALL, COPY, REFRESH, VACUUM, NOTIFY."""
 _QUERIES = frozenset(["SELECT", "VALUES", "TABLE", "WITH", "PERFORM", "DECLARE"])
 _CHANGES_ROWS = frozenset(["INSERT", "UPDATE", "DELETE", "MERGE"])
 _OF_THE_SERVER = frozenset(["DATABASE", "TABLESPACE", "SYSTEM"])
