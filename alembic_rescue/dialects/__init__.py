@@ -1,4 +1,4 @@
-"""What differs by database: one folder or module for each dialect, behind the protocols of ``base``."""
+"""Everything that depends on the database: one folder per dialect, behind the protocols of ``base``."""
 
 from __future__ import annotations
 
@@ -31,62 +31,65 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dialect:
-    """What one kind of database has of its own: plain values, and parts that are loaded when they are first used."""
+    """One kind of database: plain values, and parts that are loaded on first use."""
 
     name: str
-    """SQLAlchemy's name for it."""
+    """SQLAlchemy's name."""
     title: str
-    """As people write it; SQLAlchemy's name where the tool does not know it."""
+    """The name as people write it; SQLAlchemy's name for an unknown dialect."""
     folder: str | None = None
-    """Where its parts are; None: those of ``other`` stand in."""
+    """The folder with its parts; None: use those of ``other``."""
     aliases: tuple[str, ...] = ()
-    """What hosts write in its place in URLs."""
+    """Other names that hosting providers use in URLs."""
     port: int | None = None
-    """Where its servers listen unless told otherwise."""
+    """The default port of its servers."""
     is_file: bool = False
-    """A database is a file of this machine: there is no server, host, role or encryption."""
+    """A database is a local file: there is no server, host, role or encryption."""
     holds_sessions: bool = True
-    """A session can be held read-only, and to timeouts."""
+    """A session can be made read-only and given timeouts."""
     has_rescue_lock: bool = True
-    """There is a lock that keeps a second rescue out."""
+    """There is a lock that excludes a second rescue."""
     commits_each_statement: bool = False
-    """DDL ends the transaction that it runs in."""
+    """DDL commits the current transaction."""
     enforces_lengths: bool = True
-    """A text that is longer than its column is refused."""
+    """A text longer than its column is rejected."""
 
     @cached_property
     def reader(self) -> CatalogReader | None:
-        """None where no catalog of it can be read: every revision is unverifiable."""
+        """The catalog reader; None: its catalog cannot be read, so every revision is unverifiable."""
         reader: CatalogReader | None = self._part("catalog", "READER")
         return reader
 
     @cached_property
     def kind_of(self) -> StatementReader:
-        """Tells what a statement does by its own text."""
+        """Classify a statement by its text."""
         read: StatementReader = self._part("statements", "kind_of") or _unknown
         return read
 
     @cached_property
     def surroundings(self) -> Callable[[Connection], Surroundings] | None:
-        """Reads what a chain takes for granted; None where that is nothing."""
+        """Read what a chain takes for granted; None where there is nothing to read."""
         read: Callable[[Connection], Surroundings] | None = self._part("surroundings", "of")
         return read
 
     @cached_property
     def effects(self) -> Callable[[], Any] | None:
-        """Makes what asks a scratch database about a step (:class:`alembic_rescue.worker.observer.effects.Effects`)."""
+        """The class that asks a scratch database about a step: see :mod:`alembic_rescue.worker.observer.effects`."""
         made: Callable[[], Any] | None = self._part("effects", "Effects")
         return made
 
     @cached_property
     def obstacle(self) -> Callable[[str, str], str | None]:
-        """The query for what takes away what a statement failed to make, by its error and its text; None: not known."""
+        """Return the query for the statements that remove the object in the way of a failed statement.
+
+        Takes the error and the text of the statement.  Returns None if unknown.
+        """
         query: Callable[[str, str], str | None] = self._part("obstacles", "query_for") or _none
         return query
 
     @cached_property
     def remedy(self) -> Remedy:
-        """Makes SQL from the facts of what is missing: see :func:`alembic_rescue.evidence.judging.judge`."""
+        """Write SQL for missing objects from their facts: see :func:`alembic_rescue.evidence.judging.judge`."""
         from alembic_rescue.evidence.missing import only_own  # noqa: PLC0415 - the workers do without
 
         made: Remedy = self._part("remedies", "remedy") or only_own
@@ -94,50 +97,50 @@ class Dialect:
 
     @cached_property
     def split(self) -> Callable[[str], list[str]]:
-        """The statements of a script, without their semicolons."""
+        """Split a script into statements, without their semicolons."""
         cut: Callable[[str], list[str]] = self._part("statements", "split_script") or _whole
         return cut
 
     @cached_property
     def taken_back(self) -> Callable[[Sequence[Change]], tuple[tuple[str, ...], tuple[str, ...]]]:
-        """The statements that take back changes of a catalog, in their order; and what none of them takes back."""
+        """Return the statements that revert catalog changes, in order; and the names of what they do not revert."""
         made: Callable[[Sequence[Change]], tuple[tuple[str, ...], tuple[str, ...]]]
         made = self._part("taking_back", "taken_back") or _stays
         return made
 
     @cached_property
     def left_over(self) -> Callable[[Catalog], Iterable[LeftOver]]:
-        """Finds in a reading of a live database what broke off there."""
+        """Find the remains of interrupted operations in a reading of a live database."""
         found: Callable[[Catalog], Iterable[LeftOver]] = self._part("leftovers", "left_over") or _nothing_left
         return found
 
     @cached_property
     def barred(self) -> Callable[[Surroundings, Sequence[Observation | Unobserved]], Iterable[Cause]]:
-        """Finds what pending revisions make, and the live server will not make for this role."""
+        """Find what pending revisions create and the live server will not create for this role."""
         found: Any = self._part("extensions", "barred") or _nothing_barred
         return found  # type: ignore[no-any-return]
 
     @cached_property
     def identity(self) -> IdentityReader:
-        """Tells which database a connection leads to."""
+        """Identifies the database of a connection."""
         made: IdentityReader = self._part_or_default("identity", "Identity")
         return made
 
     @cached_property
     def server(self) -> Server:
-        """What is asked of a live server, and of its sessions."""
+        """Queries and settings for a live server and its sessions."""
         made: Server = self._part_or_default("server", "Server")
         return made
 
     @cached_property
     def drivers(self) -> Drivers:
-        """What its drivers leave to others."""
+        """How its drivers differ."""
         made: Drivers = self._part_or_default("drivers", "Drivers")
         return made
 
     @cached_property
     def failures(self) -> Failures:
-        """What the server's errors mean."""
+        """The meaning of the server's errors."""
         made: Failures = self._part_or_default("failures", "Failures")
         return made
 
@@ -150,24 +153,24 @@ class Dialect:
 
     @cached_property
     def rehearsal(self) -> Rehearsal:
-        """What a rehearsal asks."""
+        """The questions of a rehearsal."""
         made: Rehearsal = self._part_or_default("rehearsal", "Rehearsal")
         return made
 
     @cached_property
     def places(self) -> Places:
-        """Makes scratch databases on a server."""
+        """Creates scratch databases on a server."""
         made: Places = self._part_or_default("places", "Places")
         return made
 
     @cached_property
     def scripts(self) -> Scripts:
-        """Makes a stamp into a file for a host without Python."""
+        """Writes a stamp as a file for a host without Python."""
         made: Scripts = self._part_or_default("scripts", "Scripts")
         return made
 
     def is_kin(self, name: str) -> bool:
-        """Whether the dialect that SQLAlchemy calls `name` is this one, or of the same folder."""
+        """Whether the dialect that SQLAlchemy calls `name` is this one or shares its folder."""
         return name == self.name or (self.folder is not None and of(name).folder == self.folder)
 
     def _part_or_default(self, module: str, name: str) -> Any:
@@ -195,50 +198,50 @@ _BY_NAME = {one.name: one for one in (_POSTGRESQL, _MYSQL, _MARIADB, _SQLITE)}
 
 @cache
 def of(name: str) -> Dialect:
-    """The dialect that SQLAlchemy calls `name`."""
+    """Return the dialect that SQLAlchemy calls `name`."""
     return _BY_NAME.get(name) or Dialect(name, name, holds_sessions=False, has_rescue_lock=False)
 
 
 def of_server(name: str, version: str) -> Dialect:
-    """The dialect of a server that calls itself `version`: that of SQLAlchemy for MariaDB may be MySQL's."""
+    """Return the dialect of a server that reports `version`: SQLAlchemy may use MySQL's dialect for MariaDB."""
     found = of(name)
     return next((one for one in _BY_NAME.values() if one.folder == found.folder and one.title in version), found)
 
 
 def known() -> tuple[Dialect, ...]:
-    """One for each folder: for what comes without saying whose it is, such as an error of a driver's."""
+    """Return one dialect per folder, for input of unknown origin such as a driver's error."""
     return tuple({one.folder: one for one in reversed(_BY_NAME.values())}.values())[::-1]
 
 
 def proper_name(word: str) -> str:
-    """SQLAlchemy's name for what a host calls `word` in a URL."""
+    """Return SQLAlchemy's name for `word`, a hosting provider's name in a URL."""
     return next((one.name for one in _BY_NAME.values() if word in one.aliases), word)
 
 
 def _none(_error: str, _sql: str) -> None:
-    """No obstacle is known."""
+    """Know no obstacle."""
 
 
 def _nothing_left(_catalog: Catalog) -> tuple[LeftOver, ...]:
-    """Nothing is known to break off."""
+    """Find no remains."""
     return ()
 
 
 def _whole(sql: str) -> list[str]:
-    """As it is."""
+    """Return the script as one statement."""
     return [sql]
 
 
 def _stays(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """No statement is known that takes anything back."""
+    """Revert nothing."""
     return (), tuple(change.object.name for change in changes)
 
 
 def _nothing_barred(_around: Surroundings, _steps: Sequence[Observation | Unobserved]) -> tuple[Cause, ...]:
-    """All is made that is asked for."""
+    """Find nothing that the server refuses to create."""
     return ()
 
 
 def _unknown(sql: str) -> StatementKind:
-    """The kind of a statement in a language that nobody here reads: it may do anything."""
+    """Classify a statement of an unknown dialect: it may do anything."""
     return StatementKind.DATA if sql.strip() else StatementKind.QUERY

@@ -1,4 +1,4 @@
-"""Connections of the tool's own to a scratch server, by a driver that works without an event loop."""
+"""The tool's own connections to a scratch server, with a synchronous driver."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from alembic_rescue.errors import ScratchFailed
 
 @contextmanager
 def connected(url: str | URL, database: str | None = None) -> Iterator[Connection]:
-    """A connection, to that database of the server's if one is named.
+    """Connect to `url`, or to `database` on its server.
 
     Raises:
-        ScratchFailed: there is no driver for it.
+        ScratchFailed: no suitable driver is installed.
     """
     engine = create_engine(_with_driver(make_url(url), database), poolclass=NullPool)
     try:
@@ -42,22 +42,22 @@ def _with_driver(url: URL, database: str | None) -> URL:
 
 
 def drivers() -> tuple[str, ...]:
-    """The modules of those that are installed."""
+    """Return the modules of the installed drivers."""
     modules = (module for one in dialects.known() for module, _ in one.places.drivers)
     return tuple(module for module in modules if find_spec(module))
 
 
 def quoted(connection: Connection, name: str) -> str:
-    """A name as SQL."""
+    """Quote a name for SQL."""
     written: Any = connection.dialect.identifier_preparer.quote_identifier(name)
     return str(written)
 
 
 def literal(value: str) -> str:
-    """A text as SQL."""
+    """Quote a text for SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def shown(url: str) -> str:
-    """A scratch server, for people."""
+    """Describe a scratch server for people."""
     return f"{urlsplit(url).hostname or 'the private scratch server'}"

@@ -1,7 +1,7 @@
-"""What is asked of a dialect: by the evidence, of live databases and their servers, and of drivers.
+"""The protocols of a dialect: for the evidence, for live databases and their servers, and for drivers.
 
-Where a protocol has a body, that is what is done for a database that nobody here knows.  What the evidence asks goes
-through the driver's cursor, unseen by SQLAlchemy's events.
+A body in a protocol is the default for an unknown database.  The evidence sends its queries through the driver's
+cursor, so SQLAlchemy's events do not see them.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ class Watch(Protocol):
     """Follows the catalog of a scratch database from revision to revision."""
 
     def step(self, connection: Connection, sent: Collection[str] | None = None) -> tuple[tuple[Change, ...], Renames]:
-        """What has changed since the last call (or since the watch began), and what was renamed.
+        """Return what has changed since the last call (or since the watch began), and what was renamed.
 
-        The transaction of what changed it must be committed, and none be open on `connection`; none is afterwards.
+        The changes must be committed, and no transaction may be open on `connection`; none is open afterwards.
 
         Args:
-            sent: the statements that were sent since then.  What belongs to the whole server, such as a role, and
-                cannot be of their making is somebody else's.  None: they are not known.
+            sent: the statements sent since then.  A change to a server-wide object, such as a role, that they cannot
+                have made is ignored: somebody else made it.  None: the statements are not known.
         """
 
     def there(self, connection: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
-        """Which of these there were at the last step, what else goes by their names, and what belongs to any of it."""
+        """Return those of `objects` that existed at the last step, others of the same names, and all their parts."""
 
 
 class CatalogReader(Protocol):
     """Reads catalogs in the server's own words."""
 
     def everything(self, connection: Connection) -> Catalog:
-        """Every object that is not the server's own, nor an extension's member."""
+        """Read every object that belongs neither to the server itself nor to an extension."""
 
     def named(self, connection: Connection, objects: Collection[CatalogObject]) -> Reading:
-        """Those objects of a live database, and what belongs to them (all constraints of a table, for instance).
+        """Read `objects` of a live database and what belongs to them (all constraints of a table, for instance).
 
-        `connection` is the reader's own: read-only, in autocommit.  Waits for no lock that others hold or await: what
-        cannot be read for that reason is told as unread, with who holds it.
+        `connection` is the reader's own: read-only, in autocommit.  Never waits for a lock that others hold or await:
+        an object that is locked is reported as unread, with the holder.
         """
 
     def watch(self, connection: Connection) -> Watch:
@@ -61,22 +61,22 @@ class CatalogReader(Protocol):
     def settle(
         self, connection: Connection, texts: Sequence[tuple[CatalogObject, str, str, str]]
     ) -> dict[tuple[CatalogObject, str], bool | None]:
-        """Whether two texts of the same fact, spelled otherwise, mean the same.
+        """Decide whether two spellings of the same fact mean the same.
 
         Args:
-            connection: to the scratch database, at the position in question; nothing of it stays.
+            connection: to the scratch database, at the position in question; nothing is left behind in it.
             texts: object, fact, the scratch database's text, the live one's.
 
         Returns:
-            By object and fact: True and False as the server reads them back; None where one cannot be loaded.
+            By object and fact: True or False as the server reads the texts back; None where one cannot be loaded.
         """
 
 
 class StatementReader(Protocol):
-    """Tells what a statement does by its own text."""
+    """Classifies a statement by its text."""
 
     def __call__(self, sql: str) -> StatementKind:
-        """The strongest kind of the statements in `sql`, which may be a script: DATA before CATALOG before SESSION."""
+        """Return the strongest kind of the statements in `sql`, which may be a script: DATA, CATALOG, SESSION."""
 
 
 # --- live databases ------------------------------------------------------------------------------------------------
@@ -84,52 +84,52 @@ class StatementReader(Protocol):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a database says of itself, and of the role that asks.  None: it does not tell."""
+    """What a database reports about itself and the current role.  None: not reported."""
 
     version: str
     database: str | None = None
     server_id: str | None = None
-    """Tells this database from every other but its copies."""
+    """Unique to this database and its copies."""
     server_address: str | None = None
-    """What the server says that it was reached at."""
+    """The server's own address of this connection."""
     role: str | None = None
     encrypted: bool | None = None
     found_in: str | None = None
-    """The schema in which the version table is found, or would be made."""
+    """The schema of the version table, or the one it would be created in."""
     refuses_writes: str | None = None
-    """Why the server takes no writes from this role; None where it takes them."""
+    """Why the server refuses writes from this role; None if it accepts them."""
     denied: str | None = None
-    """The privileges on the version table that the role lacks, listed."""
+    """The privileges on the version table that the role lacks, as a list in one text."""
     row_security: bool = False
     """The role does not see all rows of the version table."""
     may_create: bool | None = None
-    """Whether it may make the version table."""
+    """Whether the role may create the version table."""
 
 
 class Where(NamedTuple):
-    """Which database a connection leads to; None: it does not tell."""
+    """The database of a connection; None: not reported."""
 
     database: str | None = None
     server_id: str | None = None
     server_address: str | None = None
     found_in: str | None = None
-    """As of :class:`Facts`, all four."""
+    """All four as in :class:`Facts`."""
 
 
 class IdentityReader(Protocol):
-    """Tells which database a connection leads to.  By itself: what SQLAlchemy knows."""
+    """Identifies the database of a connection.  Default: what SQLAlchemy knows."""
 
     def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
-        """Read in a fixed number of queries.
+        """Read the facts in a fixed number of queries.
 
         Args:
-            table: the version table, quoted, with its schema where env.py configured one.
-            schema: that one.
+            table: the version table, quoted, with its schema if env.py configured one.
+            schema: the schema that env.py configured.
         """
         return Facts(".".join(str(part) for part in connection.dialect.server_version_info or ()))
 
     def version_table(self, connection: Connection, name: str, schema: str | None) -> tuple[bool, int | None]:
-        """Whether it is there, and how many characters an id in it may have; None: its type tells no limit."""
+        """Return whether the version table exists, and the maximum length of an id; None: its type has no limit."""
         inspector = inspect(connection)
         if not inspector.has_table(name, schema=schema):
             return False, None
@@ -137,43 +137,43 @@ class IdentityReader(Protocol):
         return True, kinds[0].length if kinds and isinstance(kinds[0], String) else None
 
     def where(self, connection: Connection, table: str) -> Where:
-        """What tells the database from others, through the driver's cursor."""
+        """Read what identifies the database, through the driver's cursor."""
         return Where()
 
 
 class Server(Protocol):
-    """What is asked of a live server, and of its sessions.  By itself: it has no settings, and tells nothing."""
+    """Queries and settings for a live server and its sessions.  Default: no settings, no answers."""
 
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
-        """The statements that set up a session, with its timeouts in seconds."""
+        """Return the statements that set up a session, with timeouts in seconds."""
         return ()
 
     def hold_read_only(self, connection: Connection) -> None:
-        """Make each transaction of `connection` a read-only one, without touching the session's settings."""
+        """Make each transaction of `connection` read-only without changing the session's settings."""
         return
 
     def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
-        """Take the lock against a second rescue, for as long as the session lasts; False where another has it."""
+        """Take the lock that excludes a second rescue, until the session ends; False if another session holds it."""
         return True
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
-        """Methods to put in place of `dialect`'s own, so that no option of SQLAlchemy's makes a session writable."""
+        """Return methods that replace `dialect`'s own, so that no SQLAlchemy option makes a session writable."""
         return {}
 
     def let_go(self, cursor: Cursor) -> str | None:
-        """What was done to a session that was set to be read-only, in the words that did it; None: it is so still."""
+        """Return the statement that made a read-only session writable again; None: it is still read-only."""
         return None
 
     def has_written(self, cursor: Cursor) -> bool:
-        """Whether the open transaction has; asked in a session that was set to be read-only."""
+        """Whether the open transaction has written; for a session that was set to read-only."""
         return False
 
     def backend(self, cursor: Cursor) -> tuple[int, str]:
-        """The process behind it, and when it began; (0, ""): not told."""
+        """Return the server process of the session and its start time; (0, ""): not reported."""
         return 0, ""
 
     def is_running(self, connection: Connection, pid: int, started: str) -> bool:
-        """Whether the process that :meth:`backend` told still runs."""
+        """Whether the process that :meth:`backend` returned is still running."""
         return False
 
     def blockers(
@@ -183,132 +183,130 @@ class Server(Protocol):
         return ()
 
     tells_waits: bool = False
-    """Whether :meth:`wait_of` knows."""
+    """Whether :meth:`wait_of` is supported."""
     nobody_shown: str = "this database does not show who holds it. End other sessions and try again"
-    """What to do about a lock where no :attr:`Blocker` is known."""
+    """Advice about a lock if no :class:`Blocker` is known."""
 
     def wait_of(
         self, connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]
     ) -> Wait | None:
-        """What the session `pid` waits for now, and whom; None: for no lock.
+        """Return which lock the session `pid` is waiting for, and its holders; None: it is waiting for no lock.
 
         Args:
             table: the version table, quoted.
-            hide: takes the secrets out of another session's query.
-            own: the process ids of the run's own sessions, to be told as such.
+            hide: removes the secrets from another session's query.
+            own: the process ids of the run's own sessions, which are labelled as such.
         """
         return None
 
     def holds(self, connection: Connection, kind: str, name: str) -> bool:
-        """Whether there is a `kind` (``SCHEMA``, ``TABLE`` ...) of that `name`, as SQL writes it; False: not known."""
+        """Whether a `kind` (``SCHEMA``, ``TABLE`` ...) of that `name`, quoted as in SQL, exists; False if unknown."""
         return False
 
 
 class Failures(Protocol):
-    """What errors of a server and its drivers mean."""
+    """The meaning of errors from a server and its drivers."""
 
     codes: Mapping[str, type[RescueError]] = MappingProxyType({})
-    """By the server's own code."""
+    """By the server's error code."""
     vague: Mapping[str, type[RescueError]] = MappingProxyType({})
-    """Likewise, for codes of several things: where the words tell nothing more."""
+    """The same for ambiguous codes: used if the error's text is no clearer."""
     words: tuple[tuple[str, type[RescueError]], ...] = ()
-    """By patterns that the text holds, in this order; for what comes without a code."""
+    """By patterns in the text, tried in this order; for errors without a code."""
 
     def code_of(self, error: BaseException | None) -> str | None:
-        """The server's own code of a driver's error; None where there is none, or where it is another dialect's."""
+        """Return the server's code of a driver's error; None if it has none or belongs to another dialect."""
         return None
 
     def code_meant(self, kind: str) -> str | None:
-        """The server's own code that a driver's class means, by its full name; None where it means none."""
+        """Return the server's code for a driver's error class, given its full name; None if it has none."""
         return None
 
     def text_of(self, error: BaseException) -> str | None:
-        """What the server said, in the same words whichever driver has it; None where the error's own text is that."""
+        """Return the server's message, the same for every driver; None if it is the error's own text."""
         return None
 
     def ends_session(self, error: BaseException) -> bool:
-        """Whether the server let go of the client with it, as far as the driver tells."""
+        """Whether the server ended the session with this error, as far as the driver reports it."""
         return False
 
 
 class Places(Protocol):
-    """Makes scratch databases, in a scratch worker, as one who may.  By itself: there are none."""
+    """Creates scratch databases, in a scratch worker, as a role with the privilege.  Default: there are none."""
 
     drivers: tuple[tuple[str, str], ...] = ()
-    """Those that work without an event loop: as they are imported, and as SQLAlchemy calls them."""
+    """The synchronous drivers: module name, and SQLAlchemy's name."""
 
     def with_driver(self, url: URL, driver: str) -> URL:
-        """`url` for that one of the `drivers`."""
+        """Return `url` for one of the `drivers`."""
         return url.set(drivername=f"{url.get_backend_name()}+{driver}")
 
     def url(self, scratch: Mapping[str, Any]) -> URL | None:
-        """That of a scratch database, by what leads the project's drivers there; None: it is not known."""
+        """Return the URL of a scratch database from the arguments for the project's drivers; None: unknown."""
         return None
 
     def prepare(self, admin: Connection, making: Making) -> Prepared:
-        """Make the databases that are not there yet, and end what an earlier worker left running in them."""
+        """Create the missing databases, and end sessions that an earlier worker left in existing ones."""
         return Prepared("")
 
     def remove(self, admin: Connection, databases: Sequence[str], roles: Sequence[str]) -> None:
-        """Take away what :meth:`prepare` made."""
+        """Drop what :meth:`prepare` created."""
         return
 
 
 class Demands(Protocol):
-    """Follows a copy while the pending revisions run on it.  By itself: nothing is read."""
+    """Follows a copy while the pending revisions run on it.  Default: reads nothing."""
 
     def begin(self, connection: Connection) -> None:
-        """Nothing has run yet."""
+        """Read the copy before anything has run."""
         return
 
     def looks_before(self, statement: str) -> bool:
-        """Whether this statement may take back, or change, what those before it came to demand."""
+        """Whether this statement may remove or change a demand of earlier statements."""
         return False
 
     def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
-        """What the revision has come to demand of rows since the last reading, and the locks that it holds.
+        """Return the revision's demands on rows since the last reading, and its locks on tables that existed before.
 
-        Those on tables that were there before.
-
-        Its transaction may be open yet, and stays as it is.  Never raises.
+        The revision's transaction may still be open, and is not changed.  Never raises.
 
         Args:
-            sent: its statements since then.
+            sent: the revision's statements since the last reading.
         """
         return [], []
 
 
 class Rehearsal(Protocol):
-    """What a rehearsal asks.  By itself: nothing."""
+    """The questions of a rehearsal.  Default: none."""
 
     asks_rows: bool = False
-    """Whether the live rows can be asked."""
+    """Whether the live rows can be queried."""
 
     def demands(self) -> Demands:
-        """Follows a copy."""
+        """Return an object that follows a copy."""
         return NothingDemanded()
 
     def answer(self, connection: Connection, demand: Demand) -> Answer:
-        """Ask the live rows, on a connection of the asker's own: read-only, in autocommit.
+        """Query the live rows on the caller's own connection: read-only, in autocommit.
 
-        Never raises for what the server answers.
+        Never raises for an error from the server.
         """
         return Answer(demand, unknown="rows are not checked on this database")
 
     def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, TableSize]:
-        """How large these tables are; those that are not there are left out."""
+        """Return the sizes of these tables; missing tables are left out."""
         return {}
 
 
 class NothingDemanded(Demands):
-    """Of a database that nobody here can ask."""
+    """For a database whose rows cannot be queried."""
 
 
 # --- drivers -------------------------------------------------------------------------------------------------------
 
 
 class MadeBy(NamedTuple):
-    """What a driver's connection is made by, but for a function of env.py's own."""
+    """The arguments of a driver's connection, unless a function of env.py's opened it."""
 
     dialect: Dialect
     positional: tuple[Any, ...]
@@ -316,39 +314,39 @@ class MadeBy(NamedTuple):
 
 
 class Drivers(Protocol):
-    """What the drivers of one kind of database leave to others.  By itself: nothing is known of them.
+    """How the drivers of one kind of database differ.  Default: nothing is known about them.
 
-    A driver is called as SQLAlchemy calls it; `raw` is its own connection, which may be another dialect's.
+    `driver` is SQLAlchemy's name; `raw` is the driver's connection, which may be another dialect's.
     """
 
     packages: frozenset[str] = frozenset()
-    """As they are imported."""
+    """Their module names."""
     connect_timeout: Mapping[str, str] = MappingProxyType({})
-    """The connect argument, in seconds, by driver."""
+    """The connect argument for the timeout in seconds, by driver."""
     encrypted: Mapping[str, tuple[str, object]] = MappingProxyType({})
-    """The connect argument that asks for an encrypted connection, and its value, by driver."""
+    """The connect argument that requests encryption, and its value, by driver."""
 
     def installed(self) -> str | None:
-        """The driver to take for a URL that names none; None: SQLAlchemy's own choice."""
+        """Return the driver for a URL that names none; None: SQLAlchemy's own choice."""
         return None
 
     def plain_means(self, missing: str) -> tuple[str, str] | None:
-        """Where the package `missing` is what a URL without a driver means: what is there, and what to install."""
+        """Return an installed driver and the package to install, if a URL without a driver means `missing`."""
         return None
 
     def with_defaults(self, url: URL, environment: Mapping[str, str]) -> URL:
-        """`url` with what the drivers put in where it is silent."""
+        """Return `url` with the drivers' defaults filled in."""
         return url
 
     def in_words_of(self, driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Connect arguments from a URL as hosts hand it out, or as another driver has it, for `driver`."""
+        """Translate connect arguments, from a hosting provider's URL or another driver, for `driver`."""
         return dict(given)
 
     def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
-        """The URL that connect arguments stand for, without password.
+        """Return the URL that is equivalent to the connect arguments, without password.
 
         Args:
-            drivername: that of the URL: ``postgresql+psycopg2``.
+            drivername: of the URL, such as ``postgresql+psycopg2``.
         """
         port = str(named.get("port") or "")
         return URL.create(
@@ -360,54 +358,57 @@ class Drivers(Protocol):
         )
 
     def held_by_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
-        """Variables that make the sessions read-only of drivers that env.py calls by itself."""
+        """Return environment variables that make sessions read-only if env.py calls the driver directly."""
         return {}
 
     def held_when_imported(self, is_held: Callable[[], bool]) -> Mapping[str, ModuleChange]:
-        """The same for drivers that read no environment: what to change of their modules, by name.
+        """Return changes that do the same to the modules of drivers that read no environment, by module name.
 
         Args:
-            is_held: whether a session that is opened now is to be held.
+            is_held: returns whether a session opened now must be read-only.
         """
         return {}
 
     def without_environment(
         self, driver: str, positional: Sequence[Any], named: MutableMapping[str, Any], environment: Mapping[str, str]
     ) -> None:
-        """Have `named` hold what :meth:`held_by_environment` hides: sessions of an engine are held in another way."""
+        """Add to `named` what :meth:`held_by_environment` hides: an engine's sessions are made read-only elsewhere."""
         return
 
     def absent(self, at: URL) -> RescueError | None:
-        """The error for what connecting would make instead of finding it."""
+        """Return the error for a database that does not exist and that connecting would create."""
         return None
 
     def bound(
         self, driver: str, named: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]
     ) -> None:
-        """Have the server's greeting awaited no longer than the connection.
+        """Limit the wait for the server's greeting to the connect timeout.
 
         Args:
             named: connect arguments, changed in place.
-            silent: makes the error to raise where the driver has none of its own.
+            silent: makes the error to raise if the driver has none of its own.
         """
         return
 
     def made(self, raw: Any, made_by: MadeBy | None) -> None:
-        """To be called once a connection is made."""
+        """Handle a new connection."""
         return
 
     def opened_at(self, raw: Any, asked_for: URL | None) -> URL | None:
-        """Where the driver says that it connected to; None where it does not."""
+        """Return the URL that the driver connected to; None if it does not report it."""
         return None
 
     def server_process(self, raw: Any) -> int | None:
-        """The process that the server (or a pooler) named when `raw` was made."""
+        """Return the process id that the server (or a pooler) sent when `raw` was opened."""
         return None
 
     def descriptor(self, raw: Any) -> int | None:
-        """That of the socket of `raw`; None where it is no one's, or not known.  Raises where it is closed."""
+        """Return the file descriptor of `raw`'s socket; None if unknown or another dialect's.  Raises if closed."""
         return None
 
     def cancel(self, raw: Any, seconds: float) -> bool:
-        """Ask the server, for that long, to cancel what `raw` is running; from any thread.  False: it is no one's."""
+        """Ask the server to cancel what `raw` is running, for at most `seconds`, from any thread.
+
+        Returns False if `raw` is another dialect's.
+        """
         return False

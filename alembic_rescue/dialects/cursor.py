@@ -1,4 +1,4 @@
-"""Queries of the tool's own, and the driver's cursor."""
+"""The tool's own queries, and the driver's cursor."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from sqlalchemy.engine import Connection, Dialect
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
-    """Run a SELECT through the driver's cursor, unseen by SQLAlchemy: for use inside its events."""
+    """Run a SELECT through the driver's cursor, invisible to SQLAlchemy: for use inside its events."""
     return Cursor(connection.connection, connection.dialect).rows(sql)
 
 
 def query(connection: Connection, sql: str, **values: object) -> list[dict[str, Any]]:
-    """Run a SELECT through SQLAlchemy, and return the rows as mappings (SQLAlchemy 1.4 and 2 alike)."""
+    """Run a SELECT through SQLAlchemy and return the rows as mappings (with SQLAlchemy 1.4 and 2)."""
     return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
 
 class Cursor:
-    """The driver's cursor.  Statements go without parameters: drivers differ in how they write those.
+    """The driver's cursor.  Statements have no parameters: drivers differ in how they write them.
 
-    A statement holds no percent sign, question mark or lone colon outside of quotes.  It is run by the dialect, so that
-    a wait for the server ends: see :mod:`alembic_rescue.connection.waits`.
+    A statement has no percent sign, question mark or lone colon outside quotes.  The dialect runs it, so that a wait
+    for the server ends: see :mod:`alembic_rescue.connection.waits`.
     """
 
     def __init__(self, connection: Any, dialect: Dialect) -> None:
         self._connection, self._run = connection, dialect.do_execute_no_params
         driver: Any = getattr(dialect, "loaded_dbapi", dialect.dbapi)
         self.error: type[Exception] = driver.Error
-        """The class of all of the driver's errors."""
+        """The base class of the driver's errors."""
 
     def run(self, statement: str) -> None:
         """Run a statement that returns nothing."""
@@ -40,7 +40,7 @@ class Cursor:
             cursor.close()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         cursor = self._connection.cursor()
         try:
             self._run(cursor, query)
@@ -49,5 +49,5 @@ class Cursor:
             cursor.close()
 
     def value(self, query: str) -> Any:
-        """The one value of a query."""
+        """Return the single value of a query."""
         return self.rows(query)[0][0]

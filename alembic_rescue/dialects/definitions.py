@@ -1,6 +1,6 @@
-"""The text that makes a table, cut into its parts and these into clauses.  Pure.
+"""The text of CREATE TABLE, split into parts, and the parts into clauses.  Pure.
 
-Nothing is left out: what begins no clause belongs to the one before it.
+Nothing is left out: a token that starts no clause belongs to the previous one.
 """
 
 from __future__ import annotations
@@ -12,31 +12,34 @@ from alembic_rescue.dialects.statements import Token
 from alembic_rescue.evidence.observation import CatalogObject
 
 GoesOn = Callable[[Sequence[Token], str, str], bool]
-"""Whether a word begins no clause: told by the clause so far, the word, and the word that follows."""
+"""Whether a word continues the clause, given the clause so far, the word, and the next word."""
 TRUE = "true"
-"""The text of a fact that only is so."""
+"""The text of a fact without a value."""
 
 
 def quoted(name: str) -> str:
-    """A name as part of a qualified one: in quotes only where it could not be read without."""
+    """Return a name as part of a qualified one, quoted only if it would be ambiguous without quotes."""
     return name if re.fullmatch(r"[\w$]+", name) else '"' + name.replace('"', '""') + '"'
 
 
 def unquoted(name: str) -> str:
-    """The name that :func:`quoted` was given."""
+    """Reverse :func:`quoted`."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def roots(objects: Collection[CatalogObject]) -> set[str]:
-    """The names of what must be read for these objects: their tables', or their own.
+    """Return the names to read for these objects: their tables' names, or their own.
 
-    One without a kind is a name that somebody mentions, behind the name of a schema, of which these dialects have none.
+    An object without a kind is a name mentioned somewhere, prefixed with a schema; these dialects have no schemas.
     """
     return {one.parent or (one.name if one.kind else one.name.rpartition(".")[2]) for one in objects}
 
 
 def parts(of: Sequence[Token], start: int) -> tuple[list[list[Token]], int]:
-    """What stands between the commas behind the token at `start`, and where the parenthesis closes, if one does."""
+    """Return the comma-separated parts after the token at `start`, and the index of the closing parenthesis.
+
+    Without one, the index is the number of tokens.
+    """
     found: list[list[Token]] = [[]]
     depth = 0
     for at in range(start + 1, len(of)):
@@ -52,7 +55,10 @@ def parts(of: Sequence[Token], start: int) -> tuple[list[list[Token]], int]:
 
 
 def clauses(of: Sequence[Token], starts: frozenset[str], goes_on: GoesOn) -> Iterator[list[Token]]:
-    """What begins with one of the words of `starts` outside of parentheses, and what stands before the first."""
+    """Yield the tokens before the first clause, then each clause.
+
+    A clause starts with a word of `starts` outside parentheses.
+    """
     clause: list[Token] = []
     depth = 0
     for token, following in zip(of, [*(token.word for token in of[1:]), ""], strict=False):
@@ -66,5 +72,5 @@ def clauses(of: Sequence[Token], starts: frozenset[str], goes_on: GoesOn) -> Ite
 
 
 def opening(of: Sequence[Token]) -> int:
-    """Where the first parenthesis opens."""
+    """Return the index of the first opening parenthesis."""
     return next(at for at, token in enumerate(of) if token.word == "(")

@@ -1,4 +1,4 @@
-"""What differs between two readings of one database whose objects have no identity but their names.  Pure."""
+"""The differences between two readings of a database whose objects are identified only by name.  Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alembic_rescue.evidence.observation import Catalog, CatalogObject, Change, 
 
 
 def changes(before: Catalog, after: Catalog) -> tuple[Change, ...]:
-    """Every object that came, went, or has other facts, in the order of the readings."""
+    """Return every object that was added, removed or changed, in the order of the readings."""
     return tuple(
         Change(one, before.get(one), after.get(one))
         for one in dict.fromkeys([*before, *after])
@@ -19,11 +19,11 @@ def changes(before: Catalog, after: Catalog) -> tuple[Change, ...]:
 
 
 def renames(before: Catalog, after: Catalog) -> Renames:
-    """What goes by another name, as far as the catalogs tell.
+    """Return the renamed objects, as far as the catalogs show.
 
-    A table that is gone, and one that is new with columns of the same facts in the same order, most of them of the same
-    name; a column that is gone, and one that is new in its place with the same facts.  Whoever dropped one and made
-    another like it did the same to the catalog.  A renamed table takes along what belongs to it.
+    A table was renamed if it is gone and a new one has columns with the same facts in the same order, most of them with
+    the same name; a column, if it is gone and a new one in its place has the same facts.  Dropping one and creating an
+    identical one has the same effect on the catalog.  The parts of a renamed table are renamed with it.
     """
     tables = dict(_tables(before, after))
     found = dict(tables)
@@ -52,10 +52,10 @@ def _tables(before: Catalog, after: Catalog) -> Iterator[tuple[CatalogObject, Ca
 
 @dataclass(frozen=True)
 class _Shape:
-    """What a table is, whatever it is called."""
+    """A table without its name."""
 
     facts: list[Facts]
-    """Its own and those of its columns."""
+    """The table's own facts, then those of its columns."""
     names: list[str]
 
     @classmethod
@@ -69,7 +69,7 @@ class _Shape:
 
 
 def _columns(before: Catalog, after: Catalog) -> Iterator[tuple[CatalogObject, CatalogObject]]:
-    """Old and new names, also of those that have kept theirs."""
+    """Pair old and new columns, including those that kept their name."""
     if len(before) != len(after):
         kept = {column.name.removeprefix(column.parent): column for column in after}
         for column in before:
@@ -99,10 +99,10 @@ def _taken_along(
 
 
 def _part_of(table: CatalogObject, catalog: Catalog) -> Catalog:
-    """The columns of a table, in order."""
+    """Return the columns of a table, in order."""
     return {one: facts for one, facts in catalog.items() if one.kind == "table column" and one.parent == table.name}
 
 
 def _own(one: CatalogObject, table: CatalogObject) -> str:
-    """The name without the table's."""
+    """Return the name without the table's name."""
     return one.name.removeprefix(f"{table.name}.").removesuffix(f" on {table.name}")

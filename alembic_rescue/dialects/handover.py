@@ -1,4 +1,4 @@
-"""A stamp as one file, for a host without Python: what the file is made of, and what is asked of a dialect for it."""
+"""A stamp as one file for a host without Python: the content of the file, and the protocol of the dialect."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ if TYPE_CHECKING:
 
 
 class Standing(NamedTuple):
-    """An object of a live database as it stands: what a file can ask for again, wherever it is run."""
+    """The current state of an object of a live database, which a file can check again wherever it is run."""
 
     kind: str
-    """As :class:`~alembic_rescue.evidence.model.ObjectEvidence` has it."""
+    """As in :class:`~alembic_rescue.evidence.model.ObjectEvidence`."""
     name: str
     facts: Mapping[str, str] | None
-    """What it is like, in the server's words, each under its name; None: that is not asked, only that it is there."""
+    """Its facts in the server's words, by name; None: only check that it exists."""
 
 
 @dataclass(frozen=True)
 class HandOver:
-    """All that a file says."""
+    """The content of a file."""
 
     identity: Identity
     before: tuple[str, ...]
-    """The rows that it finds, sorted."""
+    """The rows that it expects, sorted."""
     after: tuple[str, ...]
-    """The rows that it leaves, sorted."""
+    """The rows that it writes, sorted."""
     makes_table: bool
-    """There was no version table: it makes one, as Alembic does."""
+    """There was no version table: the file creates one, as Alembic does."""
     there: tuple[Standing, ...]
-    """The evidence: what must be as it is."""
+    """The evidence: objects that must exist unchanged."""
     gone: tuple[Standing, ...]
-    """The evidence: what must not be there."""
+    """The evidence: objects that must not exist."""
     not_asked: tuple[str, ...]
-    """The rest, of which the file cannot ask, each as a sentence says it, with the reason."""
+    """The rest, which the file cannot check: each worded for a sentence, with the reason."""
     skipped: tuple[str, ...]
-    """The revisions that are marked as applied, each with what it is and how it was judged."""
+    """The revisions that are marked as applied, each with its description and verdict."""
     pending: tuple[str, ...]
     """The revisions that Alembic runs next."""
     target: str
     reason: str
     upgrade: str
-    """The command that runs them."""
+    """The command that runs the pending revisions."""
     command: str
-    """What made the file."""
+    """The command that wrote the file."""
     fingerprint: str
     tool: str
     """Name and version."""
     made: str
-    """When: UTC, in words."""
+    """The time, in UTC, as text."""
     lock_seconds: float
     statement_seconds: float
 
 
 class Scripts(Protocol):
-    """Makes such files.  By itself: there are none."""
+    """Writes such files.  Default: none."""
 
     shells: tuple[str, ...] = ()
-    """What it makes them for."""
+    """The supported shells."""
 
     def standing(self, connection: Connection, names: Collection[str]) -> tuple[Standing, ...]:
-        """The objects of these names, and what belongs to them, of a live database.
+        """Read the objects with these names, and what belongs to them, from a live database.
 
         `connection` is the reader's own: read-only, in autocommit.
         """
         return ()
 
     def unasked_kinds(self, kinds: Collection[str]) -> frozenset[str]:
-        """Those of these kinds of objects for which no file can ask."""
+        """Return those of these kinds of objects that no file can check."""
         return frozenset(kinds)
 
     def run(self, shell: str, identity: Identity) -> str:
-        """The command that runs ``FILE``, for one of :attr:`shells`."""
+        """Return the command that runs ``FILE``, for one of :attr:`shells`."""
         raise NotImplementedError(shell)
 
     def file(self, shell: str, handed_over: HandOver) -> str:
-        """The text of the file for one of :attr:`shells`."""
+        """Return the text of the file for one of :attr:`shells`."""
         raise NotImplementedError(shell)

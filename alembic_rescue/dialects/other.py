@@ -1,4 +1,4 @@
-"""What stands in for the parts that a dialect does not have: nothing is known, and nothing is asked."""
+"""Defaults for the parts that a dialect does not have: nothing is known and nothing is queried."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from alembic_rescue.dialects import base, handover, scratch
 
 
 class Identity(base.IdentityReader):
-    """What SQLAlchemy knows."""
+    """Only what SQLAlchemy knows."""
 
 
 class Server(base.Server):
-    """No settings, no lock, and nobody who blocks."""
+    """No settings, no lock, no blockers."""
 
 
 class Drivers(base.Drivers):
-    """As they come."""
+    """Drivers without special cases."""
 
 
 class Failures(base.Failures):
-    """Told by their words alone."""
+    """Errors classified by their text alone."""
 
 
 class Scratch(scratch.Scratch):
-    """There are none."""
+    """No scratch servers."""
 
 
 class Rehearsal(base.Rehearsal):
-    """Rows are not asked."""
+    """Rows are not queried."""
 
 
 class Places(base.Places):
-    """There are none."""
+    """No scratch databases."""
 
 
 class Scripts(handover.Scripts):
-    """There are none."""
+    """No scripts."""

@@ -1,4 +1,4 @@
-"""Scratch servers, the databases on them, and copies of live ones: as values, and what a dialect does for them."""
+"""Scratch servers, their databases, and copies of live ones: the values, and the protocol of a dialect."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from alembic_rescue.errors import ScratchMissing
 from alembic_rescue.model import Identity
 
 Tell = Callable[[str], object]
-"""Takes one line about what is done, or what is other than it might be."""
+"""Takes one line of progress, or a warning."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a chain takes for granted of its database, and an empty one lacks."""
+    """What a chain takes for granted in its database and an empty database lacks."""
 
     role: str
     superuser: bool
     roles: tuple[str, ...] = ()
-    """Those that own something, or are granted something, in this database; no server's own."""
+    """Roles that own something or are granted something in this database, without the server's built-in ones."""
     other_roles: tuple[str, ...] = ()
-    """All others of the server, up to some hundreds: a revision may be the first to name one."""
+    """All other roles of the server, up to a few hundred: a revision may be the first to name one."""
     schemas: tuple[str, ...] = ()
     extensions: tuple[tuple[str, str], ...] = ()
-    """Each with its schema; those only that were not made by everybody's template."""
+    """Each with its schema; only those that the default template does not create."""
     available: tuple[str, ...] = ()
-    """The extensions whose files the server has; empty where that is not known."""
+    """The extensions whose files the server has; empty if unknown."""
     barred: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Those of them that the role may not create, by the reason."""
+    """The available extensions that the role may not create, by reason."""
     search_path: str = ""
-    """Set for the role or the database; empty where it is the server's own."""
+    """Set for the role or the database; empty if it is the server's default."""
     timezone: str = ""
     first_role: str = "postgres"
-    """The superuser that the server came with; where it is this role, and no superuser any more, another name."""
+    """The superuser that the server was created with; another name if that is this role, no longer a superuser."""
     encoding: str = ""
     collate: str = ""
     ctype: str = ""
@@ -44,44 +44,44 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Place:
-    """A scratch database that stands for one of the project's."""
+    """A scratch database that replaces one of the project's."""
 
     dialect: str
     asked: dict[str, str]
-    """What the project's driver is asked for: see :attr:`Visited.asked`."""
+    """What the project asks its driver for: see :attr:`Visited.asked`."""
     database: str
-    """Its name on the scratch server, or the SQLite file."""
+    """The name on the scratch server, or the SQLite file."""
     surroundings: Surroundings | None = None
     schemas: tuple[str, ...] = ()
-    """Those that must be there before env.py runs: its version tables' and its tenants'."""
+    """Schemas that must exist before env.py runs: those of its version tables and tenants."""
     provided: bool = False
-    """All schemas and extensions of the live database are made first, because the chain takes them for granted."""
+    """All schemas and extensions of the live database are created first: the chain takes them for granted."""
     role: str = ""
-    """The one that the chain runs as."""
+    """The role that the chain runs as."""
     password: str = ""
-    """Of that role, on a server that is not private."""
+    """The password of that role, on a server that is not private."""
 
 
 @dataclass(frozen=True)
 class Guest:
-    """As whom a copy is used on a server that is not private."""
+    """The role that uses a copy on a server that is not private."""
 
     role: str
-    """The one that logs in; it is there."""
+    """The login role, which exists."""
     acts_as: str
-    """The live database's role, whose rights it has in the copy."""
+    """The live database's role; the login role has its rights in the copy."""
     superuser: bool
-    """Whether that one is a superuser there."""
+    """Whether the live role is a superuser on the live server."""
     made: dict[str, None]
-    """The roles that were made on the server for this run: what makes more adds them, before it does."""
+    """The roles created on the server for this run.  Code that creates more adds them here first."""
 
 
 @dataclass(frozen=True)
 class Making:
-    """The scratch databases that a run needs."""
+    """The scratch databases to create for a run."""
 
     admin_url: str
-    """Of the scratch server, as one who may make databases there."""
+    """The URL of the scratch server, for a role that may create databases."""
     places: tuple[Place, ...]
     live_ids: tuple[str, ...]
     """The server ids of the project's databases."""
@@ -89,51 +89,51 @@ class Making:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was made for the chain."""
+    """What was created for the chain."""
 
     server_version: str
     roles: tuple[str, ...] = ()
-    """Those that were made on the server."""
+    """The roles created on the server."""
     provided: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
-    """What could not be made: extensions that the server does not have."""
+    """What could not be created: extensions that the server does not have."""
 
 
 @dataclass(frozen=True)
 class Alike:
-    """What a private server has as the live one has it."""
+    """What a private server has in common with the live one."""
 
     encoding: str = "UTF8"
-    """Of the databases that are made on it, unless they are told another one."""
+    """The default encoding of its databases."""
     locale: str = "C"
-    """Likewise; where the machine does not have it, ``C``."""
+    """The default locale of its databases; ``C`` if the machine does not have that locale."""
     superuser: str = "postgres"
-    """The role that it comes with.  The chain's own must not be called so unless it is one."""
+    """The initial superuser.  The chain's role must have another name unless it is a superuser itself."""
 
 
 @dataclass(frozen=True)
 class ScratchServer:
-    """A server on which scratch databases may be made, or, named by URL, perhaps one empty database."""
+    """A server on which scratch databases may be created, or, if named by URL, possibly one empty database."""
 
     admin_url: str
     """``postgresql://postgres@/postgres?host=/folder&port=5432``; ``file:///folder`` for SQLite.
-    May hold a password."""
+    May contain a password."""
     version: str
-    """The server's own word, ``16.14``; empty where it was named by URL, and not asked yet."""
+    """As the server reports it, ``16.14``; empty if it was named by URL and not asked yet."""
     programs: Path | None = None
-    """The folder with psql and pg_dump, if there is one."""
+    """The folder with psql and pg_dump, if any."""
     private: bool = True
-    """Started for this run; False: named by URL."""
+    """True: started for this run; False: named by URL."""
     alone: bool = False
-    """It has no network at all."""
+    """It has no network access."""
 
 
 @dataclass(frozen=True)
 class Lack:
-    """Something of the live database that a copy does not have."""
+    """Something in the live database that a copy lacks."""
 
     what: str
-    """Its name, or the statement that would have made it."""
+    """Its name, or the statement that would have created it."""
     reason: str
 
 
@@ -146,21 +146,21 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Copy:
-    """A database on the scratch server that has the live one's schema."""
+    """A database on the scratch server with the live one's schema."""
 
     database: str
     lacks: tuple[Lack, ...] = ()
-    """What of the live database is not there, and why: a failure that speaks of it says nothing."""
+    """What the copy lacks, and why: a failure that mentions it proves nothing."""
 
 
 class Scratch(Protocol):
-    """What a dialect does for scratch databases, in the caller's process.  By itself: there are none of its kind."""
+    """Scratch databases of a dialect, in the caller's process.  Default: there are none."""
 
     name: str
     """SQLAlchemy's name for the dialect."""
 
     def missing(self, reason: str, live_version: str = "") -> ScratchMissing:
-        """The error where there is no server, with the way to one for a live server of that version."""
+        """Return the error for a missing server; it explains how to get one for a live server of that version."""
         return ScratchMissing(
             reason,
             f"install {self.name}'s server programs here, or pass an empty database, or a server where one "
@@ -169,33 +169,33 @@ class Scratch(Protocol):
 
     @contextmanager
     def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
-        """A private server, for as long as the block lasts: see :func:`alembic_rescue.scratch.server.provided`.
+        """Run a private server until the block ends: see :func:`alembic_rescue.scratch.server.provided`.
 
         Args:
-            kept: the folder in which freshly made files of servers may be kept for later runs.
+            kept: the folder in which freshly created server files may be kept for later runs.
         """
         raise self.missing(f"none is available for {self.name}")
         yield
 
     def programs(self, live_version: str) -> Path | None:
-        """The folder with the client's programs for a server of that version, where copies are made by those."""
+        """Return the folder with the client programs for a server of that version, if they are used for copies."""
         return None
 
     def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock: float, statement: float) -> Any:
         """Read a live database's schema, in a live worker.
 
         Args:
-            arguments: what its driver was given to connect.
-            lock: seconds for which a lock is waited for.
-            statement: seconds that a query may take.
+            arguments: the connect arguments of its driver.
+            lock: lock timeout in seconds.
+            statement: statement timeout in seconds.
 
         Returns:
-            What :meth:`copied` takes, or :class:`Unavailable`.
+            The dump for :meth:`copied`, or :class:`Unavailable`.
         """
         return Unavailable(f"a {self.name} schema cannot be copied")
 
     def digest(self, dump: Any) -> str | None:
-        """The same for the same schema of the same database only; None where that cannot be said."""
+        """Return a digest that is equal only for the same schema of the same database; None if there is none."""
         return None
 
     def copied(
@@ -207,14 +207,14 @@ class Scratch(Protocol):
         dumped: Callable[[], Any],
         guest: Guest | None,
     ) -> Copy | Unavailable:
-        """Make `database` on the server a copy of the live schema, whose version table has `rows`.
+        """Create `database` on the server as a copy of the live schema, with `rows` in its version table.
 
         Args:
-            dumped: has a live worker :meth:`dump` it.
-            guest: None on a private server, where each role is called as on the live one.
+            dumped: has a live worker :meth:`dump` the schema.
+            guest: None on a private server, where each role has its name from the live server.
         """
         return Unavailable(f"a {self.name} schema cannot be copied")
 
     def baseline(self, server: ScratchServer, file: Path, database: str, role: str) -> tuple[Lack, ...] | Unavailable:
-        """Load SQL into an empty scratch database, as that role; the statements that failed."""
+        """Load SQL into an empty scratch database as that role; return the statements that failed."""
         return Unavailable("it needs psql, which is not installed")

@@ -1,6 +1,7 @@
-"""SQL cut into words and statements, for what tells a statement by its first words.  No grammar: quotes and comments.
+"""SQL split into tokens and statements, to classify statements by their first words.
 
-Each dialect has its own :class:`Lexis`; what is not closed goes on to the end of the text, as the servers have it.
+There is no grammar: only quotes and comments.  Each dialect has its own :class:`Lexis`.  An unclosed quote or comment
+extends to the end of the text, as on the servers.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from alembic_rescue.evidence.observation import StatementKind
 
 
 class Sort(str, Enum):
-    """What a token is."""
+    """The sort of a token."""
 
     WORD = "word"
-    """A keyword or a bare name."""
+    """A keyword or an unquoted name."""
     NAME = "name"
     """A quoted name."""
     STRING = "string"
@@ -27,23 +28,23 @@ class Sort(str, Enum):
 
 @dataclass(frozen=True)
 class Token:
-    """One token of a text; comments and white space are none."""
+    """One token of a text; comments and white space are not tokens."""
 
     sort: Sort
     text: str
-    """As it stands there, quotes included."""
+    """The source text, including quotes."""
     start: int
     end: int
 
     @property
     def word(self) -> str:
-        """In upper case, of a keyword or bare name and of a sign; what is quoted says no word."""
+        """The text of a keyword, unquoted name or sign, in upper case; empty for other tokens."""
         return self.text.upper() if self.sort in {Sort.WORD, Sort.SIGN} else ""
 
 
 @dataclass(frozen=True)
 class Lexis:
-    """How a dialect writes quotes and comments.  Each is a regular expression of its own names."""
+    """How a dialect writes quotes and comments, as regular expressions."""
 
     strings: str
     names: str
@@ -52,7 +53,7 @@ class Lexis:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """Of one token, with a group for each sort.  Compiled once by the module ``re``'s own cache."""
+        """The pattern of one token, with a group for each sort.  The cache of ``re`` compiles it once."""
         return re.compile(
             rf"""
               (?P<skip> \s+ | {self.comments} )
@@ -84,8 +85,8 @@ MYSQL = Lexis(
     names=_BACKTICKS,
     comments=r"-- (?= \s | \Z ) [^\n]* | \# [^\n]* | /\*M?! \d* | \*/",
 )
-"""What stands in ``/*! ... */`` is run by the server: words like others.  With ANSI_QUOTES ``"`` quotes names, and is
-read as a string here."""
+"""The server runs the content of ``/*! ... */``, so it counts as normal tokens.  With ANSI_QUOTES, ``"`` quotes names;
+it is read as a string here."""
 SQLITE = Lexis(
     strings=rf"[xX]? {_PLAIN}",
     names=rf"{_DOUBLE} | {_BACKTICKS} | \[ [^\]]* (?: \] | \Z )",
@@ -93,13 +94,14 @@ SQLITE = Lexis(
 )
 
 _ROUTINES = frozenset(["FUNCTION", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE"])
-"""What has statements of its own in it, between BEGIN and END."""
+"""Objects whose definition contains statements, between BEGIN and END."""
 _ENDS_NO_BLOCK = frozenset(["IF", "LOOP", "WHILE", "REPEAT", "FOR"])
-"""Behind END, in MySQL: their beginnings are not counted, because they are functions and clauses, too."""
+"""Words after END in MySQL.  The start of these blocks is not counted, because the words are also functions and
+clauses."""
 
 
 def tokens(sql: str, lexis: Lexis) -> Iterator[Token]:
-    """The tokens of a text, without comments and white space."""
+    """Yield the tokens of a text, without comments and white space."""
     pattern, at = lexis.pattern, 0
     while found := pattern.match(sql, at):
         at = found.end()
@@ -120,20 +122,20 @@ def _past_comment(sql: str, at: int, lexis: Lexis) -> int:
 
 
 def split(sql: str, lexis: Lexis) -> list[str]:
-    """The statements of a script, without their semicolons; what has only comments is none.
+    """Split a script into statements, without their semicolons; comments alone are not a statement.
 
-    A semicolon in parentheses (a rule's) or between BEGIN and END of a routine's body ends nothing.
+    A semicolon in parentheses (as in a rule) or between BEGIN and END of a routine's body ends no statement.
     """
     return [sql[part[0].start : part[-1].end] for part in statements(sql, lexis)]
 
 
 def words(statement: str, lexis: Lexis) -> list[str]:
-    """The keywords and bare names of a statement in upper case: no quoted name, no constant, no sign."""
+    """Return the keywords and unquoted names of a statement in upper case: no quoted names, constants or signs."""
     return [token.word for token in tokens(statement, lexis) if token.sort is Sort.WORD]
 
 
 def statements(sql: str, lexis: Lexis) -> Iterator[list[Token]]:
-    """As :func:`split`, each as its tokens, which are at least one."""
+    """Split as :func:`split` does; yield each statement as its tokens, at least one."""
     part: list[Token] = []
     parentheses = blocks = 0
     in_routine = False
@@ -161,15 +163,15 @@ def statements(sql: str, lexis: Lexis) -> Iterator[list[Token]]:
 
 
 def strongest(kinds: Iterable[StatementKind]) -> StatementKind:
-    """DATA before CATALOG before SESSION before QUERY, which nothing at all is, too."""
+    """Return the strongest kind: DATA, CATALOG, SESSION, QUERY; QUERY if there is none."""
     order = list(StatementKind)
     return max(kinds, key=order.index, default=StatementKind.QUERY)
 
 
 def main_verb(statement: Sequence[Token], verbs: frozenset[str]) -> str:
-    """The first of `verbs` that stands in no parentheses: what a statement does that begins with WITH.
+    """Return the first of `verbs` outside parentheses: the action of a statement that starts with WITH.
 
-    Only where a common table expression cannot write, as in all dialects but PostgreSQL's.
+    Valid only where a common table expression cannot write: in every dialect but PostgreSQL.
     """
     depth = 0
     for token in statement:
@@ -180,5 +182,5 @@ def main_verb(statement: Sequence[Token], verbs: frozenset[str]) -> str:
 
 
 def fills(statement: Sequence[Token]) -> bool:
-    """It makes a table from the rows of a query: where the table is there, they need not be."""
+    """Whether the statement creates a table from a query: that the table exists does not prove that its rows do."""
     return any(token.word == "SELECT" for token in statement) or bool(main_verb(statement, frozenset(["AS"])))

@@ -1,4 +1,4 @@
-"""Following a scratch database whose catalog is small, and read whole at each step."""
+"""Follow a scratch database whose catalog is small enough to read completely at each step."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Watch:
         connection: Connection,
         sent: Collection[str] | None = None,  # noqa: ARG002 - all that is read is this database's own
     ) -> tuple[tuple[Change, ...], Renames]:
-        """What has changed since the last call, and what was renamed."""
+        """Return what has changed since the last call, and what was renamed."""
         before, self._catalog = self._catalog, self._reader.everything(connection)
         return differences.changes(before, self._catalog), differences.renames(before, self._catalog)
 
     def there(self, connection: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
-        """Those objects, and all of their tables."""
+        """Return those objects and everything in their tables."""
         return self._reader.named(connection, objects).catalog

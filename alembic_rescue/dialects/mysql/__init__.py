@@ -1,1 +1,1 @@
-"""MySQL and MariaDB: their catalogs, as SHOW CREATE tells them, and what their statements do."""
+"""MySQL and MariaDB: their catalogs, as shown by SHOW CREATE, and their statements."""

@@ -1,6 +1,6 @@
 """The catalog of MySQL and MariaDB: lists from ``information_schema``, and each object's text from SHOW CREATE.
 
-Only the database in which the session works.  Its own name stands in no fact.
+Reads only the session's current database, whose name is in no fact.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts, R
 DATABASE = CatalogObject("database", "current")
 
 _SETTINGS = {"sql_mode": "", "sql_quote_show_create": 1, "time_zone": "+00:00", "lock_wait_timeout": 1}
-"""What the texts depend on, and how long (in seconds) a text may wait for a lock."""
+"""The settings that the texts depend on, and the lock timeout in seconds."""
 _DATABASE = """
     SELECT default_character_set_name, default_collation_name FROM information_schema.schemata
     WHERE schema_name = DATABASE()
@@ -47,20 +47,20 @@ _KINDS = {
     "EVENT": "event",
 }
 _COLUMN_OF_TEXT = {"table": 1, "view": 1, "sequence": 1, "event": 3}
-"""In what SHOW CREATE returns; 2 for all others, behind the mode."""
+"""The column with the text in the result of SHOW CREATE; 2 for other kinds, after the SQL mode."""
 _NO_TABLE = 1146
 _IS_NOT_THERE = frozenset([_NO_TABLE, 1049, 1305, 1347, 1360, 1539, 4089, 4091])
-"""The servers' codes for no such database, table, routine, trigger, event or sequence, and for another kind of it."""
+"""The servers' codes for a missing database, table, routine, trigger, event or sequence, or one of another kind."""
 
 _LOST = frozenset([2006, 2013, 2055])
-"""The drivers' codes for a connection that is gone."""
+"""The drivers' codes for a lost connection."""
 
 
 class Reader:
     """Reads the catalog of the session's database."""
 
     def everything(self, connection: Connection) -> Catalog:
-        """Every object of the database; one that the server does not show has the fact ``unreadable``."""
+        """Read every object of the database; one that the server does not show has the fact ``unreadable``."""
         with _session(connection) as session:
             found: dict[CatalogObject, Facts] = {DATABASE: session.database()}
             for kind, name in session.listed():
@@ -72,7 +72,7 @@ class Reader:
             return found
 
     def named(self, connection: Connection, objects: Collection[CatalogObject]) -> Reading:
-        """Those objects, and all of their tables.  What cannot be read is told in the server's own words."""
+        """Read those objects and everything in their tables.  What cannot be read is reported in the server's words."""
         found: dict[CatalogObject, Facts] = {}
         unread: list[Unread] = []
         with _session(connection) as session:
@@ -111,7 +111,7 @@ class Reader:
     def settle(
         self, connection: Connection, texts: Sequence[tuple[CatalogObject, str, str, str]]
     ) -> dict[tuple[CatalogObject, str], bool | None]:
-        """What the scratch database's server says of both texts once it has loaded them."""
+        """Load both texts on the scratch database and compare what its server reads back."""
         settled: dict[tuple[CatalogObject, str], bool | None] = {}
         with _session(connection) as session:
             for one, fact, text, other in texts:
@@ -131,7 +131,7 @@ class _Session:
 
     cursor: Cursor
     Error: type[Exception]
-    """The driver's own."""
+    """The driver's base class of errors."""
     collations: Mapping[str, str]
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -142,17 +142,17 @@ class _Session:
         return {"character set": str(character_set), "collation": str(collation)}
 
     def listed(self) -> Iterator[tuple[str, str]]:
-        """Kind and name of all that has a text of its own; what is temporary is not the database's."""
+        """Yield kind and name of everything with a text of its own, without temporary objects."""
         for listing in (_RELATIONS, _ROUTINES, _EVENTS):
             for name, told in self.rows(listing):
                 if _text(told).upper() in _KINDS:
                     yield _KINDS[_text(told).upper()], _text(name)
 
     def read(self, kind: str, name: str) -> Catalog:
-        """An object and what belongs to it.
+        """Read an object and what belongs to it.
 
         Raises:
-            Error: the server does not show it, or it is not there.
+            Error: the server does not show it, or it does not exist.
         """
         row = self.rows(f"SHOW CREATE {kind.upper()} {definitions.in_backticks(name)}")[0]
         shown = row[_COLUMN_OF_TEXT.get(kind, 2)]
@@ -181,7 +181,7 @@ class _Session:
         }
 
     def hidden(self, triggers: Iterable[CatalogObject]) -> Iterator[Unread]:
-        """Those that are not listed because the role may not see them."""
+        """Yield the triggers that are not listed because the role may not see them."""
         for one in triggers:
             name = unquoted(one.name.removesuffix(f" on {one.parent}"))
             try:
@@ -198,7 +198,7 @@ _READ = {"view": definitions.view, "sequence": definitions.sequence, "event": de
 
 @contextmanager
 def _session(connection: Connection) -> Iterator[_Session]:
-    """A session in which the texts depend on nothing that env.py has set; all of that is put back."""
+    """Open a session in which the texts do not depend on env.py's settings, and restore those at the end."""
     raw, dialect = connection.connection, connection.dialect
     cursor = Cursor(raw, dialect)
     try:
@@ -223,7 +223,7 @@ def _literal(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Some drivers give bytes for what the server keeps in binary collations."""
+    """Decode a value: some drivers return bytes for columns with a binary collation."""
     return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)
 
 

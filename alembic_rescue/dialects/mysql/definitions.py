@@ -1,7 +1,7 @@
-"""From the text of SHOW CREATE to facts.  Pure.
+"""Facts from the text of SHOW CREATE.  Pure.
 
-The servers write that text by themselves, one way for one thing.  Nothing of it is left out, but for the counter of
-AUTO_INCREMENT, which is data: what is no fact with a name of its own stands in ``definition``.
+The servers generate that text, in one spelling for each thing.  Nothing of it is left out except the counter of
+AUTO_INCREMENT, which is data: what has no fact of its own is in ``definition``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _COUNTER = "AUTO_INCREMENT"
 _STATES = frozenset(["ENABLE", "DISABLE"])
 
 Collations = Mapping[str, str]
-"""Of each character set, the collation that it has where none is written."""
+"""The default collation of each character set."""
 
 
 def table(name: str, shown: str, collations: Collations) -> Catalog:
-    """A table, its columns, keys and constraints.
+    """Return a table, its columns, keys and constraints.
 
     Args:
-        shown: by SHOW CREATE TABLE.
+        shown: the text from SHOW CREATE TABLE.
     """
     found = dict(_table(name, shown))
     default = _collation(found[CatalogObject("table", quoted(name))], "", collations)
@@ -48,7 +48,7 @@ def _has_collation(one: CatalogObject, facts: Facts) -> bool:
 
 
 def _collation(facts: Facts, default: str, collations: Collations) -> str:
-    """The one that is written, or that the character set has, or that of the table."""
+    """Return the collation as written, else the character set's, else `default`."""
     character_set = facts.get("character set", "")
     return facts.get("collation") or collations.get(character_set, character_set) or default
 
@@ -77,7 +77,7 @@ def _table(raw: str, shown: str) -> Mapping[CatalogObject, dict[str, str]]:
 
 
 def text(of: Sequence[Token]) -> str:
-    """The tokens as they stand there, with one space where there is any, and without comments."""
+    """Write the tokens unchanged, with one space for any white space, and without comments."""
     written = ""
     end = of[0].start if of else 0
     for token in of:
@@ -87,7 +87,7 @@ def text(of: Sequence[Token]) -> str:
 
 
 def in_backticks(name: str) -> str:
-    """A name as these servers quote it."""
+    """Quote a name as these servers do."""
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -96,7 +96,7 @@ def _name(token: Token) -> str:
 
 
 def _goes_on(clause: Sequence[Token], word: str, following: str) -> bool:
-    """The word begins no clause here: NOT NULL, DEFAULT NULL, WITHOUT SYSTEM VERSIONING."""
+    """Whether the word continues the clause: NOT NULL, DEFAULT NULL, WITHOUT SYSTEM VERSIONING."""
     del word, following
     return clause[-1].word in {"NOT", "DEFAULT"}
 
@@ -112,7 +112,7 @@ def _column(of: Sequence[Token]) -> dict[str, str]:
 
 
 def _fact(clause: Sequence[Token]) -> tuple[str, str]:
-    """A clause of a column; that it may be NULL, and is by default, is no fact."""
+    """Return the fact of a column's clause; NULL and DEFAULT NULL are not facts."""
     words = [token.word for token in clause[:2]]
     if words[0] == "NULL" or words == ["DEFAULT", "NULL"]:
         return "", ""
@@ -135,7 +135,7 @@ def _fact(clause: Sequence[Token]) -> tuple[str, str]:
 
 
 def _index(table_name: str, line: Sequence[Token]) -> dict[str, str]:
-    """A key: its name does not stand in its definition, because it is the same under another one."""
+    """Return the facts of a key; the definition excludes its name, so that a renamed key has the same one."""
     start = opening(line)
     _, end = parts(line, start)
     kind = "".join(f"{token.word} " for token in line[: start - 1] if token.word not in {"KEY", "INDEX"})
@@ -149,7 +149,7 @@ def _index(table_name: str, line: Sequence[Token]) -> dict[str, str]:
 
 
 def _options(of: Sequence[Token]) -> dict[str, str]:
-    """What stands behind the parenthesis: words with a value, and some without."""
+    """Return the facts of the table options after the parenthesis: words with a value, and some without."""
     words = [token.word for token in of]
     end = words.index("PARTITION") if "PARTITION" in words else len(words)
     facts = {"partition key": text(of[end:])} if end < len(of) else {}
@@ -195,9 +195,9 @@ _NAMED_OPTIONS = {
 
 
 def view(shown: str) -> Facts:
-    """A view, from SHOW CREATE VIEW: its query, how it is merged, and with whose rights it reads.
+    """Return the facts of a view from SHOW CREATE VIEW: its query, algorithm and SQL SECURITY.
 
-    Its query is its definition, unless a list of names for the columns belongs to it.
+    Its query is its definition, unless it has a list of column names.
     """
     of, owner = _without_definer(list(tokens(shown, MYSQL)))
     words = [token.word for token in of]
@@ -215,19 +215,22 @@ def view(shown: str) -> Facts:
 
 
 def trigger(name: str, when: str, of_table: str, body: str) -> str:
-    """The statement that makes a trigger; its body is its author's own text."""
+    """Return the statement that creates a trigger; its body is the author's original text."""
     said = text(list(tokens(body, MYSQL)))
     return f"CREATE TRIGGER {in_backticks(name)} {when} ON {in_backticks(of_table)} FOR EACH ROW {said}"
 
 
 def routine(shown: str) -> Facts:
-    """A procedure, function or package, from SHOW CREATE."""
+    """Return the facts of a procedure, function or package from SHOW CREATE."""
     of, owner = _without_definer(list(tokens(shown, MYSQL)))
     return {"definition": text(of), "owner": owner}
 
 
 def event(shown: str) -> Facts:
-    """An event, from SHOW CREATE EVENT.  When it was made to begin is circumstance; whether it runs is not."""
+    """Return the facts of an event from SHOW CREATE EVENT.
+
+    Its start time depends on when it was created, so it goes into ``options``; whether it is enabled is a fact.
+    """
     of, owner = _without_definer(list(tokens(shown, MYSQL)))
     words = [token.word for token in of]
     body = words.index("DO")
@@ -244,7 +247,7 @@ def event(shown: str) -> Facts:
 
 
 def sequence(shown: str) -> Facts:
-    """A sequence, from SHOW CREATE SEQUENCE."""
+    """Return the facts of a sequence from SHOW CREATE SEQUENCE."""
     of = list(tokens(shown, MYSQL))
     words = [token.word for token in of]
     facts = {}
@@ -258,7 +261,7 @@ def sequence(shown: str) -> Facts:
 
 
 def _without_definer(of: Sequence[Token]) -> tuple[list[Token], str]:
-    """The statement as somebody else would have made it, and whose it is."""
+    """Return the statement without its DEFINER clause, and the definer."""
     words: Iterator[tuple[int, str]] = enumerate(token.word for token in of)
     at = next((at for at, word in words if word == "DEFINER"), None)
     if at is None:

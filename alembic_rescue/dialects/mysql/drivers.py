@@ -18,23 +18,23 @@ from alembic_rescue.dialects.base import MadeBy
 from alembic_rescue.when_imported import Change
 
 PACKAGES = frozenset(["pymysql", "MySQLdb", "aiomysql", "asyncmy"])
-"""As they are imported."""
+"""Their module names."""
 
 _NAMES = frozenset(["mysql", "mariadb"])
 _ASYNCHRONOUS = frozenset(["aiomysql", "asyncmy"])
 _HELD = "SET SESSION TRANSACTION READ ONLY"
 _ENDING: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
-"""For each of the drivers' own connections, what ends its statement, on another one made alike."""
+"""For each driver connection, a function that ends its statement from a second connection with the same arguments."""
 
 
 class Drivers(base.Drivers):
-    """They have no function to cancel a statement: another connection ends it."""
+    """Drivers without a function to cancel a statement: a second connection ends it."""
 
     packages = PACKAGES
     connect_timeout: Mapping[str, str] = dict.fromkeys(("pymysql", "mysqldb", "aiomysql", "asyncmy"), "connect_timeout")
 
     def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
-        """A socket goes before a host."""
+        """Return the URL; a socket takes precedence over a host."""
         socket = named.get("unix_socket")
         port = str(named.get("port") or "")
         return URL.create(
@@ -47,16 +47,16 @@ class Drivers(base.Drivers):
         )
 
     def held_when_imported(self, is_held: Callable[[], bool]) -> Mapping[str, Change]:
-        """The session's first statement holds it, where env.py gives none itself."""
+        """Make sessions read-only with ``init_command``, unless env.py sets its own."""
         modules = ("pymysql.connections", "MySQLdb.connections", "aiomysql.connection")
         return dict.fromkeys(modules, partial(_hold_by_itself, is_held))
 
     def bound(
         self, driver: str, named: MutableMapping[str, Any], seconds: float, silent: Callable[[], Exception]
     ) -> None:
-        """The drivers' own timeout ends before the greeting.
+        """Limit the wait for the greeting, which the drivers' own connect timeout does not cover.
 
-        Not for an asynchronous driver before SQLAlchemy 2.0.16: there it waits.
+        An asynchronous driver with SQLAlchemy before 2.0.16 is not limited.
         """
         if driver == "pymysql":
             named.setdefault("read_timeout", max(1, round(seconds)))  # see made()
@@ -72,7 +72,7 @@ class Drivers(base.Drivers):
             named["async_creator_fn"] = in_time
 
     def made(self, raw: Any, made_by: MadeBy | None) -> None:
-        """Remember what ends its statements."""
+        """Remember how to end the connection's statements."""
         if made_by is None or made_by.dialect.name not in _NAMES:
             return
         if type(raw).__module__.startswith("pymysql."):
@@ -82,7 +82,10 @@ class Drivers(base.Drivers):
             _ENDING[raw] = partial(_kill, made_by.dialect, made_by.positional, given, f"KILL QUERY {raw.thread_id()}")
 
     def descriptor(self, raw: Any) -> int | None:
-        """PyMySQL's ``_sock`` and aiomysql's and asyncmy's ``_writer`` are their own (up to 1.2, 0.3 and 0.2)."""
+        """Return the descriptor; ``_sock`` (PyMySQL) and ``_writer`` (aiomysql, asyncmy) are private.
+
+        Checked up to PyMySQL 1.2, aiomysql 0.3 and asyncmy 0.2.
+        """
         if type(raw).__module__.partition(".")[0] not in PACKAGES:
             return None
         if hasattr(raw, "fileno"):  # mysqlclient
@@ -91,7 +94,7 @@ class Drivers(base.Drivers):
         return int(sock.fileno())
 
     def cancel(self, raw: Any, seconds: float) -> bool:
-        """By a connection of its own."""
+        """Cancel on a second connection."""
         try:
             kill = _ENDING.get(raw)
         except TypeError:  # another dialect's, without weak references

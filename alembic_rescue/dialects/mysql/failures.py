@@ -1,4 +1,4 @@
-"""MySQL's and MariaDB's errors, as each driver has them."""
+"""MySQL's and MariaDB's errors, as each driver reports them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alembic_rescue.errors import RescueError
 
 
 class Failures(base.Failures):
-    """By their numbers."""
+    """Errors by their number."""
 
     codes: Mapping[str, type[RescueError]] = {
         **dict.fromkeys(("1044", "1045", "1129", "1130", "1698", "2059"), errors.LoginRefused),
@@ -28,28 +28,28 @@ class Failures(base.Failures):
     vague: Mapping[str, type[RescueError]] = {
         "2002": errors.ConnectionRefused,
         "2003": errors.ConnectionRefused,
-        "2013": errors.ConnectionLost,  # also said of a server that took the connection and then said nothing
+        "2013": errors.ConnectionLost,  # also for a server that accepted the connection and then stayed silent
     }
     words = ((r"can't connect .*\(110\)|system error: 110", errors.ConnectTimeout),)
 
     def code_of(self, error: BaseException | None) -> str | None:
-        """The first of its arguments."""
+        """Return the first argument."""
         told = _told(error)
         return told and told[0]
 
     def text_of(self, error: BaseException) -> str | None:
-        """The second."""
+        """Return the second argument."""
         told = _told(error)
         return told and told[1]
 
 
 def _told(error: BaseException | None) -> tuple[str, str] | None:
-    """The number and the text of an error, as each of MySQL's drivers has them; None where it is none of theirs."""
+    """Return the number and the text of an error from one of MySQL's drivers; None for other errors."""
     arguments = getattr(error, "args", ())
     ours = type(error).__module__.partition(".")[0] in PACKAGES
     if error is None or not ours or not arguments or not isinstance(arguments[0], int):
         return None
     text = str(arguments[1]) if len(arguments) > 1 else type(error).__name__
-    if isinstance(error.__cause__, OSError) and str(error.__cause__) not in text:  # aiomysql keeps the reason apart
+    if isinstance(error.__cause__, OSError) and str(error.__cause__) not in text:  # aiomysql keeps the reason separate
         text += f" ({error.__cause__})"
     return str(arguments[0]), text

@@ -1,6 +1,6 @@
-"""The words before a parenthesis that change nothing: the servers' own functions, and the grammar's keywords.
+"""Words before a parenthesis that change nothing: the servers' built-in functions and the grammar's keywords.
 
-A function that is not here may be a stored one, and may write.  Left out on purpose: NEXTVAL, SETVAL, LOAD_FILE.
+A function that is not listed may be a stored one, and may write.  Left out on purpose: NEXTVAL, SETVAL, LOAD_FILE.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which MySQL or MariaDB it is, and whether it takes writes."""
+"""The identity of a MySQL or MariaDB database, and whether it accepts writes."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _MAY_WRITE_ALL_THE_SAME = """
 
 
 class Identity(base.IdentityReader):
-    """The id is the cluster's, else the server's own, and the database's name."""
+    """The id is the cluster's id, else the server's, and the database's name."""
 
     def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
-        """In up to five queries."""
+        """Read the facts in up to five queries."""
         ((database, role, version),) = fetch(connection, _SESSION)
         variables: Mapping[str, str] = dict(fetch(connection, _VARIABLES))
         return Facts(
@@ -46,7 +46,7 @@ class Identity(base.IdentityReader):
         )
 
     def where(self, connection: Connection, table: str) -> Where:
-        """A schema is a database here."""
+        """Read the database, its id and its address; a schema is a database here."""
         ((database, _, _),) = fetch(connection, _SESSION)
         variables = dict(fetch(connection, _VARIABLES))
         server_id = _id_of(variables, database or "", connection)
@@ -54,7 +54,7 @@ class Identity(base.IdentityReader):
 
 
 def _address_of(variables: Mapping[str, str]) -> str | None:
-    """None in a cluster: its members are one database."""
+    """Return the server's address; None in a cluster, whose members are one database."""
     if variables.get("group_replication_group_name") or variables.get("wsrep_on") == "ON":
         return None
     return f"{variables.get('hostname')}:{variables.get('port')}"

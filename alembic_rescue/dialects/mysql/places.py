@@ -1,4 +1,4 @@
-"""Making MySQL's and MariaDB's scratch databases."""
+"""Create MySQL's and MariaDB's scratch databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Places(base.Places):
     drivers = (("pymysql", "pymysql"), ("MySQLdb", "mysqldb"))
 
     def url(self, scratch: Mapping[str, Any]) -> URL | None:
-        """By the socket, where the server is a private one."""
+        """Return the URL; a private server has a socket."""
         socket = scratch.get("unix_socket")
         return URL.create(
             "mysql",
@@ -32,7 +32,7 @@ class Places(base.Places):
         )
 
     def prepare(self, admin: Connection, making: Making) -> Prepared:
-        """Roles are none: all is done as the administrator."""
+        """Create the databases; there are no roles, because everything runs as the administrator."""
         for place in making.places:
             around = place.surroundings
             alike = f" CHARACTER SET {around.encoding} COLLATE {around.collate}" if around and around.encoding else ""
@@ -41,6 +41,6 @@ class Places(base.Places):
         return Prepared(str(version))
 
     def remove(self, admin: Connection, databases: Sequence[str], roles: Sequence[str]) -> None:
-        """The databases."""
+        """Drop the databases."""
         for name in databases:
             admin.execute(text(f"DROP DATABASE IF EXISTS {quoted(admin, name)}"))

@@ -1,4 +1,4 @@
-"""What makes so what a revision would have left, in MySQL's and MariaDB's words, from the catalog's facts.  Pure."""
+"""MySQL and MariaDB statements that complete what a revision would have left, from the catalog's facts.  Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from alembic_rescue.evidence.observation import Catalog, CatalogObject, Facts
 
 _OPTIONS = {"engine": "ENGINE", "character set": "DEFAULT CHARSET", "collation": "COLLATE", "comment": "COMMENT"}
 _NOT_BY_FACTS = frozenset(["definition", "compressed", "unreadable"])
-"""Facts of a table or column that are not written back: what has one of them is not made from facts."""
+"""Facts of a table or column that cannot be written as SQL: with one of them, no SQL is offered."""
 
 
 def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
-    """What to run; None where nothing can be offered.
+    """Return the SQL to run; None if there is none to offer.
 
     Args:
         catalog: what the revision leaves.
-        own: the revision's own statements, where they do it.
+        own: the revision's own statements, if they are enough.
     """
     claim, found = finding.claim, finding.claim.object
     if own is not None:
@@ -33,7 +33,7 @@ def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | 
 
 
 def _changed(found: CatalogObject, expected: Facts, actual: Facts, different: tuple[str, ...]) -> str | None:
-    """What is there stays as it is in all that the revision has not set."""
+    """Change only what the revision sets; keep all other facts of the existing object."""
     kept = {fact: text for fact, text in actual.items() if fact not in different}
     wanted = {**kept, **{fact: expected[fact] for fact in different if fact in expected}}
     if found.kind == "table column":
@@ -94,7 +94,7 @@ def _constraint(found: CatalogObject, definition: str) -> str:
 
 
 def _column(found: CatalogObject, facts: Facts) -> str | None:
-    """A column's definition, its clauses in the order in which both servers take them."""
+    """Return a column's definition, with its clauses in the order that both servers accept."""
     if "type" not in facts or not _NOT_BY_FACTS.isdisjoint(facts):
         return None
     clauses = (

@@ -1,4 +1,4 @@
-"""A private MariaDB or MySQL for scratch databases, from the machine's own programs."""
+"""A private MariaDB or MySQL server for scratch databases, from the machine's own programs."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Found:
 
     server: Path
     install: Path | None
-    """What makes its files; MySQL's own server does it itself."""
+    """The program that creates its files; MySQL's server does that itself."""
 
 
 class Scratch(scratch.Scratch):
-    """The machine's own server, of whichever of the two kinds."""
+    """The machine's own server, MariaDB or MySQL."""
 
     @contextmanager
     def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
-        """Its files are made anew for each run."""
+        """Start a server; its files are created again for each run."""
         programs_here = found()
         if programs_here is None:
             raise self.missing(f"{self.name}'s server programs are not installed here")
@@ -52,7 +52,7 @@ class Scratch(scratch.Scratch):
 
 
 def found() -> Found | None:
-    """The machine's own, if it has one."""
+    """Return the machine's own server programs, if any."""
     server = programs.first_of("mariadbd", "mysqld")
     if server is None:
         return None
@@ -60,19 +60,19 @@ def found() -> Found | None:
 
 
 def _version(one: Found) -> str:
-    """The server's own word."""
+    """Return the version that the server reports."""
     told = subprocess.run([one.server, "--no-defaults", "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     words = re.search(r"Ver (\S+)", told.stdout)
     return words.group(1) if words else ""
 
 
 def _url(folder: RunFolder) -> str:
-    """As its administrator, who has no password: only the folder's owner gets to the socket."""
+    """Return the URL of its administrator, who has no password: only the folder's owner can reach the socket."""
     return f"mysql://root@localhost/?unix_socket={quote(str(_socket(folder)), safe='/')}"
 
 
 def _wanted(one: Found, folder: RunFolder) -> Wanted:
-    """What the keeper has to do for it."""
+    """Describe the server for the keeper."""
     data, user = f"--datadir={folder.data}", f"--user={_user()}"
     if one.install:
         prepare = [str(one.install), "--no-defaults", data, user, "--auth-root-authentication-method=normal"]

@@ -1,4 +1,4 @@
-"""What a session of MySQL's and MariaDB's can be held to, and who is at work there."""
+"""Session settings of MySQL and MariaDB, and their other sessions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alembic_rescue.dialects.cursor import Cursor, fetch, query
 from alembic_rescue.model import Blocker
 
 _TAKE_LOCK = "SELECT GET_LOCK(CONCAT('alembic-rescue ', SHA1(COALESCE(DATABASE(), ''))), 0)"
-"""Its name is the whole server's, so it has the database in it; the session has it until it ends."""
+"""Lock names are server-wide, so the name contains the database.  The session holds the lock until it ends."""
 _READ_ONLY = "SHOW SESSION VARIABLES WHERE variable_name IN ('tx_read_only', 'transaction_read_only')"
 _IS_THERE = "SELECT 1 FROM information_schema.processlist WHERE id = {pid}"
 _BLOCKERS = """
@@ -24,43 +24,44 @@ _BLOCKERS = """
     WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() AND (t.trx_rows_locked > 0 OR t.trx_tables_locked > 0)
     ORDER BY age DESC, pid
 """
-"""The open transactions that hold locks, in this database: on which table, neither server tells everybody.  Takes the
-privilege PROCESS."""
+"""The open transactions with locks in this database.  Neither server shows every role on which table.  Requires the
+PROCESS privilege."""
 
 
 class Server(base.Server):
-    """Sessions that are held as far as these servers can, and the transactions of others."""
+    """Session settings as far as these servers support them, and the transactions of other sessions."""
 
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
-        """READ ONLY holds back every change of data and schema, temporary tables and sequences too (MariaDB 10.11).
+        """Return the settings.
 
-        It does not hold back ``ANALYZE TABLE``, nor a session that takes the setting back.  The locks' timeouts are in
-        whole seconds.  MySQL has no timeout for statements other than SELECT.
+        READ ONLY prevents every change of data and schema, including temporary tables and sequences (MariaDB 10.11).
+        It does not prevent ``ANALYZE TABLE``, or a session from resetting it.  The lock timeouts are in whole seconds.
+        MySQL has no timeout for statements other than SELECT.
         """
         seconds = max(1, round(lock))
         timeouts = (
             f"SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
-            # The dialect does not know yet which of the two it is; MariaDB passes over what is for MySQL 5.7 alone.
+            # The dialect does not know yet which of the two it is; MariaDB ignores comments for MySQL 5.7 only.
             f" /*!50708 , SESSION max_execution_time = {round(statement * 1000)} */"
             f" /*M! , SESSION max_statement_time = {statement:g} */"
         )
         return (timeouts, "SET SESSION TRANSACTION READ ONLY") if read_only else (timeouts,)
 
     def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
-        """A session's: these servers have no other."""
+        """Take a session-level lock: these servers have no other kind."""
         return bool(cursor.value(_TAKE_LOCK))
 
     def let_go(self, cursor: Cursor) -> str | None:
-        """By ``SET SESSION TRANSACTION READ WRITE``; the variable has two names."""
+        """Return ``SET SESSION TRANSACTION READ WRITE``; the variable has two names."""
         told = dict(cursor.rows(_READ_ONLY))
         return None if set(told.values()) & {"ON", "1"} else "SET SESSION TRANSACTION READ WRITE"
 
     def backend(self, cursor: Cursor) -> tuple[int, str]:
-        """Its number is given to no other as long as the server runs."""
+        """Return the connection id, which is not reused while the server runs."""
         return int(cursor.value("SELECT CONNECTION_ID()")), ""
 
     def is_running(self, connection: Connection, pid: int, started: str) -> bool:
-        """A role sees its own sessions without the privilege PROCESS."""
+        """Look in the process list: a role sees its own sessions without the PROCESS privilege."""
         return bool(fetch(connection, _IS_THERE.format(pid=int(pid))))
 
     nobody_shown = (
@@ -71,7 +72,7 @@ class Server(base.Server):
     def blockers(
         self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
     ) -> tuple[Blocker, ...]:
-        """The open transactions that hold locks; none for a role without the privilege PROCESS."""
+        """Return the open transactions that hold locks; none for a role without the PROCESS privilege."""
         try:
             found = query(connection, _BLOCKERS)
         except DBAPIError:  # not permitted

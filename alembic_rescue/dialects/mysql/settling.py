@@ -1,4 +1,4 @@
-"""Whether two texts mean the same: both are loaded on the scratch database, and read back as its server spells them."""
+"""Decide whether two texts mean the same: load both on the scratch database and compare what its server reads back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alembic_rescue.dialects.mysql.definitions import in_backticks
 from alembic_rescue.evidence.observation import Catalog, CatalogObject
 
 Run = Callable[[str], object]
-"""Runs a statement; raises the driver's own error."""
+"""Runs a statement; raises the driver's error."""
 Read = Callable[[str, str], Catalog]
 """Reads an object, by its kind and name."""
 
@@ -19,10 +19,10 @@ NAME = "_alembic_rescue_settled"
 
 
 def same(one: CatalogObject, fact: str, text: str, other: str, run: Run, read: Read) -> bool | None:
-    """As the server reads them back; None where a text of that kind cannot be loaded by itself.
+    """Compare the texts as the server reads them back; None if a text of that kind cannot be loaded alone.
 
     Raises:
-        Exception: the driver's own, where one of the two cannot be loaded.
+        Exception: the driver's error, if one of the two cannot be loaded.
     """
     load = _loading(one, fact)
     return None if load is None else load(text, run, read) == load(other, run, read)
@@ -65,7 +65,7 @@ def _on_table(table: str, statement: str, run: Run, read: Read) -> object:
 
 
 def _column(table: str, column: str, clause: str, run: Run, read: Read) -> object:
-    """A column of the same type beside the column itself, which need not be there as its table has it by then."""
+    """Load `clause` with a new column of the same type: the column itself may differ in that table by then."""
     with _like(table, run):
         found = read("table", NAME)
         facts = next(facts for one, facts in found.items() if one.name.endswith(f".{column}"))
@@ -76,7 +76,7 @@ def _column(table: str, column: str, clause: str, run: Run, read: Read) -> objec
 
 @contextmanager
 def _like(table: str, run: Run) -> Iterator[None]:
-    """A temporary table like that one: without foreign keys, and never if it is partitioned."""
+    """Create a temporary table like `table`, without foreign keys; fails if it is partitioned."""
     run(f"CREATE TEMPORARY TABLE {NAME} LIKE {table}")
     try:
         yield

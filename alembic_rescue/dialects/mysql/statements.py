@@ -1,4 +1,4 @@
-"""What the statements of MySQL and MariaDB do, by their own text."""
+"""MySQL's and MariaDB's statements, classified by their text."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _BY_FIRST_WORD = {
 _READ = frozenset(
     ["TABLE", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "PACKAGE", "EVENT", "SEQUENCE", "DATABASE", "SCHEMA"]
 )
-"""What the catalog's reader reads: of a database itself only how it is set, and only of that of the session."""
+"""What the catalog reader reads: of databases only the settings, and only those of the session's database."""
 _NOT_READ = frozenset(["USER", "ROLE", "SERVER", "TABLESPACE", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE", "INSTANCE"])
 _OF_SERVER = frozenset(["GLOBAL", "PERSIST", "PERSIST_ONLY"])
 _OF_ROWS = frozenset(["TRUNCATE", "EXCHANGE", "IMPORT", "DISCARD", "KEYS", "RESTART"])
-"""In an ALTER: what changes rows, counters or files, besides what can be read."""
+"""Words in an ALTER that change rows, counters or files, which the catalog reader does not read."""
 
 
 def split_script(sql: str) -> list[str]:
-    """The statements of a script, without their semicolons."""
+    """Split a script into statements, without their semicolons."""
     return split(sql, MYSQL)
 
 
 def kind_of(sql: str) -> StatementKind:
-    """The strongest kind of the statements in `sql`, which may be a script."""
+    """Return the strongest kind of the statements in `sql`, which may be a script."""
     return strongest(_kind(statement) for statement in statements(sql, MYSQL))
 
 
 def _kind(statement: Sequence[Token]) -> StatementKind:
     words = [token.word for token in statement]
-    if words[:2] == ["SET", "STATEMENT"] and "FOR" in words[:-1]:  # MariaDB: settings for the statement behind them
+    if words[:2] == ["SET", "STATEMENT"] and "FOR" in words[:-1]:  # MariaDB: settings for the statement after FOR
         return _kind(statement[words.index("FOR") + 1 :])
     first = next((word for word in words if word != "("), "")
     if first == "WITH":
@@ -83,7 +83,7 @@ def _into(words: Sequence[str]) -> StatementKind:
 
 
 def _calls_the_unknown(statement: Sequence[Token]) -> bool:
-    """A function that is none of the servers' harmless ones: a stored one may write."""
+    """Whether it calls a function that is not one of the servers' harmless ones: a stored one may write."""
     return any(
         (following.word == "(" and _is_unknown(token)) or (token.word, following.word) == ("NEXT", "VALUE")
         for token, following in pairwise(statement)

@@ -1,4 +1,4 @@
-"""What a chain takes for granted of a database of MySQL's or MariaDB's: the character set and collation of its own."""
+"""What a chain takes for granted in a MySQL or MariaDB database: its character set and collation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ _ASKED = """
 
 
 def of(connection: Connection) -> Surroundings:
-    """What is to be provided for the chain."""
+    """Read what to provide for the chain."""
     role, encoding, collation, zone = fetch(connection, _ASKED)[0]
     return Surroundings(str(role), superuser=False, encoding=str(encoding), collate=str(collation), timezone=str(zone))

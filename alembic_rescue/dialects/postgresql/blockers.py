@@ -1,4 +1,4 @@
-"""Who holds or awaits a lock on the version table, or an advisory lock in its database; and whom they wait for."""
+"""Who holds or awaits a lock on the version table or an advisory lock in its database, and whom they wait for."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker, Wait
 
 RESCUE_LOCK = 0x616C656D_62696372
-"""Key of the advisory lock ("alembicr"): one for each database, because PostgreSQL keeps advisory locks by
-database.  Held means: an alembic-rescue is between its last look and its verification there.  ``pg_locks`` shows its
-halves, 1634493805 and 1651073906."""
+"""The key of the advisory lock ("alembicr").  PostgreSQL keeps advisory locks per database.  While it is held, an
+alembic-rescue is between its last look and its verification.  ``pg_locks`` shows its halves, 1634493805 and
+1651073906."""
 RESCUE = "alembic-rescue"
-"""What the sessions of one that writes are called."""
+"""The application name of an alembic-rescue session that writes."""
 _A_RESCUE_TAKES = 120
-"""Seconds.  One that is older may be left behind, by a machine that is gone."""
+"""Seconds.  An older session may be left over from a machine that is gone."""
 _LOCKS = unshadowed("""
     WITH locks AS (
         SELECT l.pid, l.locktype, l.mode, l.granted, l.virtualtransaction,
@@ -46,8 +46,8 @@ _LOCKS = unshadowed("""
        AND (l.pid IS NULL OR l.pid <> pg_backend_pid())
      ORDER BY l.granted DESC, l.mode
 """)
-"""The locks on the version table, the advisory ones, and all on whatever somebody waits for.  Everybody is shown them;
-for a prepared transaction, which has no process, ``pg_blocking_pids`` says 0."""
+"""The locks on the version table, advisory locks, and all locks on anything that a session waits for.  Every role can
+see them.  For a prepared transaction, which has no process, ``pg_blocking_pids`` returns 0."""
 _SESSIONS = unshadowed("""
     SELECT pid, application_name AS application, coalesce(backend_type, '') AS kind,
            coalesce(usename::text, '') AS role,
@@ -58,22 +58,22 @@ _SESSIONS = unshadowed("""
       FROM pg_stat_activity WHERE pid = ANY (ARRAY[{pids}])
 """)
 _SHUTS_OUT_WRITERS = frozenset(["ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"])
-"""Table lock modes that conflict with ROW EXCLUSIVE (PostgreSQL's table 13.2), held or awaited: who comes later waits
-behind who waits already."""
+"""Table lock modes that conflict with ROW EXCLUSIVE (PostgreSQL's table 13.2), held or awaited: a later request queues
+after one that is waiting."""
 _COMES_WITH_ROWS = frozenset(["RowShareLock", "RowExclusiveLock"])
-"""And those that come with a lock on a row: of ``SELECT ... FOR UPDATE``, and of an uncommitted change."""
+"""Table lock modes that accompany a row lock: from ``SELECT ... FOR UPDATE`` or an uncommitted change."""
 _UNSEEN_KINDS = frozenset(["tuple", "virtualxid"])
-"""Held in passing, or by everybody."""
+"""Lock types held only briefly, or by every session."""
 
 Lock = Mapping[str, Any]
 Holder = int | str
-"""A session's process id, or a prepared transaction's name."""
+"""A session's process id, or the name of a prepared transaction."""
 
 
 def of(connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]) -> tuple[Blocker, ...]:
-    """Read in one query, and one more where there is somebody: see :func:`alembic_rescue.connection.sessions.blockers`.
+    """Return the blockers, and those that they wait for: see :func:`alembic_rescue.connection.sessions.blockers`.
 
-    Those whom they wait for are among them.
+    Takes one query, and a second if there are any sessions.
     """
     locks = _Locks(lock for lock in query(connection, _LOCKS, table=table) if lock["pid"] not in own)
     concerned = {holder for holder, held in locks.by_holder.items() if any(_concerns(lock) for lock in held)}
@@ -86,7 +86,7 @@ def of(connection: Connection, table: str, hide: Callable[[str], str], own: Coll
 def wait_of(
     connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]
 ) -> Wait | None:
-    """What the session `pid` waits for; see :meth:`alembic_rescue.dialects.base.Server.wait_of`."""
+    """Return what the session `pid` waits for; see :meth:`alembic_rescue.dialects.base.Server.wait_of`."""
     locks = _Locks(query(connection, _LOCKS, table=table))
     awaited = next((lock for lock in locks.by_holder.get(pid, ()) if not lock["granted"]), None)
     before = locks.before([pid]) - {pid}
@@ -99,7 +99,7 @@ def wait_of(
 
 
 class _Locks:
-    """Locks by who holds or awaits them, and who waits for whom."""
+    """Locks by holder or waiter, and who waits for whom."""
 
     def __init__(self, locks: Iterable[Lock]) -> None:
         self.by_holder: dict[Holder, list[Lock]] = {}
@@ -121,11 +121,11 @@ class _Locks:
         }
 
     def after(self, holder: Holder) -> set[Holder]:
-        """Whom it waits for, at first hand."""
+        """Return those that `holder` waits for directly."""
         return self._after.get(holder, set())
 
     def before(self, holders: Iterable[Holder]) -> set[Holder]:
-        """All whom these wait for, to the roots."""
+        """Return all that these wait for, directly or indirectly."""
         found: set[Holder] = set()
         todo = {one for holder in holders for one in self.after(holder)}
         while todo:
@@ -134,7 +134,7 @@ class _Locks:
         return found
 
     def waiting_for(self, holder: Holder, own: Collection[int]) -> int:
-        """How many wait until it has ended, at first hand or behind others, besides the tool's `own` sessions."""
+        """Count the sessions that wait for `holder`, directly or indirectly, without the tool's `own` sessions."""
         others = self._after.keys() - {holder, *own}
         return sum(holder in self.before([one]) for one in others)
 
@@ -144,13 +144,13 @@ def _concerns(lock: Lock) -> bool:
 
 
 def _hinders(lock: Lock) -> bool:
-    """Whether it keeps an UPDATE of the version table waiting."""
+    """Whether the lock blocks an UPDATE of the version table."""
     modes = _SHUTS_OUT_WRITERS | (_COMES_WITH_ROWS if lock["granted"] else frozenset())
     return bool(lock["of_table"]) and lock["locktype"] == "relation" and lock["mode"] in modes
 
 
 def _awaited(lock: Lock, held: Iterable[Lock]) -> str:
-    """What a lock is on, for a sentence."""
+    """Describe what a lock is on, for a sentence."""
     if lock["locktype"] == "advisory":
         return "an advisory lock"
     if lock["locktype"] in {"transactionid", "tuple"}:
@@ -168,7 +168,7 @@ def _blockers(
     hide: Callable[[str], str],
     own: Collection[int] = (),
 ) -> tuple[Blocker, ...]:
-    """Who waits for nobody comes first, the oldest before the others."""
+    """Build the blockers: those that wait for nobody first, then by age, oldest first."""
     pids = sorted(holder for holder in holders if isinstance(holder, int))
     found = query(connection, _SESSIONS.format(pids=", ".join(map(str, pids)))) if pids else []
     sessions = {one["pid"]: one for one in found}
@@ -212,7 +212,7 @@ def _session(one: Mapping[str, Any], common: dict[str, Any], hide: Callable[[str
 
 
 def _of_the_servers(session: Mapping[str, Any]) -> str:
-    """Autovacuum belongs to no role; what it is at is shown to few."""
+    """Describe a server process, which has no role; its activity is visible to few roles."""
     if session["role"]:
         return ""
     if "to prevent wraparound" in session["query"]:

@@ -1,4 +1,4 @@
-"""Asking PostgreSQL to cancel a statement, from another thread than the one that waits for it."""
+"""Ask PostgreSQL to cancel a statement, from a thread other than the one that waits for it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 _CANCEL_REQUEST = 80877102
-"""PostgreSQL's protocol, "CancelRequest"."""
+"""The code of "CancelRequest" in PostgreSQL's protocol."""
 _DESCRIPTORS = 4096
 
 
 def cancel(raw: Any, seconds: float) -> bool:
-    """Ask for what the driver's connection `raw` is running; False where it is none of PostgreSQL's."""
+    """Cancel what the driver's connection `raw` is running; return False if it is not PostgreSQL's."""
     if hasattr(raw, "cancel"):  # psycopg2, psycopg
         _apart(raw.cancel, seconds)
         return True
@@ -29,14 +29,14 @@ def cancel(raw: Any, seconds: float) -> bool:
         asking.connect(address)
         asking.sendall(struct.pack("!ii", 8 + len(key), _CANCEL_REQUEST) + key)
         with suppress(OSError):
-            asking.recv(1)  # the server hangs up when it has passed the request on
+            asking.recv(1)  # the server closes the connection when it has forwarded the request
     return True
 
 
 def _apart(ask: Callable[[], None], seconds: float) -> None:
-    """In a process of its own where there are such: psycopg2 keeps Python's one lock while it asks.
+    """Call `ask` in a child process where fork is available: psycopg2 holds the GIL during the request.
 
-    Every thread of this process would stand still for as long as a network that is gone does not answer.
+    Otherwise every thread of this process would block as long as a dead network does not answer.
     """
     if not hasattr(os, "fork"):
         ask()
@@ -45,8 +45,8 @@ def _apart(ask: Callable[[], None], seconds: float) -> None:
     if child == 0:
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(round(seconds))  # should nobody be there any more to end it
-            os.closerange(0, _DESCRIPTORS)  # whoever reads our output is not to wait for this process
+            signal.alarm(round(seconds))  # in case the parent no longer exists to end it
+            os.closerange(0, _DESCRIPTORS)  # readers of our output must not wait for this process
             ask()
         finally:
             os._exit(0)

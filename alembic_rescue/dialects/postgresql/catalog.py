@@ -1,4 +1,4 @@
-"""Reading PostgreSQL's catalogs in the server's own words."""
+"""Read PostgreSQL's catalogs in the server's own words."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class PostgresqlCatalog:
         self._queries: dict[tuple[str, str], Queries] = {}
 
     def everything(self, connection: Connection) -> Catalog:
-        """Every object that is not the server's own, nor an extension's member."""
+        """Read every object that belongs neither to the server itself nor to an extension."""
         with transaction(connection) as cursor:
             rows = read(cursor, self._for(cursor))
         return {row.object: row.facts for row in rows.values() if not row.delivered}
 
     def named(self, connection: Connection, objects: Collection[CatalogObject]) -> Reading:
-        """Those objects of a live database, and what belongs to them; see `CatalogReader.named`."""
+        """Read those objects of a live database and what belongs to them; see `CatalogReader.named`."""
         with transaction(connection) as cursor:
             queries = self._for(cursor)
         return read_named(connection, queries, objects)
@@ -42,7 +42,7 @@ class PostgresqlCatalog:
         return CatalogWatch(connection, queries)
 
     def settle(self, connection: Connection, texts: Texts) -> dict[tuple[CatalogObject, str], bool | None]:
-        """Whether two texts of the same fact, spelled otherwise, mean the same; see `CatalogReader.settle`."""
+        """Decide whether two spellings of the same fact mean the same; see `CatalogReader.settle`."""
         return settle_texts(connection, texts)
 
     def _for(self, cursor: Cursor) -> Queries:

@@ -1,4 +1,4 @@
-"""Which columns the server's catalogs have, what they refer to, and how each is read as text."""
+"""The columns of the server's catalogs, the catalogs that they reference, and how to read each as text."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -36,7 +36,7 @@ _REFERENCES_BEFORE_14 = {
     " pg_opclass.opcintype pg_opclass.opckeytype pg_operator.oprleft pg_operator.oprresult pg_operator.oprright"
     " pg_range.rngsubtype pg_sequence.seqtypid pg_transform.trftype pg_type.typelem",
 }
-"""What ``pg_get_catalog_foreign_keys()`` says from 14 on, of the columns that are read by the general rule."""
+"""For servers before 14, the result of ``pg_get_catalog_foreign_keys()`` for columns that follow the general rule."""
 
 _COLUMNS = """
 SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL), {target}, {relation},
@@ -57,7 +57,7 @@ _FOREIGN_KEYS_PUBLISHED = 140000
 
 _LISTS = frozenset({"oid[]", "oidvector", "smallint[]", "int2vector"})
 _NO_FACTS = frozenset({"xid", "pg_lsn", "anyarray", "aclitem[]", "bytea"})
-"""Privileges have a rule of their own; the others change by themselves."""
+"""Types of columns that are not facts.  Privileges have their own rule; the others change on their own."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,19 @@ class Column:
     name: str
     type: str
     target: str | None
-    """The catalog that it refers to, if it does."""
+    """The catalog that it references, if any."""
     relation: str | None
-    """Where it numbers columns: the column that has their relation."""
+    """For a column with attribute numbers: the column with their relation."""
     readable: bool
-    """Whether this role may read it: before 14 not even the oid of a subscription, unless as a superuser."""
+    """Whether this role may read it: before 14, only a superuser may read even the oid of a subscription."""
 
 
 Columns = Mapping[str, tuple[Column, ...]]
-"""The columns of each catalog and of each of the server's views, by its name."""
+"""The columns of each catalog and system view, by its name."""
 
 
 def read_columns(cursor: Cursor) -> Columns:
-    """Ask the server which columns its catalogs have, and what they refer to."""
+    """Read which columns the server's catalogs have, and what they reference."""
     published = int(cursor.value("SELECT current_setting('server_version_num')")) >= _FOREIGN_KEYS_PUBLISHED
     known = {column: target for target, columns in _REFERENCES_BEFORE_14.items() for column in columns.split()}
     found: dict[str, list[Column]] = {}
@@ -91,15 +91,15 @@ def read_columns(cursor: Cursor) -> Columns:
 
 
 def as_text(column: Column, alias: str, tree_relation: str) -> str | None:
-    """The SQL that gives a column's value as text that is the same in every database, NULL for none.
+    """Return SQL for a column's value as text that is the same in every database, or NULL for no value.
 
     Args:
-        column: of the catalog that goes by `alias` in the query.
-        alias: see there.
-        tree_relation: SQL for the relation whose columns an expression (``pg_node_tree``) is about.
+        column: a column of the catalog.
+        alias: the catalog's alias in the query.
+        tree_relation: SQL for the relation whose columns an expression (``pg_node_tree``) refers to.
 
     Returns:
-        None for a column that has no such text: an oid of nobody knows what, a transaction id.
+        None for a column without such a text: an oid that references an unknown catalog, a transaction id.
     """
     value = f"{alias}.{column.name}"
     if column.type in _NO_FACTS:

@@ -1,4 +1,4 @@
-"""Reading some objects of a live database, without waiting for what others hold and without holding much."""
+"""Read some objects of a live database without waiting for other sessions' locks and without holding many."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -20,7 +20,7 @@ from alembic_rescue.dialects.postgresql.session import oids, texts, transaction
 from alembic_rescue.evidence.observation import CatalogObject, Reading, Unread
 
 _BATCH = 200
-"""So many objects in one transaction: the server keeps a lock on each view and table that it writes out."""
+"""Objects per transaction: the server holds a lock on each view and table that it writes out."""
 _LOCK_TIMEOUT = "1s"
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")*)"|([^\s.,()"\[\]]+)')
 _LOCKED = """
@@ -34,7 +34,7 @@ _KEYS_OF_OTHERS = """
 SELECT 'pg_constraint', oid::text FROM pg_constraint
  WHERE contype IN ('p', 'u', 'f') AND oid = ANY ({constraints}) AND NOT conrelid = ANY ({locked})
 """
-"""Whose definitions the server writes without a lock."""
+"""Constraints whose definitions the server writes without a lock."""
 _CHILDREN = """
 SELECT 'pg_constraint', oid::text FROM pg_constraint WHERE conrelid = ANY ({relations}) OR contypid = ANY ({types})
 UNION ALL SELECT 'pg_class', indexrelid::text FROM pg_index WHERE indrelid = ANY ({relations})
@@ -67,7 +67,7 @@ def _asked(source: Source, objects: Iterable[CatalogObject]) -> bool:
 
 
 def _find(cursor: Cursor, queries: Queries, objects: Collection[CatalogObject]) -> set[Address]:
-    """Where `objects`, and what they are parts of, are; by their bare names first, for which there are indexes."""
+    """Find the addresses of `objects`, their parents and children: first by bare name, for which there are indexes."""
     names = {name for wanted in objects for name in (wanted.name, wanted.parent) if name}
     bare = {(quoted or plain).replace('""', '"') for name in names for quoted, plain in _IDENTIFIER.findall(name)}
     if not names:
@@ -104,7 +104,7 @@ def _children(queries: Queries, found: Mapping[str, Collection[str]]) -> Iterato
 
 @dataclass
 class _Search:
-    """What has been read so far."""
+    """The objects read so far."""
 
     connection: Connection
     queries: Queries
@@ -112,7 +112,7 @@ class _Search:
     unread: list[Unread] = field(default_factory=list)
 
     def read(self, addresses: Collection[Address], failed: str = "") -> None:
-        """Read what no one else has locked; what fails all the same is read in halves, down to single objects."""
+        """Read what no other session has locked; if that fails, read in halves, down to single objects."""
         with transaction(self.connection, lock_timeout=_LOCK_TIMEOUT) as cursor:
             locked = _locked(cursor, addresses)
             for pid, relation in sorted(set(locked.values())):
@@ -145,7 +145,7 @@ class _Search:
 
 
 def _locked(cursor: Cursor, addresses: Collection[Address]) -> dict[Address, tuple[str, str]]:
-    """Which of `addresses` cannot be read without waiting, whom for, and which relation that one has locked."""
+    """Return those of `addresses` that cannot be read without waiting, with the blocking process and its relation."""
     found: dict[Address, tuple[str, str]] = {}
     held = {("pg_class", oid): (pid, name) for oid, pid, name in cursor.rows(_LOCKED)}
     for relation, by in held.items():

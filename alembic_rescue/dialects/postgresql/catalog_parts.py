@@ -1,4 +1,4 @@
-"""The catalogs whose rows are facts of objects that stand in other catalogs, or tell that such facts have changed."""
+"""The catalogs whose rows are facts of objects in other catalogs, or show that such facts have changed."""
 
 from __future__ import annotations
 

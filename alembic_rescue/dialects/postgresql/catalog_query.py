@@ -1,4 +1,4 @@
-"""The queries that read the catalogs: one for each, whatever the number of its objects."""
+"""The queries that read the catalogs: one per catalog, regardless of the number of objects."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -15,7 +15,7 @@ from alembic_rescue.dialects.postgresql.catalog_sources import SOURCES
 from alembic_rescue.dialects.postgresql.session import oids
 
 Selection = Mapping[str, Collection[str]]
-"""Which objects to read: their oids, by the catalog that they are in."""
+"""The objects to read: their oids, by catalog."""
 
 _FACT_NAMES = {
     "attcompression": "compression",
@@ -46,7 +46,7 @@ _FACT_NAMES = {
     "tgenabled": "enabled",
     "typnotnull": "not null",
 }
-"""The facts that do not go by the catalog's own word."""
+"""The names of facts that are not named after the catalog's column."""
 
 _PRIVILEGES = """(SELECT json_object_agg(p.grantee || ': ' || p.privilege, coalesce(p.held, 'none')) FROM (
   SELECT p.grantee, p.privilege, string_agg(p.how, ', ' ORDER BY p.how) FILTER (WHERE p.held) AS held,
@@ -58,7 +58,7 @@ _PRIVILEGES = """(SELECT json_object_agg(p.grantee || ': ' || p.privilege, coale
             FROM (SELECT true AS held, e.* FROM aclexplode({acl}) e
                    UNION ALL SELECT false, e.* FROM aclexplode({usual}) e) a) p
    GROUP BY p.grantee, p.privilege) p WHERE p.held IS DISTINCT FROM p.usual)"""
-"""Each privilege of each grantee that is not as for a new object.  The owner goes by that word."""
+"""Each privilege of each grantee that differs from a new object's.  The owner is called ``owner``."""
 
 _OBJECTS = """
 SELECT '{known_as}', ({key})::text, {kind}, {name}, {parent_catalog}, ({parent_oid})::text, {parent},
@@ -83,7 +83,7 @@ class Queries:
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """The catalogs that this server has, those unknown to us among them."""
+        """The catalogs of this server, including those that `SOURCES` does not describe."""
         named = {source.catalog for source in SOURCES}
         unknown = (
             Source(catalog, privileges="NULL")
@@ -100,11 +100,11 @@ class Queries:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The catalogs of parts that this server has."""
+        """The catalogs of parts on this server."""
         return tuple(part for part in PARTS if part.catalog in self._columns)
 
     def objects(self, selection: Selection | None = None) -> str:
-        """Read the objects selected, or all that are not the server's own.  Nothing selected: the empty text."""
+        """Return SQL for the selected objects, or for all except the server's own; empty if none is selected."""
         return " UNION ALL ".join(
             self._objects(source, selection, "json_strip_nulls(to_json(f))::text", self._facts(source))
             for source in self.sources
@@ -112,7 +112,7 @@ class Queries:
         )
 
     def identities(self, selection: Selection) -> str:
-        """Read what the objects selected are called, but none of their facts, so that no lock is waited for."""
+        """Return SQL for the names of the selected objects, without facts, so that it waits for no lock."""
         return " UNION ALL ".join(
             self._objects(source, selection, "'{}'", "NULL::text AS nothing")
             for source in self.sources
@@ -148,7 +148,7 @@ class Queries:
         )
 
     def facts_of_parts(self, selection: Selection | None = None) -> str:
-        """Read the facts that stand in another catalog, of the objects selected or of all."""
+        """Return SQL for the facts in other catalogs, of the selected objects or of all."""
         parts = (part for part in self.parts if selection is None or part.is_of(selection))
         return " UNION ALL ".join(self._facts_of(part, selection) for part in parts)
 
@@ -178,7 +178,7 @@ class Queries:
         )
 
     def privileges(self, source: Source) -> str:
-        """Read the privileges of a catalog's objects where they are not the usual ones."""
+        """Return SQL for the privileges of a catalog's objects that are not the defaults."""
         acl = next((c.name for c in self._columns[source.catalog] if c.type == "aclitem[]"), None)
         if acl is None or source.privileges in {"", "NULL"}:
             return "SELECT NULL, NULL, NULL WHERE false"
@@ -221,14 +221,14 @@ class Queries:
         if source.catalog == "pg_attribute":
             owner = "r.relowner"
         elif owner == "x.":
-            owner = "10::oid"  # the role that made the cluster
+            owner = "10::oid"  # the role that created the cluster
         column = f"x.{acl}"
         usual = "NULL::aclitem[]" if source.privileges == "NULL" else f"acldefault({source.privileges}, {owner})"
         query = _PRIVILEGES.format(acl=column, owner=owner, usual=usual)
         return f"CASE WHEN {column} IS NOT NULL THEN {query} END"
 
     def _existing(self, catalog: str, sql: str) -> str:
-        """Write the columns in braces, which not every version has."""
+        """Replace the columns in braces, which not every version has."""
         names = {column.name for column in self._columns[catalog]}
         return re.sub(r"\{(\w+)\}", lambda found: f"x.{found[1]}" if found[1] in names else "NULL", sql)
 

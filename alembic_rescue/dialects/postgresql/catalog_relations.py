@@ -1,4 +1,4 @@
-"""The catalogs of relations, of types, and of what belongs to them."""
+"""The catalogs of relations and types, and of what belongs to them."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -15,7 +15,7 @@ from alembic_rescue.dialects.postgresql.catalog_shape import (
 
 
 def _definition(call: str, words: str) -> str:
-    """The definition with an asterisk in place of the object's own name, which is not a part of what it is."""
+    """Return SQL for the definition with an asterisk instead of the object's own name."""
     name = r'("([^"]|"")*"|[^ "]+)+'  # with its schema or without
     return rf"regexp_replace({call}, '^(CREATE {words}){name} ', '\1* ')"
 
@@ -31,7 +31,7 @@ _WITH = (
     " THEN v ELSE quote_literal(v) END, ', ' ORDER BY n) FROM unnest({}) WITH ORDINALITY u(o, n),"
     " substr(o, strpos(o, '=') + 1) v) || ')', '')"
 )
-"""As the server writes the options of an index into its definition.  They are facts by themselves."""
+"""The options of an index as the server writes them into its definition.  They are separate facts."""
 _INDEX = (
     "overlay(pg_get_indexdef(x.oid) placing '*' from CASE WHEN ix.indisunique THEN 21 ELSE 14 END"
     " for length(quote_ident(x.relname)))"

@@ -1,4 +1,4 @@
-"""Reading objects with their facts, and telling what is an extension's."""
+"""Read objects with their facts, and find what belongs to an extension."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -16,19 +16,19 @@ from alembic_rescue.dialects.postgresql.catalog_shape import WHOLE
 from alembic_rescue.evidence.observation import CatalogObject
 
 Address = tuple[str, str]
-"""The catalog that an object is in, and its oid there (with a column's number: ``16400.2``)."""
+"""The catalog of an object, and its oid there (with the number of a column: ``16400.2``)."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """An object as it was read."""
+    """An object and its facts."""
 
     object: CatalogObject
     facts: dict[str, str]
     delivered: bool
-    """It came with the server or with an extension."""
+    """It belongs to the server or to an extension."""
     unit: Address
-    """What it is read with: itself, a column's table, a label's type, the whole of a small catalog."""
+    """What is read together with it: only itself, a column's table, a label's type, or the whole of a small catalog."""
 
 
 _MEMBERS = """
@@ -59,7 +59,7 @@ _QUALIFIED = re.compile(rf'(?<![\w$".])({_IDENTIFIER})\.({_IDENTIFIER}|[-+*/<>=~
 
 
 class Extensions:
-    """What belongs to the extensions of a database.  Their objects go by ``extension.name``, whatever the schema."""
+    """The objects of a database's extensions.  They are named ``extension.name``, regardless of the schema."""
 
     def __init__(self, cursor: Cursor) -> None:
         self._members = {(catalog, oid): extension for catalog, oid, extension in cursor.rows(_MEMBERS)}
@@ -67,17 +67,17 @@ class Extensions:
         self._names: dict[str, str] = dict(cursor.rows(_NAMES)) if installed else {}
 
     def has(self, address: Address) -> bool:
-        """Whether the object at `address` is a member of one."""
+        """Whether the object at `address` is a member of an extension."""
         return address in self._members
 
     def neutral(self, text: str) -> str:
-        """`text` with the names of what extensions made written independently of their schema."""
+        """Return `text` with the names of extension objects independent of their schema."""
         if not self._names:
             return text
         return _QUALIFIED.sub(self._rewritten, text)
 
     def located(self, text: str) -> str:
-        """The reverse of `neutral`: `text` as this database understands it."""
+        """Reverse `neutral`: return `text` with the names that this database uses."""
         if not self._names:
             return text
         places = {f"{extension}.{_last(name)}": name for name, extension in self._names.items()}
@@ -94,9 +94,9 @@ def _last(name: str) -> str:
 
 
 def read(cursor: Cursor, queries: Queries, selection: Selection | None = None) -> dict[Address, Row]:
-    """Read the objects selected, with what belongs to them by the catalog's own key; or all.
+    """Read the selected objects, with what belongs to them by the catalog's own key; or all objects.
 
-    Objects that came with the server are read where they are selected, and told apart.
+    Built-in objects are read if they are selected, and marked as delivered.
     """
     extensions = Extensions(cursor)
     rows: dict[Address, Row] = {}
@@ -104,7 +104,7 @@ def read(cursor: Cursor, queries: Queries, selection: Selection | None = None) -
     for catalog, key, kind, name, parent_catalog, parent_oid, parent, own, words in _all(
         cursor, queries.objects(selection)
     ):
-        if kind is None or name is None:  # gone in the meantime
+        if kind is None or name is None:  # dropped in the meantime
             continue
         member = extensions.has((catalog, key)) or extensions.has((parent_catalog, parent_oid))
         found = CatalogObject(kind, extensions.neutral(name), extensions.neutral(parent or ""))
@@ -120,7 +120,7 @@ def read(cursor: Cursor, queries: Queries, selection: Selection | None = None) -
 
 
 def identified(cursor: Cursor, queries: Queries, selection: Selection) -> set[CatalogObject]:
-    """What the objects selected are called, their facts left unread."""
+    """Return the selected objects without reading their facts."""
     extensions = Extensions(cursor)
     return {
         CatalogObject(kind, extensions.neutral(name), extensions.neutral(parent or ""))

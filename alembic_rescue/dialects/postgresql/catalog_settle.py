@@ -1,4 +1,4 @@
-"""Whether two texts of a definition mean the same: the server loads both, and writes both out anew."""
+"""Decide whether two texts of a definition mean the same: the server loads both and writes them out again."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -23,10 +23,10 @@ _STARRED = {
     "rule": f"SELECT pg_get_ruledef(oid) FROM pg_rewrite WHERE rulename = '{_NAME}'",
     "statistics object": f"SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext WHERE stxname = '{_NAME}'",
 }
-"""How to read back what has its name written as an asterisk."""
+"""How to read back kinds whose definition has an asterisk instead of the name."""
 _CONSTRAINT = f"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{_NAME}'"
 _UNLOADED = frozenset({"partition key", "partition bound", "prqual", "definition", "default", "using", "with check"})
-"""Expressions of the server's: where no way is known to load one, nobody knows whether two mean the same."""
+"""Facts with expressions: if there is no way to load one, it is unknown whether two mean the same."""
 
 Texts = Sequence[tuple[CatalogObject, str, str, str]]
 Loading = tuple[str, str]
@@ -50,14 +50,14 @@ def settle_texts(connection: Connection, texts: Texts) -> dict[tuple[CatalogObje
 
 
 def _is_plain(found: CatalogObject, fact: str, spellings: Sequence[str]) -> bool:
-    """Whether the texts hold no expression, so that another spelling is another meaning."""
+    """Whether the texts contain no expression, so that different spellings have different meanings."""
     if found.kind == "table constraint" and fact == "definition":
         return not all(text.startswith(("CHECK", "EXCLUDE")) for text in spellings)
     return fact not in _UNLOADED
 
 
 def _read_back(cursor: Cursor, found: CatalogObject, fact: str, text: str) -> str | None:
-    """The text as the server writes it once it has read it; None where it cannot."""
+    """Load the text and return it as the server writes it; None if it cannot be loaded."""
     with _savepoint(cursor), suppress(cursor.error):
         loading = _loading(cursor, found, fact, text)
         if loading is not None:

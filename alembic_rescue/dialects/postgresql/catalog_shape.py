@@ -1,7 +1,7 @@
-"""How a catalog of PostgreSQL is described: which rows are objects, what they are called, which columns are facts.
+"""The description of a PostgreSQL catalog: which rows are objects, their names, and which columns are facts.
 
-A column that is named nowhere in a description is a fact by the general rule of `catalog_columns`; so is one that a
-later PostgreSQL adds, and so are the rows of a catalog that has no description.
+A column that a description does not mention is a fact by the general rule of `catalog_columns`; so are the columns that
+a later PostgreSQL adds, and the rows of a catalog without a description.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 FIRST_OF_USERS = 16384
-"""The first oid that is not the server's own (``FirstNormalObjectId``)."""
+"""The first oid of user objects (``FirstNormalObjectId``)."""
 
 WHOLE = "*"
-"""In place of an oid: all rows of a catalog that is read whole."""
+"""Used instead of an oid for all rows of a catalog that is read completely."""
 
 TABLE = """
   JOIN pg_class r ON r.oid = {0} AND r.relpersistence <> 't' JOIN pg_namespace rn ON rn.oid = r.relnamespace"""
-"""For what belongs to a table: the table and its schema.  What is temporary is left out."""
+"""The table and its schema, for objects that belong to a table.  Temporary tables are left out."""
 TABLE_NAME = "quote_ident(rn.nspname) || '.' || quote_ident(r.relname)"
 
 
 OPTIONS = "CASE WHEN {0} IS NOT NULL THEN (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest({0}) o) END"
 """An array of options as one text."""
 OPTION_BY_OPTION = "(SELECT json_object_agg(split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)) FROM unnest({}) o)"
-"""An array of options as an object of JSON."""
+"""An array of options as a JSON object."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A catalog whose rows are objects.  In all SQL here the catalog goes by ``x``."""
+    """A catalog whose rows are objects.  In all SQL here, its alias is ``x``."""
 
     catalog: str
     name_column: str = ""
-    """The bare name, by which the live database is searched.  Empty: all rows are looked at, there are not many."""
+    """The column with the bare name, for searches in the live database.  Empty: search all rows; there are few."""
     address: str = ""
-    """The catalog by which ``pg_depend`` and the comments know the object, where it is not `catalog`."""
+    """The catalog that ``pg_depend`` and comments use for the object, if it is not `catalog`."""
     view: str = ""
-    """The view to read in place of the catalog, which not everybody may read."""
+    """The view to read instead of a catalog that not every role may read."""
     key: str = "x.oid"
-    """What tells the rows apart, next to `address`."""
+    """The key of a row, together with `address`."""
     own: str = f"x.oid >= {FIRST_OF_USERS}"
-    """Which rows are not the server's own."""
+    """The condition for rows that are not built-in."""
     where: str = "true"
-    """Which rows are objects at all."""
+    """The condition for rows that are objects."""
     joins: str = ""
     kind: str = "i.type"
     name: str = "i.identity"
@@ -52,25 +52,25 @@ class Source:
     parent_oid: str = "NULL"
     parent: str = "''"
     facts: Mapping[str, str] = field(default_factory=dict)
-    """The facts that have SQL of their own.  The value of one whose name ends in a blank or a dot is an object of
-    JSON, and each of its keys makes a fact."""
+    """The facts with their own SQL.  If the name ends in a space or a dot, the value is a JSON object, and each of its
+    keys makes a fact."""
     left_out: str = ""
-    """The columns that are no facts, or are among `facts`."""
+    """The columns that are not facts, or are covered by `facts`."""
     only: Mapping[str, str] = field(default_factory=dict)
-    """Columns that are facts of some rows only: the columns, and of which."""
+    """Columns that are facts of some rows only: the columns, and the condition for these rows."""
     merged: Mapping[str, str] = field(default_factory=dict)
-    """Catalogs with at most one row for each of these, whose columns are facts as well: their alias, and their key."""
+    """Catalogs with at most one row per row of this one, whose columns are facts too: their alias and key."""
     tree_relation: str = "0"
     privileges: str = ""
-    """The kind of object as ``acldefault`` has it, for catalogs with privileges: SQL."""
+    """SQL for the kind of object as ``acldefault`` takes it, for catalogs with privileges."""
     whole: bool = False
-    """Read whole whenever it is looked at: few rows, and not everybody may see which of them changed."""
+    """Always read completely: it has few rows, and not every role may see which of them changed."""
     selected_by: tuple[str, str] | None = None
-    """A catalog whose objects its rows are read with, and the column that refers to it."""
+    """The catalog whose objects its rows are read with, and the column that references it."""
 
     @property
     def known_as(self) -> str:
-        """The first half of the address of its objects."""
+        """The catalog in the address of its objects."""
         return self.address or self.catalog
 
     @property
@@ -80,7 +80,7 @@ class Source:
 
     @property
     def relation(self) -> str:
-        """What to read from."""
+        """The view or catalog to read from."""
         return self.view or self.catalog
 
 
@@ -94,20 +94,20 @@ class Part:
     catalog: str
     key: str
     catalog_of_owner: str
-    """SQL for the oid of the catalog that the owner is in."""
+    """SQL for the oid of the owner's catalog."""
     owner: str
     """SQL for the owner's oid."""
     facts: str
-    """SQL for an object of JSON."""
+    """SQL for a JSON object."""
     column: str = "0"
     where: str = "true"
     joins: str = ""
     grouped: bool = False
-    """Several rows make one owner's facts."""
+    """The facts of one owner come from several rows."""
 
     @property
     def own(self) -> str:
-        """Which rows are of objects that are read whole or are not the server's own."""
+        """The condition for rows of objects that are always read or are not built-in."""
         return f"({self.owner} >= {FIRST_OF_USERS} OR {self.catalog_of_owner} IN ({_ALWAYS}))"
 
     def is_of(self, catalogs: Collection[str]) -> bool:
@@ -118,7 +118,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Hint:
-    """Rows that are no objects or parts themselves, but whose change is one of an object."""
+    """Rows that are neither objects nor parts, but whose change is a change of an object."""
 
     catalog: str
     key: str

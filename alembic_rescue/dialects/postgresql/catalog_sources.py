@@ -39,7 +39,7 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "pg_publication",
         "pubname",
-        facts={  # what older servers do not have is told only where it is not what they do
+        facts={  # a feature that older servers lack is a fact only if it differs from their behaviour
             "generated columns": "nullif({pubgencols}::text, 'n')",
             "by root": "nullif({pubviaroot}::boolean, false)::text",
         },
@@ -60,7 +60,7 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source("pg_publication_namespace", left_out="pnpubid pnnspid"),
     Source("pg_default_acl", left_out="defaclrole defaclnamespace defaclobjtype", privileges="NULL"),
-    Source("pg_largeobject_metadata", where="false", address="pg_largeobject"),  # rows by another name: data
+    Source("pg_largeobject_metadata", where="false", address="pg_largeobject"),  # rows in all but name: data
     Source("pg_tablespace", "spcname", left_out="spcname", privileges="'t'"),
     Source("pg_parameter_acl", "parname", left_out="parname", privileges="NULL"),
     Source(

@@ -1,4 +1,4 @@
-"""Which objects were touched: by the transaction ids of the catalogs' rows, and by how many rows there are."""
+"""Find the objects that were touched, by the transaction ids of the catalogs' rows and by the number of rows."""
 
 # ruff: noqa: S608 - the SQL is made of constants, of literals that `session` quotes, and of names the server wrote
 
@@ -14,7 +14,7 @@ from alembic_rescue.dialects.postgresql.catalog_query import Queries
 from alembic_rescue.dialects.postgresql.catalog_rows import Address
 
 _OLDEST = "SELECT (txid_snapshot_xmin(txid_current_snapshot()) & 4294967295)::text"
-"""No transaction before this one has anything left to commit."""
+"""All transactions before this one have ended."""
 _DEPENDENTS = """
 WITH RECURSIVE d(c, o) AS (
   VALUES {start}
@@ -29,14 +29,14 @@ WITH RECURSIVE d(c, o) AS (
 )
 SELECT c::regclass::text, o::text FROM d
 """
-"""What depends on the objects to begin with; a view depends on what its rule depends on."""
+"""The start objects and all that depend on them; a view depends on what its rule depends on."""
 _NEVER = "false"
 Rows = dict[tuple[str, str], Address]
-"""What is to be read anew, by the keys of rows and the transactions that wrote them."""
+"""What to read again, by the keys of rows and the transactions that wrote them."""
 
 
 def dependents(cursor: Cursor, addresses: Collection[Address]) -> set[Address]:
-    """The objects at `addresses`, and all that depends on them by ``pg_depend``."""
+    """Return the objects at `addresses` and all that depend on them by ``pg_depend``."""
     if not addresses:
         return set()
     start = ", ".join(f"('{catalog}'::regclass::oid, {oid}::oid)" for catalog, oid in sorted(addresses))
@@ -45,21 +45,21 @@ def dependents(cursor: Cursor, addresses: Collection[Address]) -> set[Address]:
 
 @dataclass
 class _Track:
-    """Rows whose coming, changing and going is looked for."""
+    """Rows that are watched for insertion, change and deletion."""
 
     catalog: str
     joins: str
     where: str
     key: str
     unit: str
-    """SQL: the catalog and the oid of what is to be read anew, with a blank between."""
+    """SQL for the catalog and the oid of what to read again, separated by a space."""
     own: str
-    """Which rows are counted, so that their going is found.  ``false``: they go with something else."""
+    """The condition for rows that are counted, to detect deletion.  ``false``: they are deleted with another row."""
     known: dict[str, Address] = field(default_factory=dict)
-    """What is to be read anew, by the keys of the rows that are counted."""
+    """What to read again, by the keys of the counted rows."""
 
     def query(self, number: int, new: str) -> str:
-        """How many rows are counted, those among them that are new, and the other new ones."""
+        """Return SQL for the number of counted rows, the new ones among them, and the other new rows."""
         entry = f"string_agg(({self.key})::text || ' ' || x.xmin || ' ' || {self.unit}, ',')"
         return (
             f"SELECT {number}, count(*) FILTER (WHERE {self.own}), {entry} FILTER (WHERE {self.own} AND {new}),"
@@ -69,7 +69,7 @@ class _Track:
 
 
 class Touched:
-    """Remembers where the catalogs stood."""
+    """Remembers the state of the catalogs."""
 
     def __init__(self, cursor: Cursor, queries: Queries) -> None:
         self._tracks = tuple(_tracks(queries))
@@ -83,13 +83,13 @@ class Touched:
             number: _entries(own) | _entries(others)
             for number, _, own, others in self._asked(cursor, self._of({c for c, _, new in counted if new}), self._new)
         }
-        """What looks as if it were new, by track: told already, or there before.
+        """Rows that look new, by track, but were reported already or existed before.
 
-        A transaction that is open anywhere on the server has all that is committed since look so.
+        While any transaction on the server is open, all that was committed since it began looks new.
         """
 
     def since_then(self, cursor: Cursor) -> set[Address]:
-        """What was touched since the last call, or is gone."""
+        """Return what was touched or deleted since the last call."""
         oldest = cursor.value(_OLDEST)
         moved = set()
         for catalog, count, new in self._counted(cursor):
@@ -142,7 +142,7 @@ def _tracks(queries: Queries) -> Iterator[_Track]:
             own = _NEVER if source.selected_by else source.own
             yield _Track(source.catalog, "", "true", source.key, f"'{source.read_with} ' || {key}", own)
     for part in queries.parts:
-        joins = part.joins.partition(", pg_identify_object")[0]  # without what only gives names
+        joins = part.joins.partition(", pg_identify_object")[0]  # without the joins that only provide names
         unit = f"({part.catalog_of_owner})::oid::regclass || ' ' || {part.owner}"
         yield _Track(part.catalog, joins, part.where, part.key, unit, part.own)
     for hint in HINTS:
@@ -164,7 +164,7 @@ def _by_key(rows: Rows) -> dict[str, Address]:
 
 
 def selection_of(addresses: Iterable[Address]) -> dict[str, set[str]]:
-    """The same addresses by catalog."""
+    """Group addresses by catalog."""
     selection: dict[str, set[str]] = defaultdict(set)
     for catalog, oid in addresses:
         selection[catalog].add(oid)

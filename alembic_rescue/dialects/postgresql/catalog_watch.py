@@ -1,4 +1,4 @@
-"""Following the catalogs of a scratch database: only what was touched is read anew, and what depends on it."""
+"""Follow the catalogs of a scratch database: read again only what was touched and what depends on it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from alembic_rescue.evidence.observation import CatalogObject, Change, Statement
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NAMING = frozenset({"pg_namespace", "pg_authid", "pg_extension"})
-"""What is named in the texts of much that does not depend on it, or of all that does."""
+"""Catalogs whose names appear in the texts of many objects that do not depend on them, or of all that do."""
 _REWRITTEN = frozenset({"pg_class", "pg_attribute"})
-"""Whose rows the server also writes anew for reasons of storage alone."""
+"""Catalogs whose rows the server also rewrites for storage reasons alone."""
 
 _OF_THE_SERVER = frozenset({"role", "role membership"})
 _RUNS_OTHERS = re.compile(r"\b(DO|CALL|EXECUTE)\b", re.IGNORECASE)
-"""In a statement that may run others, which are not known."""
+"""Words of a statement that may run other, unknown statements."""
 _BETWEEN_ROLES = re.compile(" in | by ")
 
 Units = dict[Address, dict[Address, Row]]
-"""The objects that were read, by what they are read with."""
+"""The objects that were read, by the unit that they are read with."""
 
 
 class CatalogWatch:
@@ -47,7 +47,7 @@ class CatalogWatch:
             self._usual = self._privileges(cursor)
 
     def step(self, connection: Connection, sent: Collection[str] | None = None) -> tuple[tuple[Change, ...], Renames]:
-        """What has changed since the last call; see `alembic_rescue.dialects.base.Watch`."""
+        """Return what has changed since the last call; see `alembic_rescue.dialects.base.Watch`."""
         with transaction(connection, _BEGIN) as cursor:
             touched = self._touched.since_then(cursor)
             spreading = {address for address in touched if address[0] not in _NAMING}
@@ -59,7 +59,7 @@ class CatalogWatch:
                 known = {unit: rows for unit, rows in before.items() if all(row.delivered for row in rows.values())}
                 after = known | after | self._all(cursor)
             if any(catalog == "pg_extension" for catalog, _ in touched):
-                touched = set()  # what was touched besides came with it
+                touched = set()  # everything else that was touched belongs to the extension
                 self._usual = self._privileges(cursor)
         after = {unit: self._told(unit, rows, touched) for unit, rows in after.items()}
         before = {unit: before.get(unit, {}) for unit in before.keys() | after.keys()}
@@ -74,7 +74,7 @@ class CatalogWatch:
         return tuple(changes), _renames(before, after)
 
     def there(self, _: Connection, objects: Collection[CatalogObject]) -> Collection[CatalogObject]:
-        """What was there at the last step by these names, and what belongs to it."""
+        """Return the objects with these names at the last step, and what belongs to them."""
         found = self._named.by({name for one in objects for name in (one.name, one.parent) if name})
         parts = self._named.within({one.name for one in found})
         return found | parts | self._named.within({one.name for one in parts})
@@ -84,7 +84,7 @@ class CatalogWatch:
         return _by_unit(own) | _by_unit(read(cursor, self._queries, selection_of(self._always)))
 
     def _privileges(self, cursor: Cursor) -> dict[Address, dict[str, str]]:
-        """The privileges of what came with the server and the extensions, to tell later what was changed of them."""
+        """Read the privileges of built-in and extension objects, to detect later changes to them."""
         return {
             (catalog, key): {f"privileges of {role}": held for role, held in json.loads(words or "{}").items()}
             for source in self._queries.sources
@@ -92,7 +92,7 @@ class CatalogWatch:
         }
 
     def _told(self, unit: Address, rows: Mapping[Address, Row], touched: Collection[Address]) -> dict[Address, Row]:
-        """Leave out what came with the server or an extension, but for what was touched and what is known by now."""
+        """Leave out built-in and extension objects, except those that were touched or are known already."""
         known = self._units.get(unit, {})
         return {
             address: row
@@ -111,9 +111,9 @@ class CatalogWatch:
         }
 
     def _usual_facts(self, address: Address, row: Row) -> dict[str, str]:
-        """What an object of the server's or of an extension's was like before it was touched.
+        """Return the facts of a built-in or extension object before it was touched.
 
-        Its privileges are known; where they are the same, nothing but that it was there.
+        Only its privileges are known; if they are unchanged, only that it existed.
         """
         facts = {name: value for name, value in row.facts.items() if not name.startswith("privileges of ")}
         facts |= self._usual.get(address, {})
@@ -121,7 +121,7 @@ class CatalogWatch:
 
 
 class _Named:
-    """The objects of some units, by their names."""
+    """The objects of some units, by name."""
 
     def __init__(self, units: Iterable[Mapping[Address, Row]]) -> None:
         self._by: dict[str, set[CatalogObject]] = defaultdict(set)
@@ -130,38 +130,38 @@ class _Named:
             self.add(rows)
 
     def add(self, rows: Mapping[Address, Row]) -> None:
-        """Those of one more unit."""
+        """Add the objects of a unit."""
         for row in rows.values():
             self._by[row.object.name].add(row.object)
             self._within[_owner(row)].add(row.object)
 
     def remove(self, rows: Mapping[Address, Row]) -> None:
-        """Those of one unit less."""
+        """Remove the objects of a unit."""
         for row in rows.values():
             self._by[row.object.name].discard(row.object)
             self._within[_owner(row)].discard(row.object)
 
     def by(self, names: Iterable[str]) -> set[CatalogObject]:
-        """Those that go by one of these names."""
+        """Return the objects with one of these names."""
         return {one for name in names for one in self._by.get(name, ())}
 
     def within(self, parents: Iterable[str]) -> set[CatalogObject]:
-        """Those that belong to something that goes by one of these names."""
+        """Return the objects that belong to something with one of these names."""
         return {one for name in parents for one in self._within.get(name, ())}
 
 
 def _owner(row: Row) -> str:
-    """The name of what an object belongs to: of the column, for a column's sequence."""
+    """Return the name of what an object belongs to: for a column's sequence, the column."""
     return row.object.parent or row.facts.get("owned by", "")
 
 
 def _may_be_of(change: Change, sent: Collection[str]) -> bool:
-    """Whether these statements may have made it: roles are the whole server's, and others may use it, too."""
+    """Whether these statements may have made the change: roles are server-wide, and others may use the server too."""
     if change.object.kind not in _OF_THE_SERVER:
         return True
     roles = [role.strip('"') for role in _BETWEEN_ROLES.split(change.object.name)[:2]]
     if change.after is not None:
-        del roles[:-1]  # the one that was granted; one that is gone may have gone with its member
+        del roles[:-1]  # keep the granted role; a lost membership may have been dropped with its member
     return any(_RUNS_OTHERS.search(sql) or kind_of(sql) is StatementKind.DATA for sql in sent) or any(
         role in sql for role in roles for sql in sent
     )
@@ -195,7 +195,7 @@ def _renames(before: Units, after: Units) -> Renames:
 
 
 def _names_moved(before: Units, after: Units) -> bool:
-    """Whether something goes by another name that stands in other objects' texts, and does not depend on them."""
+    """Whether something was renamed or moved whose name is in the texts of objects that may not depend on it."""
     old, new = _flat(before), _flat(after)
     return any(
         address[0] in _NAMING

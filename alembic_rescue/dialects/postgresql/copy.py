@@ -1,7 +1,7 @@
 """A copy of a live database's schema, without any rows, on the scratch server.
 
-`dump` runs where the password is known, `restore` where the scratch server is; both run PostgreSQL's own programs.
-No way out is copied: of a foreign server the name alone, no user mapping, no subscription.
+`dump` runs where the password is known, `restore` where the scratch server is; both use PostgreSQL's own programs.
+Nothing that connects elsewhere is copied: only the name of a foreign server, no user mapping, no subscription.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RESTORE = ("-w", "--no-tablespaces", "--no-security-labels")
 _SQL = ("-w", "-X", "-q", "-A", "-t")
 _ENTRY = re.compile(r"^(?P<id>\d+); \d+ \d+ (?P<what>.+)$")
 _CLOSED = re.compile(r"USER MAPPING |SERVER |FOREIGN DATA WRAPPER |SUBSCRIPTION |PUBLICATION .*SUBSCRIPTION")
-"""What leads elsewhere: left out of what is restored."""
+"""Objects that connect elsewhere: not restored."""
 _FIRST = re.compile(r"(SCHEMA|EXTENSION) ")
 _FAILED = re.compile(
     r"^pg_restore: error: could not execute query: ERROR:  (?P<error>.+)\n(?:(?!pg_restore: ).*\n)*?"
@@ -35,39 +35,39 @@ _FAILED = re.compile(
     re.MULTILINE,
 )
 _UNSHADOWED = "SET LOCAL search_path = pg_catalog, pg_temp"
-"""No function of the live database's runs in the place of the server's."""
+"""Prevents functions in the live database from shadowing the server's."""
 _HEAD = 64
 _CUSTOM = 1
 _WITH_ALGORITHM = (1, 15)
-"""From this version of archives on one byte tells the compression; before, a number."""
+"""From this archive version on, the compression is one byte; before, a number."""
 _SECONDS = 120.0
-"""For each program: a schema of 20,000 tables takes about 20."""
+"""The timeout of each program: a schema of 20,000 tables takes about 20 seconds."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Dump:
-    """A live database's schema, with what it takes for granted."""
+    """The schema of a live database, with what it takes for granted."""
 
     archive: str
-    """pg_dump's own, as base64.  It may hold what is secret (options of user mappings): never put on a disk."""
+    """pg_dump's archive as base64.  It may contain secrets (options of user mappings): never written to disk."""
     role: str
-    """The one that migrations run as."""
+    """The role that migrations run as."""
     before: tuple[tuple[str, str], ...]
-    """A role, and SQL for the server that makes it, or makes it a member of another."""
+    """A role, and SQL for the server that creates it or makes it a member of another."""
     database: str
-    """SQL that makes the database, but for its name: owner, encoding, collation."""
+    """The options of CREATE DATABASE after the name: owner, encoding, collation."""
     settings: tuple[str, ...]
-    """SQL, in the database, ``%(database)s`` for its name: what was set for it, and for the role."""
+    """SQL in the database, with ``%(database)s`` for its name: the settings of the database and the role."""
     wrappers: tuple[str, ...]
-    """SQL that makes foreign data wrappers without a handler, and servers without options."""
+    """SQL that creates foreign data wrappers without a handler, and servers without options."""
     invalid: tuple[str, ...]
-    """SQL that makes the indexes that are not valid, and marks them so: an archive leaves them out."""
+    """SQL that creates the invalid indexes and marks them invalid: an archive leaves them out."""
     after: tuple[str, ...]
-    """SQL that gives the role what it may do on the live database, should it lack it here."""
+    """SQL that grants the role the privileges that it has on the live database, if it lacks them here."""
     left_out: tuple[Lack, ...] = ()
-    """What the role cannot read, or others have locked."""
+    """What the role cannot read or others have locked."""
 
 
 def dump(
@@ -79,15 +79,15 @@ def dump(
 ) -> Dump | Unavailable:
     """Read the schema of a live database, as far as the role can read it.
 
-    Takes ACCESS SHARE locks, as any pg_dump, until it ends.  What others have locked for longer than `lock_timeout`
-    is left out, with all views over it, and told.
+    Takes ACCESS SHARE locks until it ends, as any pg_dump does.  What others have locked for longer than `lock_timeout`
+    is left out, together with its views, and reported.
 
     Args:
-        connect: how to connect, in libpq's keywords, password included.
-        programs: the folder with pg_dump and psql; None where there is none.
-        lock_timeout: seconds.
-        statement_timeout: seconds, of each query about what no dump has.
-        seconds: that each program may take.
+        connect: how to connect, in libpq's keywords, including the password.
+        programs: the folder with pg_dump and psql; None if there is none.
+        lock_timeout: in seconds.
+        statement_timeout: in seconds, for each query about what a dump does not contain.
+        seconds: the timeout of each program.
     """
     if programs is None:
         return Unavailable("it needs pg_dump and psql, which are not installed")
@@ -131,10 +131,10 @@ def _dumped(connect: Connect, programs: Path, timeouts: Mapping[str, float], sec
 
 
 def digest(dump: Dump) -> str | None:
-    """The same for the same schema of the same database only; None for an archive that is built otherwise.
+    """Return a digest that is equal only for the same schema of the same database; None for another archive format.
 
-    An archive begins with its version, the size of its numbers, its format, the compression, and the time at which it
-    was made: seven numbers, which are left out.
+    An archive begins with its version, the size of its numbers, its format, the compression, and the time of its
+    creation: seven numbers, which are left out.
     """
     archive = base64.b64decode(dump.archive)
     if archive[:5] != b"PGDMP" or len(archive) < _HEAD or archive[10] != _CUSTOM:
@@ -154,16 +154,16 @@ def restore(
     guest: Guest | None = None,
     seconds: float = _SECONDS,
 ) -> Copy | Unavailable:
-    """Make a database with the schema of `dump`, as far as the scratch server can have it.
+    """Create a database with the schema of `dump`, as far as the scratch server supports it.
 
     Args:
         admin_url: of the scratch server, as a superuser.
-        programs: the folder with pg_restore and psql; None where there is none.
+        programs: the folder with pg_restore and psql; None if there is none.
         dump: of the live database.
-        database: the new database's name; one of that name goes first.
-        versions: the rows of each version table, by its name as SQL has it, schema included.
-        guest: on a server that is others' too; no role of theirs is changed.
-        seconds: that each program may take.
+        database: the new database's name; an existing one of that name is dropped first.
+        versions: the rows of each version table, by its name quoted for SQL, including the schema.
+        guest: given on a server that others use too; none of their roles is changed.
+        seconds: the timeout of each program.
     """
     if programs is None:
         return Unavailable("it needs pg_restore and psql, which are not installed")
@@ -207,19 +207,19 @@ def _restored(
 
 
 def _make_roles(target: _Target, dump: Dump, guest: Guest) -> None:
-    """Those that the server lacks; what it has of that name is somebody else's, and stays as it is."""
+    """Create the missing roles; an existing role of the same name is somebody else's and is not changed."""
     there = _superusers(target)
     made = dict.fromkeys(role for role, _ in dump.before if role not in there)
     guest.made.update(made)
     target.sql(target.server, [sql for role, sql in dump.before if role in guest.made])
-    # Who is no superuser must be a member of a role to give it anything.
+    # Only a member of a role, or a superuser, can give it anything.
     target.sql(target.server, [f"GRANT {_identifier(role)} TO CURRENT_USER" for role in made])
 
 
 def _acting(target: _Target, guest: Guest) -> list[str]:
-    """What lets the role that logs in be the live one: it owns there what that one owns here, and has its rights.
+    """Return SQL that lets the login role act as the live role: it owns what that one owns, and has its rights.
 
-    A superuser of that name, where the live one is none, would let pass what fails on the live database.
+    A superuser with the live role's name, if the live role is none, would allow what fails on the live database.
     """
     superuser = _superusers(target).get(guest.acts_as)
     if superuser and not guest.superuser:
@@ -228,13 +228,13 @@ def _acting(target: _Target, guest: Guest) -> list[str]:
             "whose superuser has another name (with Docker: -e POSTGRES_USER=scratch)"
         )
     if superuser is not guest.superuser:
-        return []  # it is a superuser itself
+        return []  # the login role is a superuser itself
     login, role = _identifier(guest.role), _identifier(guest.acts_as)
     return [f"GRANT {role} TO {login}", f"ALTER ROLE {login} IN DATABASE %(database)s SET role = {role}"]
 
 
 def _superusers(target: _Target) -> Mapping[str, bool]:
-    """Whether each role of the server is one."""
+    """Return for each role of the server whether it is a superuser."""
     found: Mapping[str, bool] = target.ask("SELECT json_object_agg(rolname, rolsuper) FROM pg_catalog.pg_roles")
     return found
 
@@ -242,15 +242,15 @@ def _superusers(target: _Target) -> Mapping[str, bool]:
 def baseline(
     admin_url: str, programs: Path | None, file: Path, database: str, role: str, seconds: float = _SECONDS
 ) -> tuple[Lack, ...] | Unavailable:
-    """Load into an empty scratch database what came before the chain, as the role that migrations run as.
+    """Load what existed before the chain into an empty scratch database, as the role that migrations run as.
 
     Args:
         admin_url: of the scratch server, as a superuser.
-        programs: the folder with psql; None where there is none.
-        file: SQL, or what pg_dump wrote as such; version rows in it count.
-        database: the scratch database, which is there, as `role` is.
-        role: that runs it; what it may not do is told.
-        seconds: that it may take.
+        programs: the folder with psql; None if there is none.
+        file: SQL, or pg_dump's plain output; version rows in it count.
+        database: the scratch database, which exists, as does `role`.
+        role: the role that runs the SQL; what it may not do is reported.
+        seconds: the timeout.
 
     Returns:
         The statements that failed.
@@ -273,7 +273,7 @@ def baseline(
 
 @dataclass(frozen=True)
 class _Entry:
-    """One line of an archive's contents."""
+    """One line of an archive's table of contents."""
 
     id: str
     what: str
@@ -281,7 +281,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Target:
-    """Where the copy is made."""
+    """The target of a copy."""
 
     programs: Path
     server: Connect
@@ -289,7 +289,7 @@ class _Target:
     seconds: float
 
     def sql(self, where: Connect, statements: Sequence[str]) -> list[str]:
-        """Run the statements, each by itself; return the errors."""
+        """Run the statements one by one; return the errors."""
         script = "".join(f"{statement};\n" for statement in statements).encode()
         done = libpq.run(self.programs / "psql", [*_SQL, "-f", "-"], where, self.seconds, script)
         if done.returncode:
@@ -297,7 +297,7 @@ class _Target:
         return re.findall(r"ERROR:  (.+)", libpq.text(done.stderr))
 
     def ask(self, query: str) -> Any:
-        """What the server answers, as JSON."""
+        """Return the server's answer, which is JSON."""
         arguments = [*_SQL, "-v", "ON_ERROR_STOP=1", "-c", query]
         done = libpq.run(self.programs / "psql", arguments, self.server, self.seconds)
         if done.returncode:
@@ -305,7 +305,7 @@ class _Target:
         return json.loads(libpq.text(done.stdout))
 
     def entries(self, archive: bytes) -> list[_Entry]:
-        """What an archive holds."""
+        """Return the contents of an archive."""
         done = libpq.run(self.programs / "pg_restore", ["-l"], {}, self.seconds, archive)
         if done.returncode:
             raise _FailedError(libpq.reason(done))
@@ -313,10 +313,10 @@ class _Target:
         return [_Entry(match["id"], match["what"]) for match in found if match]
 
     def restore(self, archive: bytes, entries: Sequence[_Entry]) -> Iterator[Lack]:
-        """Restore these entries, each by itself; return what could not be had."""
+        """Restore these entries one by one; yield what could not be restored."""
         if not entries:
             return
-        with tempfile.TemporaryFile() as listed:  # without a name: a kill leaves nothing behind
+        with tempfile.TemporaryFile() as listed:  # unnamed: a kill leaves nothing behind
             listed.writelines(f"{entry.id};\n".encode() for entry in entries)
             listed.seek(0)
             number = listed.fileno()
@@ -327,11 +327,11 @@ class _Target:
 
 
 class _FailedError(Exception):
-    """A program did not do its work."""
+    """A program failed."""
 
 
 def _told(make: Callable[[], T]) -> T | Unavailable:
-    """A copy is a help: whatever goes wrong with it is told, and the look goes on."""
+    """Make a copy; a failure is returned, not raised, because the run can go on without a copy."""
     try:
         return make()
     except subprocess.TimeoutExpired as error:

@@ -1,7 +1,7 @@
-"""What a run on a copy comes to demand of rows, and which locks it takes: read from the copy's catalogs as it goes.
+"""The demands on rows and the locks of a run on a copy, read from the copy's catalogs during the run.
 
-By number (oid, attnum), so that tables and columns are known under whatever name they have by then.  The copy has no
-rows; what is read here becomes questions for the live database: see :mod:`.row_questions`.
+Tables and columns are identified by number (oid, attnum), because they may be renamed.  The copy has no rows; what is
+read here becomes queries for the live database: see :mod:`.row_questions`.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ _HARMFUL = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY (ARRAY[{names}]::name[])
   AND (provolatile = 'v' OR pronamespace <> 'pg_catalog'::regnamespace))
 """
-"""What is called so, and is not the server's own, or may change something.  What no function is called is syntax."""
+"""Whether a function of these names is not built-in or may change something.  A name without a function is syntax."""
 
 
 @dataclass
 class _Catalog:
-    """What one reading found."""
+    """The result of one reading."""
 
     tables: dict[int, tuple[Any, ...]]
     columns: dict[int, dict[int, Column]]
@@ -96,15 +96,15 @@ class _Catalog:
     indexes: dict[int, list[Any]]
     locks: frozenset[tuple[int, str]]
     partitions: dict[int, str | None]
-    """What is true of each row of a partition."""
+    """The partition constraint of each partition."""
     domains: dict[int, list[Any]]
     generated: dict[tuple[int, int], str]
-    """The expression of each column that is kept as it was worked out, by table and number."""
+    """The expression of each stored generated column, by table and number."""
     views: frozenset[str]
-    """What else has rows: views, materialized views and foreign tables, without their schemas."""
+    """Other relations with rows: views, materialized views and foreign tables, without their schemas."""
 
     def rules(self, table: int) -> frozenset[tuple[str, str]]:
-        """What each row of a table must fit: a name, and what is told of it."""
+        """Return the rules for each row of a table: a name, and the text to show after it."""
         named = {(one[3], "") for one in self.constraints.values() if one[0] == table}
         named |= {(one[2], "") for one in self.indexes.values() if one[0] == table and one[-1]}
         columns = self.columns.get(table, {}).values()
@@ -119,24 +119,24 @@ class Demands:
     _last: _Catalog | None = None
     _locked: set[tuple[int, str]] = field(default_factory=set)
     _added: dict[tuple[int, int], Column] = field(default_factory=dict)
-    """New columns, as they were when they were seen first: rows have the default that there was then."""
+    """New columns as first seen: rows have the default of that time."""
     _filled: dict[int, frozenset[tuple[str, str]]] = field(default_factory=dict)
-    """What each table had to fit that the run itself fills with live rows, as far as it was told."""
+    """The rules already reported for each table that the run itself fills from live rows."""
     _named: set[str] = field(default_factory=set)
-    """The names under which there are live rows."""
+    """The names of relations with live rows."""
 
     def begin(self, connection: Connection) -> None:
-        """Nothing has run yet."""
+        """Read the copy before anything has run."""
         self._first = self._last = _read(connection)
 
     def looks_before(self, statement: str) -> bool:
-        """What drops, or gives another name, type or default."""
+        """Whether the statement drops something or changes a name, type or default."""
         return not _TAKES_BACK.isdisjoint(words(statement, POSTGRESQL))
 
     def after(self, connection: Connection, revision: str, sent: Sequence[str]) -> tuple[list[Demand], list[Lock]]:
-        """A revision's code is through; its transaction may be open yet.  Never raises.
+        """Return the demands and locks after a revision's code has run; its transaction may still be open.
 
-        What is read from a failed transaction is nothing.
+        Never raises.  From a failed transaction it reads nothing.
         """
         first, last, now = self._first, self._last, _read(connection)
         if first is None or last is None or now is None:
@@ -153,7 +153,7 @@ class Demands:
         return [unread], []
 
     def _of_filled(self, first: _Catalog, now: _Catalog, revision: str, sent: Sequence[str]) -> Iterator[Demand]:
-        """What the rows must fit that the run itself takes from live ones, which are not there to be asked."""
+        """Yield the rules for rows that the run itself derives from live rows: they do not exist yet to be checked."""
         self._named |= now.views | {one[1] for one in first.tables.values()}
         self._named |= {one[1] for oid, one in now.tables.items() if oid in first.tables or oid in self._filled}
         anew = set()
@@ -182,7 +182,7 @@ class Demands:
 
 @dataclass
 class _Server:
-    """What is asked of the scratch server while questions are made."""
+    """Queries to the scratch server while the questions are written."""
 
     cursor: Cursor
 
@@ -192,12 +192,12 @@ class _Server:
         return int(self.cursor.value("SELECT current_setting('server_version_num')"))
 
     def types(self, old: int, new: int) -> Mapping[str, Any]:
-        """How one type becomes another."""
+        """Return how one type is converted to another."""
         found: Mapping[str, Any] = json.loads(self.cursor.value(_TYPES.format(old=old, new=new)))
         return found
 
     def only_reads(self, names: frozenset[str]) -> bool:
-        """Whether all functions of these names are the server's own, and change nothing."""
+        """Whether all functions of these names are built-in and change nothing."""
         listed = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(names))
         return not names or not self.cursor.value(_HARMFUL.format(names=listed))
 
@@ -254,7 +254,7 @@ def _demands(
 def _of_what_is_worked_out(
     ask: row_questions.Asking, tables: Mapping[int, Table], last: _Catalog, now: _Catalog
 ) -> Iterator[Demand]:
-    """Of indexes, and of columns that are kept as they were worked out."""
+    """Yield the demands of indexes and stored generated columns."""
     made = (one for one in _new(now.indexes, last.indexes) if not _was_there(one, last, now))
     for oid, _, name, keys, predicate, nulls_alike, _, is_unique in made:
         if oid in tables and is_unique:
@@ -267,9 +267,9 @@ def _of_what_is_worked_out(
 
 
 def _was_there(index: Any, last: _Catalog, now: _Catalog) -> bool:
-    """Whether the index was there before: a new type of its column builds it anew, under a new oid.
+    """Whether the index existed before: a new column type rebuilds it under a new oid.
 
-    Under the same name, on the same columns, and as unique.  How its expressions are written is the type's, too.
+    It then has the same name, columns and uniqueness; the text of its expressions depends on the type.
     """
     before, after = last.columns.get(index[0], {}), now.columns.get(index[0], {})
     retyped = any(number in before and before[number].type != one.type for number, one in after.items())
@@ -308,7 +308,7 @@ def _of_columns(
     server: _Server,
     kept: Sequence[Any],
 ) -> Iterator[Demand]:
-    """Of each column; `kept`: the unique indexes of the table that were there before."""
+    """Yield the demands of each column; `kept` are the table's unique indexes that existed before."""
     for number, column in table.now.items():
         was = before.get(number)
         if column.not_null and not (was and was.not_null):

@@ -1,9 +1,9 @@
-"""What one of PostgreSQL's drivers calls otherwise than the next, where SQLAlchemy leaves it to the driver.
+"""The differences between PostgreSQL's drivers that SQLAlchemy does not hide.
 
-The names that begin with an underscore are asyncpg's and pg8000's own (checked up to asyncpg 0.32 and pg8000 1.31):
-neither has a public way to cancel from another thread, nor to its socket, nor pg8000 to the process that answers.
-Where a version has them no more, nothing is cancelled or hung up on: the server's own timeouts end what runs, and the
-caller's clock ends the worker.
+Names with an underscore are private to asyncpg and pg8000 (checked up to asyncpg 0.32 and pg8000 1.31): neither has a
+public way to cancel from another thread or to reach its socket, and pg8000 none to get the server process.  If a
+version no longer has them, nothing is cancelled or disconnected: the server's own timeouts end what runs, and the
+caller's timeout ends the worker.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from alembic_rescue.errors import BadUrl
 from alembic_rescue.when_imported import Change
 
 PACKAGES = frozenset(["psycopg", "psycopg2", "asyncpg", "pg8000"])
-"""As they are imported."""
+"""Their module names."""
 
 _OF_LIBPQ = ("psycopg2", "psycopg", "psycopg_async")
 _IN_A_DSN = frozenset(["application_name", "options", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword"])
-"""What libpq takes in a URL, and asyncpg in its argument ``dsn`` only."""
+"""Parameters that libpq accepts in a URL, and asyncpg only in its ``dsn`` argument."""
 _DISTRIBUTIONS = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}
 
 
@@ -51,15 +51,15 @@ class Drivers(base.Drivers):
     }
 
     def installed(self) -> str | None:
-        """SQLAlchemy's own choice where it is installed, else the first that is."""
+        """Return None if SQLAlchemy's own choice is installed, else the first installed driver."""
         return None if _is_installed(compat.default_driver()) else _first_installed()
 
     def plain_means(self, missing: str) -> tuple[str, str] | None:
-        """What a plain ``postgresql://`` means differs by SQLAlchemy's version."""
+        """Return both drivers; SQLAlchemy's version decides what a plain ``postgresql://`` means."""
         return (_first_installed(), _DISTRIBUTIONS[missing]) if missing == compat.default_driver() else None
 
     def with_defaults(self, url: URL, environment: Mapping[str, str]) -> URL:
-        """What libpq takes from the environment, or from the role's name."""
+        """Fill in what libpq takes from the environment or the role's name."""
         port = environment.get("PGPORT", "")
         user = url.username or environment.get("PGUSER")
         return url.set(
@@ -69,7 +69,7 @@ class Drivers(base.Drivers):
         )
 
     def in_words_of(self, driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What asks for more than a driver can do, as ``channel_binding`` does of asyncpg, goes."""
+        """Translate the arguments; drop those that a driver does not support (asyncpg: ``channel_binding``)."""
         if driver in _OF_LIBPQ:
             return {"sslmode" if name == "ssl" else name: value for name, value in given.items()}
         if driver == "asyncpg":
@@ -77,7 +77,7 @@ class Drivers(base.Drivers):
         return _for_pg8000(dict(given)) if driver == "pg8000" else dict(given)
 
     def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
-        """With what libpq, and asyncpg after it, take from the environment."""
+        """Return the URL, with what libpq and asyncpg take from the environment."""
         arguments = {**_from_dsn(named.get("dsn") or (positional[0] if positional else "")), **named}
         if socket := re.fullmatch(r"(.*)/\.s\.PGSQL\.(\d+)", str(arguments.get("unix_sock"))):
             arguments["host"], arguments["port"] = socket.groups()
@@ -95,12 +95,12 @@ class Drivers(base.Drivers):
         )
 
     def held_by_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
-        """What libpq adds where no ``options`` are given; the second setting says that it was us."""
+        """Return ``PGOPTIONS``, which libpq uses if no ``options`` are given; the second setting marks it as ours."""
         theirs = environment.get("PGOPTIONS", "")
         return {"PGOPTIONS": f"{theirs} -c default_transaction_read_only=on -c alembic_rescue.held=on".lstrip()}
 
     def held_when_imported(self, is_held: Callable[[], bool]) -> Mapping[str, Change]:
-        """These two have startup parameters of their own."""
+        """Return changes for asyncpg and pg8000, which have their own startup parameters."""
         return {
             "asyncpg.connect_utils": partial(held_by_itself.asyncpg, is_held),
             "pg8000.core": partial(held_by_itself.pg8000, is_held),
@@ -109,21 +109,21 @@ class Drivers(base.Drivers):
     def without_environment(
         self, driver: str, positional: Sequence[Any], named: MutableMapping[str, Any], environment: Mapping[str, str]
     ) -> None:
-        """A pooler may refuse options."""
+        """Restore the project's own ``PGOPTIONS``: a pooler may refuse options."""
         dsn = named.get("dsn") or (positional[0] if positional else "")
         if driver in _OF_LIBPQ and "options" not in _from_dsn(dsn):
             named.setdefault("options", environment.get("PGOPTIONS", ""))
 
     def made(self, raw: Any, made_by: MadeBy | None) -> None:
-        """pg8000 keeps the connect timeout for each of its answers.
+        """Reset pg8000's timeout: it applies the connect timeout to every response.
 
-        It would leave off waiting for a lock, while the server goes on.
+        It would stop waiting for a lock while the server keeps waiting.
         """
         if hasattr(raw, "_backend_key_data") and hasattr(raw, "_usock"):
             raw._usock.settimeout(None)  # noqa: SLF001
 
     def opened_at(self, raw: Any, asked_for: URL | None) -> URL | None:
-        """Libpq knows PGHOST, service files, and which of several hosts it took."""
+        """Return the URL from libpq, which knows PGHOST, service files, and the host that it chose."""
         info: Any = getattr(raw, "info", None)
         if not (hasattr(info, "dsn_parameters") or hasattr(info, "get_parameters")):  # psycopg2, psycopg
             return None
@@ -141,7 +141,7 @@ class Drivers(base.Drivers):
         )
 
     def server_process(self, raw: Any) -> int | None:
-        """As BackendKeyData has it, for all of them."""
+        """Return the process id from BackendKeyData, which all drivers have."""
         if hasattr(raw, "get_server_pid"):  # asyncpg
             return int(raw.get_server_pid())
         if key := getattr(raw, "_backend_key_data", None):  # pg8000
@@ -150,7 +150,7 @@ class Drivers(base.Drivers):
         return int(pid) if pid is not None else None
 
     def descriptor(self, raw: Any) -> int | None:
-        """Libpq's drivers tell it."""
+        """Return the descriptor; the drivers on libpq have a public method for it."""
         if type(raw).__module__.partition(".")[0] not in PACKAGES:
             return None
         if hasattr(raw, "fileno"):  # psycopg2, psycopg
@@ -159,7 +159,7 @@ class Drivers(base.Drivers):
         return int(sock.fileno())
 
     def cancel(self, raw: Any, seconds: float) -> bool:
-        """By libpq, or by the protocol's own request for the drivers that have no function for it."""
+        """Cancel with libpq, or with the protocol's request for drivers without a function for it."""
         return cancelling.cancel(raw, seconds)
 
 
@@ -172,7 +172,7 @@ def _first_installed() -> str:
 
 
 def _listed(value: Any) -> str:
-    """One host or port; or several, as libpq writes them (asyncpg takes a list)."""
+    """Return one host or port, or several as libpq writes them (asyncpg takes a list)."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value or "")
 
 
@@ -213,6 +213,6 @@ def _for_pg8000(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_readable(authority: str | None) -> None:
-    """Python's own error for a certificate that is not there names no file."""
+    """Check that the certificate can be read: Python's own error does not name the file."""
     if authority and not os.access(authority, os.R_OK):
         raise BadUrl(f"its sslrootcert {authority} cannot be read")

@@ -1,6 +1,6 @@
-"""What PostgreSQL itself says of a step that ran on a scratch database, beyond its catalog and the statements seen.
+"""What PostgreSQL itself reports of a step on a scratch database, beyond the catalog and the observed statements.
 
-Everything goes through the driver's cursor, unseen by SQLAlchemy's events.
+Everything goes through the driver's cursor, invisible to SQLAlchemy's events.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from alembic_rescue.evidence.observation import Change, StatementKind
 
 _LOCAL = unshadowed("SELECT current_setting('search_path'), current_setting('role')")
 _NEXT = unshadowed("SELECT greatest(txid_snapshot_xmax(txid_current_snapshot()), txid_current_if_assigned() + 1)")
-"""Grows with each transaction that writes: the latest to have ended, or this one itself."""
+"""Grows with each transaction that writes, whether ended or this one."""
 _OWN = unshadowed("""
     SELECT txid_current_if_assigned() IS NOT NULL,
            EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname <> current_database())
 """)
-"""Whether this transaction writes, and whether others are at work elsewhere on the server, who may be those that do."""
+"""Whether this transaction has written, and whether other databases have sessions, which may have written instead."""
 _ROWS = unshadowed("""
     SELECT oid, changed FROM (
         SELECT oid, pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
@@ -31,7 +31,7 @@ _ROWS = unshadowed("""
           FROM pg_class WHERE (relkind = 'r' OR relkind = 'm') AND relpersistence <> 't' AND oid >= 16384) AS counted
      WHERE changed > 0
 """)
-"""Of this session, those of earlier transactions among them that it has not reported yet."""
+"""This session's counters, including earlier transactions that it has not reported yet."""
 _READ_ONLY = unshadowed("""
     SELECT DISTINCT proname FROM pg_proc WHERE proname = ANY (ARRAY[{names}])
     EXCEPT
@@ -51,7 +51,7 @@ class Effects:
 
     @contextmanager
     def local_settings_kept(self, connection: Connection) -> Iterator[None]:
-        """Have ``SET LOCAL search_path`` and ``role`` hold in the next transaction, too."""
+        """Keep ``SET LOCAL search_path`` and ``role`` in the next transaction."""
         before = _fetch(connection, _LOCAL)[0]
         yield
         after = _fetch(connection, _LOCAL)[0]
@@ -60,13 +60,13 @@ class Effects:
                 _run(connection, f"SET LOCAL {name} TO {value if name == 'search_path' else _quoted(value)}")
 
     def begin(self, connection: Connection) -> None:
-        """Begins with no transaction open, and leaves none."""
+        """Record the counters; no transaction is open before or after."""
         self._rows, self._wrote = False, False
         self._next, self._counted = self._number(connection), self._rows_changed(connection)
         connection.connection.rollback()
 
     def end(self, connection: Connection, sent: Sequence[str]) -> None:
-        """Counts, unless the statements that were seen change rows anyway."""
+        """Compare the counters, unless the observed statements change rows anyway."""
         if any(part.strongest is StatementKind.DATA for sql in sent for part in parts(sql)):
             return
         self._wrote = self._number(connection) != self._next and self._is_of_this_database(connection)
@@ -74,7 +74,7 @@ class Effects:
             changed = self._rows_changed(connection)
             self._rows = any(number > self._counted.get(table, 0) for table, number in changed.items())
 
-    # Both say nothing where the transaction has failed, or the revision has closed the connection.
+    # Both return nothing if the transaction has failed or the revision has closed the connection.
 
     @staticmethod
     def _number(connection: Connection) -> int | None:
@@ -90,17 +90,17 @@ class Effects:
 
     @staticmethod
     def _is_of_this_database(connection: Connection) -> bool:
-        """Whether it was this database that was written to, as far as that can be told."""
+        """Whether the write was in this database, as far as the server shows it."""
         with suppress(Exception):
             ((own, others),) = _fetch(connection, _OWN)
             return bool(own) or not others
         return True
 
     def kinds(self, connection: Connection, sent: Sequence[str], changes: Collection[Change]) -> list[StatementKind]:
-        """The kind of each statement, now that the step is committed.
+        """Return the kind of each statement, after the step is committed.
 
-        Functions of the server's own that only read are told from others, and an expression that gave a column another
-        type (which can be seen) from one that only changed its values.
+        Built-in functions that only read are distinguished from others, and an expression that changed a column's type
+        (which the catalog shows) from one that only changed its values.
         """
         names = {name for sql in sent for part in parts(sql) for name in part.calls}
         reading = _reading_only(connection, names)
@@ -120,7 +120,7 @@ class Effects:
         ]
 
     def unseen(self, kinds: Collection[StatementKind]) -> str | None:
-        """What to tell where the server counted more than the statements seen explain."""
+        """Return a message if the server counted more than the observed statements explain."""
         if self._rows or (
             self._wrote and not {StatementKind.CATALOG, StatementKind.DATA, StatementKind.SESSION} & {*kinds}
         ):
@@ -129,7 +129,7 @@ class Effects:
 
 
 def _has_rows(sql: str) -> bool:
-    """It makes a table with the rows of a query, which the server counts as inserted."""
+    """Whether the statement creates a table with a query's rows, which the server counts as inserted."""
     words = sql.upper()
     return "SELECT" in words or "TABLE" in words.partition(" AS ")[2]
 

@@ -1,4 +1,4 @@
-"""The extensions that pending revisions create, and the live server will not make for this role.  Pure."""
+"""The extensions that pending revisions create and the live server will not create for this role.  Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CREATES = re.compile(r'\bCREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?("(?:[^"
 
 
 def barred(around: Surroundings, steps: Sequence[Observation | Unobserved]) -> Iterator[Cause]:
-    """One for each extension that cannot be made there.
+    """Yield a cause for each extension that cannot be created on the live server.
 
     Args:
-        around: what the live server says; where it names no extension that it has, nothing is known.
+        around: what the live server reports; if it lists no available extensions, nothing is known.
         steps: what the pending revisions send.
     """
     there = {name for name, _ in around.extensions}
@@ -41,7 +41,7 @@ def barred(around: Surroundings, steps: Sequence[Observation | Unobserved]) -> I
 
 
 def _why(around: Surroundings, name: str, written: str) -> tuple[str, str] | None:
-    """Why it cannot be made, and what to do."""
+    """Return why the extension cannot be created, and what to do; None if it can."""
     if name not in around.available:
         return (
             "which is not installed on the database's server",

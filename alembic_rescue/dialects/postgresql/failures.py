@@ -1,6 +1,6 @@
-"""PostgreSQL's errors: https://www.postgresql.org/docs/current/errcodes-appendix.html, as each driver has them.
+"""PostgreSQL's errors (https://www.postgresql.org/docs/current/errcodes-appendix.html), as each driver reports them.
 
-While connecting, psycopg2 has no code, and the words of libpq decide.
+While connecting, psycopg2 has no code; libpq's text decides.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from alembic_rescue.errors import RescueError
 _CONDITION = re.compile(r"(?:psycopg2?\.errors|asyncpg\.exceptions)\.(\w{1,80})")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _FIELDS = {"": ("M", "message"), "DETAIL:  ": ("D", "detail"), "HINT:  ": ("H", "hint"), "CONTEXT:  ": ("W", "context")}
-"""Of an error that PostgreSQL reports: by pg8000's name and by asyncpg's, under the heading that libpq gives it."""
+"""The fields of PostgreSQL's error report, in pg8000's and asyncpg's names, by libpq's heading."""
 
 
 class Failures(base.Failures):
-    """By SQLSTATE."""
+    """Errors by SQLSTATE."""
 
     codes: Mapping[str, type[RescueError]] = {
         "28P01": errors.LoginRefused,
@@ -54,18 +54,18 @@ class Failures(base.Failures):
     )
 
     def code_of(self, error: BaseException | None) -> str | None:
-        """Each driver has its own name for it; MySQL's have one of these, too."""
+        """Return the SQLSTATE; each driver has its own name for it, and MySQL's drivers share one of them."""
         if not _is_ours(error):
             return None
         code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or _report(error).get("C")
         return str(code) if code else None
 
     def text_of(self, error: BaseException) -> str | None:
-        """None for psycopg2 and psycopg, whose own text is libpq's."""
+        """Return the text as libpq writes it; None for psycopg2 and psycopg, whose own text is libpq's."""
         return "\n".join(f"{heading}{value}" for heading, value in _told(error) if value) or None
 
     def code_meant(self, kind: str) -> str | None:
-        """Each class of psycopg's and asyncpg's has the name of its condition."""
+        """Return the code of the condition that psycopg's or asyncpg's class is named after."""
         found = _CONDITION.fullmatch(kind)
         words = _HUMP.sub("_", found[1]).upper() if found else ""
         with suppress(ImportError):
@@ -75,28 +75,28 @@ class Failures(base.Failures):
         return None
 
     def ends_session(self, error: BaseException) -> bool:
-        """Its severity is FATAL."""
+        """Whether the severity is FATAL."""
         severity = _report(error).get("V") or getattr(error, "severity_en", None)
         return severity == "FATAL"
 
 
 def _is_ours(error: BaseException | None) -> bool:
-    """Whether it is a driver's of PostgreSQL's, or SQLAlchemy's in the place of one."""
+    """Whether the error is from a PostgreSQL driver, or SQLAlchemy's replacement for one."""
     modules = {base.__module__ for base in type(error).__mro__}
     return any(module.partition(".")[0] in PACKAGES or ".postgresql." in module for module in modules)
 
 
 def _told(error: BaseException) -> Iterable[tuple[str, Any]]:
-    """Headings and texts."""
+    """Return headings and texts."""
     if report := _report(error):
         return [(heading, report.get(letter)) for heading, (letter, _) in _FIELDS.items()]
-    for one in (error, error.__cause__):  # SQLAlchemy has an error of its own in place of asyncpg's
+    for one in (error, error.__cause__):  # SQLAlchemy replaces asyncpg's error with its own
         if type(one).__module__.startswith("asyncpg.") and getattr(one, "message", None):
             return [(heading, getattr(one, name, None)) for heading, (_, name) in _FIELDS.items()]
     return []
 
 
 def _report(error: BaseException | None) -> Mapping[str, str]:
-    """pg8000 hands on the fields of the server's report as they are."""
+    """Return the fields of the server's report, which pg8000 passes on unchanged."""
     told = error.args[0] if error is not None and error.args else None
     return told if isinstance(told, dict) and "C" in told else {}

@@ -1,4 +1,4 @@
-"""Which tables a statement fills with the rows of a query, as its text says.  Pure."""
+"""The tables that a statement fills with the rows of a query, by its text.  Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _DOLLARS = re.compile(r"\A\$\w*\$|\$\w*\$\Z")
 
 @dataclass(frozen=True)
 class Fill:
-    """A table that gets rows."""
+    """A table that is filled."""
 
     table: str
-    """Without its schema and quotes."""
+    """Without schema and quotes."""
     schema: str
-    """Empty where the statement does not say it."""
+    """Empty if the statement does not name it."""
     mentioned: frozenset[str]
-    """Each name elsewhere in the statement: what it reads is among them."""
+    """All other names in the statement, including those that it reads."""
 
 
 def fills(sql: str) -> Iterator[Fill]:
-    """INSERT of a query, CREATE TABLE AS, SELECT INTO; also in a DO block.
+    """Yield the tables filled by INSERT ... SELECT, CREATE TABLE AS and SELECT INTO, also in a DO block.
 
-    Not where the query has no FROM of its own: its one row is as the text has it.
+    A query without its own FROM is left out: its single row is in the text.
     """
     for statement in statements(sql, POSTGRESQL):
         first, makes = statement[0].word, {token.word for token in statement[1:4]}
@@ -51,7 +51,7 @@ def _of(statement: Sequence[Token]) -> Iterator[Fill]:
 
 
 def _into(statement: Sequence[Token], at: int) -> Iterator[Fill]:
-    """The table whose name stands at `at`, if what follows reads something."""
+    """Yield the table whose name is at `at`, if the rest of the statement reads something."""
     while at < len(statement) and statement[at].word in _BEFORE_A_NAME:
         at += 1
     end = at + 3 if [token.word for token in statement[at + 1 : at + 2]] == ["."] else at + 1
@@ -62,7 +62,7 @@ def _into(statement: Sequence[Token], at: int) -> Iterator[Fill]:
 
 
 def _reads(rest: Sequence[Token]) -> bool:
-    """Whether there is a FROM, or TABLE, in no parentheses but those around a query as a whole."""
+    """Whether there is a FROM or TABLE outside parentheses, except those around a whole query."""
     words = ["", *(token.word or token.text for token in rest), ""]
     within: list[bool] = []
     for before, word, after in zip(words, words[1:], words[2:], strict=False):

@@ -1,6 +1,6 @@
-"""What may stand before a bracket in SQL and sends nothing: PostgreSQL's own functions that only read, types, keywords.
+"""Words before a parenthesis that change nothing: PostgreSQL's built-in functions that only read, types, keywords.
 
-Not all of them: who can ask a server asks it for the others (``pg_proc.provolatile``).
+The list is not complete: ask a server, if there is one, about the others (``pg_proc.provolatile``).
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _FAMILIES = re.compile(
     r"(to|json|jsonb|array|string|regexp|current|justify|pg_get|xml|range|width|has|inet|numnode|tsvector)_\w+"
     r"|\w+_(agg|is_visible|privilege|recv|send)"
 )
-"""Families of which PostgreSQL's own all only read; ``has_..._privilege`` and ``pg_..._is_visible`` among them."""
+"""Families whose built-in functions all only read, including ``has_..._privilege`` and ``pg_..._is_visible``."""
 _WRITES = re.compile(r"(query|cursor|table|schema|database)_to_xml\w*")
 _KNOWN = frozenset(f"{_KEYWORDS} {_TYPES} {_READ}".split())
 
 
 def is_harmless(name: str) -> bool:
-    """Whether what is called by that name (in small letters) changes nothing that outlives the session."""
+    """Whether the function of that name (in lower case) changes nothing that outlives the session."""
     return name in _KNOWN or (_FAMILIES.fullmatch(name) is not None and _WRITES.fullmatch(name) is None)

@@ -1,4 +1,4 @@
-"""Hold the sessions read-only of drivers that read no ``PGOPTIONS`` and that env.py calls by itself."""
+"""Make sessions read-only if env.py calls a driver directly and the driver does not read ``PGOPTIONS``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _HELD = {"default_transaction_read_only": "on"}
 
 
 def asyncpg(is_held: Callable[[], bool], module: ModuleType) -> None:
-    """Change ``asyncpg.connect_utils``: where the arguments of all its ways to connect are understood.
+    """Change the function in ``asyncpg.connect_utils`` that parses the arguments of every way to connect.
 
-    Its name is private; it is there, with the arguments by their names, in asyncpg 0.21 to 0.32.
+    Its name is private; asyncpg 0.21 to 0.32 have it, with keyword arguments.
     """
     original = module._parse_connect_arguments  # noqa: SLF001 - see above
     if getattr(original, "held_by_itself", False):
@@ -30,9 +30,9 @@ def asyncpg(is_held: Callable[[], bool], module: ModuleType) -> None:
 
 
 def pg8000(is_held: Callable[[], bool], module: ModuleType) -> None:
-    """Change ``pg8000.core.CoreConnection``, which all of its kinds of connections are.
+    """Change ``pg8000.core.CoreConnection``, the base class of all its connections.
 
-    It takes ``startup_params`` since 1.31.
+    It accepts ``startup_params`` since 1.31.
     """
     initialise = module.CoreConnection.__init__
     if getattr(initialise, "held_by_itself", False) or "startup_params" not in initialise.__code__.co_varnames:

@@ -1,4 +1,4 @@
-"""Which PostgreSQL database it is, and where its version table stands."""
+"""The identity of a PostgreSQL database, and its version table."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _VERSION_TABLE = unshadowed("""
 
 
 class Identity(base.IdentityReader):
-    """The id is the system identifier and the database's oid; ``-`` in its place where the role may not ask it."""
+    """The id is the system identifier (``-`` if the role may not read it) and the database's oid."""
 
     def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
-        """In two queries."""
+        """Read the facts in two queries."""
         told = query(connection, _ASKED, table=table, schema=schema)[0]
         system = query(connection, _SYSTEM_ID)[0]["system_identifier"] if told["may_ask_id"] else "-"
         return Facts(
@@ -69,13 +69,13 @@ class Identity(base.IdentityReader):
         )
 
     def version_table(self, connection: Connection, name: str, schema: str | None) -> tuple[bool, int | None]:
-        """In one query of the tool's own: SQLAlchemy's take operators from the search path."""
+        """Read the version table in the tool's own query: SQLAlchemy's queries take operators from the search path."""
         quote = connection.dialect.identifier_preparer.quote_identifier
         found = query(connection, _VERSION_TABLE, table=".".join(quote(part) for part in (schema, name) if part))
         return bool(found), found[0]["id_limit"] if found else None
 
     def where(self, connection: Connection, table: str) -> Where:
-        """In three."""
+        """Read what identifies the database in three queries."""
         literal = "'" + table.replace("'", "''") + "'"
         database, address, oid, found_in = fetch(connection, _FOUND.format(table=literal))[0]
         may_ask = fetch(connection, _MAY_ASK_ID)[0][0]

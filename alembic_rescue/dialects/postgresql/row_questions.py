@@ -1,7 +1,7 @@
-"""What only rows decide, as questions in SQL for the live database as it stands before the run.  Pure.
+"""SQL queries about what only rows decide, for the live database before the run.  Pure.
 
-Expressions come from the server, with the names that tables and columns have by then; the live table is given those.
-Only functions of the server's own that change nothing are called there.
+Expressions come from the server, with the names of tables and columns at that point of the run; a subquery renames the
+live columns to match.  Only built-in functions that change nothing are called on the live database.
 """
 
 # ruff: noqa: S608 - the SQL is made of names and expressions that the server wrote
@@ -35,48 +35,51 @@ _CUTS_OFF = re.compile(r"\b(?:varchar|varying|char|character)\s*\(", re.IGNORECA
 
 @dataclass(frozen=True)
 class Column:
-    """A column, as a catalog has it."""
+    """A column, as in the catalog."""
 
     name: str
-    """Quoted where SQL needs it."""
+    """Quoted if SQL requires it."""
     type: int
     modifier: int
     spelled: str
-    """The type, as the server writes it."""
+    """The type as the server writes it."""
     not_null: bool
     filled: bool
-    """Rows that were there before it have a value, by a default or otherwise."""
+    """Existing rows get a value, by a default or otherwise."""
     default: str | None
-    """Its expression."""
+    """The expression of its default."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that was there before the run, then and now."""
+    """A table that existed before the run: then (before it) and now."""
 
     name: str
-    """Before the run: quoted where SQL needs it, with its schema."""
+    """Its name before the run, with its schema, quoted if SQL requires it."""
     names: frozenset[str]
-    """Without schema and quotes, then and now."""
+    """Its names then and now, without schema and quotes."""
     then: Mapping[int, Column]
     now: Mapping[int, Column]
     key: Sequence[int]
     """The columns of its primary key before the run."""
     only: str = ""
-    """``ONLY`` with a space, of a table from which others inherit: each of them has its own demands."""
+    """``ONLY`` and a space, for a table that others inherit from: each of those has its own demands."""
 
     def mentioned(self, expression: str) -> dict[int, Column]:
-        """The columns, as they are called now, that an expression may speak of."""
+        """Return the columns, with their current names, that an expression may mention."""
         return {number: one for number, one in self.now.items() if bare(one.name) in expression}
 
     def called(self, expression: str) -> tuple[str, ...]:
-        """All names, then and now, of the columns of which an expression speaks."""
+        """Return all names, then and now, of the columns that an expression mentions."""
         mentioned = self.mentioned(expression)
         names = (one.name for number in mentioned for one in (self.now[number], self.then.get(number)) if one)
         return tuple(dict.fromkeys(map(bare, names)))
 
     def columns(self, expression: str, only_reads: Callable[[str], bool]) -> tuple[str, ...]:
-        """What stands for the columns of which an expression speaks, and for the key; none: they themselves do."""
+        """Return the SELECT list that replaces the columns that an expression mentions, and the key.
+
+        It is empty if the columns have the same names then and now.
+        """
         mentioned = self.mentioned(expression)
         if all(number in self.then and self.then[number].name == one.name for number, one in mentioned.items()):
             return ()
@@ -84,34 +87,34 @@ class Table:
         for number, one in mentioned.items():
             if number in self.then:
                 value = self.then[number].name
-            else:  # what a default that changes nothing gives to each row
+            else:  # the column is new: each row gets its default, which is only evaluated if it changes nothing
                 value = one.default if one.default and only_reads(one.default) else "NULL"
             told.append(value if value == one.name else f"{value} AS {one.name}")
         return (*told, *(f'{name} AS "key {bare(name)}"' for name in self.keyed))
 
     @property
     def keyed(self) -> tuple[str, ...]:
-        """The columns that tell a row from the others."""
+        """The columns that identify a row."""
         return tuple(self.then[number].name for number in self.key) or ("ctid",)
 
 
 def bare(name: str) -> str:
-    """A column's name without quotes."""
+    """Return a column's name without quotes."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 @dataclass(frozen=True)
 class Asking:
-    """Makes the questions about one revision."""
+    """Writes the questions about one revision."""
 
     revision: str
     version: int
-    """The server's, as ``server_version_num``."""
+    """The server's ``server_version_num``."""
     known_to_read: Callable[[frozenset[str]], bool]
-    """Whether functions of these names are the server's own, and change nothing."""
+    """Whether all functions of these names are built-in and change nothing."""
 
     def not_null(self, table: Table, number: int, sent: Sequence[str]) -> Iterator[Demand]:
-        """A column that takes no NULL any more, or a new one that nothing fills."""
+        """Ask about a column that no longer accepts NULL, or a new one that nothing fills."""
         column = table.now[number]
         if number in table.then:
             what, violation = f"{table.name}.{column.name} is to be NOT NULL", f"with NULL in {column.name}"
@@ -123,25 +126,25 @@ class Asking:
 
     @staticmethod
     def _is_filled(table: Table, column: Column, sent: Sequence[str]) -> bool:
-        """Whether rows that are there get a value: by what adds it, where that is seen; else by the catalog."""
+        """Whether existing rows get a value: by the statement that adds the column, else by the catalog."""
         own = [sql for sql in sent if any(name in sql for name in table.names)]
         added = _matches(_ADDED, column.name, own)
         return column.filled if added is None else _FILLS.search(added) is not None
 
     def check(self, table: Table, name: str, expression: str) -> Iterator[Demand]:
-        """Rows that a CHECK rejects."""
+        """Ask about rows that a CHECK rejects."""
         violation = f"that {name} rejects"
         what = f"{table.name} gets CHECK {name}"
         yield self._of(table, "check", name, what, violation, where=f"NOT ({expression})")
 
     def partition(self, table: Table, held: str) -> Iterator[Demand]:
-        """Rows that do not belong into a partition, or that belong into a new one beside it."""
+        """Ask about rows that do not belong in a partition, or that belong in a new sibling of it."""
         refused = "hash partitions are not checked" if "satisfies_hash_partition" in held else ""
         what, violation = f"{table.name} gets new partition bounds", "that do not belong in it"
         yield self._of(table, "check", "", what, violation, where=f"NOT ({held})", refused=refused)
 
     def domain(self, name: str) -> Demand:
-        """Rows of any column of a domain."""
+        """Report that columns of a domain are not checked."""
         what = f"the domain {name} gets a CHECK or NOT NULL"
         return Demand(self.revision, "check", what, "", "", about=name, refused="columns of domains are not checked")
 
@@ -156,10 +159,11 @@ class Asking:
         *,
         full: bool,
     ) -> Iterator[Demand]:
-        """Rows whose parent is missing.  `other`: None where the run itself makes that table.
+        """Ask about rows whose parent is missing.
 
         Args:
-            full: MATCH FULL: a row with NULL in some of the columns, and not in all, fits nothing.
+            other: the referenced table; None if the run itself creates it.
+            full: MATCH FULL: a row with NULL in some of the columns but not all matches nothing.
         """
         own = [table.now[number].name for number in numbers]
         conditions, orphan = [f"r.{column} IS NOT NULL" for column in own], "true"
@@ -182,7 +186,7 @@ class Asking:
     def unique(
         self, table: Table, name: str, keys: Sequence[str], predicate: str, *, nulls_alike: bool
     ) -> Iterator[Demand]:
-        """Rows of which there is another one alike."""
+        """Ask about duplicate rows."""
         told = ", ".join(keys)
         by = ", ".join(f"({key})" for key in keys)
         among = f" WHERE {predicate}" if predicate else ""
@@ -217,7 +221,9 @@ class Asking:
         *,
         nulls_alike: bool,
     ) -> Iterator[Demand]:
-        """Rows that are alike once a column of a key has another type; none where values that differ stay different.
+        """Ask about rows that become duplicates if a key column changes its type.
+
+        Yields nothing if the conversion keeps different values different.
 
         Args:
             types: see :meth:`type`.
@@ -238,24 +244,24 @@ class Asking:
             yield replace(one, what=what)
 
     def computed(self, table: Table, name: str, kind: str, expressions: Sequence[str], predicate: str = "") -> Demand:
-        """Rows on which an expression fails that the server works out for each of them."""
+        """Ask about rows for which an expression fails that the server computes for each row."""
         what, violation = f"{table.name} gets {kind} {name}", "for which its expression fails"
         row = f"ROW({', '.join(expressions)})"
         tried = f"CASE WHEN {predicate} THEN {row} END" if predicate else row
         return self._of(table, "expression", name, what, violation, tried=tried)
 
     def exclusion(self, table: Table, name: str) -> Demand:
-        """Rows that exclude one another: each would have to be held against each."""
+        """Report that an EXCLUDE constraint is not checked: every row would have to be compared with every other."""
         what = f"{table.name} gets EXCLUDE constraint {name}"
         return self._of(table, "exclusion", name, what, "", refused="EXCLUDE constraints are not checked")
 
     def type(self, table: Table, number: int, types: Mapping[str, Any], sent: Sequence[str]) -> Iterator[Demand]:
-        """Values that do not fit a new type.
+        """Ask about values that do not fit a new type.
 
         Args:
-            types: whether each value of the old type is one of the new one by itself (``implicit``), the new one's
-                ``name``, the old one's category (``was``), whether the new one is the server's own (``builtin``), and
-                an enum's ``labels``.
+            types: whether every value of the old type converts to the new one implicitly (``implicit``), the new type's
+                ``name``, the old type's category (``was``), whether the new type is built-in (``builtin``), and an
+                enum's ``labels``.
         """
         then, now = table.then[number], table.now[number]
         using = _matches(_USING, now.name, sent) or ""
@@ -273,7 +279,7 @@ class Asking:
         elif given or not types["builtin"]:
             yield from self._tried(table, what, violation, using or value, now, types)
         elif types["name"] in _TEXTS:
-            if now.modifier > 0 and not _CUTS_OFF.search(using):  # a cast that is written out cuts off
+            if now.modifier > 0 and not _CUTS_OFF.search(using):  # an explicit cast truncates
                 where = _longer(f"({value})::text", now.modifier - 4)
                 violation = f"whose {now.name} is too long for {now.spelled}"
                 yield self._of(table, "type", now.name, what, violation, where=where)
@@ -353,7 +359,7 @@ class Asking:
 
 
 def _calls(expression: str) -> frozenset[str]:
-    """The names that stand before a parenthesis, without their schemas: functions, and words of the syntax."""
+    """Return the names before a parenthesis, without their schemas: functions, and keywords."""
     found = list(tokens(expression, POSTGRESQL))
     return frozenset(
         bare(one.text) if one.sort is Sort.NAME else one.text.lower()
@@ -363,12 +369,12 @@ def _calls(expression: str) -> frozenset[str]:
 
 
 def _longer(value: str, most: int) -> str:
-    """What is too long for a column; spaces at the end are cut off without a word."""
+    """Return the condition for a value that is too long for a column; trailing spaces are truncated silently."""
     return f"length({value}) > {most} AND btrim(substr({value}, {most + 1})) <> ''"
 
 
 def _matches(pattern: str, column: str, sent: Sequence[str]) -> str | None:
-    """What the last of the statements has for this column; None: none of them fits."""
+    """Return what the last matching statement has for this column; None if none matches."""
     named = rf'(?:"{re.escape(bare(column))}"|{re.escape(bare(column))})'
     found = None
     for sql in sent:
@@ -379,6 +385,6 @@ def _matches(pattern: str, column: str, sent: Sequence[str]) -> str | None:
 
 
 def _only_casts(expression: str, column: str) -> bool:
-    """Whether an expression is the column itself, cast to something."""
+    """Whether an expression is the column itself, with or without a cast."""
     named = re.escape(bare(column))
     return re.fullmatch(rf'\(*\s*"?{named}"?\s*\)*(?:\s*::\s*[\w."() ,]+)?\)*', expression, re.IGNORECASE) is not None

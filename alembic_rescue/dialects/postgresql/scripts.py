@@ -1,7 +1,7 @@
-"""A stamp as one file for psql, or for bash and psql: the SQL, which both share, and the two forms round it.
+"""A stamp as one file for psql, or for bash and psql: the shared SQL, and the two forms around it.
 
-The SQL uses nothing that psql 12 and PostgreSQL 12 do not have.  What it refuses, it refuses with a code of its own
-(``AR003``); what was written and cannot be verified with another (``AR005``).
+The SQL uses only what psql 12 and PostgreSQL 12 support.  A refusal has its own error code (``AR003``); so has a write
+that cannot be verified (``AR005``).
 """
 
 # ruff: noqa: S608 - the SQL is made of constants, and of literals and names that are quoted here
@@ -29,20 +29,20 @@ from alembic_rescue.model import Identity
 _HERE = Path(__file__).parent
 _PLACE = re.compile(r"@([A-Z_]+)@")
 _SHOWN = 300
-"""Characters of a fact.  A longer one is held against its digest."""
+"""The maximum length of a fact in the file, in characters.  For a longer one, its digest is compared."""
 _DIGEST = "sha256:"
 _FEW = 5
 _OUTSIDE_SECONDS = 30
-"""For connecting, and for the way to the server."""
+"""For connecting and for network delays."""
 _END_SECONDS = 5
-"""How long a server may take to end what its timeouts have ended."""
+"""How long a server may take to clean up after a timeout."""
 _PSQL = "psql -X -v ON_ERROR_STOP=1 -f FILE"
 _QUOTE = "$rescue$"
-"""What the blocks of the SQL are quoted with."""
+"""The dollar quote of the SQL's blocks."""
 
 
 class Scripts(handover.Scripts):
-    """For bash with psql, and for psql alone."""
+    """Scripts for bash with psql, and for psql alone."""
 
     shells = ("bash", "psql")
 
@@ -51,20 +51,20 @@ class Scripts(handover.Scripts):
         return standing.read(connection, names)
 
     def unasked_kinds(self, kinds: Collection[str]) -> frozenset[str]:
-        """Those that :mod:`alembic_rescue.dialects.postgresql.standing` has no query for."""
+        """Return the kinds for which :mod:`alembic_rescue.dialects.postgresql.standing` has no query."""
         return frozenset(kinds) - standing.KINDS
 
     def run(self, shell: str, identity: Identity) -> str:
-        """With the way to the database, which psql has from variables."""
+        """Return the command, with the connection settings, which psql reads from variables."""
         return "DATABASE_URL=... bash FILE" if shell == "bash" else f"{_way(identity)} {_PSQL}"
 
     def file(self, shell: str, handed_over: HandOver) -> str:
-        """The template of that shell, with its places filled."""
+        """Fill the template of that shell."""
         return _filled(f"stamp.{shell}", {**_words(handed_over), **sql(handed_over)})
 
 
 def sql(handed_over: HandOver) -> dict[str, str]:
-    """The steps that both forms have in common, each a piece of SQL; all but the last two only ask."""
+    """Return the steps that both forms share, each as SQL; all except the last two only read."""
     lock = {"LOCK": str(RESCUE_LOCK)}
     wait = round((handed_over.lock_seconds + handed_over.statement_seconds + _END_SECONDS) * 1000)
     return {
@@ -84,9 +84,9 @@ def sql(handed_over: HandOver) -> dict[str, str]:
 
 
 def _session(handed_over: HandOver) -> str:
-    """Nobody's functions and operators run in the place of the server's, and no wait is without end.
+    """Return the session settings: nothing shadows the server's functions and operators, and every wait has a timeout.
 
-    Of psql's variables it takes ``so_far``, whether something was written, and ``address``, which somebody vouches for.
+    They use two psql variables: ``so_far``, whether something was written, and ``address``, which the user confirms.
     """
     statement = f"'{round(handed_over.statement_seconds * 1000)}ms'"
     settings = {
@@ -134,7 +134,7 @@ _NO_TABLE = "[database-moved] Table %s does not exist, or this role cannot see i
 
 
 def _waited(handed_over: HandOver) -> dict[str, str]:
-    """What a block says where it waited in vain."""
+    """Return the values for a block's message after a timeout."""
     name = {"TABLE_NAME": literal(_table(handed_over))}
     return {**name, "WAITED": _filled("waited.sql", name)}
 
@@ -170,7 +170,7 @@ def _expected(facts: Mapping[str, str] | None) -> str:
 
 
 def _write(handed_over: HandOver, here: Sequence[str], there: Sequence[str], stands: str) -> str:
-    """One row takes the place of another as long as there are both; the rest goes, or comes."""
+    """Return SQL that changes the rows: pairs of old and new rows are updated, the rest is deleted or inserted."""
     table, key = _in_block(handed_over), _in_quotes(f"{handed_over.identity.version_table}_pkc")
     gone, new = sorted(set(here) - set(there)), sorted(set(there) - set(here))
     statements = [
@@ -212,13 +212,13 @@ def _table(handed_over: HandOver) -> str:
 
 
 def _in_block(handed_over: HandOver) -> str:
-    """The version table, where it stands in a block that is quoted."""
+    """Return the version table's name for use inside a quoted block."""
     identity = handed_over.identity
     return ".".join(_in_quotes(part) for part in (identity.schema, identity.version_table) if part)
 
 
 def _in_quotes(name: str) -> str:
-    """A name as SQL that does not end a block."""
+    """Quote a name for SQL so that it cannot end a block."""
     if _QUOTE not in name:
         return identifier(name)
     escaped = name.replace('"', '""').replace("\\", "\\\\").replace("$", "\\0024")
@@ -230,14 +230,14 @@ def _array(texts: Sequence[str]) -> str:
 
 
 def identifier(name: str) -> str:
-    """A name as SQL, whatever is in it."""
+    """Quote any name for SQL."""
     if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in RESERVED_WORDS:
         return name
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as SQL on one line, whatever is in it: nothing of it can be taken for the file's own."""
+    """Quote any text for SQL, on one line: no part of it can be mistaken for the file's own text."""
     quoted = text.replace("'", "''")
     if text.isprintable() and "\\" not in text and _QUOTE not in text:
         return f"'{quoted}'"
@@ -289,11 +289,11 @@ def _words(handed_over: HandOver) -> dict[str, str]:
 
 
 _PLAIN = re.compile(r"(?<=^postgresql)\+\w+")
-"""What SQLAlchemy alone understands of a URL."""
+"""The part of a URL that only SQLAlchemy understands."""
 
 
 def _way(identity: Identity) -> str:
-    """The way to the database, as variables of psql's."""
+    """Return the connection settings, as psql's environment variables."""
     user = make_url(identity.url).username or identity.role
     ways = {
         "PGHOST": identity.socket or identity.host,
@@ -314,7 +314,7 @@ def _pending(pending: Sequence[str]) -> str:
 
 
 def _about(handed_over: HandOver) -> Iterator[str]:
-    """The head of the file."""
+    """Yield the lines of the file's header."""
     identity = handed_over.identity
     yield f"Sets {_table(handed_over)} in {_line(identity.name)}"
     yield f"  from {rows(handed_over.before)}"
@@ -341,17 +341,17 @@ def _about(handed_over: HandOver) -> Iterator[str]:
 
 
 def _comment(mark: str, line: str) -> str:
-    """A line of the head, and of nothing else: an id or a name may hold the end of a line."""
+    """Write one comment line of the header: an id or a name may contain a line break."""
     return f"{mark} {''.join(one if one.isprintable() else ' ' for one in line)}".rstrip()
 
 
 def _line(text: str) -> str:
-    """`text` on one line, with nothing that a terminal obeys."""
+    """Return `text` on one line, without control characters."""
     return "".join(one if one.isprintable() else " " for one in " ".join(text.split()))
 
 
 def _echo(text: str) -> str:
-    r"""The argument of psql's ``\echo``."""
+    r"""Quote the argument of psql's ``\echo``."""
     return "'" + _line(text).replace("\\", "\\\\").replace("'", "''") + "'"
 
 

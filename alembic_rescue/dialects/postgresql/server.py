@@ -1,4 +1,4 @@
-"""What a session of PostgreSQL's can be held to, and what the server tells of others."""
+"""Session settings of PostgreSQL, and what the server shows of other sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alembic_rescue.model import Blocker, Wait
 _SAYS_WHO_IT_IS = unshadowed(
     f"SELECT set_config('application_name', '{blockers.RESCUE}', false) WHERE current_setting('application_name') = ''"
 )
-"""Where the project gives its sessions no name of its own."""
+"""Used if the project does not set an application name."""
 _BACKEND = unshadowed("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = {pid}")
 _PRESENCE = {
     "SCHEMA": unshadowed("SELECT to_regnamespace({name}) IS NOT NULL"),
@@ -28,59 +28,59 @@ _PRESENCE_OF_A_RELATION = unshadowed("SELECT to_regclass({name}) IS NOT NULL")
 
 
 class Server(base.Server):
-    """Sessions held by the server's own settings, and all that it tells of others."""
+    """Sessions made read-only by the server's own settings, and queries about other sessions."""
 
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
-        """In milliseconds."""
+        """Return the settings; PostgreSQL's timeouts are in milliseconds."""
         held = (f"SET lock_timeout = {round(lock * 1000)}", f"SET statement_timeout = {round(statement * 1000)}")
         return (*held, "SET default_transaction_read_only = on" if read_only else _SAYS_WHO_IT_IS)
 
     def hold_read_only(self, connection: Connection) -> None:
-        """By the first statement of each transaction.
+        """Make each transaction read-only with its first statement.
 
-        What drivers have for it becomes a setting of the session: pg8000's always, psycopg2's with autocommit.
+        The drivers' own way changes the session's settings: pg8000 always, psycopg2 with autocommit.
         """
         event.listen(connection, "begin", _read_only)
 
     def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
-        """A *transaction's* advisory lock, in a transaction that is begun for it.
+        """Take a *transaction-level* advisory lock, in a transaction begun for it.
 
-        Unlike a session's, it cannot stay behind on a server connection that a pooler in transaction mode hands to
-        somebody else.
+        Unlike a session-level lock, it cannot be left behind on a server connection that a pooler in transaction mode
+        hands to another client.
         """
-        cursor.run("BEGIN")  # the engine may be set to AUTOCOMMIT; elsewhere the server only notes it
+        cursor.run("BEGIN")  # the engine may be set to AUTOCOMMIT; if not, the server only warns
         for statement in settings:
             cursor.run(statement.replace("SET ", "SET LOCAL ", 1))
         cursor.run(f"SET LOCAL application_name = '{blockers.RESCUE}'")
         return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({blockers.RESCUE_LOCK}::int8)")))
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
-        """What the execution option ``postgresql_readonly`` sets, which would begin transactions as READ WRITE."""
+        """Replace what the execution option ``postgresql_readonly`` calls: it could begin READ WRITE transactions."""
         set_readonly = getattr(dialect, "set_readonly", None)
         return {"set_readonly": lambda connection, _: set_readonly(connection, True)} if set_readonly else {}
 
     def let_go(self, cursor: Cursor) -> str | None:
-        """The setting may be taken back by anybody."""
+        """Return the statement that reset the setting: any code can reset it."""
         held = cursor.value("SELECT pg_catalog.current_setting('default_transaction_read_only')") == "on"
         return None if held else "SET default_transaction_read_only = off"
 
     def has_written(self, cursor: Cursor) -> bool:
-        """It has an id then."""
+        """Whether the transaction has an id: it gets one when it writes."""
         return cursor.value("SELECT pg_catalog.txid_current_if_assigned()") is not None
 
     def backend(self, cursor: Cursor) -> tuple[int, str]:
-        """As ``pg_stat_activity`` has it."""
+        """Return the process id and start time from ``pg_stat_activity``."""
         pid, started = cursor.rows(_BACKEND.format(pid="pg_catalog.pg_backend_pid()"))[0]
         return int(pid), str(started)
 
     def is_running(self, connection: Connection, pid: int, started: str) -> bool:
-        """A pid alone may be another one's by now."""
+        """Compare the start time too: the process id may have been reused."""
         return any(str(found) == started for _, found in fetch(connection, _BACKEND.format(pid=int(pid))))
 
     def blockers(
         self, connection: Connection, table: str, hide: Callable[[str], str], own: Collection[int]
     ) -> tuple[Blocker, ...]:
-        """Those with a lock on `table`, and those with an advisory lock in its database."""
+        """Return the sessions with a lock on `table` or an advisory lock in its database."""
         return blockers.of(connection, table, hide, own)
 
     tells_waits = True
@@ -92,16 +92,16 @@ class Server(base.Server):
     def wait_of(
         self, connection: Connection, pid: int, table: str, hide: Callable[[str], str], own: Collection[int]
     ) -> Wait | None:
-        """By ``pg_blocking_pids``, which tells only of those who wait now."""
+        """Ask ``pg_blocking_pids``, which only covers sessions that are waiting now."""
         return blockers.wait_of(connection, pid, table, hide, own)
 
     def holds(self, connection: Connection, kind: str, name: str) -> bool:
-        """On the search path, where `name` has no schema."""
+        """Look up `name`; on the search path if it has no schema."""
         literal = "'" + name.replace("'", "''") + "'"
         return bool(fetch(connection, _PRESENCE.get(kind, _PRESENCE_OF_A_RELATION).format(name=literal))[0][0])
 
 
 def _read_only(connection: Connection) -> None:
     if getattr(driver_connection(connection.connection), "autocommit", False):
-        return  # no transaction is begun
+        return  # there is no transaction
     Cursor(connection.connection, connection.dialect).run("SET TRANSACTION READ ONLY")

@@ -1,4 +1,4 @@
-"""A transaction in which the server writes every text the same way, through the driver's own cursor."""
+"""A transaction in which the server writes every text in the same way, through the driver's own cursor."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SETTINGS = {
     "standard_conforming_strings": "on",
     "jit": "off",
 }
-"""What the text of a definition depends on (as pg_dump sets it), and no compiling of queries that run once."""
+"""The settings that the text of a definition depends on (as in pg_dump), and no JIT for queries that run once."""
 
 
 @contextmanager
 def unshadowed_path(cursor: Cursor) -> Iterator[None]:
-    """In somebody else's transaction: nobody's functions and operators run in the place of the server's meanwhile."""
+    """Prevent shadowing of the server's functions and operators for a while, in somebody else's transaction."""
     path = str(cursor.value("SELECT pg_catalog.current_setting('search_path')")).replace("'", "''")
     try:
         cursor.rows(f"SELECT {_local('search_path', SETTINGS['search_path'])}")
@@ -37,9 +37,10 @@ def unshadowed_path(cursor: Cursor) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settings: str) -> Iterator[Cursor]:
-    """A transaction with `SETTINGS` and `settings`, rolled back at the end: nothing of the session changes.
+    """Run a transaction with `SETTINGS` and `settings`, rolled back at the end: the session is not changed.
 
-    None may be open.  BEGIN is said aloud because the driver may be in autocommit; if it is not, the server warns.
+    No transaction may be open.  BEGIN is sent explicitly because the driver may be in autocommit; if it is not, the
+    server warns.
     """
     raw, dialect = connection.connection, connection.dialect
     dialect.do_rollback(raw)
@@ -49,12 +50,12 @@ def transaction(connection: Connection, begin: str = "BEGIN READ ONLY", **settin
         cursor.rows("SELECT " + ", ".join(_local(*setting) for setting in {**SETTINGS, **settings}.items()))
         yield cursor
     except BaseException:
-        with suppress(cursor.error):  # the connection may be lost, which is told by the error under way
+        with suppress(cursor.error):  # the connection may be lost, as the current error then says
             cursor.run("ROLLBACK")
             dialect.do_rollback(raw)
         raise
     cursor.run("ROLLBACK")
-    dialect.do_rollback(raw)  # the driver, too, knows then that it has ended
+    dialect.do_rollback(raw)  # tells the driver, too, that the transaction has ended
 
 
 def _local(name: str, value: str) -> str:
@@ -62,17 +63,17 @@ def _local(name: str, value: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as SQL, whatever is in it and whatever the driver makes of percent signs and colons."""
+    """Quote any text for SQL, safe from the driver's handling of percent signs and colons."""
     if text.isascii() and text.replace("_", "a").replace(".", "a").isalnum():
         return f"'{text}'"
     return f"convert_from(decode('{text.encode().hex()}', 'hex'), 'UTF8')"
 
 
 def texts(values: Iterable[str]) -> str:
-    """An array of texts as SQL."""
+    """Write an array of texts as SQL."""
     return f"ARRAY[{', '.join(map(literal, sorted(values)))}]::text[]"
 
 
 def oids(values: Iterable[str]) -> str:
-    """An array of oids as SQL."""
+    """Write an array of oids as SQL."""
     return f"'{{{','.join(sorted(values))}}}'::oid[]"

@@ -1,8 +1,8 @@
-"""What objects of a database are like, in a query that anybody's psql can run again: PostgreSQL 12 to 18.
+"""The current state of a database's objects, in a query that any psql can run again: PostgreSQL 12 to 18.
 
-It names objects as the evidence does, so that one text asks when the file is made and when it is run.  Unlike the
-evidence it has a list of kinds: it is to be read by a person, and what is not on it is told as not asked.  Both times
-it asks the same database: what the catalogs of the rarer kinds hold is asked as it stands, oids and all.
+The query names objects as the evidence does, and is the same when the file is written and when it is run.  Unlike the
+evidence it has a list of kinds: people read it, and a kind that is not listed is reported as not checked.  Both runs
+query the same database, so the catalogs of the rarer kinds are compared as they are, including oids.
 """
 
 # ruff: noqa: S608 - the SQL is made of constants, and of literals that `session` quotes
@@ -20,7 +20,7 @@ from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.dialects.postgresql.session import texts, transaction
 
 NOT_ASKED = "its storage (tablespace, compression), its statistics targets and its security labels"
-"""What is asked of no object."""
+"""What is checked for no object."""
 _RELATION = "(CASE WHEN r.relkind = 'S' THEN 's' ELSE 'r' END)::\"char\""
 _TYPE, _FUNCTION, _WRAPPER, _SERVER, _LANGUAGE, _SCHEMA = "'T'", "'f'", "'F'", "'S'", "'l'", "'n'"
 _TABLE = "quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
@@ -32,7 +32,7 @@ _NUMBERS = (
 
 
 def _privileges(acl: str, kind: str, owner: str) -> str:
-    """What was granted, in an order of its own; the default ones, which nobody granted, are none."""
+    """Return SQL for the granted privileges, sorted; NULL if they are the defaults."""
     default = f"acldefault({kind}, {owner})"
     granted, usual = (
         f"(SELECT coalesce(string_agg(p::text, ' ' ORDER BY p::text), 'none') FROM unnest({items}) p)"
@@ -47,7 +47,7 @@ class Catalog:
 
     title: str
     kinds: frozenset[str]
-    """As the evidence calls them."""
+    """In the evidence's names."""
     query: str
     """With the columns kind, name, parent and facts."""
 
@@ -234,7 +234,7 @@ _MORE: Mapping[str, str] = MappingProxyType(
         "transform": "pg_transform",
     }
 )
-"""Kinds with a catalog of their own: all that it holds is asked."""
+"""Kinds with their own catalog, of which all columns are checked."""
 _BUT = MappingProxyType(
     {
         "pg_foreign_data_wrapper": "fdwacl",
@@ -246,7 +246,7 @@ _BUT = MappingProxyType(
         "pg_statistic_ext": "stxstattarget, stxkeys, stxexprs",
     }
 )
-"""But these columns."""
+"""Columns of these catalogs that are not checked."""
 _BESIDES = MappingProxyType(
     {
         "pg_foreign_data_wrapper": f"'privileges', {_privileges('x.fdwacl', _WRAPPER, 'x.fdwowner')}",
@@ -260,7 +260,7 @@ _BESIDES = MappingProxyType(
                   FROM pg_ts_config_map m WHERE m.mapcfg = x.oid)""",
     }
 )
-"""And this besides."""
+"""Additional facts of these catalogs."""
 _QUERY = """
     SELECT replace(i.type, ' ', '-'), i.identity, NULL,
            to_jsonb(x) - '{{oid, {but}}}'::text[]
@@ -279,17 +279,17 @@ def _of_catalog(kind: str, catalog: str) -> Catalog:
 
 CATALOGS = (*_OWN, *(_of_catalog(kind, catalog) for kind, catalog in _MORE.items()))
 KINDS = frozenset(kind for catalog in CATALOGS for kind in catalog.kinds)
-"""What can be asked."""
+"""The kinds that can be checked."""
 
 
 def query_of(kinds: Collection[str]) -> str:
-    """The objects of these kinds, each with its parent and its facts; the names are to be chosen from."""
+    """Return SQL for all objects of these kinds, each with its parent and facts; the caller filters by name."""
     shares = [f"    -- {catalog.title}{catalog.query}" for catalog in CATALOGS if not catalog.kinds.isdisjoint(kinds)]
     return "\n    UNION ALL\n".join([_NO_CATALOG, *shares])
 
 
 def read(connection: Connection, names: Collection[str]) -> tuple[Standing, ...]:
-    """The objects of these names, and what belongs to them; see `alembic_rescue.dialects.handover.Scripts`."""
+    """Read the objects with these names and what belongs to them: see `alembic_rescue.dialects.handover.Scripts`."""
     chosen = texts(names)
     with transaction(connection, lock_timeout="1s") as cursor:
         rows = cursor.rows(

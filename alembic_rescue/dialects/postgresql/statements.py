@@ -1,7 +1,7 @@
-"""What a statement does, as far as its own text says.  Pure.
+"""PostgreSQL's statements, classified by their text.  Pure.
 
-What is known is named; all else counts as data, which no catalog answers for.  A function's name does not tell what
-the function does: the names that are not known are handed out (:attr:`Part.calls`), for whoever can ask a server.
+Known statements are listed; all others count as data, which no catalog covers.  A function's name does not show what it
+does: unknown names are in :attr:`Part.calls`, for callers that can ask a server.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _KINDS = {
     **dict.fromkeys(["RELEASE", "LOCK", "DISCARD", "LISTEN", "UNLISTEN", "DEALLOCATE", "CHECKPOINT", "LOAD"], SESSION),
     **dict.fromkeys(["DROP", "GRANT", "REVOKE", "COMMENT", "SECURITY", "REASSIGN", "IMPORT"], CATALOG),
 }
-"""By the first keyword.  DATA is what is not here and not read below: INSERT, CALL, COPY, REFRESH, VACUUM, NOTIFY."""
+"""By the first keyword.  All others that are not parsed below are DATA: INSERT, CALL, COPY, REFRESH, VACUUM, NOTIFY."""
 _QUERIES = frozenset(["SELECT", "VALUES", "TABLE", "WITH", "PERFORM", "DECLARE"])
 _CHANGES_ROWS = frozenset(["INSERT", "UPDATE", "DELETE", "MERGE"])
 _OF_THE_SERVER = frozenset(["DATABASE", "TABLESPACE", "SYSTEM"])
-"""Of these the catalogs of one database tell nothing, or not all."""
+"""Objects that the catalogs of one database do not show, or not completely."""
 _OF_OBJECTS = frozenset(["ALTER", "COMMENT", "GRANT", "REVOKE", "SECURITY"])
-"""A large object is data, as rows are: the server numbers it, in each database as it likes."""
+"""Statements that may be about a large object, which is data, like rows: its number differs between databases."""
 _TEMPORARY = frozenset(["TEMP", "TEMPORARY"])
 _BEGINS = frozenset(["", "(", ")", ";", "BEGIN", "THEN", "ELSE", "LOOP"])
-"""Before these a row-changing keyword is a statement's own; not so in ``FOR UPDATE`` and ``ON DELETE``."""
+"""After these, a row-changing keyword starts a statement; not so in ``FOR UPDATE`` and ``ON DELETE``."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,31 @@ class Part:
     """One statement of a script."""
 
     kind: StatementKind
-    """What its keywords say."""
+    """Its kind by its keywords."""
     calls: frozenset[str] = frozenset()
-    """The functions that it calls, of which the text does not tell what they do; without their schemas."""
+    """The functions that it calls and whose effect the text does not show; without their schemas."""
     converts: bool = False
-    """It gives a column its type by an expression that may change the values (``USING lower(v)``)."""
+    """It changes a column's type with an expression that may change the values (``USING lower(v)``)."""
 
     @property
     def strongest(self) -> StatementKind:
-        """What it may do."""
+        """The strongest kind that it may have."""
         return DATA if self.calls or self.converts else self.kind
 
 
 def split_script(sql: str) -> list[str]:
-    """The statements of a script, without their semicolons."""
+    """Split a script into statements, without their semicolons."""
     return split(sql, POSTGRESQL)
 
 
 def kind_of(sql: str) -> StatementKind:
-    """The strongest kind of the statements in `sql`, which may be a script."""
+    """Return the strongest kind of the statements in `sql`, which may be a script."""
     return strongest(part.strongest for part in parts(sql))
 
 
 @lru_cache(maxsize=4096)
 def parts(sql: str) -> tuple[Part, ...]:
-    """The statements of a script, in their order."""
+    """Return the statements of a script, in order."""
     return tuple(_part(statement) for statement in statements(sql, POSTGRESQL))
 
 
@@ -92,7 +92,7 @@ def _part(statement: Tokens) -> Part:
 
 
 def _explained(rest: Tokens) -> Part:
-    """EXPLAIN runs its statement only with ANALYZE."""
+    """Classify an EXPLAIN: it runs its statement only with ANALYZE."""
     ends = (
         next((at + 1 for at, token in enumerate(rest) if token.word == ")"), len(rest))
         if _word(rest) == "("
@@ -102,7 +102,7 @@ def _explained(rest: Tokens) -> Part:
 
 
 def _query(statement: Tokens) -> Part:
-    """It may change rows in a WITH, make a table by INTO, or call something."""
+    """Classify a query: it may change rows in a WITH, create a table with INTO, or call functions."""
     calls = _called(statement)
     for at, token in enumerate(statement):
         if token.word in _CHANGES_ROWS and _word(statement, at - 1) in _BEGINS:
@@ -114,7 +114,7 @@ def _query(statement: Tokens) -> Part:
 
 
 def _create(statement: Tokens) -> Part:
-    """A table that is made from a query has its rows with it: its being there proves both."""
+    """Classify a CREATE: a table created from a query proves its rows too, because both exist or neither."""
     words = [token.word for token in statement[1:8]]
     head = _words(statement[1:4])
     if head & {"DATABASE", "TABLESPACE"} and "EVENT" not in head:
@@ -127,7 +127,7 @@ def _create(statement: Tokens) -> Part:
         return Part(kind)
     query = _part(statement[as_at + 1 :])
     if kind is CATALOG and (query.kind is DATA or ("IF" in words and "EXISTS" in words)):
-        return Part(DATA, query.calls)  # where it is there already, no row is written
+        return Part(DATA, query.calls)  # if it exists already, no row is written
     return Part(kind, query.calls)
 
 
@@ -143,7 +143,7 @@ def _alter(statement: Tokens) -> Part:
 
 
 def _converts(statement: Tokens) -> bool:
-    """Whether a ``TYPE ... USING`` has more than the column, cast."""
+    """Whether a ``TYPE ... USING`` is more than a cast of the column."""
     typed = False
     for at, token in enumerate(statement):
         typed = typed or token.word == "TYPE"
@@ -153,7 +153,7 @@ def _converts(statement: Tokens) -> bool:
 
 
 def _is_plain_cast(expression: Tokens) -> bool:
-    """``column``, ``column::type``, ``column::text::type``, ``(column)::type(2)``, up to the end or the next comma."""
+    """Whether the text up to the next comma is ``column``, ``column::text::type``, ``(column)::type(2)`` or similar."""
     depth, casts = 0, 0
     for at, token in enumerate(expression):
         if token.word == "," and not depth:
@@ -176,7 +176,7 @@ def _is_plain_cast(expression: Tokens) -> bool:
 
 
 def _block(rest: Tokens) -> Part:
-    """What a block has in PL/pgSQL is read as statements; what it makes up while it runs is data."""
+    """Classify a DO block: PL/pgSQL is parsed as statements; SQL built at run time is data."""
     language = next((rest[at + 1].text for at, token in enumerate(rest[:-1]) if token.word == "LANGUAGE"), "plpgsql")
     body = next((_content(token) for token in rest if token.sort is Sort.STRING), "")
     if language.strip("\"'").lower() != "plpgsql":
@@ -193,7 +193,7 @@ def _together(found: Sequence[Part]) -> Part:
 
 
 def _pieces(body: Tokens) -> Iterator[Tokens]:
-    """What stands between semicolons, and behind THEN, ELSE, BEGIN, LOOP and DECLARE, but for those of a CASE."""
+    """Split a block at semicolons and after THEN, ELSE, BEGIN, LOOP and DECLARE, except within a CASE."""
     piece: list[Token] = []
     depth = 0
     for token in body:
@@ -209,7 +209,7 @@ def _pieces(body: Tokens) -> Iterator[Tokens]:
 
 
 def _within(piece: Tokens) -> Part:
-    """One piece of a block."""
+    """Classify one piece of a block."""
     first = _word(piece)
     dynamic = next((at for at, token in enumerate(piece) if token.word == "EXECUTE"), None)
     if dynamic is not None and (dynamic == 0 or first in {"FOR", "FOREACH", "RETURN", "OPEN"}):
@@ -230,7 +230,7 @@ _STATEMENTS = frozenset(
 
 
 def _executed(expression: Tokens) -> Part:
-    """``EXECUTE 'ALTER ...' || x``, ``EXECUTE format('ALTER ...', x)``: by the text that it begins with."""
+    """Classify ``EXECUTE 'ALTER ...' || x`` or ``EXECUTE format('ALTER ...', x)`` by the leading text."""
     constant = expression[2:] if _word(expression) == "FORMAT" else expression
     if not constant or constant[0].sort is not Sort.STRING:
         return Part(DATA)
@@ -239,7 +239,7 @@ def _executed(expression: Tokens) -> Part:
 
 
 def _content(token: Token) -> str:
-    """What a string says, without its quotes or dollars."""
+    """Return the content of a string, without its quotes."""
     if token.text.startswith("$"):
         tag = token.text[: token.text.index("$", 1) + 1]
         return token.text.removeprefix(tag).removesuffix(tag)
@@ -250,7 +250,7 @@ def _content(token: Token) -> str:
 
 
 def _called(statement: Tokens) -> frozenset[str]:
-    """The names before an opening bracket that are no keyword, no type and no function known to be harmless."""
+    """Return the names before a parenthesis that are not a keyword, a type or a function known to be harmless."""
     called = set()
     for at, token in enumerate(statement[:-1]):
         named = _word(statement, at - 1) in {"WITH", "RECURSIVE", "AS", "INTO"}  # a list of columns follows
@@ -262,7 +262,7 @@ def _called(statement: Tokens) -> frozenset[str]:
 
 
 def _outside_of_brackets(statement: Tokens, word: str) -> int | None:
-    """Where a word stands first: not in a table's list of columns, where ``AS IDENTITY`` may be."""
+    """Return the index of the first such word outside parentheses: a list of columns may contain ``AS IDENTITY``."""
     depth = 0
     for at, token in enumerate(statement):
         depth += (token.word == "(") - (token.word == ")")

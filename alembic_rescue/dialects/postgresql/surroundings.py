@@ -1,4 +1,4 @@
-"""What a chain takes for granted of a PostgreSQL, and an empty database lacks."""
+"""What a chain takes for granted in a PostgreSQL database and an empty one lacks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _QUERY = unshadowed("""
 
 
 def of(connection: Connection) -> Surroundings:
-    """Read in one query, through the driver's cursor."""
+    """Read the surroundings in one query, through the driver's cursor."""
     row: tuple[Any, ...] = fetch(connection, _QUERY)[0]
     role, superuser, roles, every_role, schemas, extensions, places, search_path, timezone, *rest = row
     first_role, available, for_superusers, may_create, is_hosts, encoding, collate, ctype = rest
@@ -77,5 +77,8 @@ def _barred(
 
 
 def first_role_beside(role: str, first_role: str, *, superuser: bool) -> str:
-    """The name of the scratch server's first role, a superuser: as on the live server, unless it is none there."""
+    """Return the name of the scratch server's first role, a superuser: the live server's, unless `role` has it.
+
+    If the live server's first role is `role` and no longer a superuser, the name is another one.
+    """
     return f"{role}_superuser" if first_role == role and not superuser else first_role

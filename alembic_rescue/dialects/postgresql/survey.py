@@ -1,4 +1,4 @@
-"""What is asked of a live database beside its dump: each one query, whose answer is one JSON value.
+"""Queries to a live database in addition to its dump, each with one JSON value as its result.
 
 For PostgreSQL 12 to 18, and for a role that owns nothing.
 """
@@ -93,9 +93,9 @@ SELECT json_build_object(
     SELECT format('GRANT CREATE ON DATABASE %%(database)s TO %I', session_user)
     FROM here WHERE has_database_privilege(oid, 'CREATE') AND NOT (SELECT rolsuper FROM me)) AS granted))
 """
-"""Roles, settings, wrappers, invalid indexes and privileges as SQL that makes them; what the role cannot read.
+"""Roles, settings, wrappers, invalid indexes and privileges, as SQL that creates them; and what the role cannot read.
 
-The role keeps being a superuser if it is one: what it runs may need that.  No other becomes one.
+The role remains a superuser if it is one: what it runs may require that.  No other role becomes one.
 """
 
 LOCKED = """
@@ -123,5 +123,5 @@ SELECT coalesce(json_object_agg(format('%I.%I', nspname, relname), pid), '{}')
 FROM hidden JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
 WHERE nspname !~ '^pg_' AND relkind NOT IN ('i', 'I')
 """
-"""The tables that others hold or await for themselves alone, with one who does; and what pg_dump cannot tell of
-without them: views over them, their sequences, their partitions and heirs."""
+"""The tables that other sessions lock, or wait to lock, exclusively, with the process id of one of them; and what
+pg_dump cannot read without those tables: their views, sequences, partitions and child tables."""

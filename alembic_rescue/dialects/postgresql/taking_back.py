@@ -1,4 +1,4 @@
-"""PostgreSQL's statements that take back what others made, from what these changed on a copy.  Pure."""
+"""PostgreSQL statements that revert others, from the changes that those made on a copy.  Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ON_A_TABLE = frozenset(["trigger", "policy", "rule"])
 
 
 def taken_back(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The statements, in their order; and what none of them takes back."""
+    """Return the statements, in order; and what they do not revert."""
     made = {change.object for change in changes if change.before is None}
     statements, stays = [], []
     for change in reversed(changes):
@@ -33,12 +33,12 @@ def taken_back(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, .
             stays.append(f"{spoken(change.object)} {change.object.name}")
         else:
             statements.append(f"{sql};")
-    # What depends on others was made after them, but a catalog is not read in that order.
+    # A dependent object was created after the one it depends on, but a catalog is not read in that order.
     return tuple(sorted(statements, key=_rank)), tuple(stays)
 
 
 def _loses_values(change: Change) -> bool:
-    """Whether no statement brings back what was in it: it is gone, or of another type."""
+    """Whether no statement can restore the values: the object was dropped or has another type."""
     if change.before is None:
         return False
     retyped = change.after is not None and change.before.get("type") != change.after.get("type")
@@ -77,7 +77,7 @@ def _dropping(found: CatalogObject) -> str | None:
 
 
 def _as_it_was(change: Change) -> str | None:
-    """What makes it again as it was before, or changes it back."""
+    """Return SQL that creates the object again as it was, or changes it back."""
     before, after = change.before or {}, change.after
     back = Change(change.object, after, before)
     facts = frozenset(differing(after or {}, before))

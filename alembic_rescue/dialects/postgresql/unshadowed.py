@@ -1,7 +1,7 @@
-"""Queries whose meaning is the same on every search path.
+"""Queries that mean the same on every search path.
 
-What is asked on env.py's own connection is asked with env.py's search path, in which anybody's function of the same
-name and better fitting arguments comes before the server's: ``=(name, varchar)`` in ``public`` is enough.
+A query on env.py's own connection uses env.py's search path, on which a function of the same name with better matching
+arguments takes precedence over the server's: ``=(name, varchar)`` in ``public`` is enough.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _LOOKED_UP = re.compile(
     r"\bIN\s*\(|\b(?:BETWEEN|LIKE|ILIKE|SIMILAR|USING|NATURAL|NULLIF|DISTINCT\s+FROM)\b|\bCASE\s+(?!WHEN\b)",
     re.IGNORECASE,
 )
-"""What takes an operator without writing it: from the search path (``transformAExprIn`` and others)."""
+"""Syntax that uses an operator implicitly, from the search path (``transformAExprIn`` and others)."""
 _SYNTAX = frozenset(["coalesce", "greatest", "least", "extract"])
-"""What looks like a function and has its meaning from the grammar."""
+"""What looks like a function but is defined by the grammar."""
 
 
 def unshadowed(query: str) -> str:
-    """The same query with each function, type, operator and relation of the server's as ``pg_catalog``'s.
+    """Return the same query with each built-in function, type, operator and relation qualified with ``pg_catalog``.
 
     `query` has its keywords in upper case and all else in lower case.  Its relations are catalogs (``pg_``), its types
-    go by their names there (``int4``), and a ``*`` is no multiplication.  ``OPERATOR(pg_catalog.=)`` binds more closely
-    than ``=``, and as ``||`` does: in doubt write parentheses.
+    have their catalog names (``int4``), and ``*`` is not multiplication.  ``OPERATOR(pg_catalog.=)`` has a higher
+    precedence than ``=``, the same as ``||``: if in doubt, write parentheses.
 
     Raises:
-        ValueError: it takes an operator without writing it, as ``IN`` does; ``= ANY (...)`` writes it.
+        ValueError: it uses an operator implicitly, as ``IN`` does; ``= ANY (...)`` writes it.
     """
     if found := _LOOKED_UP.search(query):
         raise ValueError(f"{found[0]!r} takes its operator from the search path: {query}")

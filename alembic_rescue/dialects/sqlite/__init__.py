@@ -1,1 +1,1 @@
-"""SQLite: its catalog, which is the text of the statements that made its objects, and what its statements do."""
+"""SQLite: its catalog, which is the text of the statements that created its objects, and its statements."""

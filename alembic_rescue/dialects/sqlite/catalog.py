@@ -1,4 +1,4 @@
-"""The catalog of SQLite: one query for all objects, and one for what the file itself is set to."""
+"""The catalog of SQLite: one query for all objects, and one for each setting of the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS = r"""
     SELECT type, name, tbl_name, sql FROM main.sqlite_master
     WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
 """
-"""Not: the indexes behind constraints, which have no text of their own, and the tables that SQLite keeps for itself."""
+"""Excludes the indexes of constraints, which have no text, and SQLite's internal tables."""
 _SETTINGS = ("user_version", "application_id", "auto_vacuum", "encoding", "page_size", "journal_mode")
 
 
@@ -34,19 +34,19 @@ class _Row(NamedTuple):
 
 
 class Reader:
-    """Reads the catalog of the file that the connection calls ``main``."""
+    """Reads the catalog of the connection's ``main`` database."""
 
     def everything(self, connection: Connection) -> Catalog:
-        """Every object of the file, and its settings."""
+        """Read every object of the file, and its settings."""
         try:
             return {DATABASE: _settings(connection), **_catalog(_rows(connection))}
         finally:
             connection.connection.rollback()
 
     def named(self, connection: Connection, objects: Collection[CatalogObject]) -> Reading:
-        """Those objects, all of their tables, and what batch mode has left over of these.
+        """Read those objects, everything in their tables, and the tables that an interrupted batch mode left behind.
 
-        A file that another process is writing cannot be read at all, and nobody can tell who that is.
+        A file that another process is writing cannot be read at all, and SQLite does not show which process that is.
         """
         try:
             rows = _rows(connection)
@@ -69,7 +69,7 @@ class Reader:
         connection: Connection,  # noqa: ARG002 - SQLite keeps texts as they are: there is nothing to ask it
         texts: Sequence[tuple[CatalogObject, str, str, str]],
     ) -> dict[tuple[CatalogObject, str], bool | None]:
-        """What the words alone tell."""
+        """Decide by the text alone."""
         return {(one, fact): settling.same(one, fact, text, other) for one, fact, text, other in texts}
 
 

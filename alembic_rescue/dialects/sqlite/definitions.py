@@ -1,7 +1,7 @@
-"""From the text of the statement that made an object to its facts.  Pure.
+"""The facts of an object, from the text of the statement that created it.  Pure.
 
-SQLite's catalog is that text; it rewrites the parts that an ALTER TABLE changes, each with quotes of its own.  Nothing
-of the text is left out: what is no fact with a name of its own stands in ``definition``.
+SQLite's catalog is that text; ALTER TABLE rewrites the parts that it changes, with its own quotes.  Nothing of the text
+is left out: what has no fact of its own is in ``definition``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NO_SPACE_BEHIND = frozenset(["(", "."])
 
 @lru_cache(maxsize=20_000)
 def objects(kind: str, name: str, table: str, sql: str) -> Catalog:
-    """What one row of ``sqlite_master`` says: the object, and those that belong to it.
+    """Return the object of one row of ``sqlite_master``, and the objects that belong to it.
 
     Args:
-        kind: as the row has it: ``table``, ``index``, ``view`` or ``trigger``.
-        table: the object's table; its own name, if it is one.
+        kind: as in the row: ``table``, ``index``, ``view`` or ``trigger``.
+        table: the object's table; its own name, if it is a table.
     """
     of = list(tokens(sql, SQLITE))
     parent = quoted(table)
@@ -46,7 +46,7 @@ def objects(kind: str, name: str, table: str, sql: str) -> Catalog:
 
 
 def text(of: Sequence[Token]) -> str:
-    """The tokens as SQL, the same for the same: one space, keywords in upper case, quotes only where they tell."""
+    """Write the tokens as normalized SQL: single spaces, keywords in upper case, quotes only if they are needed."""
     written, before = "", "("
     for token in of:
         is_call = token.word == "(" and before == "name"
@@ -58,7 +58,7 @@ def text(of: Sequence[Token]) -> str:
 
 
 def _role(token: Token) -> str:
-    """A keyword or a sign, or what else it is."""
+    """Return ``name``, the keyword or sign itself, or ``constant``."""
     if token.sort is Sort.NAME or (token.sort is Sort.WORD and token.word not in KEYWORDS):
         return "name"
     return token.word or "constant"
@@ -75,7 +75,7 @@ def _spelled(token: Token) -> str:
 
 
 def _name(token: Token) -> str:
-    """What a token names: SQLite takes four kinds of quotes."""
+    """Return the name in a token without its quotes: SQLite accepts four kinds."""
     quote = token.text[0]
     if quote in "\"`'":
         return token.text[1:-1].replace(quote * 2, quote)
@@ -83,13 +83,13 @@ def _name(token: Token) -> str:
 
 
 def _nameless(of: Sequence[Token]) -> str:
-    """The definition of an index, which is the same under another name."""
+    """Return the definition of an index without its name, so that a renamed index has the same one."""
     at = next(at for at, token in enumerate(of) if token.word == "ON")
     return f"{text(of[: at - 1])} * {text(of[at:])}"
 
 
 def _view(of: Sequence[Token]) -> dict[str, str]:
-    """Its query is its definition, unless a list of names for the columns belongs to it."""
+    """Return the facts of a view: its query is its definition, unless it has a list of column names."""
     at = next(at for at, token in enumerate(of) if token.word == "AS")
     columns, query = text(of[3:at]), text(of[at + 1 :])
     return {"columns": columns, "query": query} if columns else {"definition": query}
@@ -107,7 +107,7 @@ def _table(name: str, of: Sequence[Token]) -> Iterator[tuple[CatalogObject, dict
 
 
 def _goes_on(clause: Sequence[Token], word: str, following: str) -> bool:
-    """The word begins no clause here: CONSTRAINT a CHECK, NOT NULL, SET NULL, DEFAULT NULL, ALWAYS AS."""
+    """Whether the word continues the clause: CONSTRAINT a CHECK, NOT NULL, SET NULL, DEFAULT NULL, ALWAYS AS."""
     last = clause[-1].word
     if (word, following) == ("NOT", "DEFERRABLE"):
         return True
@@ -118,20 +118,20 @@ def _goes_on(clause: Sequence[Token], word: str, following: str) -> bool:
 
 
 def _named(clause: Sequence[Token]) -> tuple[str, Sequence[Token]]:
-    """The name of a constraint, if it has one, and what it says."""
+    """Return the name of a constraint, if it has one, and its definition."""
     if clause[0].word == "CONSTRAINT" and len(clause) > 2:  # noqa: PLR2004 - the word and the name
         return quoted(_name(clause[1])), clause[2:]
     return "", clause
 
 
 def _constraint(table: str, name: str, says: Sequence[Token] | str) -> tuple[CatalogObject, dict[str, str]]:
-    """A constraint without a name goes by what it says: two of a table that say the same are one."""
+    """Name a constraint without a name by its definition: two of a table with the same definition are one."""
     definition = says if isinstance(says, str) else text(says)
     return CatalogObject("table constraint", f"{name or definition} on {table}", table), {"definition": definition}
 
 
 def _column(table: str, part: Sequence[Token]) -> Iterator[tuple[CatalogObject, dict[str, str]]]:
-    """A column, and the constraints that stand in its definition, as the table's own."""
+    """Yield a column, then the constraints in its definition, as constraints of the table."""
     facts: dict[str, str] = {}
     constraints = []
     said = list(clauses(part[1:], _CLAUSES, _goes_on))
@@ -150,7 +150,7 @@ def _column(table: str, part: Sequence[Token]) -> Iterator[tuple[CatalogObject, 
 
 
 def _of_table(column: str, clause: Sequence[Token]) -> str:
-    """A constraint of one column, as it is written for a table."""
+    """Write a column's constraint as a table constraint; empty if the clause is not a constraint."""
     first = clause[0].word
     if first == "CHECK":
         return text(clause)
@@ -167,7 +167,7 @@ def _of_table(column: str, clause: Sequence[Token]) -> str:
 
 
 def _without_parentheses(of: Sequence[Token]) -> Sequence[Token]:
-    """A constant says the same in parentheses, in which batch mode puts CURRENT_TIMESTAMP."""
+    """Remove the parentheses around a constant, which change nothing: batch mode adds them to CURRENT_TIMESTAMP."""
     inner = of[1:-1]
     number = len(inner) == 2 and inner[0].word in {"-", "+"} and inner[1].sort is Sort.NUMBER  # noqa: PLR2004
     constant = len(inner) == 1 and inner[0].sort is not Sort.NAME

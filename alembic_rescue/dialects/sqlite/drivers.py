@@ -14,16 +14,16 @@ from alembic_rescue.dialects import base
 
 
 class Drivers(base.Drivers):
-    """They open files."""
+    """Drivers that open files."""
 
     packages = frozenset(["aiosqlite"])
 
     def address(self, drivername: str, positional: Sequence[Any], named: Mapping[str, Any]) -> URL:
-        """The file, as it is named."""
+        """Return the URL of the file, with its name as given."""
         return URL.create(drivername, database=str(positional[0]) if positional else str(named.get("database", "")))
 
     def absent(self, at: URL) -> errors.RescueError | None:
-        """SQLite makes the file that it does not find: looking must not."""
+        """Return an error for a missing file: SQLite would create it, and a read must not."""
         name = at.database or ""
         if not name or name == ":memory:" or name.startswith("file:") or Path(name).exists():
             return None
@@ -35,7 +35,7 @@ class Drivers(base.Drivers):
         )
 
     def cancel(self, raw: Any, seconds: float) -> bool:
-        """In this process; not for aiosqlite, which waits in a thread until the lock is given up."""
+        """Interrupt in this process; not for aiosqlite, which waits in a thread until the lock is released."""
         interrupt = getattr(raw, "interrupt", None)
         if interrupt is not None and not inspect.iscoroutinefunction(interrupt):
             interrupt()

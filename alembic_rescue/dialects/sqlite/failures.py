@@ -1,4 +1,4 @@
-"""SQLite's errors, which have no codes that all versions of Python hand on."""
+"""SQLite's errors: not every version of Python passes on their codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alembic_rescue.dialects import base
 
 
 class Failures(base.Failures):
-    """By their words."""
+    """Errors by their text."""
 
     words = (
         (r"unable to open database file", errors.DatabaseMissing),

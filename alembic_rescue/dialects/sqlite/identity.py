@@ -1,4 +1,4 @@
-"""Which file it is."""
+"""The identity of a SQLite file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Identity(base.IdentityReader):
     """The id is the file's device and inode."""
 
     def facts(self, connection: Connection, table: str, schema: str | None) -> Facts:
-        """The version is that of the library."""
+        """Read the facts; the version is the library's."""
         file = _file(connection)
         version = fetch(connection, "SELECT sqlite_version()")[0][0]
         return Facts(version=version, database=file or ":memory:", server_id=_id_of(file))
 
     def where(self, connection: Connection, table: str) -> Where:
-        """There are no schemas."""
+        """Read the file and its id; there are no schemas."""
         file = _file(connection)
         return Where(file or ":memory:", _id_of(file))
 
 
 def _file(connection: Connection) -> str:
-    """Empty for a database in memory."""
+    """Return the file's name; empty for a database in memory."""
     return str(fetch(connection, "PRAGMA database_list")[0][2] or "")
 
 

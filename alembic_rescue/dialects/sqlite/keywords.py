@@ -1,4 +1,4 @@
-"""The words that SQLite's grammar knows: a name like one of them says nothing without its quotes."""
+"""The keywords of SQLite's grammar: a name equal to one of them needs its quotes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What Alembic's batch mode leaves over where it does not come to its end.  Pure.
+"""The tables that an interrupted run of Alembic's batch mode leaves behind.  Pure.
 
-It makes a copy of the table, moves the rows, drops the table and gives the copy its name, each by itself on SQLite.
+Batch mode copies the table, moves the rows, drops the table and renames the copy; SQLite commits each step separately.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic_rescue.evidence.observation import Catalog, CatalogObject
 
 
 def left_over(catalog: Catalog) -> Iterator[LeftOver]:
-    """The copies in a reading of the live database."""
+    """Yield the copies in a reading of the live database."""
     for one in catalog:
         name = unquoted(one.name)
         if one.kind == "table" and name.startswith(LEFT_OVER):
@@ -23,7 +23,7 @@ def left_over(catalog: Catalog) -> Iterator[LeftOver]:
 
 
 def _told(table: str, copy: str, *, holds_the_rows: bool) -> LeftOver:
-    """The copy goes, or takes the table's place as batch mode would have it."""
+    """Drop the copy, or rename it to the table's name, as batch mode would have done."""
     rename, drop = f"ALTER TABLE {_quoted(copy)} RENAME TO {_quoted(table)}", f"DROP TABLE {_quoted(copy)}"
     return LeftOver(table, copy, holds_the_rows, rename if holds_the_rows else drop)
 

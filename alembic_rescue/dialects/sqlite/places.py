@@ -1,4 +1,4 @@
-"""SQLite's scratch databases are files that make themselves."""
+"""SQLite's scratch databases: files that SQLite creates when it opens them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from alembic_rescue.dialects import base
 
 
 class Places(base.Places):
-    """Only to be found."""
+    """Files, which need no preparation."""
 
     drivers = (("sqlite3", "pysqlite"),)
 
     def url(self, scratch: Mapping[str, Any]) -> URL | None:
-        """The file."""
+        """Return the URL of the file."""
         return URL.create("sqlite", database=str(scratch["file"]))

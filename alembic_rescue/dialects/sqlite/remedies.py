@@ -1,6 +1,6 @@
-"""The statements of SQLite's that make so what a revision would have left, from the catalog's facts.  Pure.
+"""SQLite statements that complete what a revision would have left, from the catalog's facts.  Pure.
 
-What SQLite alters only by making the table anew is not offered: batch mode does that.
+A change for which SQLite needs a new table is not offered: batch mode does that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _OPTIONS = ("without rowid", "strict")
 
 
 def remedy(finding: Finding, catalog: Catalog, own: str | None = None) -> str | None:
-    """What to run; None where nothing can be offered.
+    """Return the SQL to run; None if there is none to offer.
 
     Args:
         catalog: what the revision leaves.
-        own: the revision's own statements, where they do it.  Not one of batch mode alone.
+        own: the revision's own statements, if they are enough; a statement of batch mode alone is not.
     """
     claim, found = finding.claim, finding.claim.object
     if own is not None and LEFT_OVER not in own:
@@ -45,7 +45,7 @@ def _made(found: CatalogObject, facts: Facts, catalog: Catalog) -> str | None:
 
 
 def _can_be_added(facts: Facts) -> bool:
-    """To a table that has rows: SQLite's own rules."""
+    """Whether SQLite can add the column to a table with rows."""
     default = facts.get("default", "NULL")
     constant = not default.startswith("(") and not default.startswith("CURRENT_")
     filled = "not null" not in facts or default != "NULL"
@@ -77,18 +77,18 @@ def _column(found: CatalogObject, facts: Facts) -> str:
 
 
 def _constraint(found: CatalogObject, facts: Facts) -> str:
-    """One without a name goes by what it says."""
+    """Write a constraint; one without a name has its definition as its name."""
     name = found.name.removesuffix(f" on {found.parent}")
     return facts["definition"] if name == facts["definition"] else f"CONSTRAINT {quoted(name)} {facts['definition']}"
 
 
 def name_of(found: CatalogObject) -> str:
-    """Its own name as SQL."""
+    """Return the object's own name, quoted for SQL."""
     if found.kind == "table column":
         return quoted(found.name.removeprefix(f"{found.parent}."))
     return quoted(found.name.removesuffix(f" on {found.parent}"))
 
 
 def quoted(name: str) -> str:
-    """A name, which may be quoted already, as SQL."""
+    """Quote a name for SQL; it may be quoted already."""
     return '"' + unquoted(name).replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""Scratch databases of SQLite: files in a folder of the run's own."""
+"""Scratch databases of SQLite: files in the run's own folder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from alembic_rescue.servers.leftovers import run_folder
 
 
 class Scratch(scratch.Scratch):
-    """There is no server to start."""
+    """Files instead of a server."""
 
     @contextmanager
     def started(self, live_version: str, tell: Tell, alike: Alike, kept: Path) -> Iterator[ScratchServer]:
-        """A folder."""
+        """Provide a folder."""
         with run_folder() as folder:
             (home := folder.path / "files").mkdir(mode=0o700)
             yield ScratchServer(home.as_uri(), live_version)
@@ -34,7 +34,7 @@ class Scratch(scratch.Scratch):
         dumped: Callable[[], Any],
         guest: Guest | None,
     ) -> Copy | Unavailable:
-        """Statement by statement, as the live file has them."""
+        """Run the statements of the live file's catalog, one by one."""
         folder = Path(unquote(urlsplit(server.admin_url).path))
         return _copied(live.database, folder / database, live.version_table, rows)
 

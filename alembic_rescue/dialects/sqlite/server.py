@@ -1,4 +1,4 @@
-"""There is no server: what SQLite's library has in its place."""
+"""Session settings of SQLite's library: there is no server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from alembic_rescue.dialects import base
 
 
 class Server(base.Server):
-    """Pragmas of the connection, and nobody to be seen."""
+    """Pragmas of the connection; other sessions are not visible."""
 
     nobody_shown = "SQLite does not show who holds it. Close other programs that have the file open, and try again"
 
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:
-        """There is no timeout for a statement."""
+        """Return the settings; SQLite has no statement timeout."""
         held = (f"PRAGMA busy_timeout = {round(lock * 1000)}",)
         return (*held, "PRAGMA query_only = ON") if read_only else held

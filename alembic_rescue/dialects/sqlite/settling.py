@@ -1,4 +1,4 @@
-"""Whether two texts of SQLite's that are spelled otherwise mean the same.  Pure: SQLite keeps what it is given."""
+"""Decide whether two spellings of an SQLite definition mean the same.  Pure: SQLite keeps the text as it was given."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from alembic_rescue.evidence.observation import CatalogObject
 _MAY_GO_WITHOUT_SAYING = frozenset(
     ["ASC", "NO", "MATCH", "COLLATE", "DEFERRABLE", "INITIALLY", "RESTRICT", "AUTOINCREMENT", "CHECK", "WHERE"]
 )
-"""What may stand there and say nothing, or has an expression behind it."""
+"""Words that may be redundant, or that precede an expression."""
 
 
 def same(one: CatalogObject, fact: str, text: str, other: str) -> bool | None:
-    """True and False where the words alone tell; None where one would have to know what the expressions mean."""
+    """Return True or False if the text alone decides it; None if it depends on the meaning of expressions."""
     of, others = list(tokens(text, SQLITE)), list(tokens(other, SQLITE))
     if [_folded(token) for token in of] == [_folded(token) for token in others]:
         return True
@@ -26,7 +26,7 @@ def same(one: CatalogObject, fact: str, text: str, other: str) -> bool | None:
 
 
 def _folded(token: Token) -> str:
-    """Names and keywords are the same in any case."""
+    """Fold the case of names and keywords, which SQLite ignores."""
     return token.text if token.sort is Sort.STRING else token.text.lower()
 
 

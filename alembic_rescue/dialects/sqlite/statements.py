@@ -1,4 +1,4 @@
-"""What SQLite's statements do, by their own text."""
+"""SQLite's statements, classified by their text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alembic_rescue.evidence.observation import StatementKind
 QUERY, SESSION, CATALOG, DATA = StatementKind
 
 LEFT_OVER = "_alembic_tmp_"
-"""How Alembic's batch mode names the copy of a table that it puts in its place: this and the table's name."""
+"""The prefix of batch mode's copy of a table; the table's name follows."""
 
 _VERBS = frozenset(["SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"])
 _BY_FIRST_WORD = {
@@ -19,9 +19,9 @@ _BY_FIRST_WORD = {
     **dict.fromkeys(["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "DETACH"], SESSION),
     **dict.fromkeys(["CREATE", "ALTER", "DROP"], CATALOG),
 }
-"""All other words may change what no catalog shows: rows, statistics, the file, a database that is attached."""
+"""All other words may change what no catalog shows: rows, statistics, the file, an attached database."""
 _LASTING_PRAGMAS = frozenset(["USER_VERSION", "APPLICATION_ID", "AUTO_VACUUM", "ENCODING", "PAGE_SIZE", "JOURNAL_MODE"])
-"""Facts of the database itself, which the catalog's reader reads."""
+"""Settings of the database itself, which the catalog reader reads."""
 _WRITING_PRAGMAS = frozenset(
     ["INCREMENTAL_VACUUM", "OPTIMIZE", "SCHEMA_VERSION", "DEFAULT_CACHE_SIZE", "WAL_CHECKPOINT"]
 )
@@ -36,12 +36,12 @@ _CONSTANTS = frozenset(["NULL", "TRUE", "FALSE", "CURRENT_DATE", "CURRENT_TIME",
 
 
 def split_script(sql: str) -> list[str]:
-    """The statements of a script, without their semicolons."""
+    """Split a script into statements, without their semicolons."""
     return split(sql, SQLITE)
 
 
 def kind_of(sql: str) -> StatementKind:
-    """The strongest kind of the statements in `sql`, which may be a script."""
+    """Return the strongest kind of the statements in `sql`, which may be a script."""
     return strongest(_kind(statement) for statement in statements(sql, SQLITE))
 
 
@@ -70,9 +70,9 @@ def _pragma(words: Sequence[str]) -> StatementKind:
 
 
 def _is_batch_copy(statement: Sequence[Token]) -> bool:
-    """Alembic's batch mode moves a table's rows into its copy: all of them, each column as it is or cast.
+    """Whether Alembic's batch mode copies a table's rows into its copy: all rows, each column unchanged or cast.
 
-    They stay the table's rows: that they were moved is seen by the copy's standing in the table's place.
+    They remain the table's rows: if the copy has replaced the table, the catalog proves that they were moved.
     """
     shape = " ".join(_shape(token) for token in statement)
     return bool(_BATCH_COPY.fullmatch(shape)) and _bare(statement[2]) == LEFT_OVER + _bare(statement[-1])

@@ -1,4 +1,4 @@
-"""SQLite's statements that take back what others made, from what these changed on a copy.  Pure."""
+"""SQLite statements that revert others, from the changes that those made on a copy.  Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from alembic_rescue.evidence.names import spoken
 from alembic_rescue.evidence.observation import Change
 
 _ORDER = ("DROP TRIGGER", "DROP VIEW", "DROP INDEX", "ALTER TABLE", "DROP TABLE")
-"""What depends on others goes first; what is made again comes last."""
+"""Dependent objects are dropped first; objects are created again last."""
 _BY_NAME = frozenset(["table", "virtual table", "index", "view", "trigger"])
 _HOLDS_ROWS = frozenset(["table", "virtual table", "table column"])
 
 
 def taken_back(changes: Sequence[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The statements, in their order; and what none of them takes back."""
+    """Return the statements, in order; and what they do not revert."""
     made = {change.object.name for change in changes if change.before is None}
     gone = {change.object.name for change in changes if change.after is None}
     statements, stays = [], []
@@ -52,7 +52,7 @@ def _dropping(change: Change) -> str | None:
 
 
 def _as_it_was(change: Change) -> str | None:
-    """What makes it again; what is another now, stays so."""
+    """Return the SQL that creates a dropped object again; a changed object is not reverted."""
     if change.before is None or change.after is not None:
         return None
     found, facts = change.object, change.before
