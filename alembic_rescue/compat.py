@@ -91,7 +91,8 @@ def connection_of(cursor: Any) -> Any:
 
 
 def is_url_none(said: str) -> bool:
-    """Whether this message says that SQLAlchemy was given None for a URL.  Remove the second half with SQLAlchemy
-    1.4.
+    """Whether this message says that SQLAlchemy was given None for a URL.
+
+    The second half can be removed with SQLAlchemy 1.4.
     """
     return "got None" in said or "'NoneType' object has no attribute '_instantiate_plugins'" in said

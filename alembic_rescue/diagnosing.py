@@ -119,9 +119,7 @@ def widened_first(graph: RevisionMap, database: Database, advice: Recommendation
 
 
 def is_doubted(proof: Proof) -> bool:
-    """Whether applied revisions may be missing: nothing explains why the database is stuck, or a cause points to
-    them.
-    """
+    """Whether applied revisions may be missing: nothing explains why the database is stuck, or a cause suggests it."""
     if any("does not exist" in cause.error for cause in proof.causes):
         return True
     return not proof.causes and all(one.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY} for one in proof.revisions)

@@ -154,9 +154,7 @@ def facts_of(kind: type[RescueError]) -> list[str]:
 
 
 def unmade(kind: type[Kind], message: str) -> Kind:
-    """Return an error without attributes, which the caller sets.  The constructor, with its arguments, is not
-    called.
-    """
+    """Return an error without attributes, for the caller to set.  The constructor is not called."""
     error = kind.__new__(kind)
     error.args = (message,)
     return error

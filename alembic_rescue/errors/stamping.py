@@ -251,9 +251,7 @@ class NotRunNotLeft(Refusal):
 
 
 class RowsNotAlembics(Refusal):
-    """Alembic never writes rows like those before the repair: unknown to the scripts, overlapping, duplicate or
-    empty.
-    """
+    """The rows before a repair are not Alembic's: unknown to the scripts, overlapping, duplicate or empty."""
 
     code = "rows-not-alembics"
     before: Sequence[str]
