@@ -44,9 +44,7 @@ class HtmlPage(Sheet):
         self._is_drawn = False
 
     def _add(self, kind: str, html: str) -> None:
-        """Add an element.  It joins the list or block before it if both are of the same kind, and that kind allows
-        it.
-        """
+        """Add an element.  Elements of the same kind share a list or block, where the kind allows it."""
         if kind in {"pre", "dl"} and self._parts and self._parts[-1][0] == kind:
             html = f"{self._parts.pop()[1]}\n{html}"
         self._parts.append((kind, html))

@@ -46,7 +46,7 @@ class MarkdownPage(Sheet):
         self._is_drawn = False
 
     def _add(self, kind: str, text: str) -> None:
-        """Add a block.  It joins the block before it if both are of the same kind, and that kind allows it."""
+        """Add a block.  Neighbouring blocks of the same kind are joined, where the kind allows it."""
         if kind in {"code", "facts"} and self._blocks and self._blocks[-1][0] == kind:
             text = f"{self._blocks.pop()[1]}\n{text}"
         self._blocks.append((kind, text))
