@@ -1,4 +1,4 @@
-"""Findings about a database, and refusals that do not depend on the target.  Pure."""
+"""Findings about a database, and what to do about each.  Pure."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class _Held:
         cause = None if against or outdated else self._cause()
         return self._causes_with(cause), (*against, *outdated, *aside, self._failed())
 
-    # --- what it is of -------------------------------------------------------------------------------------------
+    # --- where it is from ----------------------------------------------------------------------------------------
 
     def _of_another_version(self) -> Iterator[Note]:
         steps = self.run.steps

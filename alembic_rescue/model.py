@@ -150,7 +150,7 @@ class Identity:
     """None where encryption does not apply, as for a file."""
     version_table: str
     version_table_schema: str | None
-    """As env.py configured it; None means the first match on the search path."""
+    """As env.py configured it; None leaves it to the search path."""
     version_table_found_in: str | None
     """The schema where the table was found or would be created.  None where the dialect has no schemas."""
 
@@ -317,7 +317,7 @@ class Database:
     pooled: bool
     """Whether the connection goes through a pooler; see :mod:`alembic_rescue.connection.poolers`."""
     called: tuple[str, ...] = ()
-    """Env.py's names for it: the strings among its ``run_migrations(**kw)``, such as the multidb template's engine
+    """Names from env.py: the strings among its ``run_migrations(**kw)``, such as the multidb template's engine
     name."""
     remarks: tuple[Note, ...] = ()
     """Remarks on env.py itself."""

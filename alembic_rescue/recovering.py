@@ -213,7 +213,7 @@ def _without_text(evidence: RevisionEvidence, places: Mapping[str, str]) -> Revi
     return replace(evidence, objects=tuple(map(told, evidence.objects)))
 
 
-# --- what is told, and done ---------------------------------------------------------------------------------------
+# --- reports and advice -------------------------------------------------------------------------------------------
 
 
 def notes(seen: Seen) -> tuple[Note, ...]:

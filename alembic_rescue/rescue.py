@@ -315,7 +315,7 @@ def script(
     made = scripting.script(project, planned, part, shell, made_with, upgrade)
     view = inspection.look(project, only, _kept(project, folder))
     ((_, proof),) = _proved(project, view, inspection.pending)
-    if not inspection.is_as_it_was(part.revisions, proof):  # the file's contents were read after the proof: prove again
+    if not inspection.is_as_it_was(part.revisions, proof):  # the file's contents were read after the first proof
         raise errors.ScriptMoved
     return made
 

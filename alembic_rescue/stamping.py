@@ -106,7 +106,7 @@ def _of(database: Database, error: RescueError, planned: Report) -> RescueError:
     return selection.naming(database, error) if len(planned.databases) > 1 else error
 
 
-# --- what came of it ---------------------------------------------------------------------------------------------
+# --- the outcome --------------------------------------------------------------------------------------------------
 
 
 def _outcome(

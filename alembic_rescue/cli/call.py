@@ -201,9 +201,7 @@ class Call:
             self.tell(f"env.py| {line}\n")
 
     def _told(self, text: str) -> str:
-        """Remove secrets, and add the typed options to the commands in the text, so that they select the same
-        project.
-        """
+        """Remove secrets, and add the typed options to the commands in the text, which then select the same project."""
         if only := _typed_only():
             text = _LOOKS.sub(lambda found: f"{found[0]} --only {shlex.quote(only)}", text)
         text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)

@@ -144,8 +144,9 @@ def reset(stage: Stage) -> None:
 
 
 def _check_objects(stage: Stage, *, there: bool) -> None:
-    """Check what was said of the two revisions against the database.  The type suggestion_status exists in both
-    acts.
+    """Check what was said of the two revisions against the database.
+
+    The type suggestion_status exists in both acts.
     """
     tables = "SELECT count(*) FROM pg_tables WHERE tablename IN ('tags', 'document_reviews', 'document_ai_suggestions')"
     enums = "SELECT count(*) FROM pg_type WHERE typname IN ('document_status', 'review_decision')"

@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 120.0
 _TOO_MANY = 429
 _SERVER = 500
 _GIVEN_UP = frozenset([408, 499])
-"""A proxy on the way did not wait for the answer."""
+"""Something on the way did not wait for the answer."""
 _MOVED = frozenset([301, 302, 303, 307, 308])
 _SAME_METHOD = frozenset([307, 308])
 _REDIRECTIONS = 3

@@ -78,7 +78,7 @@ class LogLine:
     timestamp: str
     message: str
     instance: str = ""
-    """The machine that wrote it: a pre-deploy command and the old version's servers write to the same log."""
+    """The instance that wrote it: a pre-deploy command and the old version's servers write to the same log."""
 
 
 @dataclass(frozen=True)

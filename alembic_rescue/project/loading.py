@@ -37,7 +37,7 @@ _SENSIBLE = f"from {_SHORTEST_TIMEOUT} to {_LONGEST_TIMEOUT} seconds"
 
 @dataclass(frozen=True)
 class Project:
-    """A loaded project.  If there is one, its configuration could be read."""
+    """A loaded project, whose configuration could be read."""
 
     config: Config
     script: ScriptDirectory

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alembic_rescue.model import Link
 
 PLAIN = str.maketrans("●◆○◐◌⋮│─├╮╯┬┴┼←", "*@o%?:|-+..+++<")
-"""A replacement for each character, for streams that cannot encode it."""
+"""One replacement character for each, for streams that cannot encode them."""
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ class Sheet(ABC):
     """Takes a report piece by piece, and writes it in one format."""
 
     width: int
-    """The columns of a line."""
+    """How many columns fit on a line."""
 
     def line(self, text: str | Text = "", style: str = "") -> None:
-        """A line or an empty one.  Each command at its end, or after which it continues, gets its own line."""
+        """A line or an empty one.  A command that ends it, or that is followed by more text, gets its own line."""
         self._sentences(Text(text, style=style) if isinstance(text, str) else text, 0)
 
     def indented(self, text: str | Text, by: int = 2, commands: int = 4) -> None:
