@@ -47,7 +47,7 @@ class Seen:
     beside: tuple[str, ...] = ()
     """The scripts' own revisions that follow the same point."""
     remade: tuple[str, ...] = ()
-    """Those of them whose changes here are the found revisions': the migration was recreated under their ids."""
+    """Those of `beside` that did here what the found revisions do: these were recreated under their ids."""
 
     @property
     def is_ahead(self) -> bool:

@@ -233,9 +233,10 @@ def something_is_there(evidence: RevisionEvidence) -> bool:
 
 
 def may_have_run(evidence: RevisionEvidence) -> bool:
-    """Whether it may have run: only a catalog without any of its effects, and no other effects, rules that out.
+    """Whether it may have run.
 
-    Its table may have been dropped, but what it did to rows remains.
+    Ruled out only if it changes nothing but the catalog, and none of that exists.  Its table may have been dropped, but
+    what it did to rows remains.
     """
     if evidence.verdict is Verdict.EMPTY:
         return False
