@@ -1,6 +1,6 @@
-"""Recover a PostgreSQL deployment that is stuck on an Alembic migration: look, plan, stamp, verify, undo.
+"""Recover a PostgreSQL deployment that is stuck on an Alembic migration: diagnose, plan, stamp, verify, undo.
 
-What the commands do, as functions: they print nothing, raise :class:`RescueError`, and return frozen values::
+The functions do what the commands do.  They print nothing, raise :class:`RescueError`, and return frozen values::
 
     from pathlib import Path
     from alembic_rescue import load, plan, stamp
@@ -9,7 +9,7 @@ What the commands do, as functions: they print nothing, raise :class:`RescueErro
     print(plan(project, "774225e563ca").outcome)
     stamp(project, "774225e563ca", confirm=lambda report: True, folder=Path("receipts"))
 
-A Project is loaded for one database at one time; load it anew after the script files changed.
+A Project is loaded for one database at one point in time.  Load a new one after the script files change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to do about what is pending, as the graph and the rows allow it; and after a look at what nobody can tell.
+"""Recommend what to do about pending revisions, from the graph and the rows, and after a person has looked.
 
 Pure.
 """
@@ -20,7 +20,7 @@ from alembic_rescue.model import Action, Choice, Located, Recommendation
 
 
 def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recommendation:
-    """The one thing to do about what is pending, as the graph and the rows allow it.
+    """Return the one thing to do about what is pending, as far as the graph and the rows allow it.
 
     Args:
         current: the version table's rows.
@@ -35,11 +35,11 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
 def on_each_branch(
     graph: RevisionMap, current: Collection[str], pending: Sequence[RevisionEvidence], advice: Recommendation
 ) -> Recommendation:
-    """The same advice; where what is proved ends on several branches, a stamp for each of them.
+    """Return the advice; where the proved revisions end on several branches, with a stamp for each branch.
 
     Args:
         current: the version table's rows.
-        pending: the evidence, those first that are proved.
+        pending: the evidence, proved revisions first.
     """
     if advice.action is not Action.STAMP:
         return advice
@@ -71,12 +71,12 @@ def with_choices(
     causes: Sequence[Cause],
     advice: Recommendation,
 ) -> Recommendation:
-    """The same advice; where it comes to what cannot be checked, the command for each thing that a look may find."""
+    """Return the advice; if it depends on what cannot be verified, with one command for each possible finding."""
     first = next((one for one in pending if one.verdict not in SETTLED), None)
     if first is None or not _to_be_looked_at(first):
         return advice
     if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
-        # It counts as not run: else Alembic would have written that. Somebody who ran it by hand knows.
+        # It counts as not run, or Alembic would have recorded it.  Only a person knows whether it was run by hand.
         way = _stamps(graph, [first.revision], current, [first.revision])
         ran = Choice(f"{first.revision} ran already", way)
         return advice if first.holds else replace(advice, choices=(ran,))
@@ -94,7 +94,7 @@ def with_choices(
 
     ends = [one for one in known if known[one].verdict is Verdict.APPLIED and may_be_stamped(one)]
     target = ends[-1] if ends else first.revision
-    if not may_be_stamped(target):  # somebody has it locked
+    if not may_be_stamped(target):  # a session holds a lock on one of its objects
         return advice
     taken = unproved(pending, {one.revision for one in below(target)})
     stamps = _stamps(graph, [target], current, [one.revision for one in taken])
@@ -107,18 +107,18 @@ def with_choices(
         fixed = f", and {cause.place} is fixed" if cause else ""
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
         ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph.heads)}")))
-    else:  # what comes later is there: Alembic would not get past it
+    else:  # a later revision exists, so Alembic could not get past this one
         ways.append(Choice("it did not: make its changes by hand, then", stamps))
     return replace(advice, choices=tuple(ways))
 
 
 def after_writing(pending: Collection[str], heads: Collection[str], *, would_fail: str) -> Recommendation:
-    """What to do once rows were written and verified.
+    """Recommend what comes after a verified write.
 
     Args:
         pending: the revisions that Alembic runs next.
         heads: the latest revisions of the scripts.
-        would_fail: why the upgrade would fail, as rehearsed; empty where it would not, or nobody knows.
+        would_fail: why the next upgrade will fail, as rehearsed; empty if it will not, or if that is unknown.
     """
     if not pending:
         return Recommendation(Action.NOTHING, None, "no revision is pending")
@@ -130,7 +130,7 @@ def after_writing(pending: Collection[str], heads: Collection[str], *, would_fai
 
 
 def _heads(heads: Collection[str]) -> str:
-    """What stands for the latest revisions in a command of Alembic's."""
+    """Alembic's name for the latest revisions in a command: ``head`` or ``heads``."""
     return "head" if len(heads) == 1 else "heads"
 
 
@@ -139,7 +139,7 @@ def _to_be_looked_at(evidence: RevisionEvidence) -> bool:
 
 
 def unproved(evidence: Sequence[RevisionEvidence], among: Collection[str]) -> list[RevisionEvidence]:
-    """Those of them that cannot be checked."""
+    """The revisions of `among` that cannot be verified."""
     return [one for one in evidence if one.revision in among and one.verdict is Verdict.UNVERIFIABLE]
 
 
@@ -148,13 +148,13 @@ def _done(taken: Sequence[RevisionEvidence]) -> str:
 
 
 def look_at(taken: Sequence[RevisionEvidence]) -> str:
-    """What a person is to look at, with the places, for a sentence."""
+    """What a person has to look at, with its places, for use in a sentence."""
     places = [f"{place} ({one.revision})" if (place := one.place) else one.revision for one in taken]
     return f"Check the rows that they change: {listed(places)}"
 
 
 def next_unsure(graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located) -> list[RevisionEvidence]:
-    """Those that come next after where the schema stands, and may have run without a trace."""
+    """The revisions directly after the schema's revision that may have run without leaving a trace."""
     stands = paths.up_to(graph, located.revisions)
     following = unproved(every, located.following)
     return [one for one in following if not one.holds and stands.issuperset(paths.follows(graph, one.revision))]
@@ -167,7 +167,7 @@ def ways_to(
     taken: Sequence[RevisionEvidence],
     unsure: Sequence[RevisionEvidence],
 ) -> tuple[Choice, ...]:
-    """The stamps to where the schema stands, and to beyond what may have run as well."""
+    """The stamps to the schema's revision, and beyond it for revisions that may have run too."""
     names, accepted = [one.revision for one in unsure], [one.revision for one in taken]
     besides = f", and {_done(taken)}" if taken else ""
     way = _stamps(graph, stamps_to(graph, set(located.revisions), current), current, accepted)
@@ -183,7 +183,7 @@ def ways_to(
 def _stamps(
     graph: RevisionMap, targets: Sequence[str], current: Collection[str], accepted: Collection[str]
 ) -> tuple[str, ...]:
-    """The commands that stamp these targets one after the other, each with what it skips of `accepted`."""
+    """The commands that stamp these targets in sequence, each with the revisions of `accepted` that it skips."""
     commands = []
     stands = tuple(sorted(current))
     for target in targets:
@@ -195,12 +195,12 @@ def _stamps(
 
 
 def by_hand(revisions: Sequence[str]) -> str:
-    """What sets the rows where no command of the tool does, for a sentence."""
+    """How to set the rows by hand where no command of the tool does it, for use in a sentence."""
     return f"by hand: `alembic stamp --purge {' '.join(revisions)}`"
 
 
 def stamps_to(graph: RevisionMap, wanted: set[str], current: Collection[str]) -> list[str]:
-    """The stamps that lead from `current` to these rows, one after the other; none where none do."""
+    """The sequence of stamps that leads from `current` to these rows; empty if none does."""
     if len(wanted) > 1 and wanted == set(graph.heads):
         return ["heads"]
     targets = sorted(wanted - set(current))
@@ -208,6 +208,6 @@ def stamps_to(graph: RevisionMap, wanted: set[str], current: Collection[str]) ->
     for target in targets:
         try:
             stands = paths.find_path(graph, stands, target).heads_after
-        except errors.Refusal:  # a branch of its own, of which nothing stands in the version table
+        except errors.Refusal:  # a separate branch with no row in the version table
             return []
     return targets if set(stands) == wanted else []

@@ -1,6 +1,6 @@
-"""The project as its caller knows it: how it is named, and the processes that have it loaded.
+"""The project as the caller sees it: its settings, and the processes that have loaded it.
 
-Nothing of the project runs here.  What is asked of it is asked of a worker; see :mod:`alembic_rescue.worker.process`.
+None of the project's code runs here.  A worker runs it; see :mod:`alembic_rescue.worker.process`.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 _WHOLE = 4
-"""So many silences what is asked of a worker may take in all, though env.py may go on to print."""
+"""The limit for a whole request to a worker, as a multiple of the silence allowed: env.py may go on printing."""
 _MARGIN_SECONDS = 60.0
-"""What env.py, and what it imports, may take besides the waits that have timeouts of their own."""
+"""The time for env.py and its imports, on top of the waits that have their own timeouts."""
 
 
 def silent(_: Any) -> None:
-    """Tells nobody."""
+    """Do nothing."""
 
 
 @dataclass
 class Project:
-    """A project that could be loaded.  Its worker ends with it, and does one thing at a time, whoever asks."""
+    """A loaded project.  Its worker ends with it, and does one thing at a time even if several threads call it."""
 
     named: Loading
     loaded: Loaded
     secrets: Secrets = field(repr=False)
     scratch: str | None = None
-    """What ``--scratch`` says: a URL, ``local`` or ``none``; None finds one by itself."""
+    """``--scratch``: a URL, ``local`` or ``none``; None picks one automatically."""
     revision_seconds: float = 60.0
     """``--revision-timeout``."""
     baseline: Path | None = None
-    """``--baseline``: SQL that makes what was there before the first revision."""
+    """``--baseline``: SQL that creates what existed before the first revision."""
     tell: Tell = field(default=silent, repr=False)
     hear: Hear = field(default=silent, repr=False)
     _worker: Worker | None = field(default=None, repr=False)
@@ -60,17 +60,17 @@ class Project:
     _process: int = field(default_factory=os.getpid, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
     python: Interpreter | None = None
-    """The project's own, which runs the workers; None: the caller's, in whose environment the project is."""
+    """The project's own interpreter, which runs the workers; None if the project is in the caller's environment."""
     longest: float | None = None
-    """How many seconds a look may take at most; None: as long as its own timeouts allow."""
+    """The most seconds a look may take; None: as long as its own timeouts allow."""
 
     @property
     def settings(self) -> dict[str, str]:
-        """Of the section ``[alembic_rescue]``."""
+        """The section ``[alembic_rescue]``."""
         return self.loaded.settings
 
     def look(self) -> Look:
-        """Run env.py, and say what it visits, and which revisions there are.
+        """Run env.py, and return the databases that it visits and the revisions of the scripts.
 
         Raises:
             RescueError: the scripts, env.py or the database cannot be read.
@@ -87,13 +87,13 @@ class Project:
         return found
 
     def ask_rows(self, key: Key, demands: Sequence[Demand], tables: Collection[str]) -> Rows:
-        """Ask the rows of one live database what only they decide, and how large these tables are."""
+        """Query one live database for what depends on its rows, and for the sizes of these tables."""
         asked = {"key": key, "demands": tuple(demands), "tables": tuple(tables)}
         found: Rows = self._live("ask_rows", silences=_WHOLE + len(demands), **asked)
         return found
 
     def standing(self, key: Key, names: Collection[str]) -> tuple[Standing, ...]:
-        """What these objects of one live database are like, in words that a file can ask for again."""
+        """Describe these objects of one live database, in a form that a script file can query again."""
         found: tuple[tuple[str, str, dict[str, str] | None], ...] = self._live("standing", key=key, names=tuple(names))
         return tuple(Standing(*one) for one in found)
 
@@ -104,9 +104,9 @@ class Project:
     def write(
         self, planned: Sequence[ToWrite], left_out: Collection[Key], begin: Callable[[Mapping[Key, str]], None]
     ) -> Written:
-        """Lock, look again, `begin`, stamp, read back.  Never raises once `begin` was called: what came of it is told.
+        """Lock, look again, call `begin`, stamp, read back.  Never raise after `begin`: the result says what happened.
 
-        A worker that is gone by then is followed by a new one, which reads back when the server has ended what it ran.
+        If the worker has died by then, a new one reads back once the server has ended what the old one ran.
 
         Raises:
             RescueError: nothing was written.
@@ -121,7 +121,7 @@ class Project:
         completion: Completion,
         begin: Callable[[Mapping[Key, str]], None],
     ) -> None:
-        """Lock, look again, `begin`, and run what a revision lacks.
+        """Lock, look again, call `begin`, and run the statements that a revision lacks.
 
         Raises:
             RescueError: see :func:`alembic_rescue.worker.live.completing.complete`.
@@ -150,7 +150,7 @@ class Project:
             begun.append(True)
 
         worker, silence = self._running(), self._silence()
-        hear = self.hear  # not self, which would never be let go then
+        hear = self.hear  # a closure over self would keep it alive
         worker.hear = lambda said: backends.append(said) if isinstance(said, Backend) else hear(said)
         try:
             written: Written = worker.call_through(
@@ -172,7 +172,7 @@ class Project:
         return written
 
     def _read_back(self, backends: Sequence[Backend], *, hurry: bool = False) -> Written:
-        """By a new worker."""
+        """Read back in a new worker."""
         try:
             told: Written = self._live("read_back", backends=tuple(backends), hurry=hurry)
         except KeyboardInterrupt:
@@ -182,7 +182,7 @@ class Project:
         return told
 
     def _run_to_be_told(self, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
-        """What revision files say of themselves that must be run for it, in a process with nothing within reach."""
+        """Run revision files that must be executed to be read, in a process that has access to nothing."""
         worker = Worker("scratch", self.secrets, self.tell, self.hear, self.python)
         try:
             told: tuple[ScriptFile, ...] = worker.call("graph", loading=self.named, files=tuple(files))
@@ -191,7 +191,10 @@ class Project:
         return told
 
     def with_recovered(self, folders: Sequence[str]) -> Project:
-        """The same project with more folders of revisions, for the processes that run them; the live one is shared."""
+        """The same project with more folders of revisions, for the processes that run them.
+
+        The live worker is shared.
+        """
         return replace(self, named=replace(self.named, recovered=tuple(folders)))
 
     def end(self) -> None:
@@ -211,7 +214,7 @@ class Project:
             return worker.call(operation, seconds=silence, whole=whole, **arguments)
 
     def _running(self) -> Worker:
-        """The live worker, or a new one where it is gone, or is the one of the process that this was forked from."""
+        """The live worker; a new one if it has died, or if it belongs to the process that this one was forked from."""
         if self._process != os.getpid():
             self._worker, self._process = None, os.getpid()
         if self._worker is None or not self._worker.alive:
@@ -222,7 +225,7 @@ class Project:
         return self._worker
 
     def _silence(self) -> float:
-        """How long a worker may say nothing: longer than all that has a timeout of its own, one after the other."""
+        """How long a worker may be silent: longer than all its own timeouts in sequence."""
         loaded = self.loaded
         return 2 * (loaded.lock_seconds + loaded.statement_seconds + loaded.connect_seconds) + _MARGIN_SECONDS
 
@@ -267,7 +270,7 @@ def load(
     hear: Hear = silent,
     meanwhile: Callable[[], object] = dict,
 ) -> Project:
-    """Load the project of the working directory, or the one that is named, in a process of its own.
+    """Load the project of the working directory, or the named one, in a separate process.
 
     Args:
         config_file: as ``alembic -c``; an ini file, a ``pyproject.toml``, or one of each.
@@ -275,28 +278,28 @@ def load(
         x: as ``alembic -x``, for env.py.
         url: the database to use, whatever env.py says.
         lock_timeout: in seconds; None takes the project's setting, or 5.
-        secrets: where the passwords that come up are remembered, to be kept out of all text.
-        config: a Config made in code, in place of files.  Its options travel to the other process, and those of its
-            attributes that JSON can say.
-        config_from: ``package.module:callable``, which returns such a Config there.
-        app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` beside it names the folder
-            of the migrations, where that is not the application's own.
+        secrets: collects the passwords that come up, to keep them out of all text.
+        config: a Config made in code, instead of files.  Its options are sent to the other process, and so are its
+            attributes that JSON can represent.
+        config_from: ``package.module:callable``, which returns such a Config in the other process.
+        app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` given with it names the
+            migrations folder, if that is not the application's own.
         scratch: where the chain may run: the URL of a server or of an empty database, ``local``, or ``none``.
         revision_timeout: how many seconds one revision may take on the scratch database.
-        baseline: SQL that makes on the scratch database what was there before the first revision.
-        python: the project's interpreter, or the folder of its environment, where that is not the caller's; None
-            takes the setting of its files.
-        tell: takes each line that the project's code prints, without secrets.
-        hear: takes word of how far long work is; see :class:`alembic_rescue.worker.requests.Progress`.
-        meanwhile: is called while the other process starts.
+        baseline: SQL that creates, on the scratch database, what existed before the first revision.
+        python: the project's interpreter or its environment's folder, if it is not the caller's; None takes the
+            setting in the project's files.
+        tell: called with each line that the project's code prints, without secrets.
+        hear: called with the progress of long work; see :class:`alembic_rescue.worker.requests.Progress`.
+        meanwhile: called while the other process starts.
 
     Raises:
         NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
         BadConfigFrom, FlaskAppNeeded, FlaskNotInstalled, NoFlaskApp, NoFlaskMigrate: see there.
         NoPython, AlembicMissing, TooOld: `python` cannot run it.
-        ConfigDoesNotTravel: something in `config` cannot be handed to another process.
-        SetupFailed, SetupWrites: the project's own code that makes the configuration failed.
-        WorkerDied, WorkerSilent: the process in which it was to be loaded ended, or did not answer.
+        ConfigDoesNotTravel: something in `config` cannot be sent to another process.
+        SetupFailed, SetupWrites: the project's own configuration code failed.
+        WorkerDied, WorkerSilent: the process that was loading the project ended, or did not answer.
     """
     if sum(given is not None for given in (config, config_from, config_file or app)) > 1:
         raise errors.BadUsage("pass exactly one of: files (or an application), a callable, or a Config")

@@ -1,4 +1,4 @@
-"""The time, as what waits is given it: a test gives another one."""
+"""The time, as passed to everything that waits; tests pass a fake clock."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LONGEST_SECONDS = 7 * 24 * 3600.0
-"""Of what is waited for: more is a slip, and no clock takes ``inf``."""
+"""The longest wait.  More is a slip, and no clock takes ``inf``."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What tells the time and lets it pass, both in seconds."""
+    """Tells the time and sleeps, both in seconds."""
 
     now: Callable[[], float] = time.monotonic
-    """Never goes back; its zero means nothing."""
+    """Never goes back; its zero has no meaning."""
     sleep: Callable[[float], None] = time.sleep
     epoch: Callable[[], float] = time.time
-    """Since 1970, in UTC, as others tell it."""
+    """Since 1970, in UTC, for comparison with other programs' times."""
 
 
 CLOCK = Clock()

@@ -1,4 +1,4 @@
-"""Completing a partial revision: what it lacks, tried on a copy, and what takes it back."""
+"""Complete a partial revision: find what it lacks, try it on a copy, and find what takes it back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ from alembic_rescue.worker.requests import ToWrite, Visited
 _LABEL, _CONCURRENTLY = ("ALTER TYPE", " ADD VALUE "), " CONCURRENTLY "
 _RENAMES = re.compile(r"\bRENAME\b", re.IGNORECASE)
 _LOSES = re.compile(r"\bDROP\s+(?:TABLE|COLUMN|SCHEMA|SEQUENCE|TYPE)\b|\bTYPE\b|\bRENAME\b", re.IGNORECASE)
-"""After these the rows are gone, or others, or elsewhere: what has not run before has nothing to work on any more."""
+"""These statements delete, change or move rows.  If the revision's data changes have not run yet, they have nothing
+left to work on."""
 _WAYS = {
     Verdict.NOT_APPLIED: ("none of its objects exist", "alembic upgrade creates all of it"),
     Verdict.UNVERIFIABLE: ("its changes cannot be verified", "to see why: `alembic-rescue diagnose`"),
@@ -50,9 +51,9 @@ _WAYS = {
 
 
 def choosing(revision: str) -> tuple[Choose, Choose]:
-    """Which revisions are in question for it, and which besides: what is pending, or what counts as applied.
+    """The revisions to examine for `revision`, and those besides: what is pending, or what counts as applied.
 
-    All of them where the rows cannot be explained.
+    All revisions if the rows cannot be explained.
     """
 
     def choose(graph: RevisionMap, database: Database) -> Sequence[str]:
@@ -71,10 +72,10 @@ def choosing(revision: str) -> tuple[Choose, Choose]:
 def plan_each(
     project: Project, view: View, proved: Sequence[tuple[Database, Proof]], revision: str, bench: Bench
 ) -> list[DatabaseReport]:
-    """What completing `revision` would run on each database; on one of them at a time.
+    """Plan the completion of `revision` on each database.  Only one at a time can be completed.
 
     Raises:
-        SeveralPartial: it is partial in several.
+        SeveralPartial: it is partial in several databases.
     """
     parts = [
         plan_one(project, view, view.visited(database), database, proof, revision, bench) for database, proof in proved
@@ -86,7 +87,7 @@ def plan_each(
 
 
 def outcome(parts: Sequence[DatabaseReport]) -> Outcome:
-    """READY where something is to be run, REFUSED where something cannot be, else NOTHING_TO_DO."""
+    """READY if there is something to run, REFUSED if something is refused, else NOTHING_TO_DO."""
     if any(part.refusals for part in parts):
         return Outcome.REFUSED
     return Outcome.READY if any(part.completion for part in parts) else Outcome.NOTHING_TO_DO
@@ -95,10 +96,10 @@ def outcome(parts: Sequence[DatabaseReport]) -> Outcome:
 def plan_one(
     project: Project, view: View, visited: Visited, database: Database, proof: Proof, revision: str, bench: Bench
 ) -> DatabaseReport:
-    """What completing `revision` would run on one database; without statements where all of it is there.
+    """Plan the completion of `revision` on one database; no statements if nothing is missing.
 
     Raises:
-        RescueError: the copy on which it is tried cannot be made.
+        RescueError: the copy to try it on cannot be made.
     """
     graph = view.graph
     (one,) = inspection.with_evidence(graph, [revision], proof)
@@ -131,10 +132,10 @@ def plan_one(
 def in_place_of_what_is_refused(
     project: Project, view: View, part: DatabaseReport, proof: Proof, bench: Bench
 ) -> DatabaseReport:
-    """The report; where a completion is recommended and would be refused, what to do by hand instead.
+    """Return the report; if it recommends a completion that would be refused, with what to do by hand instead.
 
     Args:
-        proof: with the revision that is to be completed.
+        proof: has to include the revision to complete.
     """
     advice = part.recommendation
     if advice.action is not Action.COMPLETE or advice.revision is None:
@@ -142,7 +143,7 @@ def in_place_of_what_is_refused(
     database = part.database
     try:
         planned = plan_one(project, view, view.visited(database), database, proof, advice.revision, bench)
-    except errors.RescueError:  # nothing to try it on: it is told when it is asked for
+    except errors.RescueError:  # it cannot be tried: ``complete`` reports that when it is run
         return part
     if not planned.refusals:
         return part
@@ -158,7 +159,7 @@ def in_place_of_what_is_refused(
 
 
 def _refusal(one: Revision, *, pending: bool) -> errors.Refusal | None:
-    """Why there is nothing to complete; what counts as applied and is not there at all, can be."""
+    """Why there is nothing to complete.  An applied revision of which nothing exists can be completed."""
     if one.verdict is Verdict.UNVERIFIABLE or (one.verdict is Verdict.NOT_APPLIED and pending):
         return errors.NotPartial(one.revision, *_WAYS[one.verdict])
     losing = [found.named for found in one.missing if found.sql and _LOSES.search(found.sql)]
@@ -176,7 +177,7 @@ def _completion(database: Database, one: Revision) -> Completion:
     """The statements, in the revision's own order."""
     split = dialects.of(database.identity.dialect).split
     every = [statement for found in one.missing if found.sql for statement in split(found.sql)]
-    statements = list(dict.fromkeys(every))  # a rename is what two objects lack
+    statements = list(dict.fromkeys(every))  # two objects may need the same rename
     first = [sql for sql in statements if all(words in sql.upper() for words in _LABEL)]
     last = [sql for sql in statements if _CONCURRENTLY in sql.upper()]
     return Completion(
@@ -190,7 +191,7 @@ def _completion(database: Database, one: Revision) -> Completion:
 
 
 def _brought_along(one: Revision, name: str) -> bool:
-    """Whether a statement for another object names it: a table's own columns and keys."""
+    """Whether a statement for another object covers it, as CREATE TABLE covers the table's columns and keys."""
     own = name.partition(" on ")[0].rpartition(".")[2].strip('"')
     return any(found.sql and own in found.sql for found in one.missing)
 
@@ -198,7 +199,7 @@ def _brought_along(one: Revision, name: str) -> bool:
 def _tried(
     view: View, visited: Visited, completion: Completion, bench: Bench
 ) -> tuple[Completion | None, errors.Refusal | None]:
-    """Run it on a copy of the schema: whether it can be run at all, and what takes it back."""
+    """Try it on a copy of the schema: whether it runs, and which statements take it back."""
     identity = visited.database.identity
     place = bench.placed(view, "_completed")[address_of(visited)]
     made = copied(view, Asked(visited, (), ()), place, visited.database.current_heads, bench)
@@ -215,13 +216,13 @@ def _tried(
         sql, reason = secrets.hide_sql(found.failure.statement), secrets.hide(found.failure.error)
         return None, errors.CompletionWouldFail(completion.revision, " ".join(sql.split()), reason)
     back, stays = dialects.of(identity.dialect).taken_back(found.changes)
-    if renames := [sql for sql in completion.statements if _RENAMES.search(sql)]:  # seen as gone and made
+    if renames := [sql for sql in completion.statements if _RENAMES.search(sql)]:  # seen as drop and create
         back, stays = (), tuple(renames)
     return replace(completion, back=_shown(back, secrets), stays=stays), None
 
 
 def _shown(statements: Sequence[str], secrets: Secrets) -> tuple[str, ...]:
-    """Those that hold no secret: what is hidden is no statement any more."""
+    """The statements without secrets.  With a secret hidden, a statement cannot be run."""
     return tuple(sql for sql in statements if secrets.hide_sql(sql) == sql)
 
 
@@ -259,10 +260,10 @@ def _told(completion: Completion | None) -> tuple[Note, ...]:
 
 
 def carry_out(project: Project, planned: Report, part: DatabaseReport, folder: Path, reason: str) -> Receipt:
-    """Put the receipt on disk, and run the statements.
+    """Write the receipt to disk, and run the statements.
 
     Raises:
-        RescueError: see :meth:`alembic_rescue.client.Project.complete`; the receipt tells what may stay.
+        RescueError: see :meth:`alembic_rescue.client.Project.complete`; the receipt records what may remain.
     """
     completion, database = part.completion, part.database
     assert completion is not None, "there is something to run"
@@ -299,10 +300,10 @@ def carry_out(project: Project, planned: Report, part: DatabaseReport, folder: P
 
 
 def unmoved(planned: DatabaseReport, proof: Proof) -> None:
-    """Refuse where something of the revision is other than when it was planned.
+    """Refuse if the revision's evidence has changed since it was planned.
 
     Raises:
-        CompletionMoved: somebody made, or took away, a part of it meanwhile.
+        CompletionMoved: a part of it was created or removed in the meantime.
     """
     (revision,) = planned.revisions
     if not inspection.is_as_it_was(planned.revisions, proof):
@@ -310,15 +311,15 @@ def unmoved(planned: DatabaseReport, proof: Proof) -> None:
 
 
 def ended(receipt: Receipt, state: ReceiptState) -> Receipt:
-    """The receipt with what came of it, on disk as well."""
+    """Record the outcome in the receipt, on disk too."""
     return receipts.complete(receipt, [replace(part, state=state) for part in receipt.parts])
 
 
 def judged(view: View, planned: DatabaseReport, proof: Proof) -> DatabaseReport:
-    """The report with what is proved now.
+    """Return the report with the new proof.
 
     Raises:
-        NotCompleted: something for which a statement ran is still missing.
+        NotCompleted: something is still missing although its statement ran.
     """
     assert planned.completion is not None, "it was run"
     (one,) = (found for found in proof.revisions if found.revision == planned.completion.revision)
@@ -331,7 +332,7 @@ def judged(view: View, planned: DatabaseReport, proof: Proof) -> DatabaseReport:
 
 
 def with_next(view: View, done: DatabaseReport, bench: Bench) -> DatabaseReport:
-    """The report with the rehearsal of the upgrade that follows, once the revision is stamped."""
+    """Add the rehearsal of the next upgrade, once the revision is stamped."""
     (revision,) = done.revisions
     rows, todo = done.database.current_heads, done.pending_after
     if revision.revision in todo:

@@ -1,4 +1,4 @@
-"""What a look at one database comes to: the report of ``diagnose``, with its one recommendation."""
+"""The report of ``diagnose`` for one database, with its one recommendation."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from alembic_rescue.model import (
 def of_pending(
     project: Project, view: View, database: Database, proved: Proof, applied: Proof | None, logged: tuple[Note, ...]
 ) -> DatabaseReport:
-    """What is pending on one database, and the one thing to do.
+    """Report what is pending on one database, and the one thing to do.
 
     Args:
-        applied: the proof of what counts as applied, where that is in doubt.
-        logged: what the deployment's log gives to say.
+        applied: the proof of the applied revisions, where it is in doubt whether their objects exist.
+        logged: the findings from the deployment's log.
     """
     graph = view.graph
     proof, apart = apart_from_pending(graph, database, proved)
@@ -51,7 +51,7 @@ def of_pending(
 
 
 def _that_remain(proof: Proof, advice: Recommendation) -> list[Cause]:
-    """The causes, without those that what is recommended does away with: what fails on its own work that is there."""
+    """The causes that the recommended action does not remove: it removes failures of a revision on its own objects."""
     if advice.action not in {Action.STAMP, Action.COMPLETE}:
         return list(proof.causes)
     there = {one.revision for one in proof.revisions if one.verdict in {Verdict.APPLIED, Verdict.PARTIAL}}
@@ -61,7 +61,7 @@ def _that_remain(proof: Proof, advice: Recommendation) -> list[Cause]:
 def diagnosis(
     project: Project, view: View, database: Database, proof: Proof, told: tuple[Note, ...], advice: Recommendation
 ) -> DatabaseReport:
-    """The report of one database; `advice` holds unless something stands in the way of acting on it."""
+    """The report of one database.  `advice` is replaced if something prevents acting on it."""
     graph = view.graph
     finishes = after_breaking_off(graph, database, proof)
     rows = database.current_heads if finishes else database.stands_at
@@ -97,12 +97,12 @@ def diagnosis(
 
 
 def _mending(proof: Proof) -> tuple[str, ...]:
-    """What puts right what broke off, and the look after it."""
+    """The statements that repair what was interrupted, then a new look."""
     return (*(f"{left.sql};" for left in proof.left_over), "alembic-rescue diagnose")
 
 
 def widened_first(graph: RevisionMap, database: Database, advice: Recommendation) -> Recommendation:
-    """The same advice; where the version column cannot hold what it would write, to widen the column before."""
+    """Return the advice; if the version column is too short for what it would write, advise widening it first."""
     if advice.action is not Action.STAMP or advice.revision is None or database.id_limit is None:
         return advice
     try:
@@ -119,7 +119,7 @@ def widened_first(graph: RevisionMap, database: Database, advice: Recommendation
 
 
 def is_doubted(proof: Proof) -> bool:
-    """Whether what counts as applied may not be there: nothing tells why the database is stuck, or that tells it."""
+    """Whether applied revisions may be missing: nothing explains why the database is stuck, or a cause suggests it."""
     if any("does not exist" in cause.error for cause in proof.causes):
         return True
     return not proof.causes and all(one.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY} for one in proof.revisions)
@@ -128,7 +128,7 @@ def is_doubted(proof: Proof) -> bool:
 def with_what_is_applied(
     graph: RevisionMap, proof: Proof, applied: Proof, told: tuple[Note, ...], advice: Recommendation
 ) -> tuple[Proof, tuple[Note, ...], Recommendation]:
-    """The same; where something is missing of what counts as applied, that, and what to do about it first."""
+    """Return the same; if something is missing from the applied revisions, with that, and what to do about it first."""
     if locating.missing(applied.revisions):
         missing = history.stamped_but_not_there(graph, applied.revisions)
         first = history.recommend_for_applied(applied.revisions)
@@ -141,20 +141,20 @@ def with_what_is_applied(
 
 
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:
-    """Whether something else than its rows stands in the way of a write."""
+    """Whether something other than the rows prevents a write."""
     others = database.rescue_at_work or inspection.hindrances(project, database)
     return bool(others or findings.left_over(proof) or findings.hindrance(database))
 
 
 def located(graph: RevisionMap, proof: Proof, vouched: Collection[str] = ()) -> Located:
-    """Where the schema stands, by the evidence for all revisions, and by those that a person vouches for."""
+    """Locate the schema, from the evidence for all revisions and the revisions that a person vouches for."""
     follows = {one.revision: paths.follows(graph, one.revision) for one in proof.revisions}
     return locating.locate(proof.revisions, follows, vouched)
 
 
 def apart_from_pending(graph: RevisionMap, database: Database, proof: Proof) -> tuple[Proof, tuple[str, ...]]:
-    """The proof without bases that never began here and of which nothing is there; and their revisions."""
-    not_begun = paths.not_begun(graph, database.stands_at) if proof.revisions else ()  # rows may be unexplained
+    """The proof without bases that never began here and of which nothing exists, and the revisions left out."""
+    not_begun = paths.not_begun(graph, database.stands_at) if proof.revisions else ()  # the rows may be unexplained
     of_them = [one for one in proof.revisions if one.revision in not_begun]
     if not of_them or not history.never_ran(of_them):
         return proof, ()
@@ -163,7 +163,7 @@ def apart_from_pending(graph: RevisionMap, database: Database, proof: Proof) -> 
 
 
 def after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> Recommendation | None:
-    """What to do about what broke off there; None where nothing did."""
+    """What to do about an interrupted command there; None if there is none."""
     if (broke_off := database.broke_off) is None:
         return None
     ends = [[row for row in rows if scripts.has(graph, row)] for rows in (broke_off.rows_after, broke_off.rows_before)]
@@ -172,7 +172,7 @@ def after_breaking_off(graph: RevisionMap, database: Database, proof: Proof) -> 
 
 
 def stamped_first(graph: RevisionMap, part: DatabaseReport, proof: Proof) -> DatabaseReport:
-    """The report of a rehearsal; one that fails on what is there already says what is to be done in place of a fix."""
+    """A rehearsal's report; if it fails on existing objects, with the action that replaces a fix."""
     if part.rehearsal is None or not part.rehearsal.fails:
         return part
     if proof.left_over:
@@ -183,7 +183,7 @@ def stamped_first(graph: RevisionMap, part: DatabaseReport, proof: Proof) -> Dat
 
 
 def _mended_first(part: DatabaseReport, found: Rehearsal, proof: Proof) -> DatabaseReport:
-    """The same, where something broke off before: no migration is to blame for failing on what that left over."""
+    """Return the same after an interruption: no migration is to blame for failing on what was left over."""
 
     def on_it(error: str) -> bool:
         return any(left.copy in error for left in proof.left_over)

@@ -1,4 +1,4 @@
-"""What a look at a database gives to think about, and the one thing to do about it.  Pure."""
+"""Findings about a database, and what to do about each.  Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from alembic_rescue.model import Blocker, BrokenOff, Database, Note
 
 
 def note(error: RescueError) -> Note:
-    """An error as a value."""
+    """Convert an error to a value."""
     return Note(error.code, error.message, error.help)
 
 
 def of(database: Database) -> tuple[Note, ...]:
-    """What a person should know, though it refuses nothing."""
+    """What a person should know, though nothing is refused for it."""
     table = database.identity.table
     found = list(database.remarks)
     if not database.version_table_exists:
@@ -56,17 +56,17 @@ def of(database: Database) -> tuple[Note, ...]:
 
 
 def under_way(database: Database) -> tuple[Note, ...]:
-    """That another rescue writes there now."""
+    """A note that another rescue is writing there now."""
     return (note(errors.RescueUnderWay(database.identity.name)),) if database.rescue_at_work else ()
 
 
 def broke_off(database: Database, what: BrokenOff) -> errors.BrokeOff:
-    """What broke off there, with the commands that lead out of it."""
+    """The refusal for an interrupted command, with the commands that finish it or go back."""
     return errors.BrokeOff(what.command, what.receipt, database.current_heads, _either_end(what))
 
 
 def end_not_seen(receipt: str, rows_after: Sequence[str]) -> Note:
-    """Of a stamp whose outcome is not in its receipt: an upgrade may have written the same rows."""
+    """For a stamp whose receipt does not record its outcome: an upgrade may have written the same rows."""
     return Note(
         "end-not-seen",
         f"receipt {receipt} does not record how its stamp ended: {errors.rows(rows_after)} may come from "
@@ -86,7 +86,7 @@ def _either_end(broke_off: BrokenOff) -> str:
 
 
 def _blocked(root: Blocker, table: str) -> Note:
-    """Of one that waits for nobody: those that wait for it go on by themselves once it has ended."""
+    """For a blocker that waits for nobody.  The sessions waiting for it continue once it has ended."""
     held_up = [table if _bare(one) == _bare(table) else one for one in root.blocks]
     who = root.application if root.pid is None else f"session {root.pid} ({root.state}, {root.application})"
     behind = f"; waiting for it: {root.waiting}"
@@ -105,7 +105,7 @@ def _bare(table: str) -> str:
 
 
 def more_rows(current: Sequence[str], heads_after: Sequence[str]) -> tuple[Note, ...]:
-    """Where a stamp, as the upgrade that it stands for would, leaves more rows than there are."""
+    """A note if a stamp leaves more rows than there are, as the upgrade in its place would."""
     if not current or len(heads_after) <= len(current):
         return ()
     new = errors.listed(sorted(set(heads_after) - set(current)))
@@ -119,7 +119,7 @@ def more_rows(current: Sequence[str], heads_after: Sequence[str]) -> tuple[Note,
 
 
 def not_begun(revisions: Sequence[str], heads: Sequence[str]) -> Note:
-    """Of bases of their own, on which nothing stands here, and of which nothing is there."""
+    """For separate bases that have no row here, and of which nothing exists."""
     number = f"{len(revisions)} revision{'s' if len(revisions) > 1 else ''}"
     return Note(
         "branch-not-begun",
@@ -130,7 +130,7 @@ def not_begun(revisions: Sequence[str], heads: Sequence[str]) -> Note:
 
 
 def limits(database: Database, proof: Proof) -> tuple[Note, ...]:
-    """What this dialect cannot do, where that matters for the revisions in question."""
+    """What this dialect cannot do, where that matters for these revisions."""
     dialect = _dialect(database)
     name = dialect.title
     found = []
@@ -160,7 +160,7 @@ def _dialect(database: Database) -> Dialect:
 
 
 def of_stamp(database: Database) -> tuple[Note, ...]:
-    """What a stamp has to do without on this dialect."""
+    """What a stamp lacks on this dialect."""
     dialect = _dialect(database)
     if dialect.has_rescue_lock:
         return ()
@@ -174,14 +174,14 @@ def of_stamp(database: Database) -> tuple[Note, ...]:
 
 
 def left_over(proof: Proof) -> tuple[Note, ...]:
-    """What broke off here, and has to be fixed before anything else is done."""
+    """Interrupted table copies, which have to be fixed before anything else."""
     return tuple(
         note(errors.BatchBrokeOff(left.table, left.copy, left.holds_the_rows, left.sql)) for left in proof.left_over
     )
 
 
 def hindrance(database: Database) -> RescueError | None:
-    """What would keep any stamp from being written, whatever its target."""
+    """What would prevent any stamp, whatever its target."""
     identity = database.identity
     if database.read_only:
         return errors.ReadOnlyServer(identity.name, database.read_only)
@@ -191,7 +191,7 @@ def hindrance(database: Database) -> RescueError | None:
 
 
 def other_database(database: Database, environment: Mapping[str, str]) -> tuple[Note, ...]:
-    """The refusal where DATABASE_URL names another database than the one that env.py opened."""
+    """The refusal if DATABASE_URL names a database other than the one that env.py opened."""
     named = environment.get("DATABASE_URL")
     if not named:
         return ()
@@ -206,8 +206,8 @@ def other_database(database: Database, environment: Mapping[str, str]) -> tuple[
 
 
 def causes(found: Sequence[Cause]) -> tuple[Note, ...]:
-    """The statements that must fail here: all that nobody would hear of, and the first other one, which ends a run."""
-    seen = [cause for cause in found if not cause.logged]  # the log's has a finding of its own
+    """The statements bound to fail here: all that would go unnoticed, and the first other one, which ends the run."""
+    seen = [cause for cause in found if not cause.logged]  # causes from the log have their own finding
     unheard = [cause for cause in seen if cause.swallowed or cause.code or not cause.fails]
     told = [cause for cause in seen if cause not in unheard][:1]
     return tuple(_cause(cause) for cause in unheard + told)
@@ -239,5 +239,5 @@ def _cause(cause: Cause) -> Note:
 
 
 def _fix(cause: Cause) -> str:
-    """In the revision's file, or by a statement."""
+    """The fix, in the revision's file or by a statement."""
     return cause.fix if cause.steps else f"fix {cause.revision}: {cause.fix}"

@@ -1,4 +1,4 @@
-"""The gate: a stamp marks as applied only what is proved, or what a person accepted by name.  Pure."""
+"""The gate: a stamp marks as applied only revisions that are proved, or that a person accepted by name.  Pure."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from alembic_rescue.model import Revision
 
 @dataclass(frozen=True)
 class Acceptance:
-    """The revisions that a person named, by full id.  There is none that accepts everything."""
+    """The revisions that a person named, by full id.  Nothing accepts all of them at once."""
 
     unverifiable: frozenset[str] = frozenset()
-    """``--accept``: what it does cannot be checked, and the person vouches for it."""
+    """``--accept``: its changes cannot be verified, and the person vouches for them."""
     missing: frozenset[str] = frozenset()
-    """``--accept-missing``: something of it is not there, and the person does without it."""
+    """``--accept-missing``: something of it is missing, and the person can do without."""
     not_run: frozenset[str] = frozenset()
-    """``--not-run`` of a repair: nobody can tell whether it ran, and the person says that it did not."""
+    """``--not-run`` of a repair: it may or may not have run, and the person says that it did not."""
 
 
 def options(accept: Iterable[str], accept_missing: Iterable[str]) -> list[str]:
-    """What is typed to accept these, as words."""
+    """The command-line options that accept these, as words."""
     given = {"--accept": accept, "--accept-missing": accept_missing}
     return [word for option, revisions in given.items() for one in revisions for word in (option, one)]
 
 
 def judged(skipped: Sequence[Revision], accepted: Acceptance) -> tuple[Revision, ...]:
-    """The revisions, with those marked that the acceptance covers.  Each kind covers its own verdicts only."""
+    """Mark the revisions that the acceptance covers.  Each kind of acceptance covers its own verdicts only."""
     return tuple(replace(revision, accepted=_is_accepted(revision, accepted)) for revision in skipped)
 
 
 def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refusal]:
-    """One refusal for each revision that is neither proved nor accepted, and for each acceptance in vain."""
+    """One refusal for each revision that is neither proved nor accepted, and for each useless acceptance."""
     ids = [revision.revision for revision in skipped]
     for named in sorted((accepted.unverifiable | accepted.missing) - set(ids)):
         yield errors.AcceptedNotSkipped(named, ids)
@@ -64,7 +64,7 @@ def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
 
 
 def reason(evidence: RevisionEvidence) -> str:
-    """What of a revision cannot be checked, in one line; its first place where there are several."""
+    """Why a revision cannot be verified, in one line: its first object or statement, and the number of others."""
     unread = evidence.unread
     more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
     return f"{_cannot_check(unread[0], evidence.revision)}{more}" if unread else "it changes nothing in the catalog"

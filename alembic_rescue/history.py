@@ -1,4 +1,4 @@
-"""What to do about what is behind: what was stamped but is not there, and where a schema really stands.  Pure."""
+"""What to do about applied revisions: what is stamped but missing, and where a schema really is.  Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RUNS_AGAIN = f"set the rows back so that it runs again, see {_LOCATE}"
 
 
 def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
-    """A finding for each revision at or below the current heads of which something is missing."""
+    """One finding for each revision at or below the current heads that has something missing."""
     heirs, lacking = _there_after(graph, applied), locating.missing(applied)
     runs_again = bool(lacking) and never_ran(applied[applied.index(lacking[0]) :])
     return tuple(
@@ -28,7 +28,7 @@ def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence
 
 
 def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dict[str, str]:
-    """For each revision the next one that builds on it and is there, if one is."""
+    """For each revision, the next one that builds on it and exists, if there is one."""
     heirs: dict[str, str] = {}
     for evidence in reversed(applied):
         heir = evidence.revision if evidence.is_there else heirs.get(evidence.revision)
@@ -38,7 +38,7 @@ def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dic
 
 
 def _not_there(evidence: RevisionEvidence, heir: str | None, way_on: str) -> Note:
-    """Of which nothing is there, though `heir` is: the files followed one another otherwise when that one ran."""
+    """If `heir` exists and nothing of this revision does, the files were in another order when `heir` ran."""
     moved = heir is not None and evidence.verdict is Verdict.NOT_APPLIED
     because = f" because {heir}, which follows it, has run" if moved else ""
     lacks = errors.some(f"{found.kind} {found.name}" for found in evidence.missing)
@@ -57,12 +57,12 @@ def _way_on(evidence: RevisionEvidence) -> str:
 
 
 def never_ran(revisions: Sequence[RevisionEvidence]) -> bool:
-    """Nothing of any of them is there that would not be there without."""
+    """Whether nothing exists that only these revisions could have created."""
     return not any(evidence.is_there or evidence.verdict is Verdict.PARTIAL for evidence in revisions)
 
 
 def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation:
-    """What to do about the revisions that count as applied."""
+    """What to do about the applied revisions."""
     lacking = locating.missing(applied)
     absent = [evidence.revision for evidence in lacking]
     if absent and never_ran(applied[applied.index(lacking[0]) :]):
@@ -81,7 +81,7 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
 
 
 def unchecked(applied: Sequence[RevisionEvidence]) -> str:
-    """Which of those that count as applied nobody can check; empty where there are none."""
+    """Which of the applied revisions cannot be verified; empty if all can."""
     unread = [evidence.revision for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
     return f"other changes of {some(unread, verb=False)} cannot be verified" if unread else ""
 
@@ -93,7 +93,7 @@ def _revisions(number: int) -> str:
 def recommend_after_breaking_off(
     broke_off: BrokenOff | None, skipped: Sequence[RevisionEvidence]
 ) -> Recommendation | None:
-    """To finish what broke off, or to go back where something of it is missing by now; None where nothing did.
+    """Finish an interrupted command, or go back if something of it is missing by now; None if there is none.
 
     Args:
         skipped: what that stamp marks as applied.
@@ -120,12 +120,12 @@ def recommend_after_breaking_off(
 def recommend_for_located(
     graph: RevisionMap, every: Sequence[RevisionEvidence], located: Located, current: Collection[str]
 ) -> Recommendation:
-    """What to do about where the schema stands, in the light of what the version table says.
+    """What to do about the schema's revision, given the rows of the version table.
 
     Args:
         every: the evidence for all revisions of `graph`.
-        located: what follows from it.
-        current: the version table's rows; the graph need not know them.
+        located: computed from that evidence.
+        current: the version table's rows, which may be unknown to the graph.
     """
     if not located.revisions:
         return Recommendation(
@@ -144,7 +144,7 @@ def recommend_for_located(
         if not targets:
             return Recommendation(Action.STOP, None, f"{says}, but no forward stamp leads there; {by_hand}")
         taken = advising.unproved(every, paths.up_to(graph, located.revisions) - paths.up_to(graph, current))
-        # Without any row nobody knows, either, whether those ran that come next and leave nothing in a catalog.
+        # Without any row, it is also unknown whether the next revisions ran, if they leave nothing in the catalog.
         unsure = advising.next_unsure(graph, every, located) if not current else []
         if taken or unsure:
             choices = advising.ways_to(graph, located, current, taken, unsure)
@@ -175,7 +175,7 @@ def _stands(located: Located) -> str:
 
 
 def says_otherwise(graph: RevisionMap, located: Located, current: Collection[str]) -> str:
-    """Where the schema stands, and where the version table says."""
+    """Where the schema is, and where the version table says it is."""
     unknown = [row for row in sorted(current) if not scripts.has(graph, row)]
     but = f", and the scripts lack {listed(unknown)}" if unknown else ""
     return f"{_stands(located)}; the version table says {rows(sorted(current))}{but}"

@@ -1,4 +1,4 @@
-"""Looking at the databases that are meant: what each is, where it stands, and which revisions there are."""
+"""Look at the selected databases: what each is, where it stands, and which revisions the scripts have."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from alembic_rescue.records import ledger
 from alembic_rescue.worker.requests import Look, Visited
 
 Choose = Callable[[RevisionMap, Database], Sequence[str]]
-"""The revisions of a database that are in question, in Alembic's order."""
+"""Returns the revisions to examine on a database, in Alembic's order."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What one look saw."""
+    """The result of one look."""
 
     graph: RevisionMap
-    """Checked: no duplicate ids, no circle, no gap."""
+    """Checked: no duplicate ids, no cycle, no missing revision."""
     scripts: Look
     meant: tuple[Visited, ...]
-    """The databases that are meant, each once, in the order in which env.py visits them first."""
+    """The selected databases, each once, in the order of env.py's first visit."""
     left_out: tuple[Identity, ...]
-    """What env.py visits besides."""
+    """The other databases that env.py visits."""
 
     @property
     def databases(self) -> list[Database]:
-        """Those that are meant."""
+        """The selected databases."""
         return [visited.database for visited in self.meant]
 
     def visited(self, database: Database) -> Visited:
-        """What env.py's visit to one of those that are meant came to."""
+        """The result of env.py's visit to one of the selected databases."""
         return next(one for one in self.meant if one.database.identity.rows_key == database.identity.rows_key)
 
     def without(self, kept: Sequence[Database]) -> tuple[Identity, ...]:
-        """What env.py visits besides `kept`."""
+        """The databases that env.py visits, without `kept`."""
         keys = {database.identity.rows_key for database in kept}
         rest = (v.database.identity for v in self.scripts.visited if v.database.identity.rows_key not in keys)
         return tuple({identity.rows_key: identity for identity in rest}.values())
 
 
 def look(project: Project, only: str | None, kept: Sequence[Receipt] = ()) -> View:
-    """Look at what env.py visits, and choose what is meant.
+    """Look at the databases that env.py visits, and select those that `only` means.
 
     Args:
         only: see :mod:`alembic_rescue.selection`.
-        kept: the receipts, the oldest first: they tell what broke off here.
+        kept: the receipts, oldest first, which show interrupted commands.
 
     Raises:
         SeveralDatabases, NoSuchDatabase, AmbiguousDatabase: see there.
@@ -87,34 +87,34 @@ def every(graph: RevisionMap, _: Database) -> tuple[str, ...]:
 
 
 def pending(graph: RevisionMap, database: Database) -> tuple[str, ...]:
-    """What is pending; nothing where the rows cannot be explained."""
+    """The pending revisions; none if the rows cannot be explained."""
     return paths.pending(graph, database.stands_at) if is_explained(graph, database.stands_at) else ()
 
 
 def applied(graph: RevisionMap, database: Database) -> tuple[str, ...]:
-    """What counts as applied, in Alembic's order; nothing where the rows cannot be explained."""
+    """The applied revisions by the version table, in Alembic's order; none if the rows cannot be explained."""
     rows = database.stands_at
     return paths.in_order(graph, paths.up_to(graph, rows)) if is_explained(graph, rows) else ()
 
 
 def applied_on(databases: Collection[tuple[str, str]]) -> Choose:
-    """What counts as applied on these, by their rows' keys; nothing on others."""
+    """The applied revisions on the databases with these rows' keys; none on others."""
     return lambda graph, database: applied(graph, database) if database.identity.rows_key in databases else ()
 
 
 def is_explained(graph: RevisionMap, rows: Collection[str]) -> bool:
-    """Whether the scripts know these rows, and none of them is one too many."""
+    """Whether the scripts know all these rows, and no row is redundant."""
     return not refusal_of(partial(paths.check_current, graph, rows))
 
 
 def is_as_it_was(planned: Sequence[Revision], proof: Proof) -> bool:
-    """Whether the catalog answers for each of these revisions as it did when they were planned."""
+    """Whether the catalog says the same of each revision as when it was planned."""
     now = {found.revision: found.objects for found in proof.revisions}
     return all(now.get(one.revision) == one.objects for one in planned)
 
 
 def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:
-    """What `check` refuses, as a value."""
+    """The refusal that `check` raises, as a value."""
     try:
         check()
     except Refusal as refusal:
@@ -123,7 +123,7 @@ def refusal_of(check: Callable[[], None]) -> tuple[Note, ...]:
 
 
 def with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple[Revision, ...]:
-    """These revisions, with what the proof says of each."""
+    """These revisions, with the proof's evidence for each."""
     evidence = {found.revision: found for found in proof.revisions}
     return tuple(
         replace(revision, verdict=found.verdict, objects=found.objects, cancelled_by=found.cancelled_by)
@@ -133,5 +133,5 @@ def with_evidence(graph: RevisionMap, ids: Sequence[str], proof: Proof) -> tuple
 
 
 def hindrances(project: Project, database: Database) -> tuple[Note, ...]:
-    """Refusals that have nothing to do with revisions; where ``--url`` is given, the choice of a database is made."""
+    """Refusals unrelated to revisions.  With ``--url``, the choice of a database is not questioned."""
     return () if project.loaded.has_url else findings.other_database(database, os.environ)

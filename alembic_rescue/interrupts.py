@@ -1,9 +1,9 @@
 """Ctrl-C (and SIGTERM) while a driver waits inside its C library.
 
 Python raises KeyboardInterrupt only between two of its own instructions, so a process that waits for a lock in
-libpq would sit out the whole lock timeout.  A thread that is woken by the signal itself asks the server to cancel
-what is running, until the wait has ended with an error, and Python gets to raise.  Where there is nothing to cancel
-(a connection that is being made, a network that is gone) and Python does not come round, the process ends.
+libpq would sit out the whole lock timeout.  A thread, woken by the signal, asks the server to cancel the running
+statement until the wait ends with an error and Python can raise.  Where there is nothing to cancel (a connection being
+opened, a broken network) and Python does not regain control, the process exits.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from types import FrameType
 from typing import NoReturn
 
 GRACE_SECONDS = 1.5
-"""How long the main thread has to come round before the process is ended."""
+"""How long the main thread has to regain control before the process exits."""
 _ASK_AGAIN_SECONDS = 0.2
-"""A request to cancel that comes between two statements is lost on the server."""
+"""A cancel request between two statements has no effect on the server, so it is repeated."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def at_once(cancel: Callable[[], None], say: Callable[[], None], status: int) -> Iterator[None]:
-    """While in the block, a signal calls `cancel` and raises KeyboardInterrupt as soon as Python comes round.
+    """In this block, make a signal call `cancel` and raise KeyboardInterrupt once Python regains control.
 
-    If it does not come round within the grace, or on a second signal: `say`, and the process exits with `status`.
-    Does nothing outside of the main thread, where Python handles no signals.
+    If it does not within the grace period, or on a second signal: call `say`, and exit with `status`.  Does nothing
+    outside the main thread, where Python handles no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -71,7 +71,7 @@ def at_once(cancel: Callable[[], None], say: Callable[[], None], status: int) ->
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """While in the block, SIGTERM is what Ctrl-C is: KeyboardInterrupt."""
+    """In this block, treat SIGTERM like Ctrl-C: raise KeyboardInterrupt."""
 
     def handler(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -84,7 +84,7 @@ def as_ctrl_c() -> Iterator[None]:
 
 
 def _next_signal(woken: socket.socket) -> bool:
-    """Wait for one; False where the block has ended first."""
+    """Wait for a signal; return False if the block ends first."""
     while received := woken.recv(1):
         if received[0] in SIGNALS:
             return True
@@ -92,9 +92,9 @@ def _next_signal(woken: socket.socket) -> bool:
 
 
 def _ask(cancel: Callable[[], None], came_round: threading.Event, woken: socket.socket) -> bool:
-    """Have `cancel` called until the main thread comes round; False where it does not, or on another signal.
+    """Call `cancel` until the main thread regains control; return False if it does not, or on another signal.
 
-    Asking is talking to the server, which may hang as well: each time in a thread of its own.
+    Each call talks to the server and may hang, so it has its own thread.
     """
     asking: threading.Thread | None = None
     deadline = time.monotonic() + GRACE_SECONDS

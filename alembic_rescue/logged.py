@@ -1,4 +1,7 @@
-"""The deployment's log held against what is found: is it of this database and these scripts, and what failed.  Pure."""
+"""Compare the deployment's log with the evidence: whether it is from this database and these scripts, and what failed.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _OTHER_DATABASE, _OTHER_VERSION = "log-of-another-database", "log-of-another-ver
 
 
 def without_secrets(log: DeploymentLog, secrets: Secrets) -> DeploymentLog:
-    """The same log for people: what others wrote in it may hold secrets."""
+    """The same log without secrets, which other programs may have logged."""
 
     def hidden(error: LoggedError) -> LoggedError:
         frame = error.frame and replace(error.frame, code=secrets.hide_sql(error.frame.code))
@@ -60,9 +63,9 @@ def without_secrets(log: DeploymentLog, secrets: Secrets) -> DeploymentLog:
 def held_against(
     log: DeploymentLog, graph: RevisionMap, found: Sequence[tuple[Database, Proof]]
 ) -> list[tuple[tuple[Cause, ...], tuple[Note, ...]]]:
-    """For each database that was looked at: the causes, with the one that only the log tells, and what is to be said.
+    """For each database: its causes, plus the one that only the log shows, and the findings.
 
-    Of several databases, the log is told beside those that it can be of; beside all where it can be of none.
+    With several databases, the log is reported for those that it can belong to, or for all if it fits none.
     """
     if log.run is None:
         return [(proof.causes, (_says_nothing(log),)) for _, proof in found]
@@ -85,7 +88,7 @@ def _says_nothing(log: DeploymentLog) -> Note:
 
 
 class _Held:
-    """One log held against one database."""
+    """One log compared with one database."""
 
     def __init__(self, log: DeploymentLog, run: Run, graph: RevisionMap, database: Database, proof: Proof) -> None:
         self.log, self.run, self.graph, self.database, self.proof = log, run, graph, database, proof
@@ -96,7 +99,7 @@ class _Held:
         self.revision = run.revision or (self.script.revision if self.script else None)
 
     def told(self) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
-        """The causes, and what is to be said."""
+        """The causes and the findings."""
         against = (*self._of_another_version(), *self._of_another_database())
         outdated = () if against else tuple(self._outdated())
         aside = () if against else tuple(self._elsewhere())
@@ -105,7 +108,7 @@ class _Held:
         cause = None if against or outdated else self._cause()
         return self._causes_with(cause), (*against, *outdated, *aside, self._failed())
 
-    # --- what it is of -------------------------------------------------------------------------------------------
+    # --- where it is from ----------------------------------------------------------------------------------------
 
     def _of_another_version(self) -> Iterator[Note]:
         steps = self.run.steps
@@ -145,7 +148,7 @@ class _Held:
         return set(down) <= {*self._down(revision), *paths.follows(self.graph, revision)}
 
     def _lacking_there(self) -> str | None:
-        """The revision that Alembic could not locate there, and that is here."""
+        """The revision that the deployed Alembic could not locate, and that exists here."""
         found = _NOT_LOCATED.search(self.error.message) if self.error is not None else None
         return found[1] if found and self._refused(found[0]) and found[1] in self.known else None
 
@@ -170,18 +173,18 @@ class _Held:
             )
 
     def _addresses(self) -> list[Address]:
-        """What the log names that can be a database of this kind."""
+        """The log's addresses that may be a database of this kind."""
         ours = dialects.of(self.database.identity.dialect)
         return [a for a in self.log.addresses if not a.scheme or ours.is_kin(dialects.proper_name(a.scheme))]
 
     def _named_otherwise(self) -> str | None:
-        """What the log calls its database, where none that it names is called as this one."""
+        """The log's name for its database, if none of the names in it is this one's."""
         names = dict.fromkeys(one.database for one in self._addresses() if one.database)
         of_file = dialects.of(self.database.identity.dialect).is_file
         return None if not names or of_file or self.database.identity.database in names else some(names, verb=False)
 
     def _elsewhere(self) -> Iterator[Note]:
-        """Hosts may have two names: it is told, and nothing else follows from it."""
+        """Another host name.  A server may have two, so this is reported and nothing else follows from it."""
         identity = self.database.identity
         hosts = [one for one in self._addresses() if one.hosts]
         if hosts and all(_is_elsewhere(one, identity) for one in hosts):
@@ -194,7 +197,7 @@ class _Held:
             )
 
     def _ahead(self) -> list[str]:
-        """What the run began after, where that is not applied here."""
+        """The revisions that the run started from, if they are not applied here."""
         first = self.run.steps[0].down if self.run.steps else ()
         return [one for one in first or () if one in self.known - self.applied]
 
@@ -210,7 +213,7 @@ class _Held:
     # --- what failed ---------------------------------------------------------------------------------------------
 
     def _place(self, error: LoggedError | None) -> tuple[Revision | None, int]:
-        """The revision and line that the traceback names; else the one that it was at; none where that is not here."""
+        """The revision and line in the traceback; else the revision that was running; none if it is unknown here."""
         frame, at = error.frame if error is not None else None, self.run.revision
         if frame is not None:
             name = PurePath(frame.path.replace("\\", "/")).name
@@ -223,7 +226,7 @@ class _Held:
         return None, 0
 
     def _found(self) -> Cause | None:
-        """The cause that was found here, and that the log's failure is."""
+        """The cause found here that matches the log's failure."""
         of_it = [cause for cause in self.proof.causes if cause.revision == self.revision and cause.fails]
         if self.run.real is None:
             return next((cause for cause in of_it if cause.swallowed), None)
@@ -233,7 +236,7 @@ class _Held:
         return next((one for one in of_it if one.error.startswith(message) or message.startswith(one.error)), None)
 
     def _cause(self) -> Cause | None:
-        """What fails by the log, where nothing of the kind was found here."""
+        """What fails according to the log, if no matching cause was found here."""
         real, failure = self.run.real, self.run.failure
         unsettled = {one.revision for one in self.proof.revisions if one.verdict not in _SETTLED and not one.is_there}
         if failure is None or self.script is None or self.revision not in unsettled or self._found() is not None:
@@ -266,11 +269,11 @@ class _Held:
         return f"{fix}, or `with op.get_bind().begin_nested():` inside the try" if self.run.first is real else fix
 
     def _causes_with(self, cause: Cause | None) -> tuple[Cause, ...]:
-        """The causes, and this one, in the order in which the revisions run."""
+        """The causes plus this one, in the order in which the revisions run."""
         if cause is None:
             return self.proof.causes
         order = {one.revision: number for number, one in enumerate(self.proof.revisions)}
-        seen = (one for one in self.proof.causes if one.code != "would-be-hidden")  # what was hidden is known now
+        seen = (one for one in self.proof.causes if one.code != "would-be-hidden")  # the log shows the hidden error
         return tuple(sorted((*seen, cause), key=lambda one: order.get(one.revision, 0)))
 
     def _failed(self) -> Note:
@@ -323,12 +326,12 @@ class _Held:
 
 
 def _is_elsewhere(address: Address, identity: Identity) -> bool:
-    """Whether a host that the log names cannot be this server: both have full names, and not the same one."""
+    """Whether the log's host cannot be this server: both have full names, and they differ."""
     named, here = address.hosts[0].lower().rstrip("."), (identity.host or "").lower().rstrip(".")
     if identity.server_address and any(identity.server_address.startswith(host) for host in address.hosts):
         return False
     if any("." not in host or _is_address(host) for host in (named, here)):
-        return False  # within the deployment it may have another name
+        return False  # it may have another name inside the deployment's network
     return named.partition(".")[0].removesuffix("-pooler") != here.partition(".")[0].removesuffix("-pooler")
 
 
@@ -339,7 +342,7 @@ def _is_address(host: str) -> bool:
 
 
 def _way_on(message: str) -> str:
-    """What to do about what Alembic refuses."""
+    """What to do about Alembic's refusal."""
     if "Can't locate revision" in message:
         return "deploy the version that has it. If none has it anymore: `alembic-rescue diagnose --locate`"
     if "ultiple head" in message:

@@ -1,4 +1,4 @@
-"""What is known, as frozen values: the same for the Python API, the text and the JSON.  No I/O."""
+"""The tool's results, as frozen values: the same for the Python API, the text and the JSON.  No I/O."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from alembic_rescue.evidence.rehearsal import Rehearsal
 
 
 class Outcome(str, Enum):
-    """What became of a command."""
+    """How a command ended."""
 
     READY = "ready"
-    """The answer is complete; for ``plan``: the stamp can be made."""
+    """The answer is complete.  For ``plan``: the stamp can be made."""
     REFUSED = "refused"
     NOTHING_TO_DO = "nothing-to-do"
     STAMPED = "stamped"
@@ -28,16 +28,16 @@ class Outcome(str, Enum):
     COMPLETED = "completed"
     REPAIRED = "repaired"
     PASSES = "passes"
-    """Of ``rehearse``: nothing was found on which the next upgrade would fail."""
+    """``rehearse`` found nothing on which the next upgrade would fail."""
     FAILS = "fails"
     REACHED = "reached"
-    """Of ``wait``: each database stands at the target, or past it."""
+    """After ``wait``, each database is at or past the target."""
     DEPLOYED = "deployed"
     ERROR = "error"
 
 
 class Action(str, Enum):
-    """What a recommendation asks for."""
+    """What a recommendation tells the user to do."""
 
     STAMP = "stamp"
     RERUN = "rerun"
@@ -49,7 +49,7 @@ class Action(str, Enum):
 
 @dataclass(frozen=True)
 class Note:
-    """A refusal or a finding: a code for machines, the fact, and the way on."""
+    """A refusal or a finding: a code for machines, the fact, and what to do about it."""
 
     code: str
     message: str
@@ -57,7 +57,7 @@ class Note:
 
 
 def addressed(command: str, only: str | None) -> str:
-    """The command for that one of several databases; one that is not the tool's own stays as it is."""
+    """The command with ``--only`` for one of several databases.  Commands of other tools stay as they are."""
     if only is None or not command.startswith("alembic-rescue"):
         return command
     return f"{command} --only {shlex.quote(only)}"
@@ -65,10 +65,10 @@ def addressed(command: str, only: str | None) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the ways on, where only a person can find out which of them holds."""
+    """One of the possible next steps, where only a person can find out which applies."""
 
     found: str
-    """What a person finds on looking: ``it ran``."""
+    """What the person finds, for instance ``it ran``."""
     commands: tuple[str, ...]
     """What to type then, in this order."""
 
@@ -81,15 +81,15 @@ class Recommendation:
     revision: str | None
     reason: str
     steps: tuple[str, ...] = ()
-    """What is to be done, each to be copied, in this order: where one command does not lead out."""
+    """What to do, each to be copied, in this order.  For situations that one command does not solve."""
     choices: tuple[Choice, ...] = ()
-    """The ways on after a look at what nobody can tell."""
+    """The next steps once a person has checked what the tool cannot."""
     only: str | None = None
-    """The database, of several, for which each command is."""
+    """The database that each command is for, where there are several."""
 
     @property
     def command(self) -> str | None:
-        """What to type for it; None where something is to be done before, or by hand."""
+        """What to type; None where something has to be done first, or by hand."""
         if self.action in {Action.STAMP, Action.COMPLETE}:
             return addressed(f"alembic-rescue {self.action.value} {self.revision}", self.only)
         return addressed("alembic-rescue repair", self.only) if self.action is Action.REPAIR else None
@@ -102,115 +102,115 @@ class Revision:
     revision: str
     doc: str
     path: str
-    """Relative to the working directory where it is below it."""
+    """Relative to the working directory if the file is below it."""
     content: str
     """``sha256:...`` of the file."""
     verdict: Verdict = Verdict.UNVERIFIABLE
     objects: tuple[ObjectEvidence, ...] = ()
-    """What it would leave behind, each held against the catalog."""
+    """What it would leave behind, each checked against the catalog."""
     cancelled_by: tuple[str, ...] = ()
-    """Later revisions that take back or replace something of it, so that this is not looked for."""
+    """Later revisions that undo or replace some of its effects; those effects are not looked for."""
     accepted: bool = False
-    """A person named it, so that the stamp may mark it as applied although its verdict says no."""
+    """A person named it: the stamp may mark it as applied despite its verdict."""
 
     @property
     def missing(self) -> tuple[ObjectEvidence, ...]:
-        """What of it does not hold."""
+        """The objects that are missing, or differ from what is expected."""
         return tuple(o for o in self.objects if not o.met and o.presence is not Presence.UNVERIFIABLE)
 
     @property
     def unread(self) -> tuple[ObjectEvidence, ...]:
-        """What of it nobody can tell."""
+        """The objects that cannot be verified."""
         return tuple(o for o in self.objects if o.presence is Presence.UNVERIFIABLE)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which database, as the server itself says it, and which version table in it."""
+    """Which database, as the server itself reports it, and which version table in it."""
 
     url: str
-    """The URL that was connected to, without its password; with ``--url``, that one."""
+    """The URL of the connection, without its password.  With ``--url``, that URL."""
     dialect: str
     server_version: str
     server_id: str
     """PostgreSQL's system identifier and the database's oid; SQLite's device and inode.  A promoted replica and a
-    restored snapshot have the original's."""
+    restored snapshot have the same one as the original."""
     server_address: str | None
-    """What the server says that it was reached at, behind poolers and names; None for a socket or a file, or where it
-    does not say."""
+    """The address at which the server says it was reached, behind poolers and host names.  None for a socket or a file,
+    or where the server does not say."""
     socket: str | None
-    """The folder (or file) of the local socket that was connected to."""
+    """The folder of the local socket that was connected to, or the file."""
     host: str | None
     """None for a local socket or a file."""
     port: int | None
-    """None for a file, or where neither the URL nor the dialect tells it."""
+    """None for a file, or where neither the URL nor the dialect says."""
     database: str
     role: str | None
     encrypted: bool | None
-    """None where it has no meaning, as for a file."""
+    """None where encryption does not apply, as for a file."""
     version_table: str
     version_table_schema: str | None
-    """As env.py configured it; None means wherever the search path leads."""
+    """As env.py configured it; None leaves it to the search path."""
     version_table_found_in: str | None
-    """The schema in which the table was found, or would be made; None where the dialect has no schemas."""
+    """The schema where the table was found or would be created.  None where the dialect has no schemas."""
 
     @property
     def name(self) -> str:
-        """For a sentence: ``shop at db.example.org:5432``."""
+        """For use in a sentence: ``shop at db.example.org:5432``."""
         if self.host is None and self.port is None:  # a file
             return self.database
         return f"{self.database} at {self.place}"
 
     @property
     def place(self) -> str:
-        """Host and port, or that there is none."""
+        """Host and port, or ``a local socket``."""
         if self.host is None:
             return "a local socket"
         return f"{self.host}:{self.port}" if self.port else self.host
 
     @property
     def table(self) -> str:
-        """The version table, with its schema where that is known."""
+        """The version table, with its schema if known."""
         return f"{self.schema}.{self.version_table}" if self.schema else self.version_table
 
     @property
     def schema(self) -> str | None:
-        """Where the version table is: as configured, else where it was found."""
+        """The version table's schema: as configured, else where it was found."""
         return self.version_table_schema or self.version_table_found_in
 
     @property
     def sentence(self) -> str:
-        """The version table and where it is: ``public.alembic_version in shop at db.example.org:5432``."""
+        """The version table and its database: ``public.alembic_version in shop at db.example.org:5432``."""
         return f"{self.table} in {self.name}"
 
     @property
     def exactly(self) -> str:
-        """For a sentence that tells it from every other, a clone too."""
+        """For use in a sentence; unambiguous even against a clone of the database."""
         return f"{self.rows_key[0]}, {self.table}, role {self.role}"
 
     @property
     def rows_key(self) -> tuple[str, str]:
-        """Equal for two looks at the same rows, whoever looked; the first part is for a sentence, too."""
+        """Equal for the same rows, whoever looks at them.  The first part can be printed."""
         address = address_of(self.host, self.port, self.socket)
         return (database_key(self.database, address, self.server_id, self.server_address), self.table)
 
     @property
     def key(self) -> tuple[str, str, str | None, str | None]:
-        """As `rows_key`, and as the same role, on which search path and permissions depend."""
+        """`rows_key` plus the schema and the role, which determine the search path and the permissions."""
         return (*self.rows_key, self.version_table_schema, self.role)
 
 
 def address_of(host: str | None, port: int | None, socket: str | None) -> str:
-    """What was connected to: host and port, or the socket; empty for a file."""
+    """The address of the connection: host and port, or the socket; empty for a file."""
     if socket is not None:
         return f"{socket}:{port}" if port else socket
     return f"{host.lower().rstrip('.')}:{port}" if host else ""
 
 
 def database_key(database: str, address: str, server_id: str, server_address: str | None) -> str:
-    """Equal for the same database only: by its name, where it was reached, and what its server says of itself.
+    """Equal only for the same database: its name, its address, and what its server says of itself.
 
-    An id that is not told (``-``) makes nothing equal: the address stands beside it.
+    An unknown id (``-``) makes no two databases equal, because the address is part of the key.
     """
     at = f" at {address}" if address else ""
     itself = f", which names itself {server_address}" if server_address else ""
@@ -219,84 +219,84 @@ def database_key(database: str, address: str, server_id: str, server_address: st
 
 @dataclass(frozen=True)
 class Blocker:
-    """Who holds or awaits a lock that is in the way: on the version table, or on what was waited for."""
+    """A session that holds or awaits a lock in the way: on the version table, or on an object waited for."""
 
     pid: int | None
-    """None: it has no process, as a prepared transaction of PostgreSQL's."""
+    """None if there is no process, as for a prepared transaction in PostgreSQL."""
     application: str
     role: str
     client: str
     """Its address, or ``local``."""
     state: str
-    """PostgreSQL's own word for it, such as ``idle in transaction (aborted)``."""
+    """PostgreSQL's own term, such as ``idle in transaction (aborted)``."""
     age_seconds: float | None
-    """Since its transaction began; None where the role is not shown it."""
+    """Since its transaction began; None where the role may not see it."""
     query: str
     """Its last statement, shortened and without passwords."""
     locks: tuple[str, ...]
-    """Modes held."""
+    """Lock modes held."""
     awaits: tuple[str, ...]
-    """Modes awaited, with the process ids that it waits for."""
+    """Lock modes awaited, each with the process ids that it waits for."""
     blocks: tuple[str, ...]
-    """What it keeps others from, by itself or by those who wait for it: the version table, what cannot be read."""
+    """What it blocks, directly or through the sessions that wait for it: the version table, or what cannot be read."""
     end_command: str
-    """The statement with which a person may end it; the tool never does.  Empty where it waits for others itself."""
+    """The statement with which a person can end it; the tool never does.  Empty if it is itself waiting for others."""
     waiting: int = 0
-    """How many wait until it has ended."""
+    """How many sessions wait until it has ended."""
     is_rescue: bool = False
-    """It is an alembic-rescue at work."""
+    """It is another alembic-rescue."""
     note: str = ""
-    """What else is to be known before it is ended."""
+    """What else to know before ending it."""
 
     @property
     def who(self) -> int | str:
-        """Its process id; or its name, where it has no process."""
+        """Its process id, or its name if it has no process."""
         return self.application if self.pid is None else self.pid
 
 
 @dataclass(frozen=True)
 class Wait:
-    """What a statement waits for."""
+    """What a statement is waiting for."""
 
     what: str
-    """For a sentence: ``the lock on public.users``."""
+    """For use in a sentence: ``the lock on public.users``."""
     blockers: tuple[Blocker, ...]
-    """Who holds it, and whom they wait for; who waits for nobody first."""
+    """Its holders and the sessions that they wait for, with those that wait for nobody first."""
 
 
 ROWS = "rows"
-"""What a repair's receipt has for a target, in place of a revision."""
+"""The target in a repair's receipt, in place of a revision."""
 
 
 @dataclass(frozen=True)
 class BrokenOff:
-    """A stamp or a repair, or its undo, that broke off between two statements: the rows are those of neither end."""
+    """A stamp, a repair or an undo that was interrupted between two statements: the rows match neither end."""
 
     command: str
-    """What broke off: ``stamp``, ``repair`` or ``undo``."""
+    """The command that was interrupted: ``stamp``, ``repair`` or ``undo``."""
     receipt: str
     """Its id."""
     stamp: str
     """The id of the stamp's own receipt."""
     target: str
-    """The stamp's, as it was asked for; of a repair :data:`ROWS`."""
+    """The stamp's target, as given; for a repair, :data:`ROWS`."""
     rows_before: tuple[str, ...]
-    """Before the stamp: where an undo leads."""
+    """The rows before the stamp, which an undo restores."""
     rows_after: tuple[str, ...]
-    """After it: where the stamp leads."""
+    """The rows after the stamp."""
     accepted: tuple[str, ...]
-    """The revisions that a person had vouched for."""
+    """The revisions that a person vouched for."""
     accepted_missing: tuple[str, ...]
-    """Those without whose objects that person did."""
+    """The revisions whose missing objects a person can do without."""
 
     @property
     def is_repair(self) -> bool:
-        """Whether a repair leads forward, not a stamp."""
+        """Whether the way forward is a repair, not a stamp."""
         return self.target == ROWS
 
 
 NULL_ROW = "NULL"
-"""Stands for a row of a version table that holds no revision: no revision is called so."""
+"""Represents a row of a version table without a revision.  No revision has this id."""
 
 
 @dataclass(frozen=True)
@@ -305,58 +305,59 @@ class Database:
 
     identity: Identity
     current_heads: tuple[str, ...]
-    """The rows of the version table, sorted; empty where it has none or does not exist."""
+    """The rows of the version table, sorted; empty if it has none or does not exist."""
     version_table_exists: bool
     id_limit: int | None
-    """Characters that the version column holds; None where the dialect enforces nothing."""
+    """How many characters the version column holds; None where the dialect enforces no limit."""
     read_only: str | None
-    """Why the server takes no writes, or None where it does."""
+    """Why the server refuses writes; None if it accepts them."""
     missing_privileges: tuple[str, ...]
-    """What the role may not do with the version table and a stamp needs."""
+    """What a stamp needs on the version table and the role lacks."""
     blockers: tuple[Blocker, ...]
     pooled: bool
-    """Whether a connection pooler stands between; see :mod:`alembic_rescue.connection.poolers`."""
+    """Whether the connection goes through a pooler; see :mod:`alembic_rescue.connection.poolers`."""
     called: tuple[str, ...] = ()
-    """What env.py calls it: the texts among its ``run_migrations(**kw)``, as the multidb template's engine name."""
+    """Names from env.py: the strings among its ``run_migrations(**kw)``, such as the multidb template's engine
+    name."""
     remarks: tuple[Note, ...] = ()
-    """What is to be said about env.py itself."""
+    """Remarks on env.py itself."""
     broke_off: BrokenOff | None = None
-    """What left the rows as they are, where that is known from a receipt."""
+    """What left the rows as they are, if a receipt says so."""
     widen: str = ""
-    """The statement after which the version column holds longer ids."""
+    """The statement that widens the version column for longer ids."""
 
     @property
     def rescue_at_work(self) -> bool:
-        """Whether an alembic-rescue writes there now: the rows may be those of its half."""
+        """Whether an alembic-rescue is writing there now: the rows may be from the middle of its write."""
         return any(blocker.is_rescue for blocker in self.blockers)
 
     @property
     def stands_at(self) -> tuple[str, ...]:
-        """The rows that a stamp starts from: where one broke off, those before it."""
+        """The rows that a stamp starts from.  After an interrupted stamp: the rows before it."""
         return self.broke_off.rows_before if self.broke_off else self.current_heads
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """One call of ``alembic.command.stamp``, with the rows that it finds and those that it leaves."""
+    """One call of ``alembic.command.stamp``, with the rows before and after it."""
 
     revisions: tuple[str, ...]
-    """One revision, because with several Alembic's stamp deletes the row of a branch that stands at its target
-    already (seen from 1.10 to 1.20); several only together with `purge`, where there are no rows to find."""
+    """One revision: given several, Alembic's stamp deletes the row of a branch that is already at its target (seen from
+    1.10 to 1.20).  Several only with `purge`, where there are no rows to find."""
     rows_before: tuple[str, ...]
     rows_after: tuple[str, ...]
     purge: bool = False
-    """Delete all rows first: the way back where no stamp of single revisions leads there."""
+    """Delete all rows first: the way back where stamping single revisions does not lead there."""
 
 
 @dataclass(frozen=True)
 class Located:
-    """Where a schema really stands, whatever its version table says."""
+    """Where a schema really is, whatever its version table says."""
 
     revisions: tuple[str, ...]
-    """The furthest on each branch that is applied and below which nothing is missing; none where nothing is there."""
+    """The furthest applied revision on each branch with nothing missing below it; empty if nothing exists."""
     unproved: tuple[str, ...]
-    """Those at or below them that cannot be checked: by so much the answer is uncertain."""
+    """Revisions at or below them that cannot be verified, which make the answer less certain."""
     following: tuple[str, ...]
     """The revisions after them, in Alembic's order."""
 
@@ -367,30 +368,33 @@ class DatabaseReport:
 
     database: Database
     revisions: tuple[Revision, ...]
-    """``plan``, ``stamp``: what the stamp skips.  ``diagnose``: what is pending.  In the order Alembic would run."""
+    """For ``plan`` and ``stamp``: what the stamp skips.  For ``diagnose``: what is pending.  In Alembic's run order."""
     heads_after: tuple[str, ...]
     stamps: tuple[Stamp, ...]
-    """The calls that lead from the current heads to `heads_after`; empty where nothing is to be written."""
+    """The calls that lead from the current heads to `heads_after`; empty if there is nothing to write."""
     pending_after: tuple[str, ...]
     refusals: tuple[Note, ...]
     findings: tuple[Note, ...]
     recommendation: Recommendation
     causes: tuple[Cause, ...] = ()
-    """The statements of pending revisions that must fail on this database as it stands."""
+    """The statements of pending revisions that are bound to fail on this database as it is."""
     located: Located | None = None
-    """Only of ``diagnose --locate``."""
+    """Only for ``diagnose --locate``."""
     completion: Completion | None = None
-    """Only of ``complete``, where something is to be run."""
+    """Only for ``complete``, where there is something to run."""
     rehearsal: Rehearsal | None = None
     """Of the revisions that are pending, or that would be after a write."""
     not_rehearsed: str = ""
-    """Why there is none, where there should be."""
+    """Why there is no rehearsal where there should be one."""
     lost: Search | None = None
-    """What was found of rows that the scripts do not have; None where they have them all."""
+    """What was found of rows that the scripts lack; None if the scripts have all of them."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:
-        """What a receipt keeps as the other end: the rows now; where something broke off, the end that is left."""
+        """The rows that a receipt keeps as the other end.
+
+        The current rows; after an interruption, those of the end that this does not lead to.
+        """
         broke_off = self.database.broke_off
         if broke_off is None:
             return self.database.current_heads
@@ -398,17 +402,17 @@ class DatabaseReport:
 
     @property
     def goes_back(self) -> bool:
-        """Whether it leads back from what broke off."""
+        """Whether it goes back to where the interrupted command started."""
         return self.database.broke_off is not None and self.heads_after == self.database.broke_off.rows_before
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the target stands for."""
+    """What the target resolves to."""
 
     asked: str
     revisions: tuple[str, ...]
-    """Full ids; more than one only for ``heads``, none for ``base``."""
+    """Full ids: more than one only for ``heads``, none for ``base``."""
     doc: str | None
 
 
@@ -418,13 +422,13 @@ class Link:
 
     revision: str
     follows: tuple[str, ...]
-    """Those that it directly follows, by ``down_revision`` or ``depends_on``."""
+    """The revisions that it directly follows, by ``down_revision`` or ``depends_on``."""
     doc: str = ""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Lines of a file around one of them, without secrets."""
+    """The lines of a file around one of them, without secrets."""
 
     path: str
     line: int
@@ -434,7 +438,7 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Report:
-    """The answer of ``diagnose``, ``plan``, ``stamp``, ``repair`` and ``undo``."""
+    """The result of ``diagnose``, ``plan``, ``stamp``, ``repair`` and ``undo``."""
 
     command: str
     outcome: Outcome
@@ -442,20 +446,20 @@ class Report:
     script_heads: tuple[str, ...]
     databases: tuple[DatabaseReport, ...]
     fingerprint: str | None = None
-    """Over everything that a sealed plan stands for; see :mod:`alembic_rescue.records.seal`."""
+    """Covers everything in a sealed plan; see :mod:`alembic_rescue.records.seal`."""
     receipt: Path | None = None
     reason: str = ""
     """Why, as given with ``--reason``."""
     only: str | None = None
-    """The one database that was asked for with ``--only``, where env.py visits several."""
+    """The one database selected with ``--only``, where env.py visits several."""
     left_out: tuple[Identity, ...] = ()
-    """What env.py visits besides, and this leaves as it is."""
+    """The other databases that env.py visits, which this command leaves alone."""
     log: DeploymentLog | None = None
     """What the deployment's log says, as given with ``--log``."""
     deployment: Deployed | None = None
-    """Only of ``redeploy``."""
+    """Only for ``redeploy``."""
     redeploy: Redeploy | None = None
-    """What deploys the project again, after something was written; None where its configuration does not say."""
+    """What deploys the project again after a write; None if the configuration does not say."""
     chain: tuple[Link, ...] = ()
     """All revisions of the scripts, each after those that it follows."""
     excerpts: tuple[Excerpt, ...] = ()
@@ -463,39 +467,40 @@ class Report:
 
     @property
     def refusals(self) -> tuple[Note, ...]:
-        """Those of all databases."""
+        """The refusals of all databases."""
         return tuple(r for d in self.databases for r in d.refusals)
 
 
 class ReceiptState(str, Enum):
-    """How far the write of a receipt came, the best first."""
+    """How far the write of a receipt got, the best first."""
 
     VERIFIED = "verified"
     """A new connection read the expected rows."""
     NOT_WRITTEN = "not-written"
-    """The write was refused or failed, and the database took none of it."""
+    """The write was refused or failed, and nothing reached the database."""
     BEGUN = "begun"
-    """On disk before the write.  Still so afterwards: the program ended in between, nothing is known."""
+    """On disk before the write.  If it stays so, the program ended in between, and the outcome is unknown."""
     FAILED = "failed"
-    """Some of it was written, or may have been; `rows_found` tells what was read back, if it could be."""
+    """Some of it was written, or may have been; `rows_found` holds what was read back, if it could be."""
 
 
 @dataclass(frozen=True)
 class ReceiptPart:
-    """One version table in a receipt: which, what was, what is, and the way back."""
+    """One version table in a receipt: which one, the rows before and after, and the way back."""
 
     database: Identity
     state: ReceiptState
     rows_before: tuple[str, ...]
     rows_after: tuple[str, ...]
-    """The rows expected, worked out beforehand."""
+    """The rows expected, computed beforehand."""
     rows_found: tuple[str, ...] | None
     """The rows read back; None until then."""
     skipped: tuple[Revision, ...]
     sql: tuple[str, ...]
     """The statements that put `rows_before` back by hand."""
     empties: bool = False
-    """It deletes all rows first.  Else no statement of it leaves none: one takes the place of another, or goes."""
+    """It deletes all rows first.  Otherwise no statement of it leaves the table empty: each replaces or deletes one
+    row."""
 
     @property
     def reached(self) -> bool:
@@ -505,7 +510,7 @@ class ReceiptPart:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was, what is, and how to go back.  Having a receipt means: its stamp was about to be made."""
+    """What was, what is, and how to go back.  A receipt is written just before its stamp."""
 
     id: str
     command: str
@@ -521,9 +526,9 @@ class Receipt:
     tool_version: str
     alembic_version: str
     path: Path
-    """The file that it stands in."""
+    """The receipt's file."""
 
     @property
     def state(self) -> ReceiptState:
-        """How far the write came: the least good of its parts."""
+        """How far the write got: the worst state among the parts."""
         return max((part.state for part in self.parts), key=list(ReceiptState).index)

@@ -1,4 +1,4 @@
-"""What a stamp of one database would do, with every refusal."""
+"""Plan the stamp of one database, with every refusal."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from alembic_rescue.model import (
 def plan_one(
     project: Project, view: View, database: Database, proof: Proof, target: str, accepted: Acceptance
 ) -> DatabaseReport:
-    """What a stamp to `target` would do to one database.
+    """Return what a stamp to `target` would do to one database.
 
     Args:
-        target: as it was asked for; see :func:`alembic_rescue.rescue.plan`.
-        accepted: what a person takes upon himself.
+        target: as given; see :func:`alembic_rescue.rescue.plan`.
+        accepted: the revisions that a person accepts responsibility for.
     """
     graph = view.graph
     refusals: tuple[Note, ...] = (*inspection.hindrances(project, database), *findings.left_over(proof))
@@ -72,21 +72,21 @@ def plan_one(
 
 
 def _going_on(graph: RevisionMap, database: Database, broke_off: BrokenOff, path: paths.Path) -> paths.Path:
-    """The path from the rows as they are.  Only the end that was meant can be gone on to."""
+    """The path from the rows as they are.  After an interruption, only the original target can be reached."""
     if path.heads_after != broke_off.rows_after:
         raise findings.broke_off(database, broke_off)
     return replace(path, stamps=paths.find_stamps(graph, database.current_heads, path.heads_after))
 
 
 def outcome(parts: Sequence[DatabaseReport]) -> Outcome:
-    """REFUSED where one is, NOTHING_TO_DO where all stand there, else READY."""
+    """REFUSED if any is refused, NOTHING_TO_DO if all are at the target, else READY."""
     if any(part.refusals for part in parts):
         return Outcome.REFUSED
     return Outcome.READY if any(part.stamps for part in parts) else Outcome.NOTHING_TO_DO
 
 
 def target_of(graph: RevisionMap, asked: str, parts: Sequence[DatabaseReport]) -> Target | None:
-    """What the target stands for in the first database that has a path to it; None where none has."""
+    """What the target resolves to in the first database that has a path to it; None if there is none."""
     for part in parts:
         with suppress(Refusal):
             found = paths.find_path(graph, part.database.stands_at, asked).targets
@@ -95,7 +95,7 @@ def target_of(graph: RevisionMap, asked: str, parts: Sequence[DatabaseReport]) -
 
 
 def raise_if_not_writable(parts: Sequence[DatabaseReport]) -> None:
-    """Raise what would keep a database that is to be written from being written.
+    """Raise if a database to be written cannot be written.
 
     Raises:
         ReadOnlyServer, PermissionDenied: see :func:`alembic_rescue.findings.hindrance`.

@@ -1,4 +1,4 @@
-"""The evidence for ranges of revisions: what the scratch database saw them do, held against the live catalogs."""
+"""Prove revisions: compare what they did on the scratch database with the live catalogs."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _SETTLED = frozenset([Verdict.APPLIED, Verdict.EMPTY])
 
 @dataclass(frozen=True)
 class Proved:
-    """A database that is meant, and the evidence for the revisions that are in question there."""
+    """A selected database, and the evidence for the revisions examined there."""
 
     visited: Visited
     proof: Proof
     notes: tuple[Note, ...] = ()
-    """What a person should know of how that was found out."""
+    """What a person should know about how the evidence was found."""
     blockers: tuple[Blocker, ...] = ()
-    """Who has locked what could not be read."""
+    """The sessions with a lock on what could not be read."""
 
     @property
     def database(self) -> Database:
-        """With what is to be said about env.py there, and with all who block."""
+        """The database, with the remarks on env.py and with all blockers."""
         seen = self.visited.database
         known = {blocker.who for blocker in self.blockers}
         blockers = (*self.blockers, *(blocker for blocker in seen.blockers if blocker.who not in known))
@@ -63,12 +63,12 @@ def prove(
     tried: bool = False,
     bench: Bench | None = None,
 ) -> list[Proved]:
-    """Judge the revisions that `choose` names, for each database that is meant.
+    """Judge the revisions that `choose` returns, for each selected database.
 
     Args:
-        besides: later ones that may have run as well, and have changed what those left; of them nothing is told.
-        tried: what is not there is run on a copy of the schema, for what it runs into.
-        bench: whose scratch server to use; None: one of its own.
+        besides: later revisions that may have run too, and may have changed the effects of these; not reported on.
+        tried: run what is missing on a copy of the schema, to find what it fails on.
+        bench: whose scratch server to use; None starts a separate one.
 
     Raises:
         RescueError: a database cannot be read.
@@ -95,7 +95,7 @@ def prove(
 
 @dataclass(frozen=True)
 class _Case:
-    """One database: what is asked of it, what the chain did on a scratch database, and what is really there."""
+    """One database: the revisions examined, what the chain did on a scratch database, and what really exists."""
 
     view: View
     asked: Asked
@@ -105,16 +105,16 @@ class _Case:
 
     @property
     def dialect(self) -> Dialect:
-        """Of the database."""
+        """The database's dialect."""
         return dialects.of(self.asked.visited.database.identity.dialect)
 
     @cached_property
     def beside(self) -> Collection[CatalogObject]:
-        """What no revision in question touched."""
+        """The objects that none of these revisions touched."""
         return judging.untouched(self.chain.observations)
 
     def proof(self, *, tried: bool) -> tuple[Proof, tuple[Note, ...]]:
-        """The proof, and what a person should know of how it was found."""
+        """The proof, and what a person should know about how it was found."""
         judged, unsettled = self.judged()
         revisions, unprobed = self.with_copies(judged)
         notes = (*self.chain.notes, *unsettled, *unprobed)
@@ -124,13 +124,13 @@ class _Case:
         if not tried or self.chain.is_missing or not rest:
             return proof, notes
         found, untried = self.causes(rest)
-        there = [one.revision for one in revisions if one.verdict is Verdict.APPLIED]  # they are not to run again
+        there = [one.revision for one in revisions if one.verdict is Verdict.APPLIED]  # these will not run again
         found = tuple(one for one in found if one.swallowed or one.code or one.revision not in there)
         others = tuple(cause for cause in found if not any(left.copy in cause.error for left in left_over))
         return replace(proof, causes=others), (*notes, *untried)
 
     def judged(self) -> tuple[tuple[RevisionEvidence, ...], tuple[Note, ...]]:
-        """The verdicts, once the server has said which texts mean the same."""
+        """The verdicts, once the server has said which texts are equivalent."""
         steps = self.chain.observations
         texts = judging.differing_texts(steps, self.live, self.beside)
         stands = judging.position(steps, self.live, self.beside) if texts else 0
@@ -143,7 +143,7 @@ class _Case:
     def with_copies(
         self, observed: tuple[RevisionEvidence, ...]
     ) -> tuple[tuple[RevisionEvidence, ...], tuple[Note, ...]]:
-        """The same, with what copies of the live schema prove from the first revision on that did not run."""
+        """The verdicts, with what copies of the live schema prove from the first revision on that failed on scratch."""
         steps = self.chain.observations
         clean = _observed_whole(steps)
         if clean == len(steps) or (self.chain.is_missing and not self.bench.is_running):
@@ -154,7 +154,7 @@ class _Case:
         return in_doubt(found, self._words_unseen(found)), probe.notes
 
     def _words_unseen(self, found: Sequence[RevisionEvidence]) -> dict[str, frozenset[str]]:
-        """The words in the files of revisions that have run on the live database, and did not on the scratch one."""
+        """The words in the files of revisions that ran on the live database but not on the scratch database."""
         counted = set(inspection.applied(self.view.graph, self.asked.visited.database))
         ran = {one.revision for one in found if one.is_there or one.revision in counted}
         ran -= {step.revision for step in self.chain.observations if _ran(step)}
@@ -162,7 +162,7 @@ class _Case:
         return {revision: frozenset(WORD.findall(_text(path))) for revision, path in files.items()}
 
     def causes(self, rest: tuple[str, ...]) -> tuple[tuple[Cause, ...], tuple[Note, ...]]:
-        """What the next upgrade runs into, from `rest` on, and what the last one swallowed on its way there."""
+        """What the next upgrade fails on, from `rest` on, and what the last upgrade swallowed on the way there."""
         steps, todo, stands = self.chain.observations, self.asked.todo, self.asked.visited.database.stands_at
         proved = todo[: todo.index(rest[0])]
         ahead = steps[len(proved) :]
@@ -185,7 +185,7 @@ class _Case:
         return (*found, *forked), trial.notes
 
     def _foreseen(self, ahead: Sequence[Observation | Unobserved]) -> Iterator[Cause]:
-        """What these revisions meet on the live server, whatever they meet on a copy."""
+        """What these revisions meet on the live server, whatever happens on a copy."""
         visited = self.asked.visited
         database = visited.database
         yield from too_long(ahead, database.id_limit, database.identity.table, database.widen)
@@ -194,14 +194,14 @@ class _Case:
 
 
 def _without_what_fails(one: Asked, chain: Chain, chosen: int) -> tuple[Asked, Chain]:
-    """Without those that are looked at besides, from the first on that did not run on the scratch database."""
+    """Drop the besides revisions, from the first one on that did not run on the scratch database."""
     steps = chain.observations
     ran = chosen + _observed_whole(steps[chosen:])
     return replace(one, todo=one.todo[:ran]), replace(chain, observations=steps[:ran])
 
 
 def _as_it_stands(view: View, one: Asked, chain: Chain, live: Reading) -> tuple[Asked, Chain]:
-    """The same revisions, of several branches those first that have run."""
+    """The same revisions; with several branches, those that ran first."""
     follows = {revision: paths.follows(view.graph, revision) for revision in one.todo}
     found = judging.order(chain.observations, follows, live)
     steps = tuple(chain.observations[number] for number in found)
@@ -209,7 +209,7 @@ def _as_it_stands(view: View, one: Asked, chain: Chain, live: Reading) -> tuple[
 
 
 def _looked_for(one: Asked, chain: Chain) -> Collection[CatalogObject]:
-    """The objects of the live database that the judgement needs."""
+    """The live objects that the judgement needs."""
     around, schema = one.visited.surroundings, one.visited.database.identity.schema
     schemas = {"public", schema or "public", *(around.schemas if around else ())}
     return judging.looked_for(chain.observations, schemas)
@@ -232,12 +232,12 @@ def _text(path: Path) -> str:
 
 
 def _surer(step: Observation | Unobserved, observed: RevisionEvidence, probed: RevisionEvidence) -> RevisionEvidence:
-    """What a copy proves of a revision that the chain did not get to, or past; otherwise what was observed."""
+    """The evidence from a copy for a revision that the chain did not complete; otherwise what was observed."""
     return observed if _ran(step) or probed.verdict is Verdict.UNVERIFIABLE else probed
 
 
 def _not_settled(proof: Proof) -> tuple[str, ...]:
-    """The revisions behind those that are there, where one of them is not, or not wholly."""
+    """The revisions after those that exist, if at least one of them is missing or partial."""
     rest = tuple(dropwhile(lambda evidence: evidence.is_there or evidence.verdict is Verdict.EMPTY, proof.revisions))
     unsettled = any(evidence.verdict not in _SETTLED and not evidence.is_there for evidence in rest)
     return tuple(evidence.revision for evidence in rest) if unsettled else ()
@@ -251,7 +251,7 @@ def _asked(view: View, visited: Visited, choose: Choose) -> Asked:
 
 
 def told_cause(cause: Cause, secrets: Secrets) -> Cause:
-    """The cause for people: see :func:`_told`."""
+    """The cause as shown to people: see :func:`_told`."""
     return replace(
         cause,
         path=cause.path and shown(Path(cause.path)),
@@ -262,9 +262,9 @@ def told_cause(cause: Cause, secrets: Secrets) -> Cause:
 
 
 def _told(proof: Proof, secrets: Secrets) -> Proof:
-    """The proof for people: without secrets in what comes from migrations, paths as they would type them.
+    """The proof as shown to people: without secrets from migrations, and with paths as people type them.
 
-    A statement that holds a secret is not offered: where it is to be found is told.
+    A statement with a secret is not offered; its location is.
     """
     hide_sql = secrets.hide_sql
 

@@ -1,7 +1,7 @@
-"""Rows that the scripts do not have: looked for, held against the catalog where their files were found, and told.
+"""Rows that the scripts lack: search for them, compare recovered files with the catalog, and report the result.
 
-What was found never counts as one of the scripts: it is run on the scratch database, for what it leaves behind, and
-plain Alembic still knows nothing of it.  So no stamp goes on from there; the code comes back, or the rows are repaired.
+A recovered revision never counts as one of the scripts: it runs on the scratch database to show its effects, but plain
+Alembic still does not know it.  So no stamp leads on from there: the code is restored, or the rows are repaired.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ _LOCATE = "to find which revision the schema is at: `alembic-rescue diagnose --l
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found of the rows of one database that the scripts do not have."""
+    """What was found about the rows of one database that the scripts lack."""
 
     search: Search
     revisions: tuple[Revision, ...] = ()
-    """Those whose files were found, with what the catalog says of them; paths as they are in git."""
+    """The revisions whose files were found, with what the catalog says of each; paths as in git."""
     evidence: tuple[RevisionEvidence, ...] = ()
     follows: tuple[str, ...] = ()
-    """The revisions of the scripts that they build on."""
+    """The scripts' revisions that they build on."""
     beside: tuple[str, ...] = ()
-    """The revisions with which the scripts go on from there."""
+    """The scripts' own revisions that follow the same point."""
     remade: tuple[str, ...] = ()
-    """Those of them that did here what was found: it was made anew under their ids."""
+    """Those of `beside` that did here what the found revisions do: these were recreated under their ids."""
 
     @property
     def is_ahead(self) -> bool:
-        """All of the rows are in git, and lead down to what the scripts have."""
+        """All of the rows are in git, and lead down to revisions of the scripts."""
         return self.search.joins and all(one.found is Found.GIT for one in self._of_rows) and not self.search.missing
 
     @property
     def never_ran(self) -> bool:
-        """Nothing of what was found may have run here."""
+        """Nothing of what was found can have run here."""
         return bool(self.evidence) and not any(map(repairing.may_have_run, self.evidence))
 
     @property
     def unproved(self) -> tuple[str, ...]:
-        """Those of which it cannot be told whether they ran; none where one of the others may have."""
+        """The revisions that may or may not have run; none if one of the others may have."""
         if not self.evidence:
             return self.search.sought
         if any(map(repairing.something_is_there, self.evidence)):
@@ -70,7 +70,7 @@ class Seen:
 
     @property
     def is_replaced(self) -> bool:
-        """The scripts say what stands in the place of each row."""
+        """The scripts name a replacement for each row."""
         return bool(self._of_rows) and all(one.found is Found.REPLACED for one in self._of_rows)
 
     @property
@@ -88,7 +88,7 @@ class Seen:
 
     @property
     def commits(self) -> list[str]:
-        """For a sentence: the commits, each with what was found in it."""
+        """For use in a sentence: the commits, each with what was found in it."""
         together: dict[str, list[str]] = {}
         for one in self.search.found:
             together.setdefault(one.place.removeprefix(one.path).lstrip(), []).append(one.revision)
@@ -99,7 +99,7 @@ class Seen:
         return [one for revision in self.search.sought if (one := self.search.of(revision))]
 
     def knowing(self, every: Sequence[RevisionEvidence]) -> Seen:
-        """The same, in the light of the evidence for all revisions that the scripts have."""
+        """The same, given the evidence for all of the scripts' revisions."""
         done = {one.revision: {_named(o) for o in one.objects if o.met and not o.vacuous} for one in every}
         mine = {_named(found) for one in self.evidence for found in one.objects}
         alike = tuple(one for one in self.beside if not mine.isdisjoint(done.get(one, ())))
@@ -129,7 +129,7 @@ def _effects(evidence: Sequence[RevisionEvidence]) -> str:
 
 
 def look_for(project: Project, view: View) -> Sought:
-    """Look for the rows that the scripts do not have; no work where they have them all.
+    """Search for the rows that the scripts lack.  Does nothing if they have all of them.
 
     Raises:
         RescueError: a database cannot be read.
@@ -150,13 +150,13 @@ def _unknown(graph: RevisionMap, database: Database) -> tuple[str, ...]:
 
 
 def _observed(project: Project, view: View, ahead: Mapping[Key, Recovered]) -> dict[Key, Seen]:
-    """What the found files do, held against the databases that say that they ran."""
+    """Compare the effects of the recovered files with the databases whose rows say that they ran."""
     files = {one.lost.revision: one for recovered in ahead.values() for one in recovered.files}
     with tempfile.TemporaryDirectory(prefix="alembic-rescue-recovered-") as folder:
         written = [_written(one, Path(folder).resolve() / str(number)) for number, one in enumerate(files.values())]
         try:
             wide = scripts.graph((*view.scripts.scripts, *written))
-        except errors.RescueError:  # such as a label that is another's now
+        except errors.RescueError:  # for instance, another revision now has its label
             return {key: Seen(recovered.search) for key, recovered in ahead.items()}
         looked = View(wide, replace(view.scripts, scripts=(*view.scripts.scripts, *written)), view.meant, view.left_out)
 
@@ -168,7 +168,7 @@ def _observed(project: Project, view: View, ahead: Mapping[Key, Recovered]) -> d
         project = project.with_recovered([str(file.path.parent) for file in written])
         try:
             proved = {one.visited.database.identity.rows_key: one.proof for one in prove(project, looked, recovered)}
-        except errors.UsageError:  # a file that cannot be loaded any more: what it imports is another by now
+        except errors.UsageError:  # a file that no longer loads, because what it imports has changed
             proved = {}
     return {
         key: _seen(
@@ -204,7 +204,7 @@ def _seen(graph: RevisionMap, recovered: Recovered, proof: Proof, files: Mapping
 
 
 def _without_text(evidence: RevisionEvidence, places: Mapping[str, str]) -> RevisionEvidence:
-    """Without what stands in the file: it may hold a secret that nobody knows any more."""
+    """Remove the file's text, which may hold a secret that is no longer known."""
 
     def told(found: ObjectEvidence) -> ObjectEvidence:
         name = "a statement" if found.kind == "statement" else found.name
@@ -213,11 +213,11 @@ def _without_text(evidence: RevisionEvidence, places: Mapping[str, str]) -> Revi
     return replace(evidence, objects=tuple(map(told, evidence.objects)))
 
 
-# --- what is told, and done ---------------------------------------------------------------------------------------
+# --- reports and advice -------------------------------------------------------------------------------------------
 
 
 def notes(seen: Seen) -> tuple[Note, ...]:
-    """What was found, each row that is told by itself in a note of its own."""
+    """What was found, with a separate note for each row that is reported individually."""
     search = seen.search
     if seen.remade:
         return (_made_anew(seen),)
@@ -284,25 +284,25 @@ def _never_ran(seen: Seen) -> Note:
 
 @dataclass(frozen=True)
 class Sought:
-    """What was found of the rows that the scripts do not have, by database; nothing where they have them all."""
+    """What was found about rows that the scripts lack, by database; empty if they have all of them."""
 
     project: Project
     view: View
     seen: Mapping[Key, Seen]
     proofs: Mapping[Key, Proof] = field(default_factory=dict)
-    """For all revisions that the scripts have, of those databases for which that may lead out."""
+    """For all of the scripts' revisions, on databases where this may lead to a solution."""
 
     @property
     def revisions(self) -> frozenset[str]:
-        """All that was found."""
+        """All revisions that were found."""
         return frozenset(lost.revision for one in self.seen.values() for lost in one.search.found)
 
     def hindrances(self, database: Database, proof: Proof, not_run: Collection[str] = ()) -> tuple[Note, ...]:
         """What keeps a repair from leaving behind what may have run there.
 
         Args:
-            proof: for all revisions that the scripts have.
-            not_run: those of which a person says that they did not run, although nobody can tell.
+            proof: for all of the scripts' revisions.
+            not_run: revisions that may have run, and that a person says did not.
         """
         seen = self._of(database, proof)
         if seen is None or not seen.is_ahead or seen.never_ran or seen.remade:
@@ -312,7 +312,7 @@ class Sought:
         return (findings.note(seen.ahead),)
 
     def told(self, part: DatabaseReport, proof: Proof | None = None) -> DatabaseReport:
-        """The same report, with what was found; `proof` is for all revisions that the scripts have, if it is known."""
+        """Add what was found to the report; `proof` is for all of the scripts' revisions, if it is known."""
         seen = self._of(part.database, proof)
         if seen is None:
             return part
@@ -322,7 +322,7 @@ class Sought:
         return replace(part, refusals=refusals, findings=(*part.findings, *more), lost=seen.search)
 
     def diagnosed(self, part: DatabaseReport) -> DatabaseReport:
-        """The same report of ``diagnose``, with what was found, and what to do about it."""
+        """Add what was found, and what to do about it, to a report of ``diagnose``."""
         seen = self._of(part.database)
         if seen is None:
             return part
@@ -354,7 +354,7 @@ class Sought:
 
 
 def _in_short(seen: Seen) -> str:
-    """What is the matter, in one sentence; the finding says more."""
+    """The problem in one sentence; the finding has the details."""
     rows = errors.listed(seen.search.sought)
     if seen.remade:
         return f"{rows} was recreated as {errors.listed(seen.remade)}"
@@ -368,7 +368,7 @@ def _in_short(seen: Seen) -> str:
 
 
 def _ways_out(seen: Seen) -> tuple[Choice, ...]:
-    """What to do about code that was rolled back, or is another branch's."""
+    """What to do about code that was rolled back, or belongs to another branch."""
     back = str(seen.search.command)
     heads = ("alembic upgrade heads",) if seen.beside else ()
     ways = [Choice("you want to keep it, and that code will not be deployed again: restore its files", (back, *heads))]
@@ -388,14 +388,14 @@ def _ways_out(seen: Seen) -> tuple[Choice, ...]:
 
 
 def _with_way_out(note: Note, seen: Seen) -> Note:
-    """The refusal of an unknown row, which says where to find it."""
+    """The refusal of an unknown row, with where to find the row's revision."""
     if note.code != errors.UnknownCurrent.code or not seen.search.found:
         return note
     return replace(note, help=notes(seen)[0].help)
 
 
 def look_further(project: Project, view: View) -> Sought:
-    """As :func:`look_for`, and where the schema stands of which something was found that may lead out.
+    """As :func:`look_for`, and locate the schemas for which something found may lead to a solution.
 
     Raises:
         RescueError: as :func:`look_for`.

@@ -1,4 +1,4 @@
-"""The verb :func:`redeploy`: from a database that is put right to a service that is live, and a chain at its head.
+"""The command :func:`redeploy`: from a repaired database to a live service, and a chain at its head.
 
 platform -> database -> deployment -> its end -> the database, or the diagnosis.  Nothing here prints.
 """
@@ -23,7 +23,8 @@ from alembic_rescue.records import logs
 
 LIVE_TIMEOUT = 60.0
 """Seconds for the database once a platform says that the service is live.  The migrations of a pre-deploy command, and
-those before a web server listens, are over then; the rest is for those that a worker runs when it starts."""
+those that run before a web server listens, have finished by then.  The rest is for those that a worker runs when it
+starts."""
 
 
 def redeploy(
@@ -43,23 +44,23 @@ def redeploy(
     seen: Callable[[waiting.Seen], None] = waiting.nobody,
     pace: Pace = PACE,
 ) -> Report:
-    """Deploy again, follow the deployment to its end, and prove that the database stands at its heads then.
+    """Deploy again, follow the deployment to its end, and prove that the database is then at its heads.
 
-    Nothing is triggered twice, and nothing where :func:`diagnose` recommends something else first.
+    Nothing is triggered twice, or where :func:`diagnose` recommends something else first.
 
     Args:
-        confirm: is shown what is to be triggered, and decides.
+        confirm: called with what is about to be triggered; decides.
         render: a service on Render, by its exact name or its id; the key is taken from RENDER_API_KEY.
-        hook: in place of it, the URL of a deploy hook.  It tells no state: the database at its heads is the judge.
+        hook: instead, the URL of a deploy hook.  A hook reports no state: success is the database at its heads.
         hook_method: ``POST`` or ``GET``.
-        follow: the id of a deployment on Render that is under way; nothing is triggered then.
-        mode: whether to build; None picks by what git tells of the last build.
+        follow: the id of a running deployment on Render; nothing is triggered then.
+        mode: whether to build; None decides by what git says of the last build.
         despite: deploy although the diagnosis recommends one of these.
-        timeout: how many seconds the database is waited for, once the service is live; None: LIVE_TIMEOUT, and after
-            a hook, which does not tell when that is, waiting.TIMEOUT.  A week at most.
-        told: is shown what is new of the deployment.
-        seen: is shown what each look at the database saw.
-        pace: how often the platform is asked.
+        timeout: how many seconds to wait for the database, once the service is live; None: LIVE_TIMEOUT, or
+            waiting.TIMEOUT after a hook, which does not say when the service is live.  A week at most.
+        told: called with what is new of the deployment.
+        seen: called with what each look at the database saw.
+        pace: how often to query the platform.
 
     Returns:
         A report whose outcome is DEPLOYED.  A recommendation other than NOTHING says why what counts as applied is not
@@ -69,12 +70,12 @@ def redeploy(
         BadUsage, NoPlatform, PlatformKeyMissing, BadPlatformUrl, NoSuchService, AmbiguousService: nothing was
             triggered.
         NotReady, ServiceSuspended, NotConfirmed: nothing was triggered.
-        DeploymentNotKnown: whether something was triggered, or which deployment it is, is not known.
+        DeploymentNotKnown: it is unknown whether something was triggered, or which deployment it is.
         DeploymentFailed: it did not go live; its report is the diagnosis, from the log and the database.
         DeploymentSuperseded, DeploymentUnfinished: it is not known to have gone live.
-        FollowingInterrupted, FollowingLost: it goes on.
-        SchemaBehind, WaitTimedOut, AppliedMissing: it is live, and the database does not stand where it should.
-        RescueError: the platform, or the database, cannot be asked.
+        FollowingInterrupted, FollowingLost: the deployment continues.
+        SchemaBehind, WaitTimedOut, AppliedMissing: it is live, but the database is not where it should be.
+        RescueError: the platform or the database cannot be reached.
     """
     waiting.check(timeout or 0.0)
     where: dict[str, Any] = {"only": only, "folder": folder}
@@ -115,10 +116,10 @@ def redeploy(
 
 
 def _ready(project: Project, command: str, despite: Collection[Action], **where: Any) -> tuple[DatabaseReport, ...]:
-    """The databases, where nothing is to be done before a deployment, or what is a person has accepted.
+    """The databases, if nothing has to be done before a deployment, or a person has accepted what is.
 
     Args:
-        command: what deploys.
+        command: the command that deploys.
 
     Raises:
         NotReady: see there; its report is the diagnosis.
@@ -142,7 +143,7 @@ def _ready(project: Project, command: str, despite: Collection[Action], **where:
 
 
 def _upgrades(part: DatabaseReport) -> bool:
-    """Whether an upgrade is the next thing to do, as a deployment does it, and not sure to fail."""
+    """Whether the next thing to do is an upgrade, as a deployment runs it, and not one that is sure to fail."""
     advice = part.recommendation
     if advice.action is not Action.RERUN:
         return advice.action is Action.NOTHING
@@ -157,10 +158,11 @@ def _reached(
     told: Callable[[Told], None],
     seen: Callable[[waiting.Seen], None],
 ) -> Report:
-    """The report once each database stands at its heads.
+    """The report once each database is at its heads.
 
     Raises:
-        SchemaBehind, WaitTimedOut: one does not, after a deployment that is live; after a hook.
+        SchemaBehind: one is not, after a deployment that is live.
+        WaitTimedOut: one is not, after a hook.
         RescueError: see :func:`alembic_rescue.waiting.until_there`.
     """
     deployed, longest = ended.deployed, _longest(ended, timeout)
@@ -183,7 +185,7 @@ def _reached(
 
 
 def _longest(ended: deployment.Ended, asked: float | None) -> float:
-    """Seconds for the database."""
+    """Seconds to wait for the database."""
     if asked is not None:
         return asked
     return LIVE_TIMEOUT if ended.is_live else waiting.TIMEOUT
@@ -197,7 +199,7 @@ def _behind(service: str, seconds: float) -> str:
 
 
 def _failed(project: Project, ended: deployment.Ended, **where: Any) -> errors.DeploymentFailed:
-    """The failure of a deployment, with the diagnosis from its log and the database."""
+    """The error for a failed deployment, with the diagnosis from its log and the database."""
     deployed = ended.deployed
     error = errors.DeploymentFailed(deployed.id or deployed.service, deployed.status or "")
     try:

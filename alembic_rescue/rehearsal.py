@@ -1,6 +1,6 @@
-"""Whether the next ``alembic upgrade`` passes: tried on a copy of the schema, and asked of the live rows.
+"""Test whether the next ``alembic upgrade`` passes: run it on a copy of the schema, and query the live rows.
 
-The copy answers for the schema, the live rows for what only they decide.  Nothing is written.
+The copy tests the schema; the live rows decide what only they can.  Nothing is written.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _FILLED = re.compile(
 _INSERTS = re.compile(r"\bINSERT\s+INTO\b", re.IGNORECASE)
 _WITH_NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\W*\Z", re.IGNORECASE)
 LARGE_BYTES, LARGE_ROWS = 100 * 1024**2, 1_000_000
-"""From one of these on a table is large: who waits for a lock on it waits long."""
+"""A table of this size is large: sessions that wait for a lock on it wait long."""
 
 
 def of_one(project: Project, view: View, visited: Visited, target: str | None, bench: Bench) -> DatabaseReport:
-    """The rehearsal of what is pending on one database, up to `target`.
+    """Rehearse what is pending on one database, up to `target`.
 
     Raises:
-        Refusal: there is no way there from where it stands, or something else stands in the way.
+        Refusal: no path leads there from its current heads, or something else prevents it.
         RescueError: as :func:`rehearse`.
     """
     database, graph = visited.database, view.graph
@@ -73,10 +73,10 @@ def of_one(project: Project, view: View, visited: Visited, target: str | None, b
 
 
 def judged(report: Report) -> Report:
-    """The report with its outcome.
+    """Add the outcome to the report.
 
     Raises:
-        NotRehearsed, RowsNotTold: the copy, or the rows, cannot answer, and nothing else fails.
+        NotRehearsed, RowsNotTold: the copy or the rows gave no answer, and nothing else fails.
     """
     found = [part.rehearsal for part in report.databases if part.rehearsal is not None]
     if any(one.fails for one in found):
@@ -96,7 +96,7 @@ def _not_known(report: Report, found: Rehearsal) -> errors.RescueError:
 
 
 def of_next(view: View, planned: Sequence[DatabaseReport], bench: Bench) -> list[DatabaseReport]:
-    """What is planned, with the rehearsal of the upgrade after it.  Never raises: that there is none is told."""
+    """Add the rehearsal of the following upgrade to each plan.  Never raise: the report says if there is none."""
     return [_with_next(view, view.visited(part.database), part, bench) for part in planned]
 
 
@@ -107,7 +107,7 @@ def _with_next(view: View, visited: Visited, part: DatabaseReport, bench: Bench)
 def with_next(
     view: View, visited: Visited, part: DatabaseReport, rows: Sequence[str], todo: Sequence[str], bench: Bench
 ) -> DatabaseReport:
-    """The report with the rehearsal of `todo` from `rows` on.  Never raises: that there is none is told."""
+    """Add the rehearsal of `todo`, starting from `rows`.  Never raise: the report says if there is none."""
     if not todo:
         return part
     try:
@@ -126,7 +126,7 @@ def _advice(found: Rehearsal) -> Recommendation:
 
 
 def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[str], bench: Bench) -> Rehearsal:
-    """Run `todo` on a copy whose version table has `rows`, then ask the live rows.
+    """Run `todo` on a copy whose version table has `rows`, then query the live rows.
 
     Raises:
         NotRehearsed: there is no copy to run them on.
@@ -138,7 +138,7 @@ def rehearse(view: View, visited: Visited, rows: Sequence[str], todo: Sequence[s
     assert upgrade is not None, "attempt raises where nothing was run"
     found = _ended(Rehearsal(tuple(todo)), visit, secrets, lacking=upgrade.lacking)
     why = tuple(told_cause(cause, secrets) for cause in causes(upgrade))
-    if upgrade.handling.lost and not found.error and why:  # it ended well, and nothing of it lasts
+    if upgrade.handling.lost and not found.error and why:  # it ended without an error, but nothing of it was kept
         found = replace(found, error=why[0].error, path=why[0].path, line=why[0].line, fix=why[0].fix)
     found = replace(
         found,
@@ -180,7 +180,7 @@ def _place(statement: Statement) -> str:
 
 
 def _placed(answer: Answer, visit: OwnVisit, secrets: Secrets) -> Answer:
-    """With the line that demands it, and those that change rows of its table before."""
+    """Add the line that makes the demand, and earlier lines that change rows of its table."""
     demand = answer.demand
     upto = [revision for revision, _ in visit.sent]
     until = len(upto) - upto[::-1].index(demand.revision) if demand.revision in upto else 0
@@ -198,7 +198,7 @@ def _placed(answer: Answer, visit: OwnVisit, secrets: Secrets) -> Answer:
 
 
 def _demanding(demand: Demand, statements: Sequence[Statement]) -> Statement | None:
-    """The statement that makes the demand: the last to name its table, and what it is about."""
+    """The statement that makes the demand: the last one that names its table and the object in question."""
     filling = demand.kind == FILLED and not demand.about
     makes = _fills if filling else _is_of_the_catalog
     able = [one for one in statements if makes(one) and _names_one_of(one.sql, demand.names)]
@@ -207,10 +207,10 @@ def _demanding(demand: Demand, statements: Sequence[Statement]) -> Statement | N
 
 
 def _may_mend(statement: Statement, demand: Demand) -> bool:
-    """Whether the rows may be others after it.
+    """Whether the rows may have changed after this statement.
 
-    What changes rows of another table alone does not; an UPDATE does in the columns that the demand is about.  A query
-    may be what code decides by, or goes through.
+    Changes to rows of other tables only do not count.  An UPDATE counts if it is on the columns in question.  A query
+    counts, because code may branch on it or loop over it.
     """
     if demand.kind == FILLED:
         return False
@@ -234,7 +234,7 @@ def _fills(statement: Statement) -> bool:
 
 
 def _is_filled_by_a_query(statement: Statement) -> bool:
-    """Whether it makes a table, or a materialized view, with the rows of a query."""
+    """Whether it fills a new table or materialized view with the rows of a query."""
     return _FILLED.search(statement.sql) is not None and not _WITH_NO_DATA.search(statement.sql)
 
 

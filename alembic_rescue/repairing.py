@@ -1,6 +1,6 @@
-"""Rows that no forward stamp can mend: what they are to be, and whether that is proved.
+"""Rows that no forward stamp can fix: what they should be, and whether that is proved.
 
-The only way that goes back, besides undo: only over revisions of which nothing is there.
+Besides undo, nothing else goes back, and a repair only over revisions of which nothing exists.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from alembic_rescue.model import (
 )
 
 _WANT_A_LOOK = frozenset([errors.RevisionUnverifiable.code, errors.RepairMayRerun.code])
-"""The refusals after which a person who has looked at the rows goes on."""
+"""The refusals that a person can resolve by checking the rows."""
 
 
 _COME_FIRST = frozenset([errors.NothingLocated.code, errors.StampLeadsThere.code, errors.RepairWouldRerun.code])
-"""The refusals that no look at the rows changes."""
+"""The refusals that checking the rows does not change."""
 
 
 def plan_one(
@@ -49,7 +49,7 @@ def plan_one(
     accepted: Acceptance,
     besides: tuple[Note, ...] = (),
 ) -> DatabaseReport:
-    """What a repair would do to one database; `besides` are refusals that come from elsewhere."""
+    """Plan the repair of one database.  `besides` are refusals from elsewhere."""
     revisions = inspection.with_evidence(graph, [one.revision for one in proof.revisions], proof)
     every = {one.revision: (revision, one) for revision, one in zip(revisions, proof.revisions, strict=True)}
     hindrances = (*inspection.hindrances(project, database), *findings.left_over(proof), *besides)
@@ -61,7 +61,7 @@ def plan_one(
 
 
 def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation:
-    """The advice for where the schema stands, with what a repair would do in place of what is to be done by hand."""
+    """The advice for the schema's revision, with the repair in place of steps by hand."""
     if advice.action not in {Action.STOP, Action.NOTHING} or advice.choices:
         return advice
     if mended.recommendation.action is Action.COMPLETE:
@@ -80,7 +80,7 @@ def instead_of(advice: Recommendation, mended: DatabaseReport) -> Recommendation
 
 
 def without_what_stamps_mend(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
-    """Of several databases, those that a forward stamp mends are left as they are."""
+    """With several databases, leave those alone that a forward stamp fixes."""
     alone = len(parts) == 1
     return [
         replace(part, stamps=(), refusals=())
@@ -98,13 +98,13 @@ def _to_repair(
     accepted: Acceptance,
     hindrances: tuple[Note, ...],
 ) -> DatabaseReport:
-    """What setting the rows to what is proved comes to; with every refusal, and without stamps where they are right.
+    """Plan setting the rows to what is proved, with every refusal; no stamps if the rows are right.
 
     Args:
         every: all revisions with their evidence, in Alembic's order.
-        located: where the schema stands.
-        accepted: those whose doing cannot be checked and for which a person vouches.
-        hindrances: refusals that have nothing to do with revisions.
+        located: where the schema is.
+        accepted: the revisions that cannot be verified and that a person vouches for.
+        hindrances: refusals unrelated to revisions.
     """
     current, said = database.current_heads, database.stands_at
     choices: tuple[Choice, ...] = ()
@@ -115,7 +115,7 @@ def _to_repair(
     after = once if holds and paths.up_to(graph, located.revisions) <= counted else located.revisions
     then = paths.up_to(graph, after)
     new = gate.judged([found for found, _ in every.values() if found.revision in then - counted], accepted)
-    # Of rows that nobody can explain nobody can tell, either, which of the other revisions ran.
+    # With rows that cannot be explained, it is also unknown which of the other revisions ran.
     others = counted - then if explained else every.keys() - then
     gone = [found for one, (_, found) in every.items() if one in others]
     refusals = [*hindrances]
@@ -168,7 +168,7 @@ def _refusals(
         return [errors.StampLeadsThere(advising.stamps_to(graph, set(after), current) or list(after))]
     if there := [one.revision for one in gone if something_is_there(one)]:
         return [errors.RepairWouldRerun(there, half)]
-    # What the rows count as applied already needs no acceptance, but it may be what the repair stands on.
+    # A revision already applied by the rows needs no acceptance, but the repair may depend on it.
     on_which_it_stands = accepted.unverifiable & paths.up_to(graph, after) - {one.revision for one in new}
     told = gate.refusals(new, replace(accepted, unverifiable=accepted.unverifiable - on_which_it_stands))
     named_in_vain = sorted(accepted.not_run - {one.revision for one in gone})
@@ -176,7 +176,7 @@ def _refusals(
 
 
 def _half(evidence: Sequence[RevisionEvidence]) -> str:
-    """The first of them that is half there, and for which there are statements."""
+    """The first partial revision for which there are statements."""
     partial_ = (one for one in evidence if one.verdict is Verdict.PARTIAL and any(o.sql for o in one.missing))
     return next((one.revision for one in partial_), "")
 
@@ -196,12 +196,12 @@ def _choices(
     gone: Sequence[RevisionEvidence],
     unsure: Sequence[RevisionEvidence],
 ) -> tuple[Choice, ...]:
-    """The repair for each thing that a look at the rows may find.
+    """The repair for each possible result of checking the rows.
 
     Args:
-        new: what would count as applied, and cannot be checked.
-        gone: what Alembic would run.
-        unsure: those of them that may have run; if one did, so did those before it.
+        new: revisions that would count as applied, and cannot be verified.
+        gone: revisions that Alembic would run.
+        unsure: those of `gone` that may have run; if one did, so did those before it.
     """
     lacking = {one.revision for one in locating.missing(gone)}
     reach = list(takewhile(lambda one: lacking.isdisjoint(paths.up_to(graph, {one.revision})), unsure))
@@ -223,7 +223,7 @@ def _vouched(option: str, revisions: Sequence[Revision] | Sequence[RevisionEvide
 
 
 def something_is_there(evidence: RevisionEvidence) -> bool:
-    """Whether something of it is there, or is there otherwise: whoever runs it again meets its own doing."""
+    """Whether something of it exists, perhaps in another form, so that a second run would conflict with it."""
     if evidence.verdict is Verdict.EMPTY:
         return False
     held = any(
@@ -233,9 +233,10 @@ def something_is_there(evidence: RevisionEvidence) -> bool:
 
 
 def may_have_run(evidence: RevisionEvidence) -> bool:
-    """Whether it is not shown not to have run: by all of it that a catalog has, and nothing that none has.
+    """Whether it may have run.
 
-    Somebody may have dropped its table; what it did to rows was done all the same.
+    Ruled out only if it changes nothing but the catalog, and none of that exists.  Its table may have been dropped, but
+    what it did to rows remains.
     """
     if evidence.verdict is Verdict.EMPTY:
         return False

@@ -1,7 +1,7 @@
-"""The verbs: :func:`diagnose`, :func:`plan`, :func:`stamp`, :func:`undo`.  Read this module as the story.
+"""The commands as functions: :func:`diagnose`, :func:`plan`, :func:`stamp`, :func:`undo`.  Start reading here.
 
-config -> databases -> path -> plan -> stamp -> verify.  Nothing here prints; what is refused is raised, or stands
-in the report that is returned.
+config -> databases -> path -> plan -> stamp -> verify.  Nothing here prints.  A refusal is raised, or is part of the
+returned report.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ from alembic_rescue.scripting import Script
 from alembic_rescue.stamping import carry_out
 
 Confirm = Callable[[Report], bool]
-"""Shown the plan before anything is written; only True goes on."""
+"""Called with the plan before anything is written.  Only True lets the write proceed."""
 
 
 def diagnose(
     project: Project, *, only: str | None = None, folder: Path | None = None, log: DeploymentLog | None = None
 ) -> Report:
-    """Where each database stands, what is pending and what of it is there, who blocks, and the one thing to do.
+    """Report where each database stands, what is pending, what of it exists, who blocks, and the one thing to do.
 
     Writes nothing.
 
     Args:
-        only: the one database that is meant, where env.py visits several: see :mod:`alembic_rescue.selection`.
-        folder: where receipts are kept, by default the project's own: one of them may tell what broke off.
-        log: the deployment's, as :func:`alembic_rescue.read_log` reads it: held against what is found.
+        only: the one database to look at, where env.py visits several: see :mod:`alembic_rescue.selection`.
+        folder: the receipts folder, by default the project's own.  A receipt may show what was interrupted.
+        log: the deployment's log, as :func:`alembic_rescue.read_log` returns it; compared with the evidence.
 
     Raises:
         RescueError: the scripts, env.py or the database cannot be read.
@@ -92,7 +92,7 @@ def diagnose(
 
 
 def diagnose_applied(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
-    """Hold the revisions at or below the current heads against the catalog: what was stamped but is not there.
+    """Check the revisions at or below the current heads against the catalog, to find what is stamped but missing.
 
     Writes nothing.
 
@@ -113,7 +113,7 @@ def diagnose_applied(project: Project, *, only: str | None = None, folder: Path 
 
 
 def locate(project: Project, *, only: str | None = None, folder: Path | None = None) -> Report:
-    """Which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
+    """Find which revision each schema is really at, for a lost, empty or wrong version table.  Writes nothing.
 
     Raises:
         RescueError: as :func:`diagnose`.
@@ -128,7 +128,7 @@ def locate(project: Project, *, only: str | None = None, folder: Path | None = N
         part = diagnosing.diagnosis(project, view, database, proof, (), advice)
         if diagnosing.is_hindered(project, database, proof):
             advice = part.recommendation
-        else:  # rows that the scripts cannot explain are what it is asked for, not what stops it
+        else:  # locate is there to explain rows that the scripts cannot: they do not stop it
             besides = lost.hindrances(database, proof)
             mended = repairing.plan_one(project, view.graph, database, proof, Acceptance(), besides)
             advice = diagnosing.after_breaking_off(view.graph, database, proof) or repairing.instead_of(advice, mended)
@@ -145,21 +145,21 @@ def plan(
     only: str | None = None,
     folder: Path | None = None,
 ) -> Report:
-    """Everything that :func:`stamp` would check and do.  Writes nothing.
+    """Plan a stamp: everything that :func:`stamp` would check and do.  Writes nothing.
 
     Args:
         target: a revision, as ``alembic upgrade`` takes it: full or partial id, ``head``, ``+1``, ``branch@head``.
-        accept: skipped revisions whose doing cannot be checked and for which a person vouches; ids or partial ids.
-        accept_missing: skipped revisions of which something is missing, and a person does without it.
-        only: see :func:`diagnose`; the others are left as they are.
+        accept: skipped revisions that cannot be verified and that a person vouches for; ids or partial ids.
+        accept_missing: skipped revisions with something missing that a person can do without.
+        only: see :func:`diagnose`; the other databases are left alone.
         folder: see :func:`diagnose`.
 
     Returns:
-        A report whose outcome is READY, NOTHING_TO_DO or REFUSED; in the last case it holds every refusal.
+        A report whose outcome is READY, NOTHING_TO_DO or REFUSED.  If REFUSED, it holds every refusal.
 
     Raises:
-        RescueError: nothing could be planned, because the scripts, env.py or the database cannot be read, or
-            because the database takes no writes from this role.
+        RescueError: no plan could be made, because the scripts, env.py or the database cannot be read, or because
+            this role cannot write to the database.
     """
     view = inspection.look(project, only, _kept(project, folder))
     accepted = Acceptance(
@@ -181,17 +181,17 @@ def plan(
 def rehearse(
     project: Project, target: str | None = None, *, only: str | None = None, folder: Path | None = None
 ) -> Report:
-    """Whether the next ``alembic upgrade`` passes: see :mod:`alembic_rescue.rehearsal`.  Writes nothing.
+    """Test whether the next ``alembic upgrade`` passes: see :mod:`alembic_rescue.rehearsal`.  Writes nothing.
 
     Args:
-        target: as ``alembic upgrade`` takes it; None: all that is pending.
+        target: as ``alembic upgrade`` takes it; None rehearses everything that is pending.
 
     Returns:
         A report whose outcome is PASSES, FAILS, or NOTHING_TO_DO where nothing is pending.
 
     Raises:
-        Refusal: there is no way from where a database stands to the target.
-        NotRehearsed, RowsNotTold: there is no copy to run them on, or nobody can tell.
+        Refusal: no path leads from a database's current heads to the target.
+        NotRehearsed, RowsNotTold: there is no scratch copy to run the migrations on, or the rows could not be checked.
         RescueError: as :func:`diagnose`.
     """
     view = inspection.look(project, only, _kept(project, folder))
@@ -220,22 +220,22 @@ def stamp(
     """Plan, confirm, stamp, verify, and leave a receipt.
 
     Args:
-        confirm: is shown the plan, and decides.
-        folder: where receipts are kept.
+        confirm: called with the plan; decides whether to write.
+        folder: the receipts folder.
         reason: why, for the receipt.
-        accept, accept_missing, only: see :func:`plan`; what was accepted is kept in the receipt.
-        sealed: a plan as it was approved; refuses if anything moved.
+        accept, accept_missing, only: see :func:`plan`; the receipt records what was accepted.
+        sealed: the approved plan; stamp refuses if anything has changed since.
 
     Returns:
         A report whose outcome is STAMPED or NOTHING_TO_DO.
 
     Raises:
         PlanRefused: the plan holds refusals.
-        PlanChanged, NotConfirmed, RescueUnderWay, DatabaseMoved, DatabaseChanged: refused later, nothing written.
-        ReceiptNotWritten: the receipt cannot be put on disk, nothing written.
-        NotVerified: written, but what was read back is not what was expected.
-        HalfWritten: of several databases, some were written; the receipt tells which.
-        DatabaseError: see there; nothing written.
+        PlanChanged, NotConfirmed, RescueUnderWay, DatabaseMoved, DatabaseChanged: refused later; nothing was written.
+        ReceiptNotWritten: the receipt cannot be written to disk; nothing was written to the database.
+        NotVerified: the stamp was written, but the rows read back are not the expected ones.
+        HalfWritten: of several databases, only some were written; the receipt says which.
+        DatabaseError: see there; nothing was written.
     """
     planned = plan(project, target, accept=accept, accept_missing=accept_missing, only=only, folder=folder)
     planned = _before_writing(project, replace(planned, command="stamp"), reason)
@@ -264,16 +264,16 @@ def script(
     reason: str = "",
     upgrade: str = "alembic upgrade",
 ) -> Script:
-    """The stamp that :func:`stamp` would make as one file, for a host without Python.  Writes nothing.
+    """Make the stamp of :func:`stamp` as one file, for a host without Python.  Writes nothing.
 
     Args:
         shell: ``bash`` or ``psql``.
         accept, accept_missing, only, folder: see :func:`plan`.
         reason: why, for the head of the file.
-        upgrade: the project's own command, for what to do next.
+        upgrade: the project's own upgrade command, to print as the next step.
 
     Returns:
-        The file, and the report of the plan; without a text where there is nothing to do.
+        The file and the plan's report.  The file has no text where there is nothing to do.
 
     Raises:
         PlanRefused: the plan holds refusals.
@@ -291,7 +291,7 @@ def script(
     made = scripting.script(project, planned, part, shell, made_with, upgrade)
     view = inspection.look(project, only, _kept(project, folder))
     ((_, proof),) = _proved(project, view, inspection.pending)
-    if not inspection.is_as_it_was(part.revisions, proof):  # what the file holds was read after what is proved
+    if not inspection.is_as_it_was(part.revisions, proof):  # the file's contents were read after the first proof
         raise errors.ScriptMoved
     return made
 
@@ -308,15 +308,15 @@ def complete(
     """Run the statements that a partial revision lacks, and prove it again.  The version table stays as it is.
 
     Args:
-        revision: pending, or one that counts as applied; full or partial id.
+        revision: a pending revision, or one that counts as applied; full or partial id.
 
     Returns:
-        A report whose outcome is COMPLETED; NOTHING_TO_DO where all of it is there.
+        A report whose outcome is COMPLETED, or NOTHING_TO_DO where nothing is missing.
 
     Raises:
         PlanRefused: there is nothing to complete, or a statement fails on a copy of the schema.
-        CompletionFailed: a statement failed on the database; what ran in the transaction is rolled back.
-        NotCompleted: the statements ran, and something is still missing.
+        CompletionFailed: a statement failed on the database; the transaction was rolled back.
+        NotCompleted: the statements ran, but something is still missing.
         RescueError: as :func:`stamp`.
     """
     view = inspection.look(project, only, _kept(project, folder))
@@ -364,19 +364,19 @@ def repair(
 ) -> Report:
     """Set the rows of a version table to what is proved, where no forward stamp leads there.
 
-    For rows that the scripts cannot explain (an unknown id, one row that builds on another, doubled or empty ones),
-    that say more than is there, or that are lost.  Goes back only over revisions of which nothing is there.
+    For rows that the scripts cannot explain (an unknown id, one row that builds on another, duplicate or empty rows),
+    that claim more than exists, or that are lost.  Goes back only over revisions of which nothing exists.
 
     Args:
-        accept: revisions whose doing cannot be checked, and of which a person says that they ran; ids or partial ids.
-        not_run: revisions of which nobody can tell whether they ran, and of which a person says that they did not:
-            Alembic is to run them.  One that the scripts do not have by its full id.
+        accept: revisions that cannot be verified, and that a person says ran; ids or partial ids.
+        not_run: revisions that may or may not have run, and that a person says did not: Alembic will run them.  Name
+            one that the scripts do not have by its full id.
 
     Returns:
         A report whose outcome is REPAIRED or NOTHING_TO_DO.
 
     Raises:
-        PlanRefused: what the rows should be is not proved, or a stamp leads there.
+        PlanRefused: the right rows are not proved, or a stamp leads to them.
         RescueError: as :func:`stamp`.
     """
     view = inspection.look(project, only, _kept(project, folder))
@@ -423,17 +423,18 @@ def undo(
     reason: str = "",
     only: str | None = None,
 ) -> Report:
-    """Put back the rows of the last receipt of what env.py visits, or of the one that is `named`.
+    """Put back the rows of the last receipt for the databases that env.py visits, or of the receipt `named`.
 
-    Exactly what the receipt's stamp wrote is taken back, of the databases that `only` leaves.  One that broke off is
-    gone on with.
+    Takes back exactly what the receipt's stamp wrote, on the databases that `only` selects.  Continues an undo that
+    was interrupted.
 
     Returns:
-        A report whose outcome is UNDONE; NOTHING_TO_DO where an undo whose end nobody saw had taken it all back.
+        A report whose outcome is UNDONE, or NOTHING_TO_DO where an earlier undo without a recorded end had already
+        taken everything back.
 
     Raises:
-        NoReceipt, BadReceipt, ReceiptIsUndo, ReceiptSpent, ReceiptOfOtherDatabase: there is none to undo.
-        DatabaseMovedOn, NothingStamped: a database does not stand where the receipt left it.
+        NoReceipt, BadReceipt, ReceiptIsUndo, ReceiptSpent, ReceiptOfOtherDatabase: there is no receipt to undo.
+        DatabaseMovedOn, NothingStamped: a database is not where the receipt left it.
         RescueError: as :func:`stamp`.
     """
     kept = receipts.listed(folder)
@@ -466,22 +467,22 @@ def wait(
     folder: Path | None = None,
     told: Callable[[waiting.Seen], None] = waiting.nobody,
 ) -> Report:
-    """Wait until each database stands at the target, or past it: see :mod:`alembic_rescue.waiting`.  Writes nothing.
+    """Wait until each database is at or past the target: see :mod:`alembic_rescue.waiting`.  Writes nothing.
 
     Args:
         target: as ``alembic upgrade`` takes it.
         timeout: in seconds.
         interval: seconds between two looks.
-        applied: prove at the end that what counts as applied is there.
-        told: is shown what each look saw.
+        applied: at the end, prove that everything that counts as applied exists.
+        told: called with what each look saw.
 
     Returns:
         A report whose outcome is REACHED.
 
     Raises:
-        WaitTimedOut: they do not stand there in that time.
-        AppliedMissing, NothingProved: they do, and what counts as applied is not there, or cannot be checked.
-        Refusal: the rows of one lead elsewhere.
+        WaitTimedOut: the databases did not reach the target in time.
+        AppliedMissing, NothingProved: they did, but what counts as applied is missing, or cannot be verified.
+        Refusal: the rows of a database lead elsewhere.
         RescueError: as :func:`diagnose`.
     """
     report = waiting.until_there(project, target, timeout=timeout, interval=interval, only=only, told=told)
@@ -489,10 +490,10 @@ def wait(
 
 
 def prove_reached(project: Project, reached: Report, *, only: str | None = None, folder: Path | None = None) -> Report:
-    """The report of :func:`wait`, once what counts as applied is proved to be there.
+    """Return the report of :func:`wait`, once everything that counts as applied is proved to exist.
 
     Raises:
-        AppliedMissing, NothingProved: it is not, or cannot be checked.
+        AppliedMissing, NothingProved: something is missing, or cannot be verified.
         RescueError: as :func:`diagnose`.
     """
     return waiting.proved(reached, diagnose_applied(project, only=only, folder=folder))
@@ -508,7 +509,7 @@ def _report(
     *,
     target: Target | None = None,
 ) -> Report:
-    """What was found, with the chain and the lines of source that reports show."""
+    """Combine the findings with the chain and the excerpts that reports show."""
     return Report(
         command,
         outcome,
@@ -523,13 +524,13 @@ def _report(
 
 
 def _before_writing(project: Project, planned: Report, reason: str) -> Report:
-    """A plan with why it is carried out, and what deploys the project afterwards."""
+    """Add to a plan the reason, and how to redeploy afterwards."""
     redeploy = deploying.redeploy(project.settings, planned.only)
     return replace(planned, reason=project.secrets.hide(reason), redeploy=redeploy)
 
 
 def _done(planned: Report, outcome: Outcome, receipt: Receipt) -> Report:
-    """The report of what was planned, with the databases as the receipt says that they are now."""
+    """The planned report, with the databases as the receipt says they are now."""
     now = {part.database.rows_key: part.rows_after for part in receipt.parts}
 
     def after(part: DatabaseReport) -> DatabaseReport:
@@ -550,7 +551,7 @@ def _kept(project: Project, folder: Path | None) -> list[Receipt]:
 
 
 def _proved(project: Project, view: View, choose: Choose, **more: Any) -> list[tuple[Database, Proof]]:
-    """Each database that is meant, with the evidence, and with what is to be said about env.py there."""
+    """Prove the selected databases: each with its evidence, and with any remarks on its env.py."""
     return [(one.database, one.proof) for one in prove(project, view, choose, **more)]
 
 
@@ -564,7 +565,7 @@ def _diagnosed(project: Project, view: View, parts: Sequence[DatabaseReport], on
 
 
 def _told_apart(parts: Sequence[DatabaseReport]) -> list[DatabaseReport]:
-    """Where there are several databases, each refusal names its own."""
+    """Where there are several databases, name the database in each of its refusals."""
     if len(parts) == 1:
         return list(parts)
     return [

@@ -1,4 +1,4 @@
-"""A plan as one file, for a host without Python: which of its evidence the file can ask for, and all that it says."""
+"""A plan as one file, for a host without Python: which evidence the file can check, and everything it prints."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _TOOL = "alembic-rescue"
 
 @dataclass(frozen=True)
 class Script:
-    """A stamp as a file, with the plan that it carries out."""
+    """A stamp as a file, with its plan."""
 
     report: Report
     shell: str
     text: str | None = None
-    """None: there is nothing to do."""
+    """None if there is nothing to do."""
     not_asked: tuple[str, ...] = ()
-    """What of the evidence the file does not ask for, each as a sentence says it, with the reason."""
+    """The evidence that the file does not check, each as a sentence with the reason."""
     run: str = ""
-    """How it is run."""
+    """How to run it."""
 
 
 def command(target: str, shell: str, accept: Iterable[str], accept_missing: Iterable[str], only: str | None) -> str:
@@ -39,7 +39,7 @@ def command(target: str, shell: str, accept: Iterable[str], accept_missing: Iter
 
 
 def of_one(planned: Report, target: str, shell: str) -> DatabaseReport:
-    """The one database of the plan, if a file can be made for it.
+    """The plan's only database, if a file can be made for it.
 
     Raises:
         ScriptForOneDatabase, NoScriptFor, ScriptCannotName: see there.
@@ -59,7 +59,7 @@ def of_one(planned: Report, target: str, shell: str) -> DatabaseReport:
 
 
 def script(project: Project, planned: Report, part: DatabaseReport, shell: str, made_with: str, upgrade: str) -> Script:
-    """Read what was proved once more, in words that the file can ask for again, and make the file.
+    """Read the proved objects again, in a form that the file can query, and make the file.
 
     Raises:
         ScriptHoldsSecret: see there.
@@ -74,7 +74,7 @@ def script(project: Project, planned: Report, part: DatabaseReport, shell: str, 
     cannot = scripts.unasked_kinds({kind for kind, _ in absent})
     gone = tuple(Standing(kind, name, None) for kind, name in sorted(absent) if kind not in cannot)
     asked = known | {(one.kind, one.name) for one in gone}
-    order = [(found.kind, found.name) for _, found in evidence]  # what was told first, then what belongs to it
+    order = [(found.kind, found.name) for _, found in evidence]  # in the order of the evidence, then what belongs to it
     in_order = sorted(standing, key=lambda one: order.index(one[:2]) if one[:2] in order else len(order))
     there, hidden = _without_secrets(in_order, project.secrets)
     not_asked = (*_not_asked(evidence, asked), *hidden)
@@ -108,7 +108,7 @@ def script(project: Project, planned: Report, part: DatabaseReport, shell: str, 
 
 
 def _without_secrets(standing: Sequence[Standing], secrets: Secrets) -> tuple[tuple[Standing, ...], tuple[str, ...]]:
-    """The objects; of those in whose definition there is a secret, only that they are there."""
+    """The objects.  If a definition holds a secret, check only that the object exists."""
     there, hidden = [], []
     for one in standing:
         if secrets.hide_sql(one.name) != one.name:

@@ -1,4 +1,4 @@
-"""Which of the databases that env.py visits are meant: all, or the one that ``--only`` names.  Pure."""
+"""Select among the databases that env.py visits: all, or the one that ``--only`` names.  Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from alembic_rescue.model import addressed as commanded
 
 
 def chosen(visited: Sequence[Database], only: str | None) -> list[Database]:
-    """Those of `visited` that `only` means, in their order: all where it is None, otherwise one.
+    """The databases of `visited` that `only` selects, in their order: all if it is None, otherwise one.
 
-    A name counts before a part of a URL: ``shop`` is the database of that name, although the URL of ``shop_archive``
-    has it too.
+    A name takes precedence over part of a URL: ``shop`` is the database of that name, although the URL of
+    ``shop_archive`` contains it too.
 
     Raises:
-        NoSuchDatabase, AmbiguousDatabase: it fits none, or several.
+        NoSuchDatabase, AmbiguousDatabase: it matches none, or several.
     """
     if only is None:
         return list(visited)
@@ -33,35 +33,35 @@ def chosen(visited: Sequence[Database], only: str | None) -> list[Database]:
 
 
 def names(database: Database) -> set[str]:
-    """What a person may call it: the database's name, the schema's, the version table's, and what env.py calls it."""
+    """Its possible names: the database's, the schema's, the version table's, and env.py's names for it."""
     identity = database.identity
     known = {identity.database, identity.schema, identity.version_table, identity.table, *database.called}
     return {name for name in known if name}
 
 
 def own_names(visited: Sequence[Database]) -> list[str]:
-    """What each may be called so that it alone is meant; where nothing is, what tells it in a sentence."""
+    """A name for each that no other one has; if there is none, its description for a sentence."""
     called = [name for database in visited for name in names(database)]
     return [_own_name(database, called) or told(database) for database in visited]
 
 
 def naming(database: Database, error: RescueError) -> RescueError:
-    """The error, told of which database it is."""
+    """Add the database to the error's message."""
     error.message = f"{told(database)}: {error.message}"
     return error
 
 
 def told(database: Database) -> str:
-    """It and no other one, in a sentence: ``tenant_a.alembic_version in shop at db.example.org:5432``."""
+    """Unambiguous, for use in a sentence: ``tenant_a.alembic_version in shop at db.example.org:5432``."""
     called = f" ({', '.join(database.called)})" if database.called else ""
     return f"{database.identity.sentence}{called}"
 
 
 def addressed(parts: Sequence[DatabaseReport], only: str | None) -> list[DatabaseReport]:
-    """The reports; where not the same is recommended for all of them, each command names the database that it is for.
+    """The reports.  If their recommendations differ, each command names its database.
 
     Args:
-        only: the one that is meant.
+        only: the selected database.
     """
     same = Counter(part.recommendation for part in parts)
     if only is None and len(same) == 1:
@@ -76,7 +76,7 @@ def addressed(parts: Sequence[DatabaseReport], only: str | None) -> list[Databas
 
 
 def _own_name(database: Database, called: Sequence[str]) -> str | None:
-    """A name that no other one has, the most telling first."""
+    """A name that no other one has, the most specific first."""
     identity = database.identity
     telling = (*database.called, identity.schema, identity.database, identity.table)
     return next((name for name in telling if name and called.count(name) == 1), None)

@@ -1,6 +1,6 @@
-"""Locking, looking again, putting the receipt on disk, writing, reading back: the only way to a write.
+"""Lock, look again, put the receipt on disk, write, read back: the only code path that leads to a write.
 
-The write itself is made by the live worker; the receipt, and the judgement of what came of it, are made here.
+The live worker does the write itself; the receipt, and the judgement of the outcome, are made here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 _NOTHING = "; nothing was written"
 _UNKNOWN = Tally(checked=True, sent=1)
-"""Of a write whose worker is gone: it may have reached the database."""
+"""For a write whose worker has died: it may have reached the database."""
 
 
 def carry_out(
@@ -36,11 +36,11 @@ def carry_out(
 ) -> Receipt:
     """Make the stamps of a plan.
 
-    Every database of the plan is locked and looked at before the first is written.  Those without stamps are not.
+    Every database of the plan is locked and checked before the first write.  Those without stamps are not written.
 
     Raises:
         DatabaseMoved, DatabaseChanged, RescueUnderWay, ReceiptNotWritten, DatabaseError: nothing was written.
-        NotVerified, HalfWritten: something was; the receipt tells what.
+        NotVerified, HalfWritten: something was written; the receipt says what.
     """
     begun: list[tuple[Receipt, Mapping[Key, str]]] = []
 
@@ -67,7 +67,7 @@ def carry_out(
 
 
 def _judged(planned: Report, receipt: Receipt, tables: Mapping[Key, str], written: Written) -> Receipt:
-    """Let the server's answers, and the rows that a new connection read, decide."""
+    """Decide by the server's answers and by the rows that a new connection read."""
     found = {database.identity.rows_key: database for database in written.found}
     failure: RescueError | None = written.failure
     if written.interrupted:
@@ -94,7 +94,7 @@ def _judged(planned: Report, receipt: Receipt, tables: Mapping[Key, str], writte
 
 
 class _Interrupted(KeyboardInterrupt):
-    """In the place of an error: somebody typed Ctrl-C."""
+    """Used in place of an error when Ctrl-C was pressed."""
 
 
 def _nothing_was_written(message: str) -> str:
@@ -102,11 +102,11 @@ def _nothing_was_written(message: str) -> str:
 
 
 def _of(database: Database, error: RescueError, planned: Report) -> RescueError:
-    """The error, told of which database it is where there are several."""
+    """The error, with the database's name if there are several."""
     return selection.naming(database, error) if len(planned.databases) > 1 else error
 
 
-# --- what came of it ---------------------------------------------------------------------------------------------
+# --- the outcome --------------------------------------------------------------------------------------------------
 
 
 def _outcome(
@@ -118,7 +118,7 @@ def _outcome(
     *,
     final: bool,
 ) -> ReceiptPart:
-    """What became of one database; unless its rows are `final`, those from before may yet be changed."""
+    """The outcome for one database.  Unless its rows are `final`, old rows may still change."""
     key = part.database.rows_key
     rows_found = found[key].current_heads if key in found else None
     nothing_written = tallies[key].nothing_written
@@ -127,7 +127,7 @@ def _outcome(
     if rows_found == part.rows_after:
         return replace(part, state=ReceiptState.VERIFIED, rows_found=rows_found)
     if rows_found is not None and _went_on(part, rows_found):
-        part = replace(part, sql=())  # what leads back from there would undo what somebody else did
+        part = replace(part, sql=())  # going back from there would undo another session's work
     elif rows_found is not None:
         back = receipts.way_back(part.rows_before, part.rows_after, rows_found)
         part = replace(part, sql=receipts.restoring_sql(tables[key], back, rows_found))
@@ -135,21 +135,21 @@ def _outcome(
 
 
 def _went_on(part: ReceiptPart, found: Collection[str]) -> bool:
-    """Whether the rows are none that this write, whole or in part, or another one beside it leaves."""
+    """Whether these rows cannot come from this write, whole or partial, or from another one beside it."""
     return not set(found) <= {*part.rows_before, *part.rows_after} and not set(part.rows_after) <= set(found)
 
 
 def _not_written(
     planned: Report, receipt: Receipt, failure: BaseException | None, found: Mapping[Key, Database]
 ) -> RescueError:
-    """The failure itself, or that somebody else was quicker, between the last check and the write."""
+    """The failure itself, or that another session wrote first, between the last check and the write."""
     if isinstance(failure, errors.WriteWithoutEffect):
         failure = errors.WriteWithoutEffect(receipt.parts[0].database.table, failure.reason)
     told = failure if isinstance(failure, RescueError) else errors.Interrupted("nothing was written")
     for part in planned.databases:
         now, then = found.get(part.database.identity.rows_key), part.database.current_heads
         moved = part.stamps and now is not None and now.current_heads != then
-        if now and moved and isinstance(told, (errors.DatabaseError, errors.EnvNeverMigrates)):  # none left to make
+        if now and moved and isinstance(told, (errors.DatabaseError, errors.EnvNeverMigrates)):  # no stamps were left
             told = _of(now, errors.DatabaseMoved(then, now.current_heads), planned)
     told.message = _nothing_was_written(told.message)
     if found:
@@ -165,7 +165,7 @@ def _as_found(planned: Report, receipt: Receipt, found: Mapping[Key, Database]) 
 def _not_verified(
     planned: Report, receipt: Receipt, failure: BaseException | None, tallies: Mapping[Key, Tally]
 ) -> RescueError:
-    """Something was written, or may have been, and the rows read back are others, or could not be read."""
+    """Something was or may have been written, and the rows read back are wrong or could not be read."""
     (part,) = receipt.parts
     tally = tallies[part.database.rows_key]
     arrived = tally.answered == tally.sent or part.rows_found not in {None, part.rows_before}
@@ -177,10 +177,10 @@ def _not_verified(
 def _half_written(
     planned: Report, receipt: Receipt, failure: BaseException | None, answered: Collection[Key]
 ) -> RescueError:
-    """Of several databases, some were written as they should, and others were not.
+    """Of several databases, some were written correctly, and others were not.
 
     Args:
-        answered: those whose server has answered every statement that was sent to it.
+        answered: the databases whose server answered every statement sent to it.
     """
     told: dict[str, list[str]] = {
         "written and verified": [],

@@ -1,4 +1,4 @@
-"""Going back: which receipt, which of its parts, and the rows that each leads back to."""
+"""Go back: which receipt, which of its parts, and the rows to restore for each."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from alembic_rescue.records import ledger, receipts
 
 
 def receipt_to_undo(kept: Sequence[Receipt], folder: Path, named: str | None, seen: Sequence[Database]) -> Receipt:
-    """The receipt of the stamp that is `named`, or that broke off, or that is the last of what was seen.
+    """The receipt of the stamp that is `named`, or that was interrupted, or that is the last one of these databases.
 
     Args:
-        kept: those in `folder`, the oldest first.
+        kept: the receipts in `folder`, oldest first.
 
     Raises:
-        NoReceipt, BadReceipt, ReceiptIsUndo: there is none to undo.
+        NoReceipt, BadReceipt, ReceiptIsUndo: there is no receipt to undo.
     """
     identities = [database.identity for database in seen]
     broke_off = [database.broke_off for database in seen if database.broke_off]
@@ -57,7 +57,7 @@ def receipt_to_undo(kept: Sequence[Receipt], folder: Path, named: str | None, se
 
 
 def _turned_round(undo: Receipt) -> Receipt:
-    """The receipt of the stamp that `undo` takes back, where its own file is gone."""
+    """Rebuild the receipt of the stamp that `undo` takes back, if the stamp's own file is gone."""
     parts = tuple(replace(one, rows_before=one.rows_after, rows_after=one.rows_before) for one in undo.parts)
     return replace(undo, id=undo.undoes or undo.id, command="stamp", undoes=None, parts=parts)
 
@@ -65,7 +65,7 @@ def _turned_round(undo: Receipt) -> Receipt:
 def to_undo(
     kept: Sequence[Receipt], receipt: Receipt, seen: Sequence[Database], only: str | None
 ) -> list[tuple[Database, ReceiptPart]]:
-    """What the receipt's stamp wrote and nobody took back yet, each with its database as it is now; at least one.
+    """What the receipt's stamp wrote and nobody took back yet, with each database as it is now; at least one.
 
     Raises:
         ReceiptSpent, ReceiptOfOtherDatabase: there is nothing of it to undo here.
@@ -92,10 +92,10 @@ def plan_each(
     seen: Sequence[Database],
     only: str | None,
 ) -> list[DatabaseReport]:
-    """What the undo of a receipt does to each database.
+    """Plan the undo of a receipt on each database.
 
     Raises:
-        RescueUnderWay: somebody writes there.
+        RescueUnderWay: another rescue is writing there.
         Refusal: see :func:`to_undo` and :func:`way_back`.
     """
     parts = []
@@ -110,7 +110,7 @@ def plan_each(
 
 
 def outcome(kept: Sequence[Receipt], receipt: Receipt, parts: Sequence[DatabaseReport]) -> Outcome:
-    """REFUSED where one is, NOTHING_TO_DO where an undo whose end nobody saw had taken it all back, else READY.
+    """REFUSED if any is, NOTHING_TO_DO if an undo without a recorded end had taken everything back, else READY.
 
     Raises:
         NothingStamped: its stamp never reached the database.
@@ -127,7 +127,7 @@ def outcome(kept: Sequence[Receipt], receipt: Receipt, parts: Sequence[DatabaseR
 def way_back(
     graph: RevisionMap, database: Database, receipt: Receipt, part: ReceiptPart, refusals: tuple[Note, ...]
 ) -> DatabaseReport:
-    """What putting back the rows of one part comes to; without stamps where its stamp never reached the database.
+    """Plan putting back the rows of one part; no stamps if its stamp never reached the database.
 
     Raises:
         DatabaseMovedOn, UnknownRevision, RowsNotAlembics, BadReceipt, EmptyRow, DoubledRow: its rows cannot be put
@@ -162,7 +162,7 @@ def way_back(
 
 
 def _check_known(graph: RevisionMap, database: Database, part: ReceiptPart) -> None:
-    """A repair may have gone back or forward, from rows that nobody can explain."""
+    """A repair may have gone back or forward, from rows that cannot be explained."""
     try:
         paths.check_current(graph, part.rows_before)
     except errors.Refusal as unsound:
@@ -173,12 +173,12 @@ def _check_known(graph: RevisionMap, database: Database, part: ReceiptPart) -> N
 def _check_back(
     graph: RevisionMap, receipt: Receipt, part: ReceiptPart, back: Sequence[str], now: Collection[str]
 ) -> None:
-    """Refuse rows that nobody can explain, and those of an edited receipt, which would lead forward."""
+    """Refuse rows that cannot be explained, and rows from an edited receipt, which would lead forward."""
     for row in back:
         if not scripts.has(graph, row):
             raise errors.UnknownRevision(row)
     after = set(part.rows_after)
     known = {row for row in after if scripts.has(graph, row)}
     leads_back = set(part.rows_before) <= paths.up_to(graph, known)
-    if not leads_back and (known == after or now != after):  # of an unknown row nobody can say what it builds on
+    if not leads_back and (known == after or now != after):  # the ancestors of an unknown row are unknown
         raise errors.BadReceipt(str(receipt.path), "its rows before the stamp do not precede those after it")

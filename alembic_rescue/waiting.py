@@ -1,7 +1,7 @@
-"""Waiting until databases stand at, or past, a revision.
+"""Wait until databases are at or past a revision.
 
-Each look is one of its own: env.py is run, and nothing of it stays, so that no transaction and no lock is held between
-two looks.  A server that is away is waited for; a database that cannot be had however long one waits is not.
+Each look is independent: it runs env.py and keeps nothing of it, so that no transaction and no lock is held between
+two looks.  An unreachable server is waited for; an error that waiting cannot fix is raised.
 """
 
 from __future__ import annotations
@@ -27,71 +27,71 @@ AWAY = (
     errors.UnknownHost,
     errors.ConnectTimeout,
     errors.ConnectionLost,
-    errors.CannotConnect,  # a pooler has words of its own for a server that is away
+    errors.CannotConnect,  # a pooler has its own messages for an unreachable server
     errors.TooManyConnections,
     errors.LockTimeout,  # a migration may lock the version table
     errors.StatementTimeout,
     errors.WorkerSilent,
 )
-"""What may be otherwise at the next look."""
+"""Errors that may be gone at the next look."""
 LAST_LOOK_SECONDS = 15.0
-"""A look under way when the time is up has so long at least."""
+"""The least time for a look that is under way when the timeout ends."""
 TIMEOUT, INTERVAL = 600.0, 2.0
 _COUNTS = re.compile(r"(?:.+@)?[+-]\d+")
-"""A target that is counted from the rows."""
+"""A target relative to the rows."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one database stands on its way to the target."""
+    """How far one database is on the way to the target."""
 
     database: Database
     targets: tuple[str, ...]
     """Full ids."""
     ahead: tuple[str, ...]
-    """What is still to run until it is there, in Alembic's order."""
+    """The revisions still to run, in Alembic's order."""
     of: int
     """How many revisions lead to the target in all."""
     seconds: float = 0.0
-    """Since when its rows are those."""
+    """For how long its rows have been the same."""
 
     @property
     def there(self) -> bool:
-        """Whether it stands at the target, or past it."""
+        """Whether it is at the target, or past it."""
         return not self.ahead
 
     @property
     def at(self) -> str:
-        """For a sentence: ``is at r1``."""
+        """For use in a sentence: ``is at r1``."""
         if not self.database.version_table_exists:
             return f"has no version table {self.database.identity.table}"
         return f"is at {errors.rows(self.database.current_heads)}"
 
     @property
     def done(self) -> int:
-        """How many of the revisions that lead to the target are applied."""
+        """How many of the revisions up to the target are applied."""
         return self.of - len(self.ahead)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look saw."""
+    """The result of one look."""
 
     standings: tuple[Standing, ...]
-    """Of the last look that saw the databases; empty where none has yet."""
+    """From the last look that reached the databases; empty if none has yet."""
     away: RescueError | None = None
-    """Why they could not be seen now."""
+    """Why they could not be reached this time."""
     seconds: float = 0.0
-    """Since when that is so."""
+    """For how long that has been so."""
 
     @property
     def there(self) -> bool:
-        """Whether all of them stand at their target, or past it."""
+        """Whether all of them are at their target, or past it."""
         return self.away is None and all(standing.there for standing in self.standings)
 
 
 def nobody(_: Seen) -> None:
-    """Tells nobody."""
+    """Do nothing."""
 
 
 def until_there(
@@ -104,19 +104,19 @@ def until_there(
     told: Callable[[Seen], None] = nobody,
     clock: Clock = CLOCK,
 ) -> Report:
-    """Look until each database that is meant stands at or past the target.
+    """Look until each selected database is at or past the target.
 
     Args:
-        target: as ``alembic upgrade`` takes it, but none that counts from the rows (``+1``).
+        target: as ``alembic upgrade`` takes it, but not relative to the rows (``+1``).
         interval: seconds between the end of a look and the next one; up to a week.
-        timeout: in seconds, up to a week; none of the looks begins later.
-        told: is shown what each look saw.
+        timeout: in seconds, up to a week; no look begins later.
+        told: called with what each look saw.
 
     Raises:
-        BadUsage: no such target or time can be waited for.
-        WaitTimedOut: they do not, in that time.
-        Refusal: the rows of one lead elsewhere, or the target is none.
-        RescueError: it cannot be had, however long one waits.
+        BadUsage: the target or a time is invalid for waiting.
+        WaitTimedOut: they did not reach it in time.
+        Refusal: the rows of a database lead elsewhere, or the target does not exist.
+        RescueError: the database cannot be used, however long one waits.
     """
     check(timeout, interval)
     if _COUNTS.fullmatch(target):
@@ -142,20 +142,20 @@ def until_there(
 
 
 def check(timeout: float, interval: float = INTERVAL) -> None:
-    """Refuse what cannot be waited.
+    """Refuse an invalid timeout or interval.
 
     Raises:
-        BadUsage: it is no such number of seconds.
+        BadUsage: it is not a valid number of seconds.
     """
     if not (0 <= timeout <= LONGEST_SECONDS and 0 < interval <= LONGEST_SECONDS):  # nan is neither
         raise errors.BadUsage("--timeout must be at least 0 and --interval more than 0 seconds, both at most a week")
 
 
 def stands_now(project: Project, target: str, *, only: str | None) -> tuple[Standing, ...]:
-    """One look, for what it says.
+    """Look once, and return the result.
 
     Raises:
-        RescueError: as :func:`until_there`; a server that is away is not waited for.
+        RescueError: as :func:`until_there`; an unreachable server is not waited for.
     """
     looking = _Looking(project, target, only, CLOCK)
     seen = looking.once()
@@ -165,7 +165,7 @@ def stands_now(project: Project, target: str, *, only: str | None) -> tuple[Stan
 
 
 def standing(graph: RevisionMap, database: Database, targets: tuple[str, ...]) -> Standing:
-    """Where a database stands on the way to these revisions.
+    """Where a database is on the way to these revisions.
 
     Raises:
         Refusal: its rows lead elsewhere: the scripts cannot explain them.
@@ -177,14 +177,14 @@ def standing(graph: RevisionMap, database: Database, targets: tuple[str, ...]) -
 
 
 def proved(reached: Report, applied: Report) -> Report:
-    """The report of those that are there, with what proves it.
+    """The report of databases at their target, with the proof.
 
     Args:
-        applied: as ``diagnose --applied`` finds it.
+        applied: as ``diagnose --applied`` returns it.
 
     Raises:
-        AppliedMissing: something is not there that counts as applied.
-        NothingProved: nothing of what counts as applied could be checked.
+        AppliedMissing: something that counts as applied is missing.
+        NothingProved: nothing of what counts as applied could be verified.
     """
     told = replace(reached, databases=applied.databases)
     for part in applied.databases:
@@ -203,14 +203,14 @@ def proved(reached: Report, applied: Report) -> Report:
 
 
 def _from_here(refusal: errors.Refusal) -> errors.Refusal:
-    """The same, in the words of one who waits: an unknown row may be past the target, and nobody can tell."""
+    """The same for a person who waits: an unknown row may be past the target, and the scripts cannot tell."""
     if not isinstance(refusal, errors.UnknownCurrent):
         return refusal
     return errors.UnknownWhileWaiting(refusal.current)
 
 
 def _way_on(part: DatabaseReport, what: Note) -> str:
-    """What to do about something that is not there."""
+    """What to do about something that is missing."""
     advice = part.recommendation
     if advice.command:
         return f"make it: {advice.command}"
@@ -221,7 +221,7 @@ def _way_on(part: DatabaseReport, what: Note) -> str:
 
 
 class _Looking:
-    """Looks, again and again, and remembers since when it is as it is."""
+    """Looks repeatedly, and remembers for how long the state has been the same."""
 
     def __init__(self, project: Project, target: str, only: str | None, clock: Clock) -> None:
         self._project, self._target, self._only, self._clock = project, target, only, clock
@@ -256,13 +256,13 @@ class _Looking:
         return Seen(self._standings)
 
     def report(self, outcome: Outcome) -> Report:
-        """What the last look that saw the databases comes to."""
+        """The report of the last look that reached the databases."""
         if self._view is None:
             return Report("wait", outcome, None, (), (), only=self._only)
         return self._report(self._view, self._standings, outcome)
 
     def _held(self, states: Iterable[object]) -> list[float]:
-        """For how many seconds each of these holds; what held before holds no longer."""
+        """For how many seconds each of these states has held.  Forget the others."""
         now = self._clock.now()
         self._since = {state: self._since.get(state, now) for state in states}
         return [now - since for since in self._since.values()]

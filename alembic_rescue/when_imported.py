@@ -1,4 +1,4 @@
-"""Change modules when they are imported, and import none for that."""
+"""Change modules when they are imported, without importing any."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 Change = Callable[[ModuleType], None]
-"""May be called again of a module that it has changed."""
+"""May be called again for a module that it has already changed."""
 
 
 def change(changes: Mapping[str, Change]) -> None:
-    """Change modules, by their names: at once what is imported already, else right after its own code ran."""
+    """Change modules by name: at once if already imported, else right after their own code has run."""
     finder = next((one for one in sys.meta_path if isinstance(one, _Finder)), None)
     if finder is None:
         finder = _Finder()
@@ -25,7 +25,7 @@ def change(changes: Mapping[str, Change]) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules as the others do, and has them changed when they are loaded."""
+    """Finds modules as the other finders do, and changes them when they are loaded."""
 
     def __init__(self) -> None:
         self.changes: dict[str, Change] = {}

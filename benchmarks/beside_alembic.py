@@ -1,8 +1,8 @@
-"""Time `alembic-rescue` beside `alembic`, as whole processes, in turn, on chains of several lengths.
+"""Compare the times of `alembic-rescue` and `alembic`, as whole processes, in turn, on chains of several lengths.
 
-Each revision makes a table with an index; the version table is twenty behind, and all twenty are there.  For each pair
-it prints the median wall time and the peak memory of both, and the ratios: on a noisy machine only those say something.
-Run it with: make bench
+Each revision creates a table with an index; the version table is twenty revisions behind, and all twenty are applied.
+For each pair, print the median wall time of both, and the ratios of time and peak memory: on a noisy machine only the
+ratios mean anything.  Run it with: make bench
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def downgrade():
 
 @dataclass(frozen=True)
 class Taken:
-    """What one run took."""
+    """The cost of one run."""
 
     seconds: float
     megabytes: float
-    """Of its largest process, at its peak."""
+    """The peak of its largest process."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Bench:
     ids: tuple[str, ...]
 
     def run(self, command: tuple[str, ...], url: str = "") -> Taken:
-        """One run from the state that is measured."""
+        """Run a command once from the state to measure."""
         environment = {
             **os.environ,
             "XDG_STATE_HOME": str(self.root.parent / "state"),
@@ -82,7 +82,7 @@ class Bench:
         reads, writes = os.pipe()
         begin = time.perf_counter()
         child = os.fork()
-        if child == 0:  # of its own: what is asked of the system is the peak of this run's processes
+        if child == 0:  # a separate child, so that the peak reported is that of this run's processes only
             os.close(reads)
             words = [str(BIN / command[0]), *command[1:]]
             done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, check=False)
@@ -97,7 +97,7 @@ class Bench:
         return Taken(seconds, int(peak) / 1024)
 
     def stand_behind(self) -> None:
-        """Have the version table say that the last revisions are not there."""
+        """Set the version table back, so that the last revisions do not count as applied."""
         with closing(psycopg2.connect(self.server.admin_dsn)) as connection, connection, connection.cursor() as cursor:
             cursor.execute("UPDATE alembic_version SET version_num = %s", [self.ids[-BEHIND - 1]])
 
@@ -106,7 +106,7 @@ class Bench:
         shutil.rmtree(self.root.parent / "cache", ignore_errors=True)
 
     def start_of_a_server(self) -> float:
-        """Seconds until one that was never started before takes connections."""
+        """Seconds until a new server accepts connections."""
         with tempfile.TemporaryDirectory() as kept:
             begin = time.perf_counter()
             with dialects.of("postgresql").scratch.started("18.0", lambda _: None, Alike(), Path(kept) / "servers"):
@@ -114,7 +114,7 @@ class Bench:
 
     @contextmanager
     def empty_database(self) -> Iterator[str]:
-        """A URL of one."""
+        """The URL of an empty database."""
         name = f"bench_{uuid.uuid4().hex[:8]}"
         with closing(psycopg2.connect(self.server.admin_dsn)) as admin:
             admin.autocommit = True
@@ -174,7 +174,7 @@ def _url(server: servers.Server, database: str) -> str:
 
 
 def _first_look(bench: Bench, size: int) -> None:
-    """Without anything kept, beside the whole chain on an empty database; the start of the scratch server by itself."""
+    """With an empty cache, compare with the whole chain on an empty database; time the server's start separately."""
     times, starts = [], []
     for _ in range(FIRST_LOOKS):
         bench.forget()

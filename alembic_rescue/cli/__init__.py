@@ -1,1 +1,1 @@
-"""The command line: where it starts, its commands, and one call of one.  Nothing else knows typer."""
+"""The command line: its entry point, its commands, and a single call.  Nothing outside this package uses typer."""

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from alembic_rescue.clock import LONGEST_SECONDS
 
 
 def seconds(value: float) -> float:
-    """A number of seconds that can be waited.
+    """A valid number of seconds to wait.
 
     Raises:
-        BadParameter: it is below 0, beyond a week, or no number.
+        BadParameter: it is below 0, more than a week, or not a number.
     """
     if not 0 <= value <= LONGEST_SECONDS:
         raise typer.BadParameter(f"it must be from 0 to {LONGEST_SECONDS:.0f} seconds (a week)")
@@ -76,6 +76,6 @@ AcceptMissing = Annotated[
 
 
 def is_typed(ctx: typer.Context, name: str) -> bool:
-    """Whether an option was typed, and is not from a variable or by default."""
+    """Whether an option was typed, not set by a variable or by default."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

@@ -1,4 +1,4 @@
-"""One call of the command: its options before the command's name, how it answers, and how it asks.
+"""A single call of the command: its global options, how it answers, and how it asks.
 
 stdout carries the answer; everything else goes to stderr.
 """
@@ -32,23 +32,23 @@ VERBS = (
     *("diagnose", "rehearse", "plan", "stamp", "script", "complete", "repair", "undo", "receipts"),
     *("wait", "redeploy"),
 )
-"""The commands for which it matters which project is meant."""
+"""The commands that depend on the selected project."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
 _LOOKS = re.compile(rf"\b{COMMAND} (?:rehearse|diagnose(?: --(?:applied|locate))?)\b(?!(?: --\w+)* --only)")
-"""The commands that are told in sentences, where they are for no database yet."""
+"""The commands in printed sentences that do not name a database yet."""
 _ALEMBICS = re.compile(r"(?<!-m )\balembic (?P<verb>upgrade|downgrade|stamp|merge)\b")
 _UNWRAPPED = 10_000
-"""Columns where the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
+"""Columns if the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
 
 
 ANSWERS: list[Any] = [sys.stdout]
-"""Where answers go, whatever sys.stdout is meanwhile."""
+"""The stream for answers, even if sys.stdout is replaced."""
 _BEGUN: list[str] = []
-"""The format of the document that stdout has the beginning of."""
+"""The format of the document that has been started on stdout."""
 
 
 class Format(str, Enum):
-    """How the answer is written."""
+    """The format of the answer."""
 
     TEXT = "text"
     JSON = "json"
@@ -58,7 +58,7 @@ class Format(str, Enum):
 
 @dataclass(frozen=True)
 class Call:
-    """The options before the command: which project, and how to answer."""
+    """The options before the command: the project, and how to answer."""
 
     config: tuple[str, ...] = ()
     config_from: str | None = None
@@ -74,18 +74,18 @@ class Call:
     receipts: Path | None = None
     format: Format = Format.TEXT
     color: bool = field(default_factory=lambda: not (os.environ.get("NO_COLOR") or "--no-color" in sys.argv))
-    """NO_COLOR counts whatever its value is, https://no-color.org."""
+    """Any value of NO_COLOR counts, see https://no-color.org."""
     debug: bool = False
     secrets: Secrets = field(default_factory=Secrets)
     typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The options that were typed, of those that name the project: ``-n`` -> its values, without secrets."""
+    """The typed options that select the project: ``-n`` -> its values, without secrets."""
 
     def of_project(
         self, typed: Collection[str], config: tuple[str, ...], config_from: str | None, app: str | None
     ) -> Call:
-        """This call with what names its project: what is `typed` wins over what variables say.
+        """This call with the options that select its project.  What is `typed` overrides environment variables.
 
-        FLASK_APP, which may be there for other reasons, counts only where a project is looked for without a name.
+        FLASK_APP, which may be set for other reasons, counts only if no project is named.
         """
         if "config_from" in typed and len(typed) > 1:
             raise errors.BadUsage("--config-from replaces -c and --app: use only one of them")
@@ -95,7 +95,7 @@ class Call:
         return replace(self, config=config if "config" in typed or not named else (), app=app if named else None)
 
     def project(self, lock_timeout: float | None = None) -> Project:
-        """The project that the options name."""
+        """Load the project that the options select."""
         from alembic_rescue import client
 
         return client.load(
@@ -116,11 +116,11 @@ class Call:
         )
 
     def load(self, lock_timeout: float | None = None, *, yes: bool = False) -> Project:
-        """The project that the options name; or the only one further down, if the person at the terminal says so.
+        """Load the project that the options select, or the only one in a subfolder if the user at the terminal agrees.
 
         Args:
             lock_timeout: in seconds.
-            yes: nobody wants to be asked.
+            yes: do not ask.
         """
         try:
             with working(self, "Loading the project"):
@@ -134,7 +134,7 @@ class Call:
         return self._further_down(told).project(lock_timeout)
 
     def _words_for_another_folder(self) -> list[str]:
-        """What was typed, for another folder: there a relative ``--python`` would be another one."""
+        """The typed words, for use in another folder, where a relative ``--python`` would be a different path."""
         given = self.typed.get("--python", ())
         there = {
             spelled: spelled.replace(one, self.python or one) for one in given for spelled in (one, f"--python={one}")
@@ -161,11 +161,11 @@ class Call:
 
     @property
     def is_document(self) -> bool:
-        """Whether what is written to stdout is composed for something else than a terminal, errors too."""
+        """Whether everything on stdout, including errors, is formatted for something other than a terminal."""
         return self.format in {Format.MARKDOWN, Format.HTML}
 
     def answer(self, text: str) -> None:
-        """Write the answer to stdout: a text, or part of a document, which holds no secrets any more."""
+        """Write the answer to stdout: a text, or part of a document, whose secrets are already removed."""
         if not self.is_document:
             write(self._told(text))
             return
@@ -177,14 +177,14 @@ class Call:
         write(text)
 
     def answer_sentence(self, text: str) -> None:
-        """Write sentences to stdout, those of each line by themselves."""
+        """Write sentences to stdout, each line separately."""
         page = self.style(sys.stdout)["page"]
         for line in text.splitlines():
             page.line(line)
         self.answer(page.text())
 
     def answer_json(self, content: Mapping[str, Any]) -> None:
-        """Write a document to stdout."""
+        """Write a JSON document to stdout."""
         from alembic_rescue.report import json as report_json
 
         write(report_json.dumped(content, self._told))
@@ -196,12 +196,12 @@ class Call:
             sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
-        """Pass on a line that env.py or Alembic printed, with ``--debug``."""
+        """With ``--debug``, pass on a line that env.py or Alembic printed."""
         if self.debug:
             self.tell(f"env.py| {line}\n")
 
     def _told(self, text: str) -> str:
-        """`text` without secrets.  The commands in it have the options that were typed: they mean the same project."""
+        """Remove secrets, and add the typed options to the commands in the text, which then select the same project."""
         if only := _typed_only():
             text = _LOOKS.sub(lambda found: f"{found[0]} --only {shlex.quote(only)}", text)
         text = _OWN_COMMAND.sub(lambda _: " ".join([COMMAND, *_words(self.typed)]), text)
@@ -209,11 +209,11 @@ class Call:
 
     @property
     def upgrade(self) -> str:
-        """The command of the project that upgrades it, without a revision."""
+        """The project's own upgrade command, without a revision."""
         return _alembics(self.typed, "upgrade")
 
     def style(self, stream: Any) -> dict[str, Any]:
-        """The page for a stream: only stdout's is of the format that was asked for."""
+        """The page for a stream.  Only stdout's has the requested format."""
         from alembic_rescue.report import pages
 
         if stream is sys.stdout and self.is_document:
@@ -224,7 +224,7 @@ class Call:
 
 
 def _import_the_rest() -> None:
-    """Import what the commands need, while the worker imports what it needs."""
+    """Import what the commands need while the worker imports what it needs."""
     for name in ("alembic_rescue.rescue", "alembic_rescue.report.text"):
         import_module(name)
     gc.freeze()
@@ -232,7 +232,7 @@ def _import_the_rest() -> None:
 
 
 def keep_stdout_for_the_answer() -> None:
-    """Give stdout a descriptor of its own: what env.py, or a process that it starts, writes to 1 goes to stderr."""
+    """Give stdout a separate descriptor: what env.py, or a process that it starts, writes to 1 goes to stderr."""
     if sys.stdout is None or sys.stderr is None:  # closed by the caller
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
@@ -243,7 +243,7 @@ def keep_stdout_for_the_answer() -> None:
 
 
 def write(text: str) -> None:
-    """Write to stdout.  Where its reader has seen enough, nobody misses the rest, and the exit status stays."""
+    """Write to stdout.  If its reader has gone, ignore that; the exit status stays."""
     try:
         sys.stdout.write(_sayable(text, sys.stdout))
         sys.stdout.flush()
@@ -252,7 +252,7 @@ def write(text: str) -> None:
 
 
 def _sayable(text: str, stream: Any) -> str:
-    """`text`; where the stream's encoding lacks some of its signs, with others in their place."""
+    """The text, with substitutes for characters that the stream's encoding lacks."""
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding, stream.errors or "strict")
@@ -264,7 +264,7 @@ def _sayable(text: str, stream: Any) -> str:
 
 
 def _words(options: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """As they are typed in a shell; one that begins with ``$ALEMBIC_RESCUE_`` is a variable's."""
+    """The options as typed in a shell; a value that begins with ``$ALEMBIC_RESCUE_`` stays a variable."""
     return [word for option, values in options.items() for value in values for word in (option, _quoted(value))]
 
 
@@ -273,7 +273,7 @@ def _quoted(value: str) -> str:
 
 
 def _alembics(typed: Mapping[str, tuple[str, ...]], verb: str) -> str:
-    """The command of the project that does what Alembic's `verb` does."""
+    """The project's own command for Alembic's `verb`."""
     if "--config-from" in typed:
         return f"your own {verb}"
     alike = {option: typed[option] for option in ("-c", "-n", "-x") if option in typed}
@@ -284,21 +284,21 @@ def _alembics(typed: Mapping[str, tuple[str, ...]], verb: str) -> str:
 
 
 def _program(typed: Mapping[str, tuple[str, ...]], name: str) -> str:
-    """A command of the project: by its Python where that was named, so that it is found."""
+    """A command of the project; run by its Python if that was given, so that it is found."""
     (python,) = typed.get("--python", ("",))
     inside = os.path.join(python, "bin", "python")  # noqa: PTH118 - ./ stays
     return f"{shlex.quote(inside if os.path.isdir(python) else python)} -m {name}" if python else name  # noqa: PTH112
 
 
 def _typed_only() -> str | None:
-    """The one of several databases that was named."""
+    """The value of ``--only``."""
     words = sys.argv[1:]
     named = (one.partition("=")[2] for one in words if one.startswith("--only="))
     return next(named, words[words.index("--only") + 1] if "--only" in words[:-1] else None)
 
 
 def _words_typed() -> list[str]:
-    """What was typed after the program's name, without ``-c``."""
+    """The arguments of the program, without ``-c``."""
     words: list[str] = []
     left_out = False
     for word in sys.argv[1:]:
@@ -312,7 +312,7 @@ Ask = Callable[["Call", "Report"], bool]
 
 
 def confirming(call: Call, pause: Callable[[], None], ask: Ask, *, yes: bool) -> Callable[[Report], bool]:
-    """Show what is planned on stderr, and ask there."""
+    """Return a function that shows the plan on stderr, and asks there."""
 
     def confirm(report: Report) -> bool:
         from alembic_rescue.report import text
@@ -325,7 +325,7 @@ def confirming(call: Call, pause: Callable[[], None], ask: Ask, *, yes: bool) ->
 
 
 def agreed(call: Call, report: Report) -> bool:
-    """Ask for yes, and for the id of each revision whose missing objects will never be made."""
+    """Ask for yes, and for the id of each revision whose missing objects will never be created."""
     written = [part for part in report.databases if part.stamps]
     if _answered(call, f"{_question(written)} [y/N]: ").lower() not in {"y", "yes"}:
         return False
@@ -336,7 +336,7 @@ def agreed(call: Call, report: Report) -> bool:
 
 
 def statements_agreed(call: Call, report: Report) -> bool:
-    """Ask for yes to the statements."""
+    """Ask whether to run the statements."""
     (part,) = (part for part in report.databases if part.completion is not None)
     number = len(part.completion.statements) if part.completion else 0
     what = "this statement" if number == 1 else f"these {number} statements"
@@ -344,12 +344,12 @@ def statements_agreed(call: Call, report: Report) -> bool:
 
 
 def deploying_agreed(call: Call) -> bool:
-    """Ask for yes to a deployment that was shown."""
+    """Ask whether to start the deployment that was shown."""
     return _answered(call, "Deploy? [y/N]: ").lower() in {"y", "yes"}
 
 
 def rows_typed(call: Call, report: Report) -> bool:
-    """Have the new rows of each version table typed."""
+    """Ask the user to type the new rows of each version table."""
     asked = {part.database.identity.sentence: part.heads_after for part in report.databases if part.stamps}
     question = "Type the new rows of {} ({}): "
     return all(_answered(call, question.format(w, " ".join(rows))).split() == list(rows) for w, rows in asked.items())
@@ -364,17 +364,17 @@ def _question(parts: Sequence[DatabaseReport]) -> str:
 
 
 def _answered(call: Call, question: str) -> str:
-    """What is typed at a question on stderr."""
+    """Ask a question on stderr, and return what is typed."""
     try:
         call.tell(question)
         return sys.stdin.readline().strip()
     except KeyboardInterrupt:
-        call.tell("\n")  # the terminal has put ^C after the question
+        call.tell("\n")  # the terminal printed ^C after the question
         raise
 
 
 def terminal_or_yes(command: str, look: str, *, yes: bool) -> None:
-    """Refuse a command that would have to ask where nobody can answer; `look` shows what it would do."""
+    """Refuse a command that has to ask when there is no terminal.  `look` shows what it would do."""
     if not yes and not sys.stdin.isatty():
         verb = command.split()[1]
         after = sys.argv[sys.argv.index(verb) :] if verb in sys.argv else command.split()[1:]
@@ -382,7 +382,7 @@ def terminal_or_yes(command: str, look: str, *, yes: bool) -> None:
 
 
 def working(call: Call, doing: str) -> Shown:
-    """What shows on stderr that work is going on, for its time."""
+    """Show on stderr that work is going on, until it ends."""
     from alembic_rescue.cli.progress import Shown
 
     return Shown(doing, call.tell, color=call.color, quiet=call.debug)
@@ -396,7 +396,7 @@ def answer_report(call: Call, report: Report) -> None:
 
 
 def answer_written(call: Call, report: Report) -> None:
-    """Write to stdout what a stamp or an undo came to."""
+    """Write the result of a stamp or an undo to stdout."""
     from alembic_rescue.model import Outcome
     from alembic_rescue.records import receipts as kept
     from alembic_rescue.report import text

@@ -1,6 +1,6 @@
-"""The command line: parse, call once, print, exit.  The only module that knows typer.
+"""The command line: parse, call once, print, exit.  Only this package knows typer.
 
-stdout carries the answer; everything else goes to stderr.  What the commands need is imported inside them, so that
+stdout carries the answer; everything else goes to stderr.  Each command imports what it needs itself, so that
 ``--help``, ``--version`` and completion stay quick.
 """
 
@@ -60,11 +60,11 @@ app = typer.Typer(
 _NAMING = frozenset(
     ["python", "config", "config_from", "app", "section", "x", "url", "scratch", "baseline", "receipts"]
 )
-"""The options that say which project, which of its databases, and which receipts."""
+"""The options that select the project, its database, and the receipts."""
 
 
 def _begin(call: Call) -> NoReturn:
-    """Nothing was asked for: say where to begin."""
+    """No command was given: print where to start."""
     if call.format is Format.JSON:
         raise errors.BadUsage("no command was given")
     call.tell(START)
@@ -413,7 +413,7 @@ def plan(
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Show what stamp would check and change. Writes nothing."""
-    if revision is None:  # typer 0.16 and 0.17 do not notice with click 8.3: can go with them
+    if revision is None:  # typer 0.16 and 0.17 miss this with click 8.3: remove with them
         raise errors.BadUsage("Missing argument 'REVISION'.")
     _plan(ctx.obj, revision, lock_timeout, out, accept=accept or (), accept_missing=accept_missing or (), only=only)
 
@@ -500,7 +500,7 @@ def complete(
 
     Shows them and asks first, then proves the revision again. Never runs statements that change rows.
     """
-    if revision is None:  # as for plan
+    if revision is None:  # as in plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
 
@@ -635,29 +635,29 @@ def demo(
         play.incident(keep, call.tell)
         answer_report(call, Report("demo", Outcome.READY, None, (), ()))
     else:
-        play.incident(keep, replace(call, format=Format.TEXT).answer)  # what it shows are other commands' texts
+        play.incident(keep, replace(call, format=Format.TEXT).answer)  # it shows other commands' texts
 
 
 def main() -> NoReturn:
-    """The entry point: run the command, and turn whatever is raised into its text (or JSON) and its exit status."""
+    """The entry point: run the command, and turn any exception into its text (or JSON) and its exit status."""
     from alembic_rescue import interrupts
 
     keep_stdout_for_the_answer()
     status: Any = errors.INTERRUPTED
-    with suppress(KeyboardInterrupt), interrupts.as_ctrl_c():  # while the failure is told
+    with suppress(KeyboardInterrupt), interrupts.as_ctrl_c():  # while the failure is printed
         try:
             status = app(prog_name=COMMAND, standalone_mode=False)
-            if status == errors.INTERRUPTED:  # what typer makes of KeyboardInterrupt
+            if status == errors.INTERRUPTED:  # typer returns this for KeyboardInterrupt
                 status = _fail(errors.Interrupted("nothing was written"))
-        except SystemExit as left:  # completion ends so, and typer where the reader of its help is gone
+        except SystemExit as left:  # raised by completion, and by typer if the reader of its help has gone
             status = left.code
         except BaseException as error:  # noqa: BLE001 - the last handler
             try:
                 status = _fail(error)
-            except KeyboardInterrupt:  # an impatient person shall read it all the same
+            except KeyboardInterrupt:  # a second Ctrl-C must not hide the error
                 status = _fail(error)
         write("")
-    with suppress(OSError):  # its reader may be gone
+    with suppress(OSError):  # its reader may have gone
         sys.stdout.close()
     sys.exit(status if isinstance(status, int) else errors.DONE)
 
@@ -665,7 +665,7 @@ def main() -> NoReturn:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 _CALLS = [Call()]
-"""The call under way, for the last handler: the options' own where they could be read, else the defaults."""
+"""The current call, for the last handler: with the parsed options if possible, else the defaults."""
 
 
 def _plan(
@@ -733,7 +733,7 @@ def _sealed_plan(call: Call, file: Path) -> SealedPlan:
 
 
 def _plan_key(call: Call) -> str:
-    """The key of the seals, which nobody is shown; empty for none."""
+    """The key of the seals, which is never shown; empty if there is none."""
     from alembic_rescue.records import seal
 
     key = os.environ.get(seal.KEY_VARIABLE, "")
@@ -742,7 +742,7 @@ def _plan_key(call: Call) -> str:
 
 
 def _settings_if_any(call: Call) -> dict[str, str]:
-    """The project's settings where there is a project; receipts can be listed without one."""
+    """The project's settings, if there is a project.  Receipts can be listed without one."""
     try:
         return call.project().settings
     except RescueError:
@@ -752,7 +752,7 @@ def _settings_if_any(call: Call) -> dict[str, str]:
 
 
 def _naming(ctx: typer.Context, secrets: Secrets) -> dict[str, tuple[str, ...]]:
-    """The options that were typed, of those that name the project, without secrets."""
+    """The typed options that select the project, without secrets."""
     found = {}
     for parameter in ctx.command.params:
         if parameter.name in _NAMING and is_typed(ctx, parameter.name):
@@ -766,16 +766,16 @@ def _naming(ctx: typer.Context, secrets: Secrets) -> dict[str, tuple[str, ...]]:
 
 
 def _printable(value: str, hidden: str, variable: object) -> str:
-    """A value as a printed command has it: a URL with a password is left to its variable."""
+    """The value in a printed command: a URL with a password becomes its variable."""
     return f"${variable}" if variable and hidden != value else hidden
 
 
 def _fail(error: BaseException) -> int:
-    """Print an error as the format asks; return its exit status."""
+    """Print an error in the requested format; return its exit status."""
     (call,) = _CALLS
-    if call.format is Format.TEXT:  # perhaps only because the command line could not be parsed
+    if call.format is Format.TEXT:  # possibly because parsing failed before the option was read
         call = replace(call, format=_format_typed(sys.argv))
-    for argument in sys.argv[1:]:  # a URL among them may not have come as far as an option
+    for argument in sys.argv[1:]:  # a URL in the arguments may not have been parsed as an option
         call.secrets.add_url(argument)
     told = _as_rescue_error(error, call.secrets.hide)
     if call.debug:
@@ -809,13 +809,13 @@ def _command_name() -> str:
 
 
 def _own_help() -> str:
-    """What explains the options of the command that was typed."""
+    """Where to find the help for the command that was typed."""
     name = _command_name()
     return f"{COMMAND} {name} --help lists its options" if name else errors.BadUsage.help
 
 
 def _format_typed(argv: Sequence[str]) -> Format:
-    """The format that a command line asks for; text where it asks for none that there is."""
+    """The requested format, for a command line that could not be parsed; text if it names none or an unknown one."""
     typed = [two for one, two in pairwise(argv) if one == "--format"]
     typed += [one.partition("=")[2] for one in argv if one.startswith("--format=")]
     asked = typed[-1] if typed else os.environ.get("ALEMBIC_RESCUE_FORMAT", "")
@@ -829,7 +829,7 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
         return error
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return errors.Interrupted("nothing was written")
-    if hasattr(error, "format_message"):  # typer's usage errors, whichever click it brings along
+    if hasattr(error, "format_message"):  # typer's usage errors, from any version of click
         before = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
         if (option := getattr(error, "option_name", None)) in before:
             return errors.BadUsage(

@@ -1,4 +1,4 @@
-"""The commands that end at a live deployment."""
+"""The commands that end with a live deployment."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def redeploy(
     against = _actions(despite or ())
     if build and deploy_only:
         raise errors.BadUsage("--build and --deploy-only contradict each other: use only one of them")
-    if render or hook:  # before anything is asked or loaded
+    if render or hook:  # before any question or loading
         render, hook = _one_of(ctx, render, hook)
         deployments.check(render, hook, hook_method.upper(), call.secrets)
     project = call.load(lock_timeout, yes=yes)
@@ -232,7 +232,7 @@ def redeploy(
 
 
 def _one_of(ctx: typer.Context, render: str | None, hook: str | None) -> tuple[str | None, str | None]:
-    """The service or the hook: what is typed wins over variables."""
+    """The service or the hook; an option overrides variables."""
     if not (render and hook):
         return render, hook
     typed = [name for name in ("render", "hook") if is_typed(ctx, name)]
@@ -242,7 +242,7 @@ def _one_of(ctx: typer.Context, render: str | None, hook: str | None) -> tuple[s
 
 
 def _configured(settings: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The service or the hook of the configuration."""
+    """The configured service or hook."""
     from alembic_rescue.deploying import settings as configured
 
     if service := configured.service(settings):
@@ -257,7 +257,7 @@ def _configured(settings: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def _without_what_a_hook_cannot(**given: object) -> None:
-    """Refuse what only a platform does that tells of its deployments."""
+    """Refuse options that need a platform that reports on its deployments."""
     named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if named:
         raise errors.BadUsage(
@@ -296,7 +296,7 @@ def _after(first: Callable[[], None], then: Callable[[Told], None]) -> Callable[
 
 
 def _when_heard(call: Call, around: ExitStack, doing: str) -> Callable[[Any], None]:
-    """Shows long work once there is word of it: until then the terminal is for others."""
+    """Show long work once it reports progress; until then the terminal is free for others."""
     shown: list[Shown] = []
 
     def hear(said: Any) -> None:
@@ -308,7 +308,9 @@ def _when_heard(call: Call, around: ExitStack, doing: str) -> Callable[[Any], No
 
 
 def _tell_failure(call: Call, failed: errors.RescueError, already: Callable[[str], bool]) -> None:
-    """What belongs to an error besides its words: the diagnosis, and the command that goes on, on a line of its own.
+    """Print what belongs to an error besides its message: the diagnosis, and the command to continue with.
+
+    The command gets its own line.
 
     Args:
         already: whether a line of the log was shown.

@@ -1,4 +1,4 @@
-"""What shows on stderr while a deployment is followed: lines of its log, and one line for the rest."""
+"""Show a deployment's progress on stderr: some lines of its log, and one line for the rest."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Follow:
-    """Shows what is new of a deployment, while the context lasts.
+    """Shows what is new of a deployment until the context ends.
 
     Args:
-        all_lines: of the log, not only those of the migrations and the errors.
-        now: tells the time, in seconds.
+        all_lines: show all log lines, not only migrations and errors.
+        now: returns the time in seconds.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Follow:
         self.stop()
 
     def stop(self) -> None:
-        """Leave the terminal to what comes next."""
+        """Free the terminal for what comes next."""
         if self._status is not None:
             self._status.stop()
             self._status = None
@@ -65,7 +65,7 @@ class Follow:
             self._show(self._rest())
 
     def has_shown(self, line: str) -> bool:
-        """Whether that line of the log was shown."""
+        """Whether this line of the log was shown."""
         return line in self._shown
 
     def _rest(self) -> str:

@@ -1,4 +1,4 @@
-"""The command that makes a file for another host: ``script``."""
+"""The command that writes a file for another host: ``script``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Onl
 from alembic_rescue.cli.call import Call, Format, working, write
 
 INSTEAD = {"script": "No file was written: the plan is refused.\n"}
-"""By command: its answer is a file, and this is said where there is none; the plan is then no answer."""
+"""By command: printed if its answer would be a file and there is none; the plan is then not an answer."""
 
 
 class Shell(str, Enum):
@@ -30,7 +30,7 @@ _LOGIN = {
     Shell.BASH: "Replace the dots with the URL. The script asks before it writes. To check only, add --dry-run.",
     Shell.PSQL: "It does not ask before it writes. psql asks for the password, or reads PGPASSWORD or ~/.pgpass.",
 }
-"""What else to know before it is run."""
+"""What else to know before running it."""
 
 
 def script(
@@ -68,7 +68,7 @@ def script(
 
     The file checks, asks, stamps and verifies, and can undo the stamp. Nothing is written to the database here.
     """
-    if revision is None:  # as for plan
+    if revision is None:  # as in plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
 
@@ -97,18 +97,18 @@ def script(
     elif made.text is None:
         from alembic_rescue.report import text
 
-        call.tell(text.plan(made.report, **call.style(sys.stderr)))  # who expects a file gets no prose for one
+        call.tell(text.plan(made.report, **call.style(sys.stderr)))  # stdout is for the file only
         call.tell("No file was written: there is nothing to do.\n")
     elif file is None:
-        write(made.text)  # as it is: to rewrite the commands in it would break its quotes
+        write(made.text)  # unchanged: rewriting its commands would break its quotes
     else:
         told = f"Written to {out}. Run it where the database can be reached: {errors.code(running(made.run, str(out)))}"
         call.answer_sentence(f"{told}\n{_LOGIN[shell]}")
 
 
 def running(command: str, name: str) -> str:
-    """The command that runs ``FILE``, for the file of that name."""
-    before, _, after = command.rpartition("FILE")  # what names the database may have that word, too
+    """The command that runs ``FILE``, for a file with this name."""
+    before, _, after = command.rpartition("FILE")  # the database's name may contain that word too
     operand = f"./{name}" if name.startswith("-") else name
     return f"{before}{shlex.quote(operand)}{after}"
 
@@ -125,7 +125,7 @@ def _write(name: str, file: Path, text: str, shell: Shell) -> None:
 
 
 def _answer_json(call: Call, made: Any) -> None:
-    """The report as any other, and the script as it is."""
+    """The report in the usual form, and the script unchanged."""
     from alembic_rescue.report import json as report_json
 
     shown = json.loads(report_json.dumped(report_json.document(made.report), call.secrets.net))

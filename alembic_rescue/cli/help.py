@@ -1,4 +1,4 @@
-"""How commands explain themselves: what the bare command says, and what ``--help`` shows."""
+"""The help: the text of the bare command, and what ``--help`` shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run it where `alembic upgrade head` runs, with the deployment's environment:
 None of these writes to your database. All commands and options:
     alembic-rescue --help
 """
-"""What the bare command says: ten lines, in 80 columns."""
+"""The text of the bare command: ten lines of 80 columns."""
 
 PROJECT, DATABASE, OUTPUT, OTHER = "Project", "Database", "Output", "Other"
 """The panels of options."""
@@ -27,19 +27,19 @@ LOOK, RECOVER, DEPLOY, TRY = "Look (writes nothing)", "Recover", "Deploy", "Try 
 
 
 class Command(TyperCommand):
-    """A command whose help shows what is typed."""
+    """A command whose help shows what to type."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Its options, none of them a flag that seems to take a value."""
+        """Its options, without a value type on flags."""
         return [_without_type(one) for one in super().get_params(ctx)]
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """``[OPTIONS] [REVISION]``, whatever this typer puts around what it was told."""
+        """``[OPTIONS] [REVISION]``, without the extra brackets of some typer versions."""
         return [_plain(piece) for piece in super().collect_usage_pieces(ctx)]
 
 
 class Group(TyperGroup):
-    """The command itself: typer's own options stand last."""
+    """The command group; typer's own options come last."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its options, in panels."""
@@ -49,12 +49,12 @@ class Group(TyperGroup):
         return found
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's own
-        """In the order of the panels, which older ones sort."""
+        """In the order of the panels; older versions sort."""
         return list(self.commands)
 
 
 def _without_type(parameter: Any) -> Any:
-    """Without what typer 0.29 puts behind a flag: ``--yes <bool>``."""
+    """Remove the ``<bool>`` that typer 0.29 adds to a flag: ``--yes <bool>``."""
     if getattr(parameter, "is_flag", False) and parameter.metavar is None:
         parameter.metavar = ""
     return parameter

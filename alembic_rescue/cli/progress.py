@@ -1,4 +1,4 @@
-"""That long work goes on, and how far it is: on stderr, from two seconds on."""
+"""Show on stderr that long work goes on, and how far it is, after two seconds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from alembic_rescue.worker.requests import Progress
 
 FIRST_SECONDS = 2.0
-"""Until then nobody asks."""
+"""Shorter work needs no progress line."""
 _NEXT_SECONDS = 10.0
-"""Between two lines where stderr is no terminal, such as a deployment's log."""
+"""Between two lines if stderr is not a terminal, as in a deployment's log."""
 
 
 class Shown:
-    """Shows it while the context lasts: at a terminal as a line that changes, elsewhere as a line now and then.
+    """Shows progress until the context ends: one changing line on a terminal, elsewhere a new line now and then.
 
     Args:
-        doing: what is done, while nothing more is known.
+        doing: the work, to show until more is known.
         tell: writes to stderr.
-        color: whether a terminal may be coloured.
+        color: whether a terminal may use colours.
         quiet: everything that the project prints is shown anyway.
     """
 
@@ -54,13 +54,13 @@ class Shown:
         self.stop()
 
     def stop(self) -> None:
-        """Leave the terminal to a question, or to the answer."""
+        """Free the terminal for a question or the answer."""
         self._over.set()
         if self._status is not None:
             self._status.stop()
 
     def hear(self, said: Any) -> None:
-        """Take in how far a worker is."""
+        """Take a worker's progress."""
         progress: Progress = said
         now = time.monotonic()
         if not getattr(progress, "of", 0):
@@ -75,7 +75,7 @@ class Shown:
             self._tell(f"{told}\n")
 
     def _go_on(self) -> None:
-        """Say where it is, while nothing new is heard: a revision may take minutes."""
+        """Repeat the last line if nothing new arrives, as a revision may take minutes."""
         while not self._over.wait(1.0):
             now = time.monotonic()
             if self._last and now >= self._next + 1.0:

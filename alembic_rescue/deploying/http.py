@@ -1,7 +1,7 @@
-"""Asking a platform: what is asked again, what never is, and what no secret gets into.
+"""Requests to a platform: which are retried, which never are, and how secrets stay out.
 
-A redirection is followed on the same host only, so that the key goes nowhere else.  What triggers something is sent
-once: whether it arrived is told apart, see :class:`Unanswered`.
+Redirects are followed on the same host only, so that the key goes nowhere else.  A request that triggers something is
+sent once; whether it arrived is known or not, see :class:`Unanswered`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from alembic_rescue.deploying.shapes import Odd, visible
 from alembic_rescue.redact import Secrets
 
 SECONDS = 30.0
-"""For one request, from the name's look-up to the last byte of the answer."""
+"""For one request, from the name lookup to the last byte of the answer."""
 _TRIES = 5
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 120.0
 _TOO_MANY = 429
 _SERVER = 500
 _GIVEN_UP = frozenset([408, 499])
-"""Somebody on the way did not wait for the answer."""
+"""Something on the way did not wait for the answer."""
 _MOVED = frozenset([301, 302, 303, 307, 308])
 _SAME_METHOD = frozenset([307, 308])
 _REDIRECTIONS = 3
 _SHOWN = 300
 _EPOCH = 1_000_000_000
-"""A larger number is a moment, not a number of seconds."""
+"""A larger number is a point in time, not a number of seconds."""
 _EPOCH_IN_MILLISECONDS = 1_000_000_000_000
 _UNREAD = "an unreadable address"
 
@@ -42,18 +42,18 @@ T = TypeVar("T")
 
 
 def nobody(_: str) -> None:
-    """Tells nobody."""
+    """Do nothing."""
 
 
 class Client:
-    """Asks one platform.
+    """A client for one platform.
 
     Args:
-        base: its URL; https, or a server of this very machine.
-        named: what the URL is called, for errors; the URL itself may be a secret.
+        base: its URL; https, or a server on this machine.
+        named: the URL's name in errors; the URL itself may be a secret.
         key: for ``Authorization: Bearer``.
         seconds: see :data:`SECONDS`.
-        told: is told what is waited for, and how long.
+        told: called with what is waited for, and how long.
 
     Raises:
         BadPlatformUrl: the URL cannot be used.
@@ -75,15 +75,14 @@ class Client:
         self.host = _checked(base, named)
 
     def get(self, path: str, read: Callable[[Any], T], doing: str, **query: object) -> T:
-        """Ask for something; again, a few times, where the platform is not there, or not well, or asks for patience.
+        """Request something.  Retry a few times if the platform is unreachable, failing, or limiting requests.
 
         Args:
-            read: makes what is asked for of the answer's JSON; raises Odd where it cannot, as of a platform that is
-                not well.
+            read: converts the answer's JSON; raises Odd if it cannot, as for a failing platform.
             doing: for errors: ``listing the services``.
 
         Raises:
-            PlatformRefused, PlatformFailed: it answers otherwise.
+            PlatformRefused, PlatformFailed: the answer is an error.
             PlatformUnreachable, PlatformNotTrusted, PlatformElsewhere: there is no answer.
         """
         asked = {name: value for name, value in query.items() if value is not None}
@@ -107,11 +106,11 @@ class Client:
         raise AssertionError("the last try returns or raises")
 
     def once(self, method: str, path: str = "", body: object = None) -> Answer:
-        """Ask for what is to be done once.  Sent again only where the platform has said that it took nothing (429).
+        """Send a request that must be done only once.  Repeat it only if the platform said that it took nothing (429).
 
         Raises:
             Unanswered: it may have arrived.
-            PlatformUnreachable, PlatformNotTrusted: it did not.
+            PlatformUnreachable, PlatformNotTrusted: it did not arrive.
             PlatformElsewhere: see there.
         """
         url = urljoin(self._base, path) if path else self._base
@@ -125,7 +124,7 @@ class Client:
         return self._asked(method, url, data)
 
     def failure(self, answer: Answer, doing: str) -> errors.RescueError:
-        """The error that an answer is."""
+        """Convert an answer to an error."""
         content = answer.content
         said = content.get("message") if isinstance(content, dict) else None
         told = self._hide(visible(" ".join(str(said or answer.text).split())[:_SHOWN]))
@@ -144,14 +143,14 @@ class Client:
         raise self.failure(answer, doing)
 
     def _wait(self, patience: float | None, otherwise: float, why: str) -> None:
-        """As long as the platform asks for, else so long."""
+        """Wait as long as the platform asks, else for the given time."""
         seconds = patience or otherwise
         reason = f"{self.host} limits requests" if patience else why
         self._told(f"{reason}; next try in {seconds:.0f} s")
         self._clock.sleep(seconds)
 
     def _patience(self, answer: Answer) -> float | None:
-        """How long the platform asks to wait; None where it does not ask for that."""
+        """How long the platform asks to wait; None if it does not ask."""
         if answer.status != _TOO_MANY:
             return None
         for name in ("ratelimit-reset", "retry-after"):
@@ -185,19 +184,19 @@ class Client:
 
 
 def may_pass(error: errors.RescueError) -> bool:
-    """Whether the same question may be answered later."""
+    """Whether the same request may succeed later."""
     if isinstance(error, errors.PlatformFailed):
         return error.status >= _SERVER or error.status in {408, _TOO_MANY} or error.status < 300  # noqa: PLR2004
     return isinstance(error, errors.PlatformUnreachable)
 
 
 def may_be_done(status: int) -> bool:
-    """Whether what was asked for may be done all the same: what stands before the platform may have passed it on."""
+    """Whether the request may have been carried out anyway: a proxy before the platform may have passed it on."""
     return status >= _SERVER or status in _GIVEN_UP
 
 
 def _checked(url: str, named: str) -> str:
-    """The host of a URL that can be used."""
+    """The host of a usable URL."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -222,7 +221,7 @@ def _is_here(host: str) -> bool:
 
 
 def _moved(url: str, location: str) -> str | None:
-    """Where a redirection leads to; None where nobody can tell."""
+    """The target of a redirect; None if it cannot be read."""
     with suppress(ValueError):
         moved = urljoin(url, location)
         parts = urlsplit(moved)

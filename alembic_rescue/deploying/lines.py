@@ -1,4 +1,4 @@
-"""Which lines of a deployment's log are told as they come: Alembic's, errors, and where in the project's own migration.
+"""Choose the log lines to print during a deployment: Alembic's, errors, and their places in the project's migrations.
 
 Pure.
 """
@@ -29,21 +29,21 @@ def of_message(message: str) -> list[str]:
 
 
 class Chooser:
-    """Tells, line by line, whether one is told.
+    """Decides for each line whether to print it.
 
     Args:
-        own: the folders and files of the migrations, wherever they are here: on the platform they are elsewhere.
+        own: the local folders and files of the migrations; their paths differ on the platform.
     """
 
     def __init__(self, own: Collection[Path] = ()) -> None:
         self._folders = {"versions", *(path.name for path in own if path.suffix != ".py")}
         self._in_frame: dict[str, tuple[PurePosixPath, int]] = {}
-        """Of each machine: the file of its last frame, and how far that is set in."""
+        """For each machine: the file of its last frame, and that frame's indentation."""
 
     def is_told(self, line: str, source: str = "") -> bool:
-        """Whether the next line of that machine is of the migrations, or an error.
+        """Whether the next line of this machine is about the migrations, or an error.
 
-        Of a traceback that is the frame of the migration; Alembic's own and the driver's say nothing.
+        In a traceback, that is the migration's frame; Alembic's and the driver's frames tell nothing.
         """
         at = len(line) - len(line.lstrip())
         if frame := _FRAME.match(line):
@@ -57,7 +57,7 @@ class Chooser:
         return bool(_TOLD.search(line))
 
     def is_of_packages(self, source: str) -> bool:
-        """Whether the last line of that machine is a frame of what is installed, not of the project."""
+        """Whether the last line of this machine is from a frame of an installed package, not of the project."""
         path = str(self._in_frame.get(source, (_NOWHERE, 0))[0])
         return any(folder in path for folder in _PACKAGES)
 

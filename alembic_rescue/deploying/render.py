@@ -1,6 +1,6 @@
-"""Render's API, version 1: its words, as frozen values.
+"""Render's API, version 1, as frozen values.
 
-https://api-docs.render.com, and how Render's own clients use it.
+See https://api-docs.render.com, and how Render's own clients use it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from alembic_rescue.redact import Secrets
 
 BASE = "https://api.render.com/v1/"
 KEY, HOST = "RENDER_API_KEY", "RENDER_HOST"
-"""The variables, as Render's own clients read them."""
+"""The environment variables, the same as for Render's own clients."""
 _ID = re.compile(r"(?:srv|crn)-[0-9a-z]{4,}")
-"""Of a service."""
+"""A service's id."""
 _LIMIT = 100
 _PAGES = 100
 _STATES = {
@@ -50,13 +50,13 @@ _One = TypeVar("_One", Service, Deployment)
 
 
 class Render:
-    """What is asked of it.  What it answers is read without trust: see :mod:`alembic_rescue.deploying.shapes`."""
+    """Requests to Render.  Answers are read without trust: see :mod:`alembic_rescue.deploying.shapes`."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     def service(self, named: str) -> Service:
-        """The service of this name, or id.
+        """The service with this name or id.
 
         Raises:
             NoSuchService, AmbiguousService: there is none, or several.
@@ -85,7 +85,7 @@ class Render:
         return next(iter(fitting.values()))
 
     def recent(self, service: Service, *, status: str | None = None, limit: int = 20) -> tuple[Deployment, ...]:
-        """The latest deployments, the newest first."""
+        """The latest deployments, newest first."""
         path = f"services/{service.id}/deploys"
         return self.client.get(path, _deployments, "listing the deployments", status=status, limit=limit)
 
@@ -93,11 +93,11 @@ class Render:
         """Trigger a deployment.
 
         Returns:
-            It; None where it was accepted and is to be found in the list.
+            The deployment; None if it was accepted and has to be looked up in the list.
 
         Raises:
-            Unanswered: whether it was is not known.
-            RescueError: it was not.
+            Unanswered: it is unknown whether one was triggered.
+            RescueError: none was triggered.
         """
         answer = self.client.once("POST", f"services/{service.id}/deploys", {"deployMode": _MODES[mode]})
         if answer.status == _ACCEPTED or (answer.is_good and not answer.text.strip()):
@@ -112,10 +112,10 @@ class Render:
             raise Unanswered("its answer is unreadable") from None
 
     def deployment(self, service: Service, named: str) -> Deployment:
-        """The deployment of this id, as it is now.
+        """The current state of the deployment with this id.
 
         Raises:
-            NoSuchDeployment: the service has none.
+            NoSuchDeployment: the service has no such deployment.
             RescueError: see :meth:`Client.get`.
         """
         path = f"services/{service.id}/deploys/{quote(named, safe='')}"
@@ -142,7 +142,7 @@ class Render:
 
 
 def is_id(text: str) -> bool:
-    """Whether it is the id of a service."""
+    """Whether this is a service's id."""
     return _ID.fullmatch(text) is not None
 
 
@@ -154,13 +154,13 @@ def of_environment(
     clock: Clock = CLOCK,
     told: Callable[[str], None] = nobody,
 ) -> Render:
-    """Render, with the key and at the host that the environment names.
+    """A client for Render, with the key and the host from the environment.
 
     Args:
         told: see :class:`Client`.
 
     Raises:
-        PlatformKeyMissing: it has none.
+        PlatformKeyMissing: there is no usable key.
         BadPlatformUrl: the host cannot be used.
     """
     key = environment.get(KEY, "").strip()
@@ -174,7 +174,7 @@ def of_environment(
 
 @contextmanager
 def _missing(error: RescueError) -> Iterator[None]:
-    """Where what is asked for is not there, that is this error."""
+    """Raise this error if the requested object does not exist."""
     try:
         yield
     except errors.PlatformFailed as failed:
@@ -184,7 +184,7 @@ def _missing(error: RescueError) -> Iterator[None]:
 
 
 def _this(named: str, key: str, read: Callable[[object], _One], told: object) -> _One:
-    """What was asked for by its id, which the answer may hold under `key`."""
+    """The object requested by its id, which the answer may nest under `key`."""
     found = read(shapes.record(told).get(key, told))
     if found.id != named:
         raise shapes.Odd("it is a different one")

@@ -1,6 +1,6 @@
-"""One request over HTTP, within a time of its own, and whether it may have arrived.  The standard library's.
+"""One HTTP request with its own time limit, and whether it may have arrived.  Uses the standard library.
 
-A certificate is verified, and a redirection is handed on as it is.
+Certificates are verified, and redirects are returned as answers.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ _LONGEST_ANSWER = 8_000_000
 
 
 class Unanswered(Exception):  # noqa: N818 - for who asked, who tells what it means
-    """The request may have arrived, and there is no answer."""
+    """The request may have arrived, but there is no answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered."""
+    """A server's answer."""
 
     status: int
     text: str
     headers: Mapping[str, str]
-    """By their names in small letters."""
+    """With lower-case names."""
 
     @property
     def content(self) -> Any:
-        """What its JSON says; None where it is none."""
+        """The parsed JSON; None if it is not JSON."""
         with suppress(ValueError, RecursionError):
             return json.loads(self.text)
         return None
 
     @property
     def is_good(self) -> bool:
-        """Whether it did what it was asked."""
+        """Whether the server did what was requested."""
         return self.status // 100 == 2  # noqa: PLR2004 - HTTP's own
 
 
 class Attempt:
-    """One request, in a thread that may be given up: the look-up of a name has no timeout of its own.
+    """One request, in a thread that can be abandoned, because a name lookup has no timeout.
 
     Args:
-        seconds: from that look-up to the last byte of the answer.
+        seconds: from the name lookup to the last byte of the answer.
     """
 
     def __init__(self, request: urllib.request.Request, host: str, seconds: float, hide: Callable[[str], str]) -> None:
@@ -62,11 +62,11 @@ class Attempt:
         self._outcome: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
 
     def answer(self) -> Answer:
-        """What came of it.
+        """Send the request, and return the answer.
 
         Raises:
             Unanswered: it may have arrived.
-            PlatformUnreachable, PlatformNotTrusted: it did not.
+            PlatformUnreachable, PlatformNotTrusted: it did not arrive.
         """
         threading.Thread(target=self._run, daemon=True, name="http").start()
         try:
@@ -88,7 +88,7 @@ class Attempt:
         if isinstance(reason, ssl.SSLCertVerificationError):
             return errors.PlatformNotTrusted(self._host, self._hide(reason.verify_message))
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        if isinstance(reason, TimeoutError) and not reason.errno:  # the wait's own, or the socket's
+        if isinstance(reason, TimeoutError) and not reason.errno:  # the queue's timeout, or the socket's
             said = f"no answer within {self._seconds:g} s"
         told = self._hide(said)
         return Unanswered(told) if self._sent else errors.PlatformUnreachable(self._host, told)
@@ -110,11 +110,11 @@ class Attempt:
     def _opener(self) -> urllib.request.OpenerDirector:
         handlers: list[Any] = [_NotRedirecting(), _Http(self.goes_out), _Https(self.goes_out)]
         if self._request.type == "http":
-            handlers.append(urllib.request.ProxyHandler({}))  # this very machine needs none, and it would see the key
+            handlers.append(urllib.request.ProxyHandler({}))  # this machine needs no proxy, which would see the key
         return urllib.request.build_opener(*handlers)
 
     def goes_out(self) -> None:
-        """There is a connection, and the request is about to be sent."""
+        """Called when the connection is open and the request is about to be sent."""
         with self._lock:
             if self._given_up:
                 raise TimeoutError("given up")
@@ -122,13 +122,13 @@ class Attempt:
 
 
 class _NotRedirecting(urllib.request.HTTPRedirectHandler):
-    """Hands a redirection on as it is."""
+    """Returns a redirect as an answer."""
 
     def redirect_request(self, *_: Any) -> None:
-        """None: it is an answer like others."""
+        """Return None: a redirect is an answer like any other."""
 
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> None:
-        """None as well: the standard library looks at the address before it asks, and raises at an odd one."""
+        """Return None too: the standard library would check the address first, and raise at an odd one."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 

@@ -1,4 +1,4 @@
-"""A deployment asked for once.  Where the answer does not tell which it is, it is looked for in the platform's list."""
+"""Request a deployment once.  If the answer does not identify it, look for it in the platform's list."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BY_THE_API = "api"
 
 @dataclass(frozen=True)
 class Trigger:
-    """Asks for a deployment of one service.
+    """Requests a deployment of one service.
 
     Args:
-        follow: the command that follows a deployment, by its id.
-        note: is told what is to be known besides.
+        follow: returns the command that follows a deployment, given its id.
+        note: called with remarks.
     """
 
     render: Render
@@ -34,11 +34,11 @@ class Trigger:
     clock: Clock
 
     def once(self, mode: Mode) -> Deployment:
-        """Ask for it once.
+        """Request it once.
 
         Raises:
-            DeploymentNotKnown: whether one was triggered, or which it is, is not known.
-            RescueError: none was.
+            DeploymentNotKnown: it is unknown whether one was triggered, or which.
+            RescueError: none was triggered.
         """
         known = {one.id for one in self.render.recent(self.service)}
         try:
@@ -52,7 +52,7 @@ class Trigger:
         return found or self._looked_up(known, "it accepted the request without giving the id")
 
     def _looked_up(self, known: Collection[str], reason: str) -> Deployment:
-        """The one that was triggered, by the platform's list."""
+        """Find the triggered deployment in the platform's list."""
         self.note(
             f"The deployment's id is unknown ({reason}). Searching the list for up to {self.pace.queue_longest:g} s"
         )
@@ -70,7 +70,10 @@ class Trigger:
         raise self._not_known(f"{reason}. New in the list: {told}. It may be one of these, or none", found)
 
     def _new(self, known: Collection[str]) -> list[Deployment]:
-        """What is new in the list, the oldest first, a moment after one may be ours: another may be listed by then."""
+        """The new deployments in the list, oldest first.
+
+        Wait a moment after the first candidate, because another one may be listed by then.
+        """
         until = self.clock.now() + self.pace.queue_longest
         while True:
             found = self._listed(known)
@@ -82,7 +85,7 @@ class Trigger:
             self.clock.sleep(self.pace.queue)
 
     def _listed(self, known: Collection[str]) -> list[Deployment]:
-        queued = self.render.recent(self.service, status="queued")  # there it stands first
+        queued = self.render.recent(self.service, status="queued")  # a new deployment is listed here first
         both = {one.id: one for one in (*queued, *self.render.recent(self.service)) if one.id not in known}
         return sorted(both.values(), key=lambda one: one.created)
 

@@ -1,4 +1,4 @@
-"""What platforms tell, as frozen values.  No I/O."""
+"""What platforms report, as frozen values.  No I/O."""
 
 from __future__ import annotations
 
@@ -16,123 +16,123 @@ _SHORT = 9
 
 
 class State(Enum):
-    """How far a deployment is."""
+    """The state of a deployment."""
 
     CREATED = "created"
     RUNNING = "running"
-    """Also what has a word that is not known here."""
+    """Also for a state that is unknown here."""
     LIVE = "live"
     REPLACED = "replaced"
-    """It was live, and a newer one took over."""
+    """It was live until a newer one replaced it."""
     FAILED = "failed"
     CANCELED = "canceled"
 
 
 @dataclass(frozen=True)
 class Service:
-    """What is deployed."""
+    """A service that can be deployed."""
 
     id: str
     name: str
     owner: str
     kind: str
-    """In the platform's word."""
+    """The platform's term."""
     suspended: bool
     branch: str | None
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployment of a service, as it was when it was asked for."""
+    """One deployment of a service, as of the request."""
 
     id: str
     status: str
-    """In the platform's word."""
+    """The platform's term."""
     state: State
     built: bool
-    """Its build has come to an end, and well."""
+    """Whether its build has succeeded."""
     trigger: str = ""
-    """In the platform's word: ``api``, ``new_commit``."""
+    """The platform's term: ``api``, ``new_commit``."""
     commit: str | None = None
     message: str = ""
-    """Of the commit; its first line."""
+    """The first line of the commit's message."""
     created: str = ""
     """RFC 3339."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether its state is final."""
         return self.state not in {State.CREATED, State.RUNNING}
 
     @property
     def committed(self) -> str:
-        """The commit, for a sentence."""
+        """The commit, for use in a sentence."""
         return " ".join(filter(None, [short(self.commit or ""), f"({self.message})" if self.message else ""]))
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One entry of a log; it may hold several lines of text."""
+    """One entry of a log, which may have several lines of text."""
 
     id: str
     timestamp: str
     message: str
     instance: str = ""
-    """What wrote it: a pre-deploy command and the old version's servers write into the same log."""
+    """The instance that wrote it: a pre-deploy command and the old version's servers write to the same log."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some of a log."""
+    """A part of a log."""
 
     lines: tuple[LogLine, ...]
     next: tuple[str, str] | None
-    """From when to when the next page is; None where there is none."""
+    """The time range of the next page; None if there is none."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What to ask the platform for."""
+    """What to request from the platform."""
 
     mode: Mode
     why: str
     commit: str = ""
-    """What will be deployed, for a sentence, as far as that is known."""
+    """What will be deployed, for use in a sentence, as far as known."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A deployment before it is triggered, to be confirmed."""
+    """A deployment to confirm before it is triggered."""
 
     platform: str
     service: str
-    """For a sentence: its name and id; of a hook what of its URL is no secret."""
+    """For use in a sentence: its name and id; for a hook, the public part of its URL."""
     branch: str | None = None
     choice: Choice | None = None
-    """None for a hook: it does what it was made for."""
+    """None for a hook: it does what it was created for."""
     databases: tuple[DatabaseReport, ...] = ()
-    """As ``diagnose`` finds them before."""
+    """As ``diagnose`` found them before."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often is looked, and for how long; all in seconds."""
+    """How often to look, and for how long, all in seconds."""
 
     created: float = 10.0
-    """While nothing has begun."""
+    """Between looks while nothing has begun."""
     running: float = 5.0
     longest: float = 3600.0
-    """Until it is followed no longer."""
+    """The limit for following one."""
     queue: float = 1.0
-    """While it does not stand in the platform's list."""
+    """Between looks while it is missing from the platform's list."""
     queue_longest: float = 60.0
     last_lines: float = 3.0
-    """For the last lines of a log to arrive."""
+    """The wait for the last log lines to arrive."""
     away: float = 600.0
-    """So long the platform may give no answer that can be used, while a deployment is followed."""
+    """How long the platform may fail to answer while a deployment is followed."""
 
     def of(self, deployment: Deployment) -> float:
-        """Until it is looked at again."""
+        """The time until the next look."""
         return self.created if deployment.state is State.CREATED else self.running
 
 
@@ -140,12 +140,12 @@ PACE = Pace()
 
 
 def short(commit: str) -> str:
-    """A commit's id, as git shortens it."""
+    """A commit's id, abbreviated as git does."""
     return commit[:_SHORT]
 
 
 def moment(text: str) -> datetime | None:
-    """The moment that RFC 3339 names; None where it names none."""
+    """Parse an RFC 3339 time; None if it is invalid."""
     found = _MOMENT.fullmatch(text.strip())
     if found is None:
         return None

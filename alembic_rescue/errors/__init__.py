@@ -1,8 +1,8 @@
-"""Every refusal and every error of the tool, with its code, its sentence, the way on and the exit status.
+"""Every refusal and error of the tool, with its code, its message, what to do about it, and the exit status.
 
-A :class:`RescueError` is either a :class:`Refusal` (a check said no, nothing was written: exit status 3) or
-one of the failures beside it.  The texts live here and nowhere else, so that the same fact is told in the same
-words by every command, in the text and in the JSON.
+A :class:`RescueError` is either a :class:`Refusal` (a check failed, nothing was written: exit status 3) or one of the
+other failures.  All texts are here and nowhere else, so that every command reports the same fact in the same words, in
+the text and in the JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What all refusals and errors of the tool have in common, the exit statuses, and the three large kinds.
+"""What all refusals and errors have in common, the exit statuses, and the three main kinds.
 
 An error is declared by its code, its facts and its text.  The facts are annotated attributes, in the order of the
-constructor's arguments; the text is made of them once, when the error is made::
+constructor's arguments; the text is made from them once, when the error is created::
 
     class UnknownHost(DatabaseError):
         code = "unknown-host"
@@ -11,8 +11,8 @@ constructor's arguments; the text is made of them once, when the error is made::
         def _text(self) -> Text:
             return Text(f"the host of {self.database} cannot be found: {self.reason}", HOSTED)
 
-One without a text of its own is made of its message and its help.  Both may be changed afterwards, and are then what
-is shown, pickled and sent.
+An error without a text of its own takes its message and its help as arguments.  Both may be changed afterwards; the
+changed ones are shown, pickled and sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(*, eq_default: bool) -> Any:
-        """Only type checkers look at it."""
+        """Only type checkers use it."""
         assert not eq_default
         return lambda kind: kind
 
@@ -43,15 +43,15 @@ NOT_VERIFIED = 5
 INTERRUPTED = 130
 
 KIND = "$"
-"""In JSON, the key under which a value says of which class it is; see :mod:`alembic_rescue.errors.travel`."""
+"""The JSON key with a value's class name; see :mod:`alembic_rescue.errors.travel`."""
 _NO_FACTS = ("message", "help", "report")
-"""Arguments of some errors, which travel by themselves or not at all."""
+"""Arguments of some errors that are sent separately or not at all."""
 
 Kind = TypeVar("Kind", bound="RescueError")
 
 
 class Text(NamedTuple):
-    """What an error says: the fact, and the way on."""
+    """What an error says: the fact, and what to do about it."""
 
     message: str
     help: str
@@ -59,9 +59,9 @@ class Text(NamedTuple):
 
 @dataclass_transform(eq_default=False)
 class RescueError(Exception):
-    """A refusal or an error: ``code`` for machines, ``message`` for the fact, ``help`` for the way on.
+    """A refusal or an error: ``code`` for machines, ``message`` for the fact, ``help`` for what to do about it.
 
-    ``str(error)`` is always its message.  Its facts are attributes of their own, and :attr:`facts` has them together.
+    ``str(error)`` is always its message.  Each fact is an attribute, and :attr:`facts` has all of them.
     """
 
     code: str
@@ -69,14 +69,14 @@ class RescueError(Exception):
     help: str
     exit_status: ClassVar[int] = INTERNAL
     report: Report | None = None
-    """What was known when it was raised, to be shown with it.  Never sent to another process."""
+    """What was known when it was raised, shown together with it.  Never sent to another process."""
     blockers: tuple[Blocker, ...] = ()
-    """Who held the lock, where one was not had."""
+    """The sessions that held the lock, if a lock was not acquired."""
     trace: str | None = None
-    """The traceback in the process in which it was raised, where that was another."""
+    """The traceback from the other process, if it was raised in one."""
 
     kinds: ClassVar[dict[str, type[RescueError]]] = {}
-    """Each kind of error by the name of its class."""
+    """Each kind of error by its class name."""
 
     def __init_subclass__(cls) -> None:
         RescueError.kinds.setdefault(cls.__name__, cls)
@@ -90,16 +90,16 @@ class RescueError(Exception):
         super().__init__(self.message)
 
     def _text(self) -> Text:
-        """What it says, of its facts alone."""
+        """Make the text from the facts alone."""
         return Text(self.message, self.help)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What it was made of, by name, in words that JSON has."""
+        """What it was made from, by name, as JSON values."""
         return {name: plain(getattr(self, name)) for name in facts_of(type(self))}
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the report, for :func:`alembic_rescue.errors.from_json`."""
+        """Everything except the report, for :func:`alembic_rescue.errors.from_json`."""
         return {
             "kind": type(self).__name__,
             "code": self.code,
@@ -127,19 +127,19 @@ class UsageError(RescueError):
 
 
 class Refusal(RescueError):
-    """A check said no.  Nothing was written."""
+    """A check failed.  Nothing was written."""
 
     exit_status = REFUSED
 
 
 class DatabaseError(RescueError):
-    """The database cannot be reached, does not permit it, or does not answer in time."""
+    """The database cannot be reached, denies permission, or does not answer in time."""
 
     exit_status = DATABASE
 
 
 def _signature(kind: type[RescueError]) -> Signature:
-    """The constructor's arguments: the annotated attributes of the class that has the text, with their defaults."""
+    """The constructor's arguments: the annotated attributes of the class that defines the text, with their defaults."""
     declaring = next(one for one in kind.__mro__ if "_text" in vars(one))
     names = ["message", "help"] if declaring is RescueError else list(get_annotations(declaring))
     defaults = vars(declaring)
@@ -154,18 +154,14 @@ def facts_of(kind: type[RescueError]) -> list[str]:
 
 
 def unmade(kind: type[Kind], message: str) -> Kind:
-    """An error whose attributes are still to be set: those that it was given when it was made are not asked for."""
+    """Return an error without attributes, for the caller to set.  The constructor is not called."""
     error = kind.__new__(kind)
     error.args = (message,)
     return error
 
 
 def plain(value: object) -> Any:
-    """The same in words that JSON has; a dataclass says of which class it is.
-
-    Raises:
-        TypeError: there are none for it.
-    """
+    """Convert a value to JSON values; a dataclass includes its class name."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""The project's configuration, its application or its env.py cannot be used as they are (exit status 2)."""
+"""The project's configuration, application or env.py cannot be used as it is (exit status 2)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _BY_ITS_PYTHON = (
     "If alembic-rescue is installed elsewhere (uvx, pipx), pass the project's Python: --python .venv/bin/python"
 )
 _CONFIGS = 5
-"""Further down in a repository of many services; the nearest come first."""
+"""The most that are listed, nearest first; a repository may have many services."""
 
 
 class NoConfig(UsageError):
-    """No Alembic configuration where one was looked for."""
+    """No Alembic configuration was found."""
 
     code = "no-config"
     looked_for: str
@@ -41,7 +41,7 @@ class NoConfig(UsageError):
         return Text(f"no Alembic configuration found: {self.looked_for} does not exist", way_on)
 
     def told(self, words: Sequence[str]) -> NoConfig:
-        """The same with the commands that go on with `words`: what was typed, without ``-c``."""
+        """The same, with the commands to continue with `words`: what was typed, without ``-c``."""
         return NoConfig(self.looked_for, self.found, words)
 
 
@@ -58,7 +58,7 @@ class BadConfigFrom(UsageError):
 
 
 class SetupFailed(UsageError):
-    """The project's own code that makes the configuration, or the application, raised."""
+    """The project's own code that makes the configuration or the application raised."""
 
     code = "setup-failed"
     what: str
@@ -75,7 +75,7 @@ class SetupFailed(UsageError):
 
 
 class SetupWrites(UsageError):
-    """The project's own code that makes the configuration, or the application, tried to write to the database."""
+    """The project's own code that makes the configuration or the application tried to write to the database."""
 
     code = "setup-writes"
     what: str
@@ -92,7 +92,7 @@ class SetupWrites(UsageError):
 
 
 class FlaskNotInstalled(UsageError):
-    """A Flask application is named, and Flask is not there."""
+    """A Flask application was named, but Flask is not installed."""
 
     code = "flask-not-installed"
     app: str
@@ -105,7 +105,7 @@ class FlaskNotInstalled(UsageError):
 
 
 class NoFlaskApp(UsageError):
-    """Flask does not find the application."""
+    """Flask cannot find the application."""
 
     code = "no-flask-app"
     app: str
@@ -133,7 +133,7 @@ class NoFlaskMigrate(UsageError):
 
 
 class FlaskAppNeeded(UsageError):
-    """The configuration is Flask-Migrate's, and no application is named."""
+    """The configuration is Flask-Migrate's, but no application was named."""
 
     code = "flask-app-needed"
     found: Found
@@ -146,7 +146,7 @@ class FlaskAppNeeded(UsageError):
         )
 
     def told(self, words: Sequence[str]) -> FlaskAppNeeded:
-        """The same with the command that goes on with `words`: what was typed, without ``-c``."""
+        """The same, with the command to continue with `words`: what was typed, without ``-c``."""
         return FlaskAppNeeded(self.found, words)
 
 
@@ -225,7 +225,7 @@ class EnvVariableMissing(UsageError):
 
 
 class EnvNeverMigrates(UsageError):
-    """env.py ran to its end without running migrations, so that nothing was seen of any database."""
+    """env.py ended without running migrations, so that no database was seen."""
 
     code = "env-never-migrates"
     path: str
@@ -254,7 +254,7 @@ class EnvWrites(UsageError):
 
 
 class ConnectionExpected(UsageError):
-    """env.py takes its connection from the application, and nothing says where that would go."""
+    """env.py takes its connection from the application, and nothing says which database that is."""
 
     code = "connection-expected"
     source: str
@@ -268,14 +268,14 @@ class ConnectionExpected(UsageError):
 
 
 class DriverMissing(UsageError):
-    """The driver that env.py's URL asks for is not installed."""
+    """The driver in env.py's URL is not installed."""
 
     code = "driver-missing"
     module: str
     place: str
     what: str = "env.py"
     plain_means: tuple[str, str, str] | None = None
-    """Which SQLAlchemy takes a plain postgresql:// for `module`, the driver that is there, and its package."""
+    """The SQLAlchemy that takes a plain postgresql:// for `module`, the installed driver, and that driver's package."""
 
     def _text(self) -> Text:
         way_on = f"install it in the backend's own environment. {_BY_ITS_PYTHON}"
@@ -292,7 +292,7 @@ class DriverMissing(UsageError):
 
 
 class ModuleMissing(UsageError):
-    """env.py or a revision file imports a package that is not there."""
+    """env.py or a revision file imports a package that is not installed."""
 
     code = "module-missing"
     module: str
@@ -307,11 +307,11 @@ class ModuleMissing(UsageError):
 
 
 class ConfigDoesNotTravel(UsageError):
-    """A ``Config`` that was handed over as an object holds what cannot go to the process in which env.py runs."""
+    """A ``Config`` passed as an object holds something that cannot be sent to the process that runs env.py."""
 
     code = "config-does-not-travel"
     attributes: Sequence[str]
-    """The names of those of its attributes that cannot."""
+    """The names of its attributes that cannot be sent."""
 
     def _text(self) -> Text:
         return Text(

@@ -1,4 +1,4 @@
-"""The database cannot be reached, does not permit it, or does not answer in time (exit status 4)."""
+"""The database cannot be reached, denies permission, or does not answer in time (exit status 4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOSTED = f"{_CAUSES}an outdated URL, {_ASLEEP}, {_ALLOWLIST}, or credentials tha
 
 
 class ConnectionRefused(DatabaseError):
-    """Nothing listens there."""
+    """Nothing listens at this address."""
 
     code = "connection-refused"
     database: str
@@ -31,7 +31,7 @@ class ConnectionRefused(DatabaseError):
 
 
 class UnknownHost(DatabaseError):
-    """The host's name has no address."""
+    """The host name has no address."""
 
     code = "unknown-host"
     database: str
@@ -60,7 +60,7 @@ class LoginRefused(DatabaseError):
 
 
 class DatabaseMissing(DatabaseError):
-    """The server has no database of that name, or the SQLite file is not there."""
+    """The server has no database of this name, or the SQLite file does not exist."""
 
     code = "database-missing"
     database: str
@@ -90,7 +90,7 @@ class TooManyConnections(DatabaseError):
 
 
 class EncryptionFailed(DatabaseError):
-    """No encrypted connection came about where one was asked for."""
+    """An encrypted connection was requested but could not be established."""
 
     code = "encryption-failed"
     database: str
@@ -105,7 +105,7 @@ class EncryptionFailed(DatabaseError):
 
 
 class CannotConnect(DatabaseError):
-    """The connection failed for a reason that has no code of its own here."""
+    """The connection failed for a reason that has no code here."""
 
     code = "cannot-connect"
     database: str
@@ -173,11 +173,11 @@ class ReadOnlyServer(DatabaseError):
 
 
 class LockTimeout(DatabaseError):
-    """A lock was not had in time."""
+    """A lock was not acquired in time."""
 
     code = "lock-timeout"
     what: str
-    """The lock, for a sentence."""
+    """The lock, for use in a sentence."""
     seconds: float
 
     def _text(self) -> Text:
@@ -188,7 +188,7 @@ class LockTimeout(DatabaseError):
 
 
 class WriteWithoutEffect(DatabaseError):
-    """The server took the statement, but no row changed."""
+    """The server accepted the statement, but no row changed."""
 
     code = "write-without-effect"
     table: str
@@ -202,7 +202,7 @@ class WriteWithoutEffect(DatabaseError):
 
 
 class WriteRefused(DatabaseError):
-    """The server refused the statement that changes the version table, for a reason without a code of its own."""
+    """The server refused the statement that changes the version table, for a reason that has no code here."""
 
     code = "write-refused"
     table: str
@@ -229,7 +229,7 @@ class StatementTimeout(DatabaseError):
 
 
 class ServerUnable(DatabaseError):
-    """Any other error of the database while the tool's own statements ran."""
+    """Any other database error during the tool's own statements."""
 
     code = "database-error"
     reason: str
@@ -243,13 +243,13 @@ class ServerUnable(DatabaseError):
 
 
 class WorkerDied(DatabaseError):
-    """The process in which env.py runs ended before it had answered."""
+    """The process that runs env.py ended before it answered."""
 
     code = "worker-died"
     how: str
-    """For a sentence: ``ended with status 3``, ``was ended by SIGKILL``."""
+    """For use in a sentence: ``ended with status 3``, ``was ended by SIGKILL``."""
     doing: str
-    """What it was about, such as ``looking at the database``."""
+    """What it was doing, such as ``looking at the database``."""
     printed: str = ""
     """The last of its output."""
 
@@ -262,14 +262,14 @@ class WorkerDied(DatabaseError):
 
 
 class WorkerSilent(DatabaseError):
-    """The process in which env.py runs did not answer in time, and was ended."""
+    """The process that runs env.py did not answer in time, and was stopped."""
 
     code = "worker-silent"
     seconds: float
-    """How long it was waited for."""
+    """How long the tool waited."""
     doing: str
     place: str = ""
-    """File and line at which it was; empty where that is not known."""
+    """The file and line it was at; empty if unknown."""
 
     def _text(self) -> Text:
         return Text(
@@ -282,14 +282,14 @@ class WorkerSilent(DatabaseError):
 
 
 class CompletionFailed(DatabaseError):
-    """A statement that a revision lacks failed on the database, such as for its rows."""
+    """A statement to complete a revision failed on the database, for instance because of its rows."""
 
     code = "completion-failed"
     revision: str
     statement: str
     reason: str
     kept: Sequence[str] = ()
-    """What had run before it, and stays."""
+    """What had run before it, and is kept."""
 
     def _text(self) -> Text:
         stays = (

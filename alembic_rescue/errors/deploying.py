@@ -1,4 +1,4 @@
-"""What goes wrong on the way from a database that is put right to a deployment that is live."""
+"""What can go wrong between a repaired database and a live deployment."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from alembic_rescue.evidence.sentences import sentence
 
 
 class WaitTimedOut(DatabaseError):
-    """The databases were waited for, and do not stand where they should."""
+    """The databases did not reach the target in time."""
 
     code = "wait-timeout"
     seconds: float
     where: Sequence[str]
-    """Where each stands that is not there, as far as it was seen."""
+    """Where each database is that has not arrived, as of the last look that reached it."""
     away: str = ""
-    """Why they cannot be seen now."""
+    """Why they cannot be reached now."""
 
     def _text(self) -> Text:
         seen = [*([self.away] if self.away else []), *([listed(self.where)] if self.where else [])]
@@ -39,7 +39,7 @@ class WaitTimedOut(DatabaseError):
 
 
 class SchemaBehind(DatabaseError):
-    """The service is live, and the database does not stand where its code expects it."""
+    """The service is live, but the database is not at the revision that its code expects."""
 
     code = "schema-behind"
     service: str
@@ -57,7 +57,7 @@ class SchemaBehind(DatabaseError):
 
 
 class AppliedMissing(Refusal):
-    """The rows say that it is there, and it is not."""
+    """The rows say that something is applied, but it is missing."""
 
     code = "applied-missing"
     database: str
@@ -69,7 +69,7 @@ class AppliedMissing(Refusal):
 
 
 class NothingProved(Refusal):
-    """The rows say that it is there, and nothing of it could be checked."""
+    """The rows say that something is applied, but none of it could be verified."""
 
     code = "nothing-proved"
     database: str
@@ -83,7 +83,7 @@ class NothingProved(Refusal):
 
 
 class NoPlatform(UsageError):
-    """Nothing says what is to be deployed."""
+    """Nothing says what to deploy."""
 
     code = "no-platform"
 
@@ -96,7 +96,7 @@ class NoPlatform(UsageError):
 
 
 class PlatformKeyMissing(UsageError):
-    """The platform wants a key, and none that can be used is set."""
+    """The platform requires a key, and no usable key is set."""
 
     code = "platform-key-missing"
     variable: str
@@ -109,7 +109,7 @@ class PlatformKeyMissing(UsageError):
 
 
 class BadPlatformUrl(UsageError):
-    """The URL of a platform or of a hook cannot be used.  It is not shown: it may be a secret."""
+    """The URL of a platform or a hook cannot be used.  It is not shown, because it may be a secret."""
 
     code = "bad-platform-url"
     what: str
@@ -120,7 +120,7 @@ class BadPlatformUrl(UsageError):
 
 
 class NoSuchService(UsageError):
-    """The platform has no service of that name for this key."""
+    """The platform has no service with this name for this key."""
 
     code = "no-such-service"
     service: str
@@ -136,7 +136,7 @@ class NoSuchService(UsageError):
 
 
 class AmbiguousService(UsageError):
-    """Several services bear that name."""
+    """Several services have this name."""
 
     code = "ambiguous-service"
     service: str
@@ -149,7 +149,7 @@ class AmbiguousService(UsageError):
 
 
 class NoSuchDeployment(UsageError):
-    """The service has no deployment of that id."""
+    """The service has no deployment with this id."""
 
     code = "no-such-deployment"
     deployment: str
@@ -163,7 +163,7 @@ class NoSuchDeployment(UsageError):
 
 
 class ServiceSuspended(Refusal):
-    """The service is suspended: what is deployed would not run."""
+    """The service is suspended: a new deployment would not run."""
 
     code = "service-suspended"
     service: str
@@ -175,16 +175,16 @@ class ServiceSuspended(Refusal):
 
 
 class NotReady(Refusal):
-    """Something else is to be done first: the deployment would fail, or do harm."""
+    """Something else has to be done first: the deployment would fail, or do harm."""
 
     code = "not-ready"
     database: str
     reason: str
-    """As the recommendation gives it."""
+    """From the recommendation."""
     command: str
-    """What is to be done first; empty where that is no command."""
+    """What to run first; empty if that is no command."""
     despite: str
-    """What deploys all the same."""
+    """The command that deploys anyway."""
 
     def _text(self) -> Text:
         first = (
@@ -197,7 +197,7 @@ class NotReady(Refusal):
 
 
 class PlatformRefused(RescueError):
-    """The platform does not permit it."""
+    """The platform denied the request."""
 
     code = "platform-refused"
     exit_status = DATABASE
@@ -215,7 +215,7 @@ class PlatformRefused(RescueError):
 
 
 class PlatformFailed(RescueError):
-    """The platform answers, and not with what was asked for."""
+    """The platform's answer is not the expected one."""
 
     code = "platform-failed"
     exit_status = DATABASE
@@ -233,7 +233,7 @@ class PlatformFailed(RescueError):
 
 
 class PlatformUnreachable(RescueError):
-    """There is no connection to the platform."""
+    """The platform cannot be reached."""
 
     code = "platform-unreachable"
     exit_status = DATABASE
@@ -264,7 +264,7 @@ class PlatformNotTrusted(RescueError):
 
 
 class PlatformElsewhere(RescueError):
-    """The platform sends to another host, which is not to get the key."""
+    """The platform redirects to another host, which must not get the key."""
 
     code = "platform-elsewhere"
     exit_status = DATABASE
@@ -280,16 +280,16 @@ class PlatformElsewhere(RescueError):
 
 
 class DeploymentNotKnown(RescueError):
-    """The platform was asked for a deployment, and whether it made one, or which, is not known."""
+    """The platform was asked to deploy, but it is unknown whether it did, or which deployment it is."""
 
     code = "deployment-not-known"
     exit_status = NOT_VERIFIED
     what: str
     reason: str
     follow: Sequence[str] = ()
-    """The commands that follow what it may be; none after a hook."""
+    """The commands that follow each possible deployment; none after a hook."""
     is_listed: bool = False
-    """There are new ones, and each command is for one of them."""
+    """There are new deployments, and each command follows one of them."""
 
     def _text(self) -> Text:
         look = "check the platform's list of deployments"
@@ -326,13 +326,13 @@ class DeploymentFailed(Refusal):
 
 
 class DeploymentSuperseded(Refusal):
-    """A newer deployment took its place before it went live."""
+    """A newer deployment replaced it before it went live."""
 
     code = "deployment-superseded"
     deployment: str
     newer: str
     follow: str
-    """The command that follows the newer one."""
+    """The command that follows the newer deployment."""
 
     def _text(self) -> Text:
         return Text(
@@ -342,7 +342,7 @@ class DeploymentSuperseded(Refusal):
 
 
 class DeploymentUnfinished(RescueError):
-    """The deployment is followed no longer, and goes on."""
+    """The tool no longer follows the deployment, which continues."""
 
     code = "deployment-timeout"
     exit_status = DATABASE
@@ -359,7 +359,7 @@ class DeploymentUnfinished(RescueError):
 
 
 class FollowingInterrupted(RescueError):
-    """Ctrl-C while a deployment was followed.  The exit status is the shell's for SIGINT."""
+    """Ctrl-C while following a deployment.  The exit status is the shell's for SIGINT."""
 
     code = "following-interrupted"
     exit_status = INTERRUPTED
@@ -371,7 +371,7 @@ class FollowingInterrupted(RescueError):
 
 
 class FollowingLost(RescueError):
-    """The platform cannot be asked any more, and the deployment goes on."""
+    """The platform no longer answers, while the deployment continues."""
 
     code = "following-lost"
     exit_status = DATABASE

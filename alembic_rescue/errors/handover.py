@@ -1,4 +1,4 @@
-"""A stamp is not made into a file (exit status 3)."""
+"""A stamp cannot be made into a file (exit status 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alembic_rescue.errors.words import code, listed
 
 
 class NoScriptFor(Refusal):
-    """No shell's client is known for this kind of database."""
+    """No shell client is known for this kind of database."""
 
     code = "no-script-for-dialect"
     dialect: str
@@ -23,7 +23,7 @@ class NoScriptFor(Refusal):
 
 
 class ScriptForOneDatabase(Refusal):
-    """env.py visits several databases, and a script is for one."""
+    """env.py visits several databases, but a script is for one."""
 
     code = "script-for-one-database"
     target: str
@@ -39,7 +39,7 @@ class ScriptForOneDatabase(Refusal):
 
 
 class ScriptCannotName(Refusal):
-    """A name in the database holds what cannot be printed, such as the end of a line."""
+    """A name in the database has unprintable characters, such as a newline."""
 
     code = "script-cannot-name"
     name: str
@@ -64,7 +64,7 @@ class ScriptMoved(Refusal):
 
 
 class ScriptHoldsSecret(Refusal):
-    """What is to stand in the script has a known secret in it."""
+    """The script would contain a known secret."""
 
     code = "script-holds-secret"
 

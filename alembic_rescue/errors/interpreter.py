@@ -14,7 +14,7 @@ _NAME_IT = (
 
 
 class NoPython(UsageError):
-    """It is not there, or it is no Python."""
+    """The path does not exist, or is not a Python."""
 
     code = "no-python"
     path: str
@@ -25,7 +25,7 @@ class NoPython(UsageError):
 
 
 class AlembicMissing(UsageError):
-    """It is a Python, but the project's packages are not in it."""
+    """It is a Python, but the project's packages are not installed in it."""
 
     code = "alembic-missing"
     path: str
@@ -37,7 +37,7 @@ class AlembicMissing(UsageError):
 
 
 class TooOld(UsageError):
-    """It is the project's Python, but of a version with which the tool does not work."""
+    """It is the project's Python, but a version in it is too old for the tool."""
 
     code = "too-old"
     path: str

@@ -1,4 +1,4 @@
-"""Written and not verified, interrupted, or a fault of the tool itself (exit statuses 5, 130 and 1)."""
+"""Written but not verified, interrupted, or a fault of the tool itself (exit statuses 5, 130 and 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alembic_rescue.errors.words import code, listed, rows
 
 
 class NotVerified(RescueError):
-    """Something was written, and what was read back on a new connection is not what was expected."""
+    """Something was written, but a new connection did not read back what was expected."""
 
     code = "not-verified"
     exit_status = NOT_VERIFIED
@@ -18,7 +18,7 @@ class NotVerified(RescueError):
     why: str
     restore: Sequence[str]
     arrived: bool = True
-    """The write did; else that is not known."""
+    """Whether the write is known to have reached the database."""
 
     def _text(self) -> Text:
         state = "and could not be read back" if self.found is None else f"but it is at {rows(self.found)}"
@@ -35,7 +35,7 @@ class NotVerified(RescueError):
 
 
 class NotCompleted(RescueError):
-    """The statements ran, and what they were to make is not proved."""
+    """The statements ran, but what they should have created is not proved."""
 
     code = "not-completed"
     exit_status = NOT_VERIFIED
@@ -51,12 +51,12 @@ class NotCompleted(RescueError):
 
 
 class HalfWritten(RescueError):
-    """Of several databases some were written, and others were not, or it is not known."""
+    """Of several databases, some were written; the others were not, or their state is unknown."""
 
     code = "half-written"
     exit_status = NOT_VERIFIED
     databases: Mapping[str, Sequence[str]]
-    """Those of which the key is told."""
+    """The databases by what became of them."""
     why: str
     """The failure."""
     way_back: str
@@ -71,12 +71,12 @@ class HalfWritten(RescueError):
 
 
 class StillWriting(RescueError):
-    """The server may yet change the rows: the session that was about to write has not ended."""
+    """The server may still change the rows: the session that was about to write has not ended."""
 
     code = "still-writing"
     exit_status = NOT_VERIFIED
     pids: Sequence[int]
-    """Of these sessions, as the server numbers them."""
+    """The server's process ids of those sessions."""
 
     def _text(self) -> Text:
         several = len(self.pids) > 1
@@ -112,7 +112,7 @@ class InternalError(RescueError):
 
 
 class DemoFailed(RescueError):
-    """A step of the demo did not go as it should."""
+    """A step of the demo failed."""
 
     code = "demo-failed"
     what: str

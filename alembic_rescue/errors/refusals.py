@@ -1,4 +1,4 @@
-"""A check of the target, the graph or the evidence said no, and nothing was written (exit status 3)."""
+"""A check of the target, the graph or the evidence failed, and nothing was written (exit status 3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SET_ROWS = (
 
 
 class PlanRefused(Refusal):
-    """The plan holds refusals; `report` has them all, and this bears the first one's code and words."""
+    """The plan holds refusals: `report` has them all, and this error has the code and text of the first."""
 
     report: Report
 
@@ -33,7 +33,7 @@ class PlanRefused(Refusal):
 
 
 class UnknownRevision(Refusal):
-    """The target is in none of the script files."""
+    """The target is not in any script file."""
 
     code = "unknown-revision"
     target: str
@@ -47,7 +47,7 @@ class UnknownRevision(Refusal):
 
 
 class AmbiguousRevision(Refusal):
-    """A partial id fits several revisions."""
+    """A partial id matches several revisions."""
 
     code = "ambiguous-revision"
     target: str
@@ -61,7 +61,7 @@ class AmbiguousRevision(Refusal):
 
 
 class SeveralTargets(Refusal):
-    """The symbol stands for several revisions where one was asked for."""
+    """The symbol resolves to several revisions where one is needed."""
 
     code = "several-heads"
     target: str
@@ -75,7 +75,7 @@ class SeveralTargets(Refusal):
 
 
 class AmbiguousRelative(Refusal):
-    """A relative target, and several revisions to count from or to reach."""
+    """A relative target with several revisions to count from, or to reach."""
 
     code = "ambiguous-relative"
     target: str
@@ -103,7 +103,7 @@ class TargetBehindCurrent(Refusal):
 
 
 class TargetAboveHead(Refusal):
-    """A relative target counts further than the scripts reach."""
+    """A relative target counts past the last revision."""
 
     code = "target-above-head"
     target: str
@@ -117,7 +117,7 @@ class TargetAboveHead(Refusal):
 
 
 class UnknownCurrent(Refusal):
-    """A row of the version table is in none of the script files."""
+    """A row of the version table is not in any script file."""
 
     code = "unknown-current"
     current: str
@@ -132,7 +132,7 @@ class UnknownCurrent(Refusal):
 
 
 class UnknownWhileWaiting(Refusal):
-    """The same, met by ``wait``: in an image that was rolled back, say."""
+    """The same during ``wait``, for instance in an image that was rolled back."""
 
     code = "unknown-while-waiting"
     current: str
@@ -147,11 +147,11 @@ class UnknownWhileWaiting(Refusal):
 
 
 class VersionTableUnfit(Refusal):
-    """What env.py names as the version table is none that Alembic can work with."""
+    """Alembic cannot work with the table that env.py names as the version table."""
 
     code = "version-table-unfit"
     table: str
-    """For a sentence, with its database."""
+    """For use in a sentence, with its database."""
     reason: str
 
     def _text(self) -> Text:
@@ -164,7 +164,7 @@ class VersionTableUnfit(Refusal):
 
 
 class AheadOfTheScripts(Refusal):
-    """The version table holds a revision that only other code has, and that may have run."""
+    """The version table has a revision that only other code contains, and that may have run."""
 
     code = "ahead-of-the-scripts"
     rows: Sequence[str]
@@ -192,7 +192,7 @@ class AheadOfTheScripts(Refusal):
 
 
 class OverlappingCurrent(Refusal):
-    """The version table holds a revision together with one of its ancestors."""
+    """The version table has both a revision and one of its ancestors."""
 
     code = "overlapping-current"
     ancestor: str
@@ -207,7 +207,7 @@ class OverlappingCurrent(Refusal):
 
 
 class EmptyRow(Refusal):
-    """A row of the version table holds no revision."""
+    """A row of the version table has no revision."""
 
     code = "empty-row"
 
@@ -219,7 +219,7 @@ class EmptyRow(Refusal):
 
 
 class DoubledRow(Refusal):
-    """Two rows of the version table hold the same revision."""
+    """Two rows of the version table have the same revision."""
 
     code = "doubled-row"
     revision: str
@@ -232,7 +232,7 @@ class DoubledRow(Refusal):
 
 
 class DuplicateRevision(Refusal):
-    """Two script files bear the same revision id."""
+    """Two script files have the same revision id."""
 
     code = "duplicate-revision"
     revision: str
@@ -247,7 +247,7 @@ class DuplicateRevision(Refusal):
 
 
 class RevisionCycle(Refusal):
-    """The script files follow one another in a circle."""
+    """The script files form a cycle."""
 
     code = "revision-cycle"
     revisions: Sequence[str]
@@ -266,7 +266,7 @@ class RevisionCycle(Refusal):
 
 
 class MissingRevision(Refusal):
-    """A script file follows a revision that is in none of the files."""
+    """A script file follows a revision that is not in any file."""
 
     code = "missing-revision"
     reason: str
@@ -279,7 +279,7 @@ class MissingRevision(Refusal):
 
 
 def wide_enough(widen: str, revision: str) -> str:
-    """The statement that widens the version column, for this id."""
+    """The statement that widens the version column enough for this id."""
     return widen.replace("(128)", f"({max(128, len(revision))})")
 
 
@@ -300,7 +300,7 @@ class RevisionTooLong(Refusal):
 
 
 class RevisionNotApplied(Refusal):
-    """Nothing of a revision that the stamp would skip is there."""
+    """Nothing exists of a revision that the stamp would skip."""
 
     code = "revision-not-applied"
     revision: str
@@ -315,7 +315,7 @@ class RevisionNotApplied(Refusal):
 
 
 class RevisionPartial(Refusal):
-    """A revision that the stamp would skip is only half there."""
+    """A revision that the stamp would skip is partially applied."""
 
     code = "revision-partial"
     revision: str
@@ -333,13 +333,13 @@ class RevisionPartial(Refusal):
 
 
 class RevisionUnverifiable(Refusal):
-    """What a revision does that the stamp would skip cannot be checked."""
+    """A revision that the stamp would skip cannot be verified."""
 
     code = "revision-unverifiable"
     revision: str
     reasons: Sequence[str]
     locked: Sequence[str] = ()
-    """What somebody has locked, so that it could not be read."""
+    """The objects that could not be read because a session has locked them."""
 
     def _text(self) -> Text:
         return Text(
@@ -351,7 +351,7 @@ class RevisionUnverifiable(Refusal):
 
 
 class NotPartial(Refusal):
-    """A revision of which there is nothing to complete."""
+    """There is nothing to complete in the revision."""
 
     code = "not-partial"
     revision: str
@@ -363,7 +363,7 @@ class NotPartial(Refusal):
 
 
 class CompletionMoved(Refusal):
-    """Something of the revision changed between the plan and the write."""
+    """The revision's objects changed between the plan and the write."""
 
     code = "completion-moved"
     revision: str
@@ -376,7 +376,7 @@ class CompletionMoved(Refusal):
 
 
 class SeveralPartial(Refusal):
-    """A revision that is half there in several databases."""
+    """A revision is partially applied in several databases."""
 
     code = "several-partial"
     revision: str
@@ -390,7 +390,7 @@ class SeveralPartial(Refusal):
 
 
 class CompletionWouldFail(Refusal):
-    """A statement that a revision lacks fails on a copy of the schema."""
+    """A statement to complete a revision fails on a copy of the schema."""
 
     code = "completion-would-fail"
     revision: str
@@ -405,7 +405,7 @@ class CompletionWouldFail(Refusal):
 
 
 class BatchBrokeOff(Refusal):
-    """Something that takes several statements broke off between them, and left a table over."""
+    """A table replacement of several statements was interrupted, and left a table over."""
 
     code = "batch-broke-off"
     table: str
@@ -440,7 +440,7 @@ class AcceptedNotSkipped(Refusal):
 
 
 class OtherDatabase(Refusal):
-    """The environment names another database than the one that env.py opens."""
+    """The environment names a database other than the one that env.py opens."""
 
     code = "other-database"
     variable: str

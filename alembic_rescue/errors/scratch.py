@@ -1,4 +1,4 @@
-"""What keeps the migrations from being run on a scratch database (exit status 2)."""
+"""The migrations cannot be run on a scratch database (exit status 2)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _PLACE = "pass an empty database, or a server where one can be created: --scratc
 
 
 class ScratchMissing(UsageError):
-    """There is no server of that kind for a scratch database: no revision can be proved."""
+    """There is no server of this kind for a scratch database, so no revision can be proved."""
 
     code = "scratch-missing"
     reason: str
     way: str
-    """How to come to one."""
+    """How to get one."""
 
     def _text(self) -> Text:
         return Text(f"no scratch database is available to run the migrations on: {self.reason}", self.way)
 
 
 class ScratchUnfit(UsageError):
-    """What ``--scratch`` names is no place for a scratch database of that kind."""
+    """``--scratch`` names something that cannot host a scratch database of this kind."""
 
     code = "scratch-unfit"
     choice: str
@@ -37,12 +37,12 @@ class ScratchUnfit(UsageError):
 
 
 class ScratchNotEmpty(UsageError):
-    """The database named with ``--scratch`` holds something: it may be somebody's."""
+    """The database named with ``--scratch`` is not empty, and may be in use."""
 
     code = "scratch-not-empty"
     database: str
     found: str
-    """What it holds, for a sentence: ``the table orders``."""
+    """What it contains, for use in a sentence: ``the table orders``."""
 
     def _text(self) -> Text:
         return Text(
@@ -57,7 +57,7 @@ class ScratchIsProjects(UsageError):
     code = "scratch-is-the-projects"
     database: str
     opened: str = "the project's database"
-    """What env.py opens."""
+    """The database that env.py opens."""
 
     def _text(self) -> Text:
         return Text(
@@ -73,7 +73,7 @@ class ScratchFailed(UsageError):
     code = "scratch-failed"
     server: str
     reason: str
-    """In its own words."""
+    """In the server's own words."""
 
     def _text(self) -> Text:
         return Text(
@@ -97,7 +97,7 @@ class NotRehearsed(UsageError):
 
 
 class RowsNotTold(UsageError):
-    """The pending revisions run on a copy, and what they demand of the live rows could not be asked."""
+    """The pending revisions run on a copy, but the live rows could not be checked for what they require."""
 
     code = "rows-not-told"
     reason: str
@@ -110,7 +110,7 @@ class RowsNotTold(UsageError):
 
 
 class ExtensionMissing(UsageError):
-    """The scratch server lacks an extension that the project's database has, or that its migrations make."""
+    """The scratch server lacks an extension that the project's database has, or that the migrations create."""
 
     code = "scratch-extension-missing"
     extensions: Sequence[str]
@@ -127,7 +127,7 @@ class ExtensionMissing(UsageError):
 
 
 class BaselineFailed(UsageError):
-    """What ``--baseline`` names cannot be loaded into the scratch database."""
+    """The ``--baseline`` file cannot be loaded into the scratch database."""
 
     code = "baseline-failed"
     path: str

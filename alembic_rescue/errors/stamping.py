@@ -1,4 +1,4 @@
-"""What stands in the way of a stamp, or of its undo: nothing was written (exit status 3)."""
+"""A stamp, or its undo, cannot be done: nothing was written (exit status 3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DatabaseMoved(Refusal):
 
 
 class DatabaseChanged(Refusal):
-    """The connection about to write leads to another database than the plan's."""
+    """The connection for the write leads to a database other than the plan's."""
 
     code = "database-changed"
     planned: str
@@ -38,7 +38,7 @@ class DatabaseChanged(Refusal):
 
 
 class PlanChanged(Refusal):
-    """A sealed plan no longer describes what is there."""
+    """A sealed plan no longer matches the current state."""
 
     code = "plan-changed"
     path: str
@@ -52,7 +52,7 @@ class PlanChanged(Refusal):
 
 
 class BrokeOff(Refusal):
-    """A stamp or an undo broke off between two statements, and this would lead elsewhere."""
+    """A stamp or an undo was interrupted between two statements, and this command would lead elsewhere."""
 
     code = "broke-off"
     command: str
@@ -135,7 +135,7 @@ class ReceiptIsUndo(Refusal):
 
 
 class ReceiptOfCompletion(Refusal):
-    """The receipt is of ``complete``, which changed no row of the version table."""
+    """The receipt is from ``complete``, which changed no row of the version table."""
 
     code = "receipt-of-completion"
     receipt: str
@@ -151,7 +151,7 @@ class ReceiptOfCompletion(Refusal):
 
 
 class ReceiptSpent(Refusal):
-    """The receipt has been undone already."""
+    """The receipt has already been undone."""
 
     code = "receipt-spent"
     receipt: str
@@ -165,11 +165,11 @@ class ReceiptSpent(Refusal):
 
 
 class NothingLocated(Refusal):
-    """No revision can be shown to be there, so there is nothing to set the rows to."""
+    """No revision can be proved, so there is nothing to set the rows to."""
 
     code = "nothing-located"
     half: str = ""
-    """The first revision, where that is only half there."""
+    """The first revision, if it is partially applied."""
 
     def _text(self) -> Text:
         if self.half:
@@ -184,7 +184,7 @@ class NothingLocated(Refusal):
 
 
 class StampLeadsThere(Refusal):
-    """The rows can be explained, and a forward stamp leads to what is proved."""
+    """The rows can be explained, and a forward stamp leads to the proved revision."""
 
     code = "stamp-leads-there"
     targets: Sequence[str]
@@ -197,12 +197,12 @@ class StampLeadsThere(Refusal):
 
 
 class RepairWouldRerun(Refusal):
-    """Alembic would run revisions again of which something is there."""
+    """Alembic would run revisions again although some of their objects exist."""
 
     code = "repair-would-rerun"
     revisions: Sequence[str]
     half: str = ""
-    """The first of them that is half there, and for which there are statements."""
+    """The first partial revision for which there are statements."""
 
     def _text(self) -> Text:
         by_hand = "drop what is left of it by hand"
@@ -218,14 +218,14 @@ class RepairWouldRerun(Refusal):
 
 
 class RepairMayRerun(Refusal):
-    """Alembic would run revisions of which nobody can tell whether they ran."""
+    """Alembic would run revisions that may already have run."""
 
     code = "repair-may-rerun"
     revisions: Sequence[str]
     reasons: Sequence[str]
-    """For each, what of it cannot be checked."""
+    """For each, what cannot be verified."""
     ways: Sequence[str]
-    """What a look at the rows may find, and what to type then."""
+    """Each possible result of checking the rows, with the command for it."""
 
     def _text(self) -> Text:
         told = "; ".join(f"{one} ({why})" for one, why in zip(self.revisions, self.reasons, strict=True))
@@ -251,7 +251,7 @@ class NotRunNotLeft(Refusal):
 
 
 class RowsNotAlembics(Refusal):
-    """The rows before a repair are none that Alembic writes: unknown to the scripts, overlapping, doubled or empty."""
+    """The rows before a repair are not Alembic's: unknown to the scripts, overlapping, duplicate or empty."""
 
     code = "rows-not-alembics"
     before: Sequence[str]
@@ -266,7 +266,7 @@ class RowsNotAlembics(Refusal):
 
 
 class DatabaseMovedOn(Refusal):
-    """The database no longer stands where the receipt left it."""
+    """The database is no longer where the receipt left it."""
 
     code = "database-moved-on"
     left_at: Sequence[str]

@@ -1,4 +1,4 @@
-"""Errors on their way from one process to another, as JSON."""
+"""Send errors from one process to another, as JSON."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from alembic_rescue.errors.base import KIND, RescueError, facts_of, unmade
 from alembic_rescue.errors.outcome import InternalError
 
 _HOMES = {"Blocker": "alembic_rescue.model", "Found": "alembic_rescue.project.below"}
-"""The dataclasses that errors hold; imported only where one comes along."""
+"""The dataclasses that errors hold, imported only if one arrives."""
 
 
 def from_json(content: Mapping[str, Any]) -> RescueError:
-    """The error of which :meth:`RescueError.to_json` made `content`, with the text that it had then.
+    """Rebuild the error that :meth:`RescueError.to_json` turned into `content`, with its original text.
 
-    Nothing is asked of it again: it is not told anew.  One of a kind that this version of the tool does not know
-    becomes an :class:`InternalError` with its text.
+    The text is not made anew from the facts.  An error of a kind that this version of the tool does not know becomes an
+    :class:`InternalError` with its text.
     """
     kind = RescueError.kinds.get(content["kind"])
     if kind is None:

@@ -1,4 +1,4 @@
-"""The call cannot be carried out: its options, its files, and which of several databases (exit status 2)."""
+"""The command cannot be run: its options, its files, or the choice of a database (exit status 2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alembic_rescue.errors.words import code, listed
 
 
 class BadUsage(UsageError):
-    """The command line itself is off."""
+    """The command line itself is wrong."""
 
     code = "usage"
     message: str
@@ -20,14 +20,14 @@ class BadUsage(UsageError):
 
 
 class NoTerminal(UsageError):
-    """A question would have to be asked, and there is nobody to answer it."""
+    """The command has to ask a question, and there is no terminal."""
 
     code = "no-terminal"
     command: str
     look: str = "alembic-rescue plan ..."
-    """What shows the same, and writes nothing."""
+    """The command that shows the same and writes nothing."""
     typed: str = ""
-    """The command with all that was typed after it."""
+    """The command with all its arguments, as typed."""
 
     def _text(self) -> Text:
         confirmed = code(f"{self.typed or self.command} --yes")
@@ -38,7 +38,7 @@ class NoTerminal(UsageError):
 
 
 class BadUrl(UsageError):
-    """A URL cannot be read or its driver is not installed."""
+    """A URL cannot be parsed, or its driver is not installed."""
 
     code = "bad-url"
     reason: str
@@ -53,7 +53,7 @@ class BadUrl(UsageError):
 
 
 class UrlNotHeeded(UsageError):
-    """``--url`` was given, but env.py does not open a database that it can be applied to."""
+    """``--url`` was given, but this env.py opens no database that it could replace."""
 
     code = "url-not-heeded"
     reason: str
@@ -66,7 +66,7 @@ class UrlNotHeeded(UsageError):
 
 
 class SeveralDatabases(UsageError):
-    """``--url`` names one database where env.py opens several."""
+    """``--url`` names one database, but env.py opens several."""
 
     code = "several-databases"
     twice: str
@@ -79,7 +79,7 @@ class SeveralDatabases(UsageError):
 
 
 class NoSuchDatabase(UsageError):
-    """``--only`` fits none of the databases that env.py visits."""
+    """``--only`` matches none of the databases that env.py visits."""
 
     code = "no-such-database"
     only: str
@@ -93,7 +93,7 @@ class NoSuchDatabase(UsageError):
 
 
 class AmbiguousDatabase(UsageError):
-    """``--only`` fits several of the databases that env.py visits."""
+    """``--only`` matches several of the databases that env.py visits."""
 
     code = "ambiguous-database"
     only: str
@@ -107,7 +107,7 @@ class AmbiguousDatabase(UsageError):
 
 
 class BadPlanFile(UsageError):
-    """The file given with ``--plan`` is no sealed plan."""
+    """The file given with ``--plan`` is not a sealed plan."""
 
     code = "bad-plan-file"
     path: str
@@ -121,7 +121,7 @@ class BadPlanFile(UsageError):
 
 
 class PlanKeyNeeded(UsageError):
-    """The plan was sealed with a key, and none is set here."""
+    """The plan was sealed with a key, but no key is set here."""
 
     code = "plan-key-needed"
     path: str
@@ -160,7 +160,7 @@ class BadReceipt(UsageError):
 
 
 class CannotWriteFile(UsageError):
-    """A file that was asked for cannot be written."""
+    """An output file cannot be written."""
 
     code = "cannot-write-file"
     path: str
@@ -173,7 +173,7 @@ class CannotWriteFile(UsageError):
 
 
 class ReceiptNotWritten(UsageError):
-    """The receipt cannot be put on disk: then nothing is stamped."""
+    """The receipt cannot be written to disk, so nothing is stamped."""
 
     code = "receipt-not-written"
     folder: str
@@ -200,7 +200,7 @@ class DemoNotInstalled(UsageError):
 
 
 class DemoFolderUnfit(UsageError):
-    """The folder named for the demo will not do."""
+    """The folder given for the demo cannot be used."""
 
     code = "demo-folder"
     folder: str

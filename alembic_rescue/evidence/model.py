@@ -17,7 +17,7 @@ class Verdict(str, Enum):
 
     @property
     def words(self) -> str:
-        """As a person writes it."""
+        """The verdict in words: ``not applied``."""
         return self.value.replace("-", " ")
 
 

@@ -1,4 +1,4 @@
-"""The Alembic configurations in the folders below one that has none, and the command that works with each."""
+"""Find the Alembic configurations in subfolders, and the command that works with each."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from alembic_rescue import compat
 NAMES = ("alembic.ini", "pyproject.toml")
 _SKIPPED_FOLDERS = frozenset(["node_modules", "site-packages", "__pycache__", "venv", "env", "dist", "build"])
 _DEPTH = 4
-"""How many folders down they are looked for."""
+"""How many folders deep to search."""
 _FLASKS_OWN = ("wsgi.py", "app.py")
-"""Where `flask` itself looks for an application that nobody names, in this order."""
+"""Where `flask` itself looks for an unnamed application, in this order."""
 _FLASK_MIGRATES = Path("migrations", NAMES[0])
-"""The file that `flask db init` writes, in the folder of the application."""
+"""The file that `flask db init` creates in the application's folder."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A configuration below the working directory; its paths are relative to that."""
+    """A configuration below the working directory, with paths relative to it."""
 
     file: str
     folder: str | None = None
-    """Where it has to be used from, because of the relative paths in it; None: from here, with ``-c``."""
+    """The folder to use it from, because of its relative paths; None: from here, with ``-c``."""
     app: str | None = None
-    """The Flask application to be named with it, or NAME where it is not known; None: it is not Flask-Migrate's."""
+    """The Flask application to name with it, or NAME if unknown; None if it is not Flask-Migrate's."""
 
     def command(self, words: Sequence[str]) -> str:
-        """What to type in order to use it for the command `words`."""
+        """The command to type, with `words`."""
         options = ["--app", self.app] if self.app else ["-c", Path(self.file).name if self.folder else self.file]
         if self.folder and not self.app and not os.environ.get("ALEMBIC_CONFIG"):
-            options = []  # it is what is taken there anyway
+            options = []  # the default there
         there = f"cd {shlex.quote(self.folder)} && " if self.folder else ""
         return there + shlex.join(["alembic-rescue", *options, *words])
 
 
 def find(root: Path) -> tuple[Found, ...]:
-    """The configurations below `root`, the nearest first."""
+    """The configurations below `root`, nearest first."""
     files = sorted(_files(root), key=lambda file: (len(file.parts), file))
     return tuple(_judged(file, root) for file in files)
 
 
 def tools(toml: Path) -> dict[str, Any]:
-    """The table ``[tool]`` of a pyproject.toml; empty where there is no such file.
+    """The table ``[tool]`` of a pyproject.toml; empty if there is no such file.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -61,14 +61,14 @@ def tools(toml: Path) -> dict[str, Any]:
 
 
 def setting(name: str, named: Sequence[str] = ()) -> str | None:
-    """What ``[alembic_rescue]`` says of `name`, read by itself: for what must be known before the project is loaded.
+    """Read one setting of ``[alembic_rescue]``, for what must be known before the project is loaded.
 
     Args:
-        name: of the setting.
-        named: the configuration files that are named; those of the working directory stand in for a missing kind.
+        name: the setting's name.
+        named: the given configuration files; those of the working directory replace a missing kind.
 
     Returns:
-        None where it is not set, and where a file cannot be read: loading it tells why.
+        None if it is not set, or if a file cannot be read: loading it reports why.
     """
     tomls = [Path(one) for one in named if Path(one).name == NAMES[1]] or [Path(NAMES[1])]
     here = Path(NAMES[0]) if Path(NAMES[0]).is_file() else _FLASK_MIGRATES
@@ -80,7 +80,7 @@ def setting(name: str, named: Sequence[str] = ()) -> str | None:
 
 
 def is_flask_migrates(ini: Path) -> bool:
-    """Whether the env.py of an ini file is Flask-Migrate's: it asks for the current application, and makes none."""
+    """Whether an ini file's env.py is Flask-Migrate's: it uses the current application, and creates none."""
     location = _options(ini).get("script_location")
     env = (Path(location) if location else ini.parent) / "env.py"
     text = env.read_text("utf-8", errors="replace") if env.is_file() else ""
@@ -88,7 +88,7 @@ def is_flask_migrates(ini: Path) -> bool:
 
 
 def app_in(folder: Path) -> str:
-    """The application that `flask` would take there if none is named, else NAME."""
+    """The application that `flask` would use there by default, else NAME."""
     return next((Path(name).stem for name in _FLASKS_OWN if (folder / name).is_file()), "NAME")
 
 
@@ -118,7 +118,7 @@ def _relative(folder: Path, root: Path) -> str | None:
 
 
 def _options(file: Path, section: str = "alembic") -> Mapping[str, str]:
-    """What counts of its section, in Alembic's words; nothing where it cannot be read."""
+    """The options of a section, as Alembic reads them; empty if it cannot be read."""
     here = str(file.absolute().parent)
     with suppress(OSError, ValueError, IniError, LookupError):
         if file.name == NAMES[1]:
@@ -130,7 +130,7 @@ def _options(file: Path, section: str = "alembic") -> Mapping[str, str]:
 
 
 def _belongs_to_its_folder(options: Mapping[str, str], folder: Path, root: Path) -> bool:
-    """Whether its relative paths, which Alembic takes from the working directory, mean its own folder."""
+    """Whether its relative paths, which Alembic resolves from the working directory, are meant from its own folder."""
     location = options.get("script_location", "")
     package, colon, _ = location.partition(":")
     path = Path(package.replace(".", "/")) if colon and not Path(location).is_absolute() else Path(location)
@@ -144,7 +144,7 @@ def _belongs_to_its_folder(options: Mapping[str, str], folder: Path, root: Path)
 
 
 def _imported(env: Path) -> set[str]:
-    """The names of the modules, up to their first dot, that env.py imports."""
+    """The names of the modules that env.py imports, up to the first dot."""
     with suppress(OSError, ValueError, SyntaxError):
         nodes = list(ast.walk(ast.parse(env.read_text("utf-8"))))
         plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]

@@ -1,6 +1,6 @@
-"""A Flask application and the Config of its Flask-Migrate, loaded as the `flask` command loads it.
+"""Load a Flask application and its Flask-Migrate Config as the `flask` command loads them.
 
-Flask is no dependency of the tool: nothing here imports it before an application is named.
+The tool does not depend on Flask: nothing here imports it until an application is named.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _NO = {"0", "false", "no"}
 
 
 def named() -> str | None:
-    """The application that FLASK_APP names, in the environment or in the files that `flask` reads into it."""
+    """The application in FLASK_APP, from the environment or the files that `flask` loads into it."""
     return os.environ.get(VARIABLE) or _named_in_files()
 
 
 def source(app: str, folder: str | None, section: str | None, x: Sequence[str], guard: Guard) -> Source:
-    """The Config of the application `app`; whatever runs with it must run within the application's context.
+    """The Config of the application `app`.  Everything that uses it must run in the application's context.
 
     Args:
         app: as ``flask --app``.
         folder: as ``flask db --directory``; None is the application's own.
         section, x: as for ``alembic``.
-        guard: holds the application while it is set up.
+        guard: guards the application's setup.
 
     Raises:
         FlaskNotInstalled, NoFlaskApp, NoFlaskMigrate, NoConfig: see there.
@@ -44,7 +44,7 @@ def source(app: str, folder: str | None, section: str | None, x: Sequence[str], 
     """
     cli = _flask_cli(app)
     if _reads_files():
-        cli.load_dotenv()  # tells of the files, where python-dotenv is not installed
+        cli.load_dotenv()  # says that there are files, if python-dotenv is not installed
         guard.secrets.add_environment(os.environ)
     told = re.sub(r"\(.*\)", "(...)", app)  # a factory's arguments may hold a secret
     application = guard.call(f"the Flask application {told}", lambda: _loaded(cli, app, told, guard))
@@ -78,7 +78,7 @@ def _loaded(cli: Any, app: str, told: str, guard: Guard) -> Any:
             return cli.ScriptInfo(app_import_path=app).load_app()
     except cli.NoAppException as error:
         message, has_traceback, _ = error.message.partition("\n\nTraceback")
-        if has_traceback and error.__context__ is not None:  # the import within the module says more than that
+        if has_traceback and error.__context__ is not None:  # the error of the inner import says more
             raise of_setup(error.__context__, f"the Flask application {told}", "", guard.secrets.hide) from error
         arguments = app.partition("(")[2]
         for written in (arguments, repr(arguments)[1:-1]):
@@ -88,7 +88,7 @@ def _loaded(cli: Any, app: str, told: str, guard: Guard) -> Any:
 
 @contextmanager
 def _not_started() -> Iterator[None]:
-    """Have an ``app.run()`` at the end of a module start no server, as the `flask` command has it."""
+    """Keep an ``app.run()`` at the end of a module from starting a server, as the `flask` command does."""
     before = os.environ.get("FLASK_RUN_FROM_CLI")
     os.environ["FLASK_RUN_FROM_CLI"] = "true"
     try:
@@ -105,7 +105,7 @@ def _reads_files() -> bool:
 
 
 def _named_in_files() -> str | None:
-    """FLASK_APP of ``.env`` or ``.flaskenv``, here or in the folders above, where python-dotenv is installed."""
+    """FLASK_APP from ``.env`` or ``.flaskenv``, here or in a parent folder, if python-dotenv is installed."""
     with suppress(ModuleNotFoundError):
         dotenv = import_module("dotenv")
         for file in (".env", ".flaskenv") if _reads_files() else ():

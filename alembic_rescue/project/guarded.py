@@ -1,7 +1,7 @@
-"""Calling the project's own code that makes its configuration, held to what env.py is held to.
+"""Call the project's own configuration code under the same rules as env.py.
 
-An application that is set up prints, logs, fails, and may reach for its database.  What it prints does not come out as
-an answer, the server holds its sessions read-only, and what it fails with is told in the tool's own words.
+An application's setup may print, log, fail, or use its database.  Its output is kept out of the answer, the server
+holds its sessions read-only, and its failures are reported in the tool's own words.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Guard:
-    """What the project's code is held to before there is a Project."""
+    """The rules for the project's code before there is a Project."""
 
     url: URL | None
-    """What ``--url`` says."""
+    """The URL of ``--url``."""
     timeouts: Timeouts
     secrets: Secrets
     printed: Printed
-    """What is printed meanwhile."""
+    """The output captured meanwhile."""
 
     def call(self, what: str, make: Callable[[], T]) -> T:
-        """Call `make`, which is `what` for people.
+        """Call `make`; `what` describes it in messages.
 
         Raises:
             SetupFailed, SetupWrites, EnvVariableMissing, ModuleMissing, DriverMissing, DatabaseError: it failed.
@@ -45,7 +45,7 @@ class Guard:
                 return make()
         except (errors.RescueError, KeyboardInterrupt):
             raise
-        except BaseException as error:  # SystemExit too: an application may end the program
+        except BaseException as error:  # SystemExit too: an application may exit
             raise self._explained(what, error, hold) from error
 
     def _explained(self, what: str, error: BaseException, hold: Hold) -> errors.RescueError:

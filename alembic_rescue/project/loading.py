@@ -1,4 +1,4 @@
-"""The user's project: where its Alembic configuration is, loaded as the ``alembic`` command loads it."""
+"""The user's project: its Alembic configuration, loaded as the ``alembic`` command loads it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTINGS = (
     *("receipts", "lock_timeout", "statement_timeout", "connect_timeout"),
     *("render_service", "deploy_hook", "python"),
 )
-"""What the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml) may hold."""
+"""The settings of the optional section ``[alembic_rescue]`` (``[tool.alembic_rescue]`` in pyproject.toml)."""
 _VARIABLE = re.compile(r"\w*", re.ASCII)
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 0.001, 2_000_000
 _SENSIBLE = f"from {_SHORTEST_TIMEOUT} to {_LONGEST_TIMEOUT} seconds"
@@ -37,20 +37,20 @@ _SENSIBLE = f"from {_SHORTEST_TIMEOUT} to {_LONGEST_TIMEOUT} seconds"
 
 @dataclass(frozen=True)
 class Project:
-    """A loaded project.  Having one means that its configuration could be read."""
+    """A loaded project, whose configuration could be read."""
 
     config: Config
     script: ScriptDirectory
     url: URL | None
-    """What ``--url`` says; it wins over whatever env.py does."""
+    """The URL of ``--url``, which overrides whatever env.py does."""
     source: str
-    """Where the configuration comes from, for people."""
+    """Where the configuration comes from, for messages."""
     settings: dict[str, str]
-    """Of the section ``[alembic_rescue]``."""
+    """The section ``[alembic_rescue]``."""
     timeouts: Timeouts
     secrets: Secrets = field(repr=False)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Makes the context within which the project's code is to run, such as a Flask application's."""
+    """Makes the context in which the project's code has to run, such as a Flask application's."""
 
     @property
     def env_path(self) -> Path:
@@ -72,7 +72,7 @@ def load(
     recovered: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Project:
-    """Load the project of the working directory, or the one that is named.
+    """Load the project of the working directory, or the named one.
 
     Args:
         config_file: as ``alembic -c``; an ini file, a ``pyproject.toml``, or one of each.
@@ -80,18 +80,18 @@ def load(
         x: as ``alembic -x``, for env.py.
         url: the database to use, whatever env.py says.
         lock_timeout: in seconds; None takes the project's setting, or 5.
-        secrets: where the passwords that come up are remembered, to be kept out of all text.
-        config: a Config made in code, in place of files.  It is copied, so that it stays as it is.
+        secrets: collects the passwords that come up, to keep them out of all text.
+        config: a Config made in code, instead of files.  It is copied, so that the original does not change.
         config_from: ``package.module:callable``, which returns such a Config.
-        app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` beside it names the folder
-            of the migrations, where that is not the application's own.
+        app: a Flask application with Flask-Migrate, as ``flask --app``.  A `config_file` given with it names the
+            migrations folder, if that is not the application's own.
         recovered: more folders with revisions, which count as the project's.
-        tell: takes each line that the project's code prints meanwhile, without secrets.
+        tell: called with each line that the project's code prints meanwhile, without secrets.
 
     Raises:
         NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
         BadConfigFrom, FlaskAppNeeded, FlaskNotInstalled, NoFlaskApp, NoFlaskMigrate: see there.
-        SetupFailed, SetupWrites: the project's own code that makes the configuration failed.
+        SetupFailed, SetupWrites: the project's own configuration code failed.
     """
     if sum(given is not None for given in (config, config_from, config_file or app)) > 1:
         raise errors.BadUsage("pass exactly one of: files (or an application), a callable, or a Config")
@@ -158,17 +158,17 @@ def _of(source: Source, url: URL | None, lock_timeout: float | None, secrets: Se
 
 @contextmanager
 def _readable(source: str, hide: Hide) -> Iterator[None]:
-    """Whatever is raised in the block: the configuration is off."""
+    """Turn whatever is raised in this block into an error of the configuration."""
     try:
         yield
     except errors.RescueError:
         raise
-    except InterpolationError as error:  # its message has the rest of the value, which may be half a password
+    except InterpolationError as error:  # its message quotes the rest of the value, which may be half a password
         raise errors.BadConfig(
             source,
             f"{error.option} in [{error.section}] has a % that must be written as %%, or refers to an unknown setting",
         ) from None
-    except Exception as error:  # configparser, tomllib, Alembic: whatever they raise
+    except Exception as error:  # whatever configparser, tomllib or Alembic raise
         raise errors.BadConfig(source, one_line(error, hide)) from error
 
 
@@ -203,7 +203,7 @@ def _settings(config: Config, toml: Path) -> dict[str, str]:
 
 
 def _sensible(seconds: float) -> bool:
-    """Whether a timeout has at least one millisecond (for PostgreSQL 0 means none), and fits into its setting."""
+    """Whether a timeout is at least one millisecond (PostgreSQL takes 0 as no timeout), and fits its setting."""
     return _SHORTEST_TIMEOUT <= seconds <= _LONGEST_TIMEOUT
 
 

@@ -1,4 +1,4 @@
-"""Where a project's Alembic Config comes from: its files, a callable of the project, or the caller's own."""
+"""Where a project's Alembic Config comes from: its files, a callable of the project, or the caller."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ from alembic_rescue.project.guarded import Guard
 
 @dataclass(frozen=True)
 class Source:
-    """A Config that is this project's own: what is set in it changes nobody else's."""
+    """A Config that belongs to this project only: changes to it affect nobody else."""
 
     config: Config
     name: str
-    """Where it comes from, for people."""
+    """Where it comes from, for messages."""
     toml: Path
-    """Whose table ``[tool.alembic_rescue]`` counts, where it exists."""
+    """The file whose table ``[tool.alembic_rescue]`` counts, if it exists."""
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Each run of the project's code happens within a context that this makes."""
+    """Makes the context for each run of the project's code."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """The configuration files of a call; either may be missing, and both may count."""
+    """The configuration files of a call.  Either may be missing; both may count."""
 
     ini: Path
     toml: Path
     named: tuple[str, ...] = ()
-    """As they were given with ``-c``."""
+    """As given with ``-c``."""
 
     @property
     def exist(self) -> bool:
-        """Whether there is a configuration at all."""
+        """Whether there is any configuration."""
         return bool(self.named) or self.ini.is_file() or "alembic" in tools(self.toml)
 
     @property
     def shown(self) -> str:
-        """The one that is meant, for people."""
+        """The file in use, for messages."""
         return shown(Path(self.named[0]) if self.named else self.ini if self.ini.is_file() else self.toml)
 
 
 def files(named: Sequence[str] = ()) -> Files:
-    """The ini file and the toml file that ``alembic -c`` would take: of each one at most.
+    """The ini file and the toml file that ``alembic -c`` would use, at most one of each.
 
     Raises:
-        NoConfig: a file that is named does not exist.
-        BadUsage: two of a kind are named.
+        NoConfig: a given file does not exist.
+        BadUsage: two files of a kind were given.
     """
     for name in named:
         if not Path(name).is_file():
@@ -77,7 +77,7 @@ def files(named: Sequence[str] = ()) -> Files:
 
 
 def tools(toml: Path) -> dict[str, Any]:
-    """The table ``[tool]`` of a pyproject.toml; empty where there is no such file.
+    """The table ``[tool]`` of a pyproject.toml; empty if there is no such file.
 
     Raises:
         BadConfig: it cannot be read.
@@ -89,7 +89,7 @@ def tools(toml: Path) -> dict[str, Any]:
 
 
 def of_files(found: Files, section: str | None, x: Sequence[str]) -> Source:
-    """The Config that ``alembic -c ... -n ... -x ... current`` makes, its parsed command line included."""
+    """The Config that ``alembic -c ... -n ... -x ... current`` creates, with its parsed command line."""
     if not (found.ini.is_file() or compat.alembic_reads_toml()):
         raise errors.BadConfig(
             shown(found.toml), f"Alembic {alembic.__version__} does not read it, as Alembic 1.16 and later do"
@@ -103,7 +103,7 @@ def of_files(found: Files, section: str | None, x: Sequence[str]) -> Source:
 
 
 def of_callable(name: str, section: str | None, x: Sequence[str], guard: Guard) -> Source:
-    """The Config that ``package.module:callable`` returns, or that stands under that name.
+    """The Config that ``package.module:callable`` returns, or is.
 
     Raises:
         BadConfigFrom: there is no such callable, or it returns something else.
@@ -127,7 +127,7 @@ def of_callable(name: str, section: str | None, x: Sequence[str], guard: Guard) 
 
 
 def of_config(config: Config, section: str | None, x: Sequence[str], name: str = "the Config given") -> Source:
-    """The project's own copy of a Config: what the tool and env.py set in it does not reach the original."""
+    """The project's own copy of a Config: what the tool and env.py set in it does not change the original."""
     own = copy.copy(config)
     vars(own).update(file_config=copy.deepcopy(config.file_config), attributes=dict(config.attributes))
     if section is not None:
@@ -142,9 +142,9 @@ def of_config(config: Config, section: str | None, x: Sequence[str], name: str =
 
 @contextmanager
 def connections_of_its_own(config: Config) -> Iterator[None]:
-    """In the block, connections that came open in `attributes` are others of their engines, opened meanwhile.
+    """In this block, replace open connections in `attributes` with new ones from the same engines.
 
-    The timeouts, the read-only session and AUTOCOMMIT are given to connections as they are opened.
+    The timeouts, the read-only session and AUTOCOMMIT are set when a connection is opened.
     """
     given = {name: value for name, value in config.attributes.items() if isinstance(value, Connection)}
     with ExitStack() as opened:
@@ -161,7 +161,7 @@ def _command_line(section: str | None, x: Sequence[str], named: Sequence[str] = 
 
 
 def _imported(name: str, guard: Guard) -> object:
-    """What ``package.module:name`` stands for, imported as ``python -m`` imports: the working directory counts."""
+    """The object at ``package.module:name``, imported as ``python -m`` imports: the working directory counts."""
     module_name, _, attributes = name.partition(":")
     path = attributes.split(".")
     if not all(part.isidentifier() for part in [*module_name.split("."), *path]):

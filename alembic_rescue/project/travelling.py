@@ -1,6 +1,6 @@
-"""A Config that was handed over as an object, on its way to the process in which env.py runs.
+"""Send a Config object to the process that runs env.py.
 
-It never travels whole: its files, section and options do, and those of its attributes that JSON can say.
+It is never sent whole: its files, section and options are, and those of its attributes that JSON can represent.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from alembic_rescue import compat, errors
 
 
 def ready(config: Config) -> dict[str, Any]:
-    """What is needed to make it again.
+    """Return what is needed to make it again.
 
     Raises:
-        ConfigDoesNotTravel: some of its attributes cannot be handed to another process.
+        ConfigDoesNotTravel: some of its attributes cannot be sent to another process.
     """
     attributes = {str(name): value for name, value in config.attributes.items()}
     stay = [name for name, value in attributes.items() if not _travels(value)]
@@ -39,7 +39,7 @@ def ready(config: Config) -> dict[str, Any]:
 
 
 def arrived(made: Mapping[str, Any]) -> Config:
-    """The Config that :func:`ready` was given."""
+    """Rebuild the Config that was passed to :func:`ready`."""
     toml = compat.toml_argument(made["toml"]) if made["toml"] else {}
     options = None if made["options"] is None else Namespace(**made["options"])
     config = Config(made["file"], ini_section=made["section"], cmd_opts=options, **toml)

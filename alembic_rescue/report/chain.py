@@ -1,4 +1,4 @@
-"""The picture of a revision graph in rows of signs, the first revisions on top; the rest is folded.  Pure."""
+"""Draw a revision graph as rows of characters, the first revisions on top, with the rest folded.  Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from alembic_rescue.model import Link
 
 PLAIN = str.maketrans("●◆○◐◌⋮│─├╮╯┬┴┼←", "*@o%?:|-+..+++<")
-"""In place of the signs, one for one, where a stream cannot say them."""
+"""One replacement character for each, for streams that cannot encode them."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A revision, or several in the place of one."""
+    """A revision, or several drawn as one."""
 
     key: str
-    """The revision's id; of several the first one's."""
+    """The revision's id; for several, the first one's."""
     follows: tuple[str, ...]
     """The keys of the nodes that it follows."""
     members: tuple[str, ...] = ()
-    """The revisions that it stands for."""
+    """The revisions drawn as this node."""
 
     @property
     def is_folded(self) -> bool:
-        """Whether it stands for several."""
+        """Whether it represents several revisions."""
         return len(self.members) > 1
 
 
@@ -33,21 +33,21 @@ class Row:
     """A line of the picture."""
 
     cells: str
-    """A sign for each lane, each followed by what leads to the next; ``NODE`` where the node is."""
+    """One character for each lane, each followed by its connection to the next lane; ``NODE`` marks the node."""
     node: Node | None = None
-    """None: the line only leads from one lane to another."""
+    """None if the line only connects lanes."""
 
 
 NODE = "@"
-"""Stands in :attr:`Row.cells` for the sign of the node."""
+"""The node's character in :attr:`Row.cells`."""
 
 
 SIDES = {"│": "ns", "├": "nse", "─": "we", "╮": "ws", "╯": "wn", "┬": "wes", "┴": "wen", "┼": "nswe"}
-"""Where each sign leads: to the north, east, south or west of its middle."""
+"""The directions in which each character leads: north, east, south or west."""
 
 
 def leads(cells: str, lane: int, side: str) -> bool:
-    """Whether a row leads to that side, in that lane: a node leads to each that is next to it."""
+    """Whether a row leads in that direction in that lane.  A node leads to every neighbour."""
     sign = cells[lane * 2 : lane * 2 + 1]
     return sign == NODE or side in SIDES.get(sign, "")
 
@@ -69,8 +69,8 @@ def drawn(nodes: Sequence[Node]) -> tuple[Row, ...]:
         for before in node.follows:
             after[before].append(node.key)
     rows: list[Row] = []
-    lanes: list[str] = []  # the node that each lane leads to; empty where it is free
-    ended: set[int] = set()  # the lanes in which the row above is the last of its own
+    lanes: list[str] = []  # the node that each lane leads to; empty if the lane is free
+    ended: set[int] = set()  # the lanes whose branch ends in the row above
     for node in nodes:
         mine = [lane for lane, towards in enumerate(lanes) if towards == node.key]
         if len(mine) > 1:
@@ -78,7 +78,7 @@ def drawn(nodes: Sequence[Node]) -> tuple[Row, ...]:
             for lane in mine[1:]:
                 lanes[lane] = ""
         at = mine[0] if mine else _free(lanes, 0)
-        if not mine and at in ended:  # else it would seem to follow what stands above
+        if not mine and at in ended:  # else it would seem to follow the node above
             rows.append(Row(_cells(lanes)))
         lanes[at] = node.key
         rows.append(Row(_cells(lanes, at), node))
@@ -97,7 +97,7 @@ def drawn(nodes: Sequence[Node]) -> tuple[Row, ...]:
 
 
 def _free(lanes: list[str], start: int) -> int:
-    """The first lane from `start` on that is free; it is made where there is none."""
+    """The first free lane from `start` on; add one if there is none."""
     lanes.extend([""] * (start + 1 - len(lanes)))
     found = next((lane for lane in range(start, len(lanes)) if not lanes[lane]), len(lanes))
     lanes.extend([""] * (found + 1 - len(lanes)))
@@ -110,10 +110,10 @@ def _cells(lanes: Sequence[str], at: int | None = None) -> str:
 
 
 def _across(lanes: Sequence[str], start: int, ends: Sequence[int], signs: str) -> str:
-    """The row that leads between the lane `start` and `ends` to the right of it.
+    """The row that connects the lane `start` with `ends` to the right of it.
 
     Args:
-        signs: at the last of the ends, and at those before it.
+        signs: the characters for the last of the ends, and for those before it.
     """
     last = max(ends)
     cells = ""
@@ -133,11 +133,11 @@ def _across(lanes: Sequence[str], start: int, ends: Sequence[int], signs: str) -
 def folded(links: Sequence[Link], kept: Collection[str], applied: Collection[str]) -> tuple[Node, ...]:
     """The nodes of a picture, each after those that it follows.
 
-    What is applied and has nothing below it that is kept becomes one node; elsewhere those that stand in one line.
+    Applied revisions with no kept revision below them become one node; elsewhere, each linear run becomes one.
 
     Args:
         links: all revisions, each after those that it follows.
-        kept: those that are shown by themselves.
+        kept: those that are shown individually.
         applied: those that count as applied.
     """
     below = _below(links, kept, applied)
@@ -153,7 +153,7 @@ def folded(links: Sequence[Link], kept: Collection[str], applied: Collection[str
 
 
 def _below(links: Sequence[Link], kept: Collection[str], applied: Collection[str]) -> dict[str, str]:
-    """For each revision that is applied, not kept, and follows only such: the first of those it hangs together with."""
+    """For each revision that is applied, not kept, and follows only such ones: the first of its connected group."""
     first: dict[str, str] = {}
 
     def root(revision: str) -> str:
@@ -172,7 +172,7 @@ def _below(links: Sequence[Link], kept: Collection[str], applied: Collection[str
 def _lines(
     links: Sequence[Link], kept: Collection[str], applied: Collection[str], below: Mapping[str, str]
 ) -> dict[str, str]:
-    """For each revision the one in whose place it is drawn."""
+    """For each revision, the one in whose place it is drawn."""
     heirs: dict[str, int] = {}
     for link in links:
         for one in link.follows:

@@ -1,4 +1,4 @@
-"""What completes a revision, for a person: the statements that run, and those that take them back."""
+"""Report a completion: the statements that run, and those that revert them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def planned(page: Sheet, completion: Completion | None) -> None:
 
 
 def taking_back(page: Sheet, completion: Completion | None) -> None:
-    """What takes back what was made."""
+    """The statements that revert it."""
     assert completion is not None, "something was run"
     if completion.back:
         page.line("To revert by hand:", "dim")

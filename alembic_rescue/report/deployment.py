@@ -1,4 +1,4 @@
-"""What is told of a deployment: before it is triggered, and at its end.  Returns strings."""
+"""Report a deployment: before it is triggered, and at its end.  Returns strings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODES = {Mode.BUILD: "build and deploy (--build)", Mode.DEPLOY_ONLY: "deploy wi
 
 
 def planned(plan: Planned, *, page: Sheet) -> str:
-    """What is to be triggered."""
+    """What is about to be triggered."""
     _databases(page, plan.databases)
     page.fact("Service" if plan.choice else "Hook", plan.service, "bold")
     if plan.branch:
@@ -32,7 +32,7 @@ def planned(plan: Planned, *, page: Sheet) -> str:
 
 
 def _databases(page: Sheet, databases: Sequence[DatabaseReport]) -> None:
-    """Where each stands, and what the deployment has to run there."""
+    """Where each database is, and what the deployment has to run there."""
     alike: dict[tuple[object, ...], list[DatabaseReport]] = {}
     for part in databases:
         told = (part.database.current_heads, part.pending_after, part.recommendation)
@@ -47,7 +47,7 @@ def _databases(page: Sheet, databases: Sequence[DatabaseReport]) -> None:
 
 
 def deployed(report: Report, *, page: Sheet) -> str:
-    """The text of ``redeploy`` when all went well."""
+    """The text of ``redeploy`` on success."""
     done = report.deployment
     assert done is not None, "there was a deployment"
     reasons = "; ".join(dict.fromkeys(part.recommendation.reason for part in report.databases))
@@ -61,10 +61,10 @@ def deployed(report: Report, *, page: Sheet) -> str:
 
 
 def failed(report: Report, *, page: Sheet, already: Callable[[str], bool]) -> str:
-    """What a deployment that failed is told with: the last lines of its log, and the diagnosis.
+    """The text after a failed deployment: the last lines of its log, and the diagnosis.
 
     Args:
-        already: whether a line of the log was shown before; where all were, they are not shown again.
+        already: whether a line of the log has been shown; if all have been, they are not repeated.
     """
     lines = report.deployment.last_lines if report.deployment else ()
     page.begin("redeploy")
@@ -79,7 +79,7 @@ def failed(report: Report, *, page: Sheet, already: Callable[[str], bool]) -> st
 
 
 def ended(done: Deployed, *, page: Sheet) -> str:
-    """One line: what became of it, as far as that is known."""
+    """One line: how it ended, as far as known."""
     named = f"{done.service} ({done.id})" if done.id else done.service
     if done.status is None:
         page.line(Text.assemble(("Triggered", "bold green"), f": {named}. {sentence(done.untold)}."))

@@ -1,4 +1,4 @@
-"""The evidence for a person: the chain, and below it what is missing, with the SQL that makes it."""
+"""Report the evidence: below the chain, what is missing, with the SQL that creates it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN_OBJECTS = 10
 
 
 def details(page: Sheet, shown: Sequence[Revision], *, stamped: bool = False) -> None:
-    """What is half there or unproved; of what was stamped, also what is absent."""
+    """What is partial or unproved; for stamped revisions, also what is absent."""
     in_detail = {Verdict.PARTIAL, Verdict.NOT_APPLIED} if stamped else {Verdict.PARTIAL}
     chosen = set(pictures.chosen(shown))
     reasons = Counter(_only_reason(revision) for revision in shown)
@@ -49,7 +49,7 @@ def sent(page: Sheet, shown: Sequence[Revision]) -> None:
 
 
 def _only_reason(revision: Revision) -> str | None:
-    """Why nothing of it can be checked, where that is one thing that has no place in its file."""
+    """Why nothing of it can be verified, if that is one reason without a place in its file."""
     if revision.verdict is Verdict.UNVERIFIABLE and len(revision.objects) == 1 and revision.objects[0].line is None:
         return revision.objects[0].detail
     return None

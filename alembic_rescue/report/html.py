@@ -1,6 +1,6 @@
-"""Reports as one HTML file, which needs nothing else: no network, no script.  Light and dark, for any width, printable.
+"""Reports as one self-contained HTML file: no network, no script.  Light and dark, for any width, printable.
 
-Each answer is a fragment; the first of a file has :func:`head` before it.
+Each answer is a fragment; the first one in a file follows :func:`head`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from alembic_rescue.report.page import CODE, Sheet, pieces
 from alembic_rescue.report.picture import Entry, Line
 
 _ROW, _JOINT, _LANE = 46, 18, 18
-"""Pixels: the height of a revision's row, and of one that only leads on; the width of a lane."""
+"""Pixels: the height of a revision's row and of a connecting row; the width of a lane."""
 
 
 def head() -> str:
-    """What a file begins with."""
+    """The beginning of a file."""
     style = Path(__file__).with_name("page.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
@@ -44,13 +44,13 @@ class HtmlPage(Sheet):
         self._is_drawn = False
 
     def _add(self, kind: str, html: str) -> None:
-        """Add an element; what is of one kind with the one before, and can be, goes into the same list or block."""
+        """Add an element.  Elements of the same kind share a list or block, where the kind allows it."""
         if kind in {"pre", "dl"} and self._parts and self._parts[-1][0] == kind:
             html = f"{self._parts.pop()[1]}\n{html}"
         self._parts.append((kind, html))
 
     def _said(self, text: str | Text) -> str:
-        """Escaped, with what stands out marked, and code as code."""
+        """Escaped, with emphasis marked, and code as code."""
         if isinstance(text, str):
             text = Text(text)
         return "".join(_marked(_inline(self._hide(piece)), style) for piece, style in pieces(text))
@@ -61,14 +61,14 @@ class HtmlPage(Sheet):
             self._add("p", f"<p{kind}>{self._said(text)}</p>")
 
     def line(self, text: str | Text = "", style: str = "") -> None:
-        """A paragraph; an empty one only parts what stands around it."""
+        """A paragraph; an empty one only separates its neighbours."""
         if str(text):
             super().line(text, style)
         else:
             self._add("gap", "")
 
     def unlisted(self, told: str, by: int = 0) -> None:
-        """Nothing is left out of an HTML page: :meth:`whole` lists it."""
+        """Point to :meth:`whole`, which lists everything."""
         self.indented(f"{told} All are listed below.", by)
 
     def begin(self, command: str) -> None:
@@ -76,27 +76,27 @@ class HtmlPage(Sheet):
         self._add("h", f"<h1>alembic-rescue {escape(command)}</h1>")
 
     def title(self, text: str) -> None:
-        """A heading below it."""
+        """A subheading."""
         self._add("h", f"<h2>{self._said(text)}</h2>")
 
     def copied(self, command: str | Text, by: int = 4) -> None:
-        """In a block of code."""
+        """In a code block."""
         self._add("pre", escape(self._hide(str(command))))
 
     def fact(self, name: str, value: str, style: str = "") -> None:
-        """A list's item."""
+        """A list item."""
         term = f"<dt>{escape(name)}</dt>" if name else ""
         self._add("dl", f"{term}<dd>{_marked(self._said(value), style)}</dd>")
 
     def table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table, which scrolls by itself where it is too wide."""
+        """A table, which scrolls if it is too wide."""
         titles = "".join(f"<th>{escape(name)}</th>" for name in names)
         lines = ["".join(f"<td>{self._said(value)}</td>" for value in row) for row in rows]
         body = "\n".join(f"<tr>{line}</tr>" for line in [titles, *lines])
         self._add("table", f'<div class="scroll"><table>\n{body}\n</table></div>')
 
     def picture(self, lines: Sequence[Line]) -> None:
-        """The lines and dots as SVG; beside each dot what is said of its revision."""
+        """The lines and dots as SVG, with each revision's text next to its dot."""
         self._is_drawn = True
         self._draw(lines)
 
@@ -127,7 +127,7 @@ class HtmlPage(Sheet):
 
     @contextmanager
     def folding(self, title: str, place: str = "") -> Iterator[None]:
-        """What can be closed."""
+        """A section that can be closed."""
         at = f'<p class="place">{escape(self._hide(place))}</p>' if place else ""
         self._add("open", f"<details open><summary>{self._said(title)}</summary>{at}")
         yield
@@ -141,7 +141,7 @@ class HtmlPage(Sheet):
         self._add("close", "</section>")
 
     def whole(self, report: Report, part: DatabaseReport) -> None:
-        """The picture, where it was not drawn; the causes with their source, and each revision."""
+        """The picture, if not drawn yet; the causes with their source, and each revision."""
         if not self._is_drawn and report.chain:
             self._draw(pictures.lines(report, part))
         whole.causes(self, report, part)
@@ -152,7 +152,7 @@ class HtmlPage(Sheet):
         around = {"pre": ("<pre>", "</pre>"), "dl": ("<dl>", "</dl>")}
         found = (html.join(around.get(kind, ("", ""))) for kind, html in self._parts if kind != "gap")
         html = "\n".join(["<main>", *found, "</main>\n"])
-        return html.encode("ascii", "xmlcharrefreplace").decode()  # whatever the stream's encoding is
+        return html.encode("ascii", "xmlcharrefreplace").decode()  # works in any encoding of the stream
 
 
 def _inline(text: str) -> str:
@@ -164,7 +164,7 @@ def _inline(text: str) -> str:
 
 
 def _marked(html: str, style: str) -> str:
-    """What the printing library's style stands for."""
+    """The printing library's style, as a class."""
     words = [word for word in style.split() if word in {"bold", "dim", "green", "red", "yellow"}]
     return f'<span class="{" ".join(words)}">{html}</span>' if words else html
 
@@ -174,7 +174,7 @@ def _colour(entry: Entry) -> str:
 
 
 def _svg(lines: Sequence[Line]) -> str:
-    """The signs of the picture as strokes and dots, each row as high as what is said beside it."""
+    """The picture as strokes and dots, each row as high as the text next to it."""
     strokes, dots, top = "", "", 0
     lanes = max((len(line.cells) + 1) // 2 for line in lines)
     rows = ["", *(line.cells for line in lines), ""]

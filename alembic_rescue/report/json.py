@@ -1,4 +1,4 @@
-"""The JSON of format 1: one document for each command.  Fields may be added; these keep their names."""
+"""The JSON of format 1: one document for each command.  Fields may be added; existing ones keep their names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def failure(command: str, error: RescueError) -> dict[str, Any]:
-    """The document of a refusal or an error, with all that was known when it was raised."""
+    """The document of a refusal or an error, with everything known when it was raised."""
     base = Report(command, Outcome.ERROR, None, (), ())
     content = document(error.report or base)
     note = asdict(Note(error.code, error.message, error.help))
@@ -64,7 +64,7 @@ def receipt_list(found: Sequence[Receipt]) -> dict[str, Any]:
 
 
 def dumped(content: Mapping[str, Any], hide: Callable[[str], str]) -> str:
-    """The document as text, with its closing newline; `hide` is applied to its values, so that it stays JSON."""
+    """The document as text with a final newline.  `hide` is applied to the values only, so that it stays valid JSON."""
     return json.dumps(_hidden(content, hide), indent=2) + "\n"
 
 

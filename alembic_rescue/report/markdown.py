@@ -1,6 +1,7 @@
 """Reports as Markdown, as GitHub renders it: for a job's summary, an issue, a chat.
 
-Whatever is said is text: what databases and files hold makes no markup here, closes nothing, and mentions nobody.
+All content is plain text: names and messages from databases and files create no markup, end no block, and mention
+nobody.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|^[#+=>-]")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _CALLS = re.compile(r"(?<!\w)(?:@(?=\w)|#(?=\d)|GH-(?=\d))")
 _NOTHING = "\u200b"
-"""A space of no width, after what would call a person or link an issue."""
+"""A zero-width space, after characters that would mention a person or link an issue."""
 _UNSAID = re.compile(r"[^\w .,:()/+-]")
 _LONGEST = 60
 """Characters of a message in the picture."""
@@ -45,7 +46,7 @@ class MarkdownPage(Sheet):
         self._is_drawn = False
 
     def _add(self, kind: str, text: str) -> None:
-        """Add a block; what is of one kind with the block before, and can be, goes into it."""
+        """Add a block.  Neighbouring blocks of the same kind are joined, where the kind allows it."""
         if kind in {"code", "facts"} and self._blocks and self._blocks[-1][0] == kind:
             text = f"{self._blocks.pop()[1]}\n{text}"
         self._blocks.append((kind, text))
@@ -55,33 +56,33 @@ class MarkdownPage(Sheet):
             self._add("prose", self._said(text))
 
     def line(self, text: str | Text = "", style: str = "") -> None:
-        """A paragraph; an empty one only parts what stands around it."""
+        """A paragraph; an empty one only separates its neighbours."""
         if str(text):
             super().line(text, style)
         else:
             self._add("gap", "")
 
     def _said(self, text: str | Text, *, cell: bool = False) -> str:
-        """Escaped, with what stands out in bold, and code as code."""
+        """Escaped, with emphasis in bold, and code as code."""
         if isinstance(text, str):
             text = Text(text)
         said = ((inline(self._hide(piece), cell=cell), style) for piece, style in pieces(text))
         return "".join(_bold(piece) if "bold" in style.split() else piece for piece, style in said).strip()
 
     def begin(self, command: str) -> None:
-        """A heading of the third rank: it stands within something else."""
+        """A third-level heading, because it is inside another document."""
         self._add("title", f"### alembic-rescue {command}")
 
     def title(self, text: str) -> None:
-        """A heading below it."""
+        """A subheading."""
         self._add("title", f"#### {self._said(text)}")
 
     def copied(self, command: str | Text, by: int = 4) -> None:
-        """In a block of code, with what is to be copied beside it."""
+        """In a code block, which joins the one before it."""
         self._add("code", self._hide(str(command)))
 
     def fact(self, name: str, value: str, style: str = "") -> None:
-        """A list's item."""
+        """A list item."""
         self._add("facts", f"- {_bold(inline(name))}{': ' if name else ''}{self._said(value)}")
 
     def table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -90,7 +91,7 @@ class MarkdownPage(Sheet):
         self._add("table", "\n".join(f"| {' | '.join(line)} |" for line in lines))
 
     def picture(self, lines: Sequence[Line]) -> None:
-        """A Mermaid graph, and a table for those who do not see it."""
+        """A Mermaid graph, and a table for readers who do not see it."""
         self._is_drawn = True
         self._draw(lines)
 
@@ -101,7 +102,7 @@ class MarkdownPage(Sheet):
 
     @contextmanager
     def folding(self, title: str, place: str = "") -> Iterator[None]:
-        """Folded, until it is opened."""
+        """Folded until it is opened."""
         self._add("raw", f"<details>\n<summary>{_plain(self._hide(title))}</summary>")
         if place:
             self._add("prose", code(self._hide(place)))
@@ -109,14 +110,14 @@ class MarkdownPage(Sheet):
         self._add("raw", "</details>")
 
     def whole(self, report: Report, part: DatabaseReport) -> None:
-        """The picture, where it was not drawn; then, folded, the causes with their source, and what was found."""
+        """The picture, if not drawn yet; then, folded, the causes with their source, and what was found."""
         if not self._is_drawn and report.chain:
             self._draw(pictures.lines(report, part))
         whole.causes(self, report, part)
         whole.revisions(self, report, part, pictures.chosen)
 
     def text(self) -> str:
-        """All of it."""
+        """The whole page."""
         return "\n\n".join(_block(kind, text) for kind, text in self._blocks if kind != "gap") + "\n\n"
 
 
@@ -128,7 +129,7 @@ def _block(kind: str, text: str) -> str:
 
 
 def _longest(text: str) -> int:
-    """Of the runs of backticks in it."""
+    """The longest run of backticks in it."""
     return max(map(len, re.findall("`+", text)), default=0)
 
 
@@ -142,7 +143,7 @@ def inline(text: str, *, cell: bool = False) -> str:
 
 
 def code(text: str, *, cell: bool = False) -> str:
-    """A span of code, on one line; in a cell of a table its pipes are escaped."""
+    """A code span on one line; in a table cell its pipes are escaped."""
     text = " ".join(text.split("\n")).replace("|", "\\|") if cell else " ".join(text.split("\n"))
     fence = "`" * (_longest(text) + 1)
     space = " " if text.startswith("`") or text.endswith("`") else ""
@@ -154,7 +155,7 @@ def _escaped(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """On one line, without HTML, calling nobody."""
+    """On one line, without HTML and without mentions."""
     text = _ENTITY.sub("&amp;", re.sub(r"\s*\n\s*", " ", text)).replace("<", "&lt;")
     return _CALLS.sub(lambda call: call[0] + _NOTHING, text)
 
@@ -172,7 +173,7 @@ def _row(entry: Entry) -> list[str]:
 
 
 def _mermaid(lines: Sequence[Line], hide: Callable[[str], str]) -> str:
-    """The picture as GitHub draws it; ids and messages are quoted, and what is not plain in them is numbered."""
+    """The picture for GitHub.  Ids and messages are quoted, and their special characters written as numbers."""
     nodes = {line.key: f"n{number}" for number, line in enumerate(lines) if line.entry}
     drawn = ["```mermaid", "flowchart TD"]
     for line in lines:

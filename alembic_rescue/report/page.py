@@ -1,4 +1,4 @@
-"""Pages that reports are written on: what every kind has, and the one for a terminal."""
+"""The pages that reports are written to: what all formats have in common, and the page for a terminal."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from alembic_rescue.report.picture import Entry, Line, styles
 
 CODE = re.compile(r"(`+)(?P<code>.+?)\1")
 _ALONE = re.compile(r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>[.;,]?(?:$|(?<=[.;,])[ ]))")
-"""A command after a colon, or one of a list: somebody may copy it, so it gets a line of its own, never wrapped."""
+"""A command after a colon, or one in a list.  Someone may copy it, so it gets its own line and is never wrapped."""
 _ANY_WIDTH = 100_000
-"""Columns: more than a table takes."""
+"""Columns: more than a table needs."""
 _KEPT = "\ue000"
-"""In place of a space within a command that stays in its sentence: the line is not broken there."""
+"""Replaces the spaces in a command that stays in its sentence, so that no line breaks there."""
 _LEAST_ROOM = 20
-"""Columns; in fewer a message is hard to read."""
+"""Columns; with fewer, a message is hard to read."""
 
 
 class Sheet(ABC):
-    """Takes what a report says, piece by piece, and says it as one format does."""
+    """Takes a report piece by piece, and writes it in one format."""
 
     width: int
-    """Columns that fit a line."""
+    """How many columns fit on a line."""
 
     def line(self, text: str | Text = "", style: str = "") -> None:
-        """A line or an empty one, and each command that it ends with, or goes on after, on one of its own."""
+        """A line or an empty one.  A command that ends it, or that is followed by more text, gets its own line."""
         self._sentences(Text(text, style=style) if isinstance(text, str) else text, 0)
 
     def indented(self, text: str | Text, by: int = 2, commands: int = 4) -> None:
-        """The same, set in, its continuation too, and its commands by as much as is told."""
+        """The same, indented, with its continuation lines; its commands are indented by `commands`."""
         self._sentences(Text(text) if isinstance(text, str) else text, by, commands)
 
     def unlisted(self, told: str, by: int = 0) -> None:
-        """Say that not all is listed, and where it is."""
+        """Say what is left out, and where to find it."""
         self.indented(f"{told} To list all, add `--format html` or `--format json`.", by)
 
     def _sentences(self, text: Text, by: int, commands: int = 4) -> None:
@@ -64,11 +64,11 @@ class Sheet(ABC):
 
     @abstractmethod
     def _prose(self, text: Text, by: int) -> None:
-        """Sentences, set in."""
+        """Indented sentences."""
 
     @abstractmethod
     def begin(self, command: str) -> None:
-        """The title of what a command has to say."""
+        """The title of a command's output."""
 
     @abstractmethod
     def title(self, text: str) -> None:
@@ -76,14 +76,14 @@ class Sheet(ABC):
 
     @abstractmethod
     def copied(self, command: str | Text, by: int = 4) -> None:
-        """A command or a statement that somebody may copy: never wrapped."""
+        """A command or a statement that someone may copy; never wrapped."""
 
     @abstractmethod
     def fact(self, name: str, value: str, style: str = "") -> None:
         """A name and its value."""
 
     def kept(self, name: str, value: str) -> None:
-        """A name, and a value that somebody may copy."""
+        """A name, and a value that someone may copy."""
         self.fact(name, value)
 
     def has_room_for(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -100,27 +100,27 @@ class Sheet(ABC):
 
     @abstractmethod
     def folding(self, title: str, place: str = "") -> AbstractContextManager[None]:
-        """What is said meanwhile belongs together, under a title, and may be folded.
+        """Group what is written in this block, under a title; it may be folded.
 
         Args:
             place: the file that it is about.
         """
 
     def standing_out(self) -> AbstractContextManager[None]:
-        """What is said meanwhile is the one thing to do."""
+        """Mark what is written in this block as the one thing to do."""
         return nullcontext()
 
     @abstractmethod
     def whole(self, report: Report, part: DatabaseReport) -> None:
-        """All that is known of each revision, where there is room for it."""
+        """All that is known of each revision, if there is room for it."""
 
     @abstractmethod
     def text(self) -> str:
-        """All of it."""
+        """The whole page."""
 
 
 class Page(Sheet):
-    """What is printed at a terminal, or into a pipe: the one place that knows the printing library's console."""
+    """The page for a terminal or a pipe: the only place that uses the printing library's console."""
 
     def __init__(self, width: int, *, color: bool) -> None:
         self.width = width
@@ -137,22 +137,22 @@ class Page(Sheet):
 
     def _prose(self, text: Text, by: int) -> None:
         kept = CODE.sub(lambda code: code[0].replace(" ", _KEPT), text.plain)
-        text.plain = kept  # of the same length: styles stay where they are
+        text.plain = kept  # of the same length, so the styles still fit
         self._console.print(Padding(text, (0, 0, 0, by)), overflow="fold")
 
     def begin(self, command: str) -> None:
-        """Nothing: it was just typed."""
+        """Nothing: the command was just typed."""
 
     def title(self, text: str) -> None:
-        """A line that stands out."""
+        """A bold line."""
         self.line(text, "bold")
 
     def copied(self, command: str | Text, by: int = 4) -> None:
-        """On a line of its own, however long."""
+        """On its own line, however long."""
         self._console.print(Text.assemble(" " * by, command), soft_wrap=True)
 
     def fact(self, name: str, value: str, style: str = "") -> None:
-        """A name and its value, whose lines stand below one another."""
+        """A name and its value, with the value's lines aligned."""
         grid = Table.grid()
         grid.add_column(width=9)
         grid.add_column(overflow="fold")
@@ -164,7 +164,7 @@ class Page(Sheet):
         self._console.print(Text.assemble((f"{name:9}", "dim"), value), soft_wrap=True)
 
     def has_room_for(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-        """Whether no line of it would break."""
+        """Whether no line of it would wrap."""
         wide = self._console.options.update(max_width=_ANY_WIDTH)
         return self._console.measure(_table(names, rows), options=wide).maximum <= self.width
 
@@ -173,9 +173,9 @@ class Page(Sheet):
         self._console.print(_table(names, rows))
 
     def picture(self, lines: Sequence[Line]) -> None:
-        """A line for each revision: sign, id, verdict, what was found, message, and what is to be found there.
+        """One line per revision: sign, id, verdict, what was found, message, and its marks.
 
-        A message that has no room goes on below, beside the lines of the picture; an id is never broken.
+        A message that does not fit continues below, next to the lines of the picture; an id is never broken.
         """
         entries = [line.entry for line in lines if line.entry]
         widths = [max(map(len, column)) for column in zip(*map(_columns, entries), strict=True)]
@@ -197,7 +197,7 @@ class Page(Sheet):
                 self.copied(_ended(Text(f"  {on}").append_text(more)), 0)
 
     def folding(self, title: str, place: str = "") -> AbstractContextManager[None]:
-        """Nothing is folded: who reads it at a terminal has to do something about it."""
+        """Nothing is folded: a reader at a terminal has to act on it."""
         self.line()
         self.title(f"{title}:")
         if place:
@@ -208,7 +208,7 @@ class Page(Sheet):
         """Nothing: there is no room."""
 
     def text(self) -> str:
-        """All of it."""
+        """The whole page."""
         return "\n".join(line.rstrip() for line in self._out.getvalue().replace(_KEPT, " ").split("\n"))
 
 
@@ -226,7 +226,7 @@ def _columns(entry: Entry) -> tuple[str, str, str]:
 
 
 def _found(entry: Entry, widths: Sequence[int]) -> Text:
-    """What stands in columns."""
+    """The parts in columns."""
     text = Text()
     if entry.name:
         looks = ("bold" if entry.marks else "", styles(entry), "")
@@ -237,7 +237,7 @@ def _found(entry: Entry, widths: Sequence[int]) -> Text:
 
 
 def _message(entry: Entry) -> Text:
-    """What stands behind them."""
+    """The part after the columns."""
     text = Text(entry.doc, "" if entry.verdict or entry.marks else "dim")
     if entry.remark:
         text.append(f" ({entry.remark})")

@@ -1,4 +1,4 @@
-"""The page of each format."""
+"""The page for each format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from alembic_rescue.report.page import Page, Sheet
 __all__ = ["DOCUMENTS", "Page", "of"]
 
 DOCUMENTS: dict[str, Callable[[Callable[[str], str]], Sheet]] = {"markdown": MarkdownPage, "html": HtmlPage}
-"""The formats that are documents, and not printed as they are."""
+"""The formats that are documents, which are not printed as they are."""
 
 
 def of(name: str, hide: Callable[[str], str]) -> Sheet:
-    """A new page of one of these formats.
+    """A new page in one of these formats.
 
     Args:
-        hide: applied to each text, before it is escaped: takes out secrets.
+        hide: removes secrets; applied to each text before it is escaped.
     """
     return DOCUMENTS[name](hide)

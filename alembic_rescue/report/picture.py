@@ -1,4 +1,4 @@
-"""What the picture of a chain says of each revision: the same for the terminal, Markdown and HTML.  Pure."""
+"""What the picture of a chain shows for each revision: the same for the terminal, Markdown and HTML.  Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from alembic_rescue.report import chain
 
 HERE = "database here"
 WRITTEN = frozenset([Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
-"""Where the database is at the target already."""
+"""The outcomes after which the database is already at the target."""
 _ALL_SHOWN = 16
-"""Up to so many revisions are shown one by one: with what stands around them they fit a screen."""
+"""Up to this many revisions are shown individually: with the text around them, they fit a screen."""
 _MOST_SHOWN = 50
-"""More help nobody at a terminal; the JSON has them all."""
+"""At a terminal, more is no help; the JSON has all of them."""
 _BASE = "base"
 _SIGNS = {Verdict.APPLIED: "●", Verdict.PARTIAL: "◐", Verdict.NOT_APPLIED: "○"}
 _STYLES = {
@@ -33,21 +33,21 @@ _FOLDED = "⋮"
 
 @dataclass(frozen=True)
 class Entry:
-    """What is said of one revision; or of several that are folded."""
+    """What is shown for one revision, or for several that are folded."""
 
     name: str
     """Its id; empty for several."""
     doc: str
-    """Its message; of several, how many they are."""
+    """Its message; for several, their number."""
     sign: str
     marks: tuple[str, ...] = ()
-    """What is to be found there: ``database here``, ``target``, ``latest``."""
+    """What is there: ``database here``, ``target``, ``latest``."""
     verdict: Verdict | None = None
-    """None: it was not looked at."""
+    """None if it was not examined."""
     found: str = ""
-    """``3 of 7``: how many of the objects that can be checked are as they should be."""
+    """``3 of 7``: how many of its verifiable objects are as expected."""
     remark: str = ""
-    """What else is to be known of the verdict."""
+    """A remark on the verdict."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class Line:
     """See :class:`~alembic_rescue.report.chain.Row`."""
     entry: Entry | None = None
     key: str = ""
-    """Tells the entry from the others."""
+    """Identifies the entry."""
     follows: tuple[str, ...] = ()
-    """The keys of those that it follows."""
+    """The keys of the entries that it follows."""
 
     @property
     def graph(self) -> str:
-        """The signs, with the entry's own."""
+        """The row's characters, with the entry's own."""
         return self.cells.replace(chain.NODE, self.entry.sign if self.entry else "")
 
 
 def lines(report: Report, part: DatabaseReport) -> tuple[Line, ...]:
-    """The picture of where a database is in the chain, and of what was found of the revisions in question."""
+    """The picture of where a database is in the chain, with the evidence for the revisions examined."""
     rows, links, revisions = part.database.current_heads, list(report.chain), in_question(report, part)
     known = {link.revision for link in links}
     missing = [one.revision for one in revisions if one.revision not in known]
@@ -96,7 +96,7 @@ def lines(report: Report, part: DatabaseReport) -> tuple[Line, ...]:
 def _laid(
     links: tuple[Link, ...], rows: tuple[str, ...], kept: frozenset[str]
 ) -> tuple[frozenset[str], tuple[chain.Row, ...]]:
-    """What counts as applied, and the rows of the picture."""
+    """The applied revisions by these rows, and the rows of the picture."""
     applied = _up_to(links, rows)
     return applied, chain.drawn(chain.folded(links, kept, applied))
 
@@ -128,7 +128,7 @@ def _counted(members: Sequence[str], evidence: dict[str, Revision], applied: Col
 
 
 def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
-    """What is to be found at each revision."""
+    """The marks of each revision."""
     advice = part.recommendation
     aims = report.target.revisions if report.target else ()
     if report.outcome in WRITTEN:
@@ -151,7 +151,7 @@ def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
 
 
 def _up_to(links: Sequence[Link], rows: Collection[str]) -> frozenset[str]:
-    """These rows, and all that they build on."""
+    """These rows, and everything that they build on."""
     applied = set(rows)
     for link in reversed(links):
         if link.revision in applied:
@@ -160,17 +160,17 @@ def _up_to(links: Sequence[Link], rows: Collection[str]) -> frozenset[str]:
 
 
 def in_question(report: Report, part: DatabaseReport) -> tuple[Revision, ...]:
-    """The revisions of which something was found out; an undo looks at rows only."""
+    """The revisions with evidence.  An undo looks at rows only."""
     return () if report.command == "undo" else part.revisions
 
 
 def every(revisions: Sequence[Revision]) -> list[str]:
-    """All of them, where there is room."""
+    """All of them, for pages with room."""
     return [one.revision for one in revisions]
 
 
 def chosen(revisions: Sequence[Revision]) -> list[str]:
-    """Those that are shown one by one: of many that are alike, in a row, the first and the last."""
+    """The revisions shown individually: of a long run of similar ones, the first and the last."""
     if len(revisions) <= _ALL_SHOWN:
         return every(revisions)
     ends = list(_ends(revisions))
@@ -182,7 +182,7 @@ _WEIGHT = {Verdict.PARTIAL: 0, Verdict.UNVERIFIABLE: 1, Verdict.NOT_APPLIED: 1}
 
 
 def _ends(revisions: Sequence[Revision]) -> Iterator[Revision]:
-    """Without those whose neighbours are like them; what is partial is like nothing."""
+    """Leave out revisions whose neighbours have the same verdict.  A partial one is always shown."""
     last = len(revisions) - 1
     for number, one in enumerate(revisions):
         around = {revisions[max(number - 1, 0)].verdict, revisions[min(number + 1, last)].verdict}
@@ -191,14 +191,14 @@ def _ends(revisions: Sequence[Revision]) -> Iterator[Revision]:
 
 
 def styles(entry: Entry | None) -> str:
-    """How its verdict is coloured, in the printing library's words."""
+    """The colour of its verdict, in the printing library's words."""
     return _STYLES[entry.verdict] if entry and entry.verdict else ""
 
 
 def there(revision: Revision) -> str:
-    """``3 of 7``: how many of the objects that can be checked are as they should be.
+    """``3 of 7``: how many of its verifiable objects are as expected.
 
-    Of a revision that is not applied nothing is said: some that it would leave may exist all the same.
+    Empty for a revision that is not applied: an object that exists all the same would only confuse.
     """
     if revision.verdict is Verdict.NOT_APPLIED:
         return ""

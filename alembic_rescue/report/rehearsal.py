@@ -1,4 +1,4 @@
-"""A rehearsal for a person: how the run on the copy ended, what the rows say, which locks the real one takes."""
+"""Report a rehearsal: how the run on the copy ended, what the rows say, and which locks the real run takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN_PLACES = 5
 
 
 def line(part: DatabaseReport) -> str:
-    """Whether the upgrade after a write passes; empty where nothing is pending then."""
+    """Whether the upgrade after a write passes; empty if nothing is pending then."""
     found = part.rehearsal
     if found is None:
         return f"the next upgrade was not rehearsed: {part.not_rehearsed}" if part.not_rehearsed else ""
@@ -33,7 +33,7 @@ def line(part: DatabaseReport) -> str:
 
 
 def whole(page: Sheet, found: Rehearsal) -> None:
-    """All that was found."""
+    """Everything that was found."""
     page.line()
     page.title(f"Rehearsed: {count(found.revisions)}, on a copy of the schema")
     if not found.error:

@@ -1,4 +1,4 @@
-"""Reports for a person, on a page of whatever kind.  Returns strings."""
+"""Reports for a person, on a page of any format.  Returns strings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "b
 _DONE = {Outcome.STAMPED: "Stamped", Outcome.REPAIRED: "Repaired", Outcome.UNDONE: "Undone"}
 _SHOWN_PENDING = 5
 _SHOWN_ALIKE = 5
-"""Refusals that differ only in the database's name; the rest is counted."""
+"""Refusals that differ only in the database's name; the rest are counted."""
 _UNWRAPPED = 10_000
 
 
@@ -85,7 +85,7 @@ def _rehearsed(page: Sheet, _: Report, part: DatabaseReport) -> None:
 
 
 def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
-    """The text after a verified ``stamp`` or ``undo``: what is now, what to do next, how to go back."""
+    """The text after a verified ``stamp`` or ``undo``: the current rows, what to do next, and how to go back."""
     page.begin(report.command)
     page.line()
     after = {part.database.identity.rows_key: part for part in report.databases}
@@ -176,7 +176,7 @@ def _next_steps(page: Sheet, report: Report, written: Sequence[DatabaseReport]) 
 
 
 def _redeploy(page: Sheet, report: Report, otherwise: str = "") -> None:
-    """The very command, where the configuration tells it."""
+    """The exact command, if the configuration has it."""
     if report.redeploy is None:
         page.indented(f"1. Redeploy, or run: {code(otherwise)}", commands=7)
         return
@@ -227,7 +227,7 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
 
 
 def failure(error: RescueError, *, page: Sheet) -> str:
-    """``error[code]: message`` and ``help: the way on``, with who blocks where a lock was not had."""
+    """``error[code]: message`` and ``help: what to do``, with the blockers if a lock was not acquired."""
     several = error.report.refusals if isinstance(error, PlanRefused) and error.report else ()
     _refusals(page, several or (Note(error.code, error.message, error.help),))
     _blockers(page, error.blockers)
@@ -238,7 +238,7 @@ def failure(error: RescueError, *, page: Sheet) -> str:
 
 
 def _with_the_whole(page: Sheet, report: Report, parts: Iterable[DatabaseReport]) -> str:
-    """The page's text, with all that is known of these where the page has room."""
+    """The page's text, with all that is known of these databases if the page has room."""
     for part in parts:
         page.whole(report, part)
     return page.text()
@@ -255,10 +255,10 @@ def _left_out(page: Sheet, report: Report) -> None:
 def _sections(
     page: Sheet, report: Report, body: Callable[[Sheet, Report, DatabaseReport], None]
 ) -> list[DatabaseReport]:
-    """A section for each database, and one for all of which the same is to be told: what differs shall stand out.
+    """A section for each database, and one for all databases with the same content, so that differences stand out.
 
     Returns:
-        One of each section.
+        One report of each section.
     """
     alike: dict[str, list[DatabaseReport]] = {}
     for part in report.databases:
@@ -354,7 +354,7 @@ def _title(report: Report, part: DatabaseReport) -> str:
 
 
 def _where(page: Sheet, report: Report, parts: Sequence[DatabaseReport]) -> None:
-    """Which databases, of which the same is told below."""
+    """The databases that the section is about."""
     identities = [part.database.identity for part in parts]
     called = list(dict.fromkeys(name for part in parts for name in part.database.called))
     named = listed(dict.fromkeys(identity.name for identity in identities))
@@ -394,7 +394,7 @@ def _target(report: Report) -> str:
 
 
 def named_pending(revisions: Sequence[str]) -> str:
-    """For a sentence: ``2 revisions pending: a and b``."""
+    """For use in a sentence: ``2 revisions pending: a and b``."""
     if not revisions:
         return "no revision is pending"
     more = f" and {len(revisions) - _SHOWN_PENDING} more" if len(revisions) > _SHOWN_PENDING else ""
@@ -461,7 +461,7 @@ def _refusals(page: Sheet, notes: Iterable[Note]) -> None:
         told[kind] = told.get(kind, 0) + 1
         if told[kind] > _SHOWN_ALIKE:
             continue
-        linked = Style(bold=True, color="red", link=explained.address(note.code))  # where there are colours only
+        linked = Style(bold=True, color="red", link=explained.address(note.code))  # only on terminals with colours
         page.line(Text.assemble((f"error[{note.code}]", linked), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
     for (alike, _), number in told.items():
@@ -470,7 +470,7 @@ def _refusals(page: Sheet, notes: Iterable[Note]) -> None:
 
 
 def _as_far_as_proved(report: Report) -> str:
-    """Of a refused plan: the target that would not be refused, where there is one."""
+    """For a refused plan: the target that would not be refused, if there is one."""
     advice = report.databases[0].recommendation
     asked = () if report.target is None else report.target.revisions
     if report.command != "plan" or len(report.databases) > 1 or advice.action is not Action.STAMP:

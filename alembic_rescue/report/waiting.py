@@ -1,4 +1,4 @@
-"""What is told while databases are waited for, and when they are there.  Returns strings."""
+"""Report on waiting for databases, and on their arrival.  Returns strings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alembic_rescue.waiting import Seen, Standing
 
 
 def progress(seen: Seen) -> list[tuple[str, str]]:
-    """What a look saw, line by line: what stays the same while nothing changes, and since when it is so."""
+    """The lines for one look: each the part that stays the same while nothing changes, and for how long it has."""
     if seen.away is not None:
         return [(f"{seen.away.message}; waiting for it", _since(seen.seconds))]
     tables = (_no_table(one) for one in seen.standings if not (one.there or one.database.version_table_exists))
@@ -44,7 +44,7 @@ def _since(seconds: float) -> str:
 
 
 def reached(report: Report, *, page: Sheet, is_proved: bool) -> str:
-    """The text of ``wait``, when all are there."""
+    """The text of ``wait`` once all databases have arrived."""
     if report.command == "wait":
         page.begin("wait")
     stands: dict[str, list[str]] = {}
@@ -62,7 +62,7 @@ def reached(report: Report, *, page: Sheet, is_proved: bool) -> str:
 
 
 def proved(page: Sheet, report: Report) -> None:
-    """That what counts as applied is there."""
+    """State that what counts as applied exists."""
     reasons: Sequence[str] = list(dict.fromkeys(part.recommendation.reason for part in report.databases))
     page.line(Text.assemble(("Proved", "bold green"), f": {'; '.join(reasons)}."))
 

@@ -1,4 +1,4 @@
-"""All that is known of revisions and of what fails, for pages that have room for it."""
+"""All that is known of revisions and of failures, for pages with room for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SQL = (
 
 
 def _named(report: Report, part: DatabaseReport) -> str:
-    """The database, by its name where there are several."""
+    """The database, by its name if there are several."""
     return part.database.identity.name if len(report.databases) > 1 else "this database"
 
 
@@ -37,7 +37,7 @@ def causes(page: Sheet, report: Report, part: DatabaseReport) -> None:
 def revisions(
     page: Sheet, report: Report, part: DatabaseReport, choose: Callable[[Sequence[Revision]], Sequence[str]]
 ) -> None:
-    """Each revision with its file and its objects, and the SQL of what is missing."""
+    """Each revision with its file and its objects, and the SQL for what is missing."""
     found = picture.in_question(report, part)
     chosen = set(choose(found))
     if not chosen:
