@@ -29,7 +29,7 @@ _SHOP_AND_LEDGER = (("shop", "alembic_version"), ("ledger", "alembic_version"))
 _WITH_URL = ("alembic-rescue", "--url", "postgresql://shop@db.example/shop")
 _HANDED_OVER = "connection-handed-over"
 _PROVIDED = "provided-first"
-"""Of the scratch database, where a chain takes a schema for granted: it is nothing about env.py."""
+"""About the scratch database, if a chain takes a schema for granted: it says nothing about env.py."""
 _NEVER_THERE = "no: it does not reach its migrations"
 
 ENV_PY = (
