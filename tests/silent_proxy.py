@@ -106,7 +106,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def dripping(to_server: Callable[[], socket.socket], seconds: float) -> Iterator[int]:
-    """Return the port of a proxy that forwards one byte of the server's answer per so many seconds."""
+    """Yield the port of a proxy that forwards one byte of the server's answer every `seconds`."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def hand_on(source: socket.socket, to: socket.socket, pause: float) -> None:

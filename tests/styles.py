@@ -195,13 +195,13 @@ class Stage:
         }
 
     def logs(self) -> Logs:
-        """The servers' logs of all its databases, from now on."""
+        """Collect the servers' logs of all its databases, from now on."""
         return Logs({name: ServerLog(database) for name, database in self.databases.items()}, self._style)
 
 
 @dataclass(frozen=True)
 class Logs:
-    """Return what the server logged about each database."""
+    """What the server logged about each database."""
 
     of: Mapping[str, ServerLog]
     style: Style

@@ -227,7 +227,7 @@ def test_the_tools_code_runs_even_if_the_project_has_an_alembic_rescue_package(p
 
 
 @pytest.mark.slow
-def test_a_worker_has_none_of_the_tools_paths(tmp_path):
+def test_a_worker_sees_nothing_that_the_tool_put_on_its_path(tmp_path):
     by = interpreter.chosen(apart.python_of("asyncpg"))
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = scripts\n")
     (tmp_path / "scripts" / "versions").mkdir(parents=True)

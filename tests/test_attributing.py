@@ -54,7 +54,7 @@ def test_an_object_was_changed_or_dropped_by_the_last_statement_that_names_it():
     assert statement_of("table column", "public.t.a", sqls, parent="public.t", before=GONE, after={"a": "c"}) == 1
 
 
-def test_a_failed_statement_made_nothing_and_a_data_statement_only_if_nothing_else_did():
+def test_a_failed_statement_made_no_change_and_a_data_statement_only_if_no_other_did():
     failed = Statement("DROP TABLE t", StatementKind.CATALOG, "r.py", 1, error="no")
     call = Statement("CALL make()", StatementKind.DATA, "r.py", 2)
     change = Change(CatalogObject("table", "public.t"), None, {"a": "b"})

@@ -244,7 +244,7 @@ set -T
 trap 'if [[ $BASH_COMMAND == writing=yes ]]; then at=0; fi
   if [[ -n ${at:-} ]]; then at=$((at + 1)); if [[ $at == "$AT" ]]; then kill -INT $$; fi; fi' DEBUG
 """
-"""Of the commands from there on."""
+"""Interrupts the script at the command number AT, counted from `writing=yes` on."""
 
 
 def test_a_signal_at_any_command_from_the_write_on_reports_the_outcome(stamped):

@@ -55,7 +55,7 @@ def stand_at(database: Database, position: int) -> None:
 
 
 def false_verdicts(revisions: Sequence[Judged], position: int) -> list[str]:
-    """Yield the false statements about a database at which r1 ... up to `position` ran."""
+    """Return the false statements about a database at which r1 ... up to `position` ran."""
     return [
         told(revision)
         for revision in revisions
@@ -66,7 +66,7 @@ def false_verdicts(revisions: Sequence[Judged], position: int) -> list[str]:
 
 
 def mislocated(located: Located, revisions: Sequence[Judged], position: int) -> list[str]:
-    """Yield what ``--locate`` gets wrong: another revision is right only if nothing proves what lies between."""
+    """Return what ``--locate`` gets wrong: another revision is right only if nothing proves what lies between."""
     at = max((int(revision[1:]) for revision in located.revisions), default=0)
     between = range(min(at, position) + 1, max(at, position) + 1)
     known = {revision.revision: revision.verdict.value for revision in revisions}

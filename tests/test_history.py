@@ -90,7 +90,7 @@ def test_an_empty_schema_has_no_position(project, any_database):
 
 
 def makes_a_table(project, name, revision, before):
-    """Return the text of a revision file."""
+    """Write a revision file that creates a table."""
     (project.root / "alembic" / "versions" / f"{name}.py").write_text(
         "from alembic import op\nimport sqlalchemy as sa\n"
         f"revision, down_revision = {revision!r}, {before!r}\n\n\n"

@@ -54,7 +54,7 @@ def fragments(name, language):
 
 
 def texts(value):
-    """Return each command in a fragment: a text, or a list of words."""
+    """Yield each command in a fragment: a text, or a list of words."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):

@@ -124,7 +124,7 @@ def test_a_running_deployment_is_followed(shop, api):
     assert (ran.status, api.count("POST", DEPLOYS)) == (0, 0), ran.everything
 
 
-def test_in_python_and_what_cannot_be_proved_is_reported(shop, api, monkeypatch):
+def test_the_python_api_reports_what_cannot_be_proved(shop, api, monkeypatch):
     for name, value in shop.environment.items():
         monkeypatch.setenv(name, value)
     api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}

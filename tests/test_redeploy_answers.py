@@ -432,7 +432,7 @@ def test_of_a_traceback_the_migrations_own_frame_and_the_error_are_shown():
     ]
 
 
-def test_a_folder_with_another_name_is_recognised_as_the_projects():
+def test_a_script_folder_with_another_name_is_recognised():
     frame = '  File "/app/db/changes/r3.py", line 1, in upgrade'
     assert not lines.Chooser().is_told(frame)
     assert lines.Chooser([Path("/home/me/shop/db/changes")]).is_told(frame)

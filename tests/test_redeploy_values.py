@@ -362,7 +362,7 @@ def test_ctrl_c_while_its_id_is_printed_leaves_it_running_too(on):
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
-def test_the_command_that_deploys_is_printed_as_it_was_typed(api, on):
+def test_the_command_that_deploys_has_the_given_options(api, on):
     place = on()
     assert place.command(None) == "alembic-rescue redeploy --render srv-shop0001"
     assert place.command(Mode.DEPLOY_ONLY) == "alembic-rescue redeploy --render srv-shop0001 --deploy-only"
@@ -456,7 +456,7 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
         ([STUCK], [], Mode.BUILD, Mode.BUILD, "as asked for"),
     ],
 )
-def test_which_and_why(recent, changed, asked, mode, why):
+def test_whether_to_build_and_why(recent, changed, asked, mode, why):
     choice = choosing.decided(SHOP, recent, changed, asked)
     assert (choice.mode, why in choice.why) == (mode, True), choice
     expected = "the last build, 012345678 (fix the order)" if mode is Mode.DEPLOY_ONLY else "the latest commit of main"

@@ -372,7 +372,7 @@ def test_a_named_server(choice, dialect, url):
 
 
 @pytest.mark.parametrize("choice", ["mysql://me:secret@host/x", "somewhere", "postgres:secret"])
-def test_a_named_server_that_does_not_exist(choice):
+def test_an_unfit_named_server_is_refused(choice):
     with pytest.raises(ScratchUnfit) as unfit, provided(choice, "postgresql", "16", fine):
         pass
     assert "secret" not in str(unfit.value)

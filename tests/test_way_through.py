@@ -40,7 +40,7 @@ def test_the_steps_follow_the_chains_order_as_far_as_it_is_known(word, ways):
     assert ", ".join(told) == ways
 
 
-def test_an_existing_later_revision_is_passed():
+def test_the_steps_lead_past_a_later_revision_that_exists():
     advice = recommend(evidence("NAN"))
     assert (advice.action, advice.steps) == (Action.RERUN, legs(evidence("NAN")))
     assert "contradictory" not in advice.reason
