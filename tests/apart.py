@@ -1,4 +1,4 @@
-"""The tool in an environment of its own, and the project's in another: what ``--python`` is for."""
+"""The tool in one environment and the project in another: the case for ``--python``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.conftest import ProjectCopy, Ran
 _FOLDER = matrix.BUILD.with_name("apart")
 _START = "import sys; sys.path.insert(0, {!r}); from alembic_rescue.cli.start import main; main()"
 TOOL = (sys.executable, "-c", _START.format(str(matrix.ROOT)))
-"""The command without a PYTHONPATH, which the project's Python would be given as well."""
+"""The command without a PYTHONPATH, which the project's Python would inherit."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """An environment as a project has it: without typer, rich and alembic-rescue."""
+    """An environment like a project's: without typer, rich and alembic-rescue."""
 
     python: str
     packages: tuple[str, ...]
@@ -34,7 +34,7 @@ BACKENDS: Mapping[str, Backend] = {
     "new": Backend("3.13", ("alembic", "sqlalchemy>=2", "psycopg2-binary", "psycopg")),
     "asyncpg": Backend("3.12", ("alembic", "sqlalchemy[asyncio]>=2", "asyncpg")),
 }
-"""``lowest`` has nothing that reads TOML, ``asyncpg`` no driver without an event loop."""
+"""``lowest`` has no TOML parser, ``asyncpg`` no driver that works without an event loop."""
 
 
 def _same() -> Backend:
@@ -44,7 +44,7 @@ def _same() -> Backend:
 
 
 def python_of(name: str) -> str:
-    """The Python of a backend, made when it is first asked for; ``same`` has the versions that the tests run with."""
+    """A backend's Python, created on first use; ``same`` has the versions that the tests run with."""
     backend, folder = BACKENDS.get(name) or _same(), _FOLDER / name
     python = folder / "bin" / "python"
     _FOLDER.mkdir(parents=True, exist_ok=True)
@@ -66,15 +66,15 @@ def python_of(name: str) -> str:
 
 @dataclass
 class Apart(ProjectCopy):
-    """A project whose tool runs elsewhere."""
+    """A project whose tool runs in another environment."""
 
     def rescue(self, *arguments: str, **environment: str) -> Ran:
-        """Run the command of the tool's own environment."""
+        """Run the command from the tool's own environment."""
         return self.run([*TOOL, *arguments], PYTHONPATH="", **environment)
 
 
 def apart(project: ProjectCopy) -> Apart:
-    """The same project, whose tool runs elsewhere."""
+    """Return the same project, with the tool in another environment."""
     return Apart(project.root, project.home, project.database, project.environment)
 
 
@@ -103,4 +103,4 @@ async def main():
 
 asyncio.run(main())
 """
-"""As Alembic's own template for asynchronous engines has it."""
+"""As in Alembic's own template for asynchronous engines."""

@@ -1,4 +1,4 @@
-"""A real browser, Debian's Chromium, driven by its command line: what a page measures at a width, and how it looks."""
+"""A real browser, Debian's Chromium, run from the command line: how wide a page gets, and how it looks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 REQUIRED = "ALEMBIC_RESCUE_TEST_NEEDS_CHROMIUM"
-"""Set where a missing browser is a failure, as in CI."""
+"""If set, a missing browser is a failure, as in CI."""
 MISSING = "there is no Chromium on this machine: apt-get install chromium"
 _MEASURE = """
 const page = document.querySelector("iframe").contentDocument, root = page.documentElement;
@@ -26,7 +26,7 @@ document.title = JSON.stringify({
 
 
 def program() -> str | None:
-    """Where it is."""
+    """Return the path of the browser, if it is installed."""
     return next(
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
     )
@@ -47,7 +47,7 @@ def _run(folder: Path, page: Path, *options: str) -> str:
 
 
 def _framed(folder: Path, document: str, width: int, height: int, script: str = "") -> Path:
-    """A page that holds the document in a frame: windows are never as narrow as a phone."""
+    """Return a page with the document in a frame: browser windows cannot be as narrow as a phone."""
     page = folder / "frame.html"
     frame = f'<iframe width="{width}" height="{height}" style="border:0" srcdoc="{html.escape(document)}"></iframe>'
     code = f"<script>document.querySelector('iframe').onload = () => {{ {script} }}</script>" if script else ""
@@ -56,7 +56,7 @@ def _framed(folder: Path, document: str, width: int, height: int, script: str = 
 
 
 def measured(folder: Path, document: str, width: int, *, dark: bool = False) -> dict[str, Any]:
-    """What the document measures in a frame of so many pixels."""
+    """Measure the document in a frame of that many pixels."""
     options = ["--window-size=1400,1000", "--virtual-time-budget=5000", "--dump-dom", *_scheme(dark=dark)]
     dom = _run(folder, _framed(folder, document, width, 900, _MEASURE), *options)
     title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)
@@ -65,7 +65,7 @@ def measured(folder: Path, document: str, width: int, *, dark: bool = False) -> 
 
 
 def pictured(folder: Path, document: str, width: int, height: int, image: Path, *, dark: bool = False) -> None:
-    """Write how it looks to a PNG."""
+    """Write a screenshot to a PNG."""
     options = [f"--window-size={max(width, 500)},{height}", f"--screenshot={image}", *_scheme(dark=dark)]
     _run(folder, _framed(folder, document, width, height), *options)
 

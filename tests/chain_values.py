@@ -46,7 +46,7 @@ def view(name: str) -> CatalogObject:
 
 
 class Chain:
-    """Each step is what a function does to the world, observed."""
+    """Steps, each observed from what a function does to the world."""
 
     def __init__(self) -> None:
         self.world: World = {}
@@ -54,7 +54,7 @@ class Chain:
         self.states: list[World] = [{}]
 
     def start(self, world: World) -> Chain:
-        """What is there before the first revision."""
+        """Set what exists before the first revision."""
         self.world = {o: dict(f) for o, f in world.items()}
         self.states = [self.copy()]
         return self
@@ -63,7 +63,7 @@ class Chain:
         return {o: dict(facts) for o, facts in self.world.items()}
 
     def step(self, do: Callable[[World], list[tuple[CatalogObject, CatalogObject]] | None] = lambda _: None, **more):
-        """One revision.  `do` changes the world and may return what it renamed."""
+        """Add a revision.  `do` changes the world and may return what it renamed."""
         before = self.copy()
         renames = do(self.world) or []
         changes = [

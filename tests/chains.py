@@ -1,4 +1,4 @@
-"""Chains written for a test: revisions with given bodies, really upgraded, and what the public API says of them."""
+"""Chains written for a test: revisions with given bodies, really upgraded, and judged through the public API."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ sqlalchemy.url = {url}
 """
 
 MISSING = {Verdict.NOT_APPLIED, Verdict.PARTIAL}
-"""What may never be said of a revision that ran."""
+"""Verdicts that are wrong for any revision that ran."""
 THERE = {Verdict.APPLIED, Verdict.EMPTY}
-"""What may be stamped over without a word from anybody."""
+"""Verdicts that need no acceptance before a stamp."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A project whose revisions follow one another, and its database."""
+    """A project whose revisions form one line, and its database."""
 
     root: Path
     url: str
     revisions: tuple[str, ...]
-    """From the base on."""
+    """The revisions, from the base on."""
 
     @property
     def ini(self) -> str:
@@ -65,7 +65,7 @@ class Chain:
         return alembic_rescue.load(self.ini)
 
     def upgrade(self, revision: str) -> None:
-        """As ``alembic upgrade``; what the project's files put into this process is taken out again."""
+        """Run ``alembic upgrade``, then undo what the project's files changed in this process."""
         with _as_it_was(self.root):
             command.upgrade(Config(self.ini), revision)
 
@@ -85,7 +85,7 @@ class Chain:
 
 
 def only(report: Report) -> DatabaseReport:
-    """Of a project with one database."""
+    """Return the only database of a project."""
     (part,) = report.databases
     return part
 
@@ -99,7 +99,7 @@ def verdicts(part: DatabaseReport) -> dict[str, str]:
 
 
 def told(revision: Revision) -> str:
-    """All that the evidence says of it, for the message of an assertion."""
+    """Return the whole evidence as text, for an assertion's message."""
     lines = [
         f"  {o.kind} {o.name}: expected {o.expected}, is {o.presence.value}, {o.detail} (line {o.line}) {o.sql or ''}"
         for o in revision.objects
@@ -119,13 +119,13 @@ def write(
     """Write a project.
 
     Args:
-        root: its folder, which is made.
-        url: its database's.
-        bodies: of the revisions, by id, or in order for r1, r2, ...; either statements of ``upgrade()``, or a module's
-            text with a function of that name.
+        root: its folder, which is created.
+        url: its database's URL.
+        bodies: the revisions' bodies, by id, or in order for r1, r2, ...; either statements of ``upgrade()``, or a
+            module's text with a function of that name.
         options: more arguments of ``context.configure()``.
-        env: in place of the usual env.py.
-        header: what each revision's file begins with.
+        env: replaces the default env.py.
+        header: the first lines of each revision's file.
     """
     given = bodies if isinstance(bodies, dict) else {f"r{n}": body for n, body in enumerate(bodies, start=1)}
     versions = root / "alembic" / "versions"
@@ -140,7 +140,7 @@ def write(
 
 
 def module(body: str) -> str:
-    """The text of a revision's file below its header."""
+    """Return the text of a revision's file, without the header."""
     body = textwrap.dedent(body).strip("\n")
     if body.startswith("def upgrade") or "\ndef upgrade" in body:
         return body + "\n"

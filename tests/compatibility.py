@@ -1,6 +1,6 @@
-"""docs/compatibility.md is written from test results: ``make compatibility`` writes it, each test holds its row to it.
+"""docs/compatibility.md is written from test results: ``make compatibility`` writes it, and each test checks its row.
 
-A module with such tests has a ``TABLE``, and stands in MODULES.  Each of the tests ends in ``TABLE.check(...)``.
+A module with such tests has a ``TABLE`` and is listed in MODULES.  Each of its tests ends in ``TABLE.check(...)``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "compatibility.md"
 MODULES = ("tests.test_styles", "tests.test_drivers", "tests.test_drivers_elsewhere")
-"""Those whose tests measure a row each."""
+"""The modules whose tests measure a row each."""
 _RESULTS = "COMPATIBILITY_RESULTS"
-"""Names the file that measured rows are added to, instead of being held to the document."""
+"""Names the file to which measured rows are appended, instead of comparing them with the document."""
 
 
 @dataclass(frozen=True)
@@ -29,36 +29,36 @@ class Table:
 
     name: str
     columns: tuple[str, ...]
-    """Their headings; what stands in the first is the name of a row."""
+    """The headings; the cell in the first column is the name of the row."""
     rows: tuple[str, ...]
-    """The names of all its rows, in the document's order."""
+    """The names of all rows, in the document's order."""
 
     def check(self, row: str, *cells: str) -> None:
-        """Hold a row that was just measured to the document, or note it down where the document is being written."""
+        """Compare a row that was just measured with the document, or record it if the document is being written."""
         assert row in self.rows
         assert len(cells) == len(self.columns) - 1
         line = _line((row, *cells))
         if results := os.environ.get(_RESULTS):
-            with Path(results).open("a", encoding="utf-8") as file:  # several workers do; a short line goes in whole
+            with Path(results).open("a", encoding="utf-8") as file:  # several workers do; a short line is written whole
                 file.write(json.dumps([self.name, row, line]) + "\n")
             return
         assert written(self.name).get(row) == line, "stale: make compatibility"
 
 
 def tables() -> list[Table]:
-    """All that the document is to hold."""
+    """Return every table of the document."""
     return list({(table := importlib.import_module(module).TABLE).name: table for module in MODULES}.values())
 
 
 def written(table: str, text: str | None = None) -> dict[str, str]:
-    """The rows of a table as they stand in the document (or in `text`): name -> line."""
+    """Return the rows of a table in the document (or in `text`): name -> line."""
     (body,) = re.findall(_marked(table), DOCUMENT.read_text("utf-8") if text is None else text, re.DOTALL)
     lines = [line for line in body[1].splitlines() if line.startswith("| ")][2:]
     return {line.split(" | ")[0].removeprefix("| "): line for line in lines}
 
 
 def filled(text: str, table: Table, measured: dict[str, str]) -> str:
-    """The document with the rows of `table` that were `measured`; the others stay as they stand."""
+    """Return the document with the `measured` rows of `table`; the others stay as they are."""
     known = {**written(table.name, text), **measured}
     rows = [known[row] for row in table.rows if row in known]
     body = "\n".join([_line(table.columns), _line("---" for _ in table.columns), *rows])

@@ -1,4 +1,4 @@
-"""Private servers for the whole run, shared by all workers: PostgreSQL 18 and 16, and MariaDB; a database each test."""
+"""Private servers for the whole run, shared by all workers: PostgreSQL 18 and 16, MariaDB; one database per test."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers in the controlling process; the workers find them through the environment."""
+    """Start the servers in the controlling process; workers find them through the environment."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     os.environ[_BEGUN] = str(time.time())
@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_APART] = apart.python_of(named) if named == "same" else named
     _work_in_memory()
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rescue-cache-")  # nothing of the user's is read or written
-    # The commands run with PYTHONDONTWRITEBYTECODE, and would compile the package anew each time.
+    # The commands run with PYTHONDONTWRITEBYTECODE, and would otherwise compile the package every time.
     compileall.compile_dir(Path(alembic_rescue.__file__).parent, quiet=1)
     mariadb.prepare()
     for version in VERSIONS:
@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _work_in_memory() -> None:
-    """Have all temporary folders in memory, where there is room: servers make and remove thousands of files."""
+    """Put all temporary folders in memory if there is room: servers create and remove thousands of files."""
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
         folder = tempfile.mkdtemp(prefix="rescue-tests-", dir=_MEMORY)
         Path(folder).chmod(0o711)  # the servers' own users pass through
@@ -108,7 +108,7 @@ TAKES_LONG = """
     migrations_reach_nothing packaged_scripts quiet_pipes readme receipts reports scratch_chain_styles seal
     secrets sessions_held several_databases styles trap two_databases two_phase unrun
 """
-"""Modules that `make test` leaves to `make test-slow`: most run the whole tool, several times in each test."""
+"""Modules that `make test` leaves to `make test-slow`: most run the whole tool several times per test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -130,7 +130,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @functools.cache
 def _installed(package: str) -> str:
-    """Its version, where the projects run."""
+    """Return the package's version in the environment where the projects run."""
     if python := os.environ.get(_APART):
         ask = f"from importlib.metadata import version; print(version({package!r}))"
         return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
@@ -138,7 +138,7 @@ def _installed(package: str) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what `make test` leaves to others; where the time is short, mix the modules, so that each has its turn."""
+    """Mark the slow tests.  If time is limited, shuffle the modules, so that each gets its turn."""
     if config.getoption("--seconds"):
         mixed = random.Random(os.environ[_BEGUN])
         turns = {module: mixed.random() for module in sorted({item.path.name for item in items})}
@@ -150,9 +150,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Not started: a test for which there is no time, and one of what an older version cannot do.
+    """Skip a test when the time is up, or when the installed version cannot do what it needs.
 
-    The run's last lines say how many, and why.
+    The run's last lines say how many were skipped, and why.
     """
     seconds = item.config.getoption("--seconds")
     if seconds and time.time() > float(os.environ[_BEGUN]) + seconds:
@@ -165,7 +165,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> mariadb.Server:
-    """The run's MariaDB.  Where the machine has none its tests are skipped, and the run's last line says so."""
+    """The run's MariaDB.  If it is not installed, its tests are skipped, and the run's last line says so."""
     if not mariadb.installed():
         if os.environ.get(mariadb.REQUIRED):
             pytest.fail(mariadb.MISSING)
@@ -204,25 +204,25 @@ def any_server(request: pytest.FixtureRequest) -> servers.Server:
 
 @dataclass(frozen=True)
 class Database:
-    """A database of one test, owned by the tests' role."""
+    """A database for one test, owned by the tests' role."""
 
     server: servers.Server
     name: str
 
     @property
     def url(self) -> str:
-        """As the tests' role, by TCP, password included."""
+        """As the tests' role over TCP, with the password."""
         password = quote(servers.PASSWORD, safe="")
         return f"postgresql+psycopg2://{servers.ROLE}:{password}@127.0.0.1:{self.server.port}/{self.name}"
 
     @property
     def dsn(self) -> str:
-        """As superuser, by socket."""
+        """As superuser, through the socket."""
         return f"host={self.server.pgdata} port={self.server.port} user=postgres dbname={self.name}"
 
     @contextlib.contextmanager
     def session(self, role: str = servers.ROLE) -> Iterator[Any]:
-        """A psycopg2 connection of somebody else's, in a transaction; rolled back at the end."""
+        """Another client's psycopg2 connection, in a transaction that is rolled back at the end."""
         connection = psycopg2.connect(self.dsn)
         try:
             with connection.cursor() as cursor:
@@ -233,7 +233,7 @@ class Database:
             connection.close()
 
     def run(self, statement: str, *, role: str = servers.ROLE) -> list[tuple[Any, ...]]:
-        """Run SQL in autocommit, return what it returns."""
+        """Run SQL in autocommit and return its rows."""
         with self.session(role) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -241,7 +241,7 @@ class Database:
                 return cursor.fetchall() if cursor.description else []
 
     def stand_at(self, *rows: str) -> None:
-        """Make the version table as Alembic makes it, with these rows and no others."""
+        """Create the version table as Alembic does, with exactly these rows."""
         self.run(
             "CREATE TABLE IF NOT EXISTS alembic_version "
             "(version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY); DELETE FROM alembic_version"
@@ -250,7 +250,7 @@ class Database:
             self.run(f"INSERT INTO alembic_version VALUES ('{row}')")
 
     def versions(self, table: str = "alembic_version") -> list[str]:
-        """The rows of the version table, sorted; none where it does not exist."""
+        """Return the rows of the version table, sorted; none if it does not exist."""
         if not self.run(f"SELECT to_regclass('{table}')")[0][0]:
             return []
         return sorted(row[0] for row in self.run(f"SELECT version_num FROM {table}"))
@@ -258,7 +258,7 @@ class Database:
 
 @contextlib.contextmanager
 def fresh_database(server: servers.Server) -> Iterator[Database]:
-    """An empty database, dropped afterwards whoever is still connected."""
+    """An empty database, dropped afterwards even if somebody is still connected."""
     name = f"rescue_test_{uuid.uuid4().hex[:12]}"
     with contextlib.closing(psycopg2.connect(server.admin_dsn)) as admin:
         admin.autocommit = True
@@ -298,14 +298,14 @@ def database(server: servers.Server) -> Iterator[Database]:
 
 @pytest.fixture
 def scratch(server: servers.Server) -> Iterator[Database]:
-    """Another one, on which a chain runs to be observed."""
+    """Another database, on which a chain runs to be observed."""
     with fresh_database(server) as database:
         yield database
 
 
 @pytest.fixture(params=_each_version(pytest.mark.compatibility))
 def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """An empty database on each supported PostgreSQL in turn, for what runs the whole tool."""
+    """An empty database on each supported PostgreSQL in turn, for tests that run the whole tool."""
     with fresh_database(server_of(request.param)) as database:
         yield database
 
@@ -320,7 +320,7 @@ class Ran:
 
     @property
     def json(self) -> dict[str, Any]:
-        """stdout as the one JSON document that it must be, held against the published schema."""
+        """Return stdout as a single JSON document, validated against the published schema."""
         return answers.of(self.stdout, self.status)
 
     @property
@@ -329,14 +329,14 @@ class Ran:
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
-    """This process's environment without what names databases, and with a state folder of the test's own."""
+    """Return this process's environment without names of databases, and with the test's own state folder."""
     dropped = (
         "PG",
         "DATABASE_URL",
         "ALEMBIC_CONFIG",
         "ALEMBIC_RESCUE_",
         "FLASK_",
-        "PYTEST_",  # options of the run that tests: a run within it has its own
+        "PYTEST_",  # these belong to the run that tests; a run within it has its own
         "NO_COLOR",
         "COLUMNS",
         "FORCE_COLOR",
@@ -348,7 +348,7 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def of_the_project(program: str) -> str:
-    """A program of the environment that the projects have; the tool's own, where it is the same one."""
+    """Return a program from the projects' environment, or from the tool's own if they share one."""
     return str(Path(os.environ.get(_APART) or sys.executable).with_name(program))
 
 
@@ -401,9 +401,9 @@ class ProjectCopy:
 
     @property
     def receipts(self) -> list[Path]:
-        """The receipts on disk, the oldest first."""
+        """The receipts on disk, oldest first."""
         found = (self.home / "alembic-rescue").glob("*.json")
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)  # names tell no more than the second
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)  # the names are only precise to the second
 
     def set_url(self, url: str) -> None:
         """Write `url` into alembic.ini, as a user would."""
@@ -417,7 +417,7 @@ class ProjectCopy:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[..., ProjectCopy]:
-    """Make a copy of the fixture project of that name, its alembic.ini pointed at `database` or `url`."""
+    """Copy the fixture project of that name, and point its alembic.ini at `database` or `url`."""
 
     def make(name: str, database: Database | None = None, url: str | None = None) -> ProjectCopy:
         source = INCIDENT if name == "incident" else PROJECTS / name
@@ -433,7 +433,7 @@ def project(tmp_path: Path) -> Callable[..., ProjectCopy]:
 
 @pytest.fixture
 def host(database: Database, tmp_path: Path) -> Any:
-    """A host without Python: see :mod:`tests.handing_over`.  Its database stands at OLD."""
+    """A host without Python: see :mod:`tests.handing_over`.  Its database is at OLD."""
     from tests.handing_over import OLD, Host
 
     database.stand_at(OLD)
@@ -442,7 +442,7 @@ def host(database: Database, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def stamped(host: Any) -> Any:
-    """The same with both files, which lead from OLD to NEW."""
+    """The same host with both files, which move it from OLD to NEW."""
     from tests.handing_over import NEW, OLD, SCRIPTS, handed_over
 
     made = handed_over(host.database, [OLD], [NEW])

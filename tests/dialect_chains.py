@@ -1,4 +1,4 @@
-"""Typical migrations for SQLite and MariaDB: the bodies of a chain of revisions, each by its name."""
+"""Typical migrations for SQLite and MariaDB: the bodies of a chain of revisions, by name."""
 
 from __future__ import annotations
 

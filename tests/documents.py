@@ -1,4 +1,4 @@
-"""What stands in a Markdown document: its code, and the calls of the program in it."""
+"""The code in a Markdown document, and the calls of the program in it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _OPERATOR = re.compile(r"[();<>|&]+")
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
-    """Language and content of each fenced block."""
+    """Return the language and content of each fenced block."""
     return _BLOCK.findall(text)
 
 
 def words(line: str) -> list[str]:
-    """As a shell reads them; its operators are words of their own."""
+    """Split a line as a shell does; its operators are separate words."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -26,12 +26,12 @@ def words(line: str) -> list[str]:
 
 
 def operators(line: str) -> list[str]:
-    """What only a shell understands: operators, variables, what runs in backticks."""
+    """Return what only a shell understands: operators, variables, backticks."""
     return [word for word in words(line) if _OPERATOR.fullmatch(word) or "$" in word or "`" in word]
 
 
 def called(line: str) -> list[str]:
-    """Each call of the program in a line of a shell, also behind another program that runs it."""
+    """Return each call of the program in a shell line, even if another program runs it."""
     commands: list[list[str]] = [[]]
     for word in words(line):
         if _OPERATOR.fullmatch(word):
@@ -44,7 +44,7 @@ def called(line: str) -> list[str]:
 
 
 def shell_lines(language: str, content: str) -> list[str]:
-    """The lines of a block that a shell runs: what is typed at a prompt, or those of a script."""
+    """Return the lines of a block that a shell runs: those after a prompt, or those of a script."""
     lines = [line.strip() for line in content.splitlines()]
     if language == "console":
         return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
@@ -52,7 +52,7 @@ def shell_lines(language: str, content: str) -> list[str]:
 
 
 def shown(text: str) -> list[str]:
-    """Each call of the program at a prompt, in a script, or in the prose between backticks."""
+    """Return each call of the program after a prompt, in a script, or between backticks in the prose."""
     lines = [line for language, content in blocks(text) if language in {"console", "bash"}
              for line in shell_lines(language, content)]  # fmt: skip
     prose = re.findall(r"`(alembic-rescue [^`\n]+)`", _BLOCK.sub("", text))
@@ -60,6 +60,6 @@ def shown(text: str) -> list[str]:
 
 
 def all_parsed(calls: Iterable[str]) -> None:
-    """Each is taken by the program as it stands."""
+    """Check that the program accepts each call as it is written."""
     for call in calls:
         parse(call)

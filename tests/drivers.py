@@ -1,4 +1,4 @@
-"""The table of databases and drivers in docs/compatibility.md, and env.py for each way of connecting."""
+"""The table of databases and drivers in docs/compatibility.md, and an env.py for each way to connect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POSTGRESQL = {
     "PostgreSQL, psycopg, asynchronous": "postgresql+psycopg_async",
     "PostgreSQL, psycopg, asynchronous by `create_async_engine`": "postgresql+psycopg",
 }
-"""SQLAlchemy's name of the driver, by the row of the table."""
+"""SQLAlchemy's name of the driver, by the table's row."""
 MARIADB = {
     "MariaDB, PyMySQL": "pymysql",
     "MariaDB, mysqlclient": "mysqldb",
@@ -33,26 +33,26 @@ TABLE = compatibility.Table(
         "plan",
         "stamp",
         "undo",
-        "looking is held read-only",
-        "a lock is given up in time, its holder named",
-        "a second rescue is refused",
-        "Ctrl-C cancels",
+        "inspection is read-only",
+        "gives up on a lock in time, names its holder",
+        "refuses a second rescue",
+        "Ctrl-C cancels the statement",
     ),
     (*POSTGRESQL, *MARIADB, *SQLITE),
 )
 IN_TIME = 45
-"""Seconds, on a machine that is busy with other tests: without a timeout it would not end at all."""
+"""Seconds, on a machine that is busy with other tests: without a timeout it would never end."""
 IDS = ("psycopg2", "psycopg", "pg8000", "asyncpg", "psycopg_async", "psycopg-create_async_engine")
 
 
 def proved(revision: Any) -> str:
-    """The cell for a plan, by the JSON of the revision that it skips."""
+    """Return the plan's cell, from the JSON of the revision that it skips."""
     number = len(revision["objects"])
     return f"yes: {number} object{'s' * (number > 1)} proved"
 
 
 def url_of(database: Database, drivername: str, **parts: object) -> str:
-    """Its URL for that driver, as the tests' role, with some of its parts replaced."""
+    """Return the database's URL for that driver, as the tests' role, with some parts replaced."""
     known: dict[str, object] = {"password": servers.PASSWORD, "port": database.server.port, "name": database.name}
     known |= {"role": servers.ROLE, "host": "127.0.0.1", "query": ""}
     given = {**known, **parts}
@@ -61,12 +61,12 @@ def url_of(database: Database, drivername: str, **parts: object) -> str:
 
 
 def project_for(row: str, folder: Path, database: Database) -> ProjectCopy:
-    """A project whose env.py is Alembic's own template for that way of connecting."""
+    """Return a project whose env.py is Alembic's own template for that way to connect."""
     return project_at(row, folder, url_of(database, POSTGRESQL[row]), database)
 
 
 def with_everything_there(row: str, folder: Path, database: Database) -> ProjectCopy:
-    """The same, everything of it there, and the version table one behind."""
+    """Return the same project with all its objects in the database, and the version table one revision behind."""
     made = project_for(row, folder, database)
     database.run(
         "CREATE TABLE customers (id serial PRIMARY KEY, name varchar(80) NOT NULL);"
@@ -79,7 +79,7 @@ def with_everything_there(row: str, folder: Path, database: Database) -> Project
 
 
 def project_at(row: str, folder: Path, url: str, database: Any) -> ProjectCopy:
-    """The same for any database."""
+    """Return such a project for any database."""
     style = "async_asyncpg" if "asynchronous" in row or "+asyncpg:" in url else "stock"
     root = folder / "shop"
     shutil.copytree(PROJECTS / "styles" / style, root, ignore=shutil.ignore_patterns("__pycache__"))

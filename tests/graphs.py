@@ -50,12 +50,12 @@ def downgrade():
 
 @dataclass(frozen=True)
 class Node:
-    """One revision: what its file says of itself."""
+    """One revision, as its file declares it."""
 
     id: str
     down: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
-    """Ids or labels of others."""
+    """Ids or labels of other revisions."""
     labels: tuple[str, ...] = ()
 
     @property
@@ -65,7 +65,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Revisions, each after all that it builds on."""
+    """Revisions, each after everything that it builds on."""
 
     nodes: tuple[Node, ...]
 
@@ -78,16 +78,16 @@ class Graph:
         return [label for node in self.nodes for label in node.labels]
 
     def revision_map(self) -> RevisionMap:
-        """The graph without a disk, as Alembic holds it."""
+        """The graph in memory, as Alembic holds it."""
         return revision_map(*self.nodes)
 
     def builds_on(self, node: Node) -> set[str]:
-        """The ids that a revision directly builds on: it follows them, or depends on them."""
+        """Return the ids that a revision builds on directly: it follows them, or depends on them."""
         labelled = {label: other.id for other in self.nodes for label in other.labels}
         return {labelled.get(name, name) for name in (*node.down, *node.depends_on)}
 
     def up_to(self, revisions: Iterable[str]) -> set[str]:
-        """These revisions and everything that they build on."""
+        """Return these revisions and everything that they build on."""
         found = set(revisions)
         for node in reversed(self.nodes):
             if node.id in found:
@@ -95,7 +95,7 @@ class Graph:
         return found
 
     def stands(self, current: Iterable[str], target: str) -> str:
-        """Where a revision is, seen from the rows of a version table: ``there``, ``behind`` or ``ahead``."""
+        """Return where a revision is, seen from the version table's rows: ``there``, ``behind`` or ``ahead``."""
         applied = self.up_to(current)
         branches_at = applied - {down for node in self.nodes if node.id in applied for down in node.down}
         if target in applied:
@@ -104,17 +104,17 @@ class Graph:
 
 
 def revision_map(*nodes: Node) -> RevisionMap:
-    """These revisions as Alembic holds them."""
+    """Return these revisions as Alembic holds them."""
     return RevisionMap(lambda: revisions(*nodes))
 
 
 def revisions(*nodes: Node) -> Iterator[Revision]:
-    """Each by itself."""
+    """Return each of them as a graph's node."""
     return (Revision(n.id, n.down, n.depends_on or None, n.labels or None) for n in nodes)
 
 
 def write_project(root: Path, nodes: Iterable[Node], url: str) -> Path:
-    """Write a real Alembic project with these revisions, empty-bodied; return its alembic.ini."""
+    """Write a real Alembic project with these revisions, with empty bodies; return its alembic.ini."""
     versions = root / "alembic" / "versions"
     versions.mkdir(parents=True)
     (root / "alembic" / "env.py").write_text(ENV)
@@ -129,7 +129,7 @@ def write_project(root: Path, nodes: Iterable[Node], url: str) -> Path:
 def graphs(draw: st.DrawFn, max_size: int = 9) -> Graph:
     """Graphs with branches, merges, several bases, labels, and dependencies by id or by label.
 
-    What two revisions have to do with one another does not show in their ids, nor in the order of their files.
+    Neither the ids nor the order of the files show how two revisions are related.
     """
     size = draw(st.integers(1, max_size) | st.integers(max_size // 2, max_size))
     numbers = draw(st.permutations(range(size)))
@@ -147,7 +147,7 @@ def graphs(draw: st.DrawFn, max_size: int = 9) -> Graph:
 
 @st.composite
 def _antichains(draw: st.DrawFn, graph: Graph) -> tuple[str, ...]:
-    """What a new revision follows: nothing, mostly one revision, or several of which none follows another."""
+    """What a new revision follows: nothing, usually one revision, or several of which none follows another."""
     lines = Graph(tuple(Node(node.id, node.down) for node in graph.nodes))
     below = {revision: lines.up_to([revision]) for revision in graph.ids}
     chosen: list[str] = []

@@ -1,4 +1,4 @@
-"""Files for bash and psql made of a database as it is, without a project, and run as on a host without Python."""
+"""Files for bash and psql, written for a database as it is, without a project, and run as on a host without Python."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ PSQLS = {
     16: _WHEEL / "pginstall/bin/psql",
     18: _WHEEL / "pginstall18/bin/psql",
 }
-"""The clients of this machine and of the wheel, by version."""
+"""The psql clients of this machine and of the wheel, by version."""
 SHELLCHECK = BIN / "shellcheck"
-"""Of the extra ``dev``."""
+"""From the extra ``dev``."""
 BASH = os.environ.get("ALEMBIC_RESCUE_TEST_BASH")
-"""Another bash, such as the 3.2 that macOS has, to run the tests with."""
+"""Another bash to run the tests with, such as macOS's 3.2."""
 OLD, NEW = "aaaa0001", "aaaa0002"
 FORMS = pytest.mark.parametrize("shell", ["bash", "psql"])
 
@@ -49,7 +49,7 @@ def handed_over(
     gone: Collection[Standing] = (),
     **changed: object,
 ) -> HandOver:
-    """What a file says that leads from one to the other, and asks for the objects of these names."""
+    """The text of a file that moves from one to the other, and checks the objects of these names."""
     engine = create_engine(database.url, poolclass=NullPool)
     with engine.connect() as connection:
         facts = dialects.of("postgresql").identity.facts(connection, "public.alembic_version", None)
@@ -104,13 +104,13 @@ class Host:
     psql: int = 15
 
     def write(self, shell: str, made: HandOver) -> Path:
-        """Put the file there."""
+        """Write the file into the folder."""
         path = self.folder / f"stamp.{shell}"
         path.write_text(SCRIPTS.file(shell, made))
         return path
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Bash's, with nothing of this process's but where psql is."""
+        """Bash's environment: of this process's, only what is needed to find psql."""
         folder = self.folder / f"psql{self.psql}"
         if not folder.exists():
             folder.mkdir()
@@ -132,17 +132,17 @@ class Host:
         return self.run(*arguments, **{**where, **who, **environment})
 
     def stamp(self, shell: str) -> Ran:
-        """Run the file for that shell, without being asked."""
+        """Run the file for that shell, without a question."""
         return self.bash("--yes") if shell == "bash" else self.file()
 
     def vouched(self, shell: str, address: str) -> Ran:
-        """The same; it is the same server at this address."""
+        """Run it, vouching that it is the same server at this address."""
         if shell == "bash":
             return self.bash("--yes", "--address", address)
         return self.file("stamp.psql", "-v", f"address={address}")
 
     def back(self, shell: str) -> Ran:
-        """Lead back with it."""
+        """Run it to go back."""
         if shell == "bash":
             return self.bash("--undo", "--yes")
         lines = (self.folder / "stamp.psql").read_text().splitlines()
@@ -151,7 +151,7 @@ class Host:
         return self.file("back.psql")
 
     def run(self, *command: str, **environment: str) -> Ran:
-        """Run it as it stands, without a terminal."""
+        """Run it as it is, without a terminal."""
         made = self.environment(**environment)
         program = (BASH if command[0] == "bash" else None) or shutil.which(command[0], path=made["PATH"])
         assert program
@@ -170,7 +170,7 @@ class Host:
 
 @contextlib.contextmanager
 def of_debian() -> Iterator[servers.Server]:
-    """A server of this machine's own PostgreSQL 15, with the tests' role."""
+    """A server from this machine's own PostgreSQL 15, with the tests' role."""
     bin_, port = PSQLS[15].parent, servers.free_port()
     pgdata = Path(tempfile.mkdtemp(prefix="rescue-pg15-"))
     programs.give(pgdata)
@@ -192,14 +192,14 @@ def of_debian() -> Iterator[servers.Server]:
 
 
 def found_by_shellcheck(path: Path) -> str:
-    """What it says of a file; nothing, where all is well."""
+    """Return what shellcheck reports about a file; nothing if all is well."""
     if not SHELLCHECK.exists():
         pytest.skip("shellcheck is not installed: it comes with the extra dev")
     return subprocess.run([SHELLCHECK, path], capture_output=True, text=True, check=False).stdout
 
 
 def statements(text: str) -> list[int]:
-    """The numbers of the lines at which a statement of SQL ends; what stands in a condition of psql's aside."""
+    """Return the numbers of the lines at which an SQL statement ends, except within psql's conditions."""
     found, within = [], False
     for number, line in enumerate(text.splitlines()):
         if line.startswith("DO $rescue$"):

@@ -1,6 +1,6 @@
 """A private MariaDB for the tests, from the machine's own package: on a Unix socket in a temporary folder, no network.
 
-It is started by the first test that needs it, and shared by all workers of the run.
+The first test that needs it starts it, and all workers of the run share it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import pymysql
 from tests.servers import PASSWORD, ROLE
 
 FOLDER = "ALEMBIC_RESCUE_TEST_MARIADB"
-"""The run's folder for the server, handed on to the workers."""
+"""The run's folder for the server, passed on to the workers."""
 REQUIRED = "ALEMBIC_RESCUE_TEST_NEEDS_MARIADB"
-"""Set where a missing server is a failure, as in CI."""
+"""If set, a missing server is a failure, as in CI."""
 MISSING = "there is no MariaDB server on this machine: apt-get install mariadb-server"
 PREFIX = "rescue_test_"
 _OPTIONS = (
@@ -43,25 +43,25 @@ _OPTIONS = (
 
 
 def program(*names: str) -> str | None:
-    """Where the first of these programs is; Debian keeps servers in sbin, which is not on everybody's PATH."""
+    """Find the first of these programs; Debian keeps servers in sbin, which is not on every PATH."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
 def installed() -> bool:
-    """A server can be started here."""
+    """Return whether a server can be started here."""
     return bool(program("mariadbd", "mysqld") and program("mariadb-install-db", "mysql_install_db"))
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server of this run: ``root`` without a password, the role ROLE with PASSWORD, both by the socket."""
+    """A server of this run: ``root`` without a password, the role ROLE with PASSWORD, both through the socket."""
 
     folder: Path
 
     @property
     def socket(self) -> Path:
-        """Its only way in."""
+        """The socket, its only entry."""
         return self.folder / "socket"
 
     def admin(self, database: str | None = None) -> Any:
@@ -69,14 +69,14 @@ class Server:
         return pymysql.connect(unix_socket=str(self.socket), user="root", database=database, autocommit=True)
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run SQL as root, return what it returns."""
+        """Run SQL as root and return its rows."""
         with contextlib.closing(self.admin()) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
             return list(cursor.fetchall())
 
 
 def shared() -> Server:
-    """The server of this run, started by whoever comes first."""
+    """Return the server of this run; the first caller starts it."""
     server = Server(Path(os.environ[FOLDER]))
     with (server.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def shared() -> Server:
 
 def _start(server: Server) -> None:
     data = server.folder / "data"
-    user = f"--user={getpass.getuser()}"  # as root the server wants it said
+    user = f"--user={getpass.getuser()}"  # as root, the server requires it
     install, run = program("mariadb-install-db", "mysql_install_db"), program("mariadbd", "mysqld")
     assert install, MISSING
     assert run, MISSING
@@ -124,50 +124,50 @@ def prepare() -> None:
 
 
 def remove() -> None:
-    """End the run's server, if one was started, and delete its data."""
+    """Stop the run's server, if one was started, and delete its data."""
     folder = Path(os.environ.pop(FOLDER))
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         pid = int((folder / "pid").read_text())
         os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # a worker's child is init's by now
+        with contextlib.suppress(ChildProcessError):  # the child of an ended worker belongs to init by now
             os.waitpid(pid, 0)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class MariaDatabase:
-    """A database of one test, in which the tests' role may do everything."""
+    """A database for one test, in which the tests' role may do everything."""
 
     server: Server
     name: str
 
     @property
     def url(self) -> str:
-        """As the tests' role, password included, by the driver that is always there."""
+        """As the tests' role, with the password, through the driver that is always installed."""
         return self.url_for("pymysql")
 
     def url_for(self, driver: str, dialect: str = "mysql") -> str:
-        """The same by another driver."""
+        """Return the URL for another driver."""
         password = quote(PASSWORD, safe="")
         return f"{dialect}+{driver}://{ROLE}:{password}@localhost/{self.name}?unix_socket={self.server.socket}"
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Any]:
-        """A connection of somebody else's, in a transaction."""
+        """Another client's connection, in a transaction."""
         with contextlib.closing(
             pymysql.connect(unix_socket=str(self.server.socket), user=ROLE, password=PASSWORD, database=self.name)
         ) as connection:
             yield connection
 
     def run(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Run each statement in autocommit as root, return what the last one returns."""
+        """Run each statement in autocommit as root, and return the rows of the last one."""
         with contextlib.closing(self.server.admin(self.name)) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
             return list(cursor.fetchall())
 
     def stand_at(self, *rows: str) -> None:
-        """Make the version table as Alembic makes it, with these rows and no others."""
+        """Create the version table as Alembic does, with exactly these rows."""
         self.run(
             "CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar(32) PRIMARY KEY)",
             "DELETE FROM alembic_version",
@@ -175,13 +175,13 @@ class MariaDatabase:
         )
 
     def versions(self) -> list[str]:
-        """The rows of the version table, sorted; none where it does not exist."""
+        """Return the rows of the version table, sorted; none if it does not exist."""
         if not self.run("SHOW TABLES LIKE 'alembic\\_version'"):
             return []
         return sorted(row[0] for row in self.run("SELECT version_num FROM alembic_version"))
 
     def logged(self) -> list[list[str]]:
-        """What the role's sessions sent to this database, by the server's own log: the statements of each session."""
+        """Collect each session's statements from the server's log: what the role sent to this database."""
         sessions: dict[int, list[str]] = {}
         entries = self.server.run(
             "SELECT thread_id, command_type, convert(argument USING utf8mb4) FROM mysql.general_log ORDER BY event_time"
@@ -198,13 +198,13 @@ class MariaDatabase:
 
 @contextlib.contextmanager
 def fresh_database(server: Server) -> Iterator[MariaDatabase]:
-    """An empty database, dropped afterwards; whoever still holds a lock in it is ended first."""
+    """An empty database, dropped afterwards; sessions that still hold a lock in it are ended first."""
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     server.run(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     try:
         yield MariaDatabase(server, name)
     finally:
         for (session,) in server.run(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'"):
-            with contextlib.suppress(pymysql.err.OperationalError):  # it has ended by itself
+            with contextlib.suppress(pymysql.err.OperationalError):  # it has ended already
                 server.run(f"KILL {session}")
         server.run(f"DROP DATABASE {name}")

@@ -1,6 +1,6 @@
-"""The tests on several versions of what the tool stands on, each in an environment of its own: ``make matrix``.
+"""The tests on several versions of the tool's dependencies, each in its own environment: ``make matrix``.
 
-What is tested is the wheel: it is built, installed, and the tests run in a copy that has no ``alembic_rescue/`` beside
+The wheel is tested: it is built and installed, and the tests run in a copy that has no ``alembic_rescue/`` next to
 them.  Only the standard library is used here, because this runs before anything is installed.
 """
 
@@ -24,7 +24,7 @@ from tests import compatibility
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "matrix"
 NEEDED = ("tests", "docs", "README.md", "SKILL.md", "CHANGELOG.md", "Makefile", "alembic.ini.example", "pyproject.toml")
-"""What the tests read.  The package is not among it."""
+"""What the tests read, without the package."""
 STYLES = (
     "stock",
     "pyproject_only",
@@ -39,9 +39,9 @@ STYLES = (
     "version_locations",
     "multidb",
 )
-"""One for each way in which env.py goes through SQLAlchemy; the others differ in what no version changes."""
+"""One style for each way in which env.py uses SQLAlchemy; the others differ in what no version changes."""
 TESTS = (
-    "test_matrix.py",  # that it is the wheel
+    "test_matrix.py",  # checks that it is the wheel
     "test_acceptance.py",
     *(f"test_styles.py::test_it_is_planned_stamped_and_undone_and_nothing_else_is_touched[{name}]" for name in STYLES),
     "test_loading.py",
@@ -51,10 +51,11 @@ TESTS = (
     "test_errors.py::test_usage",
     "test_errors.py::test_what_goes_wrong_in_env_py",
     "test_readme.py",
-    "test_troubleshooting.py::test_the_code_of_an_error_is_linked_where_there_are_colours",  # in the wheel, too
+    "test_troubleshooting.py::test_an_errors_code_is_a_link_with_colours",  # in the wheel, too
 )
-"""What goes through Alembic, SQLAlchemy, a driver or typer, in about two minutes on two cores; what is pure is the same
-on every version."""
+"""Tests of what uses Alembic, SQLAlchemy, a driver or typer, in about two minutes on two cores; pure code is the same
+on every version.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ class Cell:
     """An environment to test in."""
 
     python: str
-    """The version that it is meant for; where there is none, the running Python is taken, and that is said."""
+    """The intended version; if it is not installed, the running Python is used, and the output says so."""
     why: str
     held: tuple[str, ...] = ()
-    """Requirements that nothing may move; all else is the newest that goes with them."""
+    """Pinned requirements; everything else is the newest compatible version."""
     beside: tuple[str, ...] = ()
-    """What is there before the tool, as a backend's own packages are."""
+    """What is installed before the tool, like a backend's own packages."""
 
 
 _BACKEND_ON_PYDANTIC_1 = ("fastapi==0.95.2", "pydantic<2")
@@ -80,7 +81,7 @@ CELLS = {
             "alembic==1.9.0",
             "psycopg2-binary==2.9.1",
             "typer==0.9.3",
-            "click==8.1.3",  # typer before 0.15.4 works up to click 8.1 only, and does not say so
+            "click==8.1.3",  # typer before 0.15.4 only works up to click 8.1, and does not declare it
             "rich==12.0.0",
             "platformdirs==4.0.0",
             "tomli==2.0.0",
@@ -104,7 +105,7 @@ PROJECTS_OWN = (
     *("alembic", "sqlalchemy[asyncio]", "psycopg2-binary", "psycopg[binary]", "pg8000", "asyncpg"),
     *("aiomysql", "pymysql", "aiosqlite", "flask", "flask-migrate", "flask-sqlalchemy", "python-dotenv"),
 )
-"""What the tests' projects need of an environment of their own, which has nothing of the tool's."""
+"""What the tests' projects need in their own environment, which has nothing from the tool."""
 SHOWN = ("SQLAlchemy", "alembic", "psycopg2-binary", "typer", "click", "rich", "pydantic")
 TABLE = compatibility.Table(
     "versions", ("", "Python", "SQLAlchemy", "Alembic", "psycopg2", "typer", "click", "rich", "pydantic"), tuple(CELLS)
@@ -119,18 +120,18 @@ print(json.dumps({"python": platform.python_version(), **found}))
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a cell."""
+    """The result of a cell."""
 
     versions: Mapping[str, str]
     passed: int
     failed: int
     not_applicable: Mapping[str, int]
-    """Why -> how many tests."""
+    """Reason -> number of tests."""
     seconds: float
 
     @property
     def good(self) -> bool:
-        """Something ran, and nothing failed."""
+        """Whether something ran and nothing failed."""
         return self.passed > 0 and not self.failed
 
     @property
@@ -140,7 +141,7 @@ class Result:
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of that minor version: the running one, on the PATH, or pyenv's."""
+    """Find a Python of that minor version: the running one, one on the PATH, or pyenv's."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     candidates = [sys.executable, f"python{version}", *map(str, pyenv.glob(f"versions/{version}.*/bin/python"))]
     return next((one for one in candidates if _version(one) == version), None)
@@ -150,12 +151,12 @@ def _version(python: str) -> str | None:
     ask = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
     try:
         return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # not there, or a shim for one that is not
+    except (OSError, subprocess.CalledProcessError):  # missing, or a shim for a missing one
         return None
 
 
 def environment(name: str, cell: Cell) -> Path:
-    """Make the cell's virtual environment, or take the one that is there; return its Python."""
+    """Create the cell's virtual environment, or reuse it; return its Python."""
     chosen = interpreter(cell.python)
     if chosen is None:
         chosen = sys.executable
@@ -177,19 +178,19 @@ def built(python: Path) -> Path:
 
 
 def install(python: Path, wheel: Path, cell: Cell) -> None:
-    """Install the wheel with what its tests need, beside what is there before it; nothing may be in conflict."""
+    """Install the wheel and what its tests need, on top of what the cell has; nothing may conflict."""
     constraints = python.parents[2] / "constraints.txt"
     constraints.write_text("\n".join((*cell.held, *cell.beside)) + "\n", "utf-8")
     held = ["--constraint", str(constraints)]
     if cell.beside:
         _pip(python, "install", *held, *cell.beside)
     _pip(python, "install", *held, "--upgrade", "--upgrade-strategy", "eager", f"{wheel}[test]")
-    _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel))  # its version may be that of the one before
+    _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel))  # its version may equal the previous one's
     _pip(python, "check")
 
 
 def install_apart(python: Path, cell: Cell) -> None:
-    """Install what the tests' projects need, and not the tool."""
+    """Install what the tests' projects need, without the tool."""
     constraints = python.parents[2] / "constraints.txt"
     constraints.write_text("\n".join((*cell.held, *cell.beside)) + "\n", "utf-8")
     _pip(python, "install", "--constraint", str(constraints), "--upgrade", *PROJECTS_OWN)
@@ -197,7 +198,7 @@ def install_apart(python: Path, cell: Cell) -> None:
 
 
 def tests_without_the_package() -> Path:
-    """A fresh copy of the tests and what they read."""
+    """Make a fresh copy of the tests and what they read."""
     copy = BUILD / "tests"
     shutil.rmtree(copy, ignore_errors=True)
     for name in NEEDED:
@@ -211,7 +212,7 @@ def tests_without_the_package() -> Path:
 
 
 def run(name: str, cell: Cell, wheel: Path | None, arguments: list[str]) -> tuple[Result, Path]:
-    """Run the tests in a cell; build the wheel first where there is none yet."""
+    """Run the tests in a cell; build the wheel first if there is none yet."""
     begin = time.monotonic()
     python = environment(name, cell)
     wheel = wheel or built(python)
@@ -220,7 +221,7 @@ def run(name: str, cell: Cell, wheel: Path | None, arguments: list[str]) -> tupl
 
 
 def run_apart(name: str, cell: Cell, wheel: Path | None, arguments: list[str]) -> tuple[Result, Path]:
-    """Run the tests by the tool of the newest cell, for projects whose environment has the versions of this one."""
+    """Run the tests with the tool in the newest cell, for projects in an environment with this cell's versions."""
     begin = time.monotonic()
     (newest,) = list(CELLS)[-1:]
     tool = environment(newest, CELLS[newest])
@@ -255,7 +256,7 @@ def _result(versions: Mapping[str, str], report: Path, seconds: float) -> Result
 
 
 def table(results: Mapping[str, Result]) -> str:
-    """The results for people: a line for each cell, and below it what does not apply there."""
+    """Format the results for people: a line per cell, and below it what does not apply there."""
     rows = [("cell", *TABLE.columns[1:], "tests", "seconds")]
     for name, result in results.items():
         tests = f"{result.passed} passed" + (f", {result.failed} failed" if result.failed else "")
@@ -279,7 +280,7 @@ def _pip(python: Path, *arguments: str) -> None:
 
 
 def _run(command: Iterable[str]) -> str:
-    """Run it; its output is shown only where it fails, which ends the matrix."""
+    """Run a command.  Its output is shown only if it fails, which ends the matrix."""
     done = subprocess.run([*command], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
@@ -292,7 +293,7 @@ def _say(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run cells; what is not known here is for pytest."""
+    """Run the cells; unknown arguments are passed to pytest."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=main.__doc__)
     parser.add_argument("--cells", nargs="*", choices=CELLS, metavar="CELL", help=f"of {', '.join(CELLS)}")
     parser.add_argument("--write", action="store_true", help="write the versions into docs/compatibility.md")

@@ -1,6 +1,6 @@
-"""Every text that a person may meet, by module, in one file: a change of words is one diff to read.
+"""Every text that a person may see, by module, in one file: a change of wording is one diff to read.
 
-``python -m tests.messages`` writes it anew after a change of texts; ``test_messages.py`` compares.
+``python -m tests.messages`` rewrites it after a change of texts; ``test_messages.py`` compares.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LIST = re.compile(r"(?:[\w.]+\s+){30}")
 
 
 def gathered() -> str:
-    """The snapshot's text, as it ought to be now."""
+    """Return the snapshot's text, as it should be now."""
     return "".join(_module(path) for path in sorted(ROOT.rglob("*.py")))
 
 
@@ -32,7 +32,7 @@ def _module(path: Path) -> str:
 
 
 def _messages(module: ast.Module) -> Iterator[tuple[int, int, str]]:
-    """Line, column and text of each literal that reads as prose; docstrings, SQL and patterns do not."""
+    """Yield line, column and text of each literal that reads as prose; docstrings, SQL and patterns are left out."""
     docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
     parts = {id(part) for node in ast.walk(module) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(module):
@@ -41,7 +41,7 @@ def _messages(module: ast.Module) -> Iterator[tuple[int, int, str]]:
 
 
 def _written(node: ast.AST) -> str | None:
-    """A literal as it stands in the source: what is put in keeps its braces."""
+    """Return a literal as it is in the source: placeholders keep their braces."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -51,7 +51,7 @@ def _written(node: ast.AST) -> str | None:
 
 
 def _braced(node: ast.expr) -> str:
-    """The quotes within differ between versions of Python."""
+    """Normalise the inner quotes, which differ between versions of Python."""
     if not isinstance(node, ast.FormattedValue):
         return ast.unparse(node)
     converted = f"!{chr(node.conversion)}" if node.conversion > 0 else ""

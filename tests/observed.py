@@ -1,4 +1,4 @@
-"""Chains observed once, and held against databases at any position: the judgement without the rest of the tool."""
+"""Chains observed once, and judged against databases at any position, without the rest of the tool."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _SCHEMAS = {"public", "billing"}
 
 @dataclass(frozen=True)
 class Observed:
-    """What each revision of a chain did on a scratch database, which stands at its end."""
+    """What each revision of a chain did on a scratch database, which is at the chain's end."""
 
     steps: tuple[Observation, ...]
     scratch: Database
 
     def judged(self, live: Database, first: int = 0, last: int | None = None) -> tuple[RevisionEvidence, ...]:
-        """The verdicts of the revisions behind position `first`, up to `last`, as if only they were in question."""
+        """Judge the revisions after position `first`, up to `last`, as if only they were in question."""
         steps = self.steps[first:last]
         if not steps:
             return ()
@@ -47,17 +47,17 @@ class Observed:
         return judging.judge(steps, reading, answers, beside, dialects.of("postgresql").remedy)
 
     def of(self, revisions: Collection[str]) -> Observed:
-        """These revisions alone, where none of the others has to do with them."""
+        """Return these revisions alone, if the others are unrelated to them."""
         return replace(self, steps=tuple(step for step in self.steps if step.revision in revisions))
 
     def located(self, judged: Sequence[RevisionEvidence]) -> Located:
-        """Where the database stands, by the verdicts of all revisions."""
+        """Return where the database is, by the verdicts of all revisions."""
         ids = [step.revision for step in self.steps]
         return locating.locate(judged, {one: {before} for before, one in pairwise(ids)})
 
 
 def observe(root: Path, revisions: Sequence[str], scratch: Database, role: str = ROLE) -> Observed:
-    """Run the chain of the project in `root` as the scratch worker does, led to `scratch`."""
+    """Run the chain of the project in `root` as the scratch worker does, redirected to `scratch`."""
     led = {"host": str(scratch.server.pgdata), "port": scratch.server.port, "database": scratch.name, "user": role}
     project = ProjectCopy(root, root.parent / "state")
     done, _ = scratching.run(project, led=led, visits=[scratching.visit(*revisions)])

@@ -1,4 +1,4 @@
-"""What each platform makes of a program's output: its prefixes, its JSON, its cut lines."""
+"""How each platform transforms a program's output: its prefixes, its JSON, its cut lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def coloured(lines: Lines) -> str:
 
 
 def compose_beside(lines: Lines) -> str:
-    """With another service's lines between."""
+    """Another service's lines in between."""
     told = []
     for number, line in enumerate(lines):
         told.append(f"web-1    | {line}\n")
@@ -42,7 +42,7 @@ def compose_beside(lines: Lines) -> str:
 
 
 def cri(lines: Lines) -> str:
-    """Long lines are cut, and go on."""
+    """Long lines are split."""
     told = []
     for number, line in enumerate(lines):
         pieces = [line[at : at + 40] for at in range(0, len(line), 40)] or [""]
@@ -52,7 +52,7 @@ def cri(lines: Lines) -> str:
 
 
 def docker_json(lines: Lines) -> str:
-    """As Docker keeps them on disk; long ones in pieces."""
+    """As Docker stores them on disk; long ones in pieces."""
     told = []
     for number, line in enumerate(lines):
         whole = line + "\n"
@@ -72,14 +72,14 @@ def render_api(lines: Lines) -> str:
 
 
 def structlog(lines: Lines) -> str:
-    """Each line an event, as where stderr is piped into a collector."""
+    """Each line is an event, as if stderr were piped into a collector."""
     return "".join(
         json.dumps({"event": line, "level": "info", "timestamp": f"{_iso(n)}Z"}) + "\n" for n, line in enumerate(lines)
     )
 
 
 def one_record(lines: Lines) -> str:
-    """What Alembic logs is an event each; the traceback is one record's ``exc_info``."""
+    """Each line that Alembic logs is an event; the traceback is one record's ``exc_info``."""
     at = next((number for number, line in enumerate(lines) if line.startswith("Traceback")), len(lines))
     told = structlog(lines[:at])
     if lines[at:]:
@@ -119,6 +119,6 @@ SHAPES: dict[str, Callable[[Lines], str]] = {
 
 
 def wrapped(lines: Lines) -> Iterator[tuple[str, str]]:
-    """The output in each platform's shape, with its name."""
+    """Yield the output in each platform's shape, with its name."""
     for name, shape in SHAPES.items():
         yield name, shape(lines)

@@ -1,7 +1,7 @@
 """A connection pooler in transaction mode, small enough to read: what PgBouncer does, for simple queries only.
 
-Each transaction of a client gets a server session from the pool, the last one used first, and gives it back at its
-end, with whatever was SET on it.  Speaks PostgreSQL's wire protocol 3; the sessions are those of a real server.
+Each transaction of a client gets a server session from the pool, the last one used first, and returns it at its end,
+with whatever was SET on it.  Speaks PostgreSQL's wire protocol 3; the sessions are those of a real server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Pooler:
     """Listens on 127.0.0.1:`port` while it is open.
 
     Args:
-        takes_options: PgBouncer refuses those that it does not know, unless it is told to pass over them.
+        takes_options: accept startup options.  PgBouncer refuses those that it does not know, unless it is configured
+            to ignore them.
     """
 
     def __init__(self, server: Server, *, takes_options: bool = True) -> None:
@@ -66,10 +67,10 @@ class Pooler:
                     backend.run(message, client, partial(self._give_back, client_id, startup))
             finally:
                 if (left_open := self._running.pop(client_id, None)) is not None:
-                    left_open.socket.close()  # the client went within a transaction
+                    left_open.socket.close()  # the client left within a transaction
 
     def _greet(self, client: socket.socket) -> bytes | None:
-        """Up to the startup message; None after a cancel request, which is passed on."""
+        """Read up to the startup message; return None after a cancel request, which is passed on."""
         while True:
             body = _exactly(client, struct.unpack("!I", _exactly(client, 4))[0] - 4)
             code = struct.unpack("!I", body[:4])[0]
@@ -108,13 +109,13 @@ class Backend:
             self.greeting += message
 
     def greeting_for(self, client_id: int, give_back: list[Backend]) -> bytes:
-        """The server's greeting with a process id and a key of the pooler's own making."""
+        """Send the server's greeting, with a process id and a key that the pooler made up."""
         give_back.append(self)
         ready = b"Z\x00\x00\x00\x05I"
         return self.greeting[: -len(ready)] + b"K" + struct.pack("!III", 12, client_id, 1) + ready
 
     def run(self, message: bytes, client: socket.socket, at_the_end: Callable[[], None]) -> None:
-        """Pass a query on and its answer back; before the client knows that its transaction has ended, `at_the_end`."""
+        """Pass a query on and its answer back; call `at_the_end` before the client learns of the transaction's end."""
         self.socket.sendall(message)
         while True:
             answer = _message(self.socket)
@@ -127,7 +128,7 @@ class Backend:
 
 @contextlib.contextmanager
 def pooling(server: Server, **more: bool) -> Iterator[Pooler]:
-    """A pooler in front of `server`, for the block."""
+    """Run a pooler in front of `server`, for the block."""
     pooler = Pooler(server, **more)
     try:
         yield pooler

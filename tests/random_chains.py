@@ -1,4 +1,4 @@
-"""Random chains of random DDL, with a model of what stands after each revision and what one could damage of it."""
+"""Random chains of random DDL, with a model of what exists after each revision and what can be damaged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Table:
 
 @dataclass
 class Schema:
-    """What stands at a position."""
+    """The schema at a position."""
 
     tables: dict[str, Table] = field(default_factory=dict)
     views: dict[str, int] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Schema:
     functions: dict[str, int] = field(default_factory=dict)
 
     def damages(self) -> list[tuple[str, str]]:
-        """SQL that takes one object away or changes it, and a part of the name that must be told."""
+        """SQL that removes or changes one object, and a part of the name that must be reported."""
         found = []
         for name, table in self.tables.items():
             found.append((f"DROP TABLE {name} CASCADE", name))
@@ -73,13 +73,13 @@ class Schema:
 @dataclass(frozen=True)
 class RandomChain:
     bodies: tuple[str, ...]
-    """Of ``upgrade()``, of r1, r2, ..."""
+    """The bodies of ``upgrade()``, for r1, r2, ..."""
     states: tuple[Schema, ...]
-    """After none of them, the first, ..."""
+    """The schema after none of them, the first, ..."""
 
 
 class _Author:
-    """Writes migrations: each method is one kind of change, and returns nothing where there is nothing to change."""
+    """Writes migrations: each method is one kind of change, and returns None if there is nothing to change."""
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw

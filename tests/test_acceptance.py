@@ -1,4 +1,4 @@
-"""The main job, by the installed command, on each supported PostgreSQL."""
+"""The main task, by the installed command, on each supported PostgreSQL."""
 
 from __future__ import annotations
 

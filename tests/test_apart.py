@@ -1,4 +1,4 @@
-"""``--python``: the tool runs from an environment of its own, and the project's Python is the worker."""
+"""``--python``: the tool runs in its own environment, and the project's Python is the worker."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ print("TOLD " + json.dumps({
     "python": sys.executable,
 }))
 """
-"""At the top of an env.py: in what it runs."""
+"""At the top of an env.py: reports which interpreter runs it."""
 
 
 # --- which Python -----------------------------------------------------------------------------------------------
 
 
 def environment(folder: Path, **versions: str) -> Path:
-    """A virtual environment in which packages of these versions seem to be installed."""
+    """Create a virtual environment that seems to have packages of these versions."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     for name, version in versions.items():
@@ -74,20 +74,20 @@ def refused(named: object) -> errors.RescueError:
     [
         (lambda folder: folder / "python", "there is no such file"),
         (lambda folder: folder / "nowhere" / "python", "there is no "),
-        (lambda folder: folder, "there is no "),  # no environment's
+        (lambda folder: folder, "there is no "),  # belongs to no environment
         (lambda folder: program(folder / "cat", "#!/bin/sh\necho no Python\n"), "does not answer as Python does"),
         (lambda folder: program(folder / "ends", "#!/bin/sh\necho out of luck >&2; exit 3\n"), "(out of luck)"),
         (lambda folder: program(folder / "data", "\x7f no program"), "Exec format error"),
         (lambda folder: Path(shutil.copy(__file__, folder / "not-executable")), "Permission denied"),
     ],
 )  # fmt: skip
-def test_what_is_no_python_is_refused(tmp_path, make, reason):
+def test_a_file_that_is_no_python_is_refused(tmp_path, make, reason):
     error = refused(make(tmp_path))
     assert error.code == "no-python"
     assert reason in error.message
 
 
-def test_what_does_not_answer_is_refused(tmp_path, monkeypatch):
+def test_a_python_that_does_not_answer_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(interpreter, "_SECONDS", 0.2)
     error = refused(program(tmp_path / "sleeps", "#!/bin/sh\nexec sleep 60\n"))
     assert (error.code, "did not answer" in error.message) == ("no-python", True)
@@ -113,13 +113,13 @@ def test_an_old_python_is_refused(version):
         ({"alembic": "1.9.0", "SQLAlchemy": "1.4.17"}, "too-old", "needs SQLAlchemy 1.4.18 or later"),
     ],
 )
-def test_packages_that_are_missing_or_too_old_are_refused(tmp_path, versions, code, says):
+def test_missing_or_outdated_packages_are_refused(tmp_path, versions, code, says):
     error = refused(environment(tmp_path / "venv", **versions))
     assert error.code == code
     assert says in error.message
 
 
-def test_a_folder_a_link_and_a_relative_path_mean_the_environments_own_python(tmp_path, monkeypatch):
+def test_a_folder_a_link_or_a_relative_path_finds_the_environments_python(tmp_path, monkeypatch):
     folder = environment(tmp_path / "venv", alembic="1.10.0b1", SQLAlchemy="2.0.0rc1")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -131,13 +131,13 @@ def test_a_folder_a_link_and_a_relative_path_mean_the_environments_own_python(tm
         assert interpreter.located(named) == own, named
 
 
-def test_behind_a_script_is_the_real_one(tmp_path):
+def test_a_wrapper_script_leads_to_the_real_python(tmp_path):
     folder = environment(tmp_path / "venv", alembic="1.9.0", SQLAlchemy="2.0.1")
     shim = program(tmp_path / "shim", f'#!/bin/sh\n{folder}/bin/python "$@"\n')
     assert interpreter.chosen(str(shim)).python == str(folder / "bin" / "python")
 
 
-def test_the_oldest_versions_are_those_of_the_requirements():
+def test_the_oldest_versions_match_the_requirements():
     project = compat.tomllib.loads((matrix.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     bounds = {one.name: str(one.specifier) for one in map(Requirement, project["dependencies"])}
     assert {name.lower(): f">={version}" for name, version in interpreter.OLDEST.items()} == {
@@ -146,7 +146,7 @@ def test_the_oldest_versions_are_those_of_the_requirements():
     assert project["requires-python"] == f">={interpreter.OLDEST_PYTHON}"
 
 
-def test_a_package_of_the_tools_is_given_only_where_the_project_has_none():
+def test_the_tools_package_is_used_only_if_the_project_has_none():
     given = [interpreter.Interpreter("python", "3.10.1", b"", reads_toml=reads).packages for reads in (True, False)]
     assert list(given[0]) == ["alembic_rescue"]
     assert list(given[1]) == ["alembic_rescue", "tomli"]
@@ -175,7 +175,7 @@ def test_the_setting_is_read_before_the_project_is_loaded(tmp_path, monkeypatch,
     assert below.setting("python", named) == (found and found.format(here=tmp_path))
 
 
-# --- in what the project's code runs ------------------------------------------------------------------------------
+# --- where the project's code runs --------------------------------------------------------------------------------
 
 
 def told(ran) -> dict[str, object]:
@@ -185,7 +185,7 @@ def told(ran) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BACKENDS)
-def test_the_projects_own_packages_are_used_and_none_of_the_tools(project, database, name):
+def test_the_projects_packages_are_used_and_none_of_the_tools(project, database, name):
     python = apart.python_of(name)
     linear = apart.apart(project("linear", database, url=_url(database, name)))
     env = linear.root / "alembic" / "env.py"
@@ -204,7 +204,7 @@ def test_the_projects_own_packages_are_used_and_none_of_the_tools(project, datab
 
 
 @pytest.mark.slow
-def test_migrations_run_by_it_too_and_so_do_files_that_must_be_run_to_be_told(linear):
+def test_migrations_and_files_that_must_be_run_use_it_too(linear):
     python = apart.python_of("new")
     (linear.root / "alembic" / "versions" / "0006_own.py").write_text(
         f"import sys\nfrom alembic import op\nassert sys.executable == {python!r}, sys.executable\n"
@@ -220,7 +220,7 @@ def test_migrations_run_by_it_too_and_so_do_files_that_must_be_run_to_be_told(li
 
 
 @pytest.mark.slow
-def test_the_tools_code_is_run_where_the_project_has_an_alembic_rescue_of_its_own(project, database, tmp_path):
+def test_the_tools_code_runs_even_if_the_project_has_an_alembic_rescue_package(project, database, tmp_path):
     other = tmp_path / "other" / "alembic_rescue"
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise SystemExit('another version')")
@@ -230,7 +230,7 @@ def test_the_tools_code_is_run_where_the_project_has_an_alembic_rescue_of_its_ow
 
 
 @pytest.mark.slow
-def test_a_worker_has_nothing_that_the_tool_has_put_on_its_path(tmp_path):
+def test_a_worker_sees_nothing_that_the_tool_put_on_its_path(tmp_path):
     by = interpreter.chosen(apart.python_of("asyncpg"))
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = scripts\n")
     (tmp_path / "scripts" / "versions").mkdir(parents=True)
@@ -256,7 +256,7 @@ def _env(name: str, text: str) -> str:
 
 
 AT = "65e4b4ef883d"
-"""The revision whose objects are there, while the rows are one behind."""
+"""The revision whose objects exist, with the rows one behind."""
 BEFORE = "b354d12d1e7d"
 PREPARED = {
     "behind": "",
@@ -295,7 +295,7 @@ _OWN = (
 
 
 def answer(there: apart.Apart, scene: tuple[str, ...], **environment: str) -> str:
-    """The JSON of a command on its stage, without what is another one each time."""
+    """The JSON of a command on its stage, without what changes from run to run."""
     database = there.database
     database.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     shutil.rmtree(there.home, ignore_errors=True)
@@ -320,21 +320,21 @@ def incident(project, database):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", ASKED, ids=" ".join)
-def test_each_command_has_the_same_answer(incident, scene):
+def test_each_command_gives_the_same_answer(incident, scene):
     together = answer(incident, scene)
     assert answer(incident, scene, **{VARIABLE: apart.python_of("old")}) == together
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lowest", "new"])
-def test_so_it_has_by_other_versions(incident, name):
+def test_other_versions_give_the_same_answer(incident, name):
     for scene in (("behind", "diagnose"), ("behind", "stamp", AT, "--yes")):
         assert answer(incident, scene, **{VARIABLE: apart.python_of(name)}) == answer(incident, scene)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", [*ASKED[:1], ASKED[3], ASKED[12]], ids=" ".join)
-def test_without_a_driver_for_the_scratch_server_the_tools_own_makes_the_databases(incident, scene):
+def test_if_the_project_lacks_a_driver_the_tools_own_creates_the_scratch_databases(incident, scene):
     together = answer(incident, scene)
     (incident.root / "alembic" / "env.py").rename(incident.root / "alembic" / "once.py")
     (incident.root / "alembic" / "env.py").write_text(apart.ASYNC_ENV)
@@ -343,7 +343,7 @@ def test_without_a_driver_for_the_scratch_server_the_tools_own_makes_the_databas
 
 
 @pytest.mark.slow
-def test_definitions_are_compared_by_the_tools_driver_where_the_project_has_none(project, database):
+def test_definitions_are_compared_with_the_tools_driver_if_the_project_has_none(project, database):
     linear = apart.apart(project("linear", database))
     versions = linear.root / "alembic" / "versions"
     (versions / "0006_check.py").write_text(
@@ -362,12 +362,12 @@ def test_definitions_are_compared_by_the_tools_driver_where_the_project_has_none
     assert [one["verdict"] for one in part["revisions"]] == ["applied"], part["findings"]
 
 
-# --- how it is told and asked for -----------------------------------------------------------------------------------
+# --- what is printed, and how it is chosen --------------------------------------------------------------------------
 
 
 @pytest.fixture
 def linear(project, database):
-    """Everything of aaaa0002 is there, and the rows are one behind."""
+    """Everything in aaaa0002 exists, and the rows are one behind."""
     made = apart.apart(project("linear", database))
     assert made.alembic("upgrade", "aaaa0002").status == 0
     database.stand_at("aaaa0001")
@@ -376,7 +376,7 @@ def linear(project, database):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("typed", [".venv", "./.venv/bin/python"])
-def test_what_is_recommended_names_the_python_that_was_typed(incident, typed):
+def test_recommended_commands_name_the_python_that_was_typed(incident, typed):
     assert incident.alembic("upgrade", AT).status == 0
     incident.database.stand_at(BEFORE)
     (incident.root / ".venv").symlink_to(Path(apart.python_of("old")).parents[1])
@@ -391,7 +391,7 @@ def test_what_is_recommended_names_the_python_that_was_typed(incident, typed):
 
 
 @pytest.mark.slow
-def test_a_configuration_further_down_is_sent_to_with_the_same_python(incident, tmp_path):
+def test_a_configuration_in_a_subfolder_is_recommended_with_the_same_python(incident, tmp_path):
     python = apart.python_of("old")
     relative = "venv/bin/python"
     (tmp_path / "venv").symlink_to(Path(python).parents[1])
@@ -406,7 +406,7 @@ def test_a_configuration_further_down_is_sent_to_with_the_same_python(incident, 
 
 
 @pytest.mark.slow
-def test_an_option_goes_before_the_variable_and_that_before_the_setting(linear):
+def test_the_option_wins_over_the_variable_and_the_variable_over_the_setting(linear):
     ini = linear.root / "alembic.ini"
     env = linear.root / "alembic" / "env.py"
     env.write_text(TELLS + env.read_text())
@@ -424,7 +424,7 @@ def test_an_option_goes_before_the_variable_and_that_before_the_setting(linear):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["option", "variable", "setting"])
-def test_a_refusal_is_told_as_any_other(linear, way):
+def test_a_refusal_is_reported_like_any_other(linear, way):
     options, variables = (), {}
     if way == "option":
         options = ("--python", "nowhere/python")
@@ -440,7 +440,7 @@ def test_a_refusal_is_told_as_any_other(linear, way):
 
 
 @pytest.mark.slow
-def test_a_driver_that_the_project_lacks_is_told_with_the_way_on(linear):
+def test_a_driver_that_the_project_lacks_is_reported_with_a_remedy(linear):
     ran = linear.rescue("--format", "json", "diagnose", **{VARIABLE: apart.python_of("asyncpg")})
     assert ran.status == errors.USAGE
     assert ran.json["error"]["code"] == "driver-missing"
@@ -449,7 +449,7 @@ def test_a_driver_that_the_project_lacks_is_told_with_the_way_on(linear):
 
 
 @pytest.mark.slow
-def test_a_stamp_leaves_the_environment_as_it_is_and_its_alembics_version_in_the_receipt(linear):
+def test_a_stamp_leaves_the_environment_alone_and_records_its_alembic_version(linear):
     folder = Path(apart.python_of("old")).parents[1]
     before = {(str(path), path.lstat().st_mtime_ns) for path in folder.rglob("*")}
     linear.rescue("stamp", "aaaa0002", "--yes", **{VARIABLE: str(folder)})
@@ -475,7 +475,7 @@ def test_stamp_asks_at_a_terminal_and_ctrl_c_writes_nothing(linear):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_projects_python_with_what_it_runs(linear):
+def test_ctrl_c_ends_the_projects_python_and_its_children(linear):
     env = linear.root / "alembic" / "env.py"
     env.write_text("import time\nprint('SLEEPS', flush=True)\ntime.sleep(600)\n")
     with at_a_terminal(linear, "--debug", "diagnose", **{VARIABLE: apart.python_of("old")}) as terminal:
@@ -485,7 +485,7 @@ def test_ctrl_c_ends_the_projects_python_with_what_it_runs(linear):
 
 
 @pytest.mark.slow
-def test_the_log_of_a_deployment_is_read_from_stdin(linear):
+def test_a_deployment_log_is_read_from_stdin(linear):
     failed = "sqlalchemy.exc.InternalError: (psycopg2.errors.InFailedSqlTransaction) current transaction is aborted\n"
     done = subprocess.run(
         [*apart.TOOL, "--format", "json", "--python", apart.python_of("old"), "diagnose", "--log", "-"],
@@ -500,7 +500,7 @@ def test_the_log_of_a_deployment_is_read_from_stdin(linear):
 
 
 @pytest.mark.slow
-def test_bytecode_of_the_projects_python_is_taken_apart(linear):
+def test_bytecode_of_the_projects_python_is_kept_apart(linear):
     versions = linear.root / "alembic" / "versions"
     lost = versions / "bbbb0009_lost.py"
     lost.write_text('"""lost"""\nrevision = "bbbb0009"\ndown_revision = "aaaa0001"\ndef upgrade(): pass\n')
@@ -515,7 +515,7 @@ def test_bytecode_of_the_projects_python_is_taken_apart(linear):
 
 @pytest.mark.slow
 @pytest.mark.since("alembic", "1.16", "does not read pyproject.toml")
-def test_a_python_that_reads_no_toml_is_given_what_does(linear):
+def test_a_python_without_a_toml_parser_is_given_one(linear):
     toml = linear.root / "pyproject.toml"
     toml.write_text("[tool.alembic_rescue]\nlock_timeout = 0\n")
     ran = linear.rescue("--format", "json", "diagnose", **{VARIABLE: apart.python_of("lowest")})
@@ -525,7 +525,7 @@ def test_a_python_that_reads_no_toml_is_given_what_does(linear):
 
 
 @pytest.mark.slow
-def test_in_python_it_is_an_argument(project, database):
+def test_the_python_api_takes_it_as_an_argument(project, database):
     linear = project("linear", database)
     loaded = load(str(linear.root / "alembic.ini"), python=apart.python_of("old"))
     try:

@@ -1,4 +1,4 @@
-"""The public names of the package: each can be had, and none is had before it is asked for."""
+"""The public names of the package: each can be imported, and nothing is imported before it is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import alembic_rescue
 
 
 @pytest.mark.parametrize("name", alembic_rescue.__all__)
-def test_each_public_name_can_be_had(name):
+def test_each_public_name_can_be_imported(name):
     assert getattr(alembic_rescue, name) is not None
 
 

@@ -1,4 +1,4 @@
-"""Which statement made which change, where several changed a catalog.  On values alone."""
+"""Which statement made which change, if several changed a catalog.  On values alone."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ GONE = {"a": "b"}
         ),
     ],
 )
-def test_what_was_made_was_made_by_the_first_that_names_it(kind, name, parent, sqls, expected):
+def test_an_object_was_created_by_the_first_statement_that_names_it(kind, name, parent, sqls, expected):
     assert statement_of(kind, name, sqls, parent=parent) == expected
 
 
-def test_what_was_changed_or_dropped_was_so_by_the_last_that_names_it():
+def test_an_object_was_changed_or_dropped_by_the_last_statement_that_names_it():
     sqls = sent("ALTER TABLE t ADD a int", "ALTER TABLE t ALTER a TYPE text", "ALTER TABLE u ADD a int")
     assert statement_of("table column", "public.t.a", sqls, parent="public.t", before=GONE, after={"a": "c"}) == 1
 
 
-def test_what_failed_made_nothing_and_data_only_where_nothing_else_did():
+def test_a_failed_statement_made_no_change_and_a_data_statement_only_if_no_other_did():
     failed = Statement("DROP TABLE t", StatementKind.CATALOG, "r.py", 1, error="no")
     call = Statement("CALL make()", StatementKind.DATA, "r.py", 2)
     change = Change(CatalogObject("table", "public.t"), None, {"a": "b"})
@@ -64,7 +64,7 @@ def test_what_failed_made_nothing_and_data_only_where_nothing_else_did():
     assert attributed([change], [failed, call, other])[0].statement == 2
 
 
-def test_of_two_that_change_a_column_each_made_what_it_says():
+def test_of_two_statements_on_a_column_each_made_the_change_that_it_names():
     two = sent("ALTER TABLE t ALTER COLUMN c SET NOT NULL", "ALTER TABLE t ALTER COLUMN c SET DEFAULT ''")
     for sqls, not_null in ((two, 0), ([*reversed(two)], 1)):
         column = {"parent": "public.t", "before": {"type": "text"}, "after": {"type": "text", "not null": "true"}}

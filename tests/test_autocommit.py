@@ -1,4 +1,4 @@
-"""Each statement of the stamp is a transaction of its own, whatever env.py does; the host process stays as it was."""
+"""Each statement of a stamp is its own transaction, whatever env.py does; the host process stays as it was."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_stamp_is_one_bare_update_in_the_servers_log(project, any_database, 
 
 
 def assert_bare(log: ServerLog) -> None:
-    """The UPDATE was made once, with no transaction round it, and read back by another session afterwards."""
+    """Check that the UPDATE ran once, outside of any transaction, and that another session read it back."""
     (writer,) = [pid for pid, statement in log.statements if statement == STAMP]
     statements = log.sessions[writer]
     place = statements.index(STAMP)
@@ -46,7 +46,7 @@ def assert_bare(log: ServerLog) -> None:
 
 @pytest.fixture
 def application(project, database, monkeypatch):
-    """The application in this very process, its pool in use: one session taken, one given back."""
+    """The application in this very process, with its pool in use: one session checked out, one returned."""
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     env = project("env_application_engine", database)
     monkeypatch.chdir(env.root)
@@ -63,7 +63,7 @@ def application(project, database, monkeypatch):
         del sys.modules[module]
 
 
-def test_the_stamp_is_bare_on_an_engine_of_the_application_too(application):
+def test_the_stamp_is_bare_on_an_application_engine_too(application):
     env, _ = application
     log = ServerLog(env.database)
     report = alembic_rescue.stamp(
@@ -73,7 +73,7 @@ def test_the_stamp_is_bare_on_an_engine_of_the_application_too(application):
     assert_bare(log)
 
 
-def test_the_applications_pool_hands_out_no_session_that_the_tool_has_touched(application):
+def test_the_applications_pool_hands_out_no_session_that_the_tool_touched(application):
     env, engine = application
     project = alembic_rescue.load()
     with engine.connect() as in_use, in_use.begin():
@@ -100,7 +100,7 @@ def test_the_api_prints_nothing_and_leaves_logging_as_it_was(application, capfd,
     handler = logging.FileHandler(tmp_path / "host.log", mode="w")
     known.addHandler(handler)
     known.setLevel(logging.DEBUG)
-    project = alembic_rescue.load()  # what Alembic does when it is imported is its own affair
+    project = alembic_rescue.load()  # what Alembic does on import is its own affair
     before, streams = _logging(), (sys.stdout, sys.stderr)
     try:
         report = alembic_rescue.stamp(project, "aaaa0003", confirm=lambda _: True, folder=env.home)
@@ -130,7 +130,7 @@ def _logging():
 
 
 @pytest.mark.usefixtures("application")
-def test_what_env_py_printed_is_handed_to_the_caller_who_asks_for_it(capfd):
+def test_what_env_py_printed_is_passed_to_the_caller_who_asks_for_it(capfd):
     told: list[str] = []
     alembic_rescue.diagnose(alembic_rescue.load(tell=told.append))
     assert "the application says hello" in told
@@ -149,7 +149,7 @@ def test_a_call_leaves_no_listener_on_the_applications_engine(application):
             assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "off"
 
 
-def test_a_call_leaves_the_applications_engine_its_two_phase_transactions(application):
+def test_the_applications_engine_keeps_its_two_phase_transactions(application):
     env, engine = application
     alembic_rescue.diagnose(alembic_rescue.load())
     with engine.connect() as connection:
@@ -160,7 +160,7 @@ def test_a_call_leaves_the_applications_engine_its_two_phase_transactions(applic
 
 
 @pytest.mark.usefixtures("application")
-def test_a_tell_that_raises_does_not_leave_the_streams_taken():
+def test_if_tell_raises_the_streams_are_restored():
     def tell(line: str) -> None:
         raise RuntimeError(line)
 

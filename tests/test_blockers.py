@@ -1,4 +1,4 @@
-"""The tool never hangs, says who blocks, and never ends anybody itself (promise 6)."""
+"""The tool never hangs, reports who blocks, and never ends a session (promise 6)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROW_CHANGED = f"UPDATE alembic_version SET version_num = version_num /* password
 
 @pytest.fixture
 def linear(project, database) -> ProjectCopy:
-    """The chain of five, at its first revision."""
+    """The chain of five revisions, at the first."""
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     return project("linear", database)
 
@@ -44,7 +44,7 @@ BLOCKERS = {
 
 
 @pytest.mark.parametrize("blocker", BLOCKERS)
-def test_who_blocks_is_shown_and_a_stamp_gives_up_in_time(linear, blocker):
+def test_the_blocker_is_shown_and_a_stamp_gives_up_in_time(linear, blocker):
     statements, state, lock = BLOCKERS[blocker]
     with blocked_by(linear.database, *statements, application="billing") as other:
         pid = other.info.backend_pid
@@ -79,7 +79,7 @@ def test_who_blocks_is_shown_and_a_stamp_gives_up_in_time(linear, blocker):
 
 
 def assert_lives(other) -> None:
-    """Its session was ended by nobody."""
+    """Check that nobody ended its session."""
     other.rollback()
     with other.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -96,7 +96,7 @@ def test_the_text_of_a_stamp_that_gave_up_shows_the_blocker_and_exits_with_4(lin
         assert_lives(other)
 
 
-def test_a_mere_reader_and_a_vacuum_are_not_said_to_block(linear):
+def test_a_reader_or_a_vacuum_is_not_reported_as_a_blocker(linear):
     with (
         blocked_by(linear.database, "SELECT * FROM alembic_version", application="reader"),
         blocked_by(linear.database, "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE", application="vacuum"),
@@ -107,7 +107,7 @@ def test_a_mere_reader_and_a_vacuum_are_not_said_to_block(linear):
         assert linear.rescue("stamp", "aaaa0003", "--yes").status == 0
 
 
-def test_access_exclusive_keeps_even_the_look_waiting_and_is_shown(linear):
+def test_access_exclusive_keeps_even_an_inspection_waiting_and_is_shown(linear):
     with blocked_by(linear.database, "LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE", application="ddl") as other:
         for command in (["diagnose"], ["plan", "aaaa0003"]):
             looked = linear.rescue(*command, "--lock-timeout", "0.5")
@@ -118,7 +118,7 @@ def test_access_exclusive_keeps_even_the_look_waiting_and_is_shown(linear):
         assert_lives(other)
 
 
-def test_who_waits_behind_the_blocker_is_shown_with_whom_it_awaits(project, any_database):
+def test_a_session_that_waits_for_the_blocker_is_shown_with_it(project, any_database):
     database = any_database
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     linear = project("linear", database)
@@ -142,7 +142,7 @@ def _runs(connection, statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_what_the_role_may_not_see_of_a_blocker_is_told_as_such(linear):
+def test_details_of_a_blocker_that_the_role_may_not_see_are_reported_as_hidden(linear):
     database = linear.database
     with contextlib.closing(psycopg2.connect(database.dsn)) as superuser, superuser.cursor() as cursor:
         cursor.execute("UPDATE alembic_version SET version_num = version_num")
@@ -162,7 +162,7 @@ def test_a_long_query_is_shortened(linear):
         assert len(one["query"]) == 120
 
 
-def test_the_root_is_told_and_not_the_migration_that_waits_for_it(linear):
+def test_the_root_blocker_is_reported_and_not_the_waiting_migration(linear):
     database = linear.database
     database.run("CREATE TABLE users (id int)")
     with (
@@ -188,15 +188,15 @@ def test_the_root_is_told_and_not_the_migration_that_waits_for_it(linear):
     assert (second["pid"], second["end_command"]) == (stuck_pid, "")
 
 
-def test_an_uncommitted_alter_table_of_another_table_stops_no_look(linear):
+def test_an_uncommitted_alter_of_another_table_does_not_stop_an_inspection(linear):
     linear.database.run("CREATE TABLE users (id int)")
     with blocked_by(linear.database, "ALTER TABLE users ADD name text"):
         for command in (["diagnose"], ["diagnose", "--applied"], ["plan", "aaaa0002"]):
             assert linear.rescue(*command, "--lock-timeout", "0.5").status in {0, 3}
 
 
-def test_what_cannot_be_read_for_a_lock_is_to_be_waited_for_and_not_to_be_accepted(project, database):
-    """The commonest stuck deployment: its ALTER TABLE is not committed, and nothing shows whether it ever will be."""
+def test_what_a_lock_hides_must_be_waited_for_and_not_accepted(project, database):
+    """The most common stuck deployment: its ALTER TABLE is not committed, and nothing shows whether it ever will be."""
     orders = project("orders", database)
     assert orders.alembic("upgrade", "head").status == 0
     database.stand_at("0bb20002")
@@ -218,7 +218,7 @@ def test_what_cannot_be_read_for_a_lock_is_to_be_waited_for_and_not_to_be_accept
     assert "--accept" not in told["help"]
 
 
-def test_a_prepared_transaction_is_told_and_the_command_that_is_offered_lets_the_stamp_pass(linear):
+def test_a_prepared_transaction_is_reported_and_the_offered_command_frees_the_stamp(linear):
     database = linear.database
     with blocked_by(database, ROW_CHANGED, "PREPARE TRANSACTION 'billing''s'"):
         stamped = linear.rescue_json("stamp", "aaaa0003", "--yes", "--lock-timeout", "1")
@@ -231,7 +231,7 @@ def test_a_prepared_transaction_is_told_and_the_command_that_is_offered_lets_the
 # --- what env.py waits for ---------------------------------------------------------------------------------------
 
 
-def test_an_env_py_that_awaits_an_advisory_lock_times_out_and_its_holder_is_shown(project, database):
+def test_if_env_py_waits_for_an_advisory_lock_it_times_out_and_the_holder_is_shown(project, database):
     env = project("env_with_statements", database)
     with blocked_by(database, "SELECT pg_advisory_lock(4711)", application="another deployment") as other:
         looked = env.rescue("diagnose", "--lock-timeout", "0.5", ENV_PY_RUNS="SELECT pg_advisory_lock(4711)")
@@ -244,7 +244,7 @@ def test_an_env_py_that_awaits_an_advisory_lock_times_out_and_its_holder_is_show
 
 
 @pytest.mark.parametrize("row", POSTGRESQL, ids=IDS)
-def test_another_table_that_env_py_waits_for_is_named_and_not_the_version_table(row, database, tmp_path):
+def test_if_env_py_waits_for_another_table_that_table_is_named(row, database, tmp_path):
     database.run("CREATE TABLE users (id int)")
     env = project_for(row, tmp_path, database)
     file = env.root / "alembic" / "env.py"
@@ -260,7 +260,7 @@ def test_another_table_that_env_py_waits_for_is_named_and_not_the_version_table(
         assert_lives(other)
 
 
-def test_an_env_py_that_takes_an_advisory_lock_of_its_own_does_not_block_itself(project, database):
+def test_an_env_py_with_its_own_advisory_lock_does_not_block_itself(project, database):
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     env = project("env_with_statements", database)
     stamped = env.rescue_json("stamp", "aaaa0002", "--yes", ENV_PY_RUNS="SELECT pg_advisory_lock(4711)")
@@ -268,7 +268,7 @@ def test_an_env_py_that_takes_an_advisory_lock_of_its_own_does_not_block_itself(
     assert stamped["databases"][0]["blockers"] == []
 
 
-def test_a_statement_that_does_not_end_is_ended_by_the_statement_timeout(project, database):
+def test_an_endless_statement_is_ended_by_the_statement_timeout(project, database):
     env = _configured(project("env_with_statements", database), statement_timeout="1", lock_timeout="0.5")
     began = time.monotonic()
     looked = env.rescue("diagnose", ENV_PY_RUNS="SELECT pg_sleep(60)")
@@ -293,7 +293,7 @@ def test_every_connection_has_its_timeouts(project, database, lock_timeout):
     milliseconds = {"7": ("7000", "30000"), "40": ("40000", "41000")}[lock_timeout]
     assert len(log.sessions) >= 5, "plan, last look, the rescue's own lock, stamp, verification"
     copied = [statements for statements in log.sessions.values() if "SET DATESTYLE = ISO" in statements]
-    for statements in copied:  # pg_dump's, which has the one word for both
+    for statements in copied:  # pg_dump's, which has the same word for both
         waits = [s.lower() for s in statements if "timeout" in s.lower()]
         assert f"set statement_timeout = {milliseconds[0]}" in [s.replace("'", "") for s in waits], waits
     for statements in (one for one in log.sessions.values() if one not in copied):
@@ -306,13 +306,13 @@ def test_every_connection_has_its_timeouts(project, database, lock_timeout):
 
 @contextlib.contextmanager
 def listener_that_says_nothing():
-    """Takes connections, and never answers."""
+    """Accepts connections, and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
 @pytest.mark.parametrize("command", [("diagnose",), ("stamp", "aaaa0002", "--yes")], ids=["diagnose", "stamp"])
-def test_a_server_that_accepts_and_says_nothing_is_given_up_after_the_connect_timeout(project, command):
+def test_the_connect_timeout_ends_waiting_for_a_server_that_accepts_and_stays_silent(project, command):
     with listener_that_says_nothing() as port:
         url = f"postgresql+psycopg2://{servers.ROLE}@127.0.0.1:{port}/shop"
         env = _configured(project("linear", url=url), connect_timeout="1")

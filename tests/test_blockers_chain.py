@@ -1,4 +1,4 @@
-"""Whom a statement waits for is told from the root of the chain of waiters, whatever it waits for."""
+"""The session that a statement waits for is reported from the root of the chain of waiters, whatever it waits for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "hunter2-of-billing"
 
 @pytest.fixture
 def database(any_server) -> Iterator[Database]:
-    """One with the version table, and another table."""
+    """A database with the version table and another table."""
     with fresh_database(any_server) as found:
         found.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001'); CREATE TABLE users (id int)")
         yield found
@@ -31,7 +31,7 @@ def database(any_server) -> Iterator[Database]:
 
 @contextlib.contextmanager
 def waiting(database: Database, statement: str, *before: str, role: str = servers.ROLE) -> Iterator[int]:
-    """A session in whose transaction `statement` waits for a lock; its process id."""
+    """Start a session in whose transaction `statement` waits for a lock; return its process id."""
     with database.session(role) as connection:
         with connection.cursor() as cursor:
             for each in before:
@@ -54,7 +54,7 @@ def waiting(database: Database, statement: str, *before: str, role: str = server
 
 @contextlib.contextmanager
 def holding(database: Database, *statements: str, role: str = servers.ROLE) -> Iterator[int]:
-    """A session with an open transaction; its process id."""
+    """Start a session with an open transaction; return its process id."""
     if role == servers.ROLE:
         with blocked_by(database, *statements) as connection:
             yield connection.info.backend_pid
@@ -72,11 +72,11 @@ class Asked:
     connection: Connection
 
     def wait(self, pid: int, own: Collection[int] = ()) -> Wait | None:
-        """What a session waits for."""
+        """Return what a session waits for."""
         return blockers.wait_of(self.connection, pid, "alembic_version", _hidden, own)
 
     def blockers(self, own: Collection[int] = ()) -> tuple[Blocker, ...]:
-        """Who is in the version table's way."""
+        """Return who is in the version table's way."""
         return blockers.of(self.connection, "alembic_version", _hidden, own)
 
 
@@ -92,7 +92,7 @@ def asked(database) -> Iterator[Asked]:
     engine.dispose()
 
 
-def test_who_waits_behind_a_waiter_is_led_to_the_root(database, asked):
+def test_a_session_behind_a_waiter_is_traced_to_the_root(database, asked):
     with (
         holding(database, "LOCK TABLE users", f"SELECT 1 /* {SECRET} */") as root,
         waiting(database, "DROP TABLE users", "UPDATE alembic_version SET version_num = version_num") as deployment,
@@ -130,7 +130,7 @@ WAITS = {
 
 
 @pytest.mark.parametrize("case", WAITS)
-def test_what_is_waited_for_is_named(database, asked, case):
+def test_the_object_that_is_waited_for_is_named(database, asked, case):
     held, statement, what = WAITS[case]
     with holding(database, held) as root, waiting(database, statement) as ours:
         wait = asked.wait(ours)
@@ -138,7 +138,7 @@ def test_what_is_waited_for_is_named(database, asked, case):
         assert [one.pid for one in wait.blockers] == [root]
 
 
-def test_who_waits_for_the_table_alone_hinders_who_comes_later_and_the_reader_is_the_root(database, asked):
+def test_a_waiter_for_the_table_blocks_later_sessions_and_the_reader_is_the_root(database, asked):
     with (
         holding(database, "SELECT * FROM alembic_version") as reader,
         waiting(database, "LOCK TABLE alembic_version") as ddl,
@@ -151,7 +151,7 @@ def test_who_waits_for_the_table_alone_hinders_who_comes_later_and_the_reader_is
 
 
 @pytest.mark.parametrize("statement", ["LOCK TABLE users", "INSERT INTO alembic_version VALUES ('aaaa0009')"])
-def test_a_prepared_transaction_is_told_by_name_and_its_command_ends_it(database, asked, statement):
+def test_a_prepared_transaction_is_named_and_its_command_ends_it(database, asked, statement):
     with database.session() as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         cursor.execute("PREPARE TRANSACTION 'it''s of billing'")
@@ -175,14 +175,14 @@ def test_a_prepared_transaction_is_told_by_name_and_its_command_ends_it(database
     assert left == []
 
 
-def test_a_session_of_env_pys_own_is_told_as_such(database, asked):
+def test_a_session_of_env_pys_own_is_reported_as_such(database, asked):
     with holding(database, "LOCK TABLE users") as first, waiting(database, "SELECT * FROM users") as second:
         (root,) = asked.wait(second, own=(first, second)).blockers
         assert (root.pid, root.end_command) == (first, "")
         assert "env.py opened it and is waiting" in root.note
 
 
-def test_what_the_role_may_not_see_of_a_root_is_no_obstacle_to_naming_it(database, asked):
+def test_a_root_is_named_even_if_the_role_may_not_see_its_details(database, asked):
     database.run("ALTER TABLE users OWNER TO postgres; GRANT SELECT ON users TO rescue_app", role="postgres")
     with (
         holding(database, f"LOCK TABLE users /* {SECRET} */", role="postgres") as root,
@@ -202,13 +202,13 @@ FILLED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("age", FILLED)
-def test_autovacuum_is_told_as_such(age):
+def test_autovacuum_is_reported_as_such(age):
     server = servers.create(max(VERSIONS))
     try:
         server.stop("fast")
         server.start(
             "-c autovacuum_naptime=1s -c autovacuum_vacuum_cost_delay=100ms -c autovacuum_vacuum_cost_limit=1"
-            " -c deadlock_timeout=1h"  # after which it would give way
+            " -c deadlock_timeout=1h"  # after that it would yield
         )
         with psycopg2.connect(server.admin_dsn) as admin, admin.cursor() as cursor:
             cursor.execute(f"CREATE ROLE {servers.ROLE} LOGIN PASSWORD %s", [servers.PASSWORD])

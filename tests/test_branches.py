@@ -1,4 +1,4 @@
-"""Branches, judged wherever each of them stands: a set of revisions that is no beginning of Alembic's order."""
+"""Branches, judged at every combination of positions: a set of revisions that is no prefix of Alembic's order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RELEASES = 3
 
 
 def judged(steps, follows, world: World) -> dict[str, Verdict]:
-    """As the tool does: in the order that suits the live database."""
+    """As the tool does: in the order that fits the live database."""
     moved = [steps[number] for number in order(steps, follows, reading(world))]
     for number, step in enumerate(moved):
         assert follows[step.revision] <= {before.revision for before in moved[:number]}, "each after what it follows"
@@ -40,7 +40,7 @@ def contracted(world: World, release: int) -> None:
 
 
 def releases():
-    """All that expands, then all that contracts, as Alembic goes through them."""
+    """Everything that expands, then everything that contracts, in Alembic's order."""
     make_table(start := {}, "images", *(f"old_{release}" for release in range(RELEASES)))
     chain, follows, names = Chain().start(start), {}, {}
     for what, before in ((expanded, "expand"), (contracted, "contract")):
@@ -54,11 +54,11 @@ def releases():
 
 @pytest.mark.parametrize("without", [None, ("expand", 1), ("contract", 0)])
 @pytest.mark.parametrize(("expands", "contracts"), [(e, c) for e in range(RELEASES + 1) for c in range(e + 1)])
-def test_each_pair_of_places(expands, contracts, without) -> None:
+def test_each_pair_of_positions(expands, contracts, without) -> None:
     chain, start, follows, names = releases()
     ran = {("expand", one) for one in range(expands)} | {("contract", one) for one in range(contracts)}
     if without is not None and (without not in ran or len(ran) < 4):
-        return  # what is left of so few says as well that it is another that did not run
+        return  # with so few objects, the rest also fits if another revision did not run
     world = {o: dict(facts) for o, facts in start.items()}
     for what, release in sorted(ran - {without}, reverse=True):
         (expanded if what == "expand" else contracted)(world, release)
@@ -87,7 +87,7 @@ def moved(step: Observation) -> Observation:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(1, 4), st.integers(1, 4))
-def test_two_lines_that_have_nothing_to_do_with_one_another(one, other, length, others_length) -> None:
+def test_two_unrelated_lines(one, other, length, others_length) -> None:
     first, second = random_chain(one, length)[0], random_chain(other, others_length)[0]
     steps = [*first.steps, *map(moved, second.steps)]
     follows = {
@@ -111,13 +111,13 @@ def test_two_lines_that_have_nothing_to_do_with_one_another(one, other, length, 
 # --- what does not move ---------------------------------------------------------------------------------------------
 
 
-def test_along_one_line_nothing_moves() -> None:
+def test_within_one_line_nothing_moves() -> None:
     chain, _ = random_chain(7, 8)
     follows = {step.revision: {f"r{number}"} for number, step in enumerate(chain.steps)}
     assert order(chain.steps, follows, reading({})) == tuple(range(8))
 
 
-def test_nothing_moves_past_what_was_not_observed() -> None:
+def test_nothing_moves_past_an_unobserved_revision() -> None:
     chain, start, follows, _ = releases()
     steps = [*chain.steps[:2], Unobserved("r3", "it took too long"), *chain.steps[3:]]
     world = {o: dict(facts) for o, facts in start.items()}

@@ -1,4 +1,4 @@
-"""A stamp or an undo that breaks off at any statement can be gone on with, to either end (promise 7)."""
+"""A stamp or an undo that is interrupted at any statement can be continued, to either end (promise 7)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _no_other_database_is_named(monkeypatch):
 
 @contextmanager
 def held_at(database, number):
-    """The statement of that number waits, until the block ends."""
+    """Make the statement with that number wait until the block ends."""
     database.run(HOLDS_THE_STATEMENT.format(number=number))
     try:
         with database.session() as somebody:
@@ -50,7 +50,7 @@ def held_at(database, number):
 
 
 def killed_at(project: ProjectCopy, number, *arguments):
-    """Kill the command while its statement of that number runs; the server's process ends with it."""
+    """Kill the command while its statement with that number runs; the server's process ends with it."""
     database = project.database
     with held_at(database, number):
         process = project.started(*arguments)
@@ -61,8 +61,8 @@ def killed_at(project: ProjectCopy, number, *arguments):
         until(lambda: not waiting_for_a_lock(database), "the server's process is gone")
 
 
-def test_one_that_is_under_way_did_not_break_off_and_is_not_to_be_ended(project, database):
-    """Its rows are those of its half for as long as its statements take."""
+def test_a_stamp_under_way_is_not_interrupted_and_must_not_be_ended(project, database):
+    """Its rows look half done for as long as its statements take."""
     name, before, target = CASES["several-to-one"]
     database.stand_at(*before)
     branches = project(name, database)
@@ -93,7 +93,7 @@ def state_of(project: ProjectCopy):
 @pytest.mark.parametrize("forward", [True, False], ids=["forward", "back"])
 @pytest.mark.parametrize("broken", ["stamp", "undo"])
 @pytest.mark.parametrize("case", CASES)
-def test_what_was_killed_after_a_statement_goes_on_to_either_end(project, database, case, broken, forward):
+def test_a_stamp_that_was_killed_after_a_statement_continues_to_either_end(project, database, case, broken, forward):
     name, before, target = CASES[case]
     database.stand_at(*before)
     branches = project(name, database)
@@ -127,9 +127,7 @@ def test_what_was_killed_after_a_statement_goes_on_to_either_end(project, databa
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_from_each_mixture_of_the_rows_both_ends_are_reached_and_no_other(
-    project, database, case, monkeypatch, tmp_path
-):
+def test_each_mixture_of_rows_leads_to_both_ends_and_no_other(project, database, case, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     name, before, target = CASES[case]
     database.stand_at(*before)
@@ -167,7 +165,7 @@ def test_from_each_mixture_of_the_rows_both_ends_are_reached_and_no_other(
         assert database.versions() == before, mixture
 
 
-def test_an_undo_that_arrived_although_nobody_saw_it_leaves_nothing_to_do(project, database, tmp_path):
+def test_an_undo_that_succeeded_unseen_leaves_nothing_to_do(project, database, tmp_path):
     database.stand_at("aaaa0001", "bbbb0001")
     loaded = load(str(project("two_branches", database).root / "alembic.ini"))
     stamp(loaded, "bbbb0002", confirm=lambda _: True, folder=tmp_path)
@@ -180,7 +178,7 @@ def test_an_undo_that_arrived_although_nobody_saw_it_leaves_nothing_to_do(projec
 
 
 def edited(kept, **changes):
-    """A receipt as a forger would have it: with a seal that fits."""
+    """A receipt as a forger would write it: with a valid seal."""
     return receipts.complete(kept, [replace(part, **changes) for part in kept.parts])
 
 
@@ -200,7 +198,7 @@ def test_an_edited_receipt_never_leads_forward(project, database, state, tmp_pat
 
 
 @pytest.mark.parametrize("field", ["rows_before", "rows_after", "state", "database", "sql"])
-def test_a_receipt_that_was_edited_by_hand_is_none(project, database, field, tmp_path):
+def test_a_receipt_that_was_edited_by_hand_is_rejected(project, database, field, tmp_path):
     database.stand_at("aaaa0001", "bbbb0001")
     loaded = load(str(project("two_branches", database).root / "alembic.ini"))
     stamp(loaded, "bbbb0002", confirm=lambda _: True, folder=tmp_path)

@@ -1,4 +1,4 @@
-"""The cache of observations: found again only where nothing has changed, and never in anybody's way."""
+"""The cache of observations: it answers only if nothing has changed, and never gets in anybody's way."""
 
 import json
 import os
@@ -74,42 +74,42 @@ def found(kept, basis=BASIS, scripts=CHAIN) -> list[str]:
     return [loaded[key].revision for key in keys if key in loaded]
 
 
-def test_what_was_kept_comes_back_as_it_was(kept):
+def test_a_kept_observation_comes_back_unchanged(kept):
     keys = kept.keys(BASIS, CHAIN)
     assert [kept.load(keys)[key] for key in keys] == SEEN
 
 
-def test_only_the_last_ones_need_to_be_asked_for(kept):
+def test_only_the_last_revisions_need_to_be_requested(kept):
     keys = kept.keys(BASIS, CHAIN)
     assert list(kept.load(keys[3:]).values()) == SEEN[3:]
 
 
-def test_observations_of_the_last_revisions_are_theirs(tmp_path):
+def test_observations_of_the_last_revisions_belong_to_them(tmp_path):
     kept = Cache(tmp_path / "cache")
     kept.store(BASIS, CHAIN, SEEN[3:])
     assert found(kept) == ["r3", "r4"]
 
 
-def test_a_changed_file_is_asked_for_anew_and_so_is_all_that_runs_after_it(kept):
+def test_a_changed_file_invalidates_itself_and_everything_after_it(kept):
     changed = [*CHAIN[:2], script(2, "otherwise"), *CHAIN[3:]]
     assert found(kept, scripts=changed) == ["r0", "r1"]
 
 
-def test_a_revision_put_in_between_is_one_too(kept):
+def test_an_inserted_revision_invalidates_them_too(kept):
     assert found(kept, scripts=[*CHAIN[:2], script(9), *CHAIN[2:]]) == ["r0", "r1"]
 
 
-def test_a_project_at_another_place_has_other_paths_in_its_observations(kept):
+def test_a_project_at_another_path_gets_its_own_paths(kept):
     moved = [replace(one, path=Path("/q") / one.path.name) for one in CHAIN]
     assert found(kept, scripts=moved) == []
 
 
 @pytest.mark.parametrize("name", BASIS)
-def test_whatever_else_it_depends_on_counts(kept, name):
+def test_every_other_dependency_counts(kept, name):
     assert found(kept, basis={**BASIS, name: "other"}) == []
 
 
-def test_the_tool_s_own_version_counts(kept, monkeypatch):
+def test_the_tools_own_version_counts(kept, monkeypatch):
     monkeypatch.setattr(cache, "version", lambda _: "9.9")
     cache._tool.cache_clear()
     try:
@@ -118,7 +118,7 @@ def test_the_tool_s_own_version_counts(kept, monkeypatch):
         cache._tool.cache_clear()
 
 
-def test_a_helper_module_that_changed_counts_and_changed_back_is_known_again(tmp_path):
+def test_a_changed_helper_module_counts_and_is_recognised_when_changed_back(tmp_path):
     helper = tmp_path / "helpers.py"
     helper.write_text("A = 1\n")
     kept = Cache(tmp_path / "cache")
@@ -141,7 +141,7 @@ def test_a_helper_module_that_changed_counts_and_changed_back_is_known_again(tmp
     ],
     ids=["unobserved", "failed", "outside"],
 )
-def test_nothing_is_kept_from_the_first_on_that_another_run_may_see_otherwise(tmp_path, spoilt):
+def test_nothing_is_kept_from_the_first_revision_on_that_may_differ_next_time(tmp_path, spoilt):
     kept = Cache(tmp_path / "cache")
     kept.store(BASIS, CHAIN, [*SEEN[:2], spoilt, *SEEN[3:]])
     assert found(kept) == ["r0", "r1"]
@@ -160,7 +160,7 @@ def test_a_statement_with_a_known_secret_is_not_kept(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"$": "Path", "is": "x"}', '{"$": "os", "x": 1}', "[[[["])
-def test_a_broken_file_is_as_none_and_is_mended_by_the_next_run(kept, content):
+def test_a_broken_file_is_ignored_and_repaired_by_the_next_run(kept, content):
     key = kept.keys(BASIS, CHAIN)[2]
     kept._path(key).write_text(content)
     assert found(kept) == ["r0", "r1", "r3", "r4"]
@@ -168,7 +168,7 @@ def test_a_broken_file_is_as_none_and_is_mended_by_the_next_run(kept, content):
     assert len(found(kept)) == 5
 
 
-def test_the_list_of_other_files_may_be_broken_too(tmp_path):
+def test_a_broken_list_of_other_files_is_ignored_too(tmp_path):
     helper = tmp_path / "helpers.py"
     helper.write_text("A = 1\n")
     kept = Cache(tmp_path / "cache")
@@ -177,14 +177,14 @@ def test_the_list_of_other_files_may_be_broken_too(tmp_path):
     assert found(kept) == []
 
 
-def test_files_are_the_user_s_own(kept):
+def test_files_are_private_to_the_user(kept):
     assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
     for path in kept.folder.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
     assert {path.suffix for path in kept.folder.rglob("*") if path.is_file()} == {".json"}
 
 
-def test_a_folder_that_others_may_write_to_is_not_trusted(kept):
+def test_a_folder_that_others_can_write_to_is_not_trusted(kept):
     kept.folder.chmod(0o777)
     assert found(kept) == []
 
@@ -196,7 +196,7 @@ def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path):
     assert found(kept) == []
 
 
-def test_the_least_recently_used_go_first(tmp_path):
+def test_the_least_recently_used_are_deleted_first(tmp_path):
     kept = Cache(tmp_path / "cache", limit=10 * 4096)
     kept.store(BASIS, CHAIN, SEEN)
     for path in kept.folder.rglob("*.json"):
@@ -208,14 +208,14 @@ def test_the_least_recently_used_go_first(tmp_path):
     assert sum(1 for _ in kept.folder.rglob("*.json")) <= 9
 
 
-def test_the_place_is_the_user_s_cache(monkeypatch, tmp_path):
+def test_the_folder_is_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert Cache().folder == tmp_path / "alembic-rescue"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert Cache().folder.name in {"alembic-rescue", "Cache"}
 
 
-def test_files_that_are_opened_are_noted(tmp_path):
+def test_opened_files_are_recorded(tmp_path):
     sql, written = tmp_path / "seed.sql", tmp_path / "log.txt"
     sql.write_text("SELECT 1")
     opened = sources.Opened()
@@ -229,7 +229,7 @@ def test_files_that_are_opened_are_noted(tmp_path):
     assert noted == {str(sql)}
 
 
-def test_modules_of_the_project_are_noted_and_packages_are_not(tmp_path, monkeypatch):
+def test_modules_of_the_project_are_recorded_and_packages_are_not(tmp_path, monkeypatch):
     (tmp_path / "a_helper_of_the_project.py").write_text("A = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     __import__("a_helper_of_the_project")
@@ -239,13 +239,13 @@ def test_modules_of_the_project_are_noted_and_packages_are_not(tmp_path, monkeyp
     assert not any("site-packages" in path or path.endswith("/json/__init__.py") for path in noted)
 
 
-def test_the_environment_counts_but_not_the_terminal():
+def test_the_environment_counts_but_the_terminal_does_not():
     known = sources.environment({"FEATURE": "1", "PWD": "/a"})
     assert known == sources.environment({"FEATURE": "1", "PWD": "/b", "ALEMBIC_RESCUE_URL": "x"})
     assert known != sources.environment({"FEATURE": "2", "PWD": "/a"})
 
 
-def test_what_is_installed_counts(tmp_path, monkeypatch):
+def test_installed_packages_count(tmp_path, monkeypatch):
     before = sources.installed()
     (tmp_path / "shop-1.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
@@ -256,7 +256,7 @@ def test_parts_of_a_digest_do_not_run_together():
     assert sources.digest(["ab", "c"]) != sources.digest(["a", "bc"])
 
 
-def test_another_checkout_of_the_same_files_finds_the_same_with_its_own_paths(tmp_path):
+def test_another_checkout_of_the_same_files_hits_with_its_own_paths(tmp_path):
     def at(root: Path) -> tuple[Cache, list[ScriptFile], list[Observation]]:
         chain = [replace(one, path=root / one.path.name) for one in CHAIN]
         path = str(root / "r.py")
@@ -271,7 +271,7 @@ def test_another_checkout_of_the_same_files_finds_the_same_with_its_own_paths(tm
 
 
 def test_two_databases_of_one_env_py_are_told_apart():
-    """All but their place among its visits may be the same; each has revisions of its own (Alembic's multidb)."""
+    """Everything but their place among its visits may be the same; each has its own revisions (Alembic's multidb)."""
 
     def asked(database):
         identity = Identity(
@@ -291,9 +291,9 @@ def test_two_databases_of_one_env_py_are_told_apart():
 
 @pytest.mark.slow
 def test_another_checkout_for_another_database_runs_no_migration_again(project, server, tmp_path):
-    """With the whole of the tool: each deployment has a folder, and each developer a database, of its own.
+    """With the whole tool: each deployment has its own folder, and each developer a database.
 
-    What a copy of a live schema came to is that database's own.
+    What a copy of a live schema shows belongs to that database.
     """
     kept = []
     for checkout in ("one", "two"):

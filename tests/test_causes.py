@@ -1,4 +1,4 @@
-"""Causes from what was run on a copy: the real failures, and none that rows or the copy itself may be at fault for."""
+"""Causes, from what ran on a copy: the real failures, and none that rows or the copy itself may be responsible for."""
 
 import contextlib
 
@@ -45,18 +45,18 @@ def test_what_ends_the_run_is_the_cause_with_file_and_line():
     assert "checkfirst=True" in cause.fix
 
 
-def test_what_was_swallowed_and_aborted_the_transaction_is_the_cause_of_all_that_follows():
+def test_a_swallowed_error_that_aborts_the_transaction_causes_all_that_follows():
     cause = only(run(statement(handler=12), statement("CREATE TABLE t ()", ABORTED, 14), ends=ABORTED))
     assert (cause.error, cause.swallowed, cause.handler_line, cause.aborts) == (TAKEN, True, 12, True)
     assert "begin_nested" in cause.fix
 
 
-def test_it_is_the_cause_also_where_only_the_version_fails_after_it():
+def test_it_is_the_cause_even_if_only_the_version_fails_after_it():
     cause = only(run(statement(handler=12), ends=ABORTED, sql=VERSION))
     assert (cause.error, cause.swallowed, cause.line) == (TAKEN, True, 10)
 
 
-def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
+def test_each_try_block_is_examined_and_the_first_is_the_cause():
     first = statement("DROP INDEX ix", 'index "ix" does not exist', 20, 23)
     others = [statement(f"ALTER TABLE t{n}", ABORTED, n, n + 1) for n in (30, 40)]
     cause = only(run(first, *others, ends=ABORTED, sql=VERSION))
@@ -64,7 +64,7 @@ def test_each_of_several_try_blocks_is_looked_at_and_the_first_is_the_cause():
     assert cause.fix.startswith("check before dropping, or use IF EXISTS")
 
 
-def test_what_fails_in_a_savepoint_was_meant_to():
+def test_a_failure_in_a_savepoint_is_deliberate():
     assert causes(run(statement(handler=12))) == ()
 
 
@@ -77,22 +77,22 @@ def test_a_swallowed_insert_is_the_cause_of_what_follows_though_rows_may_decide(
     assert causes(run(insert)) == ()  # in a SAVEPOINT
 
 
-def test_a_failure_in_a_savepoint_before_one_that_aborts_is_none_either():
+def test_a_failure_in_a_savepoint_before_one_that_aborts_is_no_cause():
     saved = statement("DROP TABLE x", 'table "x" does not exist', 5, 7)
     assert only(run(saved, statement(handler=12), ends=ABORTED)).line == 10
 
 
-def test_in_autocommit_the_version_moves_on_over_what_was_swallowed():
+def test_in_autocommit_the_version_advances_past_a_swallowed_error():
     cause = only(run(statement(handler=12), transactional=False))
     assert (cause.swallowed, cause.aborts) == (True, False)
     assert "begin_nested" not in cause.fix
 
 
-def test_in_autocommit_what_ends_the_run_rolls_nothing_back():
+def test_in_autocommit_a_failure_rolls_nothing_back():
     assert only(run(statement(), ends=TAKEN, transactional=False)).aborts is False
 
 
-def test_an_upgrade_that_goes_through_has_no_cause():
+def test_an_upgrade_that_passes_has_no_cause():
     assert causes(Upgrade()) == ()
 
 
@@ -110,7 +110,7 @@ def test_an_upgrade_that_goes_through_has_no_cause():
         "canceling statement due to statement timeout",
     ],
 )
-def test_what_rows_or_the_scratch_server_decide_is_no_cause(error):
+def test_a_failure_that_rows_or_the_scratch_server_decide_is_no_cause(error):
     assert causes(run(statement("INSERT INTO t VALUES (1)", error), ends=error)) == ()
 
 
@@ -120,7 +120,7 @@ def test_a_query_that_reads_no_rows_fails_everywhere(sql, told):
     assert len(causes(run(statement(sql, error), ends=error, sql=sql))) == told
 
 
-def test_what_the_revision_itself_raises_is_no_cause_for_the_copy_has_no_rows():
+def test_an_error_that_the_revision_raises_is_no_cause_because_the_copy_has_no_rows():
     assert causes(run(ends="NoResultFound: No row was found when one was required")) == ()
 
 
@@ -139,7 +139,7 @@ def test_what_the_copy_lacks_is_no_cause(lacking, told):
     assert len(causes(run(missing, ends=missing.error, lacking=[lacking]))) == told
 
 
-def test_what_is_there_already_is_a_cause_whatever_the_copy_lacks():
+def test_an_existing_object_is_a_cause_whatever_the_copy_lacks():
     assert len(causes(run(statement(), ends=TAKEN, lacking=["public.mood"]))) == 1
 
 
@@ -151,7 +151,7 @@ FACTS = {"definition": "FOREIGN KEY (account_kid) REFERENCES public.accounts(kid
 
 
 @pytest.mark.parametrize(("facts", "named"), [(FACTS, True), ({**FACTS, "definition": "another key"}, False)])
-def test_a_constraint_that_is_there_under_another_name_is_named(facts, named):
+def test_a_constraint_that_exists_under_another_name_is_named(facts, named):
     dropped = statement(
         "ALTER TABLE orders DROP CONSTRAINT orders_account_kid_fkey",
         'constraint "orders_account_kid_fkey" of relation "orders" does not exist',
@@ -170,7 +170,7 @@ def making(catalog_object, after, sql) -> list[Observation]:
     return [Observation("r2", (Change(catalog_object, None, after, 0),), statements=sent, path="/p/r2.py", line=9)]
 
 
-def test_an_index_that_is_not_valid_is_left_so_by_if_not_exists():
+def test_an_invalid_index_is_left_so_by_if_not_exists():
     steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON t (a)")
     cause = only(Upgrade(), steps, Reading({INDEX: {"definition": "x"}}))
     assert (cause.line, cause.fails, cause.swallowed) == (30, False, False)
@@ -178,7 +178,7 @@ def test_an_index_that_is_not_valid_is_left_so_by_if_not_exists():
     assert "invalid" in cause.error
 
 
-def test_without_it_the_upgrade_fails_there_and_the_index_goes_first():
+def test_without_if_not_exists_the_upgrade_fails_and_the_index_must_go_first():
     sql = "CREATE INDEX ix ON t (a)"
     steps = making(INDEX, {"valid": "t", "definition": "x"}, sql)
     failing = run(statement(sql, 'relation "ix" already exists'), ends='relation "ix" already exists', sql=sql)
@@ -187,7 +187,7 @@ def test_without_it_the_upgrade_fails_there_and_the_index_goes_first():
     assert cause.fix == "first: DROP INDEX CONCURRENTLY public.ix"
 
 
-def test_a_valid_index_is_none():
+def test_a_valid_index_is_no_cause():
     steps = making(INDEX, {"valid": "t", "definition": "x"}, "CREATE INDEX IF NOT EXISTS ix ON t (a)")
     assert causes(Upgrade(), steps, Reading({INDEX: {"valid": "t", "definition": "x"}})) == ()
 
@@ -209,12 +209,12 @@ def test_a_type_that_lacks_a_label_is_left_so_by_checkfirst(there, lacks):
     )
 
 
-def test_a_type_whose_making_fails_is_told_once():
+def test_a_type_whose_creation_fails_is_reported_once():
     steps = making(MOOD, {"labels": "'a', 'b'"}, "CREATE TYPE mood AS ENUM ('a', 'b')")
     assert only(run(statement(), ends=TAKEN), steps, Reading({MOOD: {"labels": "'a'"}})).error == TAKEN
 
 
-def test_causes_are_told_in_the_order_of_the_chain():
+def test_causes_are_reported_in_the_order_of_the_chain():
     steps = making(MOOD, {"labels": "'a', 'b'"}, "CREATE TYPE mood AS ENUM ('a', 'b')")
     fails = statement("CREATE TABLE t ()", 'relation "t" already exists')
     upgrade = Upgrade((("r3", fails),), "r3", Failure(str(fails.error), "/p/r3.py", 1))
@@ -228,7 +228,7 @@ def test_causes_are_told_in_the_order_of_the_chain():
 WIDEN = 'ALTER TABLE "App".alembic_version ALTER COLUMN version_num TYPE VARCHAR(128)'
 
 
-def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen():
+def test_an_id_that_is_too_long_is_reported_with_both_lengths_and_the_statement_to_widen():
     long = "pc20260424_paperless_metadata_tables"
     steps = [Observation("short"), Observation(long, path="/p/long.py", line=7)]
     (cause,) = too_long(steps, 32, "App.alembic_version", WIDEN)
@@ -241,7 +241,7 @@ def test_an_id_that_does_not_fit_is_told_with_both_lengths_and_the_way_to_widen(
 
 
 @pytest.mark.parametrize(("length", "limit"), [(32, 32), (33, None), (33, 128)])
-def test_an_id_that_fits_is_none(length, limit):
+def test_an_id_that_fits_is_no_cause(length, limit):
     assert too_long([Observation("x" * length)], limit, "alembic_version", WIDEN) == ()
 
 
@@ -250,7 +250,7 @@ def test_the_column_becomes_as_wide_as_the_id():
     assert cause.fix.endswith("VARCHAR(200)`")
 
 
-def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
+def test_a_value_of_the_revision_itself_that_is_too_long_is_no_such_cause():
     sent = statement("INSERT INTO t (name) VALUES ('long')", "value too long for type character varying(3)")
     assert causes(run(sent, ends=sent.error, sql=sent.sql)) == ()
 
@@ -302,7 +302,7 @@ def test_a_value_of_the_revision_s_own_that_does_not_fit_is_none():
         ('syntax error at or near "x"', "x", "fix the statement"),
     ],
 )
-def test_each_failure_has_a_way_on(error, sql, fix):
+def test_each_failure_has_a_remedy(error, sql, fix):
     assert fix in fix_of(error, sql)
 
 
@@ -335,7 +335,7 @@ def upgraded(project, *todo) -> tuple[Upgrade, OwnVisit]:
     return Upgrade(one.failing, one.failed, one.failure, one.transactional, handling=one.handling), one
 
 
-def test_a_real_run_tells_what_was_swallowed_and_goes_through_once_it_is_mended(database, tmp_path):
+def test_a_real_run_reports_the_swallowed_error_and_passes_once_it_is_fixed(database, tmp_path):
     project = scratching.chain(tmp_path, database, *CHAIN)
     cause = only(upgraded(project, "r1", "r2", "r3", "r4")[0])
     assert (cause.revision, cause.swallowed, cause.error) == ("r2", True, 'index "ix_none" does not exist')

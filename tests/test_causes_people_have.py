@@ -1,6 +1,6 @@
-"""Causes that people really have, made anew by really failing: each is named, and what is printed leads out of it.
+"""Causes from practice, reproduced by really failing: each is named, and the printed advice resolves it.
 
-Beside each a neighbour that must not be named.
+Each has a similar case next to it that must not be named.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def written(folder: Path, database: Database, *bodies: str, env: str = CONFIGURE
 
 
 def rewrite(chain: Chain, name: str, old: str, new: str) -> None:
-    """As a person would, who does what is printed."""
+    """Do what is printed, as a person would."""
     path = chain.root / "alembic" / name
     text = path.read_text()
     assert old in text
@@ -77,13 +77,13 @@ def tables(database: Database) -> set[str]:
 
 
 def line_of(chain: Chain, name: str, words: str) -> str:
-    """``path:line`` of the first line in which `words` stand, as it ends where it is told."""
+    """Return ``path:line`` of the first line that contains `words`, as a report ends with it."""
     lines = (chain.root / "alembic" / name).read_text().splitlines()
     return f"{name}:{next(number for number, line in enumerate(lines, 1) if words in line)}"
 
 
 def led_out(chain: Chain, database: Database, *expected: str) -> None:
-    """The upgrade passes, all is there, and nothing more is found."""
+    """Check that the upgrade passes, everything exists, and nothing more is found."""
     chain.upgrade("heads")
     assert tables(database) == set(expected)
     assert chain.diagnose().recommendation.action is Action.NOTHING
@@ -137,7 +137,7 @@ def test_an_env_that_hides_errors(database, tmp_path, last):
     chain = written(tmp_path, database, PEOPLE, table("a"), last, env=HIDES)
     chain.upgrade("r1")
     database.run("INSERT INTO people VALUES ('Ann')")
-    chain.upgrade("head")  # says that it ran
+    chain.upgrade("head")  # reports that it ran
     assert database.versions() == ["r1"]
     part = chain.diagnose()
     assert part.recommendation.action is Action.RERUN
@@ -157,7 +157,7 @@ def test_an_env_that_hides_errors(database, tmp_path, last):
         "        raise SystemExit(1)",
     ],
 )
-def test_an_env_that_only_tells_of_errors_hides_none(database, tmp_path, handled):
+def test_an_env_that_only_reports_errors_hides_none(database, tmp_path, handled):
     env = HIDES.replace('        print("migrations failed", error)', handled)
     chain = written(tmp_path, database, table("a"), FAILS, env=env)
     chain.upgrade("r1")
@@ -167,14 +167,14 @@ def test_an_env_that_only_tells_of_errors_hides_none(database, tmp_path, handled
     led_out(chain, database, "a", "b")
 
 
-def test_an_env_that_ends_the_program_well_hides_what_failed(database, tmp_path):
+def test_an_env_that_exits_with_0_hides_what_failed(database, tmp_path):
     env = HIDES.replace('        print("migrations failed", error)', "        raise SystemExit(0)")
     chain = written(tmp_path, database, table("a"), FAILS, env=env)
     chain.upgrade("r1")
     assert "env-hides-errors" in codes(chain.diagnose())
 
 
-def test_an_env_that_tries_again_hides_none(database, tmp_path):
+def test_an_env_that_retries_hides_none(database, tmp_path):
     again = "    for attempt in (1, 2):\n        try:\n" + textwrap.indent(CONFIGURED, "        ")
     env = f"{again}            break\n        except Exception:\n            if attempt == 2:\n                raise\n"
     chain = written(tmp_path, database, table("a"), table("b"), env=env)
@@ -186,7 +186,7 @@ def test_an_env_that_tries_again_hides_none(database, tmp_path):
 # --- who begins, and who commits -----------------------------------------------------------------------------------
 
 
-def test_an_env_that_never_commits_is_the_reason(database, tmp_path):
+def test_an_env_that_never_commits_is_the_cause(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"), env=BEGUN + CONFIGURED)
     chain.upgrade("head")
     assert tables(database) == set()
@@ -201,7 +201,7 @@ def test_an_env_that_never_commits_is_the_reason(database, tmp_path):
     led_out(chain, database, "a", "b")
 
 
-def test_an_env_that_commits_in_its_end_is_its_own_business(database, tmp_path):
+def test_an_env_that_commits_at_its_end_is_not_named(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"), env=BEGUN + CONFIGURED + COMMITTED)
     chain.upgrade("r1")
     part = chain.diagnose()
@@ -227,10 +227,10 @@ def test_an_autocommit_block_in_a_transaction_that_is_not_alembics(database, tmp
     led_out(chain, database, "a", "b")
 
 
-def test_a_commit_of_alembics_transaction_is_why_its_row_is_not_there(database, tmp_path):
+def test_a_commit_of_alembics_transaction_explains_the_missing_row(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b") + "op.get_bind().commit()", table("c"))
     chain.upgrade("r1")
-    chain.upgrade("head")  # says that it ran
+    chain.upgrade("head")  # reports that it ran
     assert (database.versions(), tables(database)) == (["r1"], {"a", "b"})
     part = chain.diagnose()
     assert (part.recommendation.action, part.recommendation.revision) == (Action.STAMP, "r2")
@@ -244,7 +244,7 @@ def test_a_commit_of_alembics_transaction_is_why_its_row_is_not_there(database, 
 @pytest.mark.parametrize(
     "ends", ["op.get_bind().rollback()", 'op.execute("ROLLBACK")', "orm.Session(bind=op.get_bind()).rollback()"]
 )
-def test_a_rollback_takes_back_what_ran_before_it(database, tmp_path, ends):
+def test_a_rollback_reverts_what_ran_before_it(database, tmp_path, ends):
     if "Session" in ends:
         ends = 'session = orm.Session(bind=op.get_bind())\nsession.execute(text("SELECT 1"))\nsession.rollback()'
     chain = written(tmp_path, database, table("a"), table("b") + ends, table("c"))
@@ -268,7 +268,7 @@ def test_a_rollback_takes_back_what_ran_before_it(database, tmp_path, ends):
     ],
     ids=["session", "savepoint", "statement"],
 )
-def test_what_leaves_alembics_transaction_as_it_is_is_not_named(database, tmp_path, own):
+def test_code_that_leaves_alembics_transaction_alone_is_not_named(database, tmp_path, own):
     chain = written(tmp_path, database, table("a"), table("b") + own)
     chain.upgrade("r1")
     part = chain.diagnose()
@@ -286,13 +286,13 @@ def long_one(folder: Path, url: str, **more: str) -> Chain:
 
 
 def statement_told(reason: str) -> str:
-    """The one to be run first, as it is printed."""
+    """Return the command to run first, as it is printed."""
     told = re.search(r"[Ww]iden it first: (?P<fence>`+)(?P<sql>(?:ALTER|CREATE) TABLE .*?\(128\).*?)(?P=fence)", reason)
     assert told, reason
     return told["sql"]
 
 
-def test_a_stamp_whose_id_does_not_fit_is_recommended_once_it_does(database, tmp_path):
+def test_a_stamp_whose_id_is_too_long_is_recommended_once_it_fits(database, tmp_path):
     database.run('CREATE SCHEMA "My App"')
     chain = long_one(tmp_path, database.url, options='version_table_schema="My App"')
     chain.upgrade("r1")
@@ -312,18 +312,18 @@ def test_a_stamp_whose_id_does_not_fit_is_recommended_once_it_does(database, tmp
     led_out(chain, database, "a", "b", "c")
 
 
-def test_a_run_that_ends_at_an_id_that_does_not_fit(database, tmp_path):
+def test_a_run_that_ends_at_an_id_that_is_too_long(database, tmp_path):
     chain = long_one(tmp_path, database.url)
     fails(chain)
     part = chain.diagnose()
     assert part.recommendation.action is Action.RERUN
     assert "revision-too-long" in codes(part)
-    database.run(statement_told(part.recommendation.reason))  # the table was rolled back: it is made
+    database.run(statement_told(part.recommendation.reason))  # the table was rolled back: it is created
     assert "revision-too-long" not in codes(chain.diagnose())
     led_out(chain, database, "a", "b", "c")
 
 
-def test_a_stamp_before_an_id_that_does_not_fit_goes_first(database, tmp_path):
+def test_a_stamp_before_an_id_that_is_too_long_goes_first(database, tmp_path):
     chain = chains.write(tmp_path / "p", database.url, {"r1": table("a"), "r2": table("b"), LONG: table("c")})
     chain.upgrade("r1")
     database.run("CREATE TABLE b (id serial PRIMARY KEY)")
@@ -334,7 +334,7 @@ def test_a_stamp_before_an_id_that_does_not_fit_goes_first(database, tmp_path):
     led_out(chain, database, "a", "b", "c")
 
 
-def test_on_mariadb_the_column_is_widened_in_its_words(maria, tmp_path):
+def test_on_mariadb_the_column_is_widened_in_its_dialect(maria, tmp_path):
     chain = long_one(tmp_path, maria.url)
     chain.upgrade("r1")
     fails(chain)  # the table stays, the version does not move
@@ -359,7 +359,7 @@ def test_on_sqlite_every_id_fits(tmp_path):
 # --- several heads -------------------------------------------------------------------------------------------------
 
 
-def test_a_second_head_is_the_reason_where_nothing_else_fails(database, tmp_path):
+def test_a_second_head_is_the_cause_if_nothing_else_fails(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"), table("c"))
     rewrite(chain, "versions/r3.py", "down_revision = 'r2'", "down_revision = 'r1'")
     chain.upgrade("r1")
@@ -372,7 +372,7 @@ def test_a_second_head_is_the_reason_where_nothing_else_fails(database, tmp_path
     led_out(chain, database, "a", "b", "c")
 
 
-def test_heads_that_are_joined_are_one(database, tmp_path):
+def test_merged_heads_are_one(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"), table("c"), "pass")
     rewrite(chain, "versions/r3.py", "down_revision = 'r2'", "down_revision = 'r1'")
     rewrite(chain, "versions/r4.py", "down_revision = 'r3'", "down_revision = ('r2', 'r3')")
@@ -381,7 +381,7 @@ def test_heads_that_are_joined_are_one(database, tmp_path):
     led_out(chain, database, "a", "b", "c")
 
 
-# --- tables that create_all made -----------------------------------------------------------------------------------
+# --- tables that create_all created --------------------------------------------------------------------------------
 
 
 def follow(chain: Chain, database: Database) -> None:
@@ -398,7 +398,7 @@ def follow(chain: Chain, database: Database) -> None:
             database.run(step)
 
 
-def test_tables_that_create_all_made_before_their_migrations(database, tmp_path):
+def test_tables_that_create_all_created_before_their_migrations(database, tmp_path):
     more = 'op.add_column("a", sa.Column("name", sa.Text))'
     chain = written(
         tmp_path, database, table("a"), more, table("b"), 'op.execute("CREATE INDEX ix ON a (name)")', table("c")
@@ -418,13 +418,13 @@ def test_tables_that_create_all_made_before_their_migrations(database, tmp_path)
         "alembic-rescue stamp r5",
     )
     assert "contradictory" not in part.recommendation.reason
-    assert "will-fail" not in codes(part)  # r3 is to be stamped, not to be fixed
+    assert "will-fail" not in codes(part)  # r3 must be stamped, not fixed
     follow(chain, database)
     led_out(chain, database, "a", "b", "c")
     assert database.run("SELECT id FROM b") == [(7,)]
 
 
-def test_a_table_of_create_all_in_the_way_of_a_rename_beside_one_that_is_right(database, tmp_path):
+def test_a_table_from_create_all_that_blocks_a_rename_next_to_one_that_is_right(database, tmp_path):
     chain = written(tmp_path, database, table("old"), 'op.rename_table("old", "new")', table("c"))
     chain.upgrade("r1")
     database.run("INSERT INTO old VALUES (7); CREATE TABLE new (id serial PRIMARY KEY)")
@@ -442,7 +442,7 @@ def test_a_table_of_create_all_in_the_way_of_a_rename_beside_one_that_is_right(d
     assert database.run("SELECT id FROM new") == [(7,)]
 
 
-def test_a_name_that_an_earlier_pending_revision_makes_free_is_not_in_the_way(database, tmp_path):
+def test_a_name_that_an_earlier_pending_revision_frees_is_not_in_the_way(database, tmp_path):
     chain = written(
         tmp_path, database, table("old") + table("new"), 'op.drop_table("new")', 'op.rename_table("old", "new")'
     )
@@ -462,7 +462,7 @@ def test_a_name_that_an_earlier_pending_revision_makes_free_is_not_in_the_way(da
         ("vector", "may not: only a superuser may create it", "have a superuser run CREATE EXTENSION vector;"),
     ],
 )
-def test_an_extension_that_the_live_server_will_not_make(database, tmp_path, name, why, fix):
+def test_an_extension_that_the_live_server_refuses_to_create(database, tmp_path, name, why, fix):
     create = f'op.execute("CREATE EXTENSION IF NOT EXISTS {name}")'
     chain = written(tmp_path, database, table("a"), create, table("b"))
     chain.upgrade("r1")
@@ -482,7 +482,7 @@ def test_an_extension_that_the_live_server_will_not_make(database, tmp_path, nam
 # --- files whose order, or id, was changed -------------------------------------------------------------------------
 
 
-def test_a_revision_that_was_put_before_one_that_has_run(database, tmp_path):
+def test_a_revision_that_was_inserted_before_one_that_has_run(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"), table("c"))
     rewrite(chain, "versions/r3.py", "down_revision = 'r2'", "down_revision = 'r1'")
     chain.upgrade("r3")
@@ -502,7 +502,7 @@ def test_a_revision_that_was_put_before_one_that_has_run(database, tmp_path):
     led_out(chain, database, "a", "b", "c")
 
 
-def test_the_last_revision_that_is_not_there_was_not_moved(database, tmp_path):
+def test_a_missing_last_revision_was_not_moved(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"))
     chain.upgrade("r1")
     database.run("UPDATE alembic_version SET version_num = 'r2'")
@@ -510,7 +510,7 @@ def test_the_last_revision_that_is_not_there_was_not_moved(database, tmp_path):
     assert note.message.startswith("r2 counts as applied, but")
 
 
-def test_an_id_that_two_files_bear_is_refused_with_both(database, tmp_path):
+def test_an_id_in_two_files_is_refused_and_both_are_named(database, tmp_path):
     chain = written(tmp_path, database, table("a"), table("b"))
     twin = chain.root / "alembic" / "versions" / "twin.py"
     twin.write_text((chain.root / "alembic" / "versions" / "r2.py").read_text())

@@ -1,4 +1,4 @@
-"""A promoted replica has the original's system identifier, and is another database all the same (promise 4)."""
+"""A promoted replica has the original's system identifier, and is still another database (promise 4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _no_other_database_is_named(monkeypatch):
 
 @pytest.fixture(scope="module")
 def original():
-    """A server of these tests' own, whose replicas may be made."""
+    """A server for these tests only, which may be replicated."""
     with own_shop() as database:
         with (database.server.pgdata / "pg_hba.conf").open("a") as hba:
             hba.write("local replication all trust\n")
@@ -41,12 +41,12 @@ def original():
 
 @pytest.fixture(scope="module")
 def clone(original):
-    """A promoted base backup of it."""
+    """A promoted base backup of the original."""
     pgdata = Path(tempfile.mkdtemp(prefix="rescue-clone-"))
     handle = PostgresServer(original.server.pgdata, cleanup_mode=None, postgres_version=18)
     pgdata.rmdir()
     words = ("-D", str(pgdata), "-h", str(original.server.pgdata), "-p", str(original.server.port), "-U", "postgres")
-    pgdata.parent.chmod(0o777)  # the server's own user makes it
+    pgdata.parent.chmod(0o777)  # the server's own user creates it
     pgexec("pg_basebackup", (*words, "-R", "-c", "fast"), bin_path=handle.bin_path, user=handle.system_user)
     server = servers.Server(18, pgdata, servers.free_port())
     server.start()
@@ -60,7 +60,7 @@ def clone(original):
 
 @pytest.fixture
 def twins(original, clone):
-    """Both at the first revision; what is done to one is not done to the other."""
+    """Both at the first revision; a change to one does not affect the other."""
     for database in (original, clone):
         database.stand_at("aaaa0001")
     return original, clone
@@ -72,7 +72,7 @@ def by_socket(database):
 
 @contextlib.contextmanager
 def under_one_name(port):
-    """A name that leads to one server and then to another, as after a fail-over: yields its port, and the dial."""
+    """A name that resolves to one server and then to another, as after a failover: yields its port, and the dial."""
     leads_to = [port]
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -110,7 +110,7 @@ def test_the_clone_has_the_originals_identifier(twins):
 
 @pytest.mark.parametrize("url_of", [lambda database: database.url, by_socket], ids=["tcp", "socket"])
 @pytest.mark.parametrize("there", [0, 1], ids=["original-to-clone", "clone-to-original"])
-def test_neither_plan_nor_receipt_of_the_one_is_good_for_the_other(project, twins, there, url_of, tmp_path):
+def test_a_plan_or_receipt_for_one_is_refused_for_the_other(project, twins, there, url_of, tmp_path):
     one, other = twins[there], twins[1 - there]
     linear = project("linear", one)
     approved = plan(loaded(linear, url_of(one)), "aaaa0003")
@@ -132,7 +132,7 @@ def test_neither_plan_nor_receipt_of_the_one_is_good_for_the_other(project, twin
 
 
 @pytest.mark.parametrize("run", [LOOK_AGAIN, WRITE, READ_BACK], ids=["look", "write", "read-back"])
-def test_an_env_py_that_turns_to_the_clone_stamps_nothing_there(project, twins, run):
+def test_an_env_py_that_switches_to_the_clone_stamps_nothing_there(project, twins, run):
     one, other = twins
     ran = switching(project, one, other, run).rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == (5 if run == READ_BACK else 3), ran.everything
@@ -141,7 +141,7 @@ def test_an_env_py_that_turns_to_the_clone_stamps_nothing_there(project, twins, 
     assert one.versions() == (["aaaa0003"] if run == READ_BACK else ["aaaa0001"])
 
 
-def test_behind_one_name_the_address_that_the_server_gives_counts(project, twins, tmp_path):
+def test_under_one_name_the_address_that_the_server_reports_counts(project, twins, tmp_path):
     one, other = twins
     linear = project("linear", one)
     with under_one_name(one.server.port) as (port, leads_to):
@@ -157,7 +157,7 @@ def test_behind_one_name_the_address_that_the_server_gives_counts(project, twins
         assert database.versions() == ["aaaa0001"]
 
 
-def test_where_no_identifier_is_told_the_address_alone_tells_databases_apart(project, original, server, tmp_path):
+def test_without_an_identifier_only_the_address_tells_databases_apart(project, original, server, tmp_path):
     here, there = (Database(one, "postgres") for one in (original.server, server))
     linear = project("linear", here)
     revoked = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"

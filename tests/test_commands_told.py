@@ -1,4 +1,4 @@
-"""A command that is told, as the next step or as help, can be run as it stands: it means the same project."""
+"""Every printed command, as the next step or as help, runs as it is: it refers to the same project."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def stage(server, tmp_path, request):
 
 
 def run_as_told(project, text):
-    """Run the first command that has a line of its own."""
+    """Run the first command that is on its own line."""
     found = re.search(r"^ +alembic-rescue (.+)$", text, re.MULTILINE)
     assert found, text
     return project.run([str(BIN / "alembic-rescue"), *shlex.split(found[1])])
 
 
-def test_each_command_for_a_project_is_told_with_its_options():
+def test_each_printed_command_has_the_projects_options():
     named = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
     assert set(VERBS) == named - {"demo"}
 
 
-def test_from_the_plan_to_the_stamp_to_the_undo_each_is_run_as_it_was_told(stage):
+def test_plan_stamp_and_undo_each_run_as_printed(stage):
     options = ("-n", "billing", "-x", "note=two words", "--receipts", "kept here")
     planned = stage.copy.rescue(*options, "plan", "head")
     told = "alembic-rescue -n billing -x 'note=two words' --receipts "
@@ -56,20 +56,20 @@ def test_from_the_plan_to_the_stamp_to_the_undo_each_is_run_as_it_was_told(stage
     assert (undone.status, "Undone and verified" in undone.stdout) == (0, True), undone.everything
 
 
-def test_the_command_of_the_project_itself_is_told_with_its_options(stage):
+def test_the_projects_own_command_is_printed_with_its_options(stage):
     stage.databases["shop"].run("DROP TABLE payments")
     told = stage.copy.rescue("-n", "billing", "-x", "a=b", "diagnose").stdout
     assert "Fix what failed, then run alembic -n billing -x a=b upgrade head." in told
 
 
-def test_the_help_of_an_error_has_them_too_in_text_and_in_json(stage):
+def test_an_errors_help_has_the_options_too_in_text_and_in_json(stage):
     told = stage.copy.rescue("-n", "billing", "undo", "--yes")
     assert "help: list the receipts:\n    alembic-rescue -n billing receipts\n" in told.stderr
     told = stage.copy.rescue("-n", "billing", "--format", "json", "undo", "--yes").json
     assert told["refusals"][0]["help"].startswith("list the receipts: `alembic-rescue -n billing receipts`. To use")
 
 
-def test_what_a_variable_says_is_not_repeated(stage):
+def test_what_a_variable_sets_is_not_repeated(stage):
     planned = stage.copy.rescue("--no-color", "plan", "head", ALEMBIC_RESCUE_NAME="billing")
     assert planned.status == 0, planned.everything
     assert "To apply this plan:\n    alembic-rescue stamp head\n" in planned.stdout

@@ -1,4 +1,4 @@
-"""docs/compatibility.md holds a row for each test that measures one, and no other."""
+"""docs/compatibility.md has a row for each test that measures one, and no other."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BIRDS = compatibility.Table("birds", ("bird", "flies"), ("a sparrow", "a penguin
 
 
 @pytest.mark.parametrize("table", compatibility.tables(), ids=lambda table: table.name)
-def test_the_document_has_exactly_the_rows_that_are_tested(table):
+def test_the_document_has_exactly_the_tested_rows(table):
     assert list(compatibility.written(table.name)) == list(table.rows), "stale: make compatibility"
 
 
-def test_what_was_measured_is_written_in_the_tests_order_and_what_was_not_stays():
+def test_measured_rows_are_written_in_the_tests_order_and_the_others_stay():
     text = compatibility.filled(TEXT, BIRDS, {"a sparrow": "| a sparrow | yes |"})
     assert compatibility.written("birds", text) == {
         "a sparrow": "| a sparrow | yes |",
@@ -31,7 +31,7 @@ def test_what_was_measured_is_written_in_the_tests_order_and_what_was_not_stays(
     assert text.splitlines()[1:3] == TEXT.splitlines()[1:3]
 
 
-def test_a_row_that_came_out_otherwise_is_stale(monkeypatch, tmp_path):
+def test_a_row_with_another_result_is_stale(monkeypatch, tmp_path):
     monkeypatch.setattr(compatibility, "DOCUMENT", tmp_path / "compatibility.md")
     monkeypatch.delenv("COMPATIBILITY_RESULTS", raising=False)
     compatibility.DOCUMENT.write_text(TEXT)

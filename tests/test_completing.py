@@ -1,4 +1,4 @@
-"""``complete``: what a partial revision lacks is run, proved again, and can be taken back (promises 3 and 7)."""
+"""``complete``: what a partial revision lacks is created and proved again, and can be reverted (promises 3 and 7)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make(database, tmp_path):
 
 
 def catalog(database):
-    """All that a dump of the schema tells."""
+    """Everything that a dump of the schema shows."""
     return database.run(
         "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(adbin, adrelid) "
         "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_attribute a ON attrelid = c.oid "
@@ -64,7 +64,7 @@ LOST = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [LOST[:3], LOST[3:], LOST[:6]], ids=["first", "last", "all but one"])
-def test_what_is_missing_is_made_and_taken_back(lost, make, database):
+def test_missing_objects_are_created_and_removed_again(lost, make, database):
     project = make(TABLES, HALF, LAST)
     database.run("DROP TABLE w")
     whole = catalog(database)
@@ -95,7 +95,7 @@ def test_what_is_missing_is_made_and_taken_back(lost, make, database):
 
 
 @pytest.mark.slow
-def test_of_what_counts_as_applied_what_is_missing_is_made(make, database):
+def test_objects_missing_from_revisions_that_count_as_applied_are_created(make, database):
     project = make(TABLES, HALF, LAST, at="r3")
     database.run("DROP INDEX ix_old")
     looked = project.rescue_json("diagnose", "--applied")["databases"][0]["recommendation"]
@@ -105,7 +105,7 @@ def test_of_what_counts_as_applied_what_is_missing_is_made(make, database):
 
 
 @pytest.mark.slow
-def test_labels_and_concurrently_run_by_themselves(make, database):
+def test_labels_and_concurrent_indexes_run_on_their_own(make, database):
     body = (
         "op.create_table('n', sa.Column('id', sa.Integer))\n"
         "op.execute(\"CREATE TYPE mood AS ENUM ('ok')\")\n"
@@ -128,8 +128,8 @@ def test_labels_and_concurrently_run_by_themselves(make, database):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("locked", ["s", "t"], ids=["together", "last"])
-def test_killed_between_its_parts_it_is_run_again(locked, make, database):
-    """The label is committed by then; the transaction waits for a lock, or the index for those who write."""
+def test_a_completion_killed_between_its_parts_can_be_run_again(locked, make, database):
+    """The label is committed by then; the transaction waits for a lock, or the index for writers."""
     first = (
         f"op.execute(\"CREATE TYPE mood AS ENUM ('ok')\")\nop.create_table('s', sa.Column('id', sa.Integer))\n{TABLES}"
     )
@@ -156,7 +156,7 @@ def test_killed_between_its_parts_it_is_run_again(locked, make, database):
 
 
 @pytest.mark.slow
-def test_what_changes_rows_is_shown_and_never_run(make, database):
+def test_statements_that_change_rows_are_shown_and_never_run(make, database):
     body = (
         "op.add_column('t', sa.Column('a', sa.Integer))\nop.execute('UPDATE t SET a = 1')\n"
         "op.create_table('u', sa.Column('id', sa.Integer))"
@@ -174,7 +174,7 @@ def test_what_changes_rows_is_shown_and_never_run(make, database):
 
 
 @pytest.mark.slow
-def test_what_the_rows_do_not_fit_is_rolled_back(make, database):
+def test_a_statement_that_the_rows_do_not_fit_is_rolled_back(make, database):
     project = make(TABLES, HALF)
     database.run("ALTER TABLE t ALTER COLUMN old DROP NOT NULL; DROP TABLE u; INSERT INTO t (id) VALUES (1)")
     half = catalog(database)
@@ -204,7 +204,7 @@ def test_refused_where_there_is_nothing_to_complete(make, database):
 
 
 @pytest.mark.slow
-def test_what_does_not_run_on_a_copy_is_not_run(make, database):
+def test_statements_that_fail_on_a_copy_are_not_run(make, database):
     project = make(TABLES, HALF)
     database.run("DROP INDEX ix_old; ALTER TABLE t DROP CONSTRAINT uq_old; CREATE TABLE uq_old ()")
     answer = project.rescue("--format", "json", "complete", "r2", "--yes")
@@ -213,7 +213,7 @@ def test_what_does_not_run_on_a_copy_is_not_run(make, database):
 
 
 @pytest.mark.slow
-def test_it_waits_for_no_other_rescue_and_no_longer_than_it_may(make, database):
+def test_it_does_not_wait_for_another_rescue_nor_longer_than_it_may(make, database):
     project = make(TABLES, HALF)
     database.run("DROP INDEX ix_old")
     with database.session() as holder:
@@ -246,8 +246,8 @@ CREATE EVENT TRIGGER meddler ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXE
 
 
 @pytest.mark.slow
-def test_what_is_not_there_afterwards_is_told(make, database):
-    """Such as by somebody who takes it away again, in a trigger that does nothing without rows."""
+def test_objects_that_are_still_missing_afterwards_are_reported(make, database):
+    """Because somebody removes it again, for example: here, a trigger that does nothing without rows."""
     project = make(TABLES, HALF)
     database.run("DROP INDEX ix_old; INSERT INTO t (id, old) VALUES (1, 'x')")
     database.run(MEDDLER, role="postgres")
@@ -270,7 +270,7 @@ for tenant in ("blue", "green"):
 
 
 @pytest.mark.slow
-def test_of_several_databases_one_at_a_time(database, tmp_path):
+def test_several_databases_are_completed_one_at_a_time(database, tmp_path):
     root = chains.write(tmp_path / "project", database.url, {"r1": TABLES, "r2": HALF}).root
     project = ProjectCopy(root, tmp_path / "state", database)
     write_env(project, body=TENANTS)
@@ -288,8 +288,8 @@ def test_of_several_databases_one_at_a_time(database, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_half_run_on_mariadb_is_completed_statement_by_statement(maria, tmp_path):
-    """No copy of its schema can be made: that is told, and it runs all the same."""
+def test_a_half_run_revision_on_mariadb_is_completed_statement_by_statement(maria, tmp_path):
+    """Its schema cannot be copied: that is reported, and the statements run nevertheless."""
     bodies = {
         "r1": "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('old', sa.String(9)))",
         "r2": "op.create_table('u', sa.Column('id', sa.Integer, primary_key=True))\n"
@@ -318,7 +318,7 @@ LOSING = (
 
 
 @pytest.mark.slow
-def test_what_would_take_the_rows_from_a_data_statement_is_not_run(make, database):
+def test_a_statement_that_would_take_the_rows_from_a_data_statement_is_not_run(make, database):
     """The UPDATE did not run: without the column that it reads it never can."""
     project = make(TABLES, LOSING)
     database.run("DROP INDEX ix; ALTER TABLE t ADD COLUMN old text")
@@ -338,7 +338,7 @@ def test_what_would_take_the_rows_from_a_data_statement_is_not_run(make, databas
     ],
     ids=["dropped", "renamed"],
 )
-def test_what_nothing_takes_back_is_named(body, half, stays, make, database):
+def test_what_cannot_be_reverted_is_named(body, half, stays, make, database):
     project = make(TABLES, f"op.create_table('u', sa.Column('id', sa.Integer))\n{body}")
     database.run(half)
     answer = project.rescue_json("complete", "r2", "--yes")
@@ -349,7 +349,7 @@ def test_what_nothing_takes_back_is_named(body, half, stays, make, database):
 
 
 @pytest.mark.slow
-def test_what_somebody_made_meanwhile_is_noticed(make, database):
+def test_an_object_that_somebody_creates_meanwhile_is_noticed(make, database):
     project = make(TABLES, HALF)
     database.run("DROP INDEX ix_old; DROP VIEW v")
     with at_a_terminal(project, "complete", "r2") as terminal:
@@ -362,7 +362,7 @@ def test_what_somebody_made_meanwhile_is_noticed(make, database):
 
 
 @pytest.mark.slow
-def test_the_receipt_of_a_completion_is_not_undone(make, database):
+def test_a_completions_receipt_cannot_be_undone(make, database):
     project = make(TABLES, HALF)
     database.run("DROP INDEX ix_old")
     assert project.rescue("complete", "r2", "--yes").status == 0

@@ -1,4 +1,4 @@
-"""Only one rescue at a time; and against everybody else, rows that moved are never overwritten (promises 4 and 7)."""
+"""Only one rescue runs at a time; and rows that anybody else moved are never overwritten (promises 4 and 7)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def standing_at(database, *rows: str) -> None:
 
 @pytest.fixture
 def linear(project, database) -> ProjectCopy:
-    """The chain of five, at its first revision."""
+    """The chain of five revisions, at the first."""
     standing_at(database, "aaaa0001")
     return project("linear", database)
 
@@ -36,7 +36,7 @@ def receipt_states(project: ProjectCopy) -> list[str]:
     return [json.loads(receipt.read_text())["state"] for receipt in project.receipts]
 
 
-def test_of_twenty_started_at_once_one_stamps_and_the_others_say_so(linear):
+def test_of_twenty_stamps_started_at_once_one_succeeds_and_the_others_say_so(linear):
     log = ServerLog(linear.database)
     running = [linear.started("--format", "json", "stamp", "aaaa0003", "--yes") for _ in range(20)]
     documents = [answers.document(process.communicate(timeout=120)[0]) for process in running]
@@ -60,7 +60,7 @@ def test_of_twenty_started_at_once_one_stamps_and_the_others_say_so(linear):
 
 @contextlib.contextmanager
 def held_up(project: ProjectCopy, *stamp: str):
-    """A stamp that waits for the row in its very write; yields the process and the session that has the row."""
+    """A stamp whose write waits for the row; yields the process and the session that holds the row."""
     with blocked_by(project.database, "UPDATE alembic_version SET version_num = version_num") as other:
         process = project.started(
             "--format", "json", *(stamp or ("stamp", "aaaa0003", "--yes")), "--lock-timeout", "30"
@@ -74,7 +74,7 @@ def held_up(project: ProjectCopy, *stamp: str):
 
 
 def finished(process: subprocess.Popen[str]):
-    """The exit status and the document."""
+    """Return the exit status and the document."""
     out, err = process.communicate(timeout=30)
     assert out, err
     return process.returncode, answers.document(out)
@@ -85,7 +85,7 @@ def rescue_locks(database):
     return database.run(f"SELECT pid FROM pg_locks WHERE {key} AND {OF_THIS_DATABASE}")
 
 
-def test_a_second_rescue_is_refused_while_the_first_writes_and_served_afterwards(linear):
+def test_a_second_rescue_is_refused_while_the_first_writes_and_allowed_afterwards(linear):
     with held_up(linear) as (first, other):
         second = linear.rescue("stamp", "aaaa0003", "--yes")
         assert second.status == 3
@@ -98,7 +98,7 @@ def test_a_second_rescue_is_refused_while_the_first_writes_and_served_afterwards
 
 
 @pytest.mark.parametrize("end", ["failure", "kill -9"])
-def test_the_lock_is_let_go_whatever_ends_the_rescue(linear, end):
+def test_the_lock_is_released_however_the_rescue_ends(linear, end):
     database = linear.database
     with held_up(linear) as (process, other):
         assert len(rescue_locks(database)) == 1
@@ -115,7 +115,7 @@ def test_the_lock_is_let_go_whatever_ends_the_rescue(linear, end):
     assert linear.rescue_json("stamp", "aaaa0005", "--yes")["outcome"] == "stamped"
 
 
-def test_the_lock_is_of_one_database_and_hinders_no_look(linear):
+def test_the_lock_covers_one_database_and_does_not_stop_an_inspection(linear):
     with blocked_by(linear.database, f"SELECT pg_advisory_lock({RESCUE_LOCK})"):
         assert linear.rescue("plan", "aaaa0003").status == 0
         assert linear.rescue("diagnose").status == 0
@@ -139,7 +139,7 @@ def test_a_row_that_moves_while_the_question_is_open_is_not_overwritten(linear):
 
 @pytest.mark.parametrize("moved_to", ["aaaa0002", "aaaa0003", "aaaa0005"])
 def test_a_row_that_moves_between_the_last_check_and_the_write_is_not_overwritten(linear, moved_to):
-    """Even where it moves to the very target: it was not this stamp that moved it, and its undo is not ours."""
+    """Even if it moves to the very target: this stamp did not move it, so its undo would not be ours."""
     with held_up(linear) as (process, other):
         with other.cursor() as cursor:
             cursor.execute("UPDATE alembic_version SET version_num = %s", (moved_to,))
@@ -159,7 +159,7 @@ def test_a_row_that_moves_between_the_last_check_and_the_write_is_not_overwritte
     assert "error[nothing-stamped]" in named.stderr
 
 
-def test_a_row_that_goes_away_between_the_last_check_and_the_write_is_not_made_again(linear):
+def test_a_row_that_disappears_between_the_last_check_and_the_write_is_not_created_again(linear):
     with held_up(linear) as (process, other):
         with other.cursor() as cursor:
             cursor.execute("DELETE FROM alembic_version")
@@ -183,14 +183,14 @@ def test_a_row_that_moves_just_after_the_wait_was_given_up_is_not_taken_for_ours
 
 @contextlib.contextmanager
 def held_up_in_its_insert(project: ProjectCopy):
-    """From an empty version table: others can still insert, the stamp not yet."""
+    """Start from an empty version table: others can still insert, the stamp cannot yet."""
     with blocked_by(project.database, "LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE") as other:
         process = project.started("--format", "json", "stamp", "aaaa0003", "--yes", "--lock-timeout", "30")
         until(lambda: waiting_for_a_lock(project.database), "the stamp waits for the table")
         yield process, other
 
 
-def test_the_same_row_inserted_by_another_into_an_empty_table_is_not_taken_for_ours(project, database):
+def test_the_same_row_inserted_by_another_session_is_not_taken_for_ours(project, database):
     standing_at(database)
     linear = project("linear", database)
     with held_up_in_its_insert(linear) as (process, other):
@@ -203,7 +203,7 @@ def test_the_same_row_inserted_by_another_into_an_empty_table_is_not_taken_for_o
     assert receipt_states(linear) == ["not-written"]
 
 
-def test_another_row_inserted_into_an_empty_table_stays_and_ours_can_be_taken_back(project, database):
+def test_another_row_inserted_into_an_empty_table_stays_and_ours_can_be_reverted(project, database):
     standing_at(database)
     linear = project("linear", database)
     with held_up_in_its_insert(linear) as (process, other):
@@ -236,7 +236,7 @@ FAILS_ON_THE_SECOND = """
 """
 
 
-def test_a_stamp_that_breaks_off_between_two_statements_is_told_as_a_mixture_and_undone(project, database):
+def test_a_stamp_interrupted_between_two_statements_is_reported_as_a_mixture_and_undone(project, database):
     standing_at(database, "aaaa0001", "bbbb0001")
     database.run(FAILS_ON_THE_SECOND)
     branches = project("two_branches", database)
@@ -258,7 +258,7 @@ def test_a_stamp_that_breaks_off_between_two_statements_is_told_as_a_mixture_and
 
 
 @pytest.mark.parametrize("end", ["terminated", "timed out", "interrupted"])
-def test_a_stamp_that_is_ended_between_two_statements_is_told_as_a_mixture_and_undone(project, database, end):
+def test_a_stamp_ended_between_two_statements_is_reported_as_a_mixture_and_undone(project, database, end):
     standing_at(database, "aaaa0001", "bbbb0001")
     branches = project("two_branches", database)
     patience = "2" if end == "timed out" else "30"
@@ -280,7 +280,7 @@ def test_a_stamp_that_is_ended_between_two_statements_is_told_as_a_mixture_and_u
     assert database.versions() == ["aaaa0001", "bbbb0001"]
 
 
-def test_a_mixture_can_be_mended_by_hand_with_the_sql_that_is_shown(project, database):
+def test_a_mixture_can_be_repaired_by_hand_with_the_printed_sql(project, database):
     standing_at(database, "aaaa0001", "bbbb0001")
     database.run(FAILS_ON_THE_SECOND)
     branches = project("two_branches", database)

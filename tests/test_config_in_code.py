@@ -1,4 +1,4 @@
-"""A Config that is made in code: named with --config-from, or given to the Python API."""
+"""A Config that is created in code: named with --config-from, or passed to the Python API."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def in_code(project, database, code=MAKES, **env):
 # --- the command -------------------------------------------------------------------------------------------------
 
 
-def test_a_config_made_in_code_goes_from_the_plan_to_undo(project, database):
+def test_a_config_from_code_works_from_plan_to_undo(project, database):
     linear = in_code(project, database)
     sealed = linear.rescue(*HERE, "plan", "aaaa0003", "--out", "plan.json")
     assert sealed.status == 0, sealed.everything
@@ -63,12 +63,12 @@ def test_a_config_made_in_code_goes_from_the_plan_to_undo(project, database):
     assert linear.receipts == []
 
 
-def test_a_config_that_stands_in_a_module_is_taken_as_it_is(project, database):
+def test_a_config_in_a_module_is_used_as_it_is(project, database):
     linear = in_code(project, database, MAKES + "\nclass tools:\n    made = config()\n")
     assert linear.rescue("--config-from", "shop:tools.made", "diagnose").status == 0
 
 
-def test_x_and_n_still_count(project, database):
+def test_x_and_n_still_apply(project, database):
     code = MAKES.replace("return made", 'made.set_section_option("billing", "script_location", "alembic"); return made')
     linear = in_code(
         project, database, code, first='print("TOLD", context.get_x_argument(), config.config_ini_section)'
@@ -78,7 +78,7 @@ def test_x_and_n_still_count(project, database):
     assert "TOLD ['tenant=blue'] billing" in ran.stderr
 
 
-def test_what_x_adds_comes_after_what_the_config_has(project, database):
+def test_x_arguments_follow_those_of_the_config(project, database):
     code = MAKES.replace("return made", "made.cmd_opts = Namespace(x=['tenant=red']); return made")
     linear = in_code(
         project, database, f"from argparse import Namespace\n{code}", first='print("TOLD", context.get_x_argument())'
@@ -97,7 +97,7 @@ def test_url_wins(project, database):
     assert database.versions() == ["aaaa0003"]
 
 
-def test_what_is_typed_wins_over_variables(project, database):
+def test_options_win_over_variables(project, database):
     linear = in_code(project, database)
     assert linear.rescue(*HERE, "diagnose", ALEMBIC_CONFIG="nowhere.ini").status == 0
     assert linear.rescue("diagnose", ALEMBIC_CONFIG="nowhere.ini", ALEMBIC_RESCUE_CONFIG_FROM="shop:config").status == 0
@@ -108,7 +108,7 @@ def test_what_is_typed_wins_over_variables(project, database):
     assert "error[usage]: --config-from replaces -c and --app: use only one of them" in both.stderr
 
 
-def test_what_the_code_prints_does_not_reach_stdout(project, database):
+def test_output_of_the_code_does_not_reach_stdout(project, database):
     prints = "print('noise'); import os; os.write(1, b'noise\\n'); os.system('echo noise')"
     linear = in_code(project, database, f"{prints}\n" + MAKES.replace("return made", f"{prints}; return made"))
     document = linear.rescue_json(*HERE, "plan", "aaaa0003")
@@ -116,7 +116,7 @@ def test_what_the_code_prints_does_not_reach_stdout(project, database):
     assert "env.py| noise" in linear.rescue("--debug", *HERE, "diagnose").stderr
 
 
-def test_the_code_may_look_at_the_database_and_leaves_no_session_behind(project, database):
+def test_the_code_may_query_the_database_and_leaves_no_session_behind(project, database):
     looks = 'made.attributes["engine"].connect().execute(text("SELECT 1")); return made'
     linear = in_code(project, database, "from sqlalchemy import text\n" + MAKES.replace("return made", looks))
     stamped = linear.rescue(*HERE, "stamp", "aaaa0003", "--yes")
@@ -124,7 +124,7 @@ def test_the_code_may_look_at_the_database_and_leaves_no_session_behind(project,
     assert database.versions() == ["aaaa0003"]
 
 
-def test_an_open_connection_among_the_attributes_is_stamped_through_another(project, database):
+def test_with_an_open_connection_in_the_attributes_another_one_stamps(project, database):
     opens = 'opened = made.attributes["connection"] = made.attributes["engine"].connect()'
     looks = 'opened.execute(text("SELECT 1")); return made'
     code = MAKES.replace("return made", f"{opens}; {looks}")
@@ -195,14 +195,14 @@ def test_a_name_that_cannot_be_used(project, name, says, helps):
         ),
     ],
 )  # fmt: skip
-def test_code_that_fails_says_what_and_where(project, code, error, says):
+def test_code_that_fails_is_reported_with_its_error_and_place(project, code, error, says):
     told(
         in_code(project, None, code), *HERE, "diagnose",
         code=error, status=4 if error == "connection-refused" else 2, says=[says], helps=[],
     )  # fmt: skip
 
 
-def test_no_password_comes_out_of_code_that_fails(project, database):
+def test_no_password_leaks_from_code_that_fails(project, database):
     code = "def config():\n    print('using', URL)\n    raise RuntimeError('cannot use ' + URL)"
     linear = in_code(project, database, code)
     for arguments in ((), ("--debug",), ("--format", "json")):
@@ -215,7 +215,7 @@ def test_no_password_comes_out_of_code_that_fails(project, database):
 # --- the Python API ----------------------------------------------------------------------------------------------
 
 
-def test_a_config_given_to_the_api_stays_as_it_is(project, database, monkeypatch, tmp_path):
+def test_a_config_passed_to_the_api_is_not_modified(project, database, monkeypatch, tmp_path):
     linear = in_code(project, database)
     write_env(linear, first='config.attributes["seen"] = True; config.set_main_option("seen", "yes")')
     monkeypatch.chdir(tmp_path)
@@ -236,12 +236,12 @@ def test_a_config_given_to_the_api_stays_as_it_is(project, database, monkeypatch
     assert config.cmd_opts is None
 
 
-def test_a_config_and_a_file_are_two_answers_to_one_question():
+def test_a_config_and_a_file_together_are_refused():
     with pytest.raises(errors.BadUsage, match="one of them"):
         alembic_rescue.load("alembic.ini", config=Config())
 
 
-def test_the_api_prints_nothing_of_what_the_code_prints(project, database, monkeypatch, capfd):
+def test_the_api_prints_none_of_the_codes_output(project, database, monkeypatch, capfd):
     linear = in_code(project, database, MAKES.replace("return made", "print('noise'); return made"))
     monkeypatch.chdir(linear.root)
     monkeypatch.syspath_prepend(str(linear.root))
@@ -252,7 +252,7 @@ def test_the_api_prints_nothing_of_what_the_code_prints(project, database, monke
     assert os.environ.get("FLASK_RUN_FROM_CLI") is None
 
 
-def test_an_attribute_that_is_missing_is_the_fault_of_the_line_that_asks_for_it():
+def test_a_missing_attribute_is_reported_at_the_line_that_asks_for_it():
     project = SimpleNamespace(config=Config())
     with pytest.raises(KeyError) as raised, handed_over.giving(project, handed_over.Given.NOTHING):
         project.config.attributes["tenant"]

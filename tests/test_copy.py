@@ -1,4 +1,4 @@
-"""Copies of a live database's schema on a scratch server: everything that is there, and no way out."""
+"""Copies of a live database's schema on a scratch server: everything that exists, and no way out."""
 
 import base64
 import contextlib
@@ -88,7 +88,7 @@ def ask(scratch: ScratchServer, name: str, query: str):
 
 @contextlib.contextmanager
 def role(database: Database, name: str, words: str = "LOGIN"):
-    """A role of the test's own, with the tests' password."""
+    """A role for one test, with the tests' password."""
     with contextlib.closing(psycopg2.connect(database.server.admin_dsn)) as admin:
         admin.autocommit = True
         with admin.cursor() as cursor:
@@ -109,7 +109,7 @@ def role(database: Database, name: str, words: str = "LOGIN"):
                 cursor.execute(pgsql.SQL("DROP ROLE {}").format(pgsql.Identifier(name)))
 
 
-def test_an_index_that_is_not_valid_is_so_on_the_copy(live, scratch):
+def test_an_invalid_index_is_invalid_on_the_copy(live, scratch):
     live.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_day'::regclass", role="postgres")
     made = restored(dumped(connect(live), scratch), scratch, "invalid")
     assert made.lacks == ()
@@ -117,7 +117,7 @@ def test_an_index_that_is_not_valid_is_so_on_the_copy(live, scratch):
     assert ask(scratch, "invalid", query) == [(False, True)]
 
 
-def test_a_copy_has_the_same_schema_its_version_rows_and_no_others(live, scratch):
+def test_a_copy_has_the_same_schema_and_only_the_version_rows(live, scratch):
     made = restored(dumped(connect(live), scratch), scratch, "whole")
     assert made == Copy("whole")
     again = dumped(libpq.of_url(scratch.admin_url, "whole"), scratch)
@@ -130,12 +130,12 @@ def test_a_copy_has_the_same_schema_its_version_rows_and_no_others(live, scratch
 
 
 def entries(dump: Dump, scratch: ScratchServer) -> list[str]:
-    """The dump as SQL, without what differs from dump to dump."""
+    """Return the dump as SQL, without what differs from dump to dump."""
     done = libpq.run(scratch.programs / "pg_restore", ["-f", "-"], {}, 60, base64.b64decode(dump.archive))
     return [line for line in done.stdout.decode().splitlines() if not line.startswith(("--", "\\"))]
 
 
-def test_the_role_may_do_there_what_it_may_do_here(live, scratch):
+def test_the_role_has_the_same_rights_there_as_here(live, scratch):
     restored(dumped(connect(live), scratch), scratch, "allowed")
     ask(
         scratch,
@@ -145,7 +145,7 @@ def test_the_role_may_do_there_what_it_may_do_here(live, scratch):
     assert ask(scratch, "allowed", f"SELECT rolsuper FROM pg_roles WHERE rolname = '{servers.ROLE}'") == [(False,)]
 
 
-def test_a_copy_replaces_one_of_its_name(live, scratch):
+def test_a_copy_replaces_one_with_its_name(live, scratch):
     dump = dumped(connect(live), scratch)
     restored(dump, scratch, "again")
     ask(scratch, "again", "DROP TABLE public.orders")
@@ -153,7 +153,7 @@ def test_a_copy_replaces_one_of_its_name(live, scratch):
     assert ask(scratch, "again", "SELECT to_regclass('public.orders') IS NOT NULL") == [(True,)]
 
 
-def test_what_was_set_for_the_database_and_the_role_is_set(live, scratch):
+def test_settings_of_the_database_and_the_role_are_copied(live, scratch):
     live.run(f"ALTER DATABASE {live.name} SET search_path TO app, public")
     live.run(f"ALTER DATABASE {live.name} SET timezone TO 'Asia/Tokyo'")
     live.run(f"ALTER ROLE {servers.ROLE} IN DATABASE {live.name} SET timezone TO 'Europe/Oslo'", role="postgres")
@@ -164,7 +164,7 @@ def test_what_was_set_for_the_database_and_the_role_is_set(live, scratch):
     assert ask(scratch, "settings", "SHOW app.tenant") == [("it's",)]
 
 
-def test_owners_and_grantees_are_made_first_none_of_them_a_superuser(live, scratch):
+def test_owners_and_grantees_are_created_first_and_none_is_a_superuser(live, scratch):
     with role(live, "copy boss", "SUPERUSER LOGIN"), role(live, 'copy"reader', "NOLOGIN"):
         live.run('ALTER VIEW public.happy OWNER TO "copy boss"', role="postgres")
         live.run('GRANT SELECT ON public.orders TO "copy""reader"')
@@ -176,7 +176,7 @@ def test_owners_and_grantees_are_made_first_none_of_them_a_superuser(live, scrat
     assert ask(scratch, "roles", f"SELECT pg_has_role('{servers.ROLE}', 'copy\"reader', 'MEMBER')") == [(True,)]
 
 
-def test_no_way_out_is_copied(live, scratch):
+def test_nothing_that_leads_elsewhere_is_copied(live, scratch):
     live.run(
         "CREATE FOREIGN DATA WRAPPER away; CREATE SERVER prod FOREIGN DATA WRAPPER away OPTIONS (host 'prod.internal');"
         "CREATE USER MAPPING FOR PUBLIC SERVER prod OPTIONS (password 'of-prod');"
@@ -202,7 +202,7 @@ def test_no_way_out_is_copied(live, scratch):
     assert ask(scratch, "closed", "SELECT relkind FROM pg_class WHERE relname = 'there'") == [("f",)]
 
 
-def test_what_the_role_cannot_read_is_left_out_and_told(live, scratch):
+def test_what_the_role_cannot_read_is_left_out_and_reported(live, scratch):
     live.run(
         'CREATE SCHEMA hidden; CREATE TABLE hidden.x (); CREATE TABLE public."Secret ""t" (id integer PRIMARY KEY)',
         role="postgres",
@@ -213,7 +213,7 @@ def test_what_the_role_cannot_read_is_left_out_and_told(live, scratch):
     assert ask(scratch, "plain", "SELECT count(*) FROM pg_class WHERE relname IN ('orders', 'Secret \"t')") == [(1,)]
 
 
-def test_what_follows_from_what_cannot_be_read_is_told_too(live, scratch):
+def test_what_depends_on_something_unreadable_is_reported_too(live, scratch):
     live.run(
         "CREATE TABLE public.away (id integer PRIMARY KEY); GRANT REFERENCES ON public.away TO PUBLIC", role="postgres"
     )
@@ -224,7 +224,7 @@ def test_what_follows_from_what_cannot_be_read_is_told_too(live, scratch):
     assert made.lacks[1:] == (Lack(what, 'relation "public.away" does not exist'),)
 
 
-def test_a_locked_table_and_the_views_over_it_are_left_out_with_who_holds_it(live, scratch):
+def test_a_locked_table_and_its_views_are_left_out_and_the_holder_is_named(live, scratch):
     with live.session() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE app.users IN ACCESS EXCLUSIVE MODE; SELECT pg_backend_pid()")
         ((pid,),) = cursor.fetchall()
@@ -256,21 +256,21 @@ def test_the_password_is_in_no_process_list(live, scratch):
     assert not any(servers.PASSWORD.encode() in line for line in seen)
 
 
-def test_an_extension_that_the_scratch_server_lacks_is_told(live, scratch):
+def test_an_extension_that_the_scratch_server_lacks_is_reported(live, scratch):
     dump = dumped(connect(live), scratch)
     broken = Dump(**{**vars(dump), "settings": ("CREATE EXTENSION no_such_extension",)})
     (lack,) = restored(broken, scratch, "extension").lacks
     assert "no_such_extension" in lack.reason
 
 
-def test_a_collation_that_the_scratch_server_lacks_is_told(live, scratch):
+def test_a_collation_that_the_scratch_server_lacks_is_reported(live, scratch):
     dump = dumped(connect(live), scratch)
     other = Dump(**{**vars(dump), "database": "LC_COLLATE 'xx_XX' LC_CTYPE 'xx_XX'"})
     (lack,) = restored(other, scratch, "collation").lacks
     assert "xx_XX" in lack.reason
 
 
-def test_a_baseline_is_loaded_as_the_role_and_what_fails_is_told(live, scratch, tmp_path):
+def test_a_baseline_is_loaded_as_the_role_and_a_failure_is_reported(live, scratch, tmp_path):
     restored(dumped(connect(live), scratch), scratch, "based", {})
     file = tmp_path / "before.sql"
     file.write_text("CREATE TABLE public.before (id int);\nCREATE EXTENSION none;\nINSERT INTO before VALUES (1);\n")
@@ -283,13 +283,13 @@ def test_a_baseline_is_loaded_as_the_role_and_what_fails_is_told(live, scratch, 
     assert "none.sql" in missing.reason
 
 
-def test_no_programs_no_copy(live, scratch):
+def test_without_the_programs_there_is_no_copy(live, scratch):
     assert isinstance(copy.dump(connect(live), None, 1.0), Unavailable)
     assert isinstance(copy.dump(connect(live), Path("/nowhere"), 1.0), Unavailable)
     assert isinstance(copy.restore(scratch.admin_url, None, dumped(connect(live), scratch), "x", {}), Unavailable)
 
 
-def test_a_server_that_refuses_is_told(live, scratch):
+def test_a_server_that_refuses_is_reported(live, scratch):
     made = copy.dump({**connect(live), "password": "wrong"}, scratch.programs, 1.0)
     assert isinstance(made, Unavailable)
     assert "password authentication failed" in made.reason
@@ -304,7 +304,7 @@ def test_a_dump_that_takes_too_long_is_ended(live, scratch):
     assert "1 seconds" in made.reason
 
 
-def test_looking_for_a_copy_writes_nothing(live, scratch):
+def test_preparing_a_copy_writes_nothing(live, scratch):
     query = "SELECT xact_commit >= 0, tup_inserted, tup_updated, tup_deleted FROM pg_stat_database WHERE datname = %s"
     query = query.replace("%s", f"'{live.name}'")
     before = live.run(query)
@@ -312,7 +312,7 @@ def test_looking_for_a_copy_writes_nothing(live, scratch):
     assert live.run(query) == before
 
 
-def test_nothing_leads_the_programs_elsewhere(monkeypatch):
+def test_the_environment_cannot_redirect_the_programs(monkeypatch):
     monkeypatch.setenv("PGSERVICE", "prod")
     monkeypatch.setenv("PGHOST", "prod.internal")
     told = libpq.environment({"port": "1"})
@@ -320,7 +320,7 @@ def test_nothing_leads_the_programs_elsewhere(monkeypatch):
     assert told["PATH"] == os.environ["PATH"]
 
 
-def test_a_password_of_a_key_can_be_handed_to_no_program():
+def test_a_keys_password_cannot_be_passed_to_a_program():
     with pytest.raises(libpq.UntoldError):
         libpq.environment({"sslpassword": "x"})
 
@@ -353,10 +353,10 @@ def test_urls_are_read_as_libpq_reads_them():
         ({"ssl": True, "timeout": 3, "server_settings": {"a": "b"}}, {"sslmode": "require"}),
     ],
 )
-def test_drivers_arguments_are_told_in_libpq_s_words(given, told):
+def test_driver_arguments_are_translated_for_libpq(given, told):
     assert told.items() <= libpq.of_driver(given).items()
 
 
-def test_a_password_that_is_made_by_a_function_cannot_be_told():
+def test_a_password_from_a_function_cannot_be_passed_on():
     with pytest.raises(libpq.UntoldError):
         libpq.of_driver({"host": "h", "password": lambda: "x"})

@@ -43,7 +43,7 @@ def test_each_position(project, any_database: Database, scratch: Database) -> No
 
 @pytest.fixture(scope="module")
 def at_head(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Observed]]:
-    """A database with the whole corpus in it, to be cloned, and what the chain was seen to do."""
+    """A database with the whole corpus in it, to be cloned, and the observations of the chain."""
     folder = tmp_path_factory.mktemp("corpus")
 
     def project(name: str, database: Database) -> ProjectCopy:
@@ -180,7 +180,7 @@ DAMAGE = [
 
 
 BESIDE = {"ALTER TABLE users RENAME COLUMN handle TO nickname": {"c032"}}
-"""Other revisions that are blamed, by damage: what they make names the column."""
+"""Other revisions that are reported, by damage: what they create names the column."""
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_one_damaged_object_is_named(at_head, damage: str, revision: str, name: 
         ("ALTER INDEX ix_users_name SET (fillfactor = 70)", "c001", "public.ix_users_name"),
     ],
 )
-def test_what_a_dba_does_is_told_and_not_counted(at_head, by_hand: str, revision: str, name: str) -> None:
+def test_a_dbas_change_is_reported_and_not_counted(at_head, by_hand: str, revision: str, name: str) -> None:
     head, observed = at_head
     with clone(head) as database:
         database.run(by_hand)
@@ -216,7 +216,7 @@ def test_what_a_dba_does_is_told_and_not_counted(at_head, by_hand: str, revision
         assert [o.detail for r in judged if r.revision == revision for o in r.objects if o.name == name and o.detail]
 
 
-def test_an_invalid_index_is_not_there(at_head) -> None:
+def test_an_invalid_index_does_not_count_as_existing(at_head) -> None:
     head, observed = at_head
     with clone(head) as database:
         database.run(
@@ -245,11 +245,11 @@ REPAIRED = [
 
 
 @pytest.mark.parametrize("damage", REPAIRED)
-def test_the_sql_that_is_shown_makes_it_so(at_head, damage: str) -> None:
+def test_the_printed_sql_creates_what_is_missing(at_head, damage: str) -> None:
     head, observed = at_head
     with clone(head) as database:
         database.run(damage)
-        for _ in range(2):  # an index needs its column first, which another revision makes
+        for _ in range(2):  # an index first needs its column, which another revision creates
             for found in missing(observed, database):
                 if found.sql:
                     with contextlib.suppress(
@@ -265,12 +265,12 @@ def test_the_sql_that_is_shown_makes_it_so(at_head, damage: str) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "DROP INDEX uq_users_lower_email; CREATE INDEX uq_users_lower_email ON users (email)",  # somebody made it
+        "DROP INDEX uq_users_lower_email; CREATE INDEX uq_users_lower_email ON users (email)",  # somebody set it so
         "ALTER TABLE users ALTER locale TYPE text",  # and widened it
         "ALTER TABLE users ALTER locale SET DEFAULT 'de'",
     ],
 )
-def test_where_no_sql_makes_it_so_none_is_shown(at_head, damage: str) -> None:
+def test_no_sql_is_printed_if_none_creates_it(at_head, damage: str) -> None:
     head, observed = at_head
     with clone(head) as database:
         database.run(damage)

@@ -1,4 +1,4 @@
-"""Tables that are named after the day on which the revision ran: production has others than the scratch server."""
+"""Tables named after the day on which the revision ran: production has others than the scratch server."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def table(name: str) -> CatalogObject:
         "events_2027_01_0",
     ],
 )
-def test_a_date_of_about_today_is_seen(name):
+def test_a_date_near_today_is_recognised(name):
     assert dated.year_in(table(f"public.{name}"), TODAY) == ("2027" if "2027" in name else "2026")
 
 
 @pytest.mark.parametrize("name", ["events", "events_2019_01", "t12026", "events_2031_01", "http2", "events_20261340"])
-def test_what_is_no_date_or_of_another_time_is_not(name):
+def test_what_is_no_date_or_too_far_from_today_is_not(name):
     assert dated.year_in(table(f"public.{name}"), TODAY) is None
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_date_or_of_another_time_is_not(name):
         ("events_2026", "events_2024"),
     ],
 )
-def test_the_same_of_other_days_is_looked_for(name, other):
+def test_the_same_names_with_other_dates_are_searched(name, other):
     step = Observation("r1", by_date=(table(f"public.{name}"),))
     assert CatalogObject("", f"public.{other}") in dated.looked_for([step])
 
@@ -101,7 +101,7 @@ def judged(bodies, live_sql, database, scratch, tmp_path):
 
 
 @slow
-def test_those_of_another_month_are_the_same(database, scratch, tmp_path):
+def test_tables_of_another_month_count_as_the_same(database, scratch, tmp_path):
     sql = EVENTS + month(2025, 3) + month(2025, 4) + month(2025, 5)
     made, months = judged([PARENT, MONTHS.format(months=2)], sql, database, scratch, tmp_path)
     assert [made.verdict, months.verdict] == [Verdict.APPLIED] * 2, told(months)
@@ -116,13 +116,13 @@ def test_an_index_that_none_of_them_has_is_missing(database, scratch, tmp_path):
 
 
 @slow
-def test_where_there_are_none_it_did_not_run(database, scratch, tmp_path):
+def test_without_any_such_table_it_did_not_run(database, scratch, tmp_path):
     made, months = judged([PARENT, MONTHS.format(months=2)], EVENTS, database, scratch, tmp_path)
     assert [made.verdict, months.verdict] == [Verdict.APPLIED, Verdict.NOT_APPLIED], told(months)
 
 
 @slow
-def test_of_two_revisions_that_make_such_names_nobody_can_tell(database, scratch, tmp_path):
+def test_if_two_revisions_create_such_names_nobody_can_tell_them_apart(database, scratch, tmp_path):
     bodies = [PARENT, MONTHS.format(months=1), MONTHS.format(months=3)]
     found = judged(bodies, EVENTS + month(2025, 3), database, scratch, tmp_path)
     assert [one.verdict for one in found[1:]] == [Verdict.UNVERIFIABLE] * 2, told(found[2])
@@ -130,8 +130,8 @@ def test_of_two_revisions_that_make_such_names_nobody_can_tell(database, scratch
 
 
 @slow
-def test_nor_of_the_later_one_alone(server, scratch, tmp_path):
-    """The earlier one is not in question, and has run long ago."""
+def test_nor_can_the_later_one_be_told_alone(server, scratch, tmp_path):
+    """The earlier one is not in question: it ran long ago."""
     with fresh_database(server) as live:
         chain = write(tmp_path / "project", live.url, [PARENT, MONTHS.format(months=1), MONTHS.format(months=3)])
         live.run(EVENTS + month(2025, 3))
@@ -140,7 +140,7 @@ def test_nor_of_the_later_one_alone(server, scratch, tmp_path):
 
 
 @slow
-def test_a_date_that_the_revision_spells_is_held_to(database, scratch, tmp_path):
+def test_a_date_written_out_in_the_revision_must_match(database, scratch, tmp_path):
     year = datetime.now().astimezone().year
     bodies = [PARENT, SPELLED.format(year=year), SPELLED.format(year=year + 1)]
     found = judged(bodies, EVENTS + month(year, 1, index=False), database, scratch, tmp_path)

@@ -1,4 +1,4 @@
-"""What a database administrator does to objects that a revision made: told, and not counted as missing."""
+"""What a database administrator does to objects that a revision created: reported, but not counted as missing."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def _after(by_hand: str, made: Observed, database: Database, folder: Path):
 
 
 @pytest.mark.parametrize(("by_hand", "said"), NOT_COUNTED.values(), ids=NOT_COUNTED)
-def test_it_is_told_and_not_counted(made: Observed, database: Database, tmp_path: Path, by_hand, said) -> None:
+def test_a_circumstance_is_reported_and_not_counted(
+    made: Observed, database: Database, tmp_path: Path, by_hand, said
+) -> None:
     revision = _after(by_hand, made, database, tmp_path)
     assert revision.verdict.value == "applied", told(revision)
     details = [o.detail for o in revision.objects if o.detail]
@@ -103,6 +105,6 @@ def test_it_is_told_and_not_counted(made: Observed, database: Database, tmp_path
 
 
 @pytest.mark.parametrize("by_hand", COUNTED.values(), ids=COUNTED)
-def test_what_changes_what_an_object_does_is_counted(made: Observed, database: Database, tmp_path, by_hand) -> None:
+def test_a_change_to_what_an_object_does_is_counted(made: Observed, database: Database, tmp_path, by_hand) -> None:
     revision = _after(by_hand, made, database, tmp_path)
     assert revision.verdict.value == "partial", told(revision)

@@ -1,4 +1,4 @@
-"""The demo, played as a process: what it shows, that it can fail, and that nothing is left of it."""
+"""The demo, played as a process: what it shows, that it can fail, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Machine:
             **ordinary,
             "HOME": str(self.root / "home"),
             "TMPDIR": str(self.root / "tmp"),
-            # None of these may lead the demo astray.
+            # None of these may mislead the demo.
             "DATABASE_URL": "postgresql://me:s3cret@production.invalid/shop",
             "ALEMBIC_CONFIG": "/nowhere/alembic.ini",
             "ALEMBIC_RESCUE_URL": "postgresql://me:s3cret@production.invalid/shop",
@@ -87,12 +87,12 @@ class Machine:
         return self.run(str(BIN / "alembic-rescue"), "demo", *options, **variables)
 
     def changed(self, script: str) -> Ran:
-        """Run the demo with something about it changed by `script`."""
+        """Run the demo after `script` has changed something about it."""
         start = "from alembic_rescue.cli.start import main; import sys; sys.argv = ['alembic-rescue', 'demo']; main()"
         return self.run(sys.executable, "-c", f"{script}\n{start}")
 
     def processes(self) -> list[str]:
-        """The command lines that name this machine's folder."""
+        """Return the command lines that name this machine's folder."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -100,7 +100,7 @@ class Machine:
         return [line for line in found if str(self.root) in line]
 
     def left(self) -> list[str]:
-        """Everything that is still there: files, folders and processes."""
+        """Return everything that still exists: files, folders and processes."""
         files = [str(path) for part in ("home", "tmp") for path in (self.root / part).rglob("*")]
         return files + self.processes()
 
@@ -117,19 +117,19 @@ def machine() -> Iterator[Machine]:
 
 
 def outputs(act: str, command: str) -> list[str]:
-    """What each run of the command shows."""
+    """Return what each run of the command shows."""
     parts = re.split(r"^\$ (.*)\n", act, flags=re.MULTILINE)
     return [shown for name, shown in zip(parts[1::2], parts[2::2], strict=True) if name == command]
 
 
 def verdicts(shown: str) -> dict[str, str]:
-    """The evidence for each revision of a table."""
+    """Return the evidence for each revision in a table."""
     found = re.findall(r" ([0-9a-f]{12})  (applied|partial|not applied|unverifiable|empty) ", shown, re.MULTILINE)
     return dict(found)
 
 
 def one_line(shown: str) -> str:
-    """Without the ends of lines, at which the width of the terminal breaks them."""
+    """Join the lines, which break at the terminal's width."""
     return " ".join(shown.split())
 
 
@@ -165,7 +165,7 @@ def test_at_80_columns_diagnose_fits_one_screen_and_ends_with_what_to_do(machine
 
 
 def _is_rescued(act: str) -> None:
-    """The objects are there and only the version is behind: the stamp is recommended, made, and helps."""
+    """The objects exist and only the version is behind: the stamp is recommended, made, and helps."""
     (diagnosis,) = outputs(act, "alembic-rescue diagnose")
     assert "at b354d12d1e7d" in diagnosis
     assert {"65e4b4ef883d": "applied", "774225e563ca": "applied", "d47310025be2": "not applied"}.items() <= (
@@ -182,7 +182,7 @@ def _is_rescued(act: str) -> None:
 
 
 def _is_not_trapped(act: str) -> None:
-    """Nothing is there: the stamp is refused, the named line is fixed, and the whole run goes through."""
+    """Nothing exists: the stamp is refused, the named line is fixed, and the whole upgrade passes."""
     (diagnosis,) = outputs(act, "alembic-rescue diagnose")
     assert verdicts(diagnosis)["65e4b4ef883d"] == "not applied"
     assert "Recommendation: rerun" in one_line(diagnosis)
@@ -206,7 +206,7 @@ def _is_not_trapped(act: str) -> None:
 
 
 @pytest.mark.slow
-def test_what_the_closing_words_say_of_a_bare_stamp(project, database):
+def test_what_the_closing_words_say_about_a_bare_stamp(project, database):
     incident = project("incident", database)
     incident.alembic("upgrade", "b354d12d1e7d")
     database.run("CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejected')")
@@ -254,7 +254,7 @@ def test_sigterm_leaves_nothing(machine):
 
 
 @pytest.mark.slow
-def test_a_step_must_end_and_show_as_it_was_said_to(tmp_path):
+def test_a_step_must_exit_and_print_as_announced(tmp_path):
     shutil.copytree(INCIDENT, tmp_path / "project")
     said: list[str] = []
     stage = Stage(tmp_path, said.append)
@@ -305,7 +305,7 @@ def test_a_migration_that_fails_fails_the_demo_and_shows_why(machine):
 
 
 @pytest.mark.slow
-def test_a_fact_that_does_not_hold_fails_the_demo(machine):
+def test_a_false_fact_fails_the_demo(machine):
     ran = with_another_project(machine, "aae3309a2a8b", ("UPDATE documents SET owner_id", "DELETE FROM documents --"))
     assert ran.status == 1
     assert "error[demo-failed]: the demo failed: the documents were kept" in ran.stderr
@@ -322,14 +322,14 @@ def test_without_the_extra(machine):
 
 
 @pytest.mark.slow
-def test_as_json_stdout_is_one_document(machine):
+def test_with_json_stdout_is_one_document(machine):
     ran = machine.run(str(BIN / "alembic-rescue"), "--format", "json", "demo", "--keep", "/dev/null/kept")
     document = answers.document(ran.stdout)
     assert (ran.status, document["command"], document["error"]["code"]) == (2, "demo", "demo-folder")
 
 
 @pytest.mark.slow
-def test_keep_leaves_what_is_printed(machine):
+def test_keep_leaves_the_folder_that_it_prints(machine):
     kept = machine.root / "home" / "it's kept"
     ran = machine.demo("--keep", "it's kept")
     assert ran.status == 0, ran.everything
@@ -364,7 +364,7 @@ def test_keep_leaves_what_is_printed(machine):
 
 
 @pytest.mark.slow
-def test_keep_touches_no_folder_that_is_in_use(machine):
+def test_keep_refuses_a_folder_in_use(machine):
     used = machine.root / "used"
     used.mkdir()
     (used / "mine").write_text("mine")
@@ -419,7 +419,7 @@ def test_the_project_works_on_an_empty_database(project, any_database):
 
 
 @pytest.mark.slow
-def test_the_conversion_to_uuid_keeps_what_refers_to_the_documents(project, database):
+def test_the_conversion_to_uuid_keeps_references_to_the_documents(project, database):
     incident = project("incident", database)
     incident.alembic("upgrade", "774225e563ca")
     one = "6f1c1f0e-3b0f-4f4e-9a61-0d8a7a3f6a01"

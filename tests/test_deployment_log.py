@@ -74,7 +74,7 @@ def of(name: str) -> DeploymentLog:
         ("github", None, "CommandError", None, "Can't locate revision identified by 'd47310025be2'", None, None),
     ],
 )  # fmt: skip
-def test_what_each_log_ends_with(name, revision, kind, code, message, statement, place):
+def test_the_end_of_each_log(name, revision, kind, code, message, statement, place):
     log = of(name)
     assert log.run is not None
     assert log.failed == 1
@@ -99,7 +99,7 @@ def test_what_each_log_ends_with(name, revision, kind, code, message, statement,
         ("compose", "", None),  # only the server's own log has it
     ],
 )
-def test_the_error_that_was_hidden_is_found_where_the_log_shows_it(name, kind, line):
+def test_a_hidden_error_is_found_if_the_log_shows_it(name, kind, line):
     run = of(name).run
     assert run is not None
     assert run.failure is not None
@@ -111,7 +111,7 @@ def test_the_error_that_was_hidden_is_found_where_the_log_shows_it(name, kind, l
     assert (run.first.frame and run.first.frame.line) == line
 
 
-def test_what_rich_breaks_into_lines_is_read():
+def test_lines_that_rich_wraps_are_read():
     broken = [
         "│ │ sqlalchemy_exception = InternalError('(psycopg2.errors.InFaile… │ │",
         "╰─────────────────────────────────────────────────────────────────╯",
@@ -128,7 +128,7 @@ def test_what_rich_breaks_into_lines_is_read():
     assert run.failure.is_consequence
 
 
-def test_what_is_printed_may_come_after_the_traceback():
+def test_output_may_follow_the_traceback():
     lines = (LOGS / "render.log").read_text().splitlines(keepends=True)
     half = len(lines) // 2
     printed = [line for line in lines[half : half + 9] if "suggestion_status" in line]
@@ -142,7 +142,7 @@ def test_what_is_printed_may_come_after_the_traceback():
 
 
 @pytest.mark.parametrize("name", ["cut_off", "docker_json", "last_lines", "old"])
-def test_the_error_that_was_hidden_is_not_made_up(name):
+def test_a_hidden_error_is_not_made_up(name):
     run = of(name).run
     assert run is not None
     assert run.first is None
@@ -159,7 +159,7 @@ def test_the_last_of_several_attempts_counts_and_the_others_are_counted():
     assert log.run.first is not None
 
 
-def test_a_run_that_ended_well_counts_even_after_one_that_failed():
+def test_a_successful_run_counts_even_after_a_failed_one():
     text = (LOGS / "railway.log").read_text()
     upgrade = [line for line in text.splitlines() if "alembic.runtime" in line]
     log = reading(text + "\n".join(upgrade))
@@ -167,19 +167,19 @@ def test_a_run_that_ended_well_counts_even_after_one_that_failed():
     assert (log.run.revision, log.run.failure, log.failed) == ("774225e563ca", None, 1)
 
 
-def test_what_the_application_logs_later_is_not_the_runs():
+def test_later_output_of_the_application_does_not_belong_to_the_run():
     log = of("ends_well")
     assert log.failed == 0
     assert log.run is not None
     assert (log.run.revision, log.run.failure, log.run.swallowed) == ("774225e563ca", None, ())
 
 
-def test_what_another_container_logs_is_not_the_runs():
-    log = of("heroku")  # its web dyno logs errors of its own between the lines of the release
+def test_output_of_another_container_does_not_belong_to_the_run():
+    log = of("heroku")  # its web dyno logs its own errors between the lines of the release
     assert "UndefinedColumn" not in repr(log)
 
 
-def test_nothing_is_said_of_a_log_with_nothing_in_it():
+def test_an_empty_log_says_nothing():
     for log in (of("nothing"), reading(""), reading("\n\n"), reading("{}\n[]\nnull")):
         assert (log.run, log.failed) == (None, 0)
     assert of("nothing").lines == 4
@@ -190,16 +190,16 @@ def test_nothing_is_said_of_a_log_with_nothing_in_it():
     ["FAILED: src/app.o", "ERROR: failed to solve", "ModuleNotFoundError: No module named 'x'", "deploy a -> b done",
      "https://example.org/versions/1_x.py", "[7] INFO:  ready"],
 )  # fmt: skip
-def test_what_others_say_is_not_alembics(line):
+def test_output_of_other_programs_is_not_alembics(line):
     assert reading(f"Collecting alembic\n{line}\n").run is None
 
 
-def test_what_would_steer_a_terminal_is_taken_out():
+def test_terminal_control_sequences_are_removed():
     log = reading('(psycopg2.errors.DuplicateTable) \x1b]0;x\x07\x1b[2Jrelation \x9b31m"a"\x00 already exists\n')
     assert log.run.failure.message.isprintable()
 
 
-def test_the_steps_are_those_that_alembic_told():
+def test_the_steps_are_those_that_alembic_logged():
     run = of("merge").run
     assert run is not None
     assert run.impl == "postgresql"
@@ -211,14 +211,14 @@ def test_the_steps_are_those_that_alembic_told():
     ]
 
 
-def test_where_only_a_statement_tells_the_revision_what_it_follows_may_be_unknown():
+def test_if_only_a_statement_names_the_revision_its_predecessor_may_be_unknown():
     insert = f"sqlalchemy.exc.InternalError: (psycopg2.errors.InFailedSqlTransaction) {ABORTED}\n"
     run = reading(insert + "[SQL: INSERT INTO alembic_version (version_num) VALUES ('aaaa0001')]").run
     assert run is not None
     assert [(step.revision, step.down) for step in run.steps] == [("aaaa0001", None)]
 
 
-def test_which_database_it_names():
+def test_the_database_that_it_names():
     named = [(one.scheme, one.hosts, one.database) for one in of("json_lines").addresses]
     assert named == [("postgresql", ("db.internal.example.org",), "documents")]
     assert [one.hosts for one in of("refused").addresses] == [("db.internal.example.org", "10.1.2.3")]
@@ -246,7 +246,7 @@ def test_no_value_and_no_password_is_kept(name):
         ("pymysql.err.OperationalError", None),
     ],
 )
-def test_what_code_a_class_means(kind, code):
+def test_the_code_of_each_error_class(kind, code):
     assert drivers.code_meant(kind) == code
 
 
@@ -279,7 +279,7 @@ def test_each_drivers_words(line, kind, code, message):
      "Process exited with status 137", "Terminated: OOMKilled (exitCode: 137)",
      "##[error]Process completed with exit code 137."],
 )  # fmt: skip
-def test_that_it_was_killed_is_told_by_the_platform(line):
+def test_a_kill_is_recognised_from_the_platforms_words(line):
     began = "app[release.7]: INFO  [alembic.runtime.migration] Running upgrade a1 -> a2, x\n"
     run = reading(f"{began}heroku[release.7]: {line}\n").run
     assert run is not None
@@ -310,7 +310,7 @@ def test_that_it_was_killed_is_told_by_the_platform(line):
         ("value too long for type character varying(3)", "wide enough"),
     ],
 )
-def test_what_to_do_about_what_only_a_log_shows(message, told):
+def test_remedies_for_failures_that_only_a_log_shows(message, told):
     assert told in remedy("psycopg2.errors.X", message, "")
 
 
@@ -374,7 +374,7 @@ def test_each_platforms_shape_reads_the_same(told):
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(sorted(path.name for path in LOGS.iterdir())), st.data())
-def test_any_bytes_are_read(raw, name, data):
+def test_any_bytes_can_be_read(raw, name, data):
     whole = (LOGS / name).read_bytes()
     at = data.draw(st.integers(0, len(whole)))
     for text in (raw, whole[:at] + raw + whole[at:], whole[at:], whole[:at]):
@@ -384,24 +384,24 @@ def test_any_bytes_are_read(raw, name, data):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_file_in_what_encoding_it_may_be(tmp_path, encoding):
+def test_a_file_in_any_encoding(tmp_path, encoding):
     text = (LOGS / "render.log").read_text("utf-8")
     (tmp_path / "a.log").write_bytes(text.replace("\n", "\r\n").encode(encoding))
     assert logs.read(str(tmp_path / "a.log")) == of("render")
 
 
-def test_a_file_of_no_text(tmp_path):
+def test_a_file_that_is_not_text(tmp_path):
     (tmp_path / "a.log").write_bytes(b"\xff\x00\x80" * 5000 + b"\n" + (LOGS / "render.log").read_bytes())
     log = logs.read(str(tmp_path / "a.log"))
     assert (log.failed, log.run) == (2, replace(of("render").run, **vars_of(log)))
 
 
 def vars_of(log: DeploymentLog):
-    """Where it stands in the log."""
+    """Where it is in the log."""
     return {name: getattr(log.run, name) for name in ("number", "failure", "first")}
 
 
-def test_a_file_that_is_not_there_or_none(tmp_path):
+def test_a_missing_file_or_a_folder(tmp_path):
     for path in (tmp_path / "none.log", tmp_path):
         with pytest.raises(LogNotReadable) as told:
             logs.read(str(path))
@@ -441,7 +441,7 @@ def test_what_is_kept_is_bounded():
 BEGUN = "INFO  [alembic.runtime.migration] Running upgrade a1 -> a2, x\n"
 
 
-def test_the_values_of_a_statement_are_left_out_also_where_they_stand_on_its_line():
+def test_a_statements_values_are_left_out_even_on_its_own_line():
     for end in ("", "\n"):
         sql = f'{end}[SQL: "INSERT INTO t VALUES (%(a)s, ARRAY[1])"] [parameters: {{"a": "rnd_test"}}]\nmore]'
         run = reading(f"{BEGUN}sqlalchemy.exc.DataError: (psycopg2.DataError) bad {sql}\n").run
@@ -456,13 +456,13 @@ def test_the_same_revision_again_is_another_run():
     assert log.run.number == 3
 
 
-def test_an_error_that_stands_by_itself_long_after_is_not_the_runs():
+def test_a_lone_error_long_afterwards_does_not_belong_to_the_run():
     error = '(psycopg2.errors.UndefinedTable) relation "t" does not exist\n'
     assert reading(BEGUN + "GET /\n" * 5 + error).run.failure is not None
     assert reading(BEGUN + "GET /\n" * 60 + error).run.failure is None
 
 
-def test_of_the_servers_log_only_the_session_counts_that_was_aborted():
+def test_in_the_servers_log_only_the_aborted_session_counts():
     lines = (LOGS / "compose.log").read_text().splitlines(keepends=True)
     at = next(number for number, line in enumerate(lines) if "db-1" in line)
     other = f"db-1   | 2026-11-27 01:53:23.705 UTC [44] ERROR:  {ABORTED}, commands ignored\n"
@@ -471,5 +471,5 @@ def test_of_the_servers_log_only_the_session_counts_that_was_aborted():
     assert reading("".join([*lines[:at], other, *lines[at + 2 :]])).run.first is None
 
 
-def test_what_alembic_refuses_has_its_class():
+def test_alembics_own_refusals_have_a_class():
     assert of("github").run.failure.kind == REFUSED

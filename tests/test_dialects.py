@@ -1,4 +1,4 @@
-"""MariaDB and SQLite, which commit each statement of a migration: what that leaves behind, and how it is told."""
+"""MariaDB and SQLite, which commit each statement of a migration: what that leaves behind, and how it is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BREAKS_OFF = """
 
 @dataclass
 class SqliteFile:
-    """As far as these tests need it, what `MariaDatabase` is."""
+    """The same interface as `MariaDatabase`, as far as these tests need it."""
 
     path: Path
 
@@ -74,7 +74,7 @@ def either(request, tmp_path):
 
 @pytest.fixture
 def shop(either, tmp_path):
-    """Make a project of these migrations, at the first of them."""
+    """Create a project with these migrations, at the first of them."""
 
     def make(*bodies):
         made = ProjectCopy(chains.write(tmp_path / "project", either.url, bodies).root, tmp_path / "state", either)
@@ -92,11 +92,11 @@ def _shown(document):
     return [o["sql"] for part in document["databases"] for r in part["revisions"] for o in r["objects"] if o["sql"]]
 
 
-def test_a_swallowed_error_lets_the_version_move_on_over_what_is_missing_and_applied_shows_it(shop, either):
+def test_a_swallowed_error_lets_the_version_advance_and_applied_shows_what_is_missing(shop, either):
     project = shop(USERS, SWALLOWS, LATER)
     either.run("ALTER TABLE users ADD COLUMN email VARCHAR(80)")  # by hand, or by an older revision r2
     before = project.rescue("diagnose").stdout
-    if _name(either) == "SQLite":  # of MariaDB no copy can be made, on which it would fail
+    if _name(either) == "SQLite":  # MariaDB's schema cannot be copied, so nothing shows that it would fail
         assert re.search(r"warning\[swallowed-error\]: \S+r2.py:\d+: ALTER TABLE users ADD COLUMN email", before)
         assert "hides it, so the version moves on regardless" in " ".join(before.split())
     assert "SAVEPOINT" not in before
@@ -121,7 +121,7 @@ def test_a_swallowed_error_lets_the_version_move_on_over_what_is_missing_and_app
     assert part["recommendation"]["action"] == "nothing", part["recommendation"]
 
 
-def test_a_migration_that_broke_off_half_way_is_completed_and_stamped(shop, either):
+def test_a_half_failed_migration_is_completed_and_stamped(shop, either):
     project = shop(USERS, BREAKS_OFF)
     sa.Table("later", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True)).create(sa.create_engine(either.url))
     assert project.alembic("upgrade", "head").status != 0
@@ -145,7 +145,7 @@ def test_a_migration_that_broke_off_half_way_is_completed_and_stamped(shop, eith
     assert either.versions() == ["r1"]
 
 
-def test_where_nothing_is_there_nobody_is_told_of_a_rollback(shop):
+def test_if_nothing_exists_no_rollback_is_mentioned(shop):
     (part,) = shop(USERS, LATER).rescue_json("diagnose")["databases"]
     assert part["recommendation"]["action"] == "rerun"
     assert (
@@ -154,7 +154,7 @@ def test_where_nothing_is_there_nobody_is_told_of_a_rollback(shop):
     )
 
 
-def test_that_a_second_rescue_is_not_kept_out_is_told_where_it_matters(shop, either):
+def test_a_missing_lock_against_a_second_rescue_is_reported_if_it_matters(shop, either):
     project = shop(USERS, LATER)
     either.run("CREATE TABLE later (id INTEGER NOT NULL, PRIMARY KEY (id))")
     told = [f for part in project.rescue_json("plan", "head")["databases"] for f in part["findings"]]
@@ -165,8 +165,8 @@ def test_that_a_second_rescue_is_not_kept_out_is_told_where_it_matters(shop, eit
 
 
 @pytest.mark.parametrize("either", ["sqlite"], indirect=True)
-def test_a_database_that_cannot_be_held_read_only_is_named(shop):
-    """Of a kind that no test has a server of: the facts are SQLite's, but for the dialect's name."""
+def test_a_database_without_read_only_sessions_is_named(shop):
+    """A kind of database that no test has a server for: the facts are SQLite's, except the dialect's name."""
     (part,) = diagnose(load(str(shop(USERS).root / "alembic.ini"))).databases
     database = part.database
     assert findings.limits(database, Proof((), None)) == ()
@@ -180,7 +180,7 @@ def test_a_database_that_cannot_be_held_read_only_is_named(shop):
     assert told.message == "oracle has no lock to keep out a second rescue"
 
 
-def test_a_driver_that_env_py_calls_by_itself_is_held_read_only(maria, tmp_path):
+def test_a_driver_that_env_py_calls_directly_is_read_only(maria, tmp_path):
     project = ProjectCopy(chains.write(tmp_path / "project", maria.url, (USERS,)).root, tmp_path / "state", maria)
     maria.run("CREATE TABLE trace (way text)")
     env_py = project.root / "alembic" / "env.py"

@@ -1,4 +1,4 @@
-"""``--format markdown`` and ``html`` through the command line: each answer, refusals too, is one document on stdout."""
+"""``--format markdown`` and ``html`` on the command line: each answer, even a refusal, is one document on stdout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def said(made, name, *arguments, status=0):
     return ran.stdout
 
 
-def test_from_the_diagnosis_to_the_way_back(stuck):
+def test_from_the_diagnosis_to_the_undo(stuck):
     found = said(stuck, "markdown", "diagnose")
     assert found.startswith("### alembic-rescue diagnose\n")
     assert "```mermaid\nflowchart TD\n" in found
@@ -40,7 +40,7 @@ def test_from_the_diagnosis_to_the_way_back(stuck):
     assert "#### Rehearsed: " in stuck.rescue("--format", "markdown", "rehearse").stdout
 
 
-def test_html_is_one_document_also_where_something_is_refused(stuck):
+def test_html_is_one_document_even_for_a_refusal(stuck):
     for arguments, status, words in (
         (["diagnose"], 0, "Recommendation:"),
         (["stamp", "head", "--yes"], 3, "error[revision-not-applied]"),
@@ -53,7 +53,7 @@ def test_html_is_one_document_also_where_something_is_refused(stuck):
         assert words in found
 
 
-def test_commands_mean_the_same_project_and_no_secret_is_told(stuck):
+def test_commands_refer_to_the_same_project_and_no_secret_is_printed(stuck):
     (stuck.root / "alembic.ini").rename(stuck.root / "a & b.ini")
     for name, told in (
         ("markdown", "alembic-rescue -c 'a & b.ini' stamp"),

@@ -1,4 +1,4 @@
-"""What is missing, and may be so by a later revision that nobody saw run."""
+"""Missing objects that a later revision may have removed, which nobody saw run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def missing(kind: str, name: str) -> ObjectEvidence:
     [
         (missing("constraint", '"CONFIGS_PK" on dev.configs'), "configs", True),
         (missing("column", "dev.configs.updated_at"), "configs", True),
-        (missing("column", "dev.configs.updated_at"), "updated_at", False),  # which every file may name
+        (missing("column", "dev.configs.updated_at"), "updated_at", False),  # which any file may name
         (missing("index", "dev.ix_configs"), "ix_configs", True),
         (missing("table", "dev.other"), "configs", False),
     ],
@@ -35,7 +35,7 @@ def test_what_a_later_file_names_is_not_called_missing(lost, word, doubted) -> N
         assert first.objects[1].detail == "it does not exist; r2 refers to it and could not be observed"
 
 
-def test_an_earlier_one_casts_no_doubt() -> None:
+def test_an_earlier_file_casts_no_doubt() -> None:
     lost = missing("table", "dev.configs")
     chain = [RevisionEvidence("r1", Verdict.APPLIED, ()), RevisionEvidence("r2", Verdict.NOT_APPLIED, (lost,))]
     assert in_doubt(chain, {"r1": {"configs"}}) == tuple(chain)

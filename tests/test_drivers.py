@@ -1,4 +1,4 @@
-"""The whole of the tool on each PostgreSQL driver, and the same words from each when something goes wrong."""
+"""The whole tool on each PostgreSQL driver, and the same words from each when something goes wrong."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.test_concurrency import RESCUE_LOCK, rescue_locks
 from tests.watching import ServerLog, blocked_by, others, until, waiting_for_a_lock
 
 SLOW = ("PostgreSQL, psycopg2", "PostgreSQL, asyncpg")
-"""Most projects' drivers: ``make test-slow`` tries these, and ``make test-compatibility`` the others."""
+"""Most projects' drivers: ``make test-slow`` tests these, and ``make test-compatibility`` the others."""
 
 
 def on(*rows):
-    """Run it for these rows of the table."""
+    """Parametrize a test with these rows of the table."""
     return pytest.mark.parametrize(
         "row",
         [
@@ -46,12 +46,12 @@ SQLALCHEMY = ".".join(sqlalchemy.__version__.split(".")[:2])
 
 @pytest.fixture
 def shop(row, database, tmp_path):
-    """The project, everything of it there, and the version table one behind."""
+    """The project with all its objects, and the version table one revision behind."""
     return with_everything_there(row, tmp_path, database)
 
 
 def before_configure(shop, statement):
-    """Have its env.py run a statement with the open connection."""
+    """Have its env.py run a statement on the open connection."""
     env = shop.root / "alembic" / "env.py"
     first, configure, rest = env.read_text().rpartition("context.configure(")
     indentation = first[first.rindex("\n") + 1 :]
@@ -69,7 +69,7 @@ def configured(shop, **settings):
 
 @pytest.mark.compatibility
 @pytest.mark.parametrize("row", POSTGRESQL, ids=IDS)
-def test_the_whole_of_the_tool(row, shop, database):
+def test_the_whole_tool(row, shop, database):
     TABLE.check(
         row, _plan(shop), *_stamp_and_undo(shop), _read_only(shop), _lock_timeout(shop), _second(shop), _ctrl_c(shop)
     )
@@ -160,7 +160,7 @@ def _ctrl_c(shop):
 
 
 @ASYNCHRONOUS
-def test_of_two_started_at_once_one_stamps(shop, database):
+def test_of_two_stamps_started_at_once_one_succeeds(shop, database):
     log = ServerLog(database)
     running = [shop.started("--format", "json", "stamp", "head", "--yes") for _ in range(2)]
     ended = [answers.document(process.communicate(timeout=60)[0]) for process in running]
@@ -174,7 +174,7 @@ def test_of_two_started_at_once_one_stamps(shop, database):
 
 @ASYNCHRONOUS
 @pytest.mark.parametrize("end", ["failure", "Ctrl-C", "kill -9"])
-def test_the_lock_is_let_go_whatever_ends_the_rescue(shop, database, end):
+def test_the_lock_is_released_however_the_rescue_ends(shop, database, end):
     with blocked_by(database, ROW_CHANGED):
         running = shop.started("--format", "json", "stamp", "head", "--yes", "--lock-timeout", "30")
         (waiting,) = until(lambda: waiting_for_a_lock(database), "the stamp waits")
@@ -189,11 +189,11 @@ def test_the_lock_is_let_go_whatever_ends_the_rescue(shop, database, end):
         assert answers.document(out)["error"]["code"] == "connection-lost"
     until(lambda: others(database) == [], "the server has noticed")
     after = shop.rescue_json("stamp", "head", "--yes")["outcome"]
-    assert after == "stamped" or end == "kill -9"  # then the server may have gone on alone
+    assert after == "stamped" or end == "kill -9"  # then the server may have continued alone
 
 
 @ON_EACH
-def test_a_lost_lock_or_a_held_one_ends_the_call_in_time(shop, database):
+def test_a_lost_or_held_lock_ends_the_call_in_time(shop, database):
     with blocked_by(database, f"SELECT pg_advisory_lock({RESCUE_LOCK})"):
         began = time.monotonic()
         refused = shop.rescue_json("stamp", "head", "--yes")
@@ -213,7 +213,7 @@ def test_a_lost_lock_or_a_held_one_ends_the_call_in_time(shop, database):
 
 
 class OneDoorTooFew:
-    """Between the tool and the server: lets some connections through, and leaves the next ones without any answer."""
+    """Between the tool and the server: lets some connections through, and gives the next ones no answer."""
 
     def __init__(self, port: int, let_through: int) -> None:
         self._port, self._left = port, let_through
@@ -243,7 +243,7 @@ def _carry(one: socket.socket, other: socket.socket) -> None:
 
 
 @ON_EACH
-def test_no_answer_while_taking_the_lock_is_given_up(row, shop, database):
+def test_waiting_for_an_answer_to_the_lock_is_given_up(row, shop, database):
     configured(shop, connect_timeout=1)
     to_plan = 2 if "async" in row else 1  # asynchronous drivers connect once more
     door = OneDoorTooFew(database.server.port, let_through=to_plan + 1)  # and to look again
@@ -297,7 +297,7 @@ def test_a_database_out_of_reach(row, shop, database, reason):
     if encrypted:
         parts = {part: str(value).format(encrypted=encrypted) for part, value in parts.items()}
         shop.set_url(url_of(database, POSTGRESQL[row], **parts))
-    else:  # with pg8000 a URL cannot say it, but --url can
+    else:  # with pg8000 a URL cannot set it, but --url can
         parts = {part: str(value).format(encrypted="sslmode=require") for part, value in parts.items()}
         shop.environment["ALEMBIC_RESCUE_URL"] = url_of(database, "postgresql", **parts)
     told = shop.rescue("--format", "json", "plan", "head")
@@ -322,7 +322,7 @@ def test_a_server_that_does_not_answer(row, shop, database):
 
 
 @ON_EACH
-def test_what_the_server_does_not_permit(shop, database):
+def test_a_missing_permission(shop, database):
     database.run(f"REVOKE SELECT ON alembic_version FROM {servers.ROLE}", role="postgres")
     told = shop.rescue_json("plan", "head")["error"]
     assert told["code"] == "permission-denied"
@@ -331,8 +331,8 @@ def test_what_the_server_does_not_permit(shop, database):
 
 
 @ON_EACH
-def test_a_server_that_takes_no_writes(shop, database):
-    """As the write finds, or the look already."""
+def test_a_read_only_server(shop, database):
+    """The write detects it, or the inspection does."""
     _before_update(database, "SET LOCAL transaction_read_only = on; CREATE TABLE never (id int); RETURN NEW;")
     told = shop.rescue_json("stamp", "head", "--yes")["error"]
     assert told["code"] == "read-only-server", told
@@ -351,7 +351,7 @@ def _before_update(database, body):
 
 
 @ON_EACH
-def test_a_write_that_the_server_refuses_with_its_own_words(shop, database):
+def test_a_write_that_the_server_refuses_in_its_own_words(shop, database):
     _before_update(
         database, "RAISE EXCEPTION 'not on Fridays' USING DETAIL = 'nor on Sundays', HINT = 'wait'; RETURN NEW;"
     )
@@ -364,7 +364,7 @@ def test_a_write_that_the_server_refuses_with_its_own_words(shop, database):
 
 
 @ON_EACH
-def test_a_connection_that_is_ended_in_the_middle_of_the_stamp(shop, database):
+def test_a_connection_that_is_ended_in_the_middle_of_a_stamp(shop, database):
     with blocked_by(database, ROW_CHANGED):
         running = shop.started("--format", "json", "stamp", "head", "--yes", "--lock-timeout", "30")
         (waiting,) = until(lambda: waiting_for_a_lock(database), "the stamp waits")
@@ -379,8 +379,8 @@ def test_a_connection_that_is_ended_in_the_middle_of_the_stamp(shop, database):
 
 
 @ON_EACH
-def test_waiting_longer_for_a_lock_than_for_a_connection_is_possible(shop, database):
-    """pg8000 would keep the connect timeout for each of its answers."""
+def test_the_lock_timeout_may_exceed_the_connect_timeout(shop, database):
+    """pg8000 would apply the connect timeout to each answer."""
     configured(shop, connect_timeout=1)
     with blocked_by(database, ROW_CHANGED) as other:
         running = shop.started("--format", "json", "stamp", "head", "--yes", "--lock-timeout", "30")
@@ -392,7 +392,7 @@ def test_waiting_longer_for_a_lock_than_for_a_connection_is_possible(shop, datab
 
 
 @ON_EACH
-def test_a_statement_that_does_not_end_is_ended_by_the_statement_timeout(shop):
+def test_an_endless_statement_is_ended_by_the_statement_timeout(shop):
     configured(shop, statement_timeout=1, lock_timeout=0.5)
     before_configure(shop, "SELECT pg_sleep(60)")
     told = shop.rescue_json("diagnose")["error"]
@@ -401,7 +401,7 @@ def test_a_statement_that_does_not_end_is_ended_by_the_statement_timeout(shop):
 
 
 @on("PostgreSQL, psycopg2", "PostgreSQL, pg8000", "PostgreSQL, asyncpg")
-def test_a_migration_that_does_not_end_is_ended_and_the_look_goes_on(shop, database):
+def test_an_endless_migration_is_ended_and_the_inspection_continues(shop, database):
     script = shop.root / "alembic" / "versions" / "c0de0002_orders.py"
     script.write_text(
         script.read_text().replace(
@@ -416,7 +416,7 @@ def test_a_migration_that_does_not_end_is_ended_and_the_look_goes_on(shop, datab
 
 
 @ON_EACH
-def test_what_the_server_says_beside_goes_nowhere(shop):
+def test_the_servers_notices_are_not_printed(shop):
     before_configure(shop, "DO 'BEGIN RAISE NOTICE ''by the way''; RAISE WARNING ''mind you''; END'")
     diagnosed = shop.rescue("diagnose")
     assert diagnosed.status == 0
@@ -428,8 +428,8 @@ def test_what_the_server_says_beside_goes_nowhere(shop):
 
 
 @ON_EACH
-def test_a_url_of_any_kind_is_laid_over_env_pys_own(row, shop, database, server):
-    """As hosts hand them out, by a socket, and with another driver's name and words."""
+def test_any_kind_of_url_overrides_env_pys_own(row, shop, database, server):
+    """As hosting services give them, through a socket, and with another driver's name and parameters."""
     with fresh_database(server) as elsewhere:
         elsewhere.stand_at("c0de0001")
         shop.set_url(url_of(elsewhere, POSTGRESQL[row]))
@@ -454,7 +454,7 @@ def test_a_url_of_any_kind_is_laid_over_env_pys_own(row, shop, database, server)
 
 
 @ON_EACH
-def test_a_socket_of_env_pys_own_is_shown(row, shop, database):
+def test_env_pys_own_socket_is_shown(row, shop, database):
     folder, port = database.server.pgdata, database.server.port
     own = f"unix_sock={folder}/.s.PGSQL.{port}" if "pg8000" in row else f"host={folder}&port={port}"
     shop.set_url(f"{POSTGRESQL[row]}://postgres@/{database.name}?{own}")
@@ -466,7 +466,7 @@ def test_a_socket_of_env_pys_own_is_shown(row, shop, database):
     assert "at a local socket" in stamped.stdout
 
 
-# --- a driver that is not there ----------------------------------------------------------------------------------
+# --- a missing driver --------------------------------------------------------------------------------------------
 
 HIDING = """
 from importlib.machinery import PathFinder
@@ -496,7 +496,7 @@ def without_the_default(shop, database, tmp_path):
 
 
 @pytest.mark.parametrize("row", ["PostgreSQL, psycopg2"])
-def test_a_plain_url_whose_driver_is_not_installed_says_which_one_it_means_and_what_to_do(without_the_default):
+def test_a_plain_url_without_its_driver_is_reported_with_the_drivers_name_and_a_remedy(without_the_default):
     told = without_the_default.rescue("plan", "head")
     assert told.status == 2
     assert f"error[driver-missing]: the Python package {PLAIN} is not installed, but env.py needs it" in told.stderr
@@ -507,7 +507,7 @@ def test_a_plain_url_whose_driver_is_not_installed_says_which_one_it_means_and_w
 
 @pytest.mark.parametrize("row", ["PostgreSQL, psycopg2"])
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_with_url_the_tool_takes_a_driver_that_is_there(without_the_default, database, scheme):
+def test_with_url_the_tool_uses_an_installed_driver(without_the_default, database, scheme):
     looked = without_the_default.rescue_json("--url", url_of(database, scheme), "plan", "head")
     assert looked["outcome"] == "ready", looked
     assert looked["databases"][0]["url"].startswith(f"postgresql+{OTHER}://")
@@ -527,8 +527,8 @@ def test_with_url_the_tool_takes_a_driver_that_is_there(without_the_default, dat
         ("postgresql+pg8000", "postgresql+nonsense", "postgresql+pg8000"),
     ],
 )
-def test_the_driver_that_env_py_is_made_for_stays(given, configured, taken):
-    """Waiting for one, or not: the other kind would end in SQLAlchemy's MissingGreenlet."""
+def test_the_driver_that_env_py_is_written_for_stays(given, configured, taken):
+    """Async or sync: the other kind would end in SQLAlchemy's MissingGreenlet."""
     url = urls.with_installed_driver(urls.parse(f"{given}://u@h/d"), configured and f"{configured}://x@y/z")
     assert url.drivername == (taken or "postgresql")
 
@@ -537,7 +537,7 @@ def test_the_driver_that_env_py_is_made_for_stays(given, configured, taken):
 
 
 class NamesItsOwnProcess:
-    """Between the tool and the server: passes everything on, but for the process that the server names at first."""
+    """Between the tool and the server: passes everything on, except the process id that the server sends first."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -556,7 +556,7 @@ class NamesItsOwnProcess:
         kind = b""
         while kind != b"K":
             kind = server.recv(1)
-            if kind == b"N":  # the answer to an SSLRequest has no more to it
+            if kind == b"N":  # the answer to an SSLRequest is only that
                 client.sendall(kind)
                 continue
             (length,) = struct.unpack("!i", head := server.recv(4, socket.MSG_WAITALL))
@@ -567,7 +567,7 @@ class NamesItsOwnProcess:
 
 @ON_EACH
 def test_a_pooler_is_recognised_by_the_process_that_answers(row, shop, database):
-    """Then no setting of the session is touched, which may be the application's next."""
+    """Then no setting of the session is touched, because the session may be the application's next."""
     pooler = NamesItsOwnProcess(database.server.port)
     shop.set_url(url_of(database, POSTGRESQL[row], port=pooler.port))
     log = ServerLog(database)

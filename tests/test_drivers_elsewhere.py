@@ -1,4 +1,4 @@
-"""The whole of the tool on MariaDB's and SQLite's drivers, and what is said where a database is out of reach."""
+"""The whole tool on MariaDB's and SQLite's drivers, and what it reports about a database that is out of reach."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def env_writes(shop):
 
 @pytest.fixture
 def shop(row, maria, tmp_path):
-    """The project, everything of it there, and the version table one behind; MariaDB's."""
+    """The project with all its objects, and the version table one revision behind; on MariaDB."""
     _installed(row)
     maria.run(*TABLES.format(serial="auto_increment").split(";"))
     maria.stand_at("c0de0001")
@@ -89,7 +89,7 @@ def _sessions(database, state="%"):
 
 @pytest.mark.compatibility
 @ON_MARIADB
-def test_the_whole_of_the_tool_on_mariadb(row, shop, maria):
+def test_the_whole_tool_on_mariadb(row, shop, maria):
     planned = _stamped_and_undone(shop, maria.versions)
     stamped = _in_no_transaction(maria)
     with env_writes(shop):
@@ -102,7 +102,7 @@ def test_the_whole_of_the_tool_on_mariadb(row, shop, maria):
 
 
 def _in_no_transaction(database):
-    """By the server's own log, of each session that changed the row."""
+    """From the server's log, for each session that changed the row."""
     writing = [session for session in database.logged() if any(s.startswith("UPDATE") for s in session)]
     assert len(writing) == 2  # the stamp's, and the undo's
     for session in writing:
@@ -204,7 +204,7 @@ def test_a_server_that_does_not_answer(row, shop, maria):
 
 
 @ON_MARIADB
-def test_a_url_is_laid_over_env_pys_own(row, shop, maria, mariadb_server):
+def test_a_url_overrides_env_pys_own(row, shop, maria, mariadb_server):
     shop.set_url(maria.url_for(MARIADB[row]).replace(maria.name, "rescue_test_elsewhere"))
     (part,) = shop.rescue_json("--url", maria.url_for("pymysql"), "plan", "head")["databases"]
     query = f"unix_socket={mariadb_server.socket}"
@@ -213,7 +213,7 @@ def test_a_url_is_laid_over_env_pys_own(row, shop, maria, mariadb_server):
 
 
 @pytest.mark.parametrize("row", ["MariaDB, PyMySQL"])
-def test_a_server_that_is_read_only_is_told_before_anything_is_asked(shop, maria):
+def test_a_read_only_server_is_reported_before_the_question(shop, maria):
     maria.server.run("SET GLOBAL read_only = ON")
     try:
         told = shop.rescue_json("stamp", "head", "--yes")["error"]
@@ -227,7 +227,7 @@ def test_a_server_that_is_read_only_is_told_before_anything_is_asked(shop, maria
 
 @pytest.fixture
 def file(tmp_path):
-    """The path of SQLite's database, with everything in it, and the version table one behind."""
+    """The path of a SQLite database with everything in it, and the version table one revision behind."""
     path = tmp_path / "shop.db"
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.executescript(TABLES.format(serial="NOT NULL"))
@@ -238,7 +238,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def beside(row, file, tmp_path):
-    """The project of that file."""
+    """Create the project for that file."""
     return project_at(row, tmp_path, f"{SQLITE[row]}:///{file}", None)
 
 
@@ -248,7 +248,7 @@ def _rows(file):
 
 
 def _writes(file):
-    """How often the file was written to, as SQLite itself counts it in the file's header."""
+    """Return how often the file was written to, as SQLite counts it in the file's header."""
     return int.from_bytes(file.read_bytes()[24:28], "big")
 
 
@@ -261,7 +261,7 @@ def somebody_writes(file):
 
 @pytest.mark.compatibility
 @ON_SQLITE
-def test_the_whole_of_the_tool_on_sqlite(row, beside, file):
+def test_the_whole_tool_on_sqlite(row, beside, file):
     before = _writes(file)
     planned = _stamped_and_undone(beside, lambda: _rows(file))
     assert _writes(file) == before + 2  # the stamp, and the undo
@@ -324,7 +324,7 @@ def _sqlite_ctrl_c(shop, file):
 
 
 @pytest.mark.parametrize("row", ["SQLite"])
-def test_an_env_py_that_holds_the_whole_file_is_no_deadlock(beside, file):
+def test_an_env_py_that_locks_the_whole_file_causes_no_deadlock(beside, file):
     env = beside.root / "alembic" / "env.py"
     first, configure, rest = env.read_text().rpartition("context.configure(")
     indentation = first[first.rindex("\n") + 1 :]

@@ -1,4 +1,4 @@
-"""What the table of styles does not show: env.py that wants a connection, writes beforehand, or fails afterwards."""
+"""What the table of styles does not show: env.py that expects a connection, writes beforehand, or fails afterwards."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_without_any_url_there_is_no_connection_to_hand_over(project):
         )  # fmt: skip
 
 
-def test_the_connection_handed_over_leads_to_url_before_what_is_configured(stuck, server):
+def test_the_connection_passed_in_goes_to_url_rather_than_the_configured_one(stuck, server):
     write_env(stuck, engine="None", body=REQUIRED)
     with fresh_database(server) as other:
         other.stand_at("aaaa0002")
@@ -81,7 +81,7 @@ def test_the_connection_handed_over_leads_to_url_before_what_is_configured(stuck
     assert "alembic-rescue passed one to the configuration's sqlalchemy.url" in message
 
 
-def test_the_connection_handed_over_needs_no_event_loop(stuck, database):
+def test_the_connection_passed_in_needs_no_event_loop(stuck, database):
     write_env(stuck, engine="None", body=REQUIRED)
     stuck.set_url(database.url.replace("psycopg2", "asyncpg"))
     planned = stuck.rescue("plan", "aaaa0003")
@@ -96,7 +96,7 @@ def test_the_connection_handed_over_needs_no_event_loop(stuck, database):
         ('os.environ.get("SHOP_URL")', "env-failed"),
     ],
 )
-def test_a_setting_that_is_missing_is_no_reason_to_hand_over_the_configured_database(stuck, database, url, code):
+def test_a_missing_setting_is_no_reason_to_pass_in_a_connection_to_the_configured_database(stuck, database, url, code):
     write_env(stuck, engine="None", body=OPTIONAL.format(url=url))
     log = ServerLog(database)
     failed = stuck.rescue_json("plan", "aaaa0003")
@@ -105,7 +105,7 @@ def test_a_setting_that_is_missing_is_no_reason_to_hand_over_the_configured_data
     assert ("--url or ALEMBIC_RESCUE_URL" in failed["error"]["help"]) == (code == "env-failed")
 
 
-def test_an_env_py_that_does_nothing_without_a_connection_is_given_one_to_url(stuck, database):
+def test_an_env_py_that_does_nothing_without_a_connection_gets_one_to_url(stuck, database):
     ask = 'connection = config.attributes.get("connection")\nif connection is not None:\n'
     body = REQUIRED.split("\n", 2)[2].replace("\n", "\n    ").rstrip()
     write_env(stuck, engine="None", body=f"{ask}    {body}")
@@ -116,7 +116,7 @@ def test_an_env_py_that_does_nothing_without_a_connection_is_given_one_to_url(st
     assert stuck.rescue("plan", "aaaa0003", ALEMBIC_RESCUE_URL=database.url).status == 0
 
 
-def test_an_env_py_that_opens_its_own_connection_is_given_none(stuck, database):
+def test_an_env_py_that_opens_its_own_connection_gets_none(stuck, database):
     write_env(stuck, engine="None", body=OPTIONAL.format(url="os.environ['SHOP_URL']"))
     stuck.set_url(database.url.replace(f"/{database.name}", "/nowhere"))
     planned = stuck.rescue_json("plan", "aaaa0003", SHOP_URL=database.url)
@@ -124,7 +124,7 @@ def test_an_env_py_that_opens_its_own_connection_is_given_none(stuck, database):
     assert findings(planned) == []
 
 
-def test_an_env_py_that_fails_with_the_connection_tells_that_failure(stuck):
+def test_a_failure_of_env_py_with_the_connection_is_reported(stuck):
     write_env(
         stuck, engine="None", body=REQUIRED.replace("context.configure", "import shop_settings\ncontext.configure")
     )
@@ -134,7 +134,7 @@ def test_an_env_py_that_fails_with_the_connection_tells_that_failure(stuck):
     )  # fmt: skip
 
 
-def test_the_connection_handed_over_is_held_read_only_and_closed(stuck, database, monkeypatch):
+def test_the_connection_passed_in_is_read_only_and_closed(stuck, database, monkeypatch):
     body = REQUIRED.replace(
         "context.configure", 'connection.execute(text("CREATE TABLE written ()"))\ncontext.configure'
     )
@@ -154,7 +154,7 @@ def test_the_connection_handed_over_is_held_read_only_and_closed(stuck, database
 MAKES = 'with engine.begin() as first:\n    first.execute(text("CREATE SCHEMA IF NOT EXISTS retail"))'
 
 
-def test_a_look_leaves_out_what_env_py_would_make_and_says_what_is_not_there(stuck, database):
+def test_an_inspection_leaves_out_what_env_py_would_create_and_reports_what_is_missing(stuck, database):
     write_env(stuck, connected=MAKES, options='version_table_schema="retail"')
     before = everything(database)
     for command in (("diagnose",), ("plan", "aaaa0003")):
@@ -185,7 +185,7 @@ def test_a_look_leaves_out_what_env_py_would_make_and_says_what_is_not_there(stu
         ("CREATE SEQUENCE IF NOT EXISTS numbers", "sequence numbers"),
     ],
 )
-def test_it_is_asked_whether_what_env_py_makes_is_there(stuck, statement, told):
+def test_whether_what_env_py_creates_exists_is_checked(stuck, statement, told):
     write_env(stuck, connected=f'connection.execute(text("{statement}"))')
     seen = stuck.rescue_json("diagnose")
     assert seen["error"] is None, seen
@@ -198,7 +198,7 @@ def test_it_is_asked_whether_what_env_py_makes_is_there(stuck, statement, told):
     "statement",
     ["CREATE SCHEMA retail", "CREATE SCHEMA IF NOT EXISTS retail; DELETE FROM alembic_version", "DROP SCHEMA public"],
 )
-def test_anything_else_that_env_py_writes_is_refused_by_the_server(stuck, database, statement):
+def test_any_other_write_of_env_py_is_refused_by_the_server(stuck, database, statement):
     write_env(stuck, connected=f'connection.execute(text("{statement}"))')
     assert stuck.rescue_json("diagnose")["error"]["code"] == "env-writes"
     assert database.versions() == ["aaaa0001"]
@@ -207,7 +207,7 @@ def test_anything_else_that_env_py_writes_is_refused_by_the_server(stuck, databa
 # --- what env.py does afterwards -------------------------------------------------------------------------------------
 
 
-def test_a_failure_afterwards_is_told_with_its_place_and_nothing_is_lost(stuck, database):
+def test_a_failure_afterwards_is_reported_with_its_place_and_nothing_is_lost(stuck, database):
     env = write_env(stuck, first="done = False")
     env.write_text(env.read_text() + 'raise RuntimeError("no mail was sent")\n')
     diagnosed = stuck.rescue("diagnose")
@@ -218,13 +218,13 @@ def test_a_failure_afterwards_is_told_with_its_place_and_nothing_is_lost(stuck, 
     assert database.versions() == ["aaaa0003"]
 
 
-def test_a_program_that_ends_well_after_its_migrations_is_no_finding(stuck):
+def test_a_successful_exit_after_the_migrations_is_no_finding(stuck):
     env = write_env(stuck, first="import sys")
     env.write_text(env.read_text() + "sys.exit(0)\n")
     assert findings(stuck.rescue_json("plan", "aaaa0003")) == []
 
 
-def test_a_failure_on_the_way_to_the_next_database_hides_no_database(stuck, database):
+def test_a_failure_before_the_next_database_hides_none(stuck, database):
     body = SECOND.format(url="os.environ[variable]")
     write_env(stuck, engine="None", body=body)
     unreachable = database.url.replace(f":{database.server.port}/", ":1/")

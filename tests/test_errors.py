@@ -1,4 +1,4 @@
-"""Each error tells its code, the fact and the way on, in the text and in the JSON, and ends with its exit status."""
+"""Each error has its code, the fact and a remedy, in the text and in the JSON, and ends with its exit status."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ ON_A_HOSTED_DATABASE = {
     "database-missing": ("outdated URL", "paused, suspended or expired"),
     "connect-timeout": ("IP allowlist", "an internal address", "paused, suspended or expired"),
 }
-"""The causes that are usual there, by the code of the error that they lead to."""
+"""The usual causes, by the code of the error that they lead to."""
 
 
 _TOLD_AS_JSON: set[str] = set()
 
 
 def told(project, *arguments, code, status, says, helps, **environment):
-    """Run it for the text, and once for each code for the JSON too: both must tell this error, and nothing else."""
+    """Run it for the text, and once per code for the JSON too: both must report this error, and nothing else."""
     text = project.rescue(*arguments, **environment)
     assert text.status == status, text.everything
     assert text.stdout == "" or status == errors.REFUSED
@@ -65,11 +65,11 @@ def told(project, *arguments, code, status, says, helps, **environment):
     assert ran.json["outcome"] == ("refused" if refused else "error")
     (found,) = ran.json["refusals"] if refused else [ran.json["error"]]
     assert (found["code"], f"error[{code}]: {found['message']}") == (code, error)
-    assert words_of(found["help"]) == words_of(way_on)  # in the text, commands have lines of their own
+    assert words_of(found["help"]) == words_of(way_on)  # in the text, commands are on their own lines
 
 
 def flat(text):
-    """Without the marks and the line of its own that a command has."""
+    """Without the markup around a command, and the line that it has to itself."""
     return " ".join(text.replace("`", "").split())
 
 
@@ -206,7 +206,7 @@ def test_what_goes_wrong_in_env_py(project, database, env, code, says, helps):
     assert database.run("SELECT nspname FROM pg_namespace WHERE nspname = 'shop'") == []
 
 
-def test_an_error_that_env_py_swallows_is_told_all_the_same(project, database):
+def test_an_error_that_env_py_swallows_is_still_reported(project, database):
     linear = project("linear", url=database.url.replace(f":{database.server.port}/", ":1/"))
     write_env(
         linear,
@@ -252,7 +252,7 @@ def test_a_driver_that_is_not_installed(project):
 
 
 def url_of(database, **parts):
-    """The database's URL with some of its parts replaced."""
+    """Return the database's URL with some parts replaced."""
     known = {"role": servers.ROLE, "password": servers.PASSWORD, "host": "127.0.0.1", "port": database.server.port}
     given = {**known, "name": database.name, **parts}
     return "postgresql+psycopg2://{role}:{password}@{host}:{port}/{name}".format(
@@ -300,7 +300,7 @@ def test_a_database_whose_connections_are_used_up(project, database):
 
 @contextlib.contextmanager
 def refusing(reason: str) -> Iterator[int]:
-    """A server that answers each login with this FATAL error, as the front door of a hosting service does."""
+    """A server that answers each login with this FATAL error, like the gateway of a hosting service."""
 
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -332,7 +332,7 @@ def refusing(reason: str) -> Iterator[int]:
         ("This project has been suspended, visit your dashboard", "cannot-connect"),
     ],
 )
-def test_what_a_hosted_database_answers(project, database, reason, code):
+def test_the_errors_of_hosted_databases(project, database, reason, code):
     linear = project("linear")
     with refusing(reason) as port:
         ran = linear.rescue("--url", url_of(database, port=port), "plan", "aaaa0003")
@@ -346,7 +346,7 @@ def test_what_a_hosted_database_answers(project, database, reason, code):
 
 @pytest.fixture
 def stuck(project, database):
-    """The linear project, its database at aaaa0001."""
+    """The linear project, with its database at aaaa0001."""
     linear = project("linear", database)
     database.run("CREATE TABLE alembic_version (version_num VARCHAR(32) CONSTRAINT pk PRIMARY KEY)")
     database.run("INSERT INTO alembic_version VALUES ('aaaa0001')")
@@ -414,7 +414,7 @@ def test_a_catalog_that_is_not_postgresqls(stuck, database):
 # --- what the plan refuses ---------------------------------------------------------------------------------------
 
 
-def test_a_revision_that_cannot_be_proved_and_an_acceptance_of_another(stuck, database):
+def test_an_unprovable_revision_and_an_acceptance_of_another(stuck, database):
     (stuck.root / "alembic" / "versions" / "0002_step_2.py").write_text(
         '"""step 2"""\nfrom alembic import op\nrevision, down_revision = "aaaa0002", "aaaa0001"\n'
         "def upgrade():\n    op.execute(\"UPDATE orders SET state = 'new'\")\n"
@@ -437,7 +437,7 @@ def test_a_revision_that_cannot_be_proved_and_an_acceptance_of_another(stuck, da
 
 
 def before_update(database, body, language="plpgsql", role=servers.ROLE):
-    """Have the version table do something of its own when it is updated; returns how to be rid of it."""
+    """Make the version table do something when it is updated; return how to remove that."""
     database.run(
         f"CREATE FUNCTION meddle() RETURNS trigger LANGUAGE {language} SECURITY DEFINER AS $$ BEGIN {body} END $$",
         role=role,
@@ -447,7 +447,7 @@ def before_update(database, body, language="plpgsql", role=servers.ROLE):
 
 
 @pytest.mark.parametrize("other", ["aaaa0005", "nowhere"])
-def test_written_but_not_verified_and_no_way_back_over_what_somebody_else_did(stuck, database, other):
+def test_a_write_that_is_not_verified_and_no_undo_over_somebody_elses_change(stuck, database, other):
     remove = before_update(database, f"NEW.version_num := '{other}'; RETURN NEW;")
     ran = stuck.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 5
@@ -500,12 +500,12 @@ def test_a_write_that_the_server_does_not_carry_out(stuck, database, body, code,
     assert stuck.rescue("undo", "--yes").status == 3
 
 
-# --- with a server of one's own ----------------------------------------------------------------------------------
+# --- with a server of its own ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def private_server() -> Iterator[servers.Server]:
-    """A server that may be stopped, and that lets no stranger in."""
+    """A server that may be stopped, and that lets nobody else in."""
     server = servers.create(18)
     hba = (server.pgdata / "pg_hba.conf").read_text()
     (server.pgdata / "pg_hba.conf").write_text(f"local replication all trust\nhost all stranger all reject\n{hba}")
@@ -561,7 +561,7 @@ def test_a_server_that_stops_during_the_write(stuck_privately):
     _, stderr = stamping.communicate(timeout=60)
     database.server.start()
 
-    assert stamping.returncode == 5  # it cannot know: the server may have had it
+    assert stamping.returncode == 5  # it cannot know: the server may have received it
     assert "should be at aaaa0003, and could not be read back" in stderr
     assert "WHERE version_num = 'aaaa0003'" in stderr
     remove()
@@ -625,7 +625,7 @@ def test_any_answer_but_yes_changes_nothing(stuck, database, answer):
     assert not stuck.receipts
 
 
-def test_yes_at_the_terminal_goes_on_and_json_stays_alone_on_stdout(stuck, database):
+def test_yes_at_the_terminal_continues_and_stdout_is_only_json(stuck, database):
     with at_a_terminal(stuck, "--format", "json", "stamp", "aaaa0003", piped=True) as terminal:
         terminal.wait_for("[y/N]")
         assert rows(database) == [("aaaa0001",)]
@@ -684,7 +684,7 @@ def test_files_that_cannot_be_read_or_written(stuck, database):
     assert rows(database) == [("aaaa0001",)]
 
 
-def test_a_fault_of_the_tool_itself_has_its_traceback_only_with_debug(stuck):
+def test_an_internal_error_has_its_traceback_only_with_debug(stuck):
     write_env(stuck, first="from alembic_rescue.environment import databases\ndatabases.qualified = None  # a fault")
     planning(
         stuck,
@@ -705,7 +705,7 @@ def test_a_fault_of_the_tool_itself_has_its_traceback_only_with_debug(stuck):
 
 
 def test_every_error_has_a_test_that_expects_its_code():
-    """A new error without one fails here: its code must stand in a test, in quotes or in error[...]."""
+    """A new error without one fails here: its code must appear in a test, in quotes or in error[...]."""
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.RescueError)]
     codes = {kind.code: kind.__name__ for kind in kinds if "code" in vars(kind)}
     assert len(codes) > 50

@@ -1,4 +1,4 @@
-"""Errors carry their facts as fields, and arrive as they left: pickled, copied, and as JSON from another process."""
+"""Errors carry their facts as fields, and arrive unchanged: pickled, copied, and as JSON from another process."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ all_kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name_
 
 
 def made(kind):
-    """One of that kind, with a value for each fact."""
+    """Return an error of that kind, with a value for each fact."""
     return kind(*(SAMPLES[annotation] for annotation in inspect.get_annotations(kind).values()))
 
 
 def sent(error):
-    """What arrives of it in another process."""
+    """Return what arrives of it in another process."""
     return errors.from_json(json.loads(json.dumps(error.to_json())))
 
 
@@ -70,7 +70,7 @@ def all_of(error):
 
 @all_kinds
 @each_way
-def test_it_arrives_as_it_left(kind, travel):
+def test_an_error_arrives_unchanged(kind, travel):
     left = made(kind)
     left.message = f"shop at db:5432: {left.message}"
     left.help += "; and a hint"
@@ -97,7 +97,7 @@ def test_its_arguments_are_its_attributes_and_its_facts(kind):
 
 
 @all_kinds
-def test_its_text_is_whole(kind):
+def test_its_text_is_complete(kind):
     error = made(kind)
     assert error.message
     assert error.help
@@ -109,7 +109,7 @@ def test_its_text_is_whole(kind):
 
 def test_no_two_kinds_share_a_code():
     codes = [kind.code for kind in KINDS if "code" in vars(kind)]
-    assert len(codes) == len(set(codes)) == len(KINDS) - 1  # PlanRefused bears its first refusal's
+    assert len(codes) == len(set(codes)) == len(KINDS) - 1  # PlanRefused has its first refusal's code
 
 
 # --- what all of them do -----------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_arguments_are_bound_as_python_binds_them():
         errors.NotConfirmed("really")
 
 
-def test_its_message_is_what_it_is_now():
+def test_its_message_reflects_its_current_facts():
     error = errors.UnknownHost("shop", "no such name")
     error.message = "shop: " + error.message
     assert str(error) == "shop: cannot resolve the host of shop: no such name"
@@ -134,7 +134,7 @@ def test_its_message_is_what_it_is_now():
     assert traceback.format_exception_only(type(error), error)[-1].endswith(f": {error.message}\n")
 
 
-def test_an_error_without_a_text_of_its_own_is_made_of_message_and_help():
+def test_an_error_without_its_own_text_uses_message_and_help():
     class Unheard(errors.Refusal):
         code = "unheard"
 
@@ -143,7 +143,7 @@ def test_an_error_without_a_text_of_its_own_is_made_of_message_and_help():
     assert all_of(sent(error)) == all_of(error)
 
 
-def test_a_kind_that_is_not_known_there_is_a_fault_with_its_text():
+def test_an_unknown_kind_becomes_an_internal_error_with_its_text():
     content = {**errors.UnknownHost("shop", "no such name").to_json(), "kind": "Newer"}
     arrived = errors.from_json(content)
     assert type(arrived) is errors.InternalError
@@ -151,13 +151,13 @@ def test_a_kind_that_is_not_known_there_is_a_fault_with_its_text():
     assert "Newer: cannot resolve the host of shop: no such name" in str(arrived)
 
 
-def test_only_facts_of_its_kind_are_taken():
+def test_only_facts_of_its_kind_are_accepted():
     content = errors.UnknownHost("shop", "no such name").to_json()
     content["facts"]["to_json"] = "no fact"
     assert errors.from_json(content).facts == {"database": "shop", "reason": "no such name"}
 
 
-def test_a_refused_plan_bears_the_first_refusals_code_and_its_report_stays():
+def test_a_refused_plan_has_the_first_refusals_code_and_keeps_its_report():
     left = errors.PlanRefused(REPORT)
     arrived = sent(left)
     assert (arrived.code, arrived.message, arrived.exit_status) == ("unknown-revision", left.message, 3)
@@ -166,14 +166,14 @@ def test_a_refused_plan_bears_the_first_refusals_code_and_its_report_stays():
     assert copy.copy(left).report is REPORT
 
 
-def test_what_lies_further_down_can_still_be_told_after_the_journey():
+def test_configurations_in_subfolders_can_still_be_named_after_the_transfer():
     for error in (errors.NoConfig("alembic.ini", [FOUND]), errors.FlaskAppNeeded(FOUND)):
         told = sent(error).told(["stamp", "head"])
         assert type(told) is type(error)
         assert FOUND.command(["stamp", "head"]) in told.help
 
 
-def test_what_cannot_be_said_in_json_is_no_fact():
+def test_a_value_that_json_cannot_hold_is_no_fact():
     with pytest.raises(TypeError, match="fact cannot be object"):
         _ = errors.UnknownHost("shop", object()).facts
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_said_in_json_is_no_fact():
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, errors.RescueError) else None,
 )  # fmt: skip
-def test_what_is_told_of_workers_and_of_the_scratch_database(error, code, status, says, helps):
+def test_errors_of_workers_and_of_the_scratch_database(error, code, status, says, helps):
     assert (error.code, error.exit_status) == (code, status)
     assert says in error.message
     assert helps in error.help

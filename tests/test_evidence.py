@@ -1,4 +1,4 @@
-"""From evidence to a recommendation: the trap, its three sisters, and what cannot be told."""
+"""From evidence to a recommendation: the trap, its three variants, and what cannot be proved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ except Exception:
 """
 CONVERTS = "op.add_column('documents', sa.Column('uid', sa.String(36)))"
 CHAIN = (STANDS, TABLES, SWALLOWS, CONVERTS)
-"""From empty it does not run: r3 loses its transaction to r1's type, as it does everywhere."""
+"""It does not run from empty: r3 loses its transaction to r1's type, as it does everywhere."""
 MORE = "op.execute('CREATE TABLE more (x int)')"
 
 
@@ -53,7 +53,7 @@ def test_the_trap_nothing_is_left(tmp_path, any_database) -> None:
     part = chain.diagnose()
     found = verdicts(part)
     assert (found["r2"], found["r4"]) == ("not-applied", "not-applied")
-    assert found["r3"] in {"not-applied", "unverifiable"}  # the type that r3 stumbles over is r1's
+    assert found["r3"] in {"not-applied", "unverifiable"}  # the type that r3 fails on is r1's
     assert advice(part) == ("rerun", None)
     (cause,) = part.causes
     assert (cause.revision, cause.line, cause.swallowed, cause.handler_line) == ("r3", 11, True, 12)
@@ -74,7 +74,7 @@ def test_a_prefix_is_left(tmp_path, database) -> None:
     assert advice(part) == ("stamp", "r2")
 
 
-def test_everything_was_made_by_hand(tmp_path, database) -> None:
+def test_everything_was_created_by_hand(tmp_path, database) -> None:
     chain = project(tmp_path, database, STANDS, TABLES, SWALLOWS.partition("try")[0], CONVERTS)
     chain.upgrade("r1")
     database.run("CREATE TYPE document_kind AS ENUM ('letter', 'bill')")
@@ -90,7 +90,7 @@ def test_everything_was_made_by_hand(tmp_path, database) -> None:
     assert advice(chain.diagnose()) == ("nothing", None)
 
 
-def test_half_of_a_revision_is_there_and_the_sql_shown_completes_it(tmp_path, database) -> None:
+def test_half_a_revision_exists_and_the_printed_sql_completes_it(tmp_path, database) -> None:
     chain = project(tmp_path, database, STANDS, TABLES)
     chain.upgrade("r1")
     database.run("CREATE TYPE document_kind AS ENUM ('letter', 'bill')")
@@ -104,7 +104,7 @@ def test_half_of_a_revision_is_there_and_the_sql_shown_completes_it(tmp_path, da
     assert by_id(chain.diagnose())["r2"].verdict is Verdict.APPLIED
 
 
-def test_what_is_there_before_its_turn_is_led_around(tmp_path, database) -> None:
+def test_the_steps_lead_around_an_object_that_exists_too_early(tmp_path, database) -> None:
     chain = project(tmp_path, database, "op.execute('CREATE TABLE a (x int)')", "op.execute('CREATE TABLE b (x int)')")
     database.run("CREATE TABLE b (x int)")
     part = chain.diagnose()
@@ -148,12 +148,12 @@ def test_nothing_to_check_never_means_applied(tmp_path, database) -> None:
     ],
 )
 def test_whether_a_failure_is_swallowed(tmp_path, database, body, swallowed) -> None:
-    database.run("CREATE TABLE t (b int)")  # by hand, and another one; else the revision would be there
+    database.run("CREATE TABLE t (b int)")  # created by hand, with another one; otherwise the revision would exist
     (cause,) = project(tmp_path, database, MORE, body).diagnose().causes
     assert cause.swallowed is swallowed
 
 
-def test_what_fails_in_a_savepoint_was_meant_to(tmp_path, database) -> None:
+def test_a_failure_in_a_savepoint_is_deliberate(tmp_path, database) -> None:
     database.run("CREATE TABLE t (a int)")
     body = (
         "try:\n    with op.get_bind().begin_nested():\n        op.execute('CREATE TABLE t (a int)')\n"
@@ -209,11 +209,11 @@ def test_the_search_path_and_schemas(tmp_path, database) -> None:
     assert found.verdict is Verdict.PARTIAL
 
 
-def test_data_changes_among_the_rest(tmp_path, database) -> None:
+def test_data_changes_among_other_changes(tmp_path, database) -> None:
     makes = [f"op.execute('CREATE TABLE t{n} (x int)')" for n in range(3)]
     update = "op.execute('UPDATE t0 SET x = 1')"
     chain = project(tmp_path, database, makes[0], update, makes[1], update, makes[2])
-    assert advice(chain.diagnose())[0] == "rerun"  # nothing speaks for it, and nothing is there
+    assert advice(chain.diagnose())[0] == "rerun"  # nothing indicates that it ran, and nothing exists
     database.run("CREATE TABLE t0 (x int); CREATE TABLE t1 (x int)")
     part = chain.diagnose()
     assert list(verdicts(part).values()) == ["applied", "unverifiable", "applied", "unverifiable", "not-applied"]
@@ -224,7 +224,7 @@ def test_data_changes_among_the_rest(tmp_path, database) -> None:
 
 @pytest.mark.parametrize("with_baseline", [True, False], ids=["baseline", "copies"])
 def test_a_chain_that_does_not_start_from_empty_on_a_restored_database(tmp_path, database, with_baseline) -> None:
-    """A restore spells the check otherwise: it is the same where the baseline is loaded, and on copies."""
+    """A restore spells the check differently: it counts as the same where the baseline is loaded, and on copies."""
     chain = project(
         tmp_path,
         database,

@@ -1,4 +1,4 @@
-"""MariaDB and SQLite by the public API: at the head nothing is missing, and one damaged object is named."""
+"""MariaDB and SQLite through the public API: at the head nothing is missing, and one damaged object is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.chains import MISSING, told, write
 from tests.dialect_chains import EVERYWHERE, ON_MARIADB
 
 DAMAGE = [
-    # (what is done by hand, the revision that is no longer proved, the end of the name of what is told)
+    # (what is done by hand, the revision that is no longer proved, the end of the name that is reported)
     ("ALTER TABLE users DROP COLUMN color", "guarded", "users.color"),
     ("ALTER TABLE users MODIFY age SMALLINT NOT NULL DEFAULT 1", "columns", "users.age"),
     ("ALTER TABLE users MODIFY age BIGINT NOT NULL DEFAULT 0", "columns", "users.age"),

@@ -61,19 +61,19 @@ def verdicts_are_those_of_the_position(server: Server, chain: RandomChain, data:
         applied = observed.judged(database, 0, position) if observed else project.applied().revisions
         missing = [revision for revision in applied if revision.verdict in MISSING]
         named = [found.name for revision in missing for found in revision.missing]
-        if observed:  # whose scratch database stands at the end of the chain, where not all texts can be loaded
+        if observed:  # their scratch database is at the end of the chain, where not every text can be loaded
             named += [o.name for one in applied for o in one.objects if o.presence is Presence.UNVERIFIABLE]
         assert any(name in found for found in named), "\n".join(
             [f"{damage} at r{position} of {chain.bodies}", *map(told, applied)]
         )
         dropped = [found.sql for revision in missing for found in revision.missing if found.sql and "DROP" in found.sql]
         if damage.startswith(("DROP", f"ALTER TABLE {damage.split()[2]} DROP COLUMN")) and ";" not in damage:
-            assert not dropped, dropped  # what is gone is not made again by taking something away
+            assert not dropped, dropped  # a removed object is not recreated by removing something
 
 
 @FEW
 @given(chain=chains(), data=st.data())
-def test_a_few_chains_by_the_whole_tool(server: Server, chain: RandomChain, data: st.DataObject) -> None:
+def test_a_few_chains_through_the_whole_tool(server: Server, chain: RandomChain, data: st.DataObject) -> None:
     verdicts_are_those_of_the_position(server, chain, data, "whole tool")
 
 

@@ -1,4 +1,4 @@
-"""How the evidence for a revision is told to a person."""
+"""How the evidence for a revision is reported to a person."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def text(revision: Revision, *, stamped: bool = False) -> str:
         (Verdict.UNVERIFIABLE, False, True),
     ],
 )
-def test_a_statement_that_nobody_will_run_by_itself_is_told(verdict, stamped, told) -> None:
+def test_a_statement_that_nothing_will_run_later_is_reported(verdict, stamped, told) -> None:
     revision = Revision("r1", "fill b", "r.py", "", verdict, (COLUMN, UPDATE))
     assert ("line 8: UPDATE t SET b = a: no catalog shows it" in text(revision, stamped=stamped)) is told
 
 
-def test_what_is_told_of_a_whole_revision_names_it_once() -> None:
+def test_a_remark_about_a_whole_revision_names_it_once() -> None:
     whole = ObjectEvidence("statement", "r1", "present", Presence.UNVERIFIABLE, "it looks the same", "r.py", 6, None)
     assert "line 6: it looks the same" in text(Revision("r1", "", "r.py", "", Verdict.UNVERIFIABLE, (whole,)))
 
 
-def test_of_a_long_chain_what_lacks_something_is_always_told() -> None:
+def test_in_a_long_chain_a_revision_that_lacks_something_is_always_shown() -> None:
     page = Page(120, color=False)
     chain = [Revision(f"r{number}", "", "r.py", "", Verdict.APPLIED, ()) for number in range(80)]
     chain[70] = Revision("r70", "", "r.py", "", Verdict.PARTIAL, (COLUMN,))

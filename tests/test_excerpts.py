@@ -1,4 +1,4 @@
-"""The lines of source around a cause: without secrets, and with the right numbers or not at all."""
+"""The source lines around a cause: without secrets, and with the right numbers or not at all."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def test_no_secret_is_in_them(tmp_path):
     assert "ALTER ROLE a" in told
 
 
-def test_of_a_file_that_cannot_be_read_there_are_none(tmp_path):
+def test_a_file_that_cannot_be_read_has_none(tmp_path):
     assert of(tmp_path / "none.py", 3) == ()
     assert of(tmp_path, 3) == ()

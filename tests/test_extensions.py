@@ -1,4 +1,4 @@
-"""Extensions that the live server will not make, on values."""
+"""Extensions that the live server refuses to create, on values."""
 
 import pytest
 
@@ -30,17 +30,17 @@ def told(sql, around=AROUND):
         ('CREATE EXTENSION IF NOT EXISTS "uuid-ossp"', LACKS),
     ],
 )
-def test_what_cannot_be_made_is_named_with_its_line(sql, why):
+def test_an_extension_that_cannot_be_created_is_named_with_its_line(sql, why):
     (cause,) = told(sql)
     assert (cause.code, cause.place) == ("extension-barred", "/p/r2.py:9")
     assert why in cause.error
 
 
 @pytest.mark.parametrize("sql", ["CREATE EXTENSION IF NOT EXISTS citext", "DROP EXTENSION postgis", "SELECT 1"])
-def test_what_is_there_or_not_made_is_not(sql):
+def test_an_extension_that_exists_or_is_not_created_is_not_named(sql):
     assert told(sql) == []
 
 
-def test_where_nothing_is_known_or_the_role_may_nothing_is_named():
+def test_if_nothing_is_known_or_the_role_may_create_it_nothing_is_named():
     assert told("CREATE EXTENSION postgis", Surroundings("app", superuser=False)) == []
     assert told("CREATE EXTENSION vector", Surroundings("app", superuser=True, available=("vector",))) == []

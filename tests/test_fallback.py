@@ -1,4 +1,4 @@
-"""Revisions on copies of the live schema: proved down and up, and by making them again; and nothing wrongly missing."""
+"""Revisions on copies of the live schema: proved by down and up, and by creating them again; no false "missing"."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ pickle.dump(fallback.probe(project.load(), way, visits, lambda said: None), open
 
 @contextlib.contextmanager
 def copied(live: Database, row: str):
-    """A copy of a database whose version table holds that row."""
+    """A copy of a database whose version table has that row."""
     name = f"{live.name}_copy"
     with contextlib.closing(psycopg2.connect(live.server.admin_dsn)) as admin:
         admin.autocommit = True
@@ -84,7 +84,7 @@ def probed(folder: Path, live: Database, way: str, row: str, bodies):
 
 
 def verdicts(folder: Path, live: Database, *bodies: str, there: str = ""):
-    """What is found out of the revisions after a first one that says nothing, `there` being what the database holds."""
+    """Judge the revisions after a first one that shows nothing, on a database with the objects `there`."""
     live.run(there or "SELECT 1")
     bodies = ("pass", *map(body, bodies))
     upward = probed(folder, live, "upward", "r1", bodies)
@@ -111,11 +111,11 @@ BOTH_WAYS, ONE_WAY = f"{TABLE} --- DROP TABLE t", TABLE
 
 
 def numbered(text: str, number: int) -> str:
-    """The same about tables of that number."""
+    """Return the same change for tables with that number."""
     return re.sub(r"\b(u?)t(a?)\b", rf"\1t\g<2>{number}", text)
 
 
-def test_what_is_there_is_proved_and_what_is_not_is_missing(tmp_path, database):
+def test_what_exists_is_proved_and_what_does_not_is_missing(tmp_path, database):
     half = TABLE.partition(";")[0]
     states = [(BOTH_WAYS, TABLE), (ONE_WAY, TABLE), (BOTH_WAYS, half), (ONE_WAY, half), (BOTH_WAYS, ""), (ONE_WAY, "")]
     there = ";".join(numbered(made, n) for n, (_, made) in enumerate(states) if made)
@@ -124,7 +124,7 @@ def test_what_is_there_is_proved_and_what_is_not_is_missing(tmp_path, database):
     assert [[told.name for told in one.missing] for one in found[2:4]] == [["public.ta2"], ["public.ta3"]]
 
 
-IN_PLACE = [  # in this order: what lacks something is held against nobody once a later revision was not seen
+IN_PLACE = [  # in this order: once a later revision was not observed, nothing counts as missing
     ("ALTER TABLE t ALTER a TYPE bigint", "ALTER TABLE t ALTER a TYPE bigint", UNVERIFIABLE),
     ("ALTER TABLE t DROP COLUMN a", "ALTER TABLE t DROP COLUMN a", UNVERIFIABLE),
     ("CREATE TEMP TABLE z (a integer) ON COMMIT DROP", "", EMPTY),
@@ -157,7 +157,7 @@ SWAP = "ALTER TABLE a RENAME TO x; ALTER TABLE b RENAME TO a; ALTER TABLE x RENA
 
 
 @pytest.mark.parametrize("revision", [SWAP, f"{SWAP} --- {SWAP}"], ids=["without downgrade", "with it"])
-def test_a_swap_cannot_be_told_either_way(tmp_path, database, revision):
+def test_a_swap_cannot_be_judged_either_way(tmp_path, database, revision):
     (one,) = verdicts(tmp_path, database, revision, there="CREATE TABLE a (one integer); CREATE TABLE b (two text)")
     assert one.verdict is UNVERIFIABLE, one
 
@@ -172,7 +172,7 @@ GUARDED = """
 
 
 @pytest.mark.parametrize(("there", "verdict"), [("CREATE TABLE g (id integer)", APPLIED), ("", NOT_APPLIED)])
-def test_a_guard_is_passed_once_its_downgrade_has_run(tmp_path, database, there, verdict):
+def test_a_guard_no_longer_skips_once_its_downgrade_has_run(tmp_path, database, there, verdict):
     (one,) = verdicts(tmp_path, database, GUARDED, there=there)
     assert one.verdict is verdict, one
 
@@ -194,18 +194,18 @@ SWALLOWED = """
         ("CREATE TYPE mood AS ENUM ('a'); CREATE TABLE m (mood mood)", APPLIED),
     ],
 )
-def test_a_swallowed_failure_is_got_past_and_there_is_no_downgrade(tmp_path, database, there, verdict):
+def test_a_swallowed_failure_is_overcome_without_a_downgrade(tmp_path, database, there, verdict):
     (one,) = verdicts(tmp_path, database, SWALLOWED, there=there)
     assert one.verdict is verdict, one
 
 
-def test_what_a_later_revision_changes_is_not_held_against_the_one_that_made_it(tmp_path, database):
+def test_what_a_later_revision_changes_does_not_count_against_the_one_that_created_it(tmp_path, database):
     later = "ALTER TABLE t ALTER a TYPE bigint"
     found = verdicts(tmp_path, database, ONE_WAY, later, there=f"{TABLE}; {later}")
     assert of(found) == [APPLIED, APPLIED], found
 
 
-def test_the_first_are_there_and_the_others_are_not(tmp_path, database):
+def test_the_first_ones_exist_and_the_others_do_not(tmp_path, database):
     found = verdicts(
         tmp_path,
         database,
@@ -217,7 +217,7 @@ def test_the_first_are_there_and_the_others_are_not(tmp_path, database):
     assert of(found) == [APPLIED, NOT_APPLIED, NOT_APPLIED], found
 
 
-def test_what_belongs_to_the_copy_is_told_apart_from_what_the_revision_made(tmp_path, database):
+def test_objects_of_the_copy_are_told_apart_from_those_of_the_revision(tmp_path, database):
     there = f"{TABLE}; CREATE TABLE mine (t integer REFERENCES t); ALTER TABLE t ADD own text"
     (one,) = verdicts(tmp_path, database, ONE_WAY, there=there)
     assert one.verdict is APPLIED, one
@@ -248,7 +248,7 @@ def test_both_ways_together():
     assert of(judged([r1], [r1], away, there)) == [UNVERIFIABLE]
 
 
-def test_what_is_not_there_may_have_been_taken_away_by_what_nobody_saw():
+def test_a_missing_object_may_have_been_removed_by_an_unobserved_revision():
     failed = made("r2", failure=Failure("relation does not exist", "/p.py", 2))
     for later in (NOBODY, failed):
         (first, _) = judged([made("r1", T), later], [NOBODY, NOBODY], Reading({}))
@@ -268,7 +268,7 @@ def test_what_is_not_there_may_have_been_taken_away_by_what_nobody_saw():
         ('type "t" already exists', "CREATE TYPE t", None),
     ],
 )
-def test_an_obstacle_is_looked_for_where_the_statement_says(error, sql, schema):
+def test_an_obstacle_is_searched_where_the_statement_says(error, sql, schema):
     query = obstacles.query_for(error, sql)
     assert query is not None
     assert (f"nspname OPERATOR(pg_catalog.=) {schema}" in query) if schema else "current_schemas" in query
@@ -277,12 +277,12 @@ def test_an_obstacle_is_looked_for_where_the_statement_says(error, sql, schema):
 @pytest.mark.parametrize(
     "error", ['schema "s" already exists', 'extension "e" already exists', 'relation "t" does not exist']
 )
-def test_other_failures_have_nothing_in_their_way(error):
+def test_other_failures_have_no_obstacle(error):
     assert obstacles.query_for(error, "") is None
 
 
 @pytest.mark.parametrize("way", ["without downgrade", "with it"])
-def test_a_text_that_a_dump_spells_otherwise_is_the_same(tmp_path, database, way) -> None:
+def test_a_text_that_a_dump_spells_differently_is_the_same(tmp_path, database, way) -> None:
     made = "CREATE TABLE m (stage varchar(9) CONSTRAINT known CHECK (stage IN ('a', 'b')))"
     restored = (
         "CREATE TABLE m (stage varchar(9) CONSTRAINT known"

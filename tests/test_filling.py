@@ -48,7 +48,7 @@ NOT_FILLED = [
 
 
 @pytest.mark.parametrize("sql", FILLED)
-def test_what_a_query_fills(sql):
+def test_tables_that_a_query_fills(sql):
     (found,) = fills(sql)
     assert (found.table, found.schema) == ("z", "")
     assert "a" in found.mentioned
@@ -56,7 +56,7 @@ def test_what_a_query_fills(sql):
 
 
 @pytest.mark.parametrize("sql", NOT_FILLED)
-def test_what_no_query_fills(sql):
+def test_tables_that_no_query_fills(sql):
     assert list(fills(sql)) == []
 
 

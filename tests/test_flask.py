@@ -1,4 +1,4 @@
-"""Flask-Migrate: a project that `flask db init` and `flask db migrate` made, through its application."""
+"""Flask-Migrate: a project created by `flask db init` and `flask db migrate`, through its application."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def upgrade():
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Path:
-    """What Flask-Migrate's own commands make of an application with one table."""
+    """Run Flask-Migrate's own commands for an application with one table."""
     root = tmp_path_factory.mktemp("flask") / "shop"
     root.mkdir()
     (root / "shop.py").write_text(SHOP)
@@ -62,7 +62,7 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def shop(made, tmp_path, database) -> ProjectCopy:
-    """The project, its database upgraded to the first revision, with a second one that asks for the application."""
+    """The project, its database upgraded to the first revision, with a second one that uses the application."""
     root = tmp_path / "shop"
     shutil.copytree(made, root, ignore=shutil.ignore_patterns("__pycache__", "instance"))
     copy = ProjectCopy(root, tmp_path / "state", database, {"SHOP_DATABASE": database.url})
@@ -83,7 +83,7 @@ def test_the_application_is_named_as_for_flask(shop, name):
     assert "c0de0002" in ran.stdout
 
 
-def test_a_flask_migrate_project_goes_from_the_plan_to_undo(shop, database):
+def test_a_flask_migrate_project_works_from_plan_to_undo(shop, database):
     database.run("CREATE TABLE shop_orders (id serial PRIMARY KEY)")
     stamped = shop.rescue("--app", "shop", "stamp", "head", "--yes")
     assert stamped.status == 0, stamped.everything
@@ -106,11 +106,11 @@ def test_url_wins_over_the_application(shop, database):
     assert database.name in ran.stdout
 
 
-# --- which application, and whether one at all -------------------------------------------------------------------
+# --- which application, if any -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [(), ("-c", "migrations/alembic.ini")])
-def test_flask_app_is_taken_where_the_configuration_is_flask_migrates(shop, arguments):
+def test_flask_app_is_used_if_the_configuration_is_flask_migrates(shop, arguments):
     ran = shop.rescue(*arguments, "diagnose", FLASK_APP="shop")
     assert ran.status == 0, ran.stderr
     assert "at c0de0001" in ran.stdout
@@ -146,7 +146,7 @@ def test_a_module_that_runs_its_application_starts_no_server(shop):
     assert shop.rescue("--app", "shop", "diagnose").status == 0
 
 
-def test_without_an_application_the_error_names_the_way(shop):
+def test_without_an_application_the_error_says_how_to_name_one(shop):
     ran = shop.rescue("-c", "migrations/alembic.ini", "diagnose", "--check")
     assert ran.status == 2
     error, way_on = ran.stderr.splitlines()
@@ -219,7 +219,7 @@ def test_an_application_may_not_write_while_it_is_set_up(shop, database):
     assert database.run("SELECT to_regclass('customer')") == [(None,)]
 
 
-def test_flask_that_is_not_installed_is_told(shop, tmp_path):
+def test_a_missing_flask_is_reported(shop, tmp_path):
     hidden = tmp_path / "hidden" / "flask"
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'flask'\", name='flask')")
@@ -234,7 +234,7 @@ def test_flask_that_is_not_installed_is_told(shop, tmp_path):
     )  # fmt: skip
 
 
-def test_flask_is_not_imported_where_nobody_asks_for_it(project, database):
+def test_flask_is_imported_only_if_it_is_needed(project, database):
     linear = project("linear", database)
     code = (
         "import sys; from alembic_rescue import diagnose, load; diagnose(load()); "
@@ -244,7 +244,7 @@ def test_flask_is_not_imported_where_nobody_asks_for_it(project, database):
     assert done.stdout == "[]\n"
 
 
-def test_no_password_comes_out_of_an_application_that_fails(shop):
+def test_no_password_leaks_from_an_application_that_fails(shop):
     with (shop.root / "shop.py").open("a") as module:
         module.write("print(os.environ['SHOP_DATABASE'])\nraise OSError('cannot use ' + os.environ['SHOP_DATABASE'])\n")
     for arguments in ((), ("--debug",), ("--format", "json")):

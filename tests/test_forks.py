@@ -1,4 +1,4 @@
-"""Several heads: told where nobody meant them, and not where they are meant."""
+"""Several heads: reported if they are unintended, and not if they are intended."""
 
 import pytest
 from alembic.script.revision import Revision
@@ -16,12 +16,12 @@ def told(revisions, current, labels=None):
 
 
 @pytest.mark.parametrize("current", [(), ("r1",), ("r2",), ("r3",)])
-def test_a_fork_is_told_with_the_commands_that_lead_on(current):
+def test_a_fork_is_reported_with_the_commands_that_resolve_it(current):
     (cause,) = told(FORK, current)
     assert (cause.code, cause.place) == ("several-heads", f"versions/{cause.revision}.py")
     assert "since r2" in cause.error
     assert "the heads r3 and s3" in cause.error
-    assert cause.revision == "s3"  # the same each time: Alembic's own walk is not
+    assert cause.revision == "s3"  # the same each time, unlike Alembic's own walk
     assert "alembic upgrade heads" in cause.fix
     assert "alembic merge" in cause.fix
 
@@ -37,5 +37,5 @@ def test_a_fork_is_told_with_the_commands_that_lead_on(current):
     ],
     ids=["one", "a-row-each", "labels", "bases-of-their-own", "merged"],
 )
-def test_what_is_meant_is_not(revisions, current, labels):
+def test_an_intended_fork_is_not(revisions, current, labels):
     assert told(revisions, current, labels) == ()

@@ -1,4 +1,4 @@
-"""No configuration where the command is typed: those further down are named, and a single one is offered."""
+"""No configuration in the working directory: those in subfolders are named, and a single one is offered."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def relative(backend, before="script_location = %(here)s/alembic", after="script
 
 
 def named(backend, *arguments, **environment):
-    """The command that the error names."""
+    """Return the command that the error names."""
     ran = backend.rescue(*arguments, **environment)
     assert ran.status == 2
     assert "error[no-config]" in ran.stderr
     return ran.stderr.splitlines()[-1]
 
 
-def test_the_command_typed_is_named_with_the_file_put_in(backend):
+def test_the_typed_command_is_printed_with_the_file_inserted(backend):
     way_on = named(backend, "-x", "tenant=blue", "plan", "aaaa0003")
     assert way_on == ("    alembic-rescue -c backend/alembic.ini -x tenant=blue plan aaaa0003")
     assert backend.rescue("-c", "backend/alembic.ini", "plan", "aaaa0003").status == 0
 
 
-def test_where_its_paths_mean_its_own_folder_the_command_goes_there(backend):
+def test_if_its_paths_are_relative_to_its_folder_the_command_changes_there(backend):
     relative(backend)
     assert named(backend, "diagnose").endswith("    cd backend && alembic-rescue diagnose")
     there = backend.run(
@@ -53,12 +53,12 @@ def test_where_its_paths_mean_its_own_folder_the_command_goes_there(backend):
     assert there.status == 0, there.everything
 
 
-def test_where_they_mean_this_folder_it_stays(backend):
+def test_if_they_are_relative_to_this_folder_it_stays(backend):
     relative(backend, after="script_location = backend/alembic")
     assert named(backend, "diagnose").endswith("    alembic-rescue -c backend/alembic.ini diagnose")
 
 
-def test_where_env_py_imports_what_lies_there_the_command_goes_there(backend):
+def test_if_env_py_imports_from_that_folder_the_command_changes_there(backend):
     (backend.root / "backend" / "shop.py").touch()
     env = backend.root / "backend" / "alembic" / "env.py"
     env.write_text("import shop\n" + env.read_text())
@@ -67,7 +67,7 @@ def test_where_env_py_imports_what_lies_there_the_command_goes_there(backend):
     assert named(backend, "diagnose").endswith("    alembic-rescue -c backend/alembic.ini diagnose")
 
 
-def test_a_variable_that_names_a_missing_file_is_told_and_does_not_stand_in_the_way(backend):
+def test_a_variable_that_names_a_missing_file_is_reported_and_does_not_interfere(backend):
     relative(backend)
     ran = backend.rescue("diagnose", ALEMBIC_CONFIG="nowhere.ini")
     assert "nowhere.ini, which ALEMBIC_CONFIG names, does not exist" in ran.stderr
@@ -86,7 +86,7 @@ def test_without_a_terminal_nobody_is_asked(backend):
 
 
 @pytest.mark.parametrize("written", ["%(here)s/alembic", "alembic"])
-def test_in_a_terminal_the_only_one_is_offered_and_gone_on_with(backend, written):
+def test_in_a_terminal_a_single_one_is_offered_and_used(backend, written):
     relative(backend, after=f"script_location = {written}")
     with at_a_terminal(backend, "plan", "aaaa0003", "--out", "plan.json", piped=True) as terminal:
         terminal.wait_for("Use backend/alembic.ini")
@@ -114,7 +114,7 @@ def test_yes_is_no_answer_to_this_question(backend, database):
     assert database.versions() == ["aaaa0001"]
 
 
-def test_among_several_nobody_is_asked(backend):
+def test_with_several_nobody_is_asked(backend):
     write_ini(backend.root / "worker" / "alembic.ini", "script_location = %(here)s/alembic")
     with at_a_terminal(backend, "diagnose") as terminal:
         assert terminal.end() == 2

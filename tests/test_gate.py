@@ -1,4 +1,4 @@
-"""The gate: what is not proved passes only by name, one by one, and leaves its trace in the receipt."""
+"""The gate: an unproved revision passes only by name, one by one, and is recorded in the receipt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _verdicts(document):
     return [(found["revision"], found["verdict"], found["accepted"]) for found in document["databases"][0]["revisions"]]
 
 
-def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, database):
+def test_an_unverifiable_revision_is_refused_until_it_is_accepted_by_name(orders, database):
     refused = orders.rescue("stamp", "head", "--yes")
     assert refused.status == 3
     assert (
@@ -43,14 +43,14 @@ def test_what_cannot_be_checked_is_refused_until_it_is_accepted_by_name(orders, 
     assert receipt["reason"] == "orders were marked by hand"
 
 
-def test_the_json_of_a_stamp_has_what_was_accepted_and_why(orders):
+def test_a_stamps_json_has_what_was_accepted_and_why(orders):
     document = orders.rescue_json("stamp", "head", "--yes", "--accept", MARKED, "--reason", "marked by hand")
     assert document["outcome"] == "stamped"
     assert document["reason"] == "marked by hand"
     assert (MARKED, "unverifiable", True) in _verdicts(document)
 
 
-def test_a_revision_that_a_later_one_takes_back_says_so(orders):
+def test_a_revision_that_a_later_one_reverts_says_so(orders):
     (orders.root / "alembic" / "versions" / "0004_no_invoices.py").write_text(
         '"""no invoices"""\n\nfrom alembic import op\n\nrevision = "0dd40004"\ndown_revision = "0cc30003"\n\n\n'
         'def upgrade():\n    op.drop_table("invoices")\n'
@@ -64,7 +64,7 @@ def test_a_revision_that_a_later_one_takes_back_says_so(orders):
     assert "looks the same whether or not it ran, because 0dd40004 reverts it" in told
 
 
-def test_what_is_missing_needs_the_other_flag(orders, database):
+def test_a_missing_revision_needs_the_other_flag(orders, database):
     database.run("DROP INDEX ix_invoices_order_id")
     accepted = ["--accept", MARKED]
     partial = orders.rescue("stamp", "head", "--yes", *accepted, "--accept", INVOICES)
@@ -88,14 +88,14 @@ def test_what_is_missing_needs_the_other_flag(orders, database):
     assert [found["name"] for found in kept["objects"]] == ["public.ix_invoices_order_id"]
 
 
-def test_accept_missing_does_not_cover_what_cannot_be_checked(orders):
+def test_accept_missing_does_not_cover_unverifiable_revisions(orders):
     refused = orders.rescue("plan", "head", "--accept-missing", MARKED)
     assert refused.status == 3
     assert f"error[revision-unverifiable]: {MARKED}" in refused.stderr
 
 
 @pytest.mark.parametrize("typed", [INVOICES, "0cc3", "y"])
-def test_what_is_missing_is_asked_again_by_name(orders, database, typed):
+def test_a_missing_revision_must_be_confirmed_by_name(orders, database, typed):
     database.run("DROP TABLE invoices")
     arguments = ["stamp", "head", "--accept", MARKED, "--accept-missing", INVOICES]
     with at_a_terminal(orders, *arguments) as terminal:
@@ -109,7 +109,7 @@ def test_what_is_missing_is_asked_again_by_name(orders, database, typed):
 
 
 @pytest.mark.parametrize("flag", ["--accept", "--accept-missing"])
-def test_an_acceptance_in_vain_is_refused(orders, flag):
+def test_a_needless_acceptance_is_refused(orders, flag):
     refused = orders.rescue("plan", ORDERS, flag, INVOICES)
     assert refused.status == 3
     assert f"error[accepted-not-skipped]: {INVOICES} is accepted, but this stamp does not skip it" in refused.stderr
@@ -117,13 +117,13 @@ def test_an_acceptance_in_vain_is_refused(orders, flag):
     assert "error[ambiguous-revision]" in orders.rescue("plan", ORDERS, flag, "0").stderr
 
 
-def test_a_sealed_plan_carries_what_was_accepted(orders, database):
+def test_a_sealed_plan_contains_what_was_accepted(orders, database):
     assert orders.rescue("plan", "head", "--accept", MARKED, "--out", "plan.json").status == 0
     assert orders.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
     assert database.versions() == [INVOICES]
 
 
-def test_a_sealed_plan_is_refused_when_what_it_proved_is_gone(orders, database):
+def test_a_sealed_plan_is_refused_if_what_it_proved_is_gone(orders, database):
     assert orders.rescue("plan", "head", "--accept", MARKED, "--out", "plan.json").status == 0
     database.run("DROP TABLE invoices")
     refused = orders.rescue("stamp", "--plan", "plan.json", "--yes")

@@ -1,4 +1,4 @@
-"""Through the Python API the tool disturbs nothing of the process that calls it (promise 10)."""
+"""Through the Python API the tool disturbs nothing in the process that calls it (promise 10)."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _no_other_database_is_named(monkeypatch):
 
 @pytest.fixture
 def host(server):
-    """The database of the process that calls: another one than the one that is rescued."""
+    """The calling process's database, which is not the one being rescued."""
     with fresh_database(server) as database:
         database.run("CREATE TABLE done (number int)")
         yield database
 
 
 class Busy:
-    """The host's own threads, at work on its own database; what went wrong with them."""
+    """The host's own threads, at work on its own database; collects what went wrong with them."""
 
     def __init__(self, database, threads=4):
         self.wrong: list[str] = []
@@ -77,7 +77,7 @@ class Busy:
                     connection.execute(text("INSERT INTO done VALUES (1)"))
                     transaction.rollback()
                 self.statements += 2
-            except Exception as error:  # noqa: BLE001 - it is what is asked for
+            except Exception as error:  # noqa: BLE001 - this is what the test checks
                 self.wrong.append(str(error).splitlines()[0])
 
     @contextmanager
@@ -94,7 +94,7 @@ class Busy:
 
 
 def state():
-    """What of the process may not change."""
+    """What must not change in the process."""
     loggers = {
         name: (logger.level, tuple(logger.handlers), logger.disabled, logger.propagate)
         for name, logger in [("", logging.getLogger()), ("host", logging.getLogger("host"))]
@@ -122,7 +122,7 @@ def state():
 
 
 def everything(linear, url, folder):
-    """All that the API does, once; back where it began."""
+    """Run everything that the API does, once, and end at the initial state."""
     project = load(str(linear.root / "alembic.ini"), url=url)
     diagnose(project, folder=folder)
     plan(project, "aaaa0003", folder=folder)
@@ -130,9 +130,9 @@ def everything(linear, url, folder):
     undo(project, confirm=lambda _: True, folder=folder)
 
 
-def test_the_hosts_threads_go_on_undisturbed_whatever_the_tool_does_meanwhile(project, database, host, tmp_path):
+def test_the_hosts_threads_are_undisturbed_whatever_the_tool_does(project, database, host, tmp_path):
     database.stand_at("aaaa0001")
-    linear = project("linear", host)  # env.py leads to the host's database: --url leads elsewhere
+    linear = project("linear", host)  # env.py connects to the host's database: --url names another
     with Busy(host).working() as busy:
         until_then = time.monotonic() + SECONDS
         while time.monotonic() < until_then:
@@ -143,7 +143,7 @@ def test_the_hosts_threads_go_on_undisturbed_whatever_the_tool_does_meanwhile(pr
     assert database.versions() == ["aaaa0001"]
 
 
-def test_the_process_is_afterwards_as_it_was_and_hears_all_its_warnings_meanwhile(project, database, tmp_path, capfd):
+def test_the_process_is_unchanged_afterwards_and_gets_its_warnings_meanwhile(project, database, tmp_path, capfd):
     database.stand_at("aaaa0001")
     linear = project("linear", database)
     write_env(linear, first=RUDE)
@@ -153,7 +153,7 @@ def test_the_process_is_afterwards_as_it_was_and_hears_all_its_warnings_meanwhil
 
     def warn():
         while not ended.is_set():
-            with warnings.catch_warnings():  # of this thread's own kind only
+            with warnings.catch_warnings():  # only those of this thread's kind
                 warnings.warn("the host's", UserWarning, stacklevel=1)
             seen.append(logging.getLogger("host").disabled)
             time.sleep(0.001)
@@ -174,7 +174,7 @@ def test_the_process_is_afterwards_as_it_was_and_hears_all_its_warnings_meanwhil
     assert "rude" not in capfd.readouterr().out
 
 
-def test_in_an_event_loop_the_loop_is_still_there(project, database, tmp_path):
+def test_a_running_event_loop_is_left_alone(project, database, tmp_path):
     database.stand_at("aaaa0001")
     linear = project("linear", database)
     write_env(linear, first=RUDE)
@@ -187,7 +187,7 @@ def test_in_an_event_loop_the_loop_is_still_there(project, database, tmp_path):
     assert asyncio.run(within())
 
 
-def test_the_hosts_own_listeners_hear_nothing_of_the_tools(project, database, tmp_path):
+def test_the_hosts_own_listeners_hear_nothing_of_the_tool(project, database, tmp_path):
     database.stand_at("aaaa0001")
     linear = project("linear", database)
     heard: list[object] = []
@@ -203,7 +203,7 @@ def test_the_hosts_own_listeners_hear_nothing_of_the_tools(project, database, tm
     assert heard == []
 
 
-def test_two_calls_in_two_threads_wait_for_one_another(project, database, tmp_path):
+def test_calls_in_two_threads_wait_for_one_another(project, database, tmp_path):
     database.stand_at("aaaa0001")
     shared = load(str(project("linear", database).root / "alembic.ini"))
     answers: list[object] = []
@@ -222,7 +222,7 @@ def test_two_calls_in_two_threads_wait_for_one_another(project, database, tmp_pa
     assert len(set(answers)) == 1
 
 
-def test_several_projects_in_several_threads_keep_to_their_own_databases(project, server, tmp_path):
+def test_several_projects_in_several_threads_use_their_own_databases(project, server, tmp_path):
     wrong: list[str] = []
 
     def one(number):

@@ -1,4 +1,4 @@
-"""The guard of a worker: what a migration asks for is led to a scratch database, or refused and recorded."""
+"""The guard of a worker: a migration's connections are redirected to a scratch database, or refused and recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER = {"host": "/tmp/s", "port": 5432, "database": "scratch_2", "user": "app"}
 
 @pytest.fixture(autouse=True)
 def recorded():
-    """What was refused in a test is not left to the next one."""
+    """What was refused in one test does not affect the next."""
     before = len(refusal.refusals)
     yield refusal.refusals
     del refusal.refusals[before:]
@@ -51,12 +51,12 @@ def recorded():
         ({}, ("", "5432", "me", "me")),
     ],
 )
-def test_an_address_however_it_is_spelled(asked, address, monkeypatch):
+def test_an_address_in_any_spelling(asked, address, monkeypatch):
     monkeypatch.setenv("PGUSER", "me")
     assert Address.of(asked) == Address(*address)
 
 
-def test_what_a_look_has_seen_is_led_where_it_says():
+def test_what_an_inspection_has_seen_is_redirected_as_told():
     routes = Routes()
     routes.add(LIVE, SCRATCH)
     routes.add({**LIVE, "database": "tenant"}, OTHER)
@@ -64,7 +64,7 @@ def test_what_a_look_has_seen_is_led_where_it_says():
     assert routes.to({**LIVE, "database": "tenant"})["database"] == "scratch_2"
 
 
-def test_another_name_of_the_same_server_is_led_by_the_database():
+def test_another_name_for_the_same_server_is_routed_by_the_database():
     routes = Routes()
     routes.add(LIVE, SCRATCH)
     assert routes.to({**LIVE, "host": "10.0.0.7", "port": 6432, "user": "owner"})["database"] == "scratch_1"
@@ -88,14 +88,14 @@ def test_the_user_that_was_seen_is_the_nearest():
     assert routes.to({**LIVE, "user": "somebody"})["user"] == "app"
 
 
-def test_what_no_look_has_seen_is_refused_and_recorded_or_led_to_the_default(recorded):
+def test_what_no_inspection_has_seen_is_refused_and_recorded_or_redirected_to_the_default(recorded):
     with pytest.raises(Refused):
         Routes().to({**LIVE, "password": "s3cret"})
     assert "s3cret" not in recorded[-1].what
     assert Routes(default=SCRATCH).to(LIVE)["database"] == "scratch_1"
 
 
-def test_what_is_led_already_stays_where_it_is():
+def test_what_is_already_redirected_stays():
     routes = Routes()
     routes.add(LIVE, SCRATCH)
     routes.add({**LIVE, "database": "scratch_1"}, OTHER)
@@ -120,7 +120,7 @@ def test_files(tmp_path):
         strict.to_file(str(folder / "two.db"))
 
 
-def test_which_sockets_are_the_scratch_servers():
+def test_which_sockets_belong_to_the_scratch_server():
     routes = Routes(default={"unix_socket": "/tmp/m", "database": "x"})
     routes.add(LIVE, SCRATCH)
     assert routes.sockets() == {"/tmp/s/.s.PGSQL.5432", "/tmp/m"}
@@ -142,12 +142,12 @@ def test_a_refusal_knows_who_asked(recorded):
     assert current_stack()[-1][2] == "test_a_refusal_knows_who_asked"
 
 
-# --- the whole of it, in a process of its own between two servers ---------------------------------------------------
+# --- the whole of it, in its own process between two servers --------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def scratch():
-    """A scratch database as the chain has one: its owner is no superuser."""
+    """A scratch database like the chain's: its owner is no superuser."""
     with provided(None, "postgresql", "16", str) as server:
         folder = parse_qs(urlsplit(server.admin_url).query)["host"][0]
         with contextlib.closing(psycopg2.connect(server.admin_url)) as admin:
@@ -162,14 +162,14 @@ def scratch():
 
 
 def sessions(database):
-    """How many sessions that database has had, by the server's own count."""
+    """Return how many sessions that database has had, by the server's count."""
     with contextlib.closing(psycopg2.connect(database.server.admin_dsn)) as admin, admin.cursor() as cursor:
         cursor.execute(f"SELECT sessions FROM pg_stat_database WHERE datname = '{database.name}'")
         return cursor.fetchone()[0]
 
 
 def state(database):
-    """What the live database holds."""
+    """Return what the live database contains."""
     return [
         database.run("SELECT oid, relname, xmin::text FROM pg_class WHERE oid >= 16384 ORDER BY 1"),
         database.run("SELECT oid, datname, datacl::text FROM pg_database WHERE datname = current_database()"),
@@ -183,7 +183,7 @@ def state(database):
 
 @pytest.fixture(scope="module", params=["kernel", "hook"])
 def told(request, scratch, server, tmp_path_factory):
-    """What became of each way out, and what the live server had to say about it."""
+    """What became of each way out, and what the live server recorded about it."""
     from tests.conftest import fresh_database
 
     folder = tmp_path_factory.mktemp(request.param)
@@ -237,20 +237,20 @@ def test_the_live_databases_were_not_reached(told):
     assert told["live"] == {"sessions": 0, "log": [], "same": True, "file": "live", "outside": False}
 
 
-def test_by_what_it_is_held(told, request):
+def test_what_enforces_it(told, request):
     by_kernel = sys.platform == "linux" and "kernel" in request.node.name
     assert told["held"] == {"children": by_kernel, "network": by_kernel}
 
 
 @pytest.mark.parametrize("way", ways_out.LED)
-def test_led_to_the_scratch_database(told, way):
+def test_redirected_to_the_scratch_database(told, way):
     for when in (f"before {way}", way):
         assert told[when]["error"] == ""
         assert told[when]["refused"] == []
 
 
 @pytest.mark.parametrize("way", ways_out.OUT)
-def test_refused_and_charged_to_who_asked(told, way):
+def test_refused_and_attributed_to_the_caller(told, way):
     assert len(told[way]["refused"]) >= 1, told[way]["error"]
     assert all(told[way]["asked"])
 
@@ -280,8 +280,8 @@ def run_alone(script):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no such filter elsewhere")
-def test_the_kernel_by_itself():
-    """As for a library of C, which no hook sees."""
+def test_the_kernel_alone():
+    """As for a C library, which no hook sees."""
     assert run_alone("""
 import os, socket, threading, time
 from alembic_rescue.servers import seccomp
@@ -320,7 +320,7 @@ early.join()
     ]
 
 
-def test_drivers_that_were_imported_before_are_led_too(scratch):
+def test_drivers_that_were_imported_before_are_redirected_too(scratch):
     assert run_alone(f"""
 import asyncio, sqlite3, psycopg2, psycopg2.extras, psycopg2.pool, psycopg, asyncpg, pg8000.native
 from alembic_rescue.worker.isolation import guard
@@ -347,7 +347,7 @@ except guard.Refused:
 """) == [*["scratch"] * 6, "refused"]
 
 
-def test_what_a_driver_is_told_besides_the_address_is_kept(scratch):
+def test_other_arguments_of_a_driver_are_kept(scratch):
     assert run_alone(f"""
 from alembic_rescue.worker.isolation import guard
 guard.lead_away(guard.Routes({scratch!r}))
@@ -385,7 +385,7 @@ print(resource.getrlimit(resource.RLIMIT_CORE))
 """) == ["bounded", "(0,", "0)"]
 
 
-def test_what_a_revision_changes_of_the_process_is_put_back():
+def test_what_a_revision_changes_in_the_process_is_restored():
     assert run_alone("""
 import builtins, locale, logging, os, signal, sys, threading, warnings
 import alembic.op, sqlalchemy

@@ -1,4 +1,4 @@
-"""The files for bash and psql, on real servers: where they lead, where they refuse to, and what a kill leaves."""
+"""The files for bash and psql, on real servers: where they lead, what they refuse, and what a kill leaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.handing_over import FORMS, NEW, OLD, PSQLS, Host, handed_over, statem
 
 
 @FORMS
-def test_it_stamps_reads_back_and_says_what_is_next(stamped, shell):
+def test_it_stamps_reads_back_and_names_the_next_step(stamped, shell):
     done = stamped.stamp(shell)
     assert done.status == 0, done.everything
     assert stamped.database.versions() == [NEW]
@@ -27,7 +27,7 @@ def test_it_stamps_reads_back_and_says_what_is_next(stamped, shell):
 
 
 @FORMS
-def test_where_nothing_is_pending_the_next_step_is_to_redeploy_and_no_more(host, shell):
+def test_if_nothing_is_pending_the_next_step_is_only_to_redeploy(host, shell):
     host.write(shell, handed_over(host.database, [OLD], [NEW], pending=()))
     done = host.stamp(shell)
     assert done.status == 0, done.everything
@@ -58,14 +58,14 @@ def test_a_database_that_moved_on_is_refused(stamped, shell):
 
 
 @FORMS
-def test_another_row_beside_the_old_one_is_refused(stamped, shell):
+def test_another_row_next_to_the_old_one_is_refused(stamped, shell):
     stamped.database.stand_at(OLD, "bbbb0001")
     done = stamped.stamp(shell)
     assert (done.status, stamped.database.versions()) == (3, [OLD, "bbbb0001"]), done.everything
 
 
 @FORMS
-def test_a_version_table_that_is_gone_is_refused(stamped, shell):
+def test_a_missing_version_table_is_refused(stamped, shell):
     stamped.database.run("DROP TABLE alembic_version")
     done = stamped.stamp(shell)
     assert done.status == 3
@@ -73,7 +73,7 @@ def test_a_version_table_that_is_gone_is_refused(stamped, shell):
 
 
 @FORMS
-def test_it_leads_back_and_only_from_where_it_led(stamped, shell):
+def test_it_goes_back_only_from_where_it_led(stamped, shell):
     assert stamped.stamp(shell).status == 0
     undone = stamped.back(shell)
     assert undone.status == 0, undone.everything
@@ -85,7 +85,7 @@ def test_it_leads_back_and_only_from_where_it_led(stamped, shell):
     assert stamped.database.versions() == ["aaaa0003"]
 
 
-def test_the_command_in_the_file_for_psql_leads_back(stamped):
+def test_the_command_in_the_file_for_psql_goes_back(stamped):
     text = (stamped.folder / "stamp.psql").read_text()
     (sed,) = re.findall(r"^--   (sed .*) \| psql", text, re.MULTILINE)
     done = stamped.file()
@@ -111,7 +111,7 @@ def test_the_command_in_the_file_for_psql_leads_back(stamped):
     ids=lambda rows: "+".join(rows) or "empty",
 )
 @FORMS
-def test_rows_come_go_and_change_and_the_same_back(host, shell, before, after):
+def test_rows_are_added_removed_and_changed_and_restored(host, shell, before, after):
     host.database.stand_at(*before)
     host.write(shell, handed_over(host.database, before, after))
     done = host.stamp(shell)
@@ -122,7 +122,7 @@ def test_rows_come_go_and_change_and_the_same_back(host, shell, before, after):
 
 
 @FORMS
-def test_a_version_table_that_was_not_there_is_made_as_alembic_makes_it(host, shell):
+def test_a_missing_version_table_is_created_as_alembic_does(host, shell):
     made = host.database.run("SELECT pg_get_constraintdef(oid), conname::text FROM pg_constraint WHERE contype = 'p'")
     host.database.run("DROP TABLE alembic_version")
     host.write(shell, handed_over(host.database, [], [NEW], makes_table=True))
@@ -149,8 +149,8 @@ def test_its_key_is_named_as_alembic_names_it(host, shell):
 
 
 @FORMS
-def test_a_table_that_is_there_by_now_and_locked_is_no_error_of_its_own(host, shell):
-    """The server's remark that it is there already is not what went wrong."""
+def test_a_table_that_exists_by_now_and_is_locked_is_no_separate_error(host, shell):
+    """The server's notice that it already exists is not what went wrong."""
     host.database.stand_at()
     host.write(shell, handed_over(host.database, [], [NEW], makes_table=True))
     with host.database.session() as other, other.cursor() as cursor:
@@ -165,7 +165,7 @@ def test_a_table_that_is_there_by_now_and_locked_is_no_error_of_its_own(host, sh
 
 @pytest.mark.parametrize("psql", sorted(PSQLS))
 @FORMS
-def test_with_each_psql_of_this_machine(database, tmp_path, psql, shell):
+def test_with_each_psql_on_this_machine(database, tmp_path, psql, shell):
     if not PSQLS[psql].exists():
         pytest.skip(f"psql {psql} is not here")
     host = Host(tmp_path, database, psql)
@@ -201,7 +201,7 @@ def test_the_same_name_and_oid_on_another_server_are_refused(host, shell):
 
 @pytest.mark.parametrize(("address", "status"), [(None, 0), ("127.0.0.1:1", 3)])
 @FORMS
-def test_a_server_whose_id_was_not_told_is_known_by_its_address(host, shell, address, status):
+def test_a_server_without_a_known_id_is_identified_by_its_address(host, shell, address, status):
     made = handed_over(host.database, [OLD], [NEW])
     oid = made.identity.server_id.partition("/")[2]
     address = address or made.identity.server_address
@@ -212,7 +212,7 @@ def test_a_server_whose_id_was_not_told_is_known_by_its_address(host, shell, add
 
 
 @FORMS
-def test_a_server_that_no_longer_tells_its_id_is_known_by_its_address(host, shell):
+def test_a_server_that_no_longer_reports_its_id_is_identified_by_its_address(host, shell):
     host.write(shell, handed_over(host.database, [OLD], [NEW]))
     host.database.run("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", role="postgres")
     done = host.stamp(shell)
@@ -239,7 +239,7 @@ def test_the_same_id_at_another_address_is_refused_until_somebody_vouches_for_it
 @pytest.mark.parametrize("vouched", [False, True])
 @FORMS
 def test_a_socket_is_an_address_too(host, shell, vouched):
-    """Where no id is told nobody can vouch for it either."""
+    """Without a known id, nobody can vouch for it either."""
     made = handed_over(host.database, [OLD], [NEW])
     oid = made.identity.server_id.partition("/")[2]
     for system, address in (("-", None), (None, None)):
@@ -249,7 +249,7 @@ def test_a_socket_is_an_address_too(host, shell, vouched):
         assert done.status == (0 if vouched and system is None else 3), done.everything
 
 
-def test_by_a_socket_it_is_known_again(host):
+def test_through_a_socket_it_is_recognised(host):
     made = handed_over(host.database, [OLD], [NEW])
     host.write("psql", replace(made, identity=replace(made.identity, server_address=None)))
     by_socket = {"PGHOST": str(host.database.server.pgdata), "PGUSER": "postgres"}
@@ -373,7 +373,7 @@ def test_a_row_that_comes_while_it_waits_is_seen_whatever_the_roles_isolation(ho
 
 
 @FORMS
-def test_a_statement_that_does_not_end_is_ended(host, shell):
+def test_an_endless_statement_is_ended(host, shell):
     host.database.run("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
                       " 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'")  # fmt: skip
     host.database.run("CREATE TRIGGER slow BEFORE UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION slow()")

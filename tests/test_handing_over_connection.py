@@ -1,4 +1,4 @@
-"""How the file for bash connects and asks, and what it tells where it cannot."""
+"""How the file for bash connects and asks, and what it says if it cannot."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ URLS = [
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_url_means_to_it_what_it_means_to_sqlalchemy(recorded, url):
+def test_a_url_means_the_same_as_to_sqlalchemy(recorded, url):
     told, meant = recorded("--yes", DATABASE_URL=url), make_url(url)
     query = dict(meant.query)
     assert told.get("PGHOST") == (meant.host or query.get("host"))
@@ -76,12 +76,12 @@ def test_a_url_means_to_it_what_it_means_to_sqlalchemy(recorded, url):
     assert "DATABASE_URL" not in told
 
 
-def test_an_at_sign_that_is_not_encoded_is_taken_for_the_passwords(recorded):
+def test_an_unencoded_at_sign_belongs_to_the_password(recorded):
     told = recorded("--yes", DATABASE_URL="postgresql://app:p@s@s@db.example.org/shop?options=a@b")
     assert (told["PGPASSWORD"], told["PGHOST"], told["PGOPTIONS"]) == ("p@s@s", "db.example.org", "a@b")
 
 
-def test_several_hosts_are_told_as_psql_wants_them(recorded):
+def test_several_hosts_are_passed_as_psql_expects_them(recorded):
     told = recorded("--yes", DATABASE_URL="postgresql://app@one:5432,two:5433/shop?target_session_attrs=read-write")
     assert (told["PGHOST"], told["PGPORT"], told["PGTARGETSESSIONATTRS"]) == ("one,two", "5432,5433", "read-write")
 
@@ -106,7 +106,7 @@ def test_several_hosts_are_told_as_psql_wants_them(recorded):
         ("postgresql://app@shop.internal/shop?hostaddr=127.0.0.1", "", None),
     ],
 )
-def test_to_another_host_it_asks_for_encryption_unless_told_otherwise(recorded, url, given, mode):
+def test_to_another_host_it_asks_for_encryption_unless_configured(recorded, url, given, mode):
     told = recorded("--yes", DATABASE_URL=url, PGSSLMODE=given)
     assert told.get("PGSSLMODE") == mode
     assert told["PGCONNECT_TIMEOUT"] == "10"
@@ -122,11 +122,11 @@ def test_to_another_host_it_asks_for_encryption_unless_told_otherwise(recorded, 
         ({"PGSERVICE": "shop"}, "require"),
     ],
 )
-def test_variables_alone_name_a_host_too(recorded, where, mode):
+def test_variables_alone_can_name_a_host(recorded, where, mode):
     assert recorded("--yes", DATABASE_URL="", **where).get("PGSSLMODE") == mode
 
 
-def test_a_host_in_the_query_is_not_overruled_by_a_variable(recorded):
+def test_a_host_in_the_query_is_not_overridden_by_a_variable(recorded):
     told = recorded(
         "--yes", DATABASE_URL="postgresql:///shop?host=db.example.org", PGHOSTADDR="10.0.0.1", PGSERVICE="y"
     )
@@ -153,26 +153,26 @@ def test_no_password_is_in_the_list_of_processes(recorded, stamped):
     "arguments",
     [["--url", "postgresql://app:pw@a/b"], ["--url=postgresql://app@a/b?password=pw"], ["--nonsense"], ["--port"]],
 )
-def test_what_cannot_be_used_is_usage(stamped, arguments):
+def test_unusable_input_is_a_usage_error(stamped, arguments):
     done = stamped.bash(*arguments)
     assert done.status == 2
     assert "error[usage]: " in done.stderr
 
 
 @pytest.mark.parametrize("url", ["", "mysql://a/b", "nonsense"])
-def test_a_url_that_is_none_is_usage(stamped, url):
+def test_an_invalid_url_is_a_usage_error(stamped, url):
     done = stamped.bash("--yes", DATABASE_URL=url)
     assert done.status == 2, done.everything
 
 
 @pytest.mark.slow
-def test_a_url_in_the_place_of_a_name_is_not_repeated(stamped):
+def test_a_url_instead_of_a_name_is_not_repeated(stamped):
     done = stamped.bash("--yes", "--dbname", "postgresql://u:rnd_test@db.example.org/x")
     assert (done.status, "rnd_test" in done.everything) == (2, False), done.everything
 
 
 @pytest.mark.parametrize("words", [b"SHARE ROW EXCLUSIVE", b"COMMIT;"])
-def test_a_server_that_goes_silent_is_not_waited_for_without_end(stamped, words):
+def test_it_does_not_wait_forever_for_a_silent_server(stamped, words):
     server = stamped.database.server
     made = replace(handed_over(stamped.database, [OLD], [NEW]), lock_seconds=0.5, statement_seconds=1.0)
     text = scripts.Scripts().file("bash", made)
@@ -225,7 +225,7 @@ def test_its_help_says_what_it_does(stamped):
     ],
     ids=["wrong password", "no password", "refused", "unknown host", "no encryption", "no database"],
 )  # fmt: skip
-def test_out_of_reach_is_told_with_what_it_usually_means(stamped, change, says, helps):
+def test_an_unreachable_server_is_reported_with_the_usual_causes(stamped, change, says, helps):
     facts = {"port": stamped.database.server.port, "name": stamped.database.name, "url": stamped.database.url}
     done = stamped.bash("--yes", **{name: value.format(**facts) for name, value in change.items()})
     assert done.status == 4, done.everything
@@ -245,7 +245,7 @@ def test_out_of_reach_is_told_with_what_it_usually_means(stamped, change, says, 
         ("something new", "Cannot reach the database: something new", "hosted database"),
     ],
 )
-def test_what_a_hosted_database_says_is_explained(stamped, said, told, helps):
+def test_errors_of_hosted_databases_are_explained(stamped, said, told, helps):
     programs = stamped.folder / "saying"
     programs.mkdir()
     (programs / "psql").write_text(f"#!/bin/sh\necho 'psql: error: {said}' >&2\nexit 2\n")
@@ -256,7 +256,7 @@ def test_what_a_hosted_database_says_is_explained(stamped, said, told, helps):
     assert helps in done.stderr
 
 
-def test_where_psql_is_missing_it_says_how_to_get_it(stamped):
+def test_without_psql_it_says_how_to_get_it(stamped):
     programs = stamped.folder / "bare"
     programs.mkdir()
     for name in ("bash", "cat"):
@@ -276,7 +276,7 @@ def test_a_role_that_may_not_write_is_told_so(stamped):
     assert "the role that runs the migrations" in done.stderr
 
 
-def test_a_database_that_takes_no_writes_is_told_so(stamped):
+def test_a_read_only_database_is_reported(stamped):
     name = stamped.database.name
     stamped.database.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on", role="postgres")
     done = stamped.bash("--yes")
@@ -286,7 +286,7 @@ def test_a_database_that_takes_no_writes_is_told_so(stamped):
 
 
 @FORMS
-def test_beside_another_rescue_it_is_refused(stamped, shell):
+def test_next_to_another_rescue_it_is_refused(stamped, shell):
     with stamped.database.session() as other, other.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock({RESCUE_LOCK})")
         done = stamped.stamp(shell)
@@ -295,7 +295,7 @@ def test_beside_another_rescue_it_is_refused(stamped, shell):
     assert stamped.database.versions() == [OLD]
 
 
-def test_who_holds_the_lock_is_told(stamped):
+def test_the_holder_of_the_lock_is_named(stamped):
     with stamped.database.session() as other, other.cursor() as cursor:
         cursor.execute(f"UPDATE alembic_version SET version_num = '{OLD}'")
         done = stamped.bash("--yes")
@@ -316,7 +316,7 @@ def test_colours_are_for_terminals(stamped):
 
 
 @pytest.mark.parametrize(("keys", "status"), [("\x04", 3), (CTRL_C, 130)], ids=["end of input", "Ctrl-C"])
-def test_no_answer_at_all_is_no_yes(stamped, keys, status):
+def test_no_answer_is_not_a_yes(stamped, keys, status):
     command = ["bash", str(stamped.folder / "stamp.bash")]
     with contextlib.closing(Terminal(command, str(stamped.folder), stamped.environment(), 100, piped=False)) as screen:
         screen.wait_for("[y/N]: ")
@@ -326,7 +326,7 @@ def test_no_answer_at_all_is_no_yes(stamped, keys, status):
     assert stamped.database.versions() == [OLD]
 
 
-def test_without_a_folder_for_what_is_temporary_it_says_so(stamped):
+def test_without_a_temporary_folder_it_says_so(stamped):
     done = stamped.bash("--yes", TMPDIR="/nowhere")
     assert (done.status, stamped.database.versions()) == (2, [OLD])
     assert "Set TMPDIR to a folder that can be written to." in done.stderr

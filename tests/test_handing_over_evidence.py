@@ -1,4 +1,4 @@
-"""What the files for bash and psql ask of the objects that were proved: each kind is broken once."""
+"""What the files for bash and psql check about the proved objects: each kind is broken once."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ BROKEN = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name", "broken"), BROKEN, ids=[f"{k}: {b[:40]}" for k, _, b in BROKEN])
-def test_it_is_refused_once_an_object_is_gone_or_is_not_as_it_was(host, kind, name, broken):
+def test_it_refuses_once_an_object_is_gone_or_changed(host, kind, name, broken):
     host.database.run(BASE.replace("CREATE PUBLICATION told FOR TABLE users;", ""))
     if "ublication" in kind:
         host.database.run(f"GRANT CREATE ON DATABASE {host.database.name} TO {servers.ROLE}", role="postgres")
@@ -163,7 +163,7 @@ def test_it_is_refused_once_an_object_is_gone_or_is_not_as_it_was(host, kind, na
     assert f"What was proved does not hold any more: {kind} {name} is not " in refused.stderr
 
 
-def test_each_kind_that_it_can_ask_for_was_broken():
+def test_each_kind_that_it_can_check_was_broken():
     needs_c = {"transform"}
     assert {kind for kind, *_ in (*BROKEN, *AS_SUPERUSER)} | needs_c == standing.KINDS
 
@@ -234,7 +234,7 @@ AS_SUPERUSER = [
 
 
 @pytest.mark.parametrize(("kind", "name", "made", "broken"), AS_SUPERUSER, ids=[kind for kind, *_ in AS_SUPERUSER])
-def test_what_only_a_superuser_makes_is_asked_for_too(host, kind, name, made, broken):
+def test_objects_that_only_a_superuser_creates_are_checked_too(host, kind, name, made, broken):
     for statement in made.split(";"):
         host.database.run(statement, role="postgres")
     over = handed_over(host.database, [OLD], [NEW], [name])
@@ -260,7 +260,7 @@ CHANGED_BY_SUPERUSER = [
 
 
 @pytest.mark.parametrize(("kind", "changed", "fact"), CHANGED_BY_SUPERUSER, ids=[k for k, *_ in CHANGED_BY_SUPERUSER])
-def test_what_only_a_superuser_changes_is_seen_too(host, kind, changed, fact):
+def test_changes_that_only_a_superuser_makes_are_seen_too(host, kind, changed, fact):
     ((_, name, made, _),) = (one for one in AS_SUPERUSER if one[0] == kind)
     for statement in made.split(";"):
         host.database.run(statement, role="postgres")
@@ -273,7 +273,7 @@ def test_what_only_a_superuser_changes_is_seen_too(host, kind, changed, fact):
     assert f"{kind} {name} is not as it was ({fact})" in refused.stderr
 
 
-def test_triggers_of_a_foreign_key_that_are_switched_off_are_seen(host):
+def test_disabled_triggers_of_a_foreign_key_are_seen(host):
     host.database.run(BASE.replace("CREATE PUBLICATION told FOR TABLE users;", ""))
     host.write("bash", handed_over(host.database, [OLD], [NEW], ["public.counted"]))
     host.database.run("ALTER TABLE counted DISABLE TRIGGER ALL", role="postgres")
@@ -292,7 +292,7 @@ GRANTED = [
 
 
 @pytest.mark.parametrize(("what", "privilege", "told"), GRANTED, ids=[what for what, *_ in GRANTED])
-def test_what_is_granted_and_taken_back_is_as_it_was(host, what, privilege, told):
+def test_a_grant_that_is_revoked_again_leaves_it_as_it_was(host, what, privilege, told):
     host.database.run(BASE.replace("CREATE PUBLICATION told FOR TABLE users;", ""))
     host.write("bash", handed_over(host.database, [OLD], [NEW], [told.split()[1]]))
     host.database.run(f"GRANT {privilege} ON {what} TO pg_monitor")
@@ -306,7 +306,7 @@ def test_what_is_granted_and_taken_back_is_as_it_was(host, what, privilege, told
 
 
 @FORMS
-def test_it_is_told_what_of_an_object_differs_and_no_value_of_it(host, shell):
+def test_it_reports_which_fact_of_an_object_differs_but_no_value(host, shell):
     host.database.run("CREATE TABLE users (id int, token text)")
     host.write(shell, handed_over(host.database, [OLD], [NEW], ["public.users"]))
     host.database.run("GRANT SELECT ON users TO PUBLIC")
@@ -321,7 +321,7 @@ def test_it_is_told_what_of_an_object_differs_and_no_value_of_it(host, shell):
     assert "rnd_test" not in refused.everything
 
 
-def test_what_belongs_to_a_table_is_asked_for_with_it(host):
+def test_what_belongs_to_a_table_is_checked_with_it(host):
     host.database.run(BASE.replace("CREATE PUBLICATION told FOR TABLE users;", ""))
     there = handed_over(host.database, [OLD], [NEW], ["public.users"]).there
     assert {kind for kind, *_ in there} == {"table", "column", "constraint", "index", "trigger", "policy"}
@@ -330,7 +330,7 @@ def test_what_belongs_to_a_table_is_asked_for_with_it(host):
 
 
 @FORMS
-def test_what_must_be_gone_is_refused_when_it_is_there_again(host, shell):
+def test_an_object_that_must_be_gone_is_refused_if_it_is_back(host, shell):
     gone = [Standing("table", "public.old", None), Standing("enum", "public.mood", None)]
     host.write(shell, handed_over(host.database, [OLD], [NEW], gone=gone))
     host.database.run("CREATE TYPE mood AS ENUM ('sad')")
@@ -341,7 +341,7 @@ def test_what_must_be_gone_is_refused_when_it_is_there_again(host, shell):
     assert host.stamp(shell).status == 0
 
 
-def test_a_long_definition_is_held_against_its_digest(host):
+def test_a_long_definition_is_compared_by_its_digest(host):
     body = "SELECT " + " + ".join(["1"] * 200)
     host.database.run(f"CREATE VIEW long AS {body} AS x")
     text = host.write("bash", handed_over(host.database, [OLD], [NEW], ["public.long"])).read_text()
@@ -352,7 +352,7 @@ def test_a_long_definition_is_held_against_its_digest(host):
     assert host.bash("--yes").status == 3
 
 
-def test_kinds_that_no_file_asks_for_are_known():
+def test_kinds_that_no_file_checks_are_known():
     assert SCRIPTS.unasked_kinds({"table", "role", "settings", "user-mapping"}) == {"role", "settings", "user-mapping"}
 
 

@@ -26,7 +26,7 @@ WAITS_FOR_LOCK = "wait_event_type = 'Lock' AND wait_event = 'relation'"
 
 
 def until(database, condition, seconds=20.0):
-    """Wait for a session of the file's to be in that state."""
+    """Wait until a session of the file is in that state."""
     question = f"SELECT pid FROM pg_stat_activity WHERE application_name = 'alembic-rescue' AND {condition}"
     end = time.monotonic() + seconds
     while not (found := database.run(question, role="postgres")):
@@ -37,7 +37,7 @@ def until(database, condition, seconds=20.0):
 
 @contextlib.contextmanager
 def without_its_standby(database):
-    """The server waits at each COMMIT for a standby that is not there."""
+    """The server waits at each COMMIT for a missing standby."""
     where = "synchronous_standby_names"
     database.run(f"ALTER SYSTEM SET {where} = 'nobody'", role="postgres")
     database.run("SELECT pg_reload_conf()", role="postgres")
@@ -52,7 +52,7 @@ def without_its_standby(database):
 
 @contextlib.contextmanager
 def cut_at_commit(database):
-    """The URL of a way to it that breaks once COMMIT was delivered; later connections hold."""
+    """The URL of a proxy that cuts the connection once COMMIT was delivered; later connections hold."""
     connect = lambda: socket.create_connection(("127.0.0.1", database.server.port))  # noqa: E731
     with silent_proxy.between(connect, rb"COMMIT;", then=silent_proxy.Then.CUT, all_of_it=False) as proxy:
         yield proxy.port
@@ -67,7 +67,7 @@ def shop():
 
 @pytest.fixture
 def there(shop, tmp_path):
-    """A host with both files, which leave a statement five seconds."""
+    """A host with both files, which give a statement five seconds."""
     shop.stand_at(OLD)
     host = Host(tmp_path, shop)
     for shell in SCRIPTS.shells:
@@ -82,7 +82,7 @@ def url(database, port):
 # --- the connection ----------------------------------------------------------------------------------------------
 
 
-def test_a_commit_that_waits_behind_a_cut_connection_is_waited_for(there, shop):
+def test_a_commit_that_outlives_its_connection_is_waited_for(there, shop):
     with cut_at_commit(shop) as port, without_its_standby(shop):
         run = started(there, "--yes", DATABASE_URL=url(shop, port))
         until(shop, WAITS_FOR_STANDBY)
@@ -95,7 +95,7 @@ def test_a_commit_that_waits_behind_a_cut_connection_is_waited_for(there, shop):
     assert shop.versions() == [NEW]
 
 
-def test_where_it_does_not_end_in_time_nobody_knows_and_that_is_told(there, shop):
+def test_if_it_does_not_end_in_time_the_outcome_is_reported_as_unknown(there, shop):
     path = there.folder / "stamp.bash"
     text, changed = re.subn(r"lock_timeout = '15000ms'", "lock_timeout = '300ms'", path.read_text())
     assert changed == 1
@@ -115,7 +115,7 @@ def test_where_it_does_not_end_in_time_nobody_knows_and_that_is_told(there, shop
     assert shop.versions() == [NEW]
 
 
-def test_the_file_for_psql_says_before_that_a_second_run_will_tell(there, shop):
+def test_the_file_for_psql_says_beforehand_that_a_second_run_will_tell(there, shop):
     with without_its_standby(shop):
         with cut_at_commit(shop) as port:
             done = there.file(PGPORT=str(port))
@@ -144,7 +144,7 @@ def started(host, *arguments, **environment):
 
 
 @pytest.mark.parametrize(("sent", "status"), SIGNALS)
-def test_a_signal_cancels_what_waits_and_says_that_nothing_was_written(there, shop, sent, status):
+def test_a_signal_cancels_the_waiting_statement_and_nothing_was_written(there, shop, sent, status):
     with shop.session() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
         run = started(there, "--yes")
@@ -169,8 +169,8 @@ def test_a_signal_at_the_commit_says_that_it_was_written(there, shop, sent, stat
 
 
 @pytest.mark.parametrize("clock", ["perl", ""])
-def test_where_there_is_no_timeout_it_is_the_same(there, shop, clock):
-    """macOS has perl; a small image neither."""
+def test_without_a_timeout_it_is_the_same(there, shop, clock):
+    """macOS has perl; a small image has neither."""
     needed = {"bash", "sh", "cat", "mktemp", "rm", clock} - {""}
     programs = there.folder / "few"
     programs.mkdir()
@@ -191,7 +191,7 @@ def test_where_there_is_no_timeout_it_is_the_same(there, shop, clock):
     assert shop.versions() == [NEW]
 
 
-def test_a_signal_while_it_looks_is_the_end(there, shop):
+def test_a_signal_while_it_only_reads_ends_it(there, shop):
     with shop.session() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE alembic_version")
         run = started(there, "--dry-run")
@@ -213,7 +213,7 @@ def test_ctrl_c_at_a_terminal(there, shop, at):
             until(shop, WAITS_FOR_LOCK)
         else:
             terminal.wait_for("[y/N]")
-            time.sleep(0.5)  # nobody is quicker: between its question and its read, bash would note the signal only
+            time.sleep(0.5)  # nobody is faster: between its question and its read, bash would only note the signal
         terminal.type(CTRL_C)
         status = terminal.end(4)
         terminal.close()
@@ -222,7 +222,7 @@ def test_ctrl_c_at_a_terminal(there, shop, at):
     assert shop.versions() == [OLD]
 
 
-def test_psql_does_not_commit_behind_the_back_of_a_killed_bash(there, shop):
+def test_psql_does_not_commit_after_bash_was_killed(there, shop):
     with shop.session() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
         run = started(there, "--yes")
@@ -244,10 +244,10 @@ set -T
 trap 'if [[ $BASH_COMMAND == writing=yes ]]; then at=0; fi
   if [[ -n ${at:-} ]]; then at=$((at + 1)); if [[ $at == "$AT" ]]; then kill -INT $$; fi; fi' DEBUG
 """
-"""Of the commands from there on."""
+"""Interrupts the script at the command number AT, counted from `writing=yes` on."""
 
 
-def test_a_signal_at_any_command_from_the_write_on_is_told_what_became_of_it(stamped):
+def test_a_signal_at_any_command_from_the_write_on_reports_the_outcome(stamped):
     (stamped.folder / "signals").write_text(SIGNAL_AT)
     database, seen, at = stamped.database, set(), 0
     while (0, NEW) not in seen:  # then it came after the answer, or after the end

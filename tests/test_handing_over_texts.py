@@ -36,7 +36,7 @@ STRANGE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STRANGE)
-def test_strange_names_are_names(host, name):
+def test_unusual_names_stay_names(host, name):
     quoted = '"' + name.replace('"', '""') + '"'
     host.database.run(f"CREATE TABLE {quoted} ({quoted} int DEFAULT 1)".replace("%", "%"))
     (there,) = {one.name for one in _read(host) if one.kind == "table" and one.name != "public.alembic_version"}
@@ -68,7 +68,7 @@ def test_a_literal_is_that_text_on_one_line(database, text):
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))
-def test_a_literal_has_nothing_that_ends_it(text):
+def test_a_literal_contains_nothing_that_ends_it(text):
     inner = literal(text).removeprefix("E").strip("'")
     assert "\n" not in literal(text)
     assert "'" not in re.sub(r"''", "", literal(text).removeprefix("E")[1:-1])
@@ -77,8 +77,8 @@ def test_a_literal_has_nothing_that_ends_it(text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "psql"])
-def test_what_holds_the_end_of_a_line_is_no_line_of_the_file(host, shell):
-    """In its head, too: an id and a reason are whatever somebody wrote."""
+def test_a_text_with_a_line_end_does_not_add_a_line_to_the_file(host, shell):
+    """In its head, too: an id and a reason can be any text."""
     breaks = "a\ntouch PWNED\n#"
     host.write(shell, replace(handed_over(host.database, [OLD], [breaks]), reason=breaks, skipped=(breaks,)))
     done = host.stamp(shell)
@@ -87,14 +87,14 @@ def test_what_holds_the_end_of_a_line_is_no_line_of_the_file(host, shell):
     assert list(host.folder.rglob("PWNED")) == []
 
 
-def test_identifiers_are_quoted_where_they_must_be():
+def test_identifiers_are_quoted_if_they_must_be():
     assert identifier("alembic_version") == "alembic_version"
     assert identifier("Shop") == '"Shop"'
     assert identifier('a"b') == '"a""b"'
     assert all(identifier(word).startswith('"') for word in RESERVED_WORDS)
 
 
-def test_a_version_table_with_a_strange_name_in_a_schema_of_its_own(host):
+def test_a_version_table_with_an_unusual_name_in_its_own_schema(host):
     host.database.run('CREATE SCHEMA "My Shop"; CREATE TABLE "My Shop"."user" (version_num varchar(32));'
                       f"""INSERT INTO "My Shop"."user" VALUES ('{OLD}')""")  # fmt: skip
     made = handed_over(host.database, [OLD], [NEW])
@@ -123,7 +123,7 @@ def test_a_version_table_whose_name_ends_a_block(host, makes_table):
         assert host.back(shell).status == 0
 
 
-def test_the_head_has_no_driver_in_its_url_and_says_how_psql_learns_where(host):
+def test_the_head_has_a_url_without_a_driver_and_says_how_psql_finds_the_server(host):
     made = handed_over(host.database, [OLD], [NEW])
     identity = replace(made.identity, url="postgresql+asyncpg://app:***@db.example.org/my shop", role="owner",
                        host="db.example.org", port=6432, database="my shop", encrypted=True)  # fmt: skip
@@ -165,7 +165,7 @@ def test_without_bash_it_says_so(stamped, program):
         assert "help: Run it with: bash " in done.stderr
 
 
-def test_bash_by_the_name_of_sh_does(stamped):
+def test_bash_called_as_sh_works(stamped):
     (stamped.folder / "sh").symlink_to(shutil.which("bash"))
     done = stamped.run(str(stamped.folder / "sh"), str(stamped.folder / "stamp.bash"), "--yes")
     assert (done.status, stamped.database.versions()) == (0, [NEW]), done.everything
@@ -178,7 +178,7 @@ def test_the_file_for_bash_is_clean(host):
     assert found_by_shellcheck(path) == ""
 
 
-def test_the_file_for_bash_has_nothing_that_bash_3_does_not_have(stamped):
+def test_the_file_for_bash_uses_nothing_that_bash_3_lacks(stamped):
     text = (stamped.folder / "stamp.bash").read_text()
     newer = [
         *(r"\bmapfile\b", r"\breadarray\b", r"declare -[Ag]", r"local -[An]", r"\|&", r"&>>", r"coproc", r"\bwait -n"),
@@ -187,7 +187,7 @@ def test_the_file_for_bash_has_nothing_that_bash_3_does_not_have(stamped):
     assert [pattern for pattern in newer if re.search(pattern, text)] == []
 
 
-def test_modes_of_files_are_the_users_own(tmp_path):
+def test_files_are_private_to_the_user(tmp_path):
     from alembic_rescue.records import files
 
     for runs, mode in ((True, 0o700), (False, 0o600)):
@@ -203,5 +203,5 @@ def test_modes_of_files_are_the_users_own(tmp_path):
         ("bash FILE", "FILE", "bash FILE"),
     ],
 )
-def test_the_command_that_runs_a_file_has_its_name_alone_filled_in(command, name, told):
+def test_the_command_that_runs_a_file_has_only_its_name_filled_in(command, name, told):
     assert running(command, name) == told

@@ -27,7 +27,7 @@ def only(done, **more):
     return cause
 
 
-def test_a_run_whose_rows_are_not_there_afterwards_was_never_committed():
+def test_a_run_whose_rows_are_missing_afterwards_was_never_committed():
     cause = only(Handling(lost=True, begun=LINE, expected=("r2",), env=ENV))
     assert (cause.code, cause.place, cause.revision) == ("env-never-commits", "/p/env.py:7", "r1")
     assert "begins a transaction before context.configure() that is never committed" in cause.error
@@ -35,18 +35,18 @@ def test_a_run_whose_rows_are_not_there_afterwards_was_never_committed():
     assert "connection.commit()" in cause.fix
 
 
-def test_without_its_line_env_py_is_named_all_the_same():
+def test_env_py_is_named_even_without_its_line():
     cause = only(Handling(lost=True, expected=("r2",), found=("r1",), env=ENV))
     assert (cause.place, cause.code) == (ENV, "env-never-commits")
     assert "finds r1 in the version table, not r2" in cause.error
 
 
-def test_a_transaction_that_env_py_begins_and_commits_is_its_own_business():
+def test_a_transaction_that_env_py_begins_and_commits_is_not_named():
     assert told(Handling(begun=LINE)) == ()
 
 
 @pytest.mark.parametrize(("ended", "loses"), [(COMMIT, "what ran before it is kept"), (ROLLBACK, "is lost")])
-def test_who_ends_alembics_transaction_is_named_and_not_env_py(ended, loses):
+def test_the_code_that_ends_alembics_transaction_is_named_and_not_env_py(ended, loses):
     cause = only(Handling(lost=True, ended=(ended,), expected=("r2",), found=("r1",)))
     assert (cause.code, cause.place, cause.revision) == ("ends-transaction", "/p/r2.py:12", "r2")
     assert loses in cause.error
@@ -57,15 +57,15 @@ def test_a_commit_after_which_everything_stays_is_no_cause():
     assert told(Handling(ended=(Ended("r2", COMMIT.at, "COMMIT"),))) == ()
 
 
-def test_a_rollback_is_one_even_if_the_version_moves_on():
+def test_a_rollback_is_a_cause_even_if_the_version_advances():
     assert only(Handling(ended=(Ended("r2", COMMIT.at, "ROLLBACK"),))).code == "ends-transaction"
 
 
-def test_a_commit_before_a_failure_is_why_part_of_it_stayed():
+def test_a_commit_before_a_failure_explains_what_stayed():
     assert only(Handling(ended=(COMMIT,)), failed="r2").code == "ends-transaction"
 
 
-def test_the_block_that_cannot_commit_names_who_began():
+def test_for_a_block_that_cannot_commit_the_code_that_began_is_named():
     block = Ended("r2", At("/p/r2.py", 10), "autocommit_block()")
     cause = only(Handling(unblocked=block, begun=LINE), failed="r2")
     assert (cause.code, cause.place, cause.revision) == ("autocommit-block-fails", "/p/env.py:7", "r2")
@@ -73,7 +73,7 @@ def test_the_block_that_cannot_commit_names_who_began():
     assert only(Handling(unblocked=block), failed="r2").place == "/p/r2.py:10"
 
 
-def test_an_env_that_hides_is_named_beside_what_fails():
+def test_an_env_that_hides_errors_is_named_next_to_what_fails():
     sent = Statement("SELECT 1/0", StatementKind.QUERY, "/p/r2.py", 9, "division by zero")
     failure = Failure("division by zero", "/p/r2.py", 9, "SELECT 1/0")
     upgrade = Upgrade((("r2", sent),), "r2", failure, handling=Handling(hides=LINE))
@@ -84,14 +84,14 @@ def test_an_env_that_hides_is_named_beside_what_fails():
     assert "let env.py raise" in reason
 
 
-def test_an_env_that_would_hide_is_named_though_nothing_fails_on_the_copy():
+def test_an_env_that_would_hide_errors_is_named_though_nothing_fails_on_the_copy():
     found = told(Handling(hides=LINE))
     assert "/p/env.py:7 hides the errors of migrations" in recommend(NOTHING_THERE, found).reason
     (note,) = findings.causes(found)
     assert note.code == "env-hides-errors"
 
 
-def test_each_of_them_is_the_reason_in_place_of_fix_what_failed():
+def test_each_of_them_replaces_the_advice_to_fix_what_failed():
     for done in (Handling(lost=True, begun=LINE), Handling(ended=(ROLLBACK,)), Handling(hides=LINE)):
         found = told(done)
         reason = recommend(NOTHING_THERE, found).reason
@@ -110,7 +110,7 @@ def with_kind(sql, kind=StatementKind.CATALOG):
     return (("r2", Statement(sql, kind, "/p/r2.py", 10, None, 11)),)
 
 
-def test_an_insert_whose_failure_would_be_hidden_is_named_where_nothing_else_is():
+def test_an_insert_whose_failure_would_be_hidden_is_named_if_nothing_else_is():
     (cause,) = told(unheard=(("r2", INSERT),))
     assert (cause.code, cause.place, cause.handler_line) == ("would-be-hidden", "/p/r2.py:10", 11)
     assert "begin_nested" in cause.fix
@@ -129,14 +129,14 @@ def test_an_insert_whose_failure_would_be_hidden_is_named_where_nothing_else_is(
         ("CREATE INDEX u ON t (a)", False),
     ],
 )
-def test_of_a_catalogs_changes_only_what_rows_can_hinder(sql, named):
+def test_of_catalog_changes_only_those_that_rows_can_prevent(sql, named):
     assert bool(told(unheard=with_kind(sql))) is named
 
 
-# --- the revision that is there, and that the version table does not know ------------------------------------------
+# --- a revision that exists, but not in the version table ----------------------------------------------------------
 
 
-def test_a_revision_that_commits_by_itself_is_why_its_row_is_not_there():
+def test_a_revision_that_commits_explains_its_missing_row():
     (cause,) = unrecorded([Observation("r1"), Observation("r2", ends=(COMMIT,))])
     assert (cause.code, cause.place) == ("ends-transaction", "/p/r2.py:12")
 
@@ -150,5 +150,5 @@ def test_a_revision_that_commits_by_itself_is_why_its_row_is_not_there():
         [Observation("r2", ends=(ROLLBACK,))],
     ],
 )
-def test_no_other_is(ran):
+def test_no_other_revision_does(ran):
     assert unrecorded(ran) == ()

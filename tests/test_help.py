@@ -1,4 +1,4 @@
-"""Where to begin, and what there is: the bare command, and ``--help``."""
+"""Where to begin, and what exists: the bare command, and ``--help``."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_the_bare_command_says_in_ten_lines_where_to_begin(options):
     assert all(f"{line} ".startswith(f"alembic-rescue {one}") for line, one in zip(told, named, strict=True))
 
 
-def test_the_bare_command_is_one_document_where_json_is_asked_for():
+def test_with_json_the_bare_command_is_one_document():
     for ran in (run("--format", "json"), run(ALEMBIC_RESCUE_FORMAT="json")):
         told = json.loads(ran.stdout)
         assert (ran.returncode, ran.stderr) == (2, "")
         assert (told["error"]["code"], told["error"]["message"]) == ("usage", "no command was given")
 
 
-def test_options_and_commands_stand_in_panels_and_those_of_typer_last():
+def test_options_and_commands_are_in_panels_with_typers_own_last():
     found = panels(run("--help").stdout)
     options = {name: re.findall(r"^(-[-\w]+)", "\n".join(lines), re.MULTILINE) for name, lines in found.items()}
     assert list(found)[:4] == ["Project", "Database", "Output", "Other"]
@@ -67,7 +67,7 @@ def test_options_and_commands_stand_in_panels_and_those_of_typer_last():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_usage_is_what_is_typed_and_a_flag_takes_no_value(command):
+def test_the_usage_shows_what_to_type_and_a_flag_takes_no_value(command):
     told = run(command, "--help").stdout
     (usage,) = re.findall(r"Usage: (.+?) *$", told, re.MULTILINE)
     argument = {"plan": " REVISION", "complete": " REVISION", "script": " REVISION", "undo": " [RECEIPT]"}
@@ -98,7 +98,7 @@ def test_an_empty_url_is_refused():
     assert "set that variable first: passwords are never printed" in ran.stderr
 
 
-def test_a_password_that_was_hidden_is_not_taken_for_one():
+def test_a_hidden_password_is_not_taken_for_one():
     ran = run("--url", "postgresql://shop:***@127.0.0.1:1/shop", "diagnose")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "error[usage]: the URL has *** in place of its password" in ran.stderr

@@ -1,4 +1,4 @@
-"""On a database that its own chain made, at every position: nothing that ran is missing, nothing pending is there.
+"""On a database that its own chain created, at every position: nothing that ran is missing, nothing pending exists.
 
 The chains are in ``projects/histories``: guards, drops by query, reflection, sessions, renames, swaps, partitions,
 surgery on enums, views over views ... the bodies of ``upgrade()`` of r1, r2, ..., separated by ``# ---``.
@@ -21,7 +21,7 @@ from tests.observed import observe
 
 HISTORIES = sorted((PROJECTS / "histories").glob("*.py"))
 PRESENT = {"applied", "partial"}
-"""What may never be said of a revision that did not run."""
+"""Verdicts that are wrong for any revision that did not run."""
 WITH_THE_WHOLE_TOOL = [
     pytest.param("dynamic_drop"),
     *(
@@ -37,9 +37,9 @@ def chain_of(history: Path, root: Path, database: Database) -> Chain:
 
 
 def upgraded(chain: Chain, database: Database, step: int) -> int:
-    """Go on to that revision, and return the position at which the database then stands.
+    """Upgrade to that revision, and return the position at which the database is then.
 
-    A migration that ends Alembic's own transaction takes the row back with it; the database stands where it says.
+    A migration that ends Alembic's own transaction reverts the row as well; the database is where its row says.
     """
     if step:
         chain.upgrade(f"r{step}")
@@ -48,14 +48,14 @@ def upgraded(chain: Chain, database: Database, step: int) -> int:
 
 
 def stand_at(database: Database, position: int) -> None:
-    """Let the version table say so, whatever is there."""
+    """Set the version table to that position, whatever exists."""
     database.run("DELETE FROM alembic_version")
     if position:
         database.run(f"INSERT INTO alembic_version VALUES ('r{position}')")
 
 
 def false_verdicts(revisions: Sequence[Judged], position: int) -> list[str]:
-    """What is said wrongly of a database at which r1 ... up to `position` ran."""
+    """Return the false statements about a database at which r1 ... up to `position` ran."""
     return [
         told(revision)
         for revision in revisions
@@ -66,7 +66,7 @@ def false_verdicts(revisions: Sequence[Judged], position: int) -> list[str]:
 
 
 def mislocated(located: Located, revisions: Sequence[Judged], position: int) -> list[str]:
-    """What ``--locate`` says wrongly: another revision is right only where nothing proves what lies between."""
+    """Return what ``--locate`` gets wrong: another revision is right only if nothing proves what lies between."""
     at = max((int(revision[1:]) for revision in located.revisions), default=0)
     between = range(min(at, position) + 1, max(at, position) + 1)
     known = {revision.revision: revision.verdict.value for revision in revisions}
@@ -91,15 +91,15 @@ def test_judged_at_every_position(history: Path, tmp_path: Path, database: Datab
         }
         wrong += [f"{look} at r{position}: {said}" for look in looks for said in false_verdicts(looks[look], position)]
         wrong += mislocated(observed.located(every), every, position)
-        if not step:  # unless a later revision takes all of it back: then it looks the same whether it has run
+        if not step:  # unless a later revision reverts all of it: then the database looks the same either way
             assert every[0].verdict is Verdict.NOT_APPLIED or every[0].cancelled_by, told(every[0])
     assert not wrong, "\n".join(wrong)
     held = [o for revision in every for o in revision.objects if o.met and o.presence.value == "present"]
-    assert held, [*map(told, every)]  # that nothing can be told would be no answer
+    assert held, [*map(told, every)]  # "unverifiable" would be no answer
 
 
 @pytest.mark.parametrize("name", WITH_THE_WHOLE_TOOL)
-def test_every_look_at_every_position(name: str, tmp_path: Path, database: Database) -> None:
+def test_every_inspection_at_every_position(name: str, tmp_path: Path, database: Database) -> None:
     chain = chain_of(PROJECTS / "histories" / f"{name}.py", tmp_path / "project", database)
     wrong: list[str] = []
 
@@ -110,7 +110,7 @@ def test_every_look_at_every_position(name: str, tmp_path: Path, database: Datab
         position = upgraded(chain, database, step)
         part = chain.diagnose()
         looked("diagnose", part, position)
-        # The next round really upgrades: what it gets through was not sure to fail.
+        # The next round really upgrades: what it passes was not certain to fail.
         wrong += [
             f"at r{position} {cause.revision}:{cause.line} must fail: {cause.error}"
             for cause in part.causes

@@ -1,4 +1,4 @@
-"""What is behind: ``diagnose --applied`` and ``diagnose --locate``, by the installed command."""
+"""What has run: ``diagnose --applied`` and ``diagnose --locate``, by the installed command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _advice(document):
     return advice["action"], advice["revision"]
 
 
-def test_nothing_is_missing_of_what_counts_as_applied(orders):
+def test_nothing_that_counts_as_applied_is_missing(orders):
     document = orders.rescue_json("diagnose", "--applied")
     assert _advice(document) == ("nothing", None)
     assert [found["verdict"] for found in document["databases"][0]["revisions"]] == [
@@ -33,7 +33,7 @@ def test_nothing_is_missing_of_what_counts_as_applied(orders):
     assert orders.rescue("diagnose", "--applied", "--check").status == 0
 
 
-def test_a_column_that_was_stamped_but_is_not_there_is_named_with_its_sql(orders, any_database):
+def test_a_column_that_was_stamped_but_does_not_exist_is_named_with_its_sql(orders, any_database):
     any_database.run("ALTER TABLE orders DROP COLUMN state")
     ran = orders.rescue("diagnose", "--applied", "--check")
     assert ran.status == 3
@@ -60,7 +60,7 @@ def test_a_lost_version_is_found_again(orders, any_database, lost):
     assert f"the schema is at {INVOICES} (proved, except {MARKED}, which cannot be verified)" in text
 
 
-def test_a_version_ahead_of_its_schema_is_told(orders, any_database):
+def test_a_version_ahead_of_its_schema_is_reported(orders, any_database):
     any_database.run("DROP TABLE invoices")
     document = orders.rescue_json("diagnose", "--locate")
     assert _advice(document) == ("stop", None)
@@ -68,7 +68,7 @@ def test_a_version_ahead_of_its_schema_is_told(orders, any_database):
     assert document["databases"][0]["located"]["following"] == [MARKED, INVOICES]
 
 
-def test_a_version_that_the_scripts_do_not_know_does_not_hide_where_the_schema_stands(orders, any_database):
+def test_a_version_that_the_scripts_do_not_know_does_not_hide_the_schemas_position(orders, any_database):
     any_database.run("UPDATE alembic_version SET version_num = 'ffff0000'")
     document = orders.rescue_json("diagnose", "--locate")
     assert document["databases"][0]["located"]["revisions"] == [INVOICES]
@@ -83,14 +83,14 @@ def test_a_version_that_the_scripts_do_not_know_does_not_hide_where_the_schema_s
     assert any_database.versions() == [INVOICES]
 
 
-def test_an_empty_schema_stands_nowhere(project, any_database):
+def test_an_empty_schema_has_no_position(project, any_database):
     document = project("orders", any_database).rescue_json("diagnose", "--locate")
     assert _advice(document) == ("stop", None)
     assert document["databases"][0]["located"]["revisions"] == []
 
 
 def makes_a_table(project, name, revision, before):
-    """A revision file."""
+    """Write a revision file that creates a table."""
     (project.root / "alembic" / "versions" / f"{name}.py").write_text(
         "from alembic import op\nimport sqlalchemy as sa\n"
         f"revision, down_revision = {revision!r}, {before!r}\n\n\n"
@@ -110,7 +110,7 @@ def branches(project, database):
     return copied
 
 
-def test_what_a_pending_revision_has_changed_is_not_missing(tmp_path, database):
+def test_what_a_pending_revision_changed_is_not_missing(tmp_path, database):
     chain = write(
         tmp_path,
         database.url,
@@ -125,8 +125,8 @@ def test_what_a_pending_revision_has_changed_is_not_missing(tmp_path, database):
     assert [found.name for found in chain.applied().revisions[0].missing] == ["public.t.b"]
 
 
-def test_what_an_unobserved_revision_took_away_is_not_missing(tmp_path, database):
-    """The first tables were made by hand, and a later revision that needs them drops what an earlier one made."""
+def test_what_an_unobserved_revision_removed_is_not_missing(tmp_path, database):
+    """The first tables were created by hand, and a later revision that needs them drops what an earlier one created."""
     database.run("CREATE TABLE base (id int)")
     chain = write(
         tmp_path,
@@ -146,7 +146,7 @@ def test_what_an_unobserved_revision_took_away_is_not_missing(tmp_path, database
     assert "r2" not in located.following
 
 
-def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database):
+def test_of_two_branches_the_one_that_is_behind_is_stamped(branches, database):
     database.run("UPDATE alembic_version SET version_num = 'bbbb0001' WHERE version_num = 'bbbb0002'")
     text = branches.rescue("diagnose", "--locate").stdout
     assert "Recommendation: stamp bbbb0002: the schema is at aaaa0001 and bbbb0002" in text
@@ -155,7 +155,7 @@ def test_of_two_branches_the_one_that_is_behind_is_the_stamp(branches, database)
     assert _advice(branches.rescue_json("diagnose", "--locate")) == ("nothing", None)
 
 
-def test_of_two_branches_each_is_stamped_where_it_is(branches, database):
+def test_of_two_branches_each_is_stamped_at_its_position(branches, database):
     for name, before in (("a2", "aaaa0001"), ("b3", "bbbb0002"), ("a3", "aaaa0002")):
         makes_a_table(branches, name, f"{name[0] * 4}000{name[1]}", before)
     assert branches.alembic("upgrade", "aaaa0002").status == 0
@@ -173,7 +173,7 @@ def test_of_two_branches_each_is_stamped_where_it_is(branches, database):
     assert branches.alembic("upgrade", "heads").status == 0
 
 
-def test_where_the_rows_of_both_branches_are_lost_a_stamp_leads_to_each(branches, database):
+def test_if_the_rows_of_both_branches_are_lost_a_stamp_leads_to_each(branches, database):
     database.run("DELETE FROM alembic_version")
     text = " ".join(branches.rescue("diagnose", "--locate").stdout.split())
     assert "Recommendation: stamp aaaa0001: the schema is at aaaa0001 and bbbb0002" in text

@@ -1,4 +1,4 @@
-"""Each dialect is one folder, and nothing outside of it asks which dialect it is."""
+"""Each dialect is one folder, and nothing outside of it checks which dialect it is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_dialect_is_named_outside_of_its_folder(path):
 
 
 @pytest.mark.parametrize("name", [*KNOWN, "oracle"])
-def test_each_dialect_has_all_parts_its_own_or_those_of_any_other(name):
+def test_each_dialect_has_all_parts_its_own_or_the_default(name):
     dialect = dialects.of(name)
     assert dialect.name == name
     for part in ("identity", "server", "drivers", "failures", "scratch", "places"):
@@ -63,7 +63,7 @@ def test_an_unknown_dialect_promises_nothing():
         ("oracle", "19.3 MariaDB", "oracle"),
     ],
 )
-def test_a_server_is_known_by_what_it_calls_itself(name, version, title):
+def test_a_server_is_recognised_by_what_it_calls_itself(name, version, title):
     assert dialects.of_server(name, version).title == title
 
 
@@ -78,15 +78,15 @@ def test_what_hosts_call_it():
     assert [one.name for one in dialects.known()] == ["postgresql", "mysql", "sqlite"]
 
 
-def test_a_code_is_read_by_the_dialect_whose_driver_it_is():
+def test_a_code_is_read_by_the_dialect_of_its_driver():
     mysql = pytest.importorskip("pymysql").err.OperationalError(1049, "Unknown database 'shop'")
-    mysql.sqlstate = "42000"  # newer versions have it beside their number
+    mysql.sqlstate = "42000"  # newer versions have it next to their number
     assert drivers.error_class(mysql) is drivers.error_class(PgError("3D000")) is errors.DatabaseMissing
     assert drivers.error_text(mysql) == "Unknown database 'shop'"
     assert drivers.vague_class(pymysql_error(2013)) is errors.ConnectionLost
 
 
-def test_what_a_replica_cancels_for_what_it_replays_may_be_asked_again():
+def test_a_query_that_a_replicas_replay_cancels_may_be_retried():
     assert drivers.error_class(PgError("40001")) is errors.StatementTimeout
     assert errors.StatementTimeout in waiting.AWAY
 

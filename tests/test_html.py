@@ -1,4 +1,4 @@
-"""Reports as HTML: one file, which needs nothing else, in a real browser at a desk's and at a phone's width."""
+"""Reports as HTML: one self-contained file, in a real browser at a desktop's and a phone's width."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def shown():
 
 @pytest.fixture
 def chromium(tmp_path):
-    """A folder for the browser.  Where there is none its tests are skipped, and the run's last line says so."""
+    """A folder for the browser.  Without one, its tests are skipped, and the run's last line says so."""
     if not browser.program():
         if os.environ.get(browser.REQUIRED):
             pytest.fail(browser.MISSING)
@@ -68,10 +68,10 @@ def test_it_is_one_file_without_network_or_script():
     found = document(shown())
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\bsrc=|\bhref=|\bon\w+=", found)
     assert found.startswith("<!doctype html>")
-    assert document(evil_report()).isascii()  # right in whatever encoding stdout has
+    assert document(evil_report()).isascii()  # correct in any encoding of stdout
 
 
-def test_what_a_database_holds_is_escaped():
+def test_text_from_a_database_is_escaped():
     found = document(evil_report())
     assert "<script>" not in found
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in found
@@ -80,7 +80,7 @@ def test_what_a_database_holds_is_escaped():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_browser_shows_it_whole(chromium, width):
+def test_a_browser_shows_it_completely(chromium, width):
     found = browser.measured(chromium, document(shown()), width)
     assert found["client"] == width
     assert found["scroll"] <= found["client"]
@@ -101,18 +101,18 @@ def test_a_browser_shows_it_whole(chromium, width):
         assert part in said, part
     assert len(found["dots"]) == len(found["names"]) == 4
     for (left, top, right, bottom), (begin, above, end, below) in zip(found["dots"], found["names"], strict=True):
-        assert above < (top + bottom) / 2 < below  # each dot is beside its revision
+        assert above < (top + bottom) / 2 < below  # each dot is next to its revision
         assert left < right <= begin < end <= width
 
 
 @pytest.mark.slow
-def test_it_is_dark_where_that_is_preferred(chromium):
+def test_it_is_dark_if_that_is_preferred(chromium):
     light, dark = (browser.measured(chromium, document(shown()), 1280, dark=dark) for dark in (False, True))
     assert (light["background"], dark["background"]) == ("rgb(255, 255, 255)", "rgb(13, 17, 23)")
 
 
 @pytest.mark.slow
-def test_in_a_browser_nothing_of_what_a_database_holds_is_markup(chromium):
+def test_in_a_browser_no_text_from_a_database_is_markup(chromium):
     found = browser.measured(chromium, document(evil_report()), 390)
     assert not {"script", "img", "a", "b", "iframe"} & set(found["elements"])
     assert EVIL.partition("`")[0].strip() in found["text"]

@@ -19,14 +19,14 @@ from tests.watching import OF_THIS_DATABASE, VERSION_TABLE, blocked_by, others, 
 pytestmark = pytest.mark.slow
 
 AT_ONCE = 6
-"""Seconds.  Under 2 on a machine that has nothing else to do."""
+"""Seconds.  Under 2 on a machine that is otherwise idle."""
 ROW_CHANGED = "UPDATE alembic_version SET version_num = version_num"
 STAMP = ("stamp", "aaaa0003", "--yes", "--lock-timeout", "30")
 
 
 @pytest.fixture
 def linear(project, database) -> ProjectCopy:
-    """The chain of five, at its first revision."""
+    """The chain of five revisions, at the first."""
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     return project("linear", database)
 
@@ -41,7 +41,7 @@ class Stopwatch:
 
 
 def assert_nothing_left(database, blocker) -> None:
-    """No session, no lock; and the row stays when the blocker goes."""
+    """Check that no session and no lock is left, and that the row stays when the blocker ends."""
     until(lambda: [s["pid"] for s in others(database)] == [blocker.info.backend_pid], "our sessions are gone", 3)
     assert database.run(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND {OF_THIS_DATABASE}") == []
     blocker.rollback()
@@ -95,7 +95,7 @@ def test_with_json_the_answer_is_one_document(linear):
         assert_nothing_left(database, blocker)
 
 
-def test_while_the_look_waits_for_a_lock(linear):
+def test_while_the_inspection_waits_for_a_lock(linear):
     database = linear.database
     with blocked_by(database, "LOCK TABLE alembic_version") as blocker:
         running = linear.started("diagnose", "--lock-timeout", "30")
@@ -109,8 +109,8 @@ def test_while_the_look_waits_for_a_lock(linear):
         assert_nothing_left(database, blocker)
 
 
-def test_a_lock_that_keeps_even_the_reading_back_waiting_does_not_keep_the_terminal(linear):
-    """Somebody takes the whole table between the last check and the interrupt."""
+def test_a_lock_that_blocks_even_the_read_back_does_not_block_the_terminal(linear):
+    """Somebody locks the whole table between the last check and the interrupt."""
     database = linear.database
     with blocked_by(database, ROW_CHANGED) as blocker, database.session() as queued:
         running = linear.started(*STAMP)
@@ -148,7 +148,7 @@ def test_at_the_question(linear):
     assert linear.receipts == []
 
 
-def test_the_end_of_the_input_at_the_question_is_a_no(linear):
+def test_the_end_of_input_at_the_question_is_a_no(linear):
     with at_a_terminal(linear, "stamp", "aaaa0003") as terminal:
         terminal.wait_for("[y/N]")
         terminal.type("\x04")
@@ -161,7 +161,7 @@ def test_the_end_of_the_input_at_the_question_is_a_no(linear):
 
 @contextlib.contextmanager
 def listener_that_says_nothing():
-    """Takes connections, and never answers."""
+    """Accepts connections, and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
@@ -204,7 +204,7 @@ def test_while_connecting_at_a_terminal_the_cursor_comes_back(project):
             taken_in.close()
 
 
-def test_a_second_ctrl_c_leaves_at_once(project):
+def test_a_second_ctrl_c_exits_at_once(project):
     with listener_that_says_nothing() as listener:
         port = listener.getsockname()[1]
         env = project("linear", url=f"postgresql+psycopg2://{servers.ROLE}@127.0.0.1:{port}/shop")
@@ -224,7 +224,7 @@ def test_a_second_ctrl_c_leaves_at_once(project):
 
 
 class Network:
-    """Between the tool and the server; can stop carrying anything, as a cable that is pulled."""
+    """A proxy between the tool and the server that can stop forwarding, like a pulled cable."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -257,7 +257,7 @@ class Network:
         self._listener.close()
 
 
-def test_with_the_network_gone_where_not_even_a_cancel_gets_through(linear):
+def test_without_a_network_not_even_a_cancel_gets_through(linear):
     database = linear.database
     network = Network(database.server.port)
     linear.set_url(database.url.replace(f":{database.server.port}/", f":{network.port}/"))
@@ -269,7 +269,7 @@ def test_with_the_network_gone_where_not_even_a_cancel_gets_through(linear):
             running.send_signal(signal.SIGINT)
             _, err = running.communicate(timeout=20)
         assert taken.seconds < AT_ONCE
-        assert running.returncode == 5  # the server may go on alone
+        assert running.returncode == 5  # the server may continue alone
         assert "could not be read back (interrupted)" in err
         assert "alembic-rescue undo" in err
         (receipt,) = linear.receipts

@@ -1,4 +1,4 @@
-"""The JSON of format 1: every field that is promised is there, in every document, with the promised values."""
+"""The JSON of format 1: every promised field is in every document, with the promised values."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CAUSE = {"revision", "path", "line", "statement", "error", "swallowed", "fix"}
 OBJECT = {"kind", "name", "expected", "presence", "detail", "line", "sql"}
 
 
-def test_the_fields_of_causes_and_objects_are_those_that_are_promised():
+def test_the_fields_of_causes_and_objects_are_as_promised():
     assert {field.name for field in fields(Cause)} >= CAUSE
     assert {field.name for field in fields(ObjectEvidence)} >= OBJECT
 
@@ -107,7 +107,7 @@ def test_each_command_and_its_outcome(linear):
     }
 
 
-def test_a_stamp_names_its_receipt_and_where_the_database_stands(linear):
+def test_a_stamp_names_its_receipt_and_the_databases_position(linear):
     stamped = linear.rescue_json("stamp", "head", "--yes")
     assert stamped["receipt"] == str(linear.receipts[-1])
     assert stamped["databases"][0]["current_heads"] == ["aaaa0005"]
@@ -116,7 +116,7 @@ def test_a_stamp_names_its_receipt_and_where_the_database_stands(linear):
     assert listed[0]["parts"][0]["rows_before"] == ["aaaa0001"]
 
 
-def test_a_refusal_has_its_words_and_what_was_known(linear):
+def test_a_refusal_has_its_text_and_what_was_known(linear):
     refused = linear.rescue("--format", "json", "stamp", "base", "--yes")
     assert refused.status == 3
     document = refused.json
@@ -127,7 +127,7 @@ def test_a_refusal_has_its_words_and_what_was_known(linear):
     assert document["error"] is None
 
 
-def test_an_error_has_its_words(linear):
+def test_an_error_has_its_text(linear):
     failed = linear.rescue("-c", "nowhere.ini", "--format", "json", "diagnose")
     assert failed.status == 2
     assert failed.json["outcome"] == "error"

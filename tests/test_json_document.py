@@ -1,4 +1,4 @@
-"""docs/json.md: its examples are what the program answers, and what it tells of outcomes is so."""
+"""docs/json.md: its examples are the program's answers, and what it says about outcomes is true."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = [
     if (one, other) == ("console", "json")
 ]
 PROSE = frozenset(["reason", "message", "help", "error", "fix"])
-"""What is for people: the words may change before the document does."""
+"""Texts for people: the wording may change before the document does."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_each_json_is_an_example_of_a_call_that_parses():
 
 
 @pytest.mark.slow
-def test_each_example_is_what_the_program_answers_and_as_the_schema_has_it(stuck):
+def test_each_example_is_the_programs_answer_and_fits_the_schema(stuck):
     for call, jq, example in EXAMPLES:
         _, *arguments = shlex.split(call)
         document = stuck.rescue(*arguments).json
@@ -87,7 +87,7 @@ def test_the_python_example_validates_an_answer(stuck):
 
 
 def table(column):
-    """Rows of the table that begins with this column: its first cell, and the others."""
+    """Return the rows of the table that begins with this column: the first cell, and the others."""
     (found,) = re.findall(rf"^\| {column} \|.*\n\|[-|]+\n((?:\|.*\n)+)", DOCUMENT, re.MULTILINE)
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in found.splitlines()]
     return {first: rest for first, *rest in rows}
@@ -97,7 +97,7 @@ def codes(text):
     return re.findall(r"`([a-z_-]+)`", text)
 
 
-def test_the_fields_that_it_names_are_those_of_the_schema():
+def test_the_fields_that_it_names_are_the_schemas():
     assert {name for first in table("field") for name in codes(first)} | {"databases"} == set(SCHEMA["properties"])
     (named,) = re.findall(r"^Each of `databases` has (.*?) and more\.$", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert set(codes(named)) <= set(SCHEMA["$defs"]["database"]["properties"])

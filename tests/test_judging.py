@@ -43,7 +43,7 @@ def verdicts(chain: Chain, world, **more):
 
 
 def told(chain: Chain, world, revision: str, **more):
-    """The objects of a revision that are not simply there."""
+    """The objects of a revision that do not simply exist."""
     (found,) = (e for e in judge(chain.steps, reading(world), **more) if e.revision == revision)
     return [(o.kind, o.name, o.presence.value, o.detail) for o in found.objects if not o.met]
 
@@ -61,7 +61,7 @@ def test_each_position(position, expected) -> None:
     assert verdicts(chain, chain.states[position]) == expected
 
 
-def test_one_revision_that_never_ran_counts_for_no_more_than_one_that_did() -> None:
+def test_a_revision_that_never_ran_counts_no_more_than_one_that_did() -> None:
     def many(world) -> None:
         for number in range(30):
             make_table(world, f"many{number}", "x")
@@ -76,7 +76,7 @@ def test_one_revision_that_never_ran_counts_for_no_more_than_one_that_did() -> N
     assert verdicts(chain, half) == [APPLIED, PARTIAL, NOT_APPLIED, NOT_APPLIED, NOT_APPLIED]
 
 
-def test_a_table_stands_for_its_columns() -> None:
+def test_a_missing_table_stands_for_its_columns() -> None:
     chain = two_tables()
     missing = told(chain, {}, "r1")
     assert missing == [("table", "public.a", "absent", "it does not exist")]
@@ -86,7 +86,7 @@ def test_a_table_stands_for_its_columns() -> None:
     assert told(chain, world, "r1") == [("column", "public.a.y", "absent", "it does not exist")]
 
 
-def test_what_differs_is_named() -> None:
+def test_a_difference_is_named() -> None:
     chain = two_tables()
     world = chain.copy()
     world[column("a", "x")]["type"] = "bigint"
@@ -106,7 +106,7 @@ def test_a_change_in_place() -> None:
     assert verdicts(chain, {}) == [NOT_APPLIED]
 
 
-def test_a_text_that_means_the_same() -> None:
+def test_a_text_with_the_same_meaning() -> None:
     chain = Chain().start({view("v"): {"definition": "SELECT 1"}})
     chain.step(lambda w: w[view("v")].update(definition="SELECT 2"))
     live = reading({view("v"): {"definition": "SELECT (2)"}})
@@ -121,13 +121,13 @@ def test_a_text_that_means_the_same() -> None:
         assert [e.verdict for e in judge(chain.steps, live, answers)] == [UNVERIFIABLE]
 
 
-def test_no_text_is_asked_about_that_a_position_has() -> None:
+def test_a_text_that_some_position_has_is_not_settled() -> None:
     chain = Chain().start({view("v"): {"definition": "SELECT 1"}})
     chain.step(lambda w: w[view("v")].update(definition="SELECT 2"))
     assert differing_texts(chain.steps, reading(chain.states[0])) == ()
 
 
-def test_later_revisions_answer_for_what_they_changed() -> None:
+def test_later_revisions_account_for_what_they_changed() -> None:
     chain = two_tables()
     chain.step(lambda w: w[column("a", "x")].update(type="bigint"))
     chain.step(lambda w: rename_column(w, "a", "y", "z"))
@@ -138,7 +138,7 @@ def test_later_revisions_answer_for_what_they_changed() -> None:
     assert verdicts(chain, world) == [APPLIED, APPLIED, NOT_APPLIED, APPLIED]
 
 
-def test_what_is_lost_after_a_rename_is_named_where_it_was_made() -> None:
+def test_an_object_lost_after_a_rename_is_named_where_it_was_created() -> None:
     chain = two_tables().step(lambda w: rename_table(w, "a", "c"))
     assert verdicts(chain, chain.world) == [APPLIED] * 3
     world = chain.copy()
@@ -154,14 +154,14 @@ def test_a_rename_is_two_facts() -> None:
     chain.step(lambda w: make_table(w, "later", "id"))
     assert verdicts(chain, chain.states[0]) == [NOT_APPLIED, NOT_APPLIED]
     assert verdicts(chain, chain.states[1]) == [APPLIED, NOT_APPLIED]
-    both = chain.states[0] | chain.states[1]  # somebody made the new one beside
+    both = chain.states[0] | chain.states[1]  # somebody created the new one next to it
     assert verdicts(chain, both) == [NOT_APPLIED, NOT_APPLIED]
     details = [detail for *_, detail in told(chain, both, "r1")]
     assert "public.user_file still exists: public.document is a different one" in details
     assert told(chain, chain.states[0], "r1")[0][3] in {"it still exists", "it is still called public.user_file"}
 
 
-def test_a_renamed_column_beside_the_old_one() -> None:
+def test_a_renamed_column_next_to_the_old_one() -> None:
     chain = Chain()
     make_table(start := {}, "person", "id", "name")
     chain.start(start).step(lambda w: rename_column(w, "person", "name", "title"))
@@ -194,7 +194,7 @@ def test_drops() -> None:
     assert told(chain, chain.states[0], "r1") == [("table", "public.old", "present", "it still exists")]
 
 
-def test_what_cancels_out_is_no_proof() -> None:
+def test_changes_that_cancel_out_are_no_proof() -> None:
     chain = Chain().step(lambda w: make_table(w, "a", "x")).step(lambda w: drop_table(w, "a"))
     found = judge(chain.steps, reading({}))
     assert [e.verdict for e in found] == [UNVERIFIABLE, UNVERIFIABLE]
@@ -206,7 +206,7 @@ def test_what_cancels_out_is_no_proof() -> None:
     assert verdicts(chain, chain.states[1]) == [APPLIED, NOT_APPLIED, NOT_APPLIED]
 
 
-def test_what_is_made_again_does_not_prove_that_it_was() -> None:
+def test_an_object_that_is_created_again_does_not_prove_the_first_time() -> None:
     chain = two_tables().step(lambda w: drop_table(w, "a")).step(lambda w: make_table(w, "a", "x", "y"))
     assert verdicts(chain, chain.states[2]) == [APPLIED, APPLIED, UNVERIFIABLE, UNVERIFIABLE]
     assert verdicts(chain, chain.states[3]) == [APPLIED, APPLIED, APPLIED, NOT_APPLIED]
@@ -224,7 +224,7 @@ def test_another_kind_under_the_same_name() -> None:
     assert verdicts(chain, chain.states[1]) == [APPLIED]
 
 
-def test_what_nobody_asked_about_is_left_alone() -> None:
+def test_unrelated_objects_are_left_alone() -> None:
     chain = two_tables()
     world = chain.copy()
     make_table(world, "theirs", "x")
@@ -236,7 +236,7 @@ def test_what_nobody_asked_about_is_left_alone() -> None:
 # --- circumstance ------------------------------------------------------------------------------------------------
 
 
-def test_the_owner_of_what_was_made_is_told_and_not_counted() -> None:
+def test_the_owner_of_a_created_object_is_reported_and_not_counted() -> None:
     chain = two_tables()
     world = chain.copy()
     world[table("a")]["owner"] = "admin"
@@ -257,7 +257,7 @@ def test_a_fact_that_no_position_has_is_a_difference() -> None:
     assert verdicts(chain, world) == [APPLIED, APPLIED]
 
 
-def test_a_fact_that_a_pending_revision_gives_is_none_of_those_before() -> None:
+def test_a_fact_that_a_pending_revision_sets_is_no_difference_before_it() -> None:
     def more(world) -> None:
         world[column("a", "x")]["identity"] = "a"
         make_table(world, "b", "x")
@@ -267,7 +267,7 @@ def test_a_fact_that_a_pending_revision_gives_is_none_of_those_before() -> None:
     assert verdicts(chain, world) == [APPLIED, PARTIAL]
 
 
-def test_what_is_not_counted_is_told_of_what_it_is_said_of() -> None:
+def test_an_uncounted_fact_is_reported_at_its_own_object() -> None:
     chain = two_tables()
     world = chain.copy()
     world[column("a", "x")]["comment"] = "by hand"
@@ -276,7 +276,7 @@ def test_what_is_not_counted_is_told_of_what_it_is_said_of() -> None:
     assert (x.name, x.detail) == ("public.a.x", "not counted: comment is by hand, expected none")
 
 
-def test_a_table_that_differs_stands_for_what_does_not() -> None:
+def test_a_table_that_differs_stands_for_the_objects_that_do_not() -> None:
     chain = two_tables()
     world = chain.copy()
     world[table("a")]["persistence"] = "u"
@@ -284,7 +284,7 @@ def test_a_table_that_differs_stands_for_what_does_not() -> None:
     assert (only.name, only.detail) == ("public.a", "it is UNLOGGED, expected permanent")
 
 
-def test_an_owner_who_was_changed_counts() -> None:
+def test_a_changed_owner_counts() -> None:
     make_table(start := {}, "a", "x")
     chain = Chain().start(start).step(lambda w: w[table("a")].update(owner="admin"))
     assert verdicts(chain, chain.states[0]) == [NOT_APPLIED]
@@ -305,7 +305,7 @@ def test_privileges_are_facts_that_come_and_go() -> None:
     assert verdicts(chain, chain.states[1]) == [APPLIED]
 
 
-def test_a_revoke_that_did_not_run_is_told_where_it_was_left_out() -> None:
+def test_a_skipped_revoke_is_reported_where_it_was_left_out() -> None:
     make_table(start := {}, "a", "x")
     start[table("a")].update(privileges("app", "SELECT", "INSERT"))
     chain = Chain().start(start).step(lambda w: w[table("a")].__delitem__("privileges of app: INSERT"))
@@ -317,7 +317,7 @@ def test_a_revoke_that_did_not_run_is_told_where_it_was_left_out() -> None:
 
 
 def test_all_privileges_are_all_that_the_server_had() -> None:
-    """PostgreSQL 17 added MAINTAIN, which a database that was upgraded from an older one does not have granted."""
+    """PostgreSQL 17 added MAINTAIN, which is not granted in a database that was upgraded from an older one."""
     make_table(start := {}, "a", "x")
     before = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     chain = Chain().start(start).step(lambda w: w[table("a")].update(privileges("app", *before, "MAINTAIN")))
@@ -335,7 +335,7 @@ def test_all_privileges_are_all_that_the_server_had() -> None:
     assert verdicts(alone, alone.states[1]) == [APPLIED, NOT_APPLIED]
 
 
-def test_default_privileges_are_nothing_but_privileges() -> None:
+def test_default_privileges_are_only_privileges() -> None:
     row = CatalogObject("default acl", "for role app in schema s on tables")
     chain = Chain().start({}).step(lambda w: w.update({row: privileges("app", "SELECT")}))
     chain.step(lambda w: w[row].update(privileges("other", "SELECT")))
@@ -346,7 +346,7 @@ def test_default_privileges_are_nothing_but_privileges() -> None:
     assert verdicts(chain, chain.world) == [APPLIED] * 3
 
 
-def test_a_replacement_is_told_although_its_table_was_renamed_since() -> None:
+def test_a_replacement_is_reported_even_if_its_table_was_renamed_since() -> None:
     make_table(start := {}, "t", "a", "n")
     start[index("t", "i")] = {"definition": "CREATE INDEX * ON public.t USING btree (a)"}
 
@@ -365,7 +365,7 @@ def test_a_replacement_is_told_although_its_table_was_renamed_since() -> None:
     assert verdicts(chain, left_out.world) == [NOT_APPLIED, APPLIED, APPLIED]
 
 
-def test_a_replacement_is_told_although_what_it_names_was_renamed_since() -> None:
+def test_a_replacement_is_reported_even_if_what_it_names_was_renamed_since() -> None:
     make_table(start := {}, "t", "a", "n")
     start[constraint("t", "ck")] = {"definition": "CHECK ((a > 0))"}
 
@@ -384,7 +384,7 @@ def test_a_replacement_is_told_although_what_it_names_was_renamed_since() -> Non
     assert verdicts(chain, chain.states[1]) == [APPLIED, NOT_APPLIED, NOT_APPLIED]
 
 
-def test_a_label_that_was_left_out_is_told_where_it_was() -> None:
+def test_a_missing_label_is_reported_where_it_was_left_out() -> None:
     start = {enum("st"): {"labels": "'a', 'b'"}, label("st", "a"): {}, label("st", "b"): {}}
 
     def added(name: str):
@@ -403,7 +403,7 @@ def test_a_label_that_was_left_out_is_told_where_it_was() -> None:
     assert NOT_APPLIED in verdicts(chain, moved) or PARTIAL in verdicts(chain, moved)
 
 
-def test_an_invalid_index_is_not_there() -> None:
+def test_an_invalid_index_does_not_count_as_existing() -> None:
     make_table(start := {}, "a", "x")
     facts = {"definition": "CREATE INDEX * ON public.a USING btree (x)", "valid": "true"}
     chain = Chain().start(start).step(lambda w: w.update({index("a", "ix"): facts}))
@@ -431,7 +431,7 @@ def test_labels() -> None:
     assert verdicts(chain, mood("a", "c", "b")) == [PARTIAL]
 
 
-def test_more_labels_of_a_type_are_told() -> None:
+def test_extra_labels_of_a_type_are_reported() -> None:
     chain = Chain().step(lambda w: w.update(mood("a", "b")))
     (found,) = judge(chain.steps, reading(mood("a", "b", "c")))
     assert (found.verdict, found.objects[0].detail) == (APPLIED, "it has extra labels: 'c'")
@@ -450,7 +450,7 @@ def test_fewer_labels() -> None:
     assert verdicts(chain, mood("a")) == [APPLIED]
 
 
-def test_a_type_alone_may_be_left_over() -> None:
+def test_a_leftover_type_alone_proves_nothing() -> None:
     def both(world):
         world.update(mood("a"))
         make_table(world, "a", "x")
@@ -465,7 +465,7 @@ def test_a_type_alone_may_be_left_over() -> None:
 CHECK = {"definition": "CHECK ((x > 1))"}
 
 
-def test_a_constraint_under_another_name_is_there() -> None:
+def test_a_constraint_under_another_name_exists() -> None:
     make_table(start := {}, "a", "x")
     chain = Chain().start(start).step(lambda w: w.update({constraint("a", "ck"): CHECK}))
     world = chain.states[0] | {constraint("a", "theirs"): CHECK}
@@ -489,7 +489,7 @@ def test_a_dropped_constraint_under_another_name_is_not_dropped() -> None:
     assert verdicts(chain, chain.states[1]) == [APPLIED]
 
 
-def test_what_another_position_or_nobody_in_the_range_knows_is_itself() -> None:
+def test_an_object_that_another_position_or_nobody_in_the_range_knows_is_itself() -> None:
     make_table(start := {}, "a", "x")
     start[constraint("a", "old")] = CHECK
 
@@ -504,7 +504,7 @@ def test_what_another_position_or_nobody_in_the_range_knows_is_itself() -> None:
     assert verdicts(second, second.states[0], untouched=[constraint("a", "old")]) == [NOT_APPLIED]
 
 
-def test_a_constraint_and_its_index_are_one_thing() -> None:
+def test_a_constraint_and_its_index_are_one_object() -> None:
     make_table(start := {}, "a", "x")
     new = {
         constraint("a", "a_pkey"): {"definition": "PRIMARY KEY (x)"},
@@ -518,7 +518,7 @@ def test_a_constraint_and_its_index_are_one_thing() -> None:
 # --- what no catalog shows -----------------------------------------------------------------------------------------
 
 
-def test_empty_is_only_what_sent_nothing_and_left_nothing_out() -> None:
+def test_a_revision_is_empty_only_if_it_sent_nothing_and_left_nothing_out() -> None:
     assert verdicts(Chain().step(), {}) == [EMPTY]
     assert verdicts(Chain().step(statements=(sent("SELECT 1", QUERY),)), {}) == [EMPTY]
     line = LeftOut("versions/r1.py", 9, "op.execute(x)", DATA)
@@ -536,7 +536,7 @@ def test_empty_is_only_what_sent_nothing_and_left_nothing_out() -> None:
         assert found.objects[0].line in {8, 9}
 
 
-def test_data_are_told_in_every_verdict() -> None:
+def test_data_statements_are_reported_with_every_verdict() -> None:
     chain = Chain().step(lambda w: make_table(w, "a", "x"), statements=(sent("UPDATE b SET x = 1", DATA),))
     for world, verdict in ((chain.world, UNVERIFIABLE), ({}, NOT_APPLIED)):
         (found,) = judge(chain.steps, reading(world))
@@ -545,14 +545,14 @@ def test_data_are_told_in_every_verdict() -> None:
         assert found.objects[-1].detail == "the catalog does not show whether it ran"
 
 
-def test_rows_of_a_table_that_is_gone_since_may_have_gone_elsewhere() -> None:
+def test_rows_of_a_table_that_is_gone_may_have_been_moved() -> None:
     chain = Chain().step(lambda w: make_table(w, "a", "x"))
     chain.step(lambda w: make_table(w, "b"), statements=(sent("UPDATE a SET x = 1", DATA),))
     chain.step(lambda w: drop_table(w, "a"))
     assert verdicts(chain, chain.world) == [APPLIED, UNVERIFIABLE, APPLIED]
 
 
-def test_a_line_that_was_left_out_with_both_sides_agreeing() -> None:
+def test_a_line_that_was_left_out_and_both_sides_agree() -> None:
     drop = LeftOut("versions/r1.py", 9, 'op.drop_table("cache")', CATALOG, ("cache",))
     chain = Chain().step(lambda w: make_table(w, "other", "x"), left_out=(drop,))
     assert mentioned(chain.steps) == {"cache"}
@@ -563,7 +563,7 @@ def test_a_line_that_was_left_out_with_both_sides_agreeing() -> None:
     assert told(chain, world, "r1")[-1][1] == 'op.drop_table("cache")'
 
 
-def test_a_guard_that_found_what_it_makes() -> None:
+def test_a_guard_that_found_what_it_creates() -> None:
     make_table(start := {}, "t", "a")
     add = LeftOut("versions/r1.py", 9, 'op.add_column("t", sa.Column("b"))', CATALOG, ("t", "b"))
     chain = Chain().start(start).step(lambda w: w.update({column("t", "b"): {"type": "integer"}}))
@@ -600,7 +600,7 @@ def test_a_swallowed_failure() -> None:
     assert verdicts(other, other.world) == [UNVERIFIABLE]
 
 
-def test_what_was_not_observed() -> None:
+def test_an_unobserved_revision() -> None:
     chain = two_tables()
     chain.steps[0] = Unobserved("r1", "it took too long", "Give it more time")
     found = judge(chain.steps, reading(chain.world))
@@ -614,7 +614,7 @@ def test_a_failure_is_unverifiable_whatever_it_changed() -> None:
     assert verdicts(chain, {}) == [UNVERIFIABLE]
 
 
-def test_what_could_not_be_read() -> None:
+def test_an_object_that_could_not_be_read() -> None:
     chain = two_tables()
     locked = Unread(table("a"), "process 12 holds a lock on it")
     found = judge(chain.steps, reading(chain.states[0], (locked,)))
@@ -624,7 +624,7 @@ def test_what_could_not_be_read() -> None:
     ]
 
 
-def test_what_could_not_be_read_of_a_rename_is_not_taken_for_done() -> None:
+def test_a_rename_that_could_not_be_read_does_not_count_as_done() -> None:
     def renamed(world):
         world[view("v")] = {"definition": "SELECT c FROM a"}
         return rename_column(world, "a", "x", "c")
@@ -636,7 +636,7 @@ def test_what_could_not_be_read_of_a_rename_is_not_taken_for_done() -> None:
     assert verdicts(chain, world) == [APPLIED, APPLIED, NOT_APPLIED, APPLIED], "for it, too"
 
 
-def test_what_is_to_be_read() -> None:
+def test_which_objects_must_be_read() -> None:
     make_table(start := {}, "a", "x")
     chain = Chain().start(start).step(lambda w: w.update({constraint("a", "ck"): CHECK}))
     assert objects(chain.steps) == {constraint("a", "ck"), table("a")}

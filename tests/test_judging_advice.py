@@ -1,4 +1,4 @@
-"""From verdicts to the one thing to do, and to where a schema stands."""
+"""From verdicts to the one action to take, and to a schema's position."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def chain(*words: str) -> list[RevisionEvidence]:
         (("data", "there, and data"), Action.STOP, None),
     ],
 )
-def test_what_to_do(words, action, revision) -> None:
+def test_the_recommended_action(words, action, revision) -> None:
     advice = recommend(chain(*words))
     assert (advice.action, advice.revision) == (action, revision)
 
 
-def test_what_cannot_be_checked_is_to_be_looked_at() -> None:
+def test_an_unverifiable_revision_must_be_checked_by_a_person() -> None:
     reason = recommend(chain("there, and data")).reason
     assert reason.startswith("every object of r1 exists")
     assert "UPDATE t" in reason
@@ -90,7 +90,7 @@ def test_a_swallowed_failure_is_the_reason() -> None:
     assert "must fail" in recommend(chain("not-applied"), [cause], transactional=False).reason
 
 
-def test_what_fails_when_it_is_run_again_is_said_with_the_stamp_or_stops_it() -> None:
+def test_a_revision_that_would_fail_again_is_mentioned_with_the_stamp_or_stops_it() -> None:
     cause = Cause("r2", "r2.py", 12, "ALTER TABLE", "it exists", swallowed=False, handler_line=None, fix="look")
     advice = recommend(chain("applied", "not-applied"), [cause])
     assert (advice.action, advice.revision) == (Action.STAMP, "r1")
@@ -100,7 +100,7 @@ def test_what_fails_when_it_is_run_again_is_said_with_the_stamp_or_stops_it() ->
     assert "If it runs again, it will fail at r2.py:12 (it exists)" in advice.reason
 
 
-def test_nothing_is_said_to_have_failed_that_nobody_saw() -> None:
+def test_an_unseen_failure_is_not_reported() -> None:
     reason = recommend(chain("not-applied")).reason
     assert "if a run failed, all of it was rolled back" in reason
     assert "To see what fails: `alembic-rescue rehearse`" in reason
@@ -123,12 +123,12 @@ def test_a_stamp_for_each_branch_that_is_proved() -> None:
     assert (whole.action, whole.revision) == (Action.STAMP, "heads")
 
 
-def test_the_furthest_that_is_proved() -> None:
+def test_the_furthest_proved_revision() -> None:
     assert furthest_proved(chain("applied", "empty", "data", "applied")) == "r1"
     assert furthest_proved(chain("empty", "data")) is None
 
 
-def test_where_a_schema_stands() -> None:
+def test_the_position_of_a_schema() -> None:
     every = chain("applied", "data", "applied", "not-applied")
     follows = {"r2": ["r1"], "r3": ["r2"], "r4": ["r3"]}
     found = locate(every, follows)
@@ -138,7 +138,7 @@ def test_where_a_schema_stands() -> None:
     found = locate(branches, {"r2": ["r1"], "r3": ["r1"], "r4": ["r3"]})
     assert (found.revisions, found.following) == (("r2",), ("r3", "r4"))
     assert locate(chain("not-applied"), {}).revisions == ()
-    rows_too = replace(chain("applied")[0], revision="r5", verdict=Verdict.UNVERIFIABLE)  # its objects are there
+    rows_too = replace(chain("applied")[0], revision="r5", verdict=Verdict.UNVERIFIABLE)  # its objects exist
     found = locate([*every[:3], rows_too], {**follows, "r5": ["r3"]})
     assert (found.revisions, found.unproved) == (("r5",), ("r2", "r5"))
 
@@ -161,7 +161,7 @@ def test_where_a_schema_stands() -> None:
         (("applied", "applied"), ["gone"], Action.STOP, "lack gone; by hand: `alembic stamp --purge r2"),
     ],
 )
-def test_where_it_stands_beside_what_the_version_table_says(words, current, action, told) -> None:
+def test_the_position_next_to_what_the_version_table_says(words, current, action, told) -> None:
     graph = RevisionMap(lambda: [Revision("r1", None), Revision("r2", "r1")])
     every = chain(*words)
     located = locate(every, {"r2": ["r1"]})
@@ -182,7 +182,7 @@ def test_where_it_stands_beside_what_the_version_table_says(words, current, acti
         (("data",), Action.STOP, "none of the applied revisions could be verified"),
     ],
 )
-def test_what_to_do_about_what_counts_as_applied(words, action, told) -> None:
+def test_the_action_for_what_counts_as_applied(words, action, told) -> None:
     advice = history.recommend_for_applied(chain(*words))
     assert (advice.action, told in advice.reason) == (action, True), advice
 
@@ -200,11 +200,11 @@ LINE = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2"), Revisi
         (["applied", "not-applied", "data"], []),
     ],
 )
-def test_for_each_thing_that_a_look_may_find_there_is_a_command(verdicts, commands) -> None:
+def test_there_is_a_command_for_each_possible_finding(verdicts, commands) -> None:
     advice = advising.advise(RevisionMap(lambda: LINE), (), Proof(tuple(chain(*verdicts)), None))
     assert [list(choice.commands) for choice in advice.choices] == commands
 
 
-def test_where_somebody_has_it_locked_there_is_nothing_to_accept() -> None:
+def test_behind_somebodys_lock_there_is_nothing_to_accept() -> None:
     locked = replace(chain("data")[0], objects=(replace(DATA, locked="table t"),))
     assert advising.advise(RevisionMap(lambda: LINE), (), Proof((locked,), None)).choices == ()

@@ -1,4 +1,4 @@
-"""Random chains, the database at each position, or with one object damaged: the verdicts are of that position."""
+"""Random chains, the database at each position, or with one object damaged: the verdicts match the position."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def a_column(world, chance):
 
 
 def random_step(chance: random.Random):
-    """One random change, of what there is."""
+    """Make one random change to what exists."""
 
     def once(world):
         has_columns = any(o.kind == "table column" for o in world)
@@ -108,7 +108,7 @@ def test_each_position_of_a_random_chain(seed, length) -> None:
                 assert verdict in {Verdict.APPLIED, Verdict.EMPTY}, (position, number)
             elif number > max(twins):
                 assert verdict in PENDING, (position, number)
-            else:  # it may have run, or not: the database looks the same
+            else:  # it may or may not have run: the database looks the same
                 assert verdict in {Verdict.UNVERIFIABLE, Verdict.EMPTY}, (position, number)
 
 

@@ -1,4 +1,4 @@
-"""States that somebody generated: what is printed, done step by step, ends in an upgrade that goes through."""
+"""Generated states: the printed advice, done step by step, ends in an upgrade that passes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def advice(project, *options):
 
 
 def led_out(project, steps=6):
-    """Do what is printed.  Returns the commands."""
+    """Do what is printed.  Return the commands."""
     done = []
     for _ in range(steps):
         told = advice(project)
@@ -86,14 +86,14 @@ def led_out(project, steps=6):
     ],
     ids=["a rename is missing", "an unknown row over half of the first", "and over half of the next", "beyond a half"],
 )
-def test_what_is_printed_ends_at_the_head(bodies, at, sql, row, commands, stuck, database):
+def test_the_printed_advice_ends_at_the_head(bodies, at, sql, row, commands, stuck, database):
     project = stuck(*bodies, at=at, sql=sql, row=row)
     kept = database.run("SELECT count(*) FROM t5") if "t5 VALUES" in sql else None
     assert led_out(project) == commands
     assert kept is None or database.run("SELECT count(*) FROM t11") == kept
 
 
-def test_of_a_schema_that_cannot_be_located_nothing_is_called_proved(stuck):
+def test_in_a_schema_that_cannot_be_located_nothing_is_called_proved(stuck):
     project = stuck(INDEX, at="r2", sql="DROP INDEX ix; ALTER TABLE t DROP c", row="nope")
     told = project.rescue("repair", "--yes")
     assert told.status == 3
@@ -113,7 +113,7 @@ def test_a_completion_that_would_be_refused_is_not_recommended(stuck, database):
     assert led_out(project) == []
 
 
-def test_what_is_still_half_there_is_not_called_completed(stuck):
+def test_a_revision_that_is_still_partial_is_not_called_completed(stuck):
     half = "op.create_table('b', sa.Column('id', sa.Integer))\n" + INDEX
     project = stuck(half, at="r1", sql="CREATE TABLE b (id integer NOT NULL)")
     ran = project.rescue("complete", "r2", "--yes")

@@ -42,7 +42,7 @@ def mixtures():
 
 @pytest.mark.parametrize("rows", mixtures(), ids=",".join)
 @pytest.mark.parametrize("state", [ReceiptState.BEGUN, ReceiptState.FAILED])
-def test_each_mixture_of_the_rows_is_what_broke_off(rows, state):
+def test_each_mixture_of_rows_is_an_interrupted_stamp(rows, state):
     found = ledger.broken_off([stamp(state)], SHOP, rows)
     assert found is not None
     assert (found.command, found.stamp, found.rows_before, found.rows_after) == ("stamp", "1", BEFORE, AFTER)
@@ -53,7 +53,7 @@ def test_each_mixture_of_the_rows_is_what_broke_off(rows, state):
 
 
 @pytest.mark.parametrize("rows", [BEFORE, AFTER, ("a2", "c1"), ("a3", "b2")], ids=",".join)
-def test_neither_an_end_nor_what_others_wrote_is_a_mixture(rows):
+def test_neither_an_end_nor_other_peoples_rows_are_a_mixture(rows):
     assert ledger.broken_off([stamp(ReceiptState.BEGUN)], SHOP, rows) is None
 
 
@@ -68,23 +68,23 @@ def test_neither_an_end_nor_what_others_wrote_is_a_mixture(rows):
     ],
     ids=["none", "verified", "not-written", "verified-since", "of-a-clone"],
 )
-def test_a_mixture_that_no_open_receipt_explains_did_not_break_off(kept):
+def test_a_mixture_that_no_open_receipt_explains_was_not_interrupted(kept):
     assert ledger.broken_off(kept, SHOP, ("a1", "b2")) is None
 
 
-def test_an_attempt_that_wrote_nothing_leaves_what_broke_off_before_it():
+def test_an_attempt_that_wrote_nothing_leaves_the_interrupted_stamp_before_it():
     kept = [stamp(ReceiptState.BEGUN), stamp(ReceiptState.NOT_WRITTEN, 2)]
     assert ledger.broken_off(kept, SHOP, ("a1", "b2")).receipt == "1"
 
 
-def test_no_rows_are_a_mixture_only_where_all_were_deleted_first():
+def test_no_rows_are_a_mixture_only_if_all_were_deleted_first():
     kept = stamp(ReceiptState.BEGUN)
     assert ledger.broken_off([kept], SHOP, ()) is None
     emptied = replace(kept, parts=tuple(replace(part, empties=True) for part in kept.parts))
     assert ledger.broken_off([emptied], SHOP, ()) is not None
 
 
-def test_what_a_person_had_named_is_kept_for_the_way_forward():
+def test_the_revisions_that_a_person_named_are_kept_for_the_way_forward():
     skipped = [
         Revision("a2", "", "", "", Verdict.UNVERIFIABLE, accepted=True),
         Revision("b2", "", "", "", Verdict.PARTIAL, accepted=True),
@@ -101,6 +101,6 @@ def test_the_same_database_at_another_address_is_another():
     assert SHOP.rows_key == replace(SHOP, host="DB.", role="other", server_version="17").rows_key
 
 
-def test_an_unknown_id_makes_no_two_databases_one():
+def test_an_unknown_id_makes_no_two_databases_equal():
     one, other = (replace(SHOP, server_id="-/5", server_address=None, host=host) for host in ("db1", "db2"))
     assert one.rows_key != other.rows_key

@@ -22,7 +22,7 @@ CATALOG, DATA = StatementKind.CATALOG, StatementKind.DATA
 
 
 class Bind:
-    """In place of a connection to an empty database, and of ``op``: takes every call, and finds nothing."""
+    """Replaces a connection to an empty database, and ``op``: accepts every call, and finds nothing."""
 
     def __getattr__(self, name):
         return Bind()
@@ -64,7 +64,7 @@ def note(what):
 
 
 def left(tmp_path, body, *, sent=()):
-    """What is left out when ``upgrade()`` of this body has run on nothing: (source, kind) of each line."""
+    """Run ``upgrade()`` with this body on nothing, and return the lines that were left out: (source, kind)."""
     (tmp_path / "helpers.py").write_text(HELPERS)
     source = textwrap.dedent(body)
     if "def upgrade(" not in source:
@@ -306,7 +306,7 @@ def test_nothing_else_is_left_out(tmp_path, body):
 @pytest.mark.parametrize(
     "body", ["if not bind: op.drop_table('t')", "not bind and op.drop_table('t')", "op.bulk_insert(bind, [{}])"]
 )
-def test_a_line_of_which_a_part_may_not_have_run_is_known_by_what_it_sent(tmp_path, body):
+def test_a_line_that_may_have_run_in_part_is_known_by_what_it_sent(tmp_path, body):
     assert left(tmp_path, body, sent=["op.drop_table", "op.bulk_insert"]) == []
 
 
@@ -349,7 +349,7 @@ def test_the_constants_of_a_line_are_the_names_that_it_is_about(tmp_path):
         ("conn.dialect.name.lower() == 'sqlite'", False),
     ],
 )
-def test_what_a_condition_about_the_dialect_comes_to(test, comes_to):
+def test_the_value_of_a_condition_on_the_dialect(test, comes_to):
     assert decided(ast.parse(test, mode="eval").body, "postgresql") is comes_to
 
 
@@ -381,7 +381,7 @@ def test_the_handler_that_hides_a_failure(tmp_path):
     assert found == {3: 7, 6: 7, 8: None, 10: 9, 13: 14, 16: None}
 
 
-def test_an_installed_package_that_has_the_revisions_is_the_projects(tmp_path):
+def test_an_installed_package_with_the_revisions_belongs_to_the_project(tmp_path):
     package = tmp_path / "site-packages" / "shop"
     files = Files([package / "migrations"], [tmp_path])
     assert files.is_own(str(package / "helpers.py"))

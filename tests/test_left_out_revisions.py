@@ -1,6 +1,6 @@
-"""One revision was stamped over, or one thing was damaged, and the others ran: whose it is, and what SQL is offered.
+"""One revision was stamped over, or one object damaged, and the others ran: who is named, and which SQL is offered.
 
-Each case is a chain of SQL; what is offered is run, and must neither fail nor undo what another revision did.
+Each case is a chain of SQL.  The offered SQL is run, and must neither fail nor revert what another revision did.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Case:
     live: str = ""
     """What somebody did afterwards."""
     offered: bool = True
-    """With the SQL that is shown all is as the chain leaves it."""
+    """After the printed SQL, everything is as the chain leaves it."""
 
 
 T = "CREATE TABLE t (a int, b int)"
@@ -35,7 +35,7 @@ DROP_B = "ALTER TABLE t DROP COLUMN b"
 ADD_S = "ALTER TABLE t ADD s text; CREATE INDEX i_s ON t (s)"
 OTHER = "CREATE TABLE other (id int)"
 CASES = (
-    # what was dropped has gone along with what it belonged to
+    # a dropped object has gone along with what it belonged to
     Case("column, table renamed", (T, DROP_B, "ALTER TABLE t RENAME TO u"), "ana", (2,), offered=False),
     Case(
         "column, table moved",
@@ -83,7 +83,7 @@ CASES = (
         (2,),
         offered=False,
     ),
-    # a later revision's doing is its own
+    # what a later revision does stays its own
     Case(
         "default dropped since",
         (T, "ALTER TABLE t ADD g int DEFAULT 1", ADD_S, "ALTER TABLE t ALTER g DROP DEFAULT"),
@@ -124,7 +124,7 @@ CASES = (
         "ann",
         live="DROP SEQUENCE s",
     ),
-    # the application's is left alone
+    # the application's objects are left alone
     Case(
         "type with CASCADE",
         ("CREATE TYPE st AS ENUM ('a')", "DROP TYPE st CASCADE"),
@@ -162,7 +162,7 @@ CASES = (
         "aa",
         live="DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 9000', current_database()); END $$",
     ),
-    # what is offered runs
+    # the offered SQL runs
     Case(
         "constraint made anew",
         (
@@ -193,7 +193,7 @@ CASES = (
         "ap",
         live="ALTER TABLE m DROP z",
     ),
-    # several changes of one thing, and some of them taken back
+    # several changes of one object, some of them reverted
     Case(
         "an index made anew, its table renamed since",
         (
@@ -273,7 +273,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_whose_it_is_and_what_is_offered(database: Database, scratch: Database, tmp_path: Path, case: Case) -> None:
+def test_who_is_named_and_what_is_offered(database: Database, scratch: Database, tmp_path: Path, case: Case) -> None:
     bodies = ["\n".join(f"op.execute({sql!r})" for sql in body.split("|")) for body in case.bodies]
     chain = write(tmp_path / "project", database.url, bodies)
     observed = observe(chain.root, chain.revisions, scratch)
@@ -284,7 +284,7 @@ def test_whose_it_is_and_what_is_offered(database: Database, scratch: Database, 
     found = observed.judged(database)
     assert "".join(one.verdict.value[0] for one in found) == case.verdicts, "\n".join(map(told, found))
     after = found
-    for _ in range(2):  # what changes it again is offered once it is there
+    for _ in range(2):  # what changes it again is offered once it exists
         for sql in [o.sql for one in after for o in one.missing if o.sql]:
             database.run(sql)
         after = observed.judged(database)

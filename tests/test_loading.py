@@ -29,7 +29,7 @@ FROM_VARIABLE = 'create_engine(os.environ["SHOP_URL"], poolclass=pool.NullPool)'
 
 
 def planned(project, *options, revision="aaaa0002", **environment):
-    """A plan that is ready, as JSON; its failure tells itself."""
+    """Return a plan that is ready, as JSON; a failure shows its output."""
     ran = project.rescue("--format", "json", *options, "plan", revision, **environment)
     assert ran.status == 0, ran.everything
     return ran.json
@@ -54,7 +54,7 @@ def test_pyproject_toml_alone_is_enough(project, database):
     ran = linear.rescue("stamp", "aaaa0002", "--yes", SHOP_URL=database.url)
     assert ran.status == 0, ran.stderr
     assert database.versions() == ["aaaa0002"]
-    assert linear.rescue("undo", "--yes", SHOP_URL=database.url).status == 0  # also where the stamp made the table
+    assert linear.rescue("undo", "--yes", SHOP_URL=database.url).status == 0  # even if the stamp created the table
     assert database.versions() == []
 
 
@@ -73,7 +73,7 @@ def test_pyproject_toml_and_alembic_ini_work_together_as_in_alembic(project, dat
     assert the_database(planned(linear, "-c", "deploy/production.ini")) == database.name
 
 
-def test_a_pyproject_toml_of_other_tools_is_passed_over(project, database):
+def test_a_pyproject_toml_of_other_tools_is_ignored(project, database):
     linear = project("linear", database)
     (linear.root / "pyproject.toml").write_text("[tool.ruff]\nline-length = 100\n")
     assert the_database(planned(linear)) == database.name
@@ -99,7 +99,7 @@ def test_c_names_a_pyproject_toml_elsewhere(project, database):
     assert the_database(planned(linear, "-c", "backend/pyproject.toml", SHOP_URL=database.url)) == database.name
 
 
-def test_n_names_a_section_with_scripts_of_its_own(project, database):
+def test_n_names_a_section_with_its_own_scripts(project, database):
     linear = project("linear", database)
     shutil.copytree(linear.root / "alembic", linear.root / "billing")
     for file in (linear.root / "billing" / "versions").glob("*.py"):
@@ -113,7 +113,7 @@ def test_n_names_a_section_with_scripts_of_its_own(project, database):
     assert planned(linear, revision="bbbb0002", ALEMBIC_RESCUE_NAME="billing")["script_heads"] == ["bbbb0005"]
 
 
-def test_the_application_of_the_working_directory_can_be_imported_by_env_py(project, database):
+def test_env_py_can_import_the_application_in_the_working_directory(project, database):
     linear = project("linear", database)
     ini = linear.root / "alembic.ini"
     ini.write_text(ini.read_text().replace("[alembic]", "[alembic]\nprepend_sys_path = ."))
@@ -122,14 +122,14 @@ def test_the_application_of_the_working_directory_can_be_imported_by_env_py(proj
     assert the_database(planned(linear)) == database.name
 
 
-# --- what env.py is told -----------------------------------------------------------------------------------------
+# --- what env.py receives ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "flag",
     ["dry=", pytest.param("dry", marks=pytest.mark.since("alembic", "1.13.1", "takes no -x without a value"))],
 )
-def test_env_py_is_told_what_alembic_current_tells_it(project, database, tmp_path, flag):
+def test_env_py_receives_what_alembic_current_passes(project, database, tmp_path, flag):
     linear = project("linear", database)
     write_env(linear, first=REPORTS_ITS_CONTEXT)
     options = ["-c", "alembic.ini", "-x", "tenant=blue", "-x", flag]
@@ -145,7 +145,7 @@ def test_env_py_is_told_what_alembic_current_tells_it(project, database, tmp_pat
     assert json.loads((tmp_path / "stamping").read_text())["x"] == ours["x"]
 
 
-def test_the_version_table_and_schema_of_env_py_are_read_stamped_and_put_back(project, database):
+def test_env_pys_version_table_and_schema_are_read_stamped_and_restored(project, database):
     linear = project("linear", database)
     write_env(linear, options='version_table="shop versions", version_table_schema="ops"')
     database.run("CREATE SCHEMA ops")
@@ -187,7 +187,7 @@ def test_the_version_table_and_schema_of_env_py_are_read_stamped_and_put_back(pr
         ([], "+1"),
     ],
 )
-def test_a_target_is_resolved_as_alembic_upgrade_resolves_it(project, database, rows, target):
+def test_a_target_is_resolved_as_by_alembic_upgrade(project, database, rows, target):
     branches = project("labelled_branches", database)
     write_env(branches)
     database.run("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
@@ -215,7 +215,7 @@ def test_a_target_that_alembic_refuses_is_refused(project, database, target, cod
 # --- SQLite ------------------------------------------------------------------------------------------------------
 
 
-def test_sqlite_goes_from_plan_to_undo(project):
+def test_sqlite_works_from_plan_to_undo(project):
     linear = project("linear", url="sqlite:///shop.db")
     assert linear.alembic("upgrade", "aaaa0001").status == 0
 
@@ -231,7 +231,7 @@ def test_sqlite_goes_from_plan_to_undo(project):
     assert "aaaa0001" in linear.alembic("current").stdout
 
 
-def test_a_missing_sqlite_file_is_told_and_not_created(project):
+def test_a_missing_sqlite_file_is_reported_and_not_created(project):
     linear = project("linear", url="sqlite:///shop.db")
     ran = linear.rescue("stamp", "head", "--yes")
     assert ran.status == 4
@@ -298,7 +298,7 @@ def test_a_setting_that_cannot_be_used_is_refused(project, line, told):
 # --- no configuration --------------------------------------------------------------------------------------------
 
 
-def test_without_a_configuration_the_ones_further_down_are_named(project, tmp_path):
+def test_without_a_configuration_those_in_subfolders_are_named(project, tmp_path):
     linear = project("linear")
     ini = write_ini(linear.root / "backend" / "alembic.ini", "script_location = alembic")
     shutil.move(linear.root / "alembic.ini", tmp_path / "gone.ini")
@@ -328,7 +328,7 @@ def test_without_a_configuration_the_ones_further_down_are_named(project, tmp_pa
     assert "run this in the root of the backend's repository" in none["error"]["help"]
 
 
-def test_a_named_configuration_that_does_not_exist_is_told(project):
+def test_a_named_configuration_that_does_not_exist_is_reported(project):
     ran = project("linear").rescue("-c", "prod.ini", "diagnose")
     assert ran.status == 2
     assert "error[no-config]: no Alembic configuration found: prod.ini does not exist" in ran.stderr

@@ -53,7 +53,7 @@ SWALLOWS = """
 
 
 class Site:
-    """A project of revisions r1, r2, ..., and what runs in its folder."""
+    """A project with the revisions r1, r2, ..., and what runs in its folder."""
 
     def __init__(self, chain: chains.Chain, home):
         self.chain, self.home = chain, home
@@ -77,7 +77,7 @@ class Site:
         assert done.returncode == 0, done.stdout
 
     def failing(self, **variables: str) -> list[str]:
-        """The output of an upgrade that fails."""
+        """Return the output of an upgrade that fails."""
         done = self.run("alembic", "upgrade", "head", **variables)
         assert done.returncode != 0
         return done.stdout.splitlines()
@@ -90,7 +90,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path, database):
-    """Writes a project of revisions."""
+    """Write a project with these revisions."""
 
     def made(*bodies: str, env: str = ENV, url: str = "") -> Site:
         return Site(chains.write(tmp_path / "site", url or database.url, list(bodies), env=env), tmp_path)
@@ -100,7 +100,7 @@ def site(tmp_path, database):
 
 @pytest.fixture
 def with_nulls(site, database):
-    """Fails on the rows that are there, which no copy of the schema has."""
+    """Fails on existing rows, which no copy of the schema has."""
     made = site(USERS, OWNED)
     made.upgraded("r1")
     database.run("INSERT INTO users VALUES (1, NULL)")
@@ -117,7 +117,7 @@ def logged_causes(document) -> list[tuple[str, int, bool]]:
     return [(cause["path"], cause["line"], cause["swallowed"]) for cause in part["causes"] if cause["logged"]]
 
 
-def test_what_only_data_decide_is_told_by_the_log(with_nulls, database):
+def test_the_log_reports_a_failure_that_only_data_decide(with_nulls, database):
     failing = with_nulls.failing()
     document = with_nulls.diagnosed(platforms.SHAPES["render"](failing))
     assert list(notes(document)) == ["log-failure"]
@@ -154,7 +154,7 @@ def test_a_hidden_failure_is_named_by_the_log_and_found_here(site, database, han
     document = made.diagnosed(platforms.SHAPES["heroku"](made.failing()))
     run = document["log"]["run"]
     log = read(io.StringIO(platforms.plain(at_once)), drivers.code_meant)
-    assert (log.run.first and log.run.first.code) == first  # whether what it prints comes at once or at the end
+    assert (log.run.first and log.run.first.code) == first  # whether its output comes at once or at the end
     assert run["failure"]["code"] == "25P02"
     assert (run["first"] and run["first"]["code"]) == first
     assert list(notes(document)) == ["swallowed-error", "log-failure"]
@@ -164,7 +164,7 @@ def test_a_hidden_failure_is_named_by_the_log_and_found_here(site, database, han
         assert run["first"]["frame"]["line"] == 11
 
 
-def test_a_hidden_failure_that_is_gone_by_now_is_told_by_the_log(site, database):
+def test_a_hidden_failure_that_no_longer_happens_is_reported_from_the_log(site, database):
     made = site(USERS, SWALLOWS.format(handles="import traceback; traceback.print_exc()"))
     made.upgraded("r1")
     database.run("CREATE TYPE mood AS ENUM ('ok')")
@@ -188,7 +188,7 @@ def test_a_log_without_alembics_own_lines(site, database):
     assert "at alembic/versions/r2.py:11" in notes(document)["log-failure"]["message"]
 
 
-def test_the_log_of_another_version_or_of_another_time(with_nulls, database):
+def test_the_log_of_another_version_or_another_time(with_nulls, database):
     failing = platforms.plain(with_nulls.failing())
     other = with_nulls.diagnosed(failing.replace("r1 -> r2", "r1 -> r1b\nINFO  [x] Running upgrade r1b -> r2"))
     assert list(notes(other)) == ["log-of-another-version", "log-failure"]
@@ -198,7 +198,7 @@ def test_the_log_of_another_version_or_of_another_time(with_nulls, database):
     assert list(notes(with_nulls.diagnosed(failing))) == ["log-outdated", "log-failure"]
 
 
-def test_the_log_of_another_database_and_no_password_of_it(with_nulls):
+def test_the_log_of_another_database_without_its_password(with_nulls):
     url = "postgresql://app:rnd_test_rnd_test@db.example.org/elsewhere"
     log = "\n".join([f"connecting to {url}", *with_nulls.failing()])
     document = with_nulls.diagnosed(log)

@@ -1,4 +1,4 @@
-"""A log held against a database and its scripts, as values: what agrees, what is of another one, what is new."""
+"""A log compared with a database and its scripts, as values: what agrees, what belongs to another one, what is new."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def held(log, database=None, proof=PENDING, chain=CHAIN):
     return causes, {note.code: note for note in notes}
 
 
-def test_what_only_data_decide_becomes_a_cause():
+def test_a_failure_that_only_data_decide_becomes_a_cause():
     causes, notes = held(log(*NULLS))
     (cause,) = causes
     assert (cause.revision, cause.path, cause.line) == ("7742", "alembic/versions/7742_x.py", 40)
@@ -122,11 +122,11 @@ def test_what_only_data_decide_becomes_a_cause():
     assert "Fix what failed" not in advice.reason
 
 
-def test_without_a_log_the_advice_is_as_ever():
+def test_without_a_log_the_advice_is_unchanged():
     assert recommend(PENDING.revisions).reason.endswith("Fix what failed, then run alembic upgrade head")
 
 
-def test_the_error_that_was_hidden_is_named_by_the_log():
+def test_the_hidden_error_is_named_by_the_log():
     causes, notes = held(log(*PRINTED, *ABORTS))
     (cause,) = causes
     assert (cause.revision, cause.path, cause.place) == ("7742", "alembic/versions/7742_x.py", cause.path)
@@ -135,7 +135,7 @@ def test_the_error_that_was_hidden_is_named_by_the_log():
     assert "7742_x.py hides a failure (type" in recommend(PENDING.revisions, causes).reason
 
 
-def test_that_something_was_hidden_is_told_where_the_log_does_not_show_what():
+def test_a_hidden_error_is_reported_even_if_the_log_does_not_show_it():
     causes, notes = held(log(*ABORTS))
     assert "which the log does not show" in notes["log-failure"].message
     assert [cause.swallowed for cause in causes] == [True]
@@ -145,7 +145,7 @@ def test_that_something_was_hidden_is_told_where_the_log_does_not_show_what():
 
 
 @pytest.mark.parametrize("lines", [ABORTS, [*PRINTED, *ABORTS]])
-def test_what_is_found_here_too_is_told_once(lines):
+def test_a_cause_that_is_found_here_too_is_reported_once(lines):
     proof = replace(PENDING, causes=(MOOD,))
     causes, notes = held(log(*lines), proof=proof)
     assert causes == (MOOD,)
@@ -153,20 +153,20 @@ def test_what_is_found_here_too_is_told_once(lines):
     assert notes["log-failure"].help == "fix 7742: look"
 
 
-def test_the_logs_cause_stands_where_its_revision_runs():
+def test_the_logs_cause_appears_where_its_revision_runs():
     later = replace(MOOD, revision="d473", path="alembic/versions/d473_x.py")
     causes, _ = held(log(*NULLS), proof=replace(PENDING, causes=(later,)))
     assert [(cause.revision, cause.logged) for cause in causes] == [("7742", True), ("d473", False)]
 
 
-def test_a_revision_that_is_there_has_no_cause():
+def test_a_revision_that_exists_has_no_cause():
     there = RevisionEvidence("7742", Verdict.APPLIED, ())
     causes, notes = held(log(*NULLS), proof=Proof((there,), "7742"))
     assert causes == ()
     assert list(notes) == ["log-failure"]
 
 
-def test_how_many_attempts_failed_is_told():
+def test_the_number_of_failed_attempts_is_reported():
     lines = [*NULLS, "INFO  [alembic.runtime.migration] Running upgrade b354 -> 65e4", *ABORTS]
     again = "INFO  [alembic.runtime.migration] Running upgrade 65e4 -> 7742"
     _, notes = held(log(*NULLS, again, *NULLS))
@@ -177,20 +177,20 @@ def test_how_many_attempts_failed_is_told():
     assert "(not all failed in the same way)" in notes["log-failure"].message
 
 
-def test_nothing_in_it_is_told():
+def test_a_log_with_nothing_in_it_is_reported():
     causes, notes = held(read(["hello\n"]), proof=replace(PENDING, causes=(MOOD,)))
     assert causes == (MOOD,)
     assert list(notes) == ["log-says-nothing"]
     assert "the log has 1 line," in notes["log-says-nothing"].message
 
 
-def test_a_run_that_ends_well_is_told():
+def test_a_successful_run_is_reported():
     causes, notes = held(log())
     assert causes == ()
     assert list(notes) == ["log-without-failure"]
 
 
-def test_an_error_that_ended_nothing_is_told():
+def test_an_error_that_ended_nothing_is_reported():
     _, notes = held(log(TRACE[0], *TRACE[2:], PRINTED[0].removeprefix("skipped: ")))
     assert (
         "stop the run at alembic/versions/7742_x.py:40: DuplicateObject (42710)" in notes["log-without-failure"].message
@@ -208,7 +208,7 @@ def test_a_revision_that_the_scripts_do_not_have():
 
 
 @pytest.mark.parametrize("before", ["b354 -> 7742", " -> 7742", "b354 -> 65e4|b354, 65e4 -> 7742"])
-def test_a_revision_that_follows_another_one_there(before):
+def test_a_revision_that_follows_another_one_in_the_log(before):
     causes, notes = held(log(*NULLS, before=before))
     assert causes == ()
     assert "in the scripts here it follows 65e4" in notes["log-of-another-version"].message
@@ -225,7 +225,7 @@ def test_a_merge_is_no_other_version():
     assert list(notes) == ["log-failure"]
 
 
-def test_scripts_that_lack_what_is_here():
+def test_scripts_in_the_log_that_lack_a_revision():
     refused = "FAILED: Can't locate revision identified by 'd473'"
     _, notes = held(log(refused, before=""), at("d473"))
     assert "lack d473, which these have" in notes["log-of-another-version"].message
@@ -234,7 +234,7 @@ def test_scripts_that_lack_what_is_here():
     assert list(notes) == ["log-failure"]
 
 
-def test_scripts_that_have_several_heads_there():
+def test_scripts_in_the_log_that_have_several_heads():
     refused = "FAILED: Multiple head revisions are present for given argument 'head'"
     _, notes = held(log(refused, before=""))
     assert list(notes) == ["log-of-another-version", "log-failure"]
@@ -267,7 +267,7 @@ def test_another_kind_of_database():
         ('connection to server at "pg.elsewhere.org" (10.0.0.1), port 5432 failed', "server pg.elsewhere.org"),
         ('could not translate host name "pg.elsewhere.org" to address', "server pg.elsewhere.org"),
         ("connecting to postgresql://app@db.example.org/shop", None),
-        ("connecting to postgresql://app@db.internal.org/shop", None),  # one host, within and without
+        ("connecting to postgresql://app@db.internal.org/shop", None),  # one host, by its inner and its outer name
         ("connecting to postgresql://app@db/shop", None),
         ("connecting to postgresql://app@10.0.0.5/shop", None),
         ("connecting to postgresql://other.example.org/x and postgresql://db.example.org/shop", None),
@@ -285,7 +285,7 @@ def test_another_name_or_host(line, told):
     assert [cause.logged for cause in causes] == ([] if told and "database" in told else [True])  # hosts have two names
 
 
-def test_a_database_that_stands_before_where_the_log_begins():
+def test_a_database_before_the_logs_first_step():
     causes, notes = held(log(*NULLS, before="65e4 -> 7742"))
     assert causes == ()
     assert "continues from 65e4, but this database is before that, at b354" in notes["log-of-another-database"].message
@@ -304,7 +304,7 @@ def test_rows_that_no_script_explains_do_not_break_it():
     assert "log-failure" in notes
 
 
-def test_of_several_databases_it_is_told_beside_the_one_that_it_is_of():
+def test_of_several_databases_the_cause_belongs_to_the_one_in_the_log():
     other = replace(SHOP, database="other")
     named = log(*NULLS, "connecting to postgresql://db.example.org/shop")
     first, second = logged.held_against(
@@ -314,7 +314,7 @@ def test_of_several_databases_it_is_told_beside_the_one_that_it_is_of():
     assert second == ((MOOD,), ())
 
 
-def test_where_no_revision_is_told():
+def test_a_log_that_names_no_revision():
     refused = '(psycopg2.OperationalError) connection to server at "db" failed: Connection refused'
     _, notes = held(log(refused, before=""))
     assert "Alembic failed before it ran a revision: OperationalError" in notes["log-failure"].message
@@ -322,14 +322,14 @@ def test_where_no_revision_is_told():
     assert "no revision is named beside the error: DuplicateTable" in notes["log-failure"].message
 
 
-def test_where_the_error_itself_is_cut_off():
+def test_a_log_that_cuts_off_the_error_itself():
     cut = "[SQL: UPDATE alembic_version SET version_num='7742' WHERE alembic_version.version_num = '65e4']"
     causes, notes = held(read(io.StringIO(cut)), proof=replace(PENDING, causes=(MOOD,)))
     assert "7742 failed: an error that the log cuts off (UPDATE" in notes["log-failure"].message
     assert MOOD in causes
 
 
-def test_where_a_later_statement_fails_the_revision_could_not_go_on():
+def test_a_failing_later_statement_means_that_the_revision_could_not_continue():
     causes, notes = held(log(*TRACE, f"psycopg2.errors.InFailedSqlTransaction: {ABORTED}"))
     assert [cause.line for cause in causes] == [0]  # line 40 is where it shows, not where it was hidden
     assert "7742 could not go on, because its transaction was aborted" in notes["log-failure"].message
@@ -348,7 +348,7 @@ def test_no_log_breaks_it(lines, more):
 # --- secrets -------------------------------------------------------------------------------------------------------
 
 
-def test_no_secret_is_told():
+def test_no_secret_is_printed():
     lines = [
         *TRACE,
         'sqlalchemy.exc.DataError: (psycopg2.errors.X) invalid dsn: postgresql://app:rnd_test_1@db/shop "a"',

@@ -1,4 +1,4 @@
-"""A log of which a platform cut lines: a traceback that is not whole is never told as a run that ended well."""
+"""A log in which a platform cut lines: an incomplete traceback is never reported as a successful run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def told(*lines):
         [BEGUN, *MIGRATIONS, CUT],
     ],
 )
-def test_a_traceback_without_its_last_line_is_a_failure_whose_error_is_cut_off(lines):
+def test_a_traceback_without_its_last_line_is_a_failure_with_its_error_cut_off(lines):
     (cause,), note = told(*lines)
     assert (note.code, cause.revision, cause.error) == ("log-failure", "7742", "the log does not show it")
     assert note.message.endswith("an error that the log cuts off")
@@ -59,19 +59,19 @@ def test_an_error_at_the_end_of_an_abridged_traceback_ended_the_run(lines):
     [
         [BEGUN, *MIGRATIONS, CUT, NEXT],
         [BEGUN, *MIGRATIONS, CUT, *NULLS, NEXT],
-        [BEGUN, *MIGRATIONS, *NULLS],  # whole, and none of it is Alembic's: the migration printed it and went on
+        [BEGUN, *MIGRATIONS, *NULLS],  # complete, and none of it is Alembic's: the migration printed it and continued
         [*PRINTED, NEXT],
         [],
         [CUT],
     ],
 )
-def test_what_alembic_went_on_after_did_not_end_it(lines):
+def test_an_error_after_which_alembic_continued_did_not_end_the_run(lines):
     causes, note = told(*lines)
     assert (note.code, causes) == ("log-without-failure", ())
     assert "its last run" not in note.message
 
 
-def test_a_whole_traceback_is_read_as_before():
+def test_a_complete_traceback_is_read_as_before():
     assert told(*TRACE, *NULLS)[1].code == "log-failure"
 
 

@@ -1,4 +1,4 @@
-"""Looking writes nothing: not the tool, not env.py, and it is the server that sees to it (promise 1)."""
+"""An inspection writes nothing: not the tool, not env.py, and the server enforces it (promise 1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADVISORY_LOCK_OF_THE_TOOL = 0x616C656D_62696372
 
 @pytest.fixture(scope="module")
 def shops_database(server, tmp_path_factory):
-    """One for all looks, since they write nothing: everything is there, and the version behind."""
+    """One for all inspections, since they write nothing: all objects exist, and the version is behind."""
     folder = tmp_path_factory.mktemp("shop")
     with fresh_database(server) as database:
         shutil.copytree(PROJECTS / "shop_with_data", folder / "shop")
@@ -48,16 +48,16 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_a_look_leaves_catalog_rows_sequences_and_write_counters_as_they_were(shop, look):
+def test_an_inspection_leaves_catalog_rows_sequences_and_write_counters_unchanged(shop, look):
     before = everything(shop.database)
     looked = shop.rescue(*LOOKS[look])
-    assert looked.status in {0, 3}, looked.everything  # what is not proved is refused, after the look
+    assert looked.status in {0, 3}, looked.everything  # an unproved revision is refused, after the inspection
     assert looked.stdout.startswith("Database ")
     assert everything(shop.database) == before
     assert (shop.root / "plan.json").exists() == (look == "plan-out")
 
 
-def test_a_look_makes_no_version_table(project, database):
+def test_an_inspection_creates_no_version_table(project, database):
     shop = project("shop_with_data", database)
     before = everything(database)
     for look in ("diagnose", "plan", "dry-run"):
@@ -79,7 +79,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_leaves_everything_as_it_was(shop, refusal):
+def test_a_refusal_changes_nothing(shop, refusal):
     environment = {"DATABASE_URL": "postgresql://x@127.0.0.1/elsewhere"} if refusal == "other-database" else {}
     before = everything(shop.database)
     refused = shop.rescue(*REFUSALS[refusal], **environment)
@@ -96,7 +96,7 @@ LATE_REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", LATE_REFUSALS)
-def test_a_refusal_just_before_the_write_leaves_everything_as_it_was(project, database, refusal):
+def test_a_refusal_just_before_the_write_changes_nothing(project, database, refusal):
     status, statement, *options = LATE_REFUSALS[refusal]
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     before = everything(database)
@@ -115,7 +115,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("refusal", STATES)
-def test_a_refusal_for_where_the_database_stands_leaves_everything_as_it_was(project, database, refusal):
+def test_a_refusal_because_of_the_databases_position_changes_nothing(project, database, refusal):
     stands_at, target = STATES[refusal]
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('{stands_at}')")
     before = everything(database)
@@ -125,7 +125,7 @@ def test_a_refusal_for_where_the_database_stands_leaves_everything_as_it_was(pro
     assert everything(database) == before
 
 
-def test_the_answer_no_and_a_plan_that_finds_no_place_leave_everything_as_it_was(project, database):
+def test_a_no_and_a_plan_that_cannot_be_saved_change_nothing(project, database):
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     linear, before = project("linear", database), everything(database)
     with at_a_terminal(linear, "stamp", "aaaa0002") as terminal:
@@ -138,11 +138,11 @@ def test_the_answer_no_and_a_plan_that_finds_no_place_leave_everything_as_it_was
     assert everything(database) == before
 
 
-# --- the server sees to it ---------------------------------------------------------------------------------------
+# --- the server enforces it --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("look", [("diagnose",), ("plan", "aaaa0003")], ids=["diagnose", "plan"])
-def test_the_server_holds_every_session_read_only_before_env_py_says_a_word(project, database, look):
+def test_the_server_makes_every_session_read_only_before_env_pys_first_statement(project, database, look):
     env = project("env_with_statements", database)
     log = ServerLog(database)
     looked = env.rescue(*look, ENV_PY_RUNS="SELECT 'env.py was here'")
@@ -151,7 +151,7 @@ def test_the_server_holds_every_session_read_only_before_env_py_says_a_word(proj
     for statements in log.sessions.values():
         held = statements.index("SET default_transaction_read_only = on")
         assert "SELECT 'env.py was here'" in statements[held:]
-        for earlier in statements[:held]:  # SQLAlchemy's greeting, and the timeouts
+        for earlier in statements[:held]:  # SQLAlchemy's first queries, and the timeouts
             assert earlier.split()[0].upper() in {"BEGIN", "ROLLBACK", "SELECT", "SHOW", "SET"}
         assert not any(later.startswith("SET") for later in statements[held + 1 :]), "and it stays so"
 
@@ -201,7 +201,7 @@ def sqlite_shop(project, tmp_path):
 
 
 def _bytes(file: Path) -> dict[str, str]:
-    """All that is beside the file too: a journal would tell of a write."""
+    """Everything next to the file too: a journal would reveal a write."""
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in file.parent.glob(f"{file.name}*")}
 
 
@@ -210,7 +210,7 @@ def _bytes(file: Path) -> dict[str, str]:
     [("diagnose",), ("plan", "aaaa0003"), ("stamp", "aaaa0002", "--dry-run"), ("stamp", "nowhere", "--yes")],
     ids=["diagnose", "plan", "dry-run", "refused"],
 )
-def test_a_look_leaves_every_byte_of_a_sqlite_file(sqlite_shop, look):
+def test_an_inspection_leaves_every_byte_of_a_sqlite_file(sqlite_shop, look):
     env, file = sqlite_shop
     before, touched = _bytes(file), file.stat().st_mtime_ns
     env.rescue(*look)
@@ -226,7 +226,7 @@ def test_an_env_py_that_writes_to_sqlite_is_stopped(sqlite_shop):
     assert _bytes(file) == before
 
 
-def test_a_look_at_a_sqlite_file_that_is_not_there_makes_none(project, tmp_path):
+def test_inspecting_a_missing_sqlite_file_does_not_create_it(project, tmp_path):
     file = tmp_path / "nowhere.db"
     env = project("env_with_statements", url=f"sqlite:///{file}")
     assert env.rescue("diagnose").status == 4

@@ -1,4 +1,4 @@
-"""A revision that the scripts do not have, in what lies beside them: files that name it, and bytecode (issue 10)."""
+"""A revision that the scripts lack, found next to them: in files that name it, and in bytecode (issue 10)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_comment_that_says_what_it_followed():
 
 @pytest.fixture
 def repo(tmp_path, monkeypatch):
-    """Without git: that is looked at elsewhere."""
+    """Without git, which has its own tests."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.chdir(tmp_path)
     repo = Repo(tmp_path)
@@ -62,13 +62,13 @@ def repo(tmp_path, monkeypatch):
     return repo
 
 
-def test_the_first_place_is_the_files(repo):
+def test_files_are_searched_first(repo):
     repo.write("s1", "b2", text="replaces = ['c3']\n" + source("s1", "b2"))
     (found,) = repo.search("c3").found
     assert (found.found, found.named_by, found.path) == (Found.REPLACED, "s1", "versions/s1_x.py")
 
 
-def test_the_last_place_is_what_a_comment_says(repo):
+def test_comments_are_searched_last(repo):
     repo.write("d4", "b2", text='"""add\n\nRevises: c3\n"""\nrevision = "d4"\ndown_revision = "b2"\n')
     (found,) = repo.search("c3").found
     assert (found.found, found.named_by) == (Found.NAMED, "d4")
@@ -96,7 +96,7 @@ def test_bytecode_of_a_merge_and_of_a_base(repo, down):
     assert found.down_revisions == (down or ())
 
 
-def test_bytecode_of_a_file_without_its_id_in_the_name(repo):
+def test_bytecode_of_a_file_whose_name_lacks_the_id(repo):
     compile_(repo, "c3", "revision: str = 'c3'\ndown_revision: str = 'b2'\n", name="whatever")
     (found,) = repo.search("c3").found
     assert found.down_revisions == ("b2",)
@@ -107,14 +107,14 @@ def test_bytecode_that_only_follows_it(repo):
     assert repo.search("c3").found == ()
 
 
-def test_bytecode_whose_source_is_there_is_the_source(repo):
+def test_bytecode_with_its_source_counts_as_the_source(repo):
     path = repo.write("b2", None, text=source("b9", None))
     py_compile.compile(str(path), doraise=True)
     repo.write("b2", None)
     assert repo.search("b9").found == ()
 
 
-def test_bytecode_of_another_python_is_known_by_its_name_alone(repo):
+def test_bytecode_of_another_python_is_recognised_by_its_name_alone(repo):
     made = compile_(repo, "c3", source("c3", "b2"))
     made.write_bytes(b"\x01\x02\r\n" + made.read_bytes()[4:])
     (found,) = repo.search("c3").found
@@ -131,8 +131,8 @@ def test_bytecode_is_never_run(repo, tmp_path):
     assert not ran.exists()
 
 
-def test_bytecode_that_somebody_made_to_crash_harms_nothing(repo):
-    """A name that the code has not got: taken apart here, it would end this process."""
+def test_bytecode_made_to_crash_does_no_harm(repo):
+    """A name that the code lacks: unmarshalled here, it would end this process."""
     folder = repo.folder / "__pycache__"
     folder.mkdir()
     code = compile("revision = 'c3'\n", "x", "exec")

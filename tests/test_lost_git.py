@@ -1,4 +1,4 @@
-"""A revision that the scripts do not have is found in git, wherever it is, and nothing is written there (issue 10)."""
+"""A revision that the scripts lack is found in git, wherever it is, and nothing is written there (issue 10)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def the(search, revision="c3"):
 
 
 def brought_back(repo, search):
-    """Type the command that was told; the folder's files then."""
+    """Run the printed command; return the folder's files afterwards."""
     subprocess.run(["sh", "-c", search.command], check=True, capture_output=True)
     return sorted(path.name for path in repo.folder.glob("*.py"))
 
@@ -79,7 +79,7 @@ def test_on_a_branch_that_was_deleted(repo):
     assert the(repo.search("c3")).commit == commit[:12]
 
 
-def test_in_a_commit_that_nothing_leads_to(repo):
+def test_in_an_unreachable_commit(repo):
     commit = ahead(repo)
     repo.git("reflog", "expire", "--expire=now", "--all")
     found = the(repo.search("c3"))
@@ -112,7 +112,7 @@ def test_on_a_tag(repo):
     assert the(repo.search("c3")).ref == "tag v2"
 
 
-def test_of_several_places_the_nearest(repo):
+def test_the_nearest_of_several_places_is_named(repo):
     repo.git("checkout", "-q", "-b", "feature")
     repo.write("c3", "b2", name="other.py")
     commit = repo.commit()
@@ -128,7 +128,7 @@ def test_of_several_places_the_nearest(repo):
     assert (found.commit, found.ref) == (commit[:12], "branch feature")
 
 
-def test_on_a_remote_branch_and_not_yet_fetched(repo, tmp_path, monkeypatch):
+def test_on_a_remote_branch_that_is_not_fetched_yet(repo, tmp_path, monkeypatch):
     repo.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
     repo.git("clone", "-q", str(tmp_path / "bare.git"), str(tmp_path / "clone"))
     clone = Repo(tmp_path / "clone")
@@ -143,7 +143,7 @@ def test_on_a_remote_branch_and_not_yet_fetched(repo, tmp_path, monkeypatch):
     assert the(clone.search("c3")).ref == "remote branch origin/release"
 
 
-def test_a_shallow_clone_is_told(repo, tmp_path, monkeypatch):
+def test_a_shallow_clone_is_reported(repo, tmp_path, monkeypatch):
     repo.write("c3", "b2")
     repo.commit()
     repo.git("rm", "-q", "versions/c3_x.py")
@@ -160,7 +160,7 @@ def test_a_shallow_clone_is_told(repo, tmp_path, monkeypatch):
     assert not any("shallow" in one for one in search.not_looked)
 
 
-def test_a_partial_clone_is_told_and_fetches_nothing(repo, tmp_path, monkeypatch):
+def test_a_partial_clone_is_reported_and_fetches_nothing(repo, tmp_path, monkeypatch):
     repo.write("c3", "b2")
     repo.commit()
     repo.git("rm", "-q", "versions/c3_x.py")
@@ -189,7 +189,7 @@ def test_version_locations_in_two_repositories(repo, tmp_path):
     assert search.command == f"git -C ../other checkout {commit[:12]} -- more/m3_x.py"
 
 
-def test_several_that_follow_one_another_come_back_with_one_command(repo):
+def test_several_consecutive_revisions_come_back_with_one_command(repo):
     repo.git("checkout", "-q", "-b", "release")
     repo.write("c3", "b2")
     repo.commit()
@@ -205,7 +205,7 @@ def test_several_that_follow_one_another_come_back_with_one_command(repo):
     assert len(brought_back(repo, search)) == 5
 
 
-def test_one_in_the_middle_that_is_nowhere(repo):
+def test_a_missing_revision_in_the_middle(repo):
     repo.git("checkout", "-q", "-b", "release")
     repo.write("d4", "c3")
     repo.commit()
@@ -215,7 +215,7 @@ def test_one_in_the_middle_that_is_nowhere(repo):
     assert (search.missing, search.joins) == (("c3",), False)
 
 
-def test_a_history_of_its_own_leads_to_none_of_the_scripts(repo):
+def test_a_separate_history_leads_to_none_of_the_scripts(repo):
     repo.git("checkout", "-q", "-b", "old")
     repo.write("z1", None)
     repo.write("z2", "z1")
@@ -236,7 +236,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_only_speaks_of_it_is_not_it(repo, other):
+def test_a_file_that_only_mentions_it_does_not_count(repo, other):
     repo.git("checkout", "-q", "-b", "release")
     repo.write("x", None, name="x.py", text=OTHERS[other])
     repo.commit()
@@ -252,7 +252,7 @@ def test_what_only_speaks_of_it_is_not_it(repo, other):
         'revision = "c3"  # ours\ndown_revision = "b2"\ndepends_on = None\n',
     ],
 )
-def test_ids_are_read_as_those_of_the_scripts_are(repo, text):
+def test_ids_are_read_like_those_of_the_scripts(repo, text):
     repo.git("checkout", "-q", "-b", "release")
     repo.write("c3", "b2", text=text)
     repo.commit()
@@ -284,7 +284,7 @@ def test_only_a_merge_wrote_it(repo):
     assert the(repo.search("c3")).commit == merge[:12]
 
 
-def test_in_a_subfolder_of_a_repository_of_several_projects(tmp_path, monkeypatch):
+def test_in_a_subfolder_of_a_repository_with_several_projects(tmp_path, monkeypatch):
     repo = make(tmp_path / "mono repo", versions="back end/migrations/vérsions [1]")
     commit = ahead(repo, "release")
     monkeypatch.chdir(repo.root / "back end")
@@ -317,7 +317,7 @@ def test_in_a_submodule(repo, tmp_path, monkeypatch):
     assert "c3_x.py" in brought_back(outer, search)
 
 
-def test_typed_in_a_repository_within_it(repo, monkeypatch):
+def test_run_in_a_repository_within_it(repo, monkeypatch):
     ahead(repo, "release")
     inner = make(repo.root / "inner")
     monkeypatch.chdir(inner.root)
@@ -326,7 +326,7 @@ def test_typed_in_a_repository_within_it(repo, monkeypatch):
     assert "c3_x.py" in brought_back(repo, search)
 
 
-def test_in_the_first_commit_of_all(repo):
+def test_in_the_very_first_commit(repo):
     repo.git("config", "log.showRoot", "false")
     repo.git("rm", "-q", "versions/a1_x.py")
     repo.commit()
@@ -346,7 +346,7 @@ def test_within_a_hook_of_another_repository(repo, tmp_path, monkeypatch):
 # --- where git does not help -------------------------------------------------------------------------------------
 
 
-def test_without_git_it_is_told(repo, monkeypatch):
+def test_a_missing_git_is_reported(repo, monkeypatch):
     ahead(repo, "release")
     monkeypatch.setenv("PATH", "")
     search = repo.search("c3")
@@ -354,7 +354,7 @@ def test_without_git_it_is_told(repo, monkeypatch):
     assert search.not_looked == ("git (not installed here)",)
 
 
-def test_without_a_repository_it_is_told(tmp_path, monkeypatch):
+def test_a_missing_repository_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     repo = Repo(tmp_path / "plain")
     repo.write("a1", None)
@@ -372,7 +372,7 @@ def test_a_repository_without_commits(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to somebody else")
-def test_a_repository_of_somebody_else_is_told_and_left_alone(repo, monkeypatch):
+def test_somebody_elses_repository_is_reported_and_left_alone(repo, monkeypatch):
     ahead(repo, "release")
     for path in (repo.root, repo.root / ".git"):
         os.chown(path, 12345, 12345)
@@ -382,7 +382,7 @@ def test_a_repository_of_somebody_else_is_told_and_left_alone(repo, monkeypatch)
     assert f"safe.directory {repo.root}" in told
 
 
-def test_it_ends_in_its_time(repo, tmp_path, monkeypatch):
+def test_it_ends_in_time(repo, tmp_path, monkeypatch):
     slow = tmp_path / "git"
     slow.write_text("#!/bin/sh\nsleep 60\n")
     slow.chmod(0o755)
@@ -393,7 +393,7 @@ def test_it_ends_in_its_time(repo, tmp_path, monkeypatch):
     assert search.not_looked == ("the rest of git's history (it takes too long)",)
 
 
-def test_looking_writes_nothing_and_starts_no_program(repo, tmp_path, monkeypatch):
+def test_the_search_writes_nothing_and_starts_no_program(repo, tmp_path, monkeypatch):
     ahead(repo, "release")
     started = tmp_path / "started"
     program = tmp_path / "program"

@@ -1,4 +1,4 @@
-"""The database stands at what the scripts do not have: found, held against the catalog, and the way out (issue 10)."""
+"""The database is at a revision that the scripts lack: found, compared with the catalog, and the way out (issue 10)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Deployed:
         assert self.tool.alembic("upgrade", revision).status == 0
 
     def roll_back(self, *revisions):
-        """Have a branch with all that is there, and main without these."""
+        """Move the current files to a branch, and leave main without these."""
         commit = self.repo.commit("all")
         self.repo.git("branch", "release")
         for revision in revisions:
@@ -48,7 +48,7 @@ class Deployed:
         return part
 
     def type(self, command):
-        """Type a command that was told, in the project's folder."""
+        """Run a printed command in the project's folder."""
         subprocess.run(["sh", "-c", command], cwd=self.repo.root, check=True, capture_output=True)
 
 
@@ -64,7 +64,7 @@ def codes(part):
     return [note["code"] for note in part["findings"]]
 
 
-def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
+def test_the_code_was_rolled_back_and_its_effects_exist(deployed):
     there = deployed()
     there.upgrade("ab03")
     commit = there.roll_back("ab02", "ab03")
@@ -104,7 +104,7 @@ def test_the_code_was_rolled_back_and_what_it_did_is_there(deployed):
     assert there.tool.alembic("downgrade", "ab01").status != 0 or there.database.versions() == ["ab01"]
 
 
-def test_stamped_with_what_never_ran_here(deployed):
+def test_stamped_with_a_revision_that_never_ran_here(deployed):
     there = deployed()
     there.upgrade("ab02")
     there.roll_back("ab03")
@@ -139,8 +139,8 @@ def test_replaced_by_a_squash_that_names_it(deployed):
     assert there.database.versions() == ["sq01"]
 
 
-def test_squashed_and_nobody_says_so(deployed):
-    """Found in git, in a history of its own: the rows are right that the catalog proves, as ever."""
+def test_squashed_without_being_named(deployed):
+    """Found in git, in a separate history: as always, the right rows are those that the catalog proves."""
     there = deployed()
     there.upgrade("ab02")
     there.repo.commit("all")
@@ -156,8 +156,8 @@ def test_squashed_and_nobody_says_so(deployed):
     assert there.tool.rescue_json("repair", "--yes")["outcome"] == "repaired"
 
 
-def test_made_anew_under_another_id(deployed):
-    """Its effects are those of a revision that the scripts have: nothing is left behind."""
+def test_recreated_under_another_id(deployed):
+    """Its effects are those of a revision that the scripts have: nothing is left over."""
     there = deployed()
     there.upgrade("ab03")
     there.roll_back("ab03")
@@ -174,8 +174,8 @@ def test_made_anew_under_another_id(deployed):
     assert there.database.versions() == ["cd03"]
 
 
-def test_made_anew_with_more_in_it(deployed):
-    """What it has besides is missing: it is made, and then the rows are right."""
+def test_recreated_with_more_in_it(deployed):
+    """What it has in addition is missing: it is created, and then the rows are right."""
     there = deployed()
     there.upgrade("ab03")
     there.roll_back("ab03")
@@ -187,7 +187,7 @@ def test_made_anew_with_more_in_it(deployed):
     assert there.database.versions() == ["cd03"]
 
 
-def test_what_cannot_be_told_is_accepted_by_name(deployed):
+def test_an_unprovable_revision_is_accepted_by_name(deployed):
     there = deployed({**BODIES, "ab03": SECRET.replace("t3", "t2")})
     there.upgrade("ab03")
     there.roll_back("ab03")
@@ -200,7 +200,7 @@ def test_what_cannot_be_told_is_accepted_by_name(deployed):
     assert there.database.versions() == ["ab02"]
 
 
-def test_one_of_which_nothing_is_there_is_said_not_to_have_run(deployed):
+def test_a_revision_without_any_effect_here_is_said_not_to_have_run(deployed):
     there = deployed({**BODIES, "ab03": f"{BODIES['ab03']}\n{SECRET}"})
     there.upgrade("ab02")
     there.database.stand_at("ab03")
@@ -249,7 +249,7 @@ def test_nothing_is_found(deployed):
     assert there.look("--locate")["recommendation"]["command"] == "alembic-rescue repair"
 
 
-def test_where_every_row_is_known_nothing_is_looked_for(deployed, tmp_path):
+def test_if_every_row_is_known_nothing_is_searched(deployed, tmp_path):
     there = deployed()
     there.upgrade("ab02")
     spy = tmp_path / "bin" / "git"
@@ -292,8 +292,8 @@ for tenant in {TENANTS!r}:
 """
 
 
-def test_of_several_databases_each_is_told_by_itself(deployed):
-    """Blue stands where the scripts have it, green is ahead of them, and red was stamped with what never ran."""
+def test_each_of_several_databases_is_reported_separately(deployed):
+    """Blue is where the scripts are, green is ahead of them, and red was stamped with a revision that never ran."""
     there = deployed(env=ENV)
     for tenant in TENANTS:
         there.database.run(f"CREATE SCHEMA {tenant}")
@@ -314,8 +314,8 @@ def test_of_several_databases_each_is_told_by_itself(deployed):
     assert there.database.versions("green.alembic_version") == ["ab03"]
 
 
-def test_what_it_changed_of_an_older_table_is_not_left_behind(deployed):
-    """The scripts have the table, but not what was done to it since."""
+def test_a_change_to_an_older_table_is_not_left_behind(deployed):
+    """The scripts have the table, but not what was done to it later."""
     there = deployed({**BODIES, "ab03": 'op.alter_column("t2", "id", type_=sa.BigInteger())'})
     there.upgrade("ab03")
     there.roll_back("ab03")

@@ -1,4 +1,4 @@
-"""The tests' own MariaDB: one server for the run, and where there can be none, nobody takes the run for complete."""
+"""The tests' own MariaDB: one server for the run; without one, nobody takes the run for complete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_without_a_server_the_last_line_of_the_run_says_so(tmp_path, workers):
 
 
 @pytest.mark.slow
-def test_where_it_is_required_a_missing_server_is_a_failure(tmp_path):
+def test_if_it_is_required_a_missing_server_is_a_failure(tmp_path):
     ran = _run_without_a_server(tmp_path, "-n", "0", **{mariadb.REQUIRED: "1"})
     assert ran.returncode == pytest.ExitCode.TESTS_FAILED
     assert mariadb.MISSING in ran.stdout

@@ -1,4 +1,4 @@
-"""Reports as Markdown: the same sentences, and nothing of what databases and files hold becomes markup."""
+"""Reports as Markdown: the same sentences, and no text from databases or files becomes markup."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evil_report():
     return replace(told, excerpts=(Excerpt(EVIL, 3, ((3, EVIL.partition("\n")[0]), (4, "```"))),))
 
 
-def test_the_same_is_said_as_at_a_terminal():
+def test_it_says_the_same_as_at_a_terminal():
     told = report(
         line("abc"),
         "a",
@@ -63,7 +63,7 @@ def test_the_chain_is_a_mermaid_graph_whose_ids_and_messages_are_quoted():
     assert all(re.fullmatch(r"(?:[\w .,:()/+\-;#]|<br>)*", label) for label in labels)
 
 
-def test_what_a_database_holds_makes_no_markup():
+def test_text_from_a_database_makes_no_markup():
     tokens = list(flat(GITHUB.parse(written(evil_report()))))
     html = {token.content.strip() for token in tokens if token.type in {"html_block", "html_inline"}}
     assert all(re.fullmatch(r"<details>\n<summary>[^<]*</summary>|</details>", one) for one in html), html

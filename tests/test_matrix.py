@@ -1,4 +1,4 @@
-"""The matrix of versions: that it tests the wheel, reaches down to each lower bound, and is what the documents say."""
+"""The matrix of versions: it tests the wheel, reaches down to each lower bound, and matches the documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MINORS = [
 ]
 
 
-def test_the_package_is_the_one_beside_the_tests_or_else_the_installed_one():
+def test_the_package_is_the_one_next_to_the_tests_or_the_installed_one():
     found = Path(alembic_rescue.__file__).parent
     if (ROOT / "alembic_rescue").exists():
         assert found == ROOT / "alembic_rescue"
@@ -32,7 +32,7 @@ def test_the_package_is_the_one_beside_the_tests_or_else_the_installed_one():
         assert not [file for file in metadata.files("alembic-rescue") or () if file.suffix == ".pth"], "not editable"
 
 
-def test_the_lowest_cell_holds_each_requirement_at_its_lower_bound():
+def test_the_lowest_cell_pins_each_requirement_to_its_lower_bound():
     bounds = set()
     for requirement in map(Requirement, PROJECT["dependencies"]):
         (bound,) = requirement.specifier
@@ -58,7 +58,7 @@ def test_each_file_that_the_matrix_names_exists():
     assert [name for name in files if not (ROOT / "tests" / name).exists()] == []
 
 
-def test_the_table_of_versions_is_that_of_the_matrix():
+def test_the_table_of_versions_matches_the_matrix():
     rows = compatibility.written(matrix.TABLE.name)
     assert list(rows) == list(matrix.CELLS), "stale: make matrix ARGS=--write"
     columns = ("python", *map(str.lower, matrix.SHOWN))
@@ -77,7 +77,7 @@ def test_what_alembic_reads_is_known_from_its_version():
 
 
 @pytest.mark.slow
-def test_where_there_is_no_such_python_the_running_one_is_taken_and_that_is_said(capsys, monkeypatch, tmp_path):
+def test_without_that_python_the_running_one_is_used_and_reported(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(matrix, "BUILD", tmp_path)
     assert matrix.interpreter("3.99") is None
     python = matrix.environment("future", matrix.Cell("3.99", "one that is to come"))
@@ -86,7 +86,7 @@ def test_where_there_is_no_such_python_the_running_one_is_taken_and_that_is_said
     assert "there is no Python 3.99 here, so it runs on 3." in capsys.readouterr().out
 
 
-def test_the_table_tells_what_was_not_run_and_why():
+def test_the_table_reports_what_was_not_run_and_why():
     versions = {"python": "3.10.13", "SQLAlchemy": "1.4.0", "alembic": "1.9.0"}
     lowest = matrix.Result(versions, 7, 0, {"not applicable: it is too old": 2}, 61.4)
     newest = matrix.Result(versions, 8, 1, {}, 5.0)

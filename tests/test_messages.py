@@ -1,9 +1,9 @@
-"""What a person reads stands in one file (`messages.txt`), whose diff shows each change of words."""
+"""Everything that a person reads is in one file (`messages.txt`), whose diff shows each change of wording."""
 
 from __future__ import annotations
 
 from tests import messages
 
 
-def test_the_snapshot_has_every_message_as_it_is_now():
+def test_the_snapshot_is_up_to_date():
     assert messages.gathered() == messages.SNAPSHOT.read_text(encoding="utf-8"), "run: python -m tests.messages"

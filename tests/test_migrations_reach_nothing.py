@@ -1,6 +1,6 @@
-"""Whatever a migration tries while somebody only looks, the project's database stays as it is (promise 1).
+"""Whatever a migration tries during an inspection, the project's database is unchanged (promise 1).
 
-The ways are in ``writes.py``; here each is a revision of a real project, looked at by the command and by the API.
+The ways are in ``writes.py``; here each is a revision of a real project, inspected by the command and by the API.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def swallowed(body: str) -> str:
 
 
 def project_of(root: Path, database: Database, bodies: dict[str, str], **options: str) -> ProjectCopy:
-    """A project of these revisions above one that makes the table; the database stands at that."""
+    """A project with these revisions after one that creates the table; the database is at that one."""
     port = database.server.port
     live = {"host": "127.0.0.1", "port": port, "user": ROLE, "password": PASSWORD, "dbname": database.name}
     header = writes.header(live, database.url, database.dsn)
@@ -61,7 +61,7 @@ def test_each_way(database: Database, tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("name", writes.ENDS)
-def test_what_ends_the_process(database: Database, tmp_path: Path, name: str) -> None:
+def test_ways_that_end_the_process(database: Database, tmp_path: Path, name: str) -> None:
     bodies = {"ends": writes.body(writes.ENDS[name]), "after": 'op.add_column("other", sa.Column("a", sa.Integer))'}
     project = project_of(tmp_path, database, bodies)
     before = everything(database)
@@ -72,7 +72,7 @@ def test_what_ends_the_process(database: Database, tmp_path: Path, name: str) ->
     assert verdicts["after"] in {"not-applied", "unverifiable"}
 
 
-def test_a_revision_s_file_that_writes_when_it_is_read(database: Database, tmp_path: Path) -> None:
+def test_a_revisions_file_that_writes_when_it_is_imported(database: Database, tmp_path: Path) -> None:
     """Not in ``upgrade()``, but in the module itself, for every command that loads the scripts."""
     project = project_of(tmp_path, database, {"later": 'op.add_column("other", sa.Column("a", sa.Integer))'})
     file = project.root / "alembic" / "versions" / "later.py"
@@ -86,7 +86,7 @@ def test_a_revision_s_file_that_writes_when_it_is_read(database: Database, tmp_p
 
 
 def test_the_caller_of_the_api_is_not_disturbed(database: Database, tmp_path: Path) -> None:
-    """Connections, threads and modules of a program that asks are its own; nothing is led away there."""
+    """Connections, threads and modules of the calling program are its own; nothing is redirected there."""
     project = project_of(tmp_path, database, written(writes.WRITES))
     chain = chains.Chain(project.root, database.url, tuple(writes.WRITES))
     connect, connection = psycopg2.connect, psycopg2.connect(database.dsn)
@@ -101,8 +101,8 @@ def test_the_caller_of_the_api_is_not_disturbed(database: Database, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_ways_do_write_where_nothing_holds_them(database: Database, tmp_path: Path) -> None:
-    """Else the other tests would prove nothing."""
+def test_the_ways_do_write_if_nothing_stops_them(database: Database, tmp_path: Path) -> None:
+    """Otherwise the other tests would prove nothing."""
     bodies = {name: swallowed(body) for name, body in written(writes.WRITES).items() if name not in writes.BEYOND}
     project = project_of(tmp_path, database, bodies, options="transaction_per_migration=True")
     ran = project.run([str(BIN / "alembic"), "upgrade", "head"])

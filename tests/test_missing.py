@@ -1,4 +1,4 @@
-"""What is missing on PostgreSQL is named, and the SQL that is shown makes it so; nothing is offered that turns back."""
+"""Missing objects on PostgreSQL are named, and the printed SQL creates them; none is offered that reverts something."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def connected(database):
 
 @pytest.fixture(scope="module")
 def at_head(server):
-    """A database at the end of the chain, and what was observed on the way."""
+    """A database at the end of the chain, and the observations of it."""
     with fresh_database(server) as database, connected(database) as connection:
         watch, steps = READER.watch(connection), []
         for number, sql in enumerate(CHAIN, start=1):
@@ -79,7 +79,7 @@ def at_head(server):
 
 @pytest.fixture
 def live(at_head):
-    """A copy of it."""
+    """A clone of it."""
     database, _ = at_head
     with fresh_database(database.server) as copy:
         for sql in CHAIN:
@@ -125,7 +125,7 @@ def judged(database, steps):
         ('ALTER TABLE even ALTER "Odd Col" DROP NOT NULL', "r1", 'public.even."Odd Col"'),
     ],
 )
-def test_one_damaged_object_is_named_and_its_sql_makes_it_so_again(at_head, live, damage, revision, name) -> None:
+def test_one_damaged_object_is_named_and_its_sql_repairs_it(at_head, live, damage, revision, name) -> None:
     _, steps = at_head
     live.run(damage, role="postgres")
     found = judged(live, steps)
@@ -150,7 +150,7 @@ def test_one_damaged_object_is_named_and_its_sql_makes_it_so_again(at_head, live
         "ALTER TABLE p ALTER m SET DEFAULT 7",
     ],
 )
-def test_nothing_is_offered_that_turns_back_what_somebody_made(at_head, live, damage) -> None:
+def test_no_sql_is_offered_that_reverts_somebodys_change(at_head, live, damage) -> None:
     _, steps = at_head
     live.run(damage, role="postgres")
     missing = [o for e in judged(live, steps) for o in e.missing]
@@ -167,7 +167,7 @@ def test_nothing_is_offered_that_turns_back_what_somebody_made(at_head, live, da
         'ALTER TABLE even RENAME CONSTRAINT "Odd Table_pid_fkey" TO other',
     ],
 )
-def test_the_same_under_another_name_is_there(at_head, live, other_name) -> None:
+def test_the_same_object_under_another_name_exists(at_head, live, other_name) -> None:
     _, steps = at_head
     live.run(other_name, role="postgres")
     found = judged(live, steps)
@@ -183,7 +183,7 @@ def test_whole_and_undamaged(at_head, live) -> None:
 
 
 def with_statement(chain: Chain, *statements: Statement) -> Chain:
-    """The last step, made by its statements: each change by the first of them that names it."""
+    """The last step, from its statements: each change belongs to the first statement that names it."""
     last = chain.steps[-1]
     changes = tuple(
         type(c)(c.object, c.before, c.after, next(n for n, s in enumerate(statements) if _says(s, c.object.name)))
@@ -197,7 +197,7 @@ def _says(statement, name):
     return any(word in statement.sql for word in name.split(".")[1:])
 
 
-def test_the_revisions_own_statement_where_nothing_of_it_is_there() -> None:
+def test_the_revisions_own_statement_is_offered_if_nothing_of_it_exists() -> None:
     make = sent("CREATE TABLE a (x int, y int);", StatementKind.CATALOG)
     chain = with_statement(Chain().step(lambda w: make_table(w, "a", "x", "y")), make)
     (found,) = judge(chain.steps, reading({}), remedy=remedy)
@@ -209,7 +209,7 @@ def test_the_revisions_own_statement_where_nothing_of_it_is_there() -> None:
     assert [o.sql for o in found.missing] == ["ALTER TABLE public.a ADD COLUMN y integer"]
 
 
-def test_what_is_done_to_a_column_once_it_is_filled_is_offered_behind_it() -> None:
+def test_changes_to_a_column_after_it_is_filled_are_offered_after_it() -> None:
     statements = (
         sent("ALTER TABLE a ADD COLUMN z INTEGER", StatementKind.CATALOG),
         sent("UPDATE a SET z = 1", StatementKind.DATA),
@@ -224,7 +224,7 @@ def test_what_is_done_to_a_column_once_it_is_filled_is_offered_behind_it() -> No
     assert [o.sql for o in found.missing] == [f"{statements[0].sql};\n{statements[2].sql}"]
 
 
-def test_a_drop_is_offered_only_of_what_stood_there_before() -> None:
+def test_a_drop_is_offered_only_for_what_existed_before() -> None:
     make_table(start := {}, "a", "x")
     drop = sent("DROP TABLE a", StatementKind.CATALOG)
     chain = with_statement(Chain().start(start).step(lambda w: drop_table(w, "a")), drop)
@@ -236,5 +236,5 @@ def test_a_drop_is_offered_only_of_what_stood_there_before() -> None:
 @pytest.mark.parametrize(
     ("name", "shown"), [("plain_1", "plain_1"), ("Odd", '"Odd"'), ('a"b', '"a""b"'), ("1a", '"1a"')]
 )
-def test_names_are_quoted_where_sql_needs_it(name, shown) -> None:
+def test_names_are_quoted_if_sql_needs_it(name, shown) -> None:
     assert quoted(name) == shown

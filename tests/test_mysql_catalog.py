@@ -101,7 +101,7 @@ def test_the_counter_is_data():
     assert definitions.table("t", MYSQL_8.replace("AUTO_INCREMENT=7 ", ""), {}) == definitions.table("t", MYSQL_8, {})
 
 
-def test_the_collation_of_a_column_is_that_of_its_table_where_none_is_written():
+def test_a_columns_collation_is_its_tables_if_none_is_written():
     def of_column(options):
         shown = f"CREATE TABLE `t` (\n  `a` varchar(9) DEFAULT NULL,\n  `b` int DEFAULT NULL\n) ENGINE=InnoDB {options}"
         found = definitions.table("t", shown, COLLATIONS)
@@ -113,20 +113,20 @@ def test_the_collation_of_a_column_is_that_of_its_table_where_none_is_written():
     assert of_column("DEFAULT CHARSET=ucs2") == "ucs2"
 
 
-def test_nothing_is_left_out_of_a_line_that_nobody_knows():
+def test_an_unknown_line_is_kept_whole():
     one = definitions.table("t", "CREATE TABLE `t` (\n  `a` int FANCY (1),\n  FANCY `x`\n) ENGINE=E FANCY 1", {})
     assert one[column("a")] == {"type": "int FANCY (1)"}
     assert one[CatalogObject("table", "t")] == {"definition": "FANCY 1, FANCY `x`", "engine": "E", "collation": ""}
 
 
-def test_whose_a_view_is_and_how_it_is_merged_are_facts_of_their_own():
+def test_a_views_owner_and_algorithm_are_separate_facts():
     head = "CREATE ALGORITHM=MERGE DEFINER=`a`@`b` SQL SECURITY INVOKER VIEW `v`"
     facts = {"algorithm": "MERGE", "owner": "`a`@`b`", "security": "INVOKER"}
     assert definitions.view(f"{head} AS select 1 AS `as`") == {**facts, "definition": "select 1 AS `as`"}
     assert definitions.view(f"{head} (`x`) AS select 1") == {**facts, "query": "select 1", "columns": "(`x`)"}
 
 
-def test_when_an_event_was_made_to_begin_is_circumstance_and_whether_it_runs_is_not():
+def test_an_events_start_is_a_circumstance_and_whether_it_runs_is_not():
     starts, disabled = " STARTS '2026-11-26 01:20:19'", " DISABLE ON SLAVE"
     shown = f"EVENT `e` ON SCHEDULE EVERY 1 DAY{starts} ON COMPLETION PRESERVE{disabled} DO BEGIN CALL enable(); END"
     assert definitions.event(f"CREATE DEFINER=`a`@`%` {shown}") == {
@@ -323,7 +323,7 @@ with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() a
         context.run_migrations()
 """
 DAMAGE = [
-    # (what is done by hand, the object whose facts are others)
+    # (what is done by hand, the object whose facts differ)
     ("ALTER TABLE users DROP COLUMN color", column("color", "users")),
     ("ALTER TABLE users MODIFY age SMALLINT NOT NULL DEFAULT 1", column("age", "users")),
     ("ALTER TABLE users MODIFY age BIGINT NOT NULL DEFAULT 1", column("age", "users")),
@@ -352,7 +352,7 @@ DAMAGE = [
 
 
 @pytest.mark.slow
-def test_two_databases_of_one_chain_are_the_same_and_what_was_done_since_is_told(mariadb_server, chain):
+def test_two_databases_of_one_chain_are_equal_and_later_changes_are_reported(mariadb_server, chain):
     told = {}
     with mariadb.fresh_database(mariadb_server) as one, mariadb.fresh_database(mariadb_server) as other:
         with connected(one.url) as connection:
@@ -380,7 +380,7 @@ def test_two_databases_of_one_chain_are_the_same_and_what_was_done_since_is_told
     assert index("by_order", "items") in {change.object for change in told["indexes"][0]}
 
 
-def test_a_table_is_read_with_all_that_belongs_to_it_and_nothing_else(database, connection):
+def test_a_table_is_read_with_everything_that_belongs_to_it_and_nothing_else(database, connection):
     database.run(
         "CREATE TABLE t (a INT UNIQUE)",
         "CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
@@ -416,7 +416,7 @@ def test_the_session_is_left_as_it_was(database, connection):
     connection.rollback()
 
 
-def test_a_table_that_somebody_locks_or_waits_to_alter_is_read_all_the_same(database, connection):
+def test_a_table_that_somebody_locks_or_waits_to_alter_can_be_read(database, connection):
     database.run("CREATE TABLE t (a INT)", "CREATE TABLE locked (a INT)")
     database.run("CREATE TRIGGER r BEFORE INSERT ON locked FOR EACH ROW SET @a = 1")
     with database.session() as holder, holder.cursor() as cursor, database.session() as other:
@@ -433,7 +433,7 @@ def test_a_table_that_somebody_locks_or_waits_to_alter_is_read_all_the_same(data
     assert reading.unread == ()
 
 
-def test_what_a_role_may_not_see_is_told_as_unread_and_is_not_missing(database):
+def test_an_object_that_a_role_may_not_see_is_unread_and_not_missing(database):
     database.run(
         "CREATE TABLE secret (a INT)",
         "CREATE TABLE plain (a INT)",
@@ -494,7 +494,7 @@ def test_two_texts_are_settled_by_the_server_that_loads_them_both(database, conn
     assert everything(connection) == before
 
 
-def test_what_a_chain_takes_for_granted_is_the_collation_of_its_database(database, connection):
+def test_a_chain_takes_the_collation_of_its_database_for_granted(database, connection):
     database.run(f"ALTER DATABASE {database.name} CHARACTER SET latin1 COLLATE latin1_bin")
     told = of("mysql").surroundings(connection)
     assert (told.encoding, told.collate, told.superuser) == ("latin1", "latin1_bin", False)

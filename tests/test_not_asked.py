@@ -1,4 +1,4 @@
-"""What the scratch server could not be asked is told, with the reason; it is never taken for an answer."""
+"""What the scratch server could not be asked is reported with the reason; it never counts as an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the chain that runs on a scratch database to the verdicts, on SQLite and MariaDB: none is false anywhere."""
+"""From the chain that runs on a scratch database to the verdicts, on SQLite and MariaDB: none is ever false."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.scratching import chain, run, visit
 
 
 class At:
-    """What a fixture project asks of a database."""
+    """The interface that a fixture project needs of a database."""
 
     def __init__(self, url):
         self.url = url
@@ -135,7 +135,7 @@ def offers(steps, connection, dialect):
         yield list(dict.fromkeys(statement for sql in sqls for statement in split(sql, lexis)))
 
 
-def test_no_step_of_batch_mode_is_offered_by_itself(tmp_path):
+def test_no_single_step_of_batch_mode_is_offered(tmp_path):
     """Alone it would leave a copy over, or move the rows into nothing."""
     make = "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.Integer))"
     alter = (
@@ -155,7 +155,7 @@ def test_no_step_of_batch_mode_is_offered_by_itself(tmp_path):
 
 
 @pytest.mark.parametrize("damage", DAMAGE_ON_SQLITE, ids=lambda damage: damage[0])
-def test_what_is_missing_on_sqlite_is_made_again_from_its_facts(on_sqlite, tmp_path, damage):
+def test_missing_objects_on_sqlite_are_created_again_from_their_facts(on_sqlite, tmp_path, damage):
     steps, at_head = on_sqlite
     path = shutil.copy(at_head, tmp_path / "live.db")
     with contextlib.closing(sa.create_engine(f"sqlite:///{path}").connect()) as connection:
@@ -172,7 +172,7 @@ def on_sqlite(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_what_is_missing_on_mariadb_is_made_again_from_its_facts(mariadb_server, tmp_path):
+def test_missing_objects_on_mariadb_are_created_again_from_their_facts(mariadb_server, tmp_path):
     with mariadb.fresh_database(mariadb_server) as scratch, mariadb.fresh_database(mariadb_server) as live:
         steps, config_for = observed(tmp_path, {**EVERYWHERE, **ON_MARIADB}, scratch.url)
         command.upgrade(config_for(live.url), "head")

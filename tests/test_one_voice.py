@@ -1,7 +1,7 @@
-"""What is recommended is accepted as printed, and leads out (promise 9): from states that nobody chose, to the head.
+"""Recommendations are accepted as printed and lead out (promise 9): from states that nobody chose, to the head.
 
-A chain is really upgraded; then something happens to the database that happens to people's.  What `diagnose` recommends
-is done, again and again, until nothing is left to do.
+A chain is really upgraded; then something happens to the database that happens in practice.  The recommendation of
+`diagnose` is followed, again and again, until nothing is left to do.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WITH_DATA = {
     "d2": "op.execute(\"UPDATE a SET n = n || ' d2'\")",
     "r5": BODIES["r5"],
 }
-"""The same, and two that only change rows: no catalog tells whether they ran."""
+"""The same, and two that only change rows: no catalog shows whether they ran."""
 ROWS = {
     "behind": lambda ids, at: [ids[max(0, at - 2)]],
     "right": lambda ids, at: [ids[at - 1]],
@@ -54,7 +54,7 @@ ADMIN = "postgres"
 
 
 def states():
-    """Where the schema stands, what the rows say, and what is missing; each kind of rows with each of two positions."""
+    """The schema's position, what the rows say, and what is missing; each kind of rows with each of two positions."""
     chosen = random.Random(20261127)
     for rows in ROWS:
         for at in (2, 3, 4):
@@ -75,12 +75,12 @@ def catalog(database):
 
 
 def commands_of(text):
-    """The commands of the tool that a text has."""
+    """Return the tool's commands in a text."""
     return re.findall(r"alembic-rescue ((?:stamp|plan|repair|complete|undo|diagnose)(?: --?[a-z-]+| [\w@]+)*)", text)
 
 
 def is_true(choice, ran):
-    """Whether what it says of revisions that only change rows is so; `ran`: those that did run."""
+    """Check what it says about revisions that only change rows; `ran`: those that did run."""
     said = {way: re.findall(rf"{way} (\w+)", " ".join(choice["commands"])) for way in ("--accept", "--not-run")}
     if not any(said.values()):
         return "did not run" in choice["found"] and not any(one in choice["found"] for one in ran)
@@ -88,7 +88,7 @@ def is_true(choice, ran):
 
 
 def do(project, recommendation, ran=()):
-    """Carry it out as printed; a person who has looked at the rows knows which revisions `ran`."""
+    """Carry it out as printed; a person who has checked the rows knows which revisions `ran`."""
     for choice in recommendation["choices"]:
         if is_true(choice, ran):
             for command in choice["commands"]:
@@ -155,10 +155,10 @@ def test_what_is_recommended_leads_to_the_head(rows, at, lost, database, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "at"),
-    # Where the rows say of one that only changes rows that it ran, nothing else tells that it did not.
+    # If the rows say that a revision that only changes rows ran, nothing else shows that it did not.
     [(rows, at) for rows in ROWS for at in (2, 3, 4, 5, 6) if rows != "beyond" or at not in {2, 5}],
 )
-def test_what_changes_rows_runs_once_for_a_person_who_has_looked_at_them(rows, at, database, tmp_path):
+def test_a_revision_that_changes_rows_runs_once_for_a_person_who_has_checked_them(rows, at, database, tmp_path):
     root = chains.write(tmp_path / "project", database.url, WITH_DATA).root
     project = ProjectCopy(root, tmp_path / "state", database)
     ids = list(WITH_DATA)

@@ -1,4 +1,4 @@
-"""What copies of the live schema came to is kept: for the same schema and the same files only."""
+"""The results of copies of the live schema are kept: only for the same schema and the same files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LASTS, PASSES = 'relation "t" does not exist', "canceling statement due to state
 @pytest.mark.parametrize(
     ("error", "kept"), [(LASTS, True), ("KeyError: 'x'", False), (PASSES, False), ("disk full", False)]
 )
-def test_a_failure_is_kept_only_where_it_will_be_there_again(error, kept):
+def test_a_failure_is_kept_only_if_it_will_happen_again(error, kept):
     failure = Failure(error, "/p.py", 1)
     sent = Statement("ALTER TABLE t", StatementKind.CATALOG, "/p.py", 1, error)
     assert outcomes.steps_last([Observation("r1", failure=failure)]) is kept
@@ -36,7 +36,7 @@ def test_what_reaches_outside_is_not_kept():
     assert not outcomes.steps_last([Observation("r1", outside=(Outside("socket.connect", "/p.py", 3),))])
 
 
-def test_the_digest_of_a_schema_is_its_own(database):
+def test_each_schema_has_its_own_digest(database):
     scratch = dialects.of("postgresql").scratch
     given = {"host": "127.0.0.1", "port": database.server.port, "user": servers.ROLE, "password": servers.PASSWORD}
 
@@ -45,14 +45,14 @@ def test_the_digest_of_a_schema_is_its_own(database):
 
     database.run("CREATE TABLE t (id integer)")
     first = digest()
-    time.sleep(1.1)  # an archive says when it was made
+    time.sleep(1.1)  # an archive contains the time of its creation
     assert first is not None
     assert digest() == first
     database.run("ALTER TABLE t ADD a text DEFAULT 'x'")
     assert digest() != first
 
 
-def test_what_was_found_in_git_is_known_at_another_place(tmp_path):
+def test_a_file_found_in_git_is_recognised_at_another_path(tmp_path):
     one, other = (Cache(tmp_path / "cache", recovered=f"/tmp/found-{name}") for name in "ab")
     one.keep_outcome({}, [_script("/tmp/found-a/0/r.py")], Failure("it", "/tmp/found-a/0/r.py", 1), ())
     assert other.outcome({}, [_script("/tmp/found-b/0/r.py")]) == Failure("it", "/tmp/found-b/0/r.py", 1)
@@ -64,7 +64,7 @@ def _script(path):
 
 
 @pytest.mark.slow
-def test_a_second_look_runs_nothing_and_another_schema_or_file_does(tmp_path, database, monkeypatch):
+def test_a_second_inspection_runs_nothing_unless_the_schema_or_a_file_differs(tmp_path, database, monkeypatch):
     ran = []
     run = Bench.run
     monkeypatch.setattr(
@@ -100,7 +100,7 @@ def test_a_second_look_runs_nothing_and_another_schema_or_file_does(tmp_path, da
     assert "probe" in ran
 
 
-def test_without_a_terminal_it_says_now_and_then_where_it_is(monkeypatch):
+def test_without_a_terminal_it_reports_its_progress_now_and_then(monkeypatch):
     monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_NEXT_SECONDS", 0.1)
     told = []

@@ -21,9 +21,7 @@ URL = "postgresql+psycopg2://shop@127.0.0.1:1/shop"
         ("versions/c0de0002_orders.py", "import not_installed_here", "module-missing"),
     ],
 )
-def test_what_a_script_of_an_installed_package_raises_is_told_with_its_file_and_line(
-    project, database, script, line, code
-):
+def test_an_error_from_an_installed_script_is_reported_with_its_file_and_line(project, database, script, line, code):
     shop = project("styles/in_a_package", database)
     installed(shop)
     failing = shop.root.parent / "site-packages" / "shop_migrations" / "alembic" / script
@@ -33,7 +31,7 @@ def test_what_a_script_of_an_installed_package_raises_is_told_with_its_file_and_
     assert f"{failing}:1" in told.stderr
 
 
-def test_what_an_installed_library_raises_is_told_with_the_line_of_the_project_that_called_it(project):
+def test_an_error_from_an_installed_library_is_reported_at_the_projects_line_that_called_it(project):
     shop = project("linear", url=URL)
     library = shop.root / ".venv" / "site-packages" / "library.py"
     library.parent.mkdir(parents=True)
@@ -43,7 +41,7 @@ def test_what_an_installed_library_raises_is_told_with_the_line_of_the_project_t
     assert "env.py failed at alembic/env.py:3: ZeroDivisionError" in shop.rescue("diagnose").stderr
 
 
-def test_the_folder_of_installed_packages_is_no_project_although_scripts_stand_right_in_it(project):
+def test_site_packages_is_no_project_even_if_scripts_are_directly_in_it(project):
     shop = project("linear", url=URL)
     packages = shop.root / "site-packages"
     packages.mkdir()
@@ -56,7 +54,7 @@ def test_the_folder_of_installed_packages_is_no_project_although_scripts_stand_r
     assert "env.py failed at site-packages/shop_migrations/env.py:1: ZeroDivisionError" in told
 
 
-def test_of_bytecode_that_bears_the_same_id_both_files_are_named(project, database):
+def test_if_bytecode_has_the_same_id_both_files_are_named(project, database):
     shop = project("styles/sourceless", database)
     versions = shop.root / "alembic" / "versions"
     shutil.copy(versions / "c0de0002_orders.py", versions / "a_copy.py")

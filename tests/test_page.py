@@ -1,4 +1,4 @@
-"""How sentences stand on a page: what one copies is on a line of its own, and no command is broken."""
+"""How sentences appear on a page: what one copies is on its own line, and no command is broken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_it_is_not_wrapped_however_long_it_is():
     assert printed(f"help: to do it: `{long}`; then check again")[-1] == "  Then check again"
 
 
-def test_of_a_list_each_has_its_line():
+def test_each_item_of_a_list_has_its_own_line():
     assert printed("choose one: `a b`; `c d`; and 2 more") == ["choose one:", "    a b", "    c d", "  And 2 more"]
 
 
@@ -38,11 +38,11 @@ def test_within_a_sentence_it_keeps_its_place_and_is_not_broken():
     assert printed("help: `alembic history` lists them") == ["help: `alembic history` lists them"]
 
 
-def test_a_statement_that_quotes_with_backticks_is_whole():
+def test_a_statement_that_quotes_with_backticks_stays_whole():
     assert printed("to end it: ``KILL `7` ``, then wait") == ["to end it:", "    KILL `7`", "  Then wait"]
 
 
-def test_the_lines_of_a_fact_stand_below_one_another():
+def test_the_lines_of_a_fact_are_aligned_below_one_another():
     page = Page(20, color=False)
     page.fact("URL", "postgresql://shop")
     assert page.text() == "URL      postgresql:\n         //shop\n"

@@ -1,4 +1,4 @@
-"""A password with an unencoded character is never shown in parts, as a host, a port or a database; and it is said."""
+"""A password with an unencoded character is never shown in parts, as a host, a port or a database; it is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import ProjectCopy
 PIECES = ("Kx7first", "Qz9second", "Wv5third")
 TORN = ["{0}@{1}", "@{0}@{1}", "{0}@{1}/{2}", "{0}@{1}/{2}@x", "{0}/{1}@{2}", "{0}#{1}@{2}", "{0}?{1}@{2}"]
 WHOLE = ["{0}/{1}", "{0}#{1}", "{0}?{1}", "{0}:{1}", "/{0}"]
-"""SQLAlchemy reads these as they are meant."""
+"""SQLAlchemy reads these as intended."""
 SAME = {"rrr": "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True))"}
 
 
@@ -23,7 +23,7 @@ def url_with(form):
 
 
 @pytest.mark.parametrize("form", TORN)
-def test_a_torn_url_is_refused_and_no_piece_of_it_told(form):
+def test_a_url_torn_by_its_password_is_refused_and_no_piece_is_printed(form):
     with pytest.raises(errors.BadUrl) as refused:
         urls.parse(url_with(form))
     assert "not percent-encoded" in refused.value.message
@@ -32,7 +32,7 @@ def test_a_torn_url_is_refused_and_no_piece_of_it_told(form):
 
 
 @pytest.mark.parametrize("form", [*WHOLE, "{0}%40{1}", "plain"])
-def test_what_is_read_as_it_is_meant_is_not_refused(form):
+def test_a_url_that_is_read_as_intended_is_not_refused(form):
     assert not urls.is_torn(urls.parse(url_with(form)))
 
 
@@ -46,13 +46,13 @@ def test_what_is_read_as_it_is_meant_is_not_refused(form):
         "postgresql:///shop?host=/var/run/me@here",
     ],
 )
-def test_an_at_elsewhere_is_let_alone(url):
+def test_an_at_sign_elsewhere_is_left_alone(url):
     urls.parse(url)
     assert not urls.is_torn(make_url(url))
 
 
 @pytest.mark.parametrize("form", [*TORN, *WHOLE])
-def test_each_piece_is_a_secret_in_what_others_say(form):
+def test_each_piece_is_a_secret_in_other_programs_messages(form):
     secrets = Secrets()
     secrets.add_url(url_with(form))
     for piece in PIECES:
@@ -77,7 +77,7 @@ def test_no_piece_is_in_any_output(tmp_path, form, how):
 
 
 @pytest.mark.slow
-def test_what_env_py_reads_by_itself_shows_no_piece_either(tmp_path):
+def test_a_url_that_only_env_py_reads_shows_no_piece_either(tmp_path):
     env = """
 import os
 from urllib.parse import urlsplit

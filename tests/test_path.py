@@ -30,7 +30,7 @@ DIAMOND = revision_map(
     Node("merged", ("left2", "right2")),
     Node("after", ("merged",)),
 )
-"""One base that branches, and comes together again."""
+"""One base that branches and merges again."""
 
 BASES = revision_map(
     Node("shop1", labels=("shop",)),
@@ -39,7 +39,7 @@ BASES = revision_map(
     Node("plug1", labels=("plugin",)),
     Node("plug2", ("plug1",)),
 )
-"""Two bases, each a labelled line of its own."""
+"""Two bases, each with its own labelled line."""
 
 DEPENDENT = revision_map(
     Node("shop1", labels=("shop",)),
@@ -49,7 +49,7 @@ DEPENDENT = revision_map(
     Node("plug2", ("plug1",), depends_on=("shop2",)),
     Node("plug3", ("plug2",)),
 )
-"""Two bases; a revision of the one needs one of the other."""
+"""Two bases; a revision of one depends on one of the other."""
 
 
 def refusal_of(graph: RevisionMap, current: list[str], target: str) -> Refusal:
@@ -92,7 +92,7 @@ def test_the_incident_skips_two_revisions_and_leaves_two_pending():
         ("7742@head", "aae3309a2a8b"),
     ],
 )
-def test_a_target_may_be_written_as_for_alembic(written, meant):
+def test_a_target_may_be_written_as_in_alembic(written, meant):
     assert paths.find_path(INCIDENT, ["b354d12d1e7d"], written).targets == (meant,)
 
 
@@ -111,7 +111,7 @@ def test_at_the_latest_revision_there_is_nothing_to_do_and_nothing_pending(targe
     assert path.pending_after == ()
 
 
-def test_an_empty_version_table_means_that_every_revision_up_to_the_target_is_skipped():
+def test_from_an_empty_version_table_every_revision_up_to_the_target_is_skipped():
     path = paths.find_path(INCIDENT, [], "774225e563ca")
     assert path.skipped == ("b354d12d1e7d", "65e4b4ef883d", "774225e563ca")
     assert path.stamps[0].rows_before == ()
@@ -121,7 +121,7 @@ def test_from_an_empty_version_table_plus_one_is_the_first_revision():
     assert paths.find_path(INCIDENT, [], "+1").skipped == ("b354d12d1e7d",)
 
 
-def test_base_is_where_an_empty_version_table_stands_already():
+def test_base_is_where_an_empty_version_table_already_is():
     path = paths.find_path(INCIDENT, [], "base")
     assert path.nothing_to_do
     assert path.targets == path.heads_after == ()
@@ -138,7 +138,7 @@ def test_an_unknown_target_is_refused():
     assert "`alembic history`" in refusal.help
 
 
-def test_an_unknown_target_of_few_characters_is_told_that_it_needs_more():
+def test_an_unknown_short_target_is_reported_as_too_short():
     refusal = refusal_of(INCIDENT, ["b354d12d1e7d"], "xy")
     assert refusal.code == "unknown-revision"
     assert "at least four characters" in refusal.message
@@ -151,19 +151,19 @@ def test_an_empty_target_is_refused_though_every_id_begins_with_it():
 
 
 @pytest.mark.parametrize("target", ["@", "@a", "only@"])
-def test_a_target_that_names_no_revision_beside_its_at_is_refused(target):
+def test_a_target_with_nothing_next_to_its_at_sign_is_refused(target):
     assert refusal_of(revision_map(Node("only")), [], target).code == "unknown-revision"
 
 
 @pytest.mark.parametrize("name", ["", "@", "none"])
-def test_what_is_accepted_is_a_revision(name):
+def test_an_acceptance_must_name_a_revision(name):
     with pytest.raises(Refusal) as raised:
         scripts.resolved(revision_map(Node("only")), name)
     assert raised.value.code == "unknown-revision"
 
 
 @pytest.mark.parametrize("target", ["head", "heads", "+1", "shop@head", "aaaa"])
-def test_where_there_are_no_revisions_at_all_every_target_is_unknown(target):
+def test_without_revisions_every_target_is_unknown(target):
     refusal = refusal_of(revision_map(), [], target)
     assert refusal.code == "unknown-revision"
     assert "there are no revisions" in refusal.message
@@ -184,7 +184,7 @@ def test_a_partial_id_that_also_begins_a_label_is_refused_with_both():
     assert refusal.message == "'plug' matches several revisions: plug1 and plugin"
 
 
-def test_a_partial_id_on_a_branch_is_ambiguous_only_among_that_branch():
+def test_a_partial_id_on_a_branch_is_ambiguous_only_within_that_branch():
     graph = revision_map(
         Node("main1", labels=("main",)), Node("main22", ("main1",)), Node("main23", ("main22",)), Node("main24x")
     )
@@ -209,28 +209,28 @@ def test_base_is_behind_every_current_revision():
     assert "run b354d12d1e7d again" in refusal.help
 
 
-def test_counting_down_from_the_current_revision_is_behind_it():
+def test_a_target_below_the_current_revision_is_behind_it():
     refusal = refusal_of(INCIDENT, ["d47310025be2"], "-1")
     assert refusal.code == "target-behind-current"
     assert refusal.message == "-1 is behind the database's current revision d47310025be2"
 
 
 @pytest.mark.parametrize(("current", "target"), [([], "-1"), ([], "+0"), (["d47310025be2"], "+0")])
-def test_counting_nowhere_is_no_revision(current, target):
+def test_a_relative_target_that_does_not_count_forward_is_unknown(current, target):
     refusal = refusal_of(INCIDENT, current, target)
     assert refusal.code == "unknown-revision"
     assert "it does not count forward" in refusal.message
 
 
 @pytest.mark.parametrize("target", ["+3", "d47310025be2+2", "aae3+1"])
-def test_counting_further_than_the_scripts_reach_is_refused(target):
+def test_a_relative_target_beyond_the_scripts_is_refused(target):
     refusal = refusal_of(INCIDENT, ["774225e563ca"], target)
     assert refusal.code == "target-above-head"
     assert refusal.message == f"{target!r} goes past the last revision (aae3309a2a8b)"
     assert "use a smaller number" in refusal.help
 
 
-def test_counting_further_down_than_the_first_revision_is_no_revision():
+def test_a_relative_target_before_the_first_revision_is_no_revision():
     refusal = refusal_of(INCIDENT, [], "65e4b4ef883d-2")
     assert refusal.code == "unknown-revision"
     assert "it goes back past the first revision" in refusal.message
@@ -243,7 +243,7 @@ def test_a_current_revision_that_the_scripts_do_not_know_is_refused():
     assert "Check out the code that was deployed last" in refusal.help
 
 
-def test_a_row_is_known_by_its_full_id_only():
+def test_a_row_is_recognised_by_its_full_id_only():
     assert refusal_of(INCIDENT, ["b354"], "head").code == "unknown-current"
     assert refusal_of(BASES, ["shop"], "shop3").code == "unknown-current"
 
@@ -255,7 +255,7 @@ def test_rows_of_which_one_is_an_ancestor_of_another_are_refused():
     assert "the row b354d12d1e7d must go" in refusal.help
 
 
-def test_rows_overlap_by_depends_on_as_well():
+def test_rows_overlap_by_depends_on_too():
     refusal = refusal_of(DEPENDENT, ["plug2", "shop1"], "plug3")
     assert refusal.code == "overlapping-current"
     assert "both plug2 and its ancestor shop1" in refusal.message
@@ -271,20 +271,20 @@ def test_past_a_branch_point_only_the_branch_of_the_target_is_skipped():
     assert path.pending_after == ("right1", "right2", "merged", "after")
 
 
-def test_a_branch_that_has_not_begun_is_on_the_path_as_alembic_would_begin_it():
+def test_a_branch_that_has_not_begun_is_on_the_path_as_in_alembic():
     path = paths.find_path(DIAMOND, ["left1"], "right1")
     assert path.skipped == ("right1",)
     assert path.heads_after == ("left1", "right1")
 
 
-def test_a_merge_point_takes_the_other_branch_along():
+def test_a_merge_point_includes_the_other_branch():
     path = paths.find_path(DIAMOND, ["left1"], "merged")
     assert set(path.skipped) == {"left2", "right1", "right2", "merged"}
     assert path.skipped[-1] == "merged"
     assert path.heads_after == ("merged",)
 
 
-def test_a_merge_point_takes_the_place_of_all_its_rows():
+def test_a_merge_point_replaces_all_its_rows():
     path = paths.find_path(DIAMOND, ["left2", "right1"], "merged")
     assert path.skipped == ("right2", "merged")
     assert path.heads_after == ("merged",)
@@ -307,7 +307,7 @@ def test_behind_one_of_several_rows_that_row_is_named():
     assert refusal.message == "right1 is behind the database's current revision right2"
 
 
-def test_several_heads_where_one_was_asked_for_are_refused():
+def test_several_heads_are_refused_if_one_was_requested():
     refusal = refusal_of(BASES, ["plug1", "shop1"], "head")
     assert refusal.code == "several-heads"
     assert refusal.message.startswith("'head' refers to several heads: ")
@@ -316,21 +316,21 @@ def test_several_heads_where_one_was_asked_for_are_refused():
     assert "BRANCH@head, or use heads for all of them" in refusal.help
 
 
-def test_several_heads_of_one_branch_are_refused_as_well():
+def test_several_heads_of_one_branch_are_refused_too():
     graph = revision_map(Node("fork", labels=("forked",)), Node("left", ("fork",)), Node("right", ("fork",)))
     refusal = refusal_of(graph, ["fork"], "forked@head")
     assert refusal.code == "several-heads"
     assert refusal.message == "'forked@head' refers to several heads: left and right"
 
 
-def test_counting_up_from_several_rows_is_ambiguous():
+def test_a_relative_target_from_several_rows_is_ambiguous():
     refusal = refusal_of(BASES, ["plug1", "shop1"], "+1")
     assert refusal.code == "ambiguous-relative"
     assert refusal.message.startswith("'+1' is ambiguous: ")
     assert "BRANCH@+N" in refusal.help
 
 
-def test_counting_up_past_a_branch_point_is_ambiguous():
+def test_a_relative_target_past_a_branch_point_is_ambiguous():
     assert refusal_of(DIAMOND, ["trunk"], "+1").code == "ambiguous-relative"
     assert refusal_of(DIAMOND, ["trunk"], "trunk+1").code == "ambiguous-relative"
 
@@ -355,20 +355,20 @@ def test_a_label_or_a_revision_chooses_the_branch(written, meant):
 
 
 @pytest.mark.parametrize("target", ["nobody@head", "nobody@+1", "nobody@shop2"])
-def test_a_label_that_no_revision_bears_is_refused(target):
+def test_a_label_that_no_revision_has_is_refused(target):
     refusal = refusal_of(BASES, ["shop1"], target)
     assert refusal.code == "unknown-revision"
     assert "branch" in refusal.message
     assert "'nobody'" in refusal.message
 
 
-def test_a_revision_that_is_not_on_the_branch_named_is_refused():
+def test_a_revision_that_is_not_on_the_named_branch_is_refused():
     refusal = refusal_of(BASES, ["shop1"], "plugin@shop2")
     assert refusal.code == "unknown-revision"
     assert "shop2 is not a member of branch 'plugin'" in refusal.message
 
 
-def test_all_heads_move_each_row_to_the_head_of_its_own_branch():
+def test_heads_moves_each_row_to_the_head_of_its_own_branch():
     path = paths.find_path(BASES, ["plug1", "shop1"], "heads")
     assert path.targets == ("plug2", "shop3")
     assert set(path.skipped) == {"plug2", "shop2", "shop3"}
@@ -376,14 +376,14 @@ def test_all_heads_move_each_row_to_the_head_of_its_own_branch():
     assert path.pending_after == ()
 
 
-def test_all_heads_keep_the_row_of_a_branch_that_is_at_its_head_already():
+def test_heads_keeps_the_row_of_a_branch_that_is_already_at_its_head():
     path = paths.find_path(BASES, ["plug2", "shop1"], "heads")
     assert path.skipped == ("shop2", "shop3")
     assert path.heads_after == ("plug2", "shop3")
     assert [stamp.revisions for stamp in path.stamps] == [("shop3",)], "not heads: Alembic would delete plug2"
 
 
-def test_another_base_is_on_the_path_and_told_apart():
+def test_another_base_is_on_the_path_and_distinguished():
     assert paths.find_path(BASES, ["shop1"], "plug1").heads_after == ("plug1", "shop1")
     assert paths.find_path(BASES, ["shop1"], "heads").heads_after == ("plug2", "shop3")
     assert paths.not_begun(BASES, ["shop1"]) == {"plug1", "plug2"}
@@ -398,20 +398,20 @@ def test_from_an_empty_version_table_any_base_may_be_stamped():
     assert paths.find_path(BASES, [], "heads").heads_after == ("plug2", "shop3")
 
 
-def test_what_the_target_depends_on_is_skipped_too_and_loses_its_row():
+def test_a_dependency_of_the_target_is_skipped_too_and_loses_its_row():
     path = paths.find_path(DEPENDENT, ["plug1", "shop1"], "plug2")
     assert path.skipped == ("shop2", "plug2")
     assert path.heads_after == ("plug2",)
     assert set(path.pending_after) == {"plug3", "shop3"}
 
 
-def test_a_branch_whose_row_was_taken_over_by_a_dependency_goes_on_from_there():
+def test_a_branch_whose_row_a_dependency_replaced_continues_from_there():
     path = paths.find_path(DEPENDENT, ["plug2"], "shop3")
     assert path.skipped == ("shop3",)
     assert path.heads_after == ("plug2", "shop3")
 
 
-def test_a_branch_whose_row_was_taken_over_by_a_dependency_is_there_already():
+def test_a_branch_whose_row_a_dependency_replaced_is_already_there():
     assert paths.find_path(DEPENDENT, ["plug2"], "shop2").nothing_to_do
     assert refusal_of(DEPENDENT, ["plug2"], "shop1").code == "target-behind-current"
 
@@ -431,14 +431,14 @@ def test_a_dependency_may_be_given_by_its_label():
     assert path.heads_after == ("plug1",)
 
 
-def test_several_dependencies_are_all_taken_along():
+def test_several_dependencies_are_all_included():
     graph = revision_map(Node("one"), Node("two"), Node("both", depends_on=("one", "two")))
     path = paths.find_path(graph, ["one"], "both")
     assert path.skipped == ("two", "both")
     assert path.heads_after == ("both",)
 
 
-def test_heads_that_build_on_one_another_are_refused_as_alembic_refuses_them():
+def test_heads_that_build_on_one_another_are_refused_as_in_alembic():
     graph = revision_map(
         Node("fork", labels=("forked",)), Node("left", ("fork",)), Node("right", ("fork",), depends_on=("left",))
     )
@@ -447,14 +447,14 @@ def test_heads_that_build_on_one_another_are_refused_as_alembic_refuses_them():
     assert paths.find_path(graph, ["fork"], "heads").heads_after == ("right",)
 
 
-def test_pending_is_in_the_order_in_which_alembic_would_run_it():
+def test_pending_revisions_are_in_alembics_order():
     pending = paths.pending(DIAMOND, ["left1"])
     assert set(pending) == {"left2", "right1", "right2", "merged", "after"}
     assert pending[-2:] == ("merged", "after")
     assert pending.index("right1") < pending.index("right2")
 
 
-def test_the_way_back_from_a_merge_point_puts_each_row_back():
+def test_undoing_a_merge_point_restores_each_row():
     stamps = paths.find_stamps(DIAMOND, ["merged"], ["left2", "right1"])
     assert stamps[0].rows_before == ("merged",)
     assert stamps[-1].rows_after == ("left2", "right1")
@@ -462,7 +462,7 @@ def test_the_way_back_from_a_merge_point_puts_each_row_back():
 
 
 @pytest.mark.parametrize(("current", "wanted"), [(["plug2", "shop3"], ["plug2"]), (["shop1"], [])])
-def test_where_a_row_has_to_go_all_are_made_anew(current, wanted):
+def test_if_a_row_must_be_deleted_all_are_written_again(current, wanted):
     graph = DEPENDENT
     (stamp,) = paths.find_stamps(graph, current, wanted)
     assert stamp.purge
@@ -484,7 +484,7 @@ def test_an_id_longer_than_the_version_column_is_refused():
     assert refused.value.help == f"widen it first: `{WIDEN}`"
 
 
-def test_the_column_proposed_is_long_enough_for_the_id():
+def test_the_proposed_column_is_long_enough_for_the_id():
     with pytest.raises(Refusal) as refused:
         paths.check_length(["a" * 200], 32, WIDEN)
     assert "TYPE VARCHAR(200)" in refused.value.help
@@ -500,7 +500,7 @@ def test_a_row_without_a_revision_is_refused():
     assert refused.value.code == "empty-row"
 
 
-def test_a_row_that_is_there_twice_is_refused():
+def test_a_duplicate_row_is_refused():
     with pytest.raises(Refusal) as refused:
         paths.check_current(revision_map(Node("one")), ["one", "one"])
     assert refused.value.code == "doubled-row"
@@ -515,12 +515,12 @@ def graph_refusal_of(*nodes: Node) -> Refusal:
     return refused.value
 
 
-def test_a_sound_graph_passes_and_says_nothing(recwarn):
+def test_a_valid_graph_passes_without_a_message(recwarn):
     paths.load(revisions(Node("one"), Node("two", ("one",))))
     assert not recwarn.list
 
 
-def test_an_id_that_two_files_bear_is_refused_without_a_warning_of_alembics(recwarn):
+def test_an_id_in_two_files_is_refused_without_a_warning_from_alembic(recwarn):
     refusal = graph_refusal_of(Node("one"), Node("two", ("one",)), Node("two", ("one",)))
     assert refusal.code == "duplicate-revision"
     assert refusal.message == "several files use the revision id two"
@@ -528,24 +528,24 @@ def test_an_id_that_two_files_bear_is_refused_without_a_warning_of_alembics(recw
     assert not recwarn.list
 
 
-def test_an_id_that_two_files_bear_is_named_even_where_it_closes_a_circle():
+def test_an_id_in_two_files_is_named_even_if_it_closes_a_cycle():
     assert graph_refusal_of(Node("one"), Node("two", ("one",)), Node("one", ("two",))).code == "duplicate-revision"
 
 
-def test_a_circle_is_refused():
+def test_a_cycle_is_refused():
     refusal = graph_refusal_of(Node("base"), Node("one", ("base", "two")), Node("two", ("one",)))
     assert refusal.code == "revision-cycle"
     assert refusal.message == "the revisions form a cycle: base, one and two"
     assert "down_revision or depends_on" in refusal.help
 
 
-def test_of_a_circle_of_everything_not_everything_is_listed():
+def test_a_cycle_of_all_revisions_is_not_listed_completely():
     refusal = graph_refusal_of(*(Node(f"rev{n:02}", (f"rev{(n + 1) % 30:02}",)) for n in range(30)))
     assert refusal.code == "revision-cycle"
     assert refusal.message.endswith("rev08, rev09 and 20 more")
 
 
-def test_a_circle_by_depends_on_is_refused():
+def test_a_cycle_by_depends_on_is_refused():
     refusal = graph_refusal_of(
         Node("one"), Node("two", ("one",), depends_on=("far2",)), Node("far1"), Node("far2", ("far1",), ("two",))
     )
@@ -572,7 +572,7 @@ def test_a_dependency_must_be_a_full_id_or_a_label(dependency):
     assert f"names '{dependency}', which is neither a revision nor a label" in refusal.message
 
 
-def test_a_label_that_two_revisions_bear_comes_in_alembics_own_words():
+def test_a_label_of_two_revisions_is_reported_in_alembics_own_words():
     bearing = revisions(Node("one", labels=("same",)), Node("two", labels=("same",)))
     with pytest.raises(RevisionError, match="Branch name 'same' in revision"):
         paths.load(bearing)
@@ -585,7 +585,7 @@ LINE = (Node("first"), Node("second", ("first",)), Node("third", ("second",)))
 
 @pytest.fixture
 def project_of(tmp_path):
-    """Make a real project of these revisions."""
+    """Write a real project with these revisions."""
 
     def make(*nodes: Node, database=None) -> ProjectCopy:
         write_project(tmp_path / "project", nodes, database.url if database else "sqlite:///empty.sqlite")
@@ -610,7 +610,7 @@ def test_two_files_with_one_id_are_both_named_by_every_command(project_of, comma
     )
 
 
-def test_two_files_with_one_id_are_both_named_though_the_second_closes_a_circle(project_of):
+def test_two_files_with_one_id_are_both_named_even_if_the_second_closes_a_cycle(project_of):
     copied = project_of(*LINE)
     (copied.root / "alembic" / "versions" / "zz_first.py").write_text(Node("first", ("third",)).file)
     ran = copied.rescue("plan", "third")
@@ -619,7 +619,7 @@ def test_two_files_with_one_id_are_both_named_though_the_second_closes_a_circle(
     assert "alembic/versions/first_.py and alembic/versions/zz_first.py" in ran.stderr
 
 
-def test_files_that_follow_one_another_in_a_circle_are_refused(project_of):
+def test_files_that_follow_one_another_in_a_cycle_are_refused(project_of):
     ran = project_of(Node("first", ("third",)), *LINE[1:]).rescue("plan", "third")
     assert ran.status == 3
     assert "error[revision-cycle]: the revisions form a cycle: first, " in ran.stderr
@@ -634,7 +634,7 @@ def test_a_file_that_follows_a_missing_one_is_refused(project_of):
     assert "help: a file is missing (not checked out, not merged, or not in the image). Restore it" in ran.stderr
 
 
-def test_a_label_that_two_files_bear_is_a_fault_of_the_configuration(project_of):
+def test_a_label_in_two_files_is_a_configuration_error(project_of):
     ran = project_of(Node("first", labels=("same",)), Node("other", labels=("same",))).rescue("plan", "first")
     assert ran.status == 2
     assert "error[bad-config]" in ran.stderr
@@ -669,7 +669,7 @@ def test_an_id_longer_than_the_version_column_is_refused_before_anything_is_writ
     assert any_database.versions() == [long, "second"]
 
 
-def test_a_long_id_is_refused_where_the_version_table_has_yet_to_be_made(project_of, database):
+def test_a_long_id_is_refused_if_the_version_table_does_not_exist_yet(project_of, database):
     ran = project_of(Node("a" * 33), database=database).rescue("stamp", "head", "--yes")
     assert ran.status == 3
     assert "error[revision-too-long]" in ran.stderr
@@ -677,7 +677,7 @@ def test_a_long_id_is_refused_where_the_version_table_has_yet_to_be_made(project
     assert "CREATE TABLE public.alembic_version (version_num VARCHAR(128) NOT NULL" in ran.stderr
 
 
-def test_a_base_that_never_began_is_told_apart_from_what_is_pending_and_can_be_begun(project_of, any_database):
+def test_a_base_that_never_began_is_not_counted_as_pending_and_can_be_begun(project_of, any_database):
     bases = project_of(
         Node("shop1"), Node("shop2", ("shop1",)), Node("plug1"), Node("plug2", ("plug1",)), database=any_database
     )
@@ -711,7 +711,7 @@ REFUSED_BY_COMMAND = {
 
 
 @pytest.mark.parametrize("code", REFUSED_BY_COMMAND)
-def test_a_refusal_names_itself_ends_with_3_and_writes_nothing(project_of, database, code):
+def test_a_refusal_prints_its_code_exits_with_3_and_writes_nothing(project_of, database, code):
     rows, target, told = REFUSED_BY_COMMAND[code]
     forked = project_of(*LINE, Node("thirst", ("second",)), database=database)
     database.stand_at(*rows)
@@ -741,7 +741,7 @@ def test_rows_that_alembic_never_writes_are_refused_by_each_command(project_of, 
 
 
 @pytest.mark.parametrize("command", [("plan", ""), ("stamp", "", "--yes")])
-def test_an_unset_variable_for_a_target_means_no_revision(project_of, database, command):
+def test_an_unset_variable_as_a_target_means_no_revision(project_of, database, command):
     ran = project_of(Node("only"), database=database).rescue(*command)
     assert ran.status in (2, 3)
     assert "error[" in ran.stderr
@@ -765,8 +765,8 @@ def test_alembic_stamp_heads_deletes_a_row_that_this_tool_keeps(project_of, data
     assert database.versions() == ["left1", "right2"]
 
 
-def test_where_alembic_stumbles_at_a_redundant_dependency_the_rows_are_those_that_it_means(project_of, database):
-    # alembic upgrade ends with KeyError: 'left1' here: it deletes the row of a revision that has none any more.
+def test_if_alembic_fails_on_a_redundant_dependency_the_rows_are_the_intended_ones(project_of, database):
+    # alembic upgrade ends with KeyError: 'left1' here: it deletes the row of a revision that no longer has one.
     project = project_of(
         *(Node("left1"), Node("left2", ("left1",)), Node("right1")),
         Node("merged", ("left2", "right1"), depends_on=("left1",)),

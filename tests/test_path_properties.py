@@ -1,6 +1,6 @@
-"""Over random revision graphs: what is planned, stamped, refused and undone, held against Alembic itself.
+"""On random revision graphs: what is planned, stamped, refused and undone, compared with Alembic itself.
 
-The rows to start from are reached by really upgrading, so that they are rows that Alembic leaves.
+The starting rows are reached by really upgrading, so they are rows that Alembic leaves.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def server_url(server) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A real project and a real database, on which Alembic and the tool are let loose in turn."""
+    """A real project and a real database, on which Alembic and the tool run in turn."""
 
     folder: Path
     ini: Path
@@ -76,13 +76,13 @@ class Rehearsal:
         self.sql("DELETE FROM alembic_version", *inserts)
 
     def upgrade(self, target: str) -> list[str]:
-        """``alembic upgrade``; returns what it ran, in its order."""
+        """Run ``alembic upgrade``; return what it ran, in its order."""
         config = Config(str(self.ini))
         try:
             command.upgrade(config, target)
         except KeyError:
-            # Alembic's own fault, at a merge that also depends on what one of its sides follows: it deletes a row
-            # that is not there.  There is nothing to compare with.
+            # Alembic's own bug, at a merge that also depends on what one of its sides follows: it deletes a row
+            # that does not exist.  There is nothing to compare with.
             reject()
         return config.attributes.get("applied", [])
 
@@ -102,7 +102,7 @@ class Rehearsal:
 
 @contextlib.contextmanager
 def rehearsal_of(graph: Graph, server_url: str | None = None) -> Iterator[Rehearsal]:
-    """A new SQLite file, or the server's database without its version table."""
+    """Use a new SQLite file, or the server's database without its version table."""
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
         folder = Path(name)
         url = server_url or f"sqlite:///{folder / 'database.sqlite'}"
@@ -112,7 +112,7 @@ def rehearsal_of(graph: Graph, server_url: str | None = None) -> Iterator[Rehear
 
 
 def _targets(graph: Graph) -> list[str]:
-    """Everything that a person may write for a target, of this graph."""
+    """Everything that a person may write as a target in this graph."""
     branches = [*graph.labels, graph.ids[-1]]
     return [
         *graph.ids,
@@ -124,7 +124,7 @@ def _targets(graph: Graph) -> list[str]:
 
 def _reach_some_rows(rehearsal: Rehearsal, graph: Graph, data: st.DataObject) -> tuple[str, ...]:
     for _ in range(data.draw(st.sampled_from([1, 2, 0, 3, 3]))):
-        # The earlier ones, for the most part: something must be left ahead.
+        # Mostly the earlier ones: something must be left ahead.
         early = st.sampled_from(graph.ids[: len(graph.ids) // 2 + 1])
         rehearsal.upgrade(data.draw(early | st.sampled_from(graph.ids), label="upgraded to"))
     return rehearsal.rows
@@ -132,7 +132,7 @@ def _reach_some_rows(rehearsal: Rehearsal, graph: Graph, data: st.DataObject) ->
 
 @often
 @given(graphs(), st.data())
-def test_exactly_what_is_ahead_is_let_through(graph: Graph, data: st.DataObject) -> None:
+def test_exactly_the_revisions_ahead_are_allowed(graph: Graph, data: st.DataObject) -> None:
     applied = graph.up_to(data.draw(st.lists(st.sampled_from(graph.ids), max_size=3)))
     rows = applied - set().union(*(graph.builds_on(node) for node in graph.nodes if node.id in applied))
     revision_map = paths.load(revisions(*graph.nodes))
@@ -159,7 +159,7 @@ def _hold_against_alembic(rehearsal: Rehearsal, graph: Graph, data: st.DataObjec
     target = data.draw(st.sampled_from(ahead) | any_target if ahead else any_target, label="target")
     try:
         ran: list[str] | None = rehearsal.upgrade(target)
-    except (CommandError, AssertionError):  # the latter where it counts from a revision and runs out of others
+    except (CommandError, AssertionError):  # the latter if it counts from a revision and runs out of others
         ran = None
     after = rehearsal.rows
     if before or after:
@@ -189,7 +189,7 @@ def _hold_against_alembic(rehearsal: Rehearsal, graph: Graph, data: st.DataObjec
 
 @on_files
 @given(graphs(), st.data())
-def test_a_stamp_leaves_the_rows_that_an_upgrade_leaves_and_undo_takes_it_back(
+def test_a_stamp_leaves_the_rows_that_an_upgrade_leaves_and_undo_restores_the_old_ones(
     graph: Graph, data: st.DataObject
 ) -> None:
     with rehearsal_of(graph) as rehearsal:

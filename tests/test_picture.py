@@ -1,4 +1,4 @@
-"""What the picture of a chain says of each revision, and how it stands on a page.  Values only."""
+"""What the picture of a chain says about each revision, and how it looks on a page.  Values only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def drawn(told, width=80):
     return page.text().splitlines()
 
 
-def test_of_a_long_chain_what_is_asked_about_is_shown_and_the_rest_counted():
+def test_of_a_long_chain_the_revisions_in_question_are_shown_and_the_rest_counted():
     stuck = [revision("r47", Verdict.APPLIED), revision("r48", Verdict.PARTIAL)]
     assert drawn(report(line(WAY), ["r46"], stuck, command="plan", target="r48")) == [
         "  ⋮  45 applied revisions",
@@ -34,7 +34,7 @@ def test_of_a_long_chain_what_is_asked_about_is_shown_and_the_rest_counted():
     ]
 
 
-def test_of_many_that_are_alike_the_first_and_the_last_are_shown():
+def test_of_many_similar_revisions_the_first_and_the_last_are_shown():
     pending = [revision(name) for name in WAY[10:]]
     pending[20] = revision(WAY[30], Verdict.PARTIAL)
     told = drawn(report(line(WAY), ["r10"], pending))
@@ -56,7 +56,7 @@ def test_an_empty_version_table_is_at_base():
     )
 
 
-def test_a_row_that_the_scripts_lack_is_shown_by_itself():
+def test_a_row_that_the_scripts_lack_is_shown_separately():
     assert drawn(report(line("ab"), ["dead"])) == [
         "  ◆  dead  not in the scripts  ← database here",
         "",
@@ -78,7 +78,7 @@ def test_branches_and_a_merge():
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_a_message_without_room_goes_on_below_and_an_id_is_never_broken(width):
+def test_a_long_message_is_wrapped_and_an_id_is_never_broken(width):
     names = [f"2026_01_{day:02}_a_long_id_of_yours" for day in range(1, 5)]
     said = "a message that goes on and on, for longer than there is room"
     links = line([*names, "e"])
@@ -93,10 +93,10 @@ def test_a_message_without_room_goes_on_below_and_an_id_is_never_broken(width):
     assert words.count(said) == 4
     assert words.endswith("← latest")
     first = next(number for number, one in enumerate(told) if names[1] in one)
-    assert told[first + 1].startswith("  │")  # the line of the picture goes on beside it
+    assert told[first + 1].startswith("  │")  # the line of the picture continues next to it
 
 
-def test_a_stream_that_cannot_say_the_signs_has_others():
+def test_a_stream_that_cannot_encode_the_symbols_gets_others():
     class Ascii:
         encoding, errors = "ascii", "strict"
 

@@ -1,4 +1,4 @@
-"""Behind a pooler in transaction mode: what the tool does must never reach the application's transactions."""
+"""With a pooler in transaction mode: what the tool does must never reach the application's transactions."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def _settings(pooled):
     return {name: _as_the_application(pooled, f"SHOW {name}")[0][0] for name in SESSION_SETTINGS}
 
 
-def test_this_pooler_does_hand_a_setting_on_to_the_next_client(pooled):
-    """Else the tests below could not fail."""
+def test_this_pooler_does_pass_a_setting_on_to_the_next_client(pooled):
+    """Otherwise the tests below could not fail."""
     before = _settings(pooled)
     _as_the_application(pooled, "SET default_transaction_read_only = on")
     assert _settings(pooled) == {**before, "default_transaction_read_only": "on"}
 
 
-def test_no_setting_of_a_session_is_left_to_the_application(pooled, database):
+def test_no_session_setting_is_left_to_the_application(pooled, database):
     before = _settings(pooled)
     for arguments in (["diagnose"], ["plan", "head"], ["stamp", "aaaa0003", "--yes"], ["undo", "--yes"]):
         ran = pooled.rescue(*arguments)
         assert ran.status == 0, ran.stderr
         assert _settings(pooled) == before, arguments
     _as_the_application(pooled, "CREATE TABLE written_by_the_application (id int)")
-    deadline = time.monotonic() + 5  # the server ends a session a moment after its client has gone
+    deadline = time.monotonic() + 5  # the server ends a session a moment after its client has left
     held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {OF_THIS_DATABASE}"
     while database.run(held) != [(0,)]:
         assert time.monotonic() < deadline
 
 
-def test_the_pooler_is_told(pooled):
+def test_the_pooler_is_reported(pooled):
     found = pooled.rescue_json("diagnose")["databases"][0]["findings"]
     assert "behind-a-pooler" in [finding["code"] for finding in found]
     del pooled.environment["ALEMBIC_RESCUE_URL"]
@@ -71,7 +71,7 @@ def test_the_pooler_is_told(pooled):
     assert "behind-a-pooler" not in [finding["code"] for finding in found]
 
 
-def test_looking_is_held_read_only_by_the_server_there_too(pooled, database):
+def test_an_inspection_is_read_only_there_too(pooled, database):
     env = pooled.root / "alembic" / "env.py"
     env.write_text(
         env.read_text().replace(
@@ -87,7 +87,7 @@ def test_looking_is_held_read_only_by_the_server_there_too(pooled, database):
     assert database.run("SELECT to_regclass('made_by_env')") == [(None,)]
 
 
-def test_a_lock_is_given_up_in_time_there_too(pooled, database):
+def test_waiting_for_a_lock_is_given_up_in_time_there_too(pooled, database):
     with database.session() as other, other.cursor() as cursor:
         cursor.execute("UPDATE alembic_version SET version_num = 'aaaa0002'")
         begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""Reading PostgreSQL's catalogs: the same in two databases, by name on a live one, through each driver."""
+"""PostgreSQL's catalogs: read equal in two databases, by name on a live one, through each driver."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ SPELLINGS = [
 
 @contextlib.contextmanager
 def live(database, role="postgres"):
-    """A connection as the live look has it: in autocommit."""
+    """A connection like the live inspection's: in autocommit."""
     url = f"postgresql+psycopg2://{role}@/{database.name}?host={database.server.pgdata}&port={database.server.port}"
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -160,7 +160,7 @@ def test_what_belongs_to_a_table_is_read_with_it(database):
     assert not {"public.u", "public.v", "public.nothing"} & found
 
 
-def test_a_locked_table_is_told_as_unread_and_the_others_are_read(database):
+def test_a_locked_table_is_reported_as_unread_and_the_others_are_read(database):
     database.run(BASE, role="postgres")
     with live(database) as connection, database.session("postgres") as other:
         asked = everything(database, connection)
@@ -195,7 +195,7 @@ def test_a_role_without_privileges_reads_the_same(database):
     assert [change.object.name for change in changes] == ["s.more", "s.more.id"]
 
 
-def test_nothing_of_the_session_changes(database):
+def test_nothing_in_the_session_changes(database):
     database.run(BASE, role="postgres")
     asked = "SELECT current_setting('search_path'), current_setting('TimeZone'), current_setting('lock_timeout')"
     with live(database) as connection:
@@ -251,7 +251,7 @@ def test_each_driver_reads_the_same(database, driver, autocommit):
             assert _all_of_it(database, connection) == expected
 
 
-def test_every_column_is_a_fact_or_left_out_by_name(any_database):
+def test_every_column_is_a_fact_or_excluded_by_name(any_database):
     with connected(any_database) as connection, transaction(connection) as cursor:
         queries = Queries(columns := read_columns(cursor))
     unknown = []
@@ -278,7 +278,7 @@ def test_before_postgresql_14_the_references_are_our_own(any_database, monkeypat
 
 
 @pytest.mark.parametrize("text", ["a", "it's", "%s", "?", ":x", "ü\\", 'a "b"', "$$", "a\nb"])
-def test_literals_hold_nothing_that_a_driver_would_read(text):
+def test_literals_contain_nothing_that_a_driver_would_interpret(text):
     written = literal(text)
     assert not set("%?:$\\\n") & set(written)
     if not text.isalnum():

@@ -1,4 +1,4 @@
-"""Following a database from statement to statement: each change is seen, and the sum of them is the whole catalog."""
+"""Following a database from statement to statement: each change is seen, and their sum is the whole catalog."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def connected(database):
 
 
 def applied(catalog, changes):
-    """The catalog after some changes, which must be of what was there before."""
+    """Apply changes to a catalog; each must fit what existed before."""
     after = dict(catalog)
     for change in changes:
         assert change.before != change.after
@@ -228,7 +228,7 @@ def delivered(found):
 
 
 def ours(database, objects):
-    """Without the roles that other tests make on the same server."""
+    """Without the roles that other tests create on the same server."""
     return [found for found in objects if not found.kind.startswith("role") or database.name in found.name]
 
 
@@ -246,7 +246,7 @@ def everything(database, connection):
 
 
 def check(database, catalog, connection, watch, statement):
-    """The changes so far make the catalog that is there, and nothing is told twice."""
+    """Check that the changes so far add up to the actual catalog, and that nothing is reported twice."""
     whole = everything(database, connection)
     kept = {found: facts for found, facts in catalog.items() if found in whole or not delivered(found)}
     assert kept == whole, statement
@@ -267,8 +267,8 @@ def test_each_change_is_seen_and_their_sum_is_the_whole(any_server):
                 check(database, catalog, connection, watch, statement)
 
 
-def test_what_somebody_elses_transaction_keeps_young_is_told_once(any_server):
-    """While one is open on the server, what was committed since looks as if it were new."""
+def test_what_somebody_elses_open_transaction_keeps_recent_is_reported_once(any_server):
+    """While one is open on the server, what was committed since then looks new."""
     with (
         fresh_database(any_server) as database,
         connected(database) as connection,
@@ -289,8 +289,8 @@ def test_what_somebody_elses_transaction_keeps_young_is_told_once(any_server):
         assert step(database, watch, connection)[0] == []
 
 
-def test_a_role_that_somebody_else_makes_meanwhile_is_not_the_revisions(any_server):
-    """A scratch server that is named with ``--scratch URL`` may be others' too."""
+def test_a_role_that_somebody_else_creates_meanwhile_is_not_the_revisions(any_server):
+    """A scratch server given with ``--scratch URL`` may have other users."""
     name = f"theirs_{uuid.uuid4().hex[:8]}"
     ours = f"ours_{uuid.uuid4().hex[:8]}"
     sent = [f"CREATE ROLE {ours}", f"GRANT {ours} TO {ROLE}", "CREATE TABLE t (id integer)"]
@@ -368,7 +368,7 @@ def test_random_statements_are_followed(server, seed):
             check(database, catalog, connection, watch, statements)
 
 
-def test_renames_are_told_as_pairs_and_as_changes(database):
+def test_renames_are_reported_as_pairs_and_as_changes(database):
     database.run("CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE u (id int PRIMARY KEY)")
     database.run("CREATE VIEW v AS SELECT a FROM t")
     with connected(database) as connection:
@@ -387,7 +387,7 @@ def test_renames_are_told_as_pairs_and_as_changes(database):
         assert step(database, watch, connection)[0] == []
 
 
-def test_what_the_watch_remembers_is_what_the_catalog_says(database):
+def test_what_the_watch_remembers_matches_the_catalog(database):
     database.run(BASE, role="postgres")
     with connected(database) as connection, connected(database) as other:
         watch = READER.watch(connection)

@@ -460,7 +460,7 @@ MADE = [
     "CREATE EVENT TRIGGER @ ON ddl_command_end EXECUTE FUNCTION event_f(); ALTER EVENT TRIGGER @ DISABLE",
 ]
 NAMELESS = {"index", "table constraint", "domain constraint", "trigger", "rule", "policy", "statistics object"}
-"""Whose facts do not hold their own names."""
+"""Those whose facts do not contain their own names."""
 KINDS = {
     "views": ("CREATE VIEW @ AS {}", VIEWS),
     "materialized views": ("CREATE MATERIALIZED VIEW @ AS {}", VIEWS[:8]),
@@ -487,7 +487,7 @@ def _groups(definitions) -> list[tuple[int, str]]:
 
 
 def _told(catalog, markers: Iterable[str]) -> dict[str, list[tuple]]:
-    """All that is called by each marker, the marker itself written as an asterisk."""
+    """All objects named after each marker, with the marker itself written as an asterisk."""
     told = {marker: [] for marker in markers}
     for found, facts in catalog.items():
         for marker in {*re.findall(r"m\d+m", found.name + found.parent)}:

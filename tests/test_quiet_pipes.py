@@ -19,7 +19,7 @@ COMMANDS = ("diagnose", "plan", "stamp", "undo", "wait", "redeploy", "receipts",
 
 @pytest.fixture
 def at_first(database):
-    """A database whose version table stands at the first revision."""
+    """A database whose version table is at the first revision."""
     database.run(f"{VERSION_TABLE}; INSERT INTO alembic_version VALUES ('aaaa0001')")
     return database
 
@@ -31,14 +31,14 @@ def linear(project, at_first) -> ProjectCopy:
 
 @pytest.fixture
 def talkative(project, at_first) -> ProjectCopy:
-    """Its env.py writes to stdout by print, by a shell, by a process, and to the descriptor itself."""
+    """Its env.py writes to stdout with print, a shell, a process, and through the descriptor itself."""
     env = project("env_with_statements", at_first)
     env.environment["ENV_PY_SAYS"] = "what a day"
     return env
 
 
 def beside_progress(stderr: str) -> str:
-    """Without what is said from two seconds on."""
+    """Remove the progress that is printed after two seconds."""
     return re.sub(r"^Running the migrations .*\n", "", stderr, flags=re.MULTILINE)
 
 
@@ -73,7 +73,7 @@ def test_debug_shows_on_stderr_what_env_py_printed(talkative):
     assert "env.py| printed: what a day" in ran.stderr
 
 
-def test_the_sign_of_being_at_work_is_not_taken_for_what_env_py_printed(project, at_first):
+def test_the_progress_indicator_is_not_taken_for_env_pys_output(project, at_first):
     env = project("env_with_statements", at_first)
     with at_a_terminal(env, "diagnose", ENV_PY_RUNS="SELECT pg_sleep(0.5);nonsense") as terminal:
         assert terminal.end() in {2, 4}
@@ -99,7 +99,7 @@ def test_the_question_and_what_is_shown_with_it_go_to_stderr(linear):
         assert terminal.stdout[end:] == "\n"
 
 
-def test_a_reader_that_has_seen_enough_makes_no_traceback(linear):
+def test_a_reader_that_stops_reading_causes_no_traceback(linear):
     for command in ("diagnose", "receipts", "--help", "--format json diagnose"):
         done = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {BIN}/alembic-rescue {command} | head -c 1"],
@@ -113,7 +113,7 @@ def test_a_reader_that_has_seen_enough_makes_no_traceback(linear):
         assert len(done.stdout) == 1
 
 
-def test_a_reader_that_is_gone_before_the_first_word_makes_no_traceback(linear):
+def test_a_reader_that_is_gone_before_the_first_word_causes_no_traceback(linear):
     done = subprocess.run(
         ["bash", "-c", f"{BIN}/alembic-rescue diagnose | true; echo ${{PIPESTATUS[0]}}"],
         cwd=linear.root,
@@ -154,13 +154,13 @@ def test_colours_can_be_refused(linear, options, environment):
         assert not COLOURED.search(terminal.raw)
 
 
-def test_an_empty_no_color_refuses_nothing(linear):
+def test_an_empty_no_color_has_no_effect(linear):
     with at_a_terminal(linear, "diagnose", NO_COLOR="") as terminal:
         assert terminal.end() == 0
         assert COLOURED.search(terminal.raw)
 
 
-def test_no_color_holds_for_a_command_line_that_cannot_be_read(linear):
+def test_no_color_applies_to_a_command_line_that_cannot_be_read(linear):
     with at_a_terminal(linear, "--no-such-option", NO_COLOR="1") as terminal:
         assert terminal.end() == 2
         assert "error[usage]" in terminal.text
@@ -192,7 +192,7 @@ def test_a_narrow_terminal_loses_no_word(linear):
             assert word in narrow or word == "File" or word.endswith(".py"), "for the files there is no room"
 
 
-def test_columns_decides_where_there_is_no_terminal(linear):
+def test_columns_applies_without_a_terminal(linear):
     assert max(len(line) for line in linear.rescue("diagnose", COLUMNS="50").stdout.splitlines()) <= 50
 
 
@@ -235,7 +235,7 @@ def test_all_commands_are_in_the_help():
     assert all(re.search(rf"\b{command}\b", _run(["--help"]).stdout) for command in COMMANDS)
 
 
-def test_the_module_runs_as_the_command_does():
+def test_the_module_runs_like_the_command():
     module = _run(["diagnose", "--help"], executable=(sys.executable, "-m", "alembic_rescue"))
     assert module.returncode == 0
     assert module.stdout == _run(["diagnose", "--help"]).stdout

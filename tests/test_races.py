@@ -24,7 +24,7 @@ KEEPS_A_LOG = """
     CREATE TRIGGER keep AFTER UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION keep()
 """
 UNTOUCHED = {3, 4}
-"""Exit statuses that say: nothing was written."""
+"""Exit statuses that mean: nothing was written."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def stand_at_the_first(database):
 
 
 def check_forward(database):
-    """Each change goes on from where the last one left off, and forward; and the table holds its end."""
+    """Check that each change continues from the previous one, forward; and that the table has the last one's end."""
     at = "aaaa0001"
     for before, after in logged(database):
         assert before == at
@@ -54,7 +54,7 @@ def check_forward(database):
 
 @pytest.fixture
 def linear(project, database) -> ProjectCopy:
-    """Five revisions in a line, at the first, what the chain does known to the cache."""
+    """Five revisions in a line, at the first, with the chain's effects in the cache."""
     stand_at_the_first(database)
     copy = project("linear", database)
     assert copy.rescue("plan", "head").status == 0
@@ -62,7 +62,7 @@ def linear(project, database) -> ProjectCopy:
 
 
 @pytest.mark.parametrize("targets", [["aaaa0003"], LINE[1:]], ids=["one-target", "several-targets"])
-def test_of_fifty_at_once_each_says_truly_what_it_did(linear, targets):
+def test_each_of_fifty_at_once_reports_truly_what_it_did(linear, targets):
     with ThreadPoolExecutor(8) as several:
         asked = [targets[number % len(targets)] for number in range(50)]
         ran = list(several.map(lambda target: linear.rescue_json("stamp", target, "--yes"), asked))
@@ -75,7 +75,7 @@ def test_of_fifty_at_once_each_says_truly_what_it_did(linear, targets):
 
 
 def stamped(loaded, target, folder) -> tuple[int, str]:
-    """The exit status that the command would have, and what it would say."""
+    """Return the exit status that the command would have, and what it would print."""
     try:
         return 0, stamp(loaded, target, confirm=lambda _: True, folder=folder).outcome.value
     except RescueError as error:
@@ -100,7 +100,7 @@ def test_a_hundred_races_against_an_upgrade_lose_nothing(linear, tmp_path):
             assert written in ([], [("aaaa0001", target)]), "an upgrade goes one revision at a time"
         if status in UNTOUCHED:
             assert not written
-        if status == 5:  # the upgrade went on before the rows were read back
+        if status == 5:  # the upgrade continued before the rows were read back
             assert written == [("aaaa0001", target)] or target == "aaaa0002"
             assert "another session continued from there" in said
             assert "by hand" not in said, "it would undo what the upgrade did"

@@ -1,4 +1,4 @@
-"""What the documents say, held against the program: a stranger types what stands there."""
+"""What the documents say, checked against the program: a stranger types what they show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 _TOPICS = ("commands", "proof", "evidence", "recovery", "databases", "configuration", "deploying", "json", "api")
 TOPICS = {name: (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in _TOPICS}
 MANUAL = "\n".join([README, *TOPICS.values()])
-"""README and what it leads to; recipes and troubleshooting have tests of their own."""
+"""README and what it links to; recipes and troubleshooting have their own tests."""
 EXAMPLE = ROOT / "alembic.ini.example"
 PROGRAM = typer.main.get_command(commands.app)
 FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump|bash) .*\n?", re.MULTILINE)
@@ -32,7 +32,7 @@ FOREIGN = re.compile(r"^(?:\$ )?(?:docker|pg_dump|bash) .*\n?", re.MULTILINE)
 
 
 def code() -> str:
-    """All code in the manual: blocks, and what stands between backticks."""
+    """Return all code in the manual: blocks, and text between backticks."""
     text = MANUAL
     blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```\w*\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -40,7 +40,7 @@ def code() -> str:
 
 
 def command_lines() -> list[str]:
-    """Each call of the program that is shown."""
+    """Return each call of the program that is shown."""
     found = re.findall(r"^(?:\$ )?(alembic-rescue .*?)(?: (?:\||>>?) .*)?$", code(), re.MULTILINE)
     return sorted(set(found) - {"alembic-rescue [OPTIONS] COMMAND"})
 
@@ -61,7 +61,7 @@ def parse(line: str) -> str:
 
 @pytest.fixture
 def a_baseline(tmp_path, monkeypatch):
-    """The file that the documents name, in the working directory: the program wants it to be there."""
+    """The file that the documents name, in the working directory: the program requires that it exists."""
     (tmp_path / "schema-before.sql").touch()
     monkeypatch.chdir(tmp_path)
 
@@ -82,10 +82,10 @@ def test_each_option_is_explained_and_no_other():
     ours = {name for command in commands for option in command.params for name in option.opts if name[0] == "-"}
     tables = "\n".join(line for line in TOPICS["commands"].splitlines() if line.startswith("|"))
     assert set(re.findall(r"`(--?[a-z][a-z-]*)", tables)) == ours | {"-h", "--help"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code())) <= ours | {"--help", "--from"}  # the last is of uvx
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code())) <= ours | {"--help", "--from"}  # the last is uvx's
 
 
-def test_each_variable_is_one_of_an_option_or_holds_the_key_of_seals():
+def test_each_variable_belongs_to_an_option_or_holds_the_key_of_seals():
     commands = [PROGRAM, *PROGRAM.commands.values()]
     known = {name for command in commands for option in command.params for name in _as_list(option.envvar)}
     known.add(KEY_VARIABLE)
@@ -96,7 +96,7 @@ def _as_list(value: object) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])
 
 
-def test_each_exit_status_is_told():
+def test_each_exit_status_is_explained():
     told = {int(status) for status in re.findall(r"^\| (\d+) \|", TOPICS["commands"], re.MULTILINE)}
     ours = {errors.DONE, errors.INTERNAL, errors.USAGE, errors.REFUSED, errors.DATABASE, errors.NOT_VERIFIED}
     assert told == ours | {errors.INTERRUPTED}
@@ -135,7 +135,7 @@ def test_each_code_of_an_error_exists():
         assert (first or second) in codes
 
 
-def test_each_code_of_the_scratch_side_is_told():
+def test_each_code_of_the_scratch_side_is_explained():
     (table,) = re.findall(r"^\| code \|.*\n(?:\|.*\n)+", TOPICS["evidence"], re.MULTILINE)
     told = set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
     codes = {error.code for error in _all_errors(errors.RescueError) if hasattr(error, "code")}

@@ -34,20 +34,20 @@ def _no_other_database_is_named(monkeypatch):
 
 @pytest.fixture(scope="module")
 def database(server):
-    """One for all these tests: each says itself where it stands, and has a folder of receipts of its own."""
+    """One for all these tests: each sets its own position, and has its own folder of receipts."""
     with fresh_database(server) as database:
         yield database
 
 
 @pytest.fixture
 def linear(project, database):
-    """Five revisions in a line, the database at the first."""
+    """Five revisions in a line, with the database at the first."""
     database.stand_at("aaaa0001")
     return project("linear", database)
 
 
 def stamped(project: ProjectCopy, target: str) -> Receipt:
-    """Stamp, to have a receipt; in this process, because that is quicker."""
+    """Stamp, to have a receipt; in this process, because that is faster."""
     api_stamp(load(str(project.root / "alembic.ini")), target, confirm=lambda _: True, folder=folder_of(project))
     return list_receipts(folder_of(project))[-1]
 
@@ -78,7 +78,7 @@ def mode(path) -> int:
 # --- what is kept, and when --------------------------------------------------------------------------------------
 
 
-def test_a_receipt_tells_what_was_what_is_and_how_to_go_back(linear):
+def test_a_receipt_says_what_was_what_is_and_how_to_go_back(linear):
     ran = linear.rescue("stamp", "aaaa0003", "--yes", "--reason", "stuck since the deployment of Friday")
     assert ran.status == 0, ran.everything
     (file,) = linear.receipts
@@ -113,7 +113,7 @@ def test_only_the_user_can_read_a_receipt_whatever_the_umask(linear):
 
 @contextlib.contextmanager
 def held_up(linear: ProjectCopy):
-    """A stamp whose UPDATE waits: somebody has the row.  Yields the process, and what releases the row."""
+    """A stamp whose UPDATE waits, because somebody holds the row.  Yields the process, and what releases the row."""
     with linear.database.session() as somebody:
         somebody.cursor().execute("SELECT * FROM alembic_version FOR UPDATE")
         process = linear.started("stamp", "aaaa0003", "--yes", "--lock-timeout", "20")
@@ -143,7 +143,7 @@ def test_the_receipt_is_on_disk_before_the_write_and_completed_after_it(linear):
         assert [path.name for path in file.parent.iterdir()] == [file.name], "no other file is left"
 
 
-def test_where_the_disk_refuses_the_outcome_the_receipt_as_begun_still_leads_back(linear):
+def test_if_the_disk_refuses_the_outcome_the_receipt_still_leads_back(linear):
     with held_up(linear) as (process, release):
         (file,) = linear.receipts
         file.with_name(f"{file.name}.part").mkdir()  # in the way of the file that the outcome is written to first
@@ -158,7 +158,7 @@ def test_where_the_disk_refuses_the_outcome_the_receipt_as_begun_still_leads_bac
     assert linear.database.versions() == ["aaaa0001"]
 
 
-def test_a_stamp_that_was_killed_before_the_write_leaves_a_receipt_that_says_no_more_than_begun(linear):
+def test_a_stamp_killed_before_the_write_leaves_a_receipt_that_only_says_begun(linear):
     with held_up(linear) as (process, _):
         process.kill()
         (waiting,) = waiting_for_a_lock(linear.database)
@@ -171,7 +171,7 @@ def test_a_stamp_that_was_killed_before_the_write_leaves_a_receipt_that_says_no_
     assert linear.database.versions() == ["aaaa0001"]
 
 
-def test_a_stamp_that_the_server_carried_out_after_its_program_was_killed_can_be_undone(linear):
+def test_a_stamp_that_the_server_finished_after_its_program_was_killed_can_be_undone(linear):
     with held_up(linear) as (process, release):
         process.kill()
         release()
@@ -183,7 +183,7 @@ def test_a_stamp_that_the_server_carried_out_after_its_program_was_killed_can_be
     assert linear.database.versions() == ["aaaa0001"]
 
 
-def test_a_stamp_that_did_not_get_its_lock_leaves_a_receipt_that_says_so_and_that_undo_passes_over(linear):
+def test_a_stamp_without_its_lock_leaves_a_receipt_that_says_so_and_that_undo_skips(linear):
     stamped(linear, "aaaa0002")
     with linear.database.session() as somebody:
         somebody.cursor().execute("SELECT * FROM alembic_version FOR UPDATE")
@@ -197,7 +197,7 @@ def test_a_stamp_that_did_not_get_its_lock_leaves_a_receipt_that_says_so_and_tha
 # --- a disk that refuses -----------------------------------------------------------------------------------------
 
 
-def test_where_the_folder_cannot_be_made_nothing_is_stamped(linear, tmp_path):
+def test_if_the_folder_cannot_be_created_nothing_is_stamped(linear, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     ran = linear.rescue("--receipts", str(tmp_path / "file" / "receipts"), "stamp", "aaaa0003", "--yes")
     assert ran.status == 2
@@ -209,8 +209,8 @@ def test_where_the_folder_cannot_be_made_nothing_is_stamped(linear, tmp_path):
     assert linear.database.versions() == ["aaaa0001"]
 
 
-def test_where_the_disk_takes_no_more_nothing_is_stamped_and_no_half_receipt_is_left(linear):
-    # A limit of no bytes for any file: for the program the same as a full disk.  Nor is there a scratch database.
+def test_on_a_full_disk_nothing_is_stamped_and_no_half_receipt_is_left(linear):
+    # A limit of no bytes for any file: to the program, the same as a full disk.  Nor is there a scratch database.
     accepted = ["--accept", "aaaa0002", "--accept", "aaaa0003"]
     ran = subprocess.run(
         ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", BIN / "alembic-rescue", "stamp", "aaaa0003", "--yes", *accepted],
@@ -227,7 +227,7 @@ def test_where_the_disk_takes_no_more_nothing_is_stamped_and_no_half_receipt_is_
     assert list(folder_of(linear).iterdir()) == []
 
 
-def test_where_the_receipt_of_an_undo_cannot_be_written_nothing_is_undone(linear, tmp_path):
+def test_if_the_receipt_of_an_undo_cannot_be_written_nothing_is_undone(linear, tmp_path):
     receipt = stamped(linear, "aaaa0003")
     (tmp_path / "file").write_text("not a folder")
     ran = linear.rescue("--receipts", str(tmp_path / "file"), "undo", "--yes", str(receipt.path))
@@ -250,13 +250,13 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_the_sql_of_a_receipt_puts_the_rows_back_as_it_stands(project, database, case):
+def test_the_sql_of_a_receipt_restores_the_rows_as_it_is(project, database, case):
     name, rows, target = BY_HAND[case]
     database.stand_at(*rows)
     receipt = stamped(project(name, database), target)
     assert database.versions() == list(receipt.parts[0].rows_after) != rows
     with contextlib.closing(psycopg2.connect(database.dsn)) as connection:
-        connection.autocommit = True  # as psql: the statements themselves say where a transaction begins
+        connection.autocommit = True  # like psql: the statements themselves say where a transaction begins
         with connection.cursor() as cursor:
             for statement in receipt.parts[0].sql:
                 cursor.execute(statement)
@@ -264,7 +264,7 @@ def test_the_sql_of_a_receipt_puts_the_rows_back_as_it_stands(project, database,
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_undo_puts_the_rows_back_and_its_own_sql_takes_that_back(project, database, case):
+def test_undo_restores_the_rows_and_its_own_sql_reverts_that(project, database, case):
     name, rows, target = BY_HAND[case]
     database.stand_at(*rows)
     copied = project(name, database)
@@ -327,7 +327,7 @@ def test_no_width_breaks_the_file_that_a_stamp_leaves(linear):
     assert f"Receipt  {file}\n" in told.stdout
 
 
-def test_the_list_in_json_holds_the_receipts_as_they_stand_on_disk(linear):
+def test_the_list_in_json_has_the_receipts_as_they_are_on_disk(linear):
     receipt = stamped(linear, "aaaa0003")
     answer = linear.rescue_json("receipts")
     assert answer["command"] == "receipts"
@@ -335,13 +335,13 @@ def test_the_list_in_json_holds_the_receipts_as_they_stand_on_disk(linear):
     assert listed == {**content(receipt.path), "path": str(receipt.path)}
 
 
-def test_where_there_are_none_the_list_says_so(linear):
+def test_an_empty_list_says_so(linear):
     ran = linear.rescue("receipts")
     assert (ran.status, ran.stdout) == (0, f"No receipts in {folder_of(linear)}.\n")
     assert linear.rescue_json("receipts")["receipts"] == []
 
 
-def test_receipts_are_listed_where_there_is_no_project(linear, tmp_path):
+def test_receipts_are_listed_without_a_project(linear, tmp_path):
     receipt = stamped(linear, "aaaa0003")
     (tmp_path / "elsewhere").mkdir()
     ran = ProjectCopy(tmp_path / "elsewhere", linear.home).rescue("receipts")
@@ -349,7 +349,7 @@ def test_receipts_are_listed_where_there_is_no_project(linear, tmp_path):
     assert receipt.id in ran.stdout
 
 
-def test_files_that_are_no_receipts_are_passed_over(linear):
+def test_files_that_are_no_receipts_are_skipped(linear):
     receipt = stamped(linear, "aaaa0003")
     folder = receipt.path.parent
     kept = content(receipt.path)
@@ -378,14 +378,14 @@ def test_files_that_are_no_receipts_are_passed_over(linear):
     assert linear.rescue("undo", "--yes").status == 0
 
 
-def test_a_receipt_without_a_time_zone_does_not_upset_the_list(linear):
+def test_a_receipt_without_a_time_zone_does_not_break_the_list(linear):
     receipt = stamped(linear, "aaaa0003")
     other = receipt.path.with_name("edited.json")
     other.write_text(json.dumps(sealed({**content(receipt.path), "id": "edited", "created": "2020-01-01T00:00:00"})))
     assert [listed["id"] for listed in linear.rescue_json("receipts")["receipts"]] == ["edited", receipt.id]
 
 
-def test_whatever_is_changed_in_a_receipt_it_is_one_or_is_told_to_be_none(tmp_path):
+def test_a_receipt_changed_in_any_way_is_still_one_or_is_rejected(tmp_path):
     revision = Revision(
         "aaaa0002",
         "doc",
@@ -413,13 +413,13 @@ def folders_with_receipts(tmp_path) -> list[str]:
     return sorted({str(file.parent.relative_to(tmp_path)) for file in tmp_path.rglob("*-stamp-*.json")})
 
 
-def test_by_default_in_the_users_state_folder(linear, tmp_path):
+def test_by_default_they_are_in_the_users_state_folder(linear, tmp_path):
     ran = linear.rescue("stamp", "aaaa0003", "--yes", XDG_STATE_HOME=str(tmp_path / "xdg"))
     assert ran.status == 0, ran.everything
     assert folders_with_receipts(tmp_path) == ["xdg/alembic-rescue"]
 
 
-def test_without_a_state_folder_named_in_the_one_of_the_home_directory(linear, tmp_path):
+def test_without_a_named_state_folder_they_are_in_the_home_directorys(linear, tmp_path):
     ran = linear.rescue("stamp", "aaaa0003", "--yes", XDG_STATE_HOME="", HOME=str(tmp_path / "home"))
     assert ran.status == 0, ran.everything
     (folder,) = folders_with_receipts(tmp_path)
@@ -427,7 +427,7 @@ def test_without_a_state_folder_named_in_the_one_of_the_home_directory(linear, t
     assert folder.endswith("/alembic-rescue")
 
 
-def test_the_option_goes_before_the_variable_and_that_before_the_setting(linear, tmp_path):
+def test_the_option_wins_over_the_variable_and_the_variable_over_the_setting(linear, tmp_path):
     ini = linear.root / "alembic.ini"
     ini.write_text(ini.read_text() + f"\n[alembic_rescue]\nreceipts = {tmp_path}/setting\n")
     assert linear.rescue("stamp", "aaaa0002", "--yes").status == 0
@@ -439,7 +439,7 @@ def test_the_option_goes_before_the_variable_and_that_before_the_setting(linear,
     assert linear.rescue("--receipts", option, "stamp", "aaaa0004", "--yes", **variable).status == 0
     assert folders_with_receipts(tmp_path) == ["option", "setting", "variable"]
 
-    # and each is where undo looks, and the list
+    # and undo and the list look in the same place
     assert linear.rescue("undo", "--yes").status == 3, "the last stamp is kept elsewhere, and the database has moved on"
     assert linear.rescue("--receipts", option, "undo", "--yes").status == 0
     assert linear.database.versions() == ["aaaa0003"]
@@ -449,7 +449,7 @@ def test_the_option_goes_before_the_variable_and_that_before_the_setting(linear,
 # --- undo: which receipt -----------------------------------------------------------------------------------------
 
 
-def test_stamps_are_undone_one_by_one_the_last_first(linear):
+def test_stamps_are_undone_one_by_one_newest_first(linear):
     stamped(linear, "aaaa0002")
     stamped(linear, "aaaa0004")
     assert linear.rescue("undo", "--yes").status == 0
@@ -462,7 +462,7 @@ def test_stamps_are_undone_one_by_one_the_last_first(linear):
 
 
 @pytest.mark.parametrize("named", ["id", "beginning", "file"])
-def test_a_receipt_is_named_by_its_id_its_beginning_or_its_file(linear, named):
+def test_a_receipt_is_named_by_its_id_its_prefix_or_its_file(linear, named):
     receipt = stamped(linear, "aaaa0003")
     name = {"id": receipt.id, "beginning": receipt.id[:-2], "file": str(receipt.path)}[named]
     ran = linear.rescue("undo", "--yes", name)
@@ -470,7 +470,7 @@ def test_a_receipt_is_named_by_its_id_its_beginning_or_its_file(linear, named):
     assert linear.database.versions() == ["aaaa0001"]
 
 
-def test_what_was_undone_can_be_stamped_and_undone_again(linear):
+def test_an_undone_stamp_can_be_repeated_and_undone_again(linear):
     for _ in range(2):
         stamped(linear, "aaaa0003")
         assert linear.database.versions() == ["aaaa0003"]
@@ -482,7 +482,7 @@ def test_what_was_undone_can_be_stamped_and_undone_again(linear):
 
 
 def refused(linear: ProjectCopy, *arguments: str, status: int = 3, **environment: str) -> str:
-    """What undo says on stderr, when it refuses; that it changed no row and no receipt is checked."""
+    """Return what a refused undo prints on stderr, and check that it changed no row and no receipt."""
     rows = linear.database.versions()
     kept = {file: file.read_bytes() for file in linear.receipts}
     ran = linear.rescue(*arguments, **environment)
@@ -505,7 +505,7 @@ def test_an_id_that_no_receipt_has_is_refused(linear):
     assert f"error[no-receipt]: no receipt 19990101T000000-stamp-abcdef found in {folder_of(linear)}" in told
 
 
-def test_a_beginning_that_several_ids_have_is_refused_with_all_of_them(linear):
+def test_a_prefix_that_several_ids_have_is_refused_with_all_of_them(linear):
     first, second = stamped(linear, "aaaa0002"), stamped(linear, "aaaa0003")
     told = refused(linear, "undo", "--yes", "20")
     assert "error[no-receipt]" in told
@@ -520,7 +520,7 @@ def test_a_file_that_is_no_receipt_is_refused(linear, tmp_path):
     assert "help: to list receipts:\n    alembic-rescue receipts\n" in told
 
 
-def test_a_file_that_is_not_there_is_refused(linear, tmp_path):
+def test_a_missing_file_is_refused(linear, tmp_path):
     told = refused(linear, "undo", "--yes", str(tmp_path / "none.json"), status=2)
     assert f"error[bad-receipt]: {tmp_path}/none.json is not a receipt: No such file or directory" in told
 
@@ -533,7 +533,7 @@ def test_an_undo_is_not_undone(linear):
     assert "help: stamp again instead, with all checks:\n    alembic-rescue stamp REVISION\n" in told
 
 
-def test_a_receipt_is_spent_once(linear):
+def test_a_receipt_can_be_used_once(linear):
     receipt = stamped(linear, "aaaa0003")
     undo = undone(linear)
     stamped(linear, "aaaa0003")
@@ -553,7 +553,7 @@ def test_a_receipt_of_another_database_is_refused_and_never_taken_for_the_last(l
         assert other.versions() == ["aaaa0003"]
 
 
-def test_once_migrations_ran_a_stamp_is_not_undone(linear):
+def test_a_stamp_is_not_undone_once_migrations_ran(linear):
     stamped(linear, "aaaa0003")
     assert linear.alembic("upgrade", "aaaa0004").status == 0
     told = refused(linear, "undo", "--yes")
@@ -561,7 +561,7 @@ def test_once_migrations_ran_a_stamp_is_not_undone(linear):
     assert "To go back, use alembic downgrade" in told
 
 
-def test_what_was_put_back_by_hand_is_not_put_back_again(linear):
+def test_rows_that_were_restored_by_hand_are_not_restored_again(linear):
     receipt = stamped(linear, "aaaa0003")
     linear.database.run(receipt.parts[0].sql[0])
     told = refused(linear, "undo", "--yes")
@@ -570,7 +570,7 @@ def test_what_was_put_back_by_hand_is_not_put_back_again(linear):
     assert "help: there is nothing to undo" in told
 
 
-def test_rows_that_the_scripts_no_longer_know_are_not_put_back(linear):
+def test_rows_that_the_scripts_no_longer_know_are_not_restored(linear):
     stamped(linear, "aaaa0003")
     versions = linear.root / "alembic" / "versions"
     (versions / "0001_step_1.py").unlink()
@@ -580,7 +580,7 @@ def test_rows_that_the_scripts_no_longer_know_are_not_put_back(linear):
     assert "error[unknown-revision]: the script directory has no revision 'aaaa0001'" in told
 
 
-def test_a_database_at_a_revision_that_the_scripts_no_longer_know_is_still_put_back(linear):
+def test_a_database_at_a_revision_that_the_scripts_no_longer_know_can_be_restored(linear):
     stamped(linear, "aaaa0005")
     (linear.root / "alembic" / "versions" / "0005_step_5.py").unlink()
     ran = linear.rescue("undo", "--yes")

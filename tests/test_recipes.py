@@ -1,4 +1,4 @@
-"""docs/recipes: each fragment is what its platform reads, and each command in them is one of the program's."""
+"""docs/recipes: each fragment parses as its platform reads it, and each command in it is one of the program's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "recipes"
 RECIPES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.md")) if path.name != "README.md"}
 INDEX = (FOLDER / "README.md").read_text("utf-8")
 WITHOUT_PYTHON = "script"
-"""The recipe for a host, which is no platform."""
+"""The recipe for a plain host, which is no platform."""
 PLATFORMS = {name: text for name, text in RECIPES.items() if name != WITHOUT_PYTHON}
 PLACEHOLDERS = frozenset(["$PORT"])
 
@@ -45,16 +45,16 @@ def yaml_documents(content):
 
 
 PARSERS = {"yaml": yaml_documents, "toml": tomllib.loads, "json": json.loads, "procfile": procfile}
-"""How each language of a block is read; what a shell runs is read by bash."""
+"""How each language of a block is parsed; what a shell runs is parsed by bash."""
 
 
 def fragments(name, language):
-    """What the blocks of a recipe in one language hold."""
+    """Return the contents of a recipe's blocks in one language."""
     return [PARSERS[language](content) for found, content in blocks(RECIPES[name]) if found == language]
 
 
 def texts(value):
-    """Each command in a fragment: a text, or a list of words."""
+    """Yield each command in a fragment: a text, or a list of words."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -65,7 +65,7 @@ def texts(value):
 
 
 def configured(name):
-    """Each call of the program in a recipe's fragments."""
+    """Return each call of the program in a recipe's fragments."""
     held = [one for language in PARSERS for one in fragments(name, language)]
     return [call for one in held for text in texts(one) for line in text.splitlines() if "alembic-rescue" in line
             for call in called(line)]  # fmt: skip
@@ -77,7 +77,7 @@ def one_command(command):
     return shlex.split(command)
 
 
-# --- of all ------------------------------------------------------------------------------------------------------
+# --- all of them -------------------------------------------------------------------------------------------------
 
 
 def test_each_recipe_is_in_the_index_and_no_other():
@@ -88,7 +88,7 @@ def test_each_recipe_is_in_the_index_and_no_other():
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
-def test_each_says_what_to_run_before_when_it_failed_and_after(name):
+def test_each_says_what_to_run_before_on_failure_and_after(name):
     steps = re.split(r"^## ", RECIPES[name], flags=re.MULTILINE)
     (before,), (failed,), (after,) = (
         [step for step in steps if step.startswith(title)]
@@ -124,7 +124,7 @@ def test_each_command_parses(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_each_block_is_read_by_a_parser_and_each_shell_line_by_bash(name):
+def test_each_block_parses_and_each_shell_line_is_read_by_bash(name):
     for language, content in blocks(RECIPES[name]):
         assert language in {*PARSERS, "console", "bash"}
         if language in {"console", "bash"}:
@@ -137,7 +137,7 @@ def test_each_block_is_read_by_a_parser_and_each_shell_line_by_bash(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_none_answers_for_a_person_and_none_holds_a_secret(name):
+def test_none_answers_for_a_person_and_none_contains_a_secret(name):
     for call in [*shown(RECIPES[name]), *configured(name)]:
         assert not re.search(r"--(?:accept|accept-missing|not-run)\b", call)
     for call in configured(name):
@@ -155,7 +155,7 @@ def test_what_needs_a_shell_is_known(command):
         one_command(command)
 
 
-# --- of each platform --------------------------------------------------------------------------------------------
+# --- each platform -----------------------------------------------------------------------------------------------
 
 UPGRADE = ["alembic", "upgrade", "head"]
 
@@ -239,7 +239,7 @@ def test_compose():
 
 def test_github_actions():
     (workflow,) = fragments("github-actions", "yaml")
-    assert workflow.get("on", workflow.get(True)) == {"push": {"branches": ["main"]}}  # YAML 1.1 takes "on" for true
+    assert workflow.get("on", workflow.get(True)) == {"push": {"branches": ["main"]}}  # YAML 1.1 reads "on" as true
     (job,) = workflow["jobs"].values()
     assert job["concurrency"]["cancel-in-progress"] is False
     steps = job["steps"]
@@ -258,8 +258,8 @@ def test_github_actions():
 
 
 @pytest.mark.slow
-def test_the_pods_of_kubernetes_start_in_the_order_that_it_takes(tmp_path):
-    """Job and Deployment begin together, before the server is up; the application begins behind the migrations."""
+def test_kubernetes_pods_start_in_the_required_order(tmp_path):
+    """Job and Deployment start together, before the server is up; the application starts after the migrations."""
     job, deployment = fragments("kubernetes", "yaml")
     until_it_answers, migrate = (one["command"] for one in containers(job["spec"]["template"]["spec"]))
     until_migrated, _ = (one.get("command") for one in containers(deployment["spec"]["template"]["spec"]))
@@ -284,8 +284,8 @@ def test_the_pods_of_kubernetes_start_in_the_order_that_it_takes(tmp_path):
             assert (pod.returncode, "is at r2" in out) == (0, True), err
 
 
-def test_on_a_host_without_python_the_recipe_leads_there_and_back(project, database):
-    """As it stands there, but for the tunnel and the terminal."""
+def test_on_a_host_without_python_the_recipe_works_forth_and_back(project, database):
+    """As it is written, except for the tunnel and the terminal."""
     incident = project("incident", database)
     assert incident.alembic("upgrade", "774225e563ca").status == 0
     database.stand_at("b354d12d1e7d")

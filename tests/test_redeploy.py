@@ -65,7 +65,7 @@ def configure(project, setting):
 # --- all goes well -----------------------------------------------------------------------------------------------
 
 
-def test_until_the_chain_is_proved_to_stand_at_its_head(shop, api):
+def test_it_ends_once_the_chain_is_proved_up_to_the_head(shop, api):
     api.log = [("live", "Collecting fastapi"), ("live", MIGRATED)]
     api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes")
@@ -99,7 +99,7 @@ def test_as_json_and_with_all_lines(shop, api):
     assert "Collecting fastapi\n" in ran.stderr
 
 
-def test_only_the_version_was_behind_so_nothing_is_built(shop, api):
+def test_if_only_the_version_was_behind_nothing_is_built(shop, api):
     repo = Repo(shop.root, "alembic/versions")
     repo.git("init", "-q")
     built = repo.commit()
@@ -117,14 +117,14 @@ def test_only_the_version_was_behind_so_nothing_is_built(shop, api):
     assert "alembic/versions/r3.py (not committed, so a build does not include it)" in ran.stderr
 
 
-def test_one_under_way_is_followed(shop, api):
+def test_a_running_deployment_is_followed(shop, api):
     shop.alembic("upgrade", "head")
     api.deployed("update_in_progress", script=["live"])
     ran = shop.rescue("redeploy", "--follow", "dep-0001", "--render", "srv-shopapi0001")
     assert (ran.status, api.count("POST", DEPLOYS)) == (0, 0), ran.everything
 
 
-def test_in_python_and_what_cannot_be_proved_is_said(shop, api, monkeypatch):
+def test_the_python_api_reports_what_cannot_be_proved(shop, api, monkeypatch):
     for name, value in shop.environment.items():
         monkeypatch.setenv(name, value)
     api.on_state = {"live": lambda: shop.alembic("upgrade", "head")}
@@ -155,7 +155,7 @@ def stuck(tmp_path, database, api):
     return made
 
 
-def test_a_failure_has_the_last_lines_and_the_diagnosis_from_log_and_database(stuck):
+def test_a_failure_shows_the_last_lines_and_the_diagnosis_from_log_and_database(stuck):
     options = ("redeploy", "--render", "shop-api", "--yes", "--build", "--despite", "rerun", "--despite", "stop")
     ran = stuck.rescue(*options)
     assert ran.status == 3, ran.everything
@@ -171,7 +171,7 @@ def test_a_failure_has_the_last_lines_and_the_diagnosis_from_log_and_database(st
     assert "[SQL: CREATE TYPE mood AS ENUM ('ok')]" in document["deployment"]["last_lines"]
 
 
-def test_a_live_service_and_a_database_that_does_not_follow(shop):
+def test_a_live_service_with_a_database_that_does_not_follow(shop):
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes", "--timeout", "0.5")
     assert ran.status == 4, ran.everything
     assert "Live: shop-api (dep-0001).\n" in ran.stderr
@@ -189,7 +189,7 @@ def test_a_live_service_and_a_database_that_does_not_follow(shop):
     assert (document["error"]["code"], document["error"]["blockers"]) == ("schema-behind", [])
 
 
-def test_what_counts_as_applied_and_is_not_there(shop, database):
+def test_a_revision_that_counts_as_applied_and_is_missing(shop, database):
     shop.alembic("upgrade", "head")
     database.run("DROP TABLE t3")
     ran = shop.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "stop")
@@ -197,7 +197,7 @@ def test_what_counts_as_applied_and_is_not_there(shop, database):
     assert "table public.t3" in ran.stdout
 
 
-def test_a_ctrl_c_says_how_to_follow_it_again_on_a_line_of_its_own(shop, api):
+def test_ctrl_c_prints_the_command_that_follows_it_again_on_its_own_line(shop, api):
     api.script = ["build_in_progress"] * 99
     process = shop.started("-c", "alembic.ini", "redeploy", "--render", "shop-api", "--yes")
     deadline = time.monotonic() + 60
@@ -213,7 +213,7 @@ def test_a_ctrl_c_says_how_to_follow_it_again_on_a_line_of_its_own(shop, api):
     assert "Traceback" not in err
 
 
-def test_where_it_may_be_either_of_two_the_command_for_each_stands_on_a_line_of_its_own(shop, api, monkeypatch):
+def test_if_it_may_be_either_of_two_each_command_is_on_its_own_line(shop, api, monkeypatch):
     api.accepts = 202
     once = api.triggered
     monkeypatch.setattr(api, "triggered", lambda body: (api.deployed("queued"), once(body))[1])
@@ -239,25 +239,25 @@ def test_at_a_terminal_it_asks(shop, api):
         assert "proved" in screen.text
 
 
-def test_no_terminal_is_told_with_all_that_was_typed(shop, api):
+def test_without_a_terminal_the_whole_command_is_printed(shop, api):
     ran = shop.rescue("redeploy", "--timeout", "3", "--render", "shop-api")
     assert (ran.status, "error[no-terminal]" in ran.stderr) == (2, True), ran.everything
     assert "repeat with:\n    alembic-rescue redeploy --timeout 3 --render shop-api --yes\n" in ran.stderr
     assert api.requests == []
 
 
-# --- what is due before ------------------------------------------------------------------------------------------
+# --- what must be done before ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def behind(shop, database):
-    """Everything is there, and the version says otherwise: a deployment would fail."""
+    """All objects exist, and the version does not say so: a deployment would fail."""
     shop.alembic("upgrade", "r3")
     database.stand_at("r2")
     return shop
 
 
-def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
+def test_if_a_stamp_is_due_nothing_is_triggered(behind, api):
     ran = behind.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, api.count("POST", DEPLOYS)) == (3, 0), ran.everything
     assert (
@@ -275,13 +275,13 @@ def test_where_a_stamp_is_due_nothing_is_triggered(behind, api):
     assert document["databases"][0]["recommendation"]["command"] == "alembic-rescue stamp r3"
 
 
-def test_before_a_hook_too(behind, api):
+def test_the_same_before_a_hook(behind, api):
     ran = behind.rescue("redeploy", "--yes", ALEMBIC_RESCUE_DEPLOY_HOOK=hook_of(api))
     assert (ran.status, "error[not-ready]" in ran.stderr, api.requests) == (3, True, [])
     assert "To deploy anyway:\n    alembic-rescue redeploy --despite stamp\n" in ran.stderr
 
 
-def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
+def test_a_person_may_deploy_nevertheless_and_nothing_else(behind, api):
     refused = behind.rescue("redeploy", "--render", "shop-api", "--yes", "--despite", "complete")
     assert (refused.status, api.count("POST", DEPLOYS)) == (3, 0)
     api.on_state = {"live": lambda: behind.rescue("stamp", "r3", "--yes")}
@@ -290,14 +290,14 @@ def test_a_person_may_deploy_despite_that_and_nothing_else(behind, api):
     assert "Despite  stamp: all revisions up to r3 are applied" in ran.stderr
 
 
-def test_what_is_sure_to_fail_is_not_triggered(stuck, api):
+def test_a_certain_failure_is_not_triggered(stuck, api):
     ran = stuck.rescue("redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, "error[not-ready]" in ran.stderr) == (3, True), ran.everything
     assert "To deploy anyway:\n    alembic-rescue redeploy --render srv-shopapi0001 --despite " in ran.stderr
     assert api.count("POST", DEPLOYS) == 0
 
 
-def test_where_nothing_is_in_the_way_the_database_is_shown_above_the_question(shop, database):
+def test_if_nothing_is_in_the_way_the_database_is_shown_above_the_question(shop, database):
     with terminal.at_a_terminal(shop, "redeploy", "--render", "shop-api") as screen:
         screen.wait_for("Deploy? [y/N]: ")
         screen.type("n\n")
@@ -339,7 +339,7 @@ def test_nothing_is_triggered(shop, api, arguments, environment, code, status):
     assert api.count("POST", DEPLOYS) == 0
 
 
-def test_a_database_that_cannot_be_had_is_told_before_anything_is_triggered(shop, api, database):
+def test_an_unreachable_database_is_reported_before_anything_is_triggered(shop, api, database):
     wrong = database.url.replace("marker-pa55w0rd", "wrong")
     ran = shop.rescue("--url", wrong, "redeploy", "--render", "shop-api", "--yes")
     assert (ran.status, "error[login-refused]" in ran.stderr) == (4, True)
@@ -349,7 +349,7 @@ def test_a_database_that_cannot_be_had_is_told_before_anything_is_triggered(shop
 # --- hooks -------------------------------------------------------------------------------------------------------
 
 
-def test_a_hook_and_the_database_as_the_judge(shop, api):
+def test_a_hook_with_the_database_as_the_judge(shop, api):
     import threading
 
     shop.environment["ALEMBIC_RESCUE_DEPLOY_HOOK"] = hook_of(api)
@@ -366,7 +366,7 @@ def test_a_hook_and_the_database_as_the_judge(shop, api):
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "json"], ["--debug"]], ids=str)
-def test_the_secret_of_a_hook_is_in_no_output(shop, api, options):
+def test_a_hooks_secret_is_in_no_output(shop, api, options):
     api.faults = [Fault("POST", "/deploy/.*", status=403, body=f"no {HOOK_KEY} here")]
     ran = shop.rescue(*options, "redeploy", "--yes", "--hook", hook_of(api))
     assert (ran.status, "platform-refused" in ran.everything) == (4, True), ran.everything
@@ -428,7 +428,7 @@ def test_repair_and_complete_name_it_too(shop, database):
     assert "Then redeploy:\n    alembic-rescue redeploy --render shop-api\n" in completed.stdout
 
 
-def test_a_url_in_place_of_the_variables_name_is_refused_and_not_shown(shop, api):
+def test_a_url_instead_of_a_variables_name_is_refused_and_not_shown(shop, api):
     configure(shop, f"deploy_hook = {hook_of(api)}")
     ran = shop.rescue("diagnose")
     assert (ran.status, "error[bad-config]" in ran.stderr) == (2, True)
@@ -436,7 +436,7 @@ def test_a_url_in_place_of_the_variables_name_is_refused_and_not_shown(shop, api
     assert HOOK_KEY not in ran.everything
 
 
-def test_without_a_word_in_the_configuration_the_next_steps_are_as_ever(shop, database):
+def test_without_a_configuration_the_next_steps_are_unchanged(shop, database):
     database.stand_at("r1")
     ran = shop.rescue("stamp", "r2", "--yes")
     assert "  1. Redeploy, or run:\n       alembic upgrade head\n" in ran.stdout

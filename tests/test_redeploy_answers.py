@@ -1,4 +1,4 @@
-"""``redeploy`` and a platform that answers oddly, late, or of somebody else's deployment.  No database."""
+"""``redeploy`` and a platform that answers oddly, late, or about somebody else's deployment.  No database."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_after_a_202_a_push_that_is_listed_alone_is_not_taken_for_it(api, on):
     assert api.count("POST", DEPLOYS) == 1
 
 
-def test_after_a_202_a_push_beside_it_is_left_alone(api, on):
+def test_after_a_202_a_push_listed_next_to_it_is_left_alone(api, on):
     api.accepts, api.listed_after = 202, 6
     place = on()
     and_then(place, lambda: api.deployed("queued", trigger="new_commit"))
@@ -82,7 +82,7 @@ def test_after_a_202_a_push_beside_it_is_left_alone(api, on):
     assert "dep-0001 is new in the list and was triggered by the API, so this is it" in told(place)
 
 
-def test_after_a_202_another_that_is_listed_a_moment_later_makes_it_unknown(api, on):
+def test_after_a_202_another_one_listed_a_moment_later_makes_it_unknown(api, on):
     api.accepts = 202
     place = on()
     and_then(place, lambda: api.deployed("queued"))
@@ -92,14 +92,14 @@ def test_after_a_202_another_that_is_listed_a_moment_later_makes_it_unknown(api,
     assert api.count("POST", DEPLOYS) == 1
 
 
-def test_an_answer_about_another_deployment_is_none(api, on):
+def test_an_answer_about_another_deployment_is_ignored(api, on):
     api.faults = [Fault("GET", ONE, status=200, body=json.dumps({"id": "dep-0009", "status": "live"}), times=2)]
     place = on()
     assert redeploy(place).deployed.id == "dep-0001"
     assert any("an unexpected answer" in note and "next try in" in note for note in told(place))
 
 
-def test_an_answer_about_another_service_is_none(api, on):
+def test_an_answer_about_another_service_is_ignored(api, on):
     api.faults = [Fault("GET", "/services/srv-shop0001", status=200, body='{"id": "srv-other001"}', times=99)]
     with pytest.raises(errors.PlatformFailed):
         on("srv-shop0001")
@@ -121,7 +121,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-def test_an_odd_answer_while_following_is_made_up_for(api, on, body):
+def test_an_odd_answer_while_following_is_retried(api, on, body):
     api.faults = [Fault("GET", ONE, status=200, body=body, times=8)]
     place = on()
     assert redeploy(place).deployed.status == "live"
@@ -138,7 +138,7 @@ def test_an_odd_answer_while_following_is_made_up_for(api, on, body):
     ],
     ids=["html", "404", "lost"],
 )
-def test_a_platform_that_gives_nothing_else_is_given_up_in_the_end_with_the_command(api, on, fault):
+def test_a_platform_that_only_answers_oddly_is_given_up_with_the_command(api, on, fault):
     api.faults = [fault]
     place = on()
     with pytest.raises(errors.FollowingLost) as lost:
@@ -147,7 +147,7 @@ def test_a_platform_that_gives_nothing_else_is_given_up_in_the_end_with_the_comm
     assert lost.value.follow == FOLLOW
 
 
-def test_a_key_that_is_revoked_on_the_way_ends_it_at_once_with_the_command(api, on):
+def test_a_key_that_is_revoked_meanwhile_ends_it_at_once_with_the_command(api, on):
     api.faults = [Fault("GET", ONE, status=401, body="{}")]
     with pytest.raises(errors.FollowingLost) as lost:
         redeploy(on())
@@ -155,13 +155,13 @@ def test_a_key_that_is_revoked_on_the_way_ends_it_at_once_with_the_command(api, 
 
 
 @pytest.mark.parametrize("commit", ["0123456", None, [], {"id": 7, "message": None}, {"id": "01", "message": ["x"]}])
-def test_an_odd_commit_is_one_that_is_not_known(api, on, commit):
+def test_an_odd_commit_counts_as_unknown(api, on, commit):
     api.deployed(commit=commit)
     ended = redeploy(on())
     assert ended.deployed.status == "live"
 
 
-def test_a_null_deployment_in_the_list_is_told_before_anything_is_triggered(api, on):
+def test_a_null_deployment_in_the_list_is_reported_before_anything_is_triggered(api, on):
     api.faults = [Fault("GET", DEPLOYS, status=200, body='[{"cursor": "1", "deploy": null}]', times=99)]
     with pytest.raises(errors.PlatformFailed) as failed:
         redeploy(on())
@@ -174,7 +174,7 @@ def test_a_null_deployment_in_the_list_is_told_before_anything_is_triggered(api,
     ['{"logs": "none"}', '{"logs": [1]}', "[]", "", '{"logs": null, "hasMore": "yes"}', '{"logs": [{"labels": "x"}]}',
      '{"logs": [{"id": 1, "message": {"a": 1}, "labels": [1, {"name": 2}], "timestamp": 5}]}'],
 )  # fmt: skip
-def test_an_odd_log_does_not_end_the_following(api, on, logs):
+def test_an_odd_log_does_not_stop_the_following(api, on, logs):
     api.faults = [Fault("GET", "/logs", status=200, body=logs, times=99)]
     assert redeploy(on()).deployed.status == "live"
 
@@ -194,7 +194,7 @@ def test_a_201_that_is_cut_off_is_looked_up(api, on, cut):
     assert api.count("POST", DEPLOYS) == 1
 
 
-def test_a_body_that_is_cut_off_is_asked_for_again(api, on):
+def test_a_body_that_is_cut_off_is_requested_again(api, on):
     api.faults = [Fault("GET", ONE, status=200, body='{"id": "dep-0001", "status": "live"', cut=100)]
     assert redeploy(on()).deployed.status == "live"
 
@@ -211,7 +211,7 @@ def test_a_byte_now_and_then_is_no_answer(api):
     assert 0.7 < time.monotonic() - began < 5
 
 
-def test_what_is_waited_for_is_told(api, on):
+def test_what_it_waits_for_is_reported(api, on):
     api.faults = [
         Fault("GET", DEPLOYS, status=503, body="oh no"),
         Fault("POST", DEPLOYS, status=429, headers={"Ratelimit-Reset": "12"}),
@@ -227,7 +227,7 @@ def test_what_is_waited_for_is_told(api, on):
     assert third.endswith("; next try in 1 s")
 
 
-def test_a_202_is_told(api, on):
+def test_a_202_is_reported(api, on):
     api.accepts = 202
     place = on()
     redeploy(place)
@@ -245,14 +245,14 @@ def test_a_reset_that_is_no_time(api, on, reset):
     assert place.time.slept[0] in {1.0, 10.0}
 
 
-def test_limits_for_an_hour_are_told_as_such(api, on):
+def test_hourly_limits_are_reported_as_such(api, on):
     api.faults = [Fault("POST", DEPLOYS, status=429, headers={"Ratelimit-Reset": "3600"}, times=9)]
     with pytest.raises(errors.PlatformFailed) as failed:
         redeploy(on())
     assert "it limits requests for another 3600 s" in failed.value.message
 
 
-def test_the_id_and_the_command_are_told_before_anything_is_asked_about_it(api, on):
+def test_the_id_and_the_command_are_printed_before_the_first_request_about_it(api, on):
     place = on(only="blue db")
     api.faults = [Fault("GET", ONE, status=401)]
     with pytest.raises(errors.FollowingLost):
@@ -282,7 +282,7 @@ def test_the_id_and_the_command_are_told_before_anything_is_asked_about_it(api, 
     ids=str,
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_odd_location_is_told_clearly(api, headers, other, method):
+def test_an_odd_location_is_reported_clearly(api, headers, other, method):
     api.faults = [Fault(method, "/services", status=302, headers=headers)]
     client = Client(api.url, named="x", secrets=Secrets(), key=KEY, clock=Time().clock)
     with pytest.raises(errors.PlatformElsewhere) as elsewhere:
@@ -291,7 +291,7 @@ def test_an_odd_location_is_told_clearly(api, headers, other, method):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_an_address_that_is_none_is_no_fault_of_ours(api, status):
+def test_an_invalid_address_is_no_internal_error(api, status):
     api.faults = [Fault("GET", "/services", status=status, headers={"Location": "http://[::1"})]
     client = Client(api.url, named="x", secrets=Secrets(), key=KEY)
     with pytest.raises(errors.PlatformElsewhere):
@@ -319,8 +319,8 @@ def test_a_flood_of_lines_is_read_to_its_end(api, on, apart):
     assert [one.line for one in place.news if one.line] == [f"line {number}" for number in range(7_000)]
 
 
-def test_a_look_goes_on_where_the_last_one_ended(api, on):
-    api.apart, api.page = timedelta(milliseconds=1), 10  # each look begins again within what overlaps
+def test_each_request_continues_where_the_last_one_ended(api, on):
+    api.apart, api.page = timedelta(milliseconds=1), 10  # each request begins again within the overlap
     api.script = ["build_in_progress", "update_in_progress", "live"]
     api.log = [("build_in_progress", f"line {number}") for number in range(1_300)]
     place = on()
@@ -328,7 +328,7 @@ def test_a_look_goes_on_where_the_last_one_ended(api, on):
     assert sum(bool(one.line) for one in place.news) == 1_300
 
 
-def test_lines_that_were_not_read_are_told_of(api, on):
+def test_lines_that_were_not_read_are_reported(api, on):
     api.page = 2
     api.script = ["live"]
     api.log = [("live", f"line {number}") for number in range(300)]
@@ -338,7 +338,7 @@ def test_lines_that_were_not_read_are_told_of(api, on):
     assert sum(bool(one.line) for one in place.news) == 200
 
 
-def test_a_page_that_leads_to_itself_is_read_once(api, on):
+def test_a_page_that_links_to_itself_is_read_once(api, on):
     body = {"hasMore": True, "nextStartTime": "2026-11-27T10:00:00Z", "nextEndTime": "2026-11-27T11:00:00Z", "logs": []}
     api.script = ["live"]
     api.faults = [Fault("GET", "/logs", status=200, body=json.dumps(body), times=99)]
@@ -346,7 +346,7 @@ def test_a_page_that_leads_to_itself_is_read_once(api, on):
     assert api.count("GET", "/logs") == 2 * 2
 
 
-def test_a_line_that_comes_twice_is_told_once_with_or_without_an_id():
+def test_a_line_that_comes_twice_is_printed_once_with_or_without_an_id():
     following = Following("2026-11-27T09:00:00Z", str)
     same = LogLine("a", "2026-11-27T09:00:01Z", "ERROR x", "i-1")
     entries = [same, same, replace(same, id="b"), replace(same, id="c", instance="i-2")]
@@ -368,15 +368,15 @@ def test_a_line_that_comes_twice_is_told_once_with_or_without_an_id():
         *[(one, one) for one in ("tab\there, na\u00efve \u00a0 x", "\U0001f469\u200d\U0001f4bb")],
     ],
 )  # fmt: skip
-def test_nothing_of_a_log_steers_a_terminal(written, seen):
+def test_nothing_in_a_log_controls_the_terminal(written, seen):
     assert lines.of_message(written) == [seen]
 
 
-def test_nothing_of_a_name_or_an_error_does():
+def test_nothing_in_a_name_or_an_error_controls_the_terminal():
     assert shapes.text({"name": "shop\x1b]0;x\x07"}, "name") == "shop\\x1b]0;x\\x07"
 
 
-def test_the_message_of_a_platform_does_not_steer_either(api):
+def test_a_platforms_message_does_not_control_the_terminal(api):
     api.faults = [Fault("GET", "/services", status=409, body=json.dumps({"message": "no\x1b]0;x\x07"}))]
     client = Client(api.url, named="x", secrets=Secrets(), key=KEY)
     with pytest.raises(errors.PlatformFailed) as failed:
@@ -413,7 +413,7 @@ sqlalchemy.exc.ProgrammingError: (psycopg2.errors.DuplicateObject) type "mood" a
 ==> Pre-deploy has failed"""
 
 
-def test_of_a_traceback_the_migrations_own_frame_and_the_error_are_told():
+def test_of_a_traceback_the_migrations_own_frame_and_the_error_are_shown():
     following = Following("", str, [Path("/here/alembic/versions"), Path("/here/alembic/env.py")])
     shown = [one.line for one in following.heard([LogLine("1", "", TRACEBACK)]) if one.shown]
     assert not any("site-packages" in line or "self.dialect" in line for line in following.last_lines)
@@ -432,7 +432,7 @@ def test_of_a_traceback_the_migrations_own_frame_and_the_error_are_told():
     ]
 
 
-def test_a_folder_of_another_name_is_known_by_the_projects_own():
+def test_a_script_folder_with_another_name_is_recognised():
     frame = '  File "/app/db/changes/r3.py", line 1, in upgrade'
     assert not lines.Chooser().is_told(frame)
     assert lines.Chooser([Path("/home/me/shop/db/changes")]).is_told(frame)
@@ -441,7 +441,7 @@ def test_a_folder_of_another_name_is_known_by_the_projects_own():
 # --- hooks -------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_hook_the_key_alone_is_hidden():
+def test_only_the_key_of_a_hook_is_hidden():
     secrets = Secrets()
     url = f"https://api.render.com/deploy/srv-d0abcdefgh12?key={HOOK_KEY}&ref=main"
     remember(url, secrets)
@@ -452,7 +452,7 @@ def test_of_a_hook_the_key_alone_is_hidden():
     assert "5f3c8a1b2d" not in secrets.hide("at /build_hooks/5f3c8a1b2d")
 
 
-def test_the_key_of_a_hook_is_hidden_as_it_is_sent_and_as_it_is_meant():
+def test_a_hooks_key_is_hidden_both_encoded_and_decoded():
     secrets = Secrets()
     remember("https://hooks.example.org/%61bcdefgh/build?key=%78yz-not-to-be-seen&other=a+b%2Dc&ref=main", secrets)
     for form in ("%61bcdefgh", "abcdefgh", "%78yz-not-to-be-seen", "xyz-not-to-be-seen", "a+b%2Dc", "a b-c"):
@@ -461,14 +461,14 @@ def test_the_key_of_a_hook_is_hidden_as_it_is_sent_and_as_it_is_meant():
 
 
 @pytest.mark.parametrize("body", ["", "<html>ok</html>", '{"deploy": null}', '{"deploy": {"id": 5}}', "[]", "null"])
-def test_a_hook_that_answers_oddly_was_called_all_the_same(api, body):
+def test_a_hook_that_answers_oddly_was_still_called(api, body):
     api.faults = [Fault("POST", "/deploy/.*", status=200, body=body)]
     url = api.url.replace("/v1/", f"/deploy/srv-shop?key={HOOK_KEY}")
     assert Hook(url, "POST", Secrets()).trigger() is None
     assert len(api.requests) == 1
 
 
-def test_after_a_hook_that_is_lost_no_command_is_told_that_cannot_work(api):
+def test_after_a_lost_hook_call_no_command_is_printed_that_cannot_work(api):
     api.faults = [Fault("POST", "/deploy/.*", lost=True)]
     url = api.url.replace("/v1/", f"/deploy/srv-shop?key={HOOK_KEY}")
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
@@ -478,7 +478,7 @@ def test_after_a_hook_that_is_lost_no_command_is_told_that_cannot_work(api):
     assert "cannot tell which deployment the hook of srv-shop at 127.0.0.1 triggered, if any" in unknown.value.message
 
 
-# --- what is told at the end -------------------------------------------------------------------------------------
+# --- what is printed at the end ----------------------------------------------------------------------------------
 
 
 def test_a_short_log_that_was_shown_is_not_shown_again():
@@ -520,7 +520,7 @@ def test_a_live_service_is_not_waited_for_as_long_as_a_hook():
     ids=str,
 )
 @pytest.mark.parametrize("sure", [True, False])
-def test_what_is_due_before(action, more, ready, sure):
+def test_what_must_be_done_before(action, more, ready, sure):
     cause = Cause(
         "r3", "r3.py", 1, "CREATE", "exists", swallowed=False, handler_line=None, fix="", without_rows=not sure
     )

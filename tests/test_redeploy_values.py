@@ -1,4 +1,4 @@
-"""``redeploy`` without a database: a local server that speaks Render's API, and a clock that does not wait."""
+"""``redeploy`` without a database: a local server that speaks Render's API, and a clock that does not really wait."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def api(monkeypatch):
 
 @pytest.fixture
 def on(api):
-    """The service ``shop`` of a local Render."""
+    """The service ``shop`` on a local Render."""
     api.has("shop")
 
     return partial(place_on, api)
@@ -52,23 +52,23 @@ def redeploy(place, mode=Mode.BUILD, *, yes=True):
 # --- finding the service -----------------------------------------------------------------------------------------
 
 
-def test_a_service_by_name_is_found_on_any_page_and_compared_exactly(api, on):
+def test_a_service_by_name_is_found_on_any_page_and_matched_exactly(api, on):
     api.page = 100
     for number in range(230):
         api.has("shop-api", number)
     wanted = api.has("shop", 9)
-    api.services = api.services[1:]  # that of the fixture
+    api.services = api.services[1:]  # the fixture's
     api.services.insert(120, api.services.pop())
     assert on().service.id == wanted["id"]
     assert api.count("GET", "/services") == 3
 
 
-def test_a_service_by_its_id_is_asked_for_once(api, on):
+def test_a_service_by_id_is_one_request(api, on):
     assert on("srv-shop0001").service.name == "shop"
     assert api.count("GET", "/services") == 0
 
 
-def test_a_name_that_several_bear_is_refused_with_their_ids(api, on):
+def test_a_name_that_several_services_have_is_refused_with_their_ids(api, on):
     api.has("shop", 2)
     with pytest.raises(errors.AmbiguousService) as refused:
         on()
@@ -96,7 +96,7 @@ def test_a_suspended_service_is_refused(api, on):
 # --- triggering it once ------------------------------------------------------------------------------------------
 
 
-def test_it_is_shown_and_asked_before_and_nothing_is_triggered_on_a_no(api, on):
+def test_it_is_shown_with_a_question_and_a_no_triggers_nothing(api, on):
     api.deployed()
     with pytest.raises(errors.NotConfirmed) as refused:
         redeploy(on(), yes=False)
@@ -105,7 +105,7 @@ def test_it_is_shown_and_asked_before_and_nothing_is_triggered_on_a_no(api, on):
 
 
 @pytest.mark.parametrize("kind", ["web_service", "private_service", "background_worker", "static_site", "cron_job"])
-def test_until_it_is_live(api, on, kind):
+def test_it_is_followed_until_it_is_live(api, on, kind):
     api.services[0]["type"] = kind
     api.script = ["build_in_progress", "pre_deploy_in_progress", "update_in_progress", "live"]
     place = on()
@@ -118,7 +118,7 @@ def test_until_it_is_live(api, on, kind):
     assert set(api.authorized) == {f"Bearer {KEY}"}
 
 
-def test_accepted_without_a_body_it_is_found_in_the_queue(api, on):
+def test_if_accepted_without_a_body_it_is_found_in_the_queue(api, on):
     api.accepts, api.listed_after = 202, 6
     old = api.deployed("queued")
     place = on()
@@ -151,7 +151,7 @@ def test_accepted_and_never_listed(api, on):
     ],
     ids=["lost", "504", "silent", "no-json", "408", "sent-on"],
 )
-def test_where_the_answer_is_lost_it_is_looked_up_and_never_sent_again(api, on, fault):
+def test_if_the_answer_is_lost_it_is_looked_up_and_never_sent_again(api, on, fault):
     api.deployed()
     api.faults, api.listed_after = [fault], 3
     place = on(seconds=1.0)
@@ -163,7 +163,7 @@ def test_where_the_answer_is_lost_it_is_looked_up_and_never_sent_again(api, on, 
     assert api.count("POST", DEPLOYS) == 1
 
 
-def test_accepted_and_the_list_cannot_be_had(api, on):
+def test_accepted_and_the_list_cannot_be_read(api, on):
     api.accepts, api.listed_after = 202, 10_000
     place = on()
     place.clock = replace(place.clock, sleep=lambda _: api.faults.append(Fault("GET", DEPLOYS, status=403)))
@@ -172,7 +172,7 @@ def test_accepted_and_the_list_cannot_be_had(api, on):
     assert "it accepted the request without giving the id; and 127.0.0.1 denied the request" in unknown.value.message
 
 
-def test_what_cannot_be_known_is_said(api, on):
+def test_an_unknown_outcome_is_reported_as_such(api, on):
     api.deployed()
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     with pytest.raises(errors.DeploymentNotKnown) as unknown:
@@ -182,7 +182,7 @@ def test_what_cannot_be_known_is_said(api, on):
     assert api.count("POST", DEPLOYS) == 1
 
 
-def test_one_that_somebody_elses_push_made_is_not_taken_for_it(api, on):
+def test_a_deployment_from_somebody_elses_push_is_not_taken_for_it(api, on):
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     place = on()
     place.clock = replace(place.clock, sleep=lambda s: (place.time.sleep(s), api.deployed(trigger="new_commit")))
@@ -190,7 +190,7 @@ def test_one_that_somebody_elses_push_made_is_not_taken_for_it(api, on):
         redeploy(place)
 
 
-def test_of_two_new_ones_none_is_taken(api, on):
+def test_of_two_new_ones_neither_is_taken(api, on):
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     place = on()
     place.clock = replace(
@@ -210,7 +210,7 @@ def test_of_two_new_ones_none_is_taken(api, on):
     )
 
 
-def test_a_look_up_that_fails_too(api, on):
+def test_if_the_look_up_fails_the_outcome_is_unknown_too(api, on):
     api.faults = [Fault("POST", DEPLOYS, lost=True)]
     place = on()
     place.clock = replace(place.clock, sleep=lambda _: api.faults.append(Fault("GET", DEPLOYS, status=403)))
@@ -222,7 +222,7 @@ def test_a_look_up_that_fails_too(api, on):
 @pytest.mark.parametrize(
     ("reset", "waited"), [("7", 7.0), ("1800000009", 9.0), ("1800000009000", 9.0), ("0", 1.0)], ids=str
 )
-def test_too_many_requests_are_made_up_for_when_the_platform_says(api, on, reset, waited):
+def test_too_many_requests_are_retried_when_the_platform_says(api, on, reset, waited):
     api.faults = [Fault("POST", DEPLOYS, status=429, headers={"Ratelimit-Reset": reset})]
     place = on()
     ended, _ = redeploy(place)
@@ -239,7 +239,7 @@ def test_too_many_requests_for_longer_than_anybody_waits(api, on):
     assert api.count("POST", DEPLOYS) == 1
 
 
-def test_a_refused_request_is_told_in_the_platforms_words(api, on):
+def test_a_refused_request_is_reported_in_the_platforms_words(api, on):
     api.faults = [Fault("POST", DEPLOYS, status=409, body='{"message": "a deploy is under way"}')]
     with pytest.raises(errors.PlatformFailed) as failed:
         redeploy(on())
@@ -250,7 +250,7 @@ def test_a_refused_request_is_told_in_the_platforms_words(api, on):
 # --- following it ------------------------------------------------------------------------------------------------
 
 
-def test_faults_on_the_way_are_got_over(api, on):
+def test_transient_faults_are_retried(api, on):
     api.script = ["build_in_progress", "update_in_progress", "live"]
     api.faults = [
         Fault("GET", ONE, status=503, body="<html>no</html>", times=2),
@@ -264,7 +264,7 @@ def test_faults_on_the_way_are_got_over(api, on):
     assert sum("The log cannot be read" in told.note for told in place.news) == 1
 
 
-def test_a_platform_that_stays_away_is_told_with_the_command_that_follows_it_again(api, on):
+def test_a_platform_that_stays_away_is_reported_with_the_command_that_follows_it_again(api, on):
     api.faults = [Fault("GET", ONE, status=502, body="<html>bad gateway</html>", times=99)]
     with pytest.raises(errors.FollowingLost) as lost:
         redeploy(on())
@@ -273,7 +273,7 @@ def test_a_platform_that_stays_away_is_told_with_the_command_that_follows_it_aga
     assert "bad gateway" in lost.value.message
 
 
-def test_lines_come_once_in_order_and_over_several_pages(api, on):
+def test_lines_come_once_in_order_and_across_pages(api, on):
     api.page = 3
     api.script = ["build_in_progress", "update_in_progress", "live"]
     api.log = [("build_in_progress", f"line {number}") for number in range(8)]
@@ -289,7 +289,7 @@ def test_lines_come_once_in_order_and_over_several_pages(api, on):
 
 
 @pytest.mark.parametrize("status", ["build_failed", "pre_deploy_failed", "update_failed", "canceled"])
-def test_one_that_fails_has_its_last_lines(api, on, status):
+def test_a_failed_deployment_has_its_last_lines(api, on, status):
     api.script = ["build_in_progress", status]
     api.log = [("build_in_progress", MIGRATED), (status, "password=hunter22 was wrong")]
     ended, _ = redeploy(on())
@@ -298,7 +298,7 @@ def test_one_that_fails_has_its_last_lines(api, on, status):
     assert list(ended.log) == [f"render[pre-deploy-1]: {MIGRATED}", "render[pre-deploy-1]: password=hunter22 was wrong"]
 
 
-def test_one_that_a_newer_one_took_over(api, on):
+def test_a_deployment_that_a_newer_one_replaced(api, on):
     api.script = ["live", "deactivated"]
     place = on()
     api.on_state = {"live": lambda: api.deploys[0].update(script=["deactivated"], status="update_in_progress")}
@@ -307,7 +307,7 @@ def test_one_that_a_newer_one_took_over(api, on):
     assert (ended.failed, ended.deployed.status, ended.deployed.superseded_by) == (False, "deactivated", "dep-0002")
 
 
-def test_one_that_was_canceled_for_a_newer_one(api, on):
+def test_a_deployment_that_was_canceled_for_a_newer_one(api, on):
     api.script = ["canceled"]
     api.on_state = {"canceled": lambda: api.deployed("build_in_progress")}
     with pytest.raises(errors.DeploymentSuperseded) as superseded:
@@ -326,7 +326,7 @@ def test_it_is_followed_for_an_hour_at_most(api, on):
     assert set(place.time.slept) == {10.0}
 
 
-def test_one_under_way_is_followed_and_nothing_triggered(api, on):
+def test_a_running_deployment_is_followed_and_nothing_triggered(api, on):
     api.deployed("update_in_progress", script=["live"])
     ended = on().carried_out("dep-0001", None, lambda _: pytest.fail("asked"))
     assert (ended.deployed.status, ended.deployed.mode) == ("live", None)
@@ -336,7 +336,7 @@ def test_one_under_way_is_followed_and_nothing_triggered(api, on):
     assert (refused.value.code, refused.value.exit_status) == ("no-such-deployment", 2)
 
 
-def test_a_ctrl_c_leaves_it_going_on(on):
+def test_ctrl_c_leaves_it_running(on):
     place = on()
 
     def interrupt(_):
@@ -350,7 +350,7 @@ def test_a_ctrl_c_leaves_it_going_on(on):
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
-def test_a_ctrl_c_while_its_id_is_told_leaves_it_going_on_too(on):
+def test_ctrl_c_while_its_id_is_printed_leaves_it_running_too(on):
     def interrupt(news):
         if news.command:
             raise KeyboardInterrupt
@@ -362,7 +362,7 @@ def test_a_ctrl_c_while_its_id_is_told_leaves_it_going_on_too(on):
     assert interrupted.value.follow == "alembic-rescue redeploy --follow dep-0001 --render srv-shop0001"
 
 
-def test_the_command_that_deploys_is_as_it_was_asked_for(api, on):
+def test_the_command_that_deploys_has_the_given_options(api, on):
     place = on()
     assert place.command(None) == "alembic-rescue redeploy --render srv-shop0001"
     assert place.command(Mode.DEPLOY_ONLY) == "alembic-rescue redeploy --render srv-shop0001 --deploy-only"
@@ -373,13 +373,13 @@ def test_the_command_that_deploys_is_as_it_was_asked_for(api, on):
 # --- pure --------------------------------------------------------------------------------------------------------
 
 
-def test_a_word_that_is_not_known_is_one_of_the_way():
+def test_an_unknown_state_counts_as_under_way():
     following = Following("2026-11-27T09:00:00Z", str)
     assert following.now(Deployment("dep-1", "polishing", State.RUNNING, built=False)) == Told("polishing")
     assert not following.now(Deployment("dep-1", "polishing", State.RUNNING, built=False)).shown
 
 
-def test_what_is_read_again_overlaps_and_never_before_the_beginning():
+def test_what_is_read_again_overlaps_but_never_before_the_beginning():
     following = Following("2026-11-27T09:00:00Z", str)
     assert following.since == "2026-11-27T09:00:00Z"
     following.heard([LogLine("a", "2026-11-27T09:00:10.5Z", "x")])
@@ -388,7 +388,7 @@ def test_what_is_read_again_overlaps_and_never_before_the_beginning():
     assert following.since == "2026-11-27T09:09:40.123456Z"
 
 
-def test_moments():
+def test_points_in_time():
     assert moment("2026-11-27T09:00:00.1Z") < moment("2026-11-27T09:00:00.12Z") < moment("2026-11-27T08:00:01-01:00")
     assert moment("yesterday") is moment("2026-13-27T09:00:00Z") is None
 
@@ -405,7 +405,7 @@ def test_moments():
         ("", False),
     ],
 )
-def test_which_lines_are_of_migrations(line, shown):
+def test_which_lines_are_about_migrations(line, shown):
     told = Following("", str).heard([LogLine("1", "", line)])
     assert any(one.shown for one in told) == shown
 
@@ -456,14 +456,14 @@ NOT_BUILT = replace(LIVE, id="dep-3", status="build_failed", state=State.FAILED,
         ([STUCK], [], Mode.BUILD, Mode.BUILD, "as asked for"),
     ],
 )
-def test_which_and_why(recent, changed, asked, mode, why):
+def test_whether_to_build_and_why(recent, changed, asked, mode, why):
     choice = choosing.decided(SHOP, recent, changed, asked)
     assert (choice.mode, why in choice.why) == (mode, True), choice
     expected = "the last build, 012345678 (fix the order)" if mode is Mode.DEPLOY_ONLY else "the latest commit of main"
     assert choice.commit == expected
 
 
-def test_what_git_tells_of_the_last_build(tmp_path):
+def test_what_git_shows_since_the_last_build(tmp_path):
     repo = Repo(tmp_path)
     repo.git("init", "-q")
     repo.write("r1", None)
@@ -473,7 +473,7 @@ def test_what_git_tells_of_the_last_build(tmp_path):
     assert choosing.changed_since(built, folders) == []
     (tmp_path / "app.py").write_text("x = 2")
     repo.commit()
-    assert choosing.changed_since(built, folders) == []  # nothing of the migrations
+    assert choosing.changed_since(built, folders) == []  # nothing about migrations
     repo.write("r1", None, text="# fixed")
     uncommitted = "versions/r1_x.py (not committed, so a build does not include it)"
     assert choosing.changed_since(built, folders) == [uncommitted]
@@ -549,7 +549,7 @@ def test_a_silent_server_is_given_up(api):
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_the_key_goes_to_no_other_host_nor_port_nor_http(api, method, status):
+def test_the_key_goes_to_no_other_host_or_port_or_http(api, method, status):
     with serving() as other:
         for location in (other.url + "services", "http://localhost:1/", "https://127.0.0.1/v1/"):
             api.faults = [Fault(method, "/services", status=status, headers={"Location": location})]
@@ -603,7 +603,7 @@ def hook_url(api):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_hook_is_called_once_without_the_key_and_tells_an_id(api, method, monkeypatch):
+def test_a_hook_is_called_once_without_the_key_and_returns_an_id(api, method, monkeypatch):
     monkeypatch.setenv("RENDER_API_KEY", KEY)
     assert Hook(hook_url(api), method, Secrets()).trigger() == "dep-0001"
     assert [one[0] for one in api.requests] == [method]
@@ -626,7 +626,7 @@ def test_a_hook_is_called_once_without_the_key_and_tells_an_id(api, method, monk
     ],
     ids=["lost", "503", "408", "499", "302", "404", "403"],
 )
-def test_a_hook_that_fails_is_told_without_its_secret_and_not_called_again(api, fault, code):
+def test_a_hook_that_fails_is_reported_without_its_secret_and_not_called_again(api, fault, code):
     api.faults = [fault]
     with pytest.raises(errors.RescueError) as failed:
         Hook(hook_url(api), "POST", Secrets()).trigger()
@@ -637,7 +637,7 @@ def test_a_hook_that_fails_is_told_without_its_secret_and_not_called_again(api, 
     assert len(api.requests) == 1
 
 
-def test_a_hook_with_a_url_that_cannot_be_used():
+def test_a_hook_with_an_unusable_url():
     secrets = Secrets()
     with pytest.raises(errors.BadPlatformUrl) as refused:
         Hook(f"http://hooks.example.org/deploy/prj_Xy7notToBeSeen?key={HOOK_KEY}", "POST", secrets)
@@ -647,7 +647,7 @@ def test_a_hook_with_a_url_that_cannot_be_used():
         Hook("https://hooks.example.org/", "PUT", Secrets())
 
 
-def test_what_a_hook_does_not_tell(api):
+def test_what_a_hook_does_not_return(api):
     by_hook = ByHook(Hook(hook_url(api), "POST", Secrets()), there_before=True)
     ended = by_hook.carried_out(lambda _: True)
     assert (ended.deployed.id, ended.deployed.status) == ("dep-0001", None)
@@ -657,7 +657,7 @@ def test_what_a_hook_does_not_tell(api):
     assert len(api.requests) == 1
 
 
-def test_a_ctrl_c_while_a_hook_is_called_says_to_look_before_it_is_called_again(api, monkeypatch):
+def test_ctrl_c_while_a_hook_is_called_says_to_check_before_it_is_called_again(api, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -671,7 +671,7 @@ def test_a_ctrl_c_while_a_hook_is_called_says_to_look_before_it_is_called_again(
 # --- the configuration -------------------------------------------------------------------------------------------
 
 
-def test_what_the_configuration_says_of_how_to_redeploy():
+def test_what_the_configuration_says_about_redeploying():
     assert settings.redeploy({}, None) is None
     assert settings.redeploy({"render_service": "", "deploy_hook": " "}, None) is None
     assert settings.redeploy({"render_service": "shop api"}, "blue").command == (

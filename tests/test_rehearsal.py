@@ -201,7 +201,7 @@ def made(database, tmp_path, *bodies, rows=ROWS):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", DECIDED)
-def test_what_the_rows_do_not_fit_fails_as_the_upgrade_does(case, database, tmp_path):
+def test_a_requirement_that_the_rows_do_not_fit_fails_as_the_upgrade_does(case, database, tmp_path):
     body, count, keys = DECIDED[case]
     project = made(database, tmp_path, body)
     answer = project.rescue("--format", "json", "rehearse")
@@ -231,7 +231,7 @@ def test_what_the_rows_do_not_fit_fails_as_the_upgrade_does(case, database, tmp_
         ("CREATE VIEW m AS SELECT 1 / (size - 5) AS x FROM orders", 0),
     ],
 )
-def test_what_a_query_makes_of_rows_is_not_known(body, places, database, tmp_path):
+def test_what_a_query_makes_of_rows_is_unknown(body, places, database, tmp_path):
     _, _, told, _ = rehearsed(made(database, tmp_path, f"op.execute('{body}')"))
     assert len(told["unrehearsed"]) == places
 
@@ -246,7 +246,7 @@ PARTED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", PARTED)
-def test_rows_of_partitions_are_asked(case, database, tmp_path):
+def test_rows_of_partitions_are_checked(case, database, tmp_path):
     body, wanted = PARTED[case]
     project = made(database, tmp_path, body)
     _, outcome, told, _ = rehearsed(project)
@@ -255,7 +255,7 @@ def test_rows_of_partitions_are_asked(case, database, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_demand_of_a_domain_is_not_called_passing(database, tmp_path):
+def test_a_domains_requirement_is_not_called_passing(database, tmp_path):
     project = made(database, tmp_path, "op.execute('ALTER DOMAIN positive ADD CHECK (VALUE > 0)')")
     status, outcome, told, document = rehearsed(project)
     assert (status, outcome, document["error"]["code"]) == (2, "error", "rows-not-told"), told
@@ -265,7 +265,7 @@ def test_a_demand_of_a_domain_is_not_called_passing(database, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FIT)
-def test_what_the_rows_fit_passes_as_the_upgrade_does(case, database, tmp_path):
+def test_a_requirement_that_the_rows_fit_passes_as_the_upgrade_does(case, database, tmp_path):
     project = made(database, tmp_path, FIT[case])
     answer = project.rescue("--format", "json", "rehearse")
     told = answer.json["databases"][0]["rehearsal"]
@@ -290,8 +290,8 @@ op.alter_column('orders', 'note', nullable=False)
 
 
 @pytest.mark.slow
-def test_what_the_run_itself_mends_is_told_and_fails_nothing(database, tmp_path):
-    """An UPDATE of another column mends nothing."""
+def test_what_the_run_itself_fixes_is_reported_and_fails_nothing(database, tmp_path):
+    """An UPDATE of another column fixes nothing."""
     status, outcome, told, _ = rehearsed(made(database, tmp_path, BACKFILL))
     assert (status, outcome) == (3, "fails")
     mended = {answer["demand"]["about"]: answer["mended_by"] for answer in told["answers"]}
@@ -314,7 +314,7 @@ FAILS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FAILS)
-def test_where_the_run_fails_the_place_is_named(case, database, tmp_path):
+def test_if_the_run_fails_the_place_is_named(case, database, tmp_path):
     body, error, line = FAILS[case]
     project = made(database, tmp_path, "op.create_table('y')", body)
     status, outcome, told, document = rehearsed(project)
@@ -329,7 +329,7 @@ def test_where_the_run_fails_the_place_is_named(case, database, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_fails_for_want_of_rows_is_not_known(database, tmp_path):
+def test_a_failure_for_lack_of_rows_is_unknown(database, tmp_path):
     body = "op.get_bind().execute(text('SELECT id FROM orders WHERE id = 1')).scalar_one()"
     status, outcome, told, document = rehearsed(made(database, tmp_path, body))
     assert (status, outcome, document["error"]["code"]) == (2, "error", "not-rehearsed")
@@ -337,7 +337,7 @@ def test_what_fails_for_want_of_rows_is_not_known(database, tmp_path):
     assert (told["passes"], told["fails"], told["sure"]) == (False, False, False)
 
 
-def test_a_run_that_ends_for_want_of_rows_leaves_something_unknown():
+def test_a_run_that_ends_for_lack_of_rows_leaves_something_unknown():
     ended = Rehearsal(("r2",), failed="r2", error="NoResultFound")
     assert ended.is_sure
     assert not replace(ended, undecided=True).is_sure
@@ -398,7 +398,7 @@ NOT_KNOWN = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", NOT_KNOWN)
-def test_what_the_run_may_mend_is_not_called_failing(case, database, tmp_path):
+def test_what_the_run_may_fix_is_not_called_failing(case, database, tmp_path):
     project = made(database, tmp_path, NOT_KNOWN[case])
     _, outcome, told, _ = rehearsed(project)
     assert outcome == "passes", told
@@ -437,12 +437,12 @@ FILLED = {
         "public.z is filled by a query and must satisfy ck",
     ),
 }
-"""What the run fills: the lines that are named, and what is told."""
+"""What the run fills: the lines that are named, and what is reported."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FILLED)
-def test_what_the_run_fills_with_what_a_query_finds_is_not_called_passing(case, database, tmp_path):
+def test_a_table_that_the_run_fills_from_a_query_is_not_called_passing(case, database, tmp_path):
     body, lines, told = FILLED[case]
     project = made(database, tmp_path, body)
     status, outcome, found, document = rehearsed(project)
@@ -457,7 +457,7 @@ def test_what_the_run_fills_with_what_a_query_finds_is_not_called_passing(case, 
 
 
 @pytest.mark.slow
-def test_a_key_that_comes_later_is_told_where_it_comes(database, tmp_path):
+def test_a_key_that_comes_later_is_reported_where_it_comes(database, tmp_path):
     bodies = (
         "op.execute('CREATE TABLE z AS SELECT email AS n, id FROM orders')",
         "op.rename_table('z', 'y')",
@@ -489,7 +489,7 @@ NOT_FILLED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", NOT_FILLED)
-def test_what_no_live_rows_fill_is_left_as_it_is(case, database, tmp_path):
+def test_a_table_that_no_live_rows_fill_is_left_as_it_is(case, database, tmp_path):
     project = made(
         database, tmp_path, f"op.create_table('z', sa.Column('n', sa.Text, primary_key=True))\n{NOT_FILLED[case]}"
     )
@@ -500,14 +500,14 @@ def test_what_no_live_rows_fill_is_left_as_it_is(case, database, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_code_reads_of_the_rows_is_not_rehearsed(database, tmp_path):
+def test_what_code_reads_from_the_rows_is_not_rehearsed(database, tmp_path):
     body = "if op.get_bind().execute(text('SELECT count(*) FROM orders')).scalar():\n    raise RuntimeError('clean up first')"
     _, outcome, told, _ = rehearsed(made(database, tmp_path, body))
     assert (outcome, len(told["unrehearsed"]), told["sure"]) == ("passes", 1, False)
 
 
 @pytest.mark.slow
-def test_rows_that_are_hidden_from_the_role_are_told(database, tmp_path):
+def test_rows_that_are_hidden_from_the_role_are_reported(database, tmp_path):
     project = made(database, tmp_path, "op.alter_column('orders', 'note', nullable=False)")
     database.run(
         "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; ALTER TABLE orders FORCE ROW LEVEL SECURITY;"
@@ -523,7 +523,7 @@ def test_rows_that_are_hidden_from_the_role_are_told(database, tmp_path):
 
 
 @pytest.mark.slow
-def test_where_only_the_rows_are_behind_it_sends_to_the_stamp(database, tmp_path):
+def test_if_only_the_rows_are_behind_it_recommends_the_stamp(database, tmp_path):
     project = made(database, tmp_path, "op.create_table('made', sa.Column('id', sa.Integer))")
     before = database.versions()
     assert project.alembic("upgrade", "head").status == 0
@@ -540,7 +540,7 @@ def test_where_only_the_rows_are_behind_it_sends_to_the_stamp(database, tmp_path
 
 @pytest.mark.slow
 def test_the_live_rows_are_only_read(database, tmp_path):
-    """The session is held read-only; what the role may not read is told."""
+    """The session is read-only; what the role may not read is reported."""
     project = made(database, tmp_path, *(body for body, *_ in list(DECIDED.values())[:3]))
     before = database.run("SELECT xmin, * FROM orders ORDER BY id")
     rehearsed(project)
@@ -552,7 +552,7 @@ LARGE = "INSERT INTO orders SELECT g FROM generate_series(5, 1200000) g; ANALYZE
 
 
 @pytest.mark.slow
-def test_locks_on_large_tables_are_told(database, tmp_path):
+def test_locks_on_large_tables_are_reported(database, tmp_path):
     bodies = (
         "op.create_index('ix', 'orders', ['email'])",
         "op.alter_column('orders', 'id', type_=sa.BigInteger)",
@@ -575,8 +575,8 @@ def test_locks_on_large_tables_are_told(database, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_takes_too_long_is_estimated(database, tmp_path):
-    """From part of the table, and said so."""
+def test_a_query_that_takes_too_long_is_estimated(database, tmp_path):
+    """From part of the table, and reported as such."""
     body = (
         'op.execute("ALTER TABLE wide ADD CONSTRAINT ck CHECK (length(repeat(t, 40)) + id % 2 > 160000) NOT VALID");'
         "op.execute('ALTER TABLE wide VALIDATE CONSTRAINT ck')"
@@ -612,7 +612,7 @@ def test_a_stamp_says_whether_the_next_upgrade_passes(database, tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_pending_nothing_to_do_and_what_stands_in_the_way(database, tmp_path):
+def test_if_nothing_is_pending_there_is_nothing_to_do_and_obstacles_are_reported(database, tmp_path):
     project = made(database, tmp_path)
     assert rehearsed(project)[:2] == (0, "nothing-to-do")
     without = project.rescue_json("--scratch", "none", "rehearse")

@@ -1,4 +1,4 @@
-"""Rows that no forward stamp can mend, set to what is proved; undone; and refused where it is not (promise 2)."""
+"""Rows that no forward stamp can fix: set to what is proved, undone, or refused if it is not proved (promise 2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BODIES = {f"ab0{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, prima
 
 
 def standing_at(revision, bodies, database, tmp_path):
-    """A project of these revisions, and its database really upgraded so far."""
+    """A project with these revisions, and its database really upgraded to some position."""
     root = chains.write(tmp_path / "project", database.url, bodies).root
     made = ProjectCopy(root, tmp_path / "state", database)
     assert made.alembic("upgrade", revision).status == 0
@@ -22,12 +22,12 @@ def standing_at(revision, bodies, database, tmp_path):
 
 @pytest.fixture
 def tables(database, tmp_path):
-    """A table for each of four revisions; the first three are there."""
+    """A table for each of four revisions; the first three exist."""
     return standing_at("ab03", BODIES, database, tmp_path)
 
 
 def without_a_key(database):
-    """As it is where somebody made the version table by hand."""
+    """As if somebody had created the version table by hand."""
     database.run("DROP TABLE alembic_version; CREATE TABLE alembic_version (version_num VARCHAR(32))")
 
 
@@ -53,7 +53,7 @@ STATES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
-def test_the_rows_are_set_to_what_is_proved_and_the_upgrade_goes_on(state, tables, database):
+def test_the_rows_are_set_to_what_is_proved_and_the_upgrade_continues(state, tables, database):
     STATES[state](database)
     looked = tables.rescue_json("diagnose", "--locate")["databases"][0]
     if state != "lost":  # there a forward stamp does it
@@ -71,7 +71,7 @@ def test_the_rows_are_set_to_what_is_proved_and_the_upgrade_goes_on(state, table
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["falsely stamped", "lost"])
-def test_a_repair_is_undone(state, tables, database):
+def test_a_repair_can_be_undone(state, tables, database):
     STATES[state](database)
     before = database.versions()
     assert tables.rescue("repair", "--yes").status == 0
@@ -83,7 +83,7 @@ def test_a_repair_is_undone(state, tables, database):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["unknown", "overlapping", "doubled", "empty row"])
-def test_rows_that_alembic_does_not_write_are_put_back_by_the_sql_of_the_receipt(state, tables, database):
+def test_rows_that_alembic_does_not_write_are_restored_by_the_receipts_sql(state, tables, database):
     STATES[state](database)
     before = database.run("SELECT version_num FROM alembic_version ORDER BY 1")
     repaired = tables.rescue("repair", "--yes")
@@ -105,7 +105,7 @@ def refused(tables, *options):
 
 
 @pytest.mark.slow
-def test_over_what_is_there_it_does_not_go_back(tables, database):
+def test_it_does_not_go_back_over_what_exists(tables, database):
     """Alembic would run it again."""
     database.run("CREATE TABLE t4 (id INTEGER PRIMARY KEY); DROP TABLE t2")
     database.stand_at("ab04")
@@ -114,20 +114,20 @@ def test_over_what_is_there_it_does_not_go_back(tables, database):
 
 
 @pytest.mark.slow
-def test_where_a_stamp_leads_there_it_says_so(tables, database):
+def test_if_a_stamp_gets_there_it_says_so(tables, database):
     database.stand_at("ab01")
     assert refused(tables)["stamp-leads-there"]["help"] == "alembic-rescue plan ab03"
 
 
 @pytest.mark.slow
-def test_where_nothing_is_there_nothing_is_set(tables, database):
+def test_if_nothing_exists_nothing_is_set(tables, database):
     database.run("DROP TABLE t1, t2, t3")
     rows("'feed0000cafe'")(database)
     assert "nothing-located" in refused(tables)
 
 
 @pytest.mark.slow
-def test_what_is_not_proved_is_accepted_by_name(database, tmp_path):
+def test_an_unproved_revision_is_accepted_by_name(database, tmp_path):
     bodies = {**BODIES, "ab02": 'op.execute("UPDATE t1 SET id = id + 1")'}
     tables = standing_at("ab03", bodies, database, tmp_path)
     rows("'feed0000cafe'")(database)
@@ -137,7 +137,7 @@ def test_what_is_not_proved_is_accepted_by_name(database, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_new_rows_are_to_be_typed(tables, database):
+def test_the_new_rows_must_be_typed(tables, database):
     STATES["falsely stamped"](database)
     assert tables.rescue("repair").status == 2, "without a terminal"
     for typed, status in (("yes", 3), ("ab03", 0)):
@@ -151,7 +151,7 @@ def test_the_new_rows_are_to_be_typed(tables, database):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["unknown", "lost", "overlapping"])
-def test_where_a_data_migration_may_have_run_it_is_not_run_again(state, database, tmp_path):
+def test_a_data_migration_that_may_have_run_is_not_run_again(state, database, tmp_path):
     bodies = {**BODIES, "ab04": 'op.execute("UPDATE t1 SET id = id + 1")'}
     tables = standing_at("ab04", bodies, database, tmp_path)
     STATES[state](database)
@@ -190,7 +190,7 @@ def test_a_person_says_whether_it_ran(option, rows_then, state, database, tmp_pa
 
 
 @pytest.mark.slow
-def test_of_one_with_a_table_that_is_missing_nobody_can_say_that_it_ran(database, tmp_path):
+def test_nobody_can_say_that_a_revision_with_a_missing_table_ran(database, tmp_path):
     bodies = {**BODIES, "ab04": f"{BODIES['ab04']}\n{DATA}"}
     tables = standing_at("ab03", bodies, database, tmp_path)
     database.stand_at("ab04")
@@ -202,7 +202,7 @@ def test_of_one_with_a_table_that_is_missing_nobody_can_say_that_it_ran(database
 
 
 @pytest.mark.slow
-def test_what_alembic_would_not_run_cannot_be_given_as_not_run(tables, database):
+def test_a_revision_that_alembic_would_not_run_cannot_be_given_as_not_run(tables, database):
     database.stand_at("ab04")
     assert "ab04" in refused(tables, "--not-run", "ab02")["not-run-not-left"]["message"]
 
@@ -221,7 +221,7 @@ CHANGED_BY_HAND = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CHANGED_BY_HAND)
-def test_what_somebody_changed_by_hand_is_no_proof_that_rows_were_not_changed(case, database, tmp_path):
+def test_a_change_by_hand_is_no_proof_that_rows_were_not_changed(case, database, tmp_path):
     """Their upgrade would run again."""
     bodies, by_hand = CHANGED_BY_HAND[case]
     tables = standing_at("ab03", {**BODIES, **bodies}, database, tmp_path)
@@ -236,7 +236,7 @@ def test_what_somebody_changed_by_hand_is_no_proof_that_rows_were_not_changed(ca
 
 @pytest.mark.slow
 @pytest.mark.parametrize("last", ["pass", DATA])
-def test_rows_that_say_no_more_than_may_be_are_right(last, database, tmp_path):
+def test_rows_that_claim_no_more_than_is_possible_are_right(last, database, tmp_path):
     tables = standing_at("ab04", {**BODIES, "ab04": last}, database, tmp_path)
     assert tables.rescue_json("repair", "--yes")["outcome"] == "nothing-to-do"
     advice = tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]
@@ -247,7 +247,7 @@ def test_rows_that_say_no_more_than_may_be_are_right(last, database, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_that_was_killed_in_between_goes_on_and_tells_what_goes_back(tables, database):
+def test_a_repair_killed_in_between_continues_and_says_what_goes_back(tables, database):
     rows("'ab03'", "'ab02'")(database)
     killed_at(tables, 2, "repair", "--yes")
     assert database.versions() == []
@@ -267,7 +267,7 @@ CHANGES = {
 
 
 @pytest.mark.slow
-def test_a_column_that_is_as_it_was_before_is_nothing_of_the_revision(database, tmp_path):
+def test_a_column_that_is_as_before_does_not_come_from_the_revision(database, tmp_path):
     tables = standing_at("ab03", CHANGES, database, tmp_path)
     database.stand_at("ab05")
     assert tables.rescue_json("diagnose", "--locate")["databases"][0]["recommendation"]["action"] == "repair"
@@ -276,7 +276,7 @@ def test_a_column_that_is_as_it_was_before_is_nothing_of_the_revision(database, 
 
 
 @pytest.mark.slow
-def test_a_column_that_somebody_has_changed_otherwise_is_not(database, tmp_path):
+def test_a_column_that_somebody_changed_differently_is_not(database, tmp_path):
     tables = standing_at("ab03", CHANGES, database, tmp_path)
     database.run("ALTER TABLE t3 ALTER id TYPE numeric")
     database.stand_at("ab05")
@@ -284,8 +284,8 @@ def test_a_column_that_somebody_has_changed_otherwise_is_not(database, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_diagnosis_that_finds_no_cause_looks_at_what_counts_as_applied(database, tmp_path):
-    """Alembic would run the last one over those that are missing."""
+def test_a_diagnosis_that_finds_no_cause_checks_what_counts_as_applied(database, tmp_path):
+    """Alembic would run the last one on top of the missing ones."""
     tables = standing_at("ab03", CHANGES, database, tmp_path)
     database.stand_at("ab04")
     part = tables.rescue_json("diagnose")["databases"][0]

@@ -1,4 +1,4 @@
-"""States that people really got into, made anew by really failing: what is said of each, and what is not.
+"""States that people really got into, reproduced by really failing: what is said about each, and what is not.
 
 The projects are in ``projects/reports``; their env.py takes the database from PGURL.
 """
@@ -47,7 +47,7 @@ def report(project: Callable[..., ProjectCopy], database: Database) -> Report:
 
 
 def look(copy: ProjectCopy, *options: str) -> tuple[dict[str, Any], dict[str, str], str]:
-    """The database's part of ``diagnose``, the verdicts, and what is recommended."""
+    """Return the database's part of ``diagnose``, the verdicts, and the recommendation."""
     (part,) = copy.rescue_json("diagnose", *options)["databases"]
     verdicts = {found["revision"]: found["verdict"] for found in part["revisions"]}
     return part, verdicts, part["recommendation"]["action"]
@@ -59,7 +59,7 @@ def revision(part: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def statements_told(part: dict[str, Any], name: str) -> str:
-    """What is said of a revision that no catalog answers for."""
+    """Return what is said about a revision that no catalog accounts for."""
     return json.dumps([o for o in revision(part, name)["objects"] if o["presence"] == "unverifiable"])
 
 
@@ -100,7 +100,7 @@ def test_backfill_loops(report, database):
 
 
 def test_changes_in_place(report, database):
-    """Of three pending revisions the last fails, and all is rolled back; the first two change what is there."""
+    """Of three pending revisions the last fails, and all is rolled back; the first two change existing objects."""
     shop = report("changes-in-place")
     assert shop.alembic("upgrade", "ad300000000a").status == 0
     failed(shop, "division by zero")
@@ -121,7 +121,7 @@ def test_changes_in_place(report, database):
 
 
 def test_constraint_under_another_name(report, database):
-    """drop_constraint by the name that the server gives; here the same key has another."""
+    """drop_constraint with the name that the server chooses; here the same key has another."""
     orders = report("constraint-under-another-name")
     assert orders.alembic("upgrade", "z260000000z1").status == 0
     database.run("ALTER TABLE orders RENAME CONSTRAINT orders_account_kid_fkey TO fk_orders_account_kid_accounts")
@@ -139,8 +139,8 @@ def test_constraint_under_another_name(report, database):
     ]
 
 
-def test_data_statement_not_told(report, database):
-    """Columns and what fills one of them; half of it made by hand, then stamped without having run."""
+def test_an_unreported_data_statement(report, database):
+    """Columns, and a statement that fills one of them; half of it created by hand, then stamped without having run."""
     table = report("data-statement-not-told")
     assert table.alembic("upgrade", "jb00000000j1").status == 0
     database.run("INSERT INTO t (a) VALUES ('X'); ALTER TABLE t ADD COLUMN b text")
@@ -162,7 +162,7 @@ def test_data_statement_not_told(report, database):
 
 
 def test_env_never_commits(report, database):
-    """env.py begins a transaction of its own before Alembic does: the upgrade ends well, and nothing stays."""
+    """env.py begins its own transaction before Alembic does: the upgrade succeeds, and nothing stays."""
     env = report("env-never-commits")
     assert env.alembic("upgrade", "head").status == 0
     assert database.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
@@ -185,7 +185,7 @@ def test_env_never_commits(report, database):
 
 @pytest.mark.parametrize("form", ["plain", "guard", "ine"])
 def test_invalid_index(report, database, form):
-    """CREATE UNIQUE INDEX CONCURRENTLY failed on double rows and left an invalid index; the rows are gone since."""
+    """CREATE UNIQUE INDEX CONCURRENTLY failed on duplicate rows and left an invalid index; the rows are gone by now."""
     index = report("invalid-index")
     versions = index.root / "alembic" / "versions"
     (old,) = versions.glob("c3b0000000c2*.py")
@@ -201,7 +201,7 @@ def test_invalid_index(report, database, form):
     said = json.dumps([part["revisions"], part["causes"], part["findings"], part["recommendation"]])
     assert "invalid" in said or "invalid" in said
     assert "DROP INDEX" in said or "REINDEX" in said
-    assert part["causes"] or action != "rerun"  # run again it fails, or passes over the index and leaves it as it is
+    assert part["causes"] or action != "rerun"  # run again, it fails, or skips the index and leaves it as it is
     assert refused(index, "head")
 
     drop, upgrade = part["recommendation"]["steps"]
@@ -213,8 +213,8 @@ def test_invalid_index(report, database, form):
     assert set(look(index, "--applied")[1].values()) == {"applied"}
 
 
-def test_rename_with_both_there(report, database):
-    """The new release started before its migrations: create_all made the new table, the old one has the rows."""
+def test_a_rename_with_both_tables_present(report, database):
+    """The new release started before its migrations: create_all created the new table, the old one has the rows."""
     renamed = report("rename-with-both-there")
     assert renamed.alembic("upgrade", "t190000000t1").status == 0
     database.run("INSERT INTO user_file (path) VALUES ('/a'), ('/b'); INSERT INTO person (name) VALUES ('Ann')")
@@ -263,8 +263,8 @@ def test_swallowed_batch(report):
     assert refused(flow, "a100000000a2")
 
 
-def test_a_migration_under_way_does_not_stop_a_look(report, database):
-    """ALTER TABLE waits for an idle session's lock: what cannot be read is told, and by whom it is held."""
+def test_a_running_migration_does_not_stop_an_inspection(report, database):
+    """ALTER TABLE waits for an idle session's lock: the report says what cannot be read, and who holds it."""
     slices = report("root-blocker")
     assert slices.alembic("upgrade", "p160000000p1").status == 0
     with blocked_by(database, "SELECT * FROM slices", application="shell"):
@@ -284,7 +284,7 @@ def test_a_migration_under_way_does_not_stop_a_look(report, database):
 
 
 def test_overlapping_rows_are_located(report, database):
-    """Two rows, one the ancestor of the other: which of them is right the catalog says."""
+    """Two rows, one the ancestor of the other: the catalog says which one is right."""
     records = report("overlapping-rows")
     assert records.alembic("upgrade", "i900000000i2").status == 0
     database.run("INSERT INTO alembic_version VALUES ('i900000000i1')")
@@ -294,7 +294,7 @@ def test_overlapping_rows_are_located(report, database):
 
 
 def test_a_squashed_history_is_located(report, database):
-    """The version table holds an id that is gone; the schema stands at the new root."""
+    """The version table has an id that is gone; the schema is at the new root."""
     squashed = report("squashed-history")
     database.run(
         "CREATE TYPE item_kind AS ENUM ('a', 'b'); "
@@ -308,7 +308,7 @@ def test_a_squashed_history_is_located(report, database):
 
 
 def test_a_revision_id_that_is_too_long(report, database):
-    """Everything is rolled back when the id does not fit into its column."""
+    """Everything is rolled back if the id does not fit into its column."""
     paper = report("revision-id-too-long")
     assert paper.alembic("upgrade", "g7_init").status == 0
     failed(paper, "value too long")
@@ -372,7 +372,7 @@ def test_sqlite_left_over_table(tokens):
     rehearsed = copy.rescue("rehearse")
     assert rehearsed.status == 3
     assert "is left over" in rehearsed.stdout
-    assert "fix m130000000m2" not in rehearsed.stdout  # nor is it there
+    assert "fix m130000000m2" not in rehearsed.stdout  # nor does it exist
     again = copy.rescue_json("rehearse")["databases"][0]
     assert (again["recommendation"], again["causes"]) == (part["recommendation"], [])
     assert (again["rehearsal"]["causes"], again["rehearsal"]["fix"]) == ([], "")
@@ -383,7 +383,7 @@ def test_sqlite_left_over_table(tokens):
 
 
 def test_sqlite_died_between_drop_and_rename(tokens):
-    """The rows are in _alembic_tmp_api_tokens, which has to be renamed back; the guard finds no table and returns."""
+    """The rows are in _alembic_tmp_api_tokens, which must be renamed back; the guard finds no table and returns."""
     copy, run = tokens
     run("ALTER TABLE api_tokens RENAME TO _alembic_tmp_api_tokens")
     assert copy.alembic("upgrade", "head").status == 0  # nothing of m130000000m2 happened
@@ -401,7 +401,7 @@ def test_sqlite_died_between_drop_and_rename(tokens):
 
 
 def fixed(part: dict[str, Any], message: str, sql: str) -> str:
-    """The statement that is told for what broke off."""
+    """The statement that is printed for the interrupted batch."""
     (found,) = [found for found in part["findings"] if found["code"] == "batch-broke-off"]
     assert message in found["message"]
     assert f": `{sql}`. Then check again" in found["help"]

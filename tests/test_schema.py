@@ -1,4 +1,4 @@
-"""docs/schema.json: as closed as it can be, and of the values that the answers are made of."""
+"""docs/schema.json: as closed as it can be, and matching the values that the answers are built from."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MADE_OF = {
     "receipt_part": model.ReceiptPart,
 }
 MADE_HERE = {"target", "error", "database"}
-"""By report/json.py itself."""
+"""Added by report/json.py itself."""
 BESIDES = {
     "recommendation": {"command"},
     "rehearsal": {"passes", "fails", "fails_at", "sure"},
@@ -66,7 +66,7 @@ WORDS = {str: "string", Path: "string", datetime: "string", int: "integer", floa
 
 
 def in_schema(one: dict[str, Any]) -> str:
-    """A property in a few words: ``[string]``, ``integer?``, ``a|b``, or the name of an object."""
+    """A property in short notation: ``[string]``, ``integer?``, ``a|b``, or the name of an object."""
     if "$ref" in one:
         name = one["$ref"].rpartition("/")[2]
         return name if name in OBJECTS else in_schema(DEFINED[name])
@@ -82,7 +82,7 @@ def in_schema(one: dict[str, Any]) -> str:
 
 
 def in_code(hint: Any) -> str:
-    """A field's type in the same words."""
+    """A field's type in the same notation."""
     inner = get_args(hint)
     if type(None) in inner:
         (value,) = set(inner) - {type(None)}
@@ -114,7 +114,7 @@ def test_a_database_has_all_of_its_identity():
 
 
 @pytest.mark.parametrize("name", ["", *OBJECTS])
-def test_each_object_is_closed_and_each_field_is_there_and_described(name):
+def test_each_object_is_closed_and_each_field_is_required_and_described(name):
     one = OBJECTS.get(name, SCHEMA)
     sometimes = {"": {"receipts", "script", "not_asked"}, "error": {"blockers"}}.get(name, set())
     assert one["additionalProperties"] is False
@@ -122,7 +122,7 @@ def test_each_object_is_closed_and_each_field_is_there_and_described(name):
     assert all(told["description"].endswith((".", "`")) for told in [one, *one["properties"].values()])
 
 
-def test_commands_outcomes_and_actions_are_those_of_the_program():
+def test_commands_outcomes_and_actions_match_the_program():
     commands = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
     rules = {rule["if"]["properties"]["command"]["const"]: rule["then"]["properties"]["outcome"]["enum"]
              for rule in SCHEMA["allOf"] if set(rule["if"]["properties"]) == {"command"}}  # fmt: skip
@@ -148,18 +148,18 @@ PLAN = json.loads(report_json.dumped(report_json.document(Report("plan", Outcome
         ({"fingerprint": "sha256:1"}, r"fingerprint"),
     ],
 )
-def test_what_is_not_as_published_is_seen(change, at):
+def test_a_deviation_from_the_schema_is_detected(change, at):
     assert answers.document(json.dumps(PLAN)) == PLAN
     with pytest.raises(AssertionError, match=at):
         answers.document(json.dumps({**PLAN, **change}))
 
 
-def test_an_error_without_any_project_is_as_published():
+def test_an_error_without_any_project_fits_the_schema():
     answers.document(report_json.dumped(report_json.failure("", errors.BadUsage("no such option")), str))
 
 
 @pytest.mark.slow
-def test_each_command_answers_as_published_while_a_lock_is_held_too(project, database):
+def test_each_command_fits_the_schema_even_while_a_lock_is_held(project, database):
     linear = project("linear", database)
     assert linear.alembic("upgrade", "aaaa0001").status == 0
     came_to = {}
@@ -170,7 +170,7 @@ def test_each_command_answers_as_published_while_a_lock_is_held_too(project, dat
             "repair --yes", "undo --yes", "wait --timeout 1", "redeploy --yes", "receipts", "demo --nope",
             "stamp aaaa0003 --yes --lock-timeout 1",
         ):  # fmt: skip
-            answer = linear.rescue_json(*line.split())  # held against the schema there
+            answer = linear.rescue_json(*line.split())  # validated against the schema there
             came_to[answer["command"]] = (answer["error"] or {}).get("code", answer["outcome"])
             if "timeout" in line:
                 assert [one["locks"] for one in answer["error"]["blockers"]] == [["ShareLock"]]

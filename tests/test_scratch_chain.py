@@ -1,4 +1,4 @@
-"""A chain that really runs on a scratch database, and what is observed of each revision in question."""
+"""A chain that really runs on a scratch database, and the observations of each revision in question."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kinds(observation):
 
 
 def changed(observation):
-    """The names of what was made (+), taken away (-) and changed (~)."""
+    """The names of what was created (+), removed (-) and changed (~)."""
     return {
         f"{'+' if one.before is None else '-' if one.after is None else '~'}{one.object.kind} {one.object.name}"
         for one in observation.changes
@@ -85,14 +85,14 @@ FOR_EACH_ROW = {
 
 
 @pytest.mark.parametrize("line", FOR_EACH_ROW.values(), ids=FOR_EACH_ROW)
-def test_a_line_that_only_asked_for_rows_has_not_changed_any(database, tmp_path, line):
+def test_a_line_that_only_queried_rows_has_not_changed_any(database, tmp_path, line):
     body = "bind = op.get_bind()\n" + line.format(rows="bind.execute(text('select id from t')).all()")
     (asked,) = observed(tmp_path, database, TABLE, body)
     assert kinds(asked) == [QUERY]
     assert {one.sends for one in asked.left_out} == {DATA}
 
 
-def test_what_others_write_elsewhere_on_the_server_is_not_the_revisions(server, database, tmp_path):
+def test_what_others_write_elsewhere_on_the_server_is_not_attributed_to_the_revision(server, database, tmp_path):
     over = threading.Event()
 
     def write_on(other):
@@ -113,12 +113,12 @@ def test_what_others_write_elsewhere_on_the_server_is_not_the_revisions(server, 
     assert kinds(asked) == [QUERY]
 
 
-def test_a_rename_is_told_as_one(database, tmp_path):
+def test_a_rename_is_reported_as_one(database, tmp_path):
     (renamed,) = observed(tmp_path, database, TABLE, 'op.rename_table("t", "u")')
     assert ("public.t", "public.u") in [(old.name, new.name) for old, new in renamed.renames]
 
 
-def test_a_failure_that_is_swallowed_is_told_with_its_handler(database, tmp_path):
+def test_a_swallowed_failure_is_reported_with_its_handler(database, tmp_path):
     helper = """
         def tried(bind, sql):
             try:
@@ -141,7 +141,7 @@ def test_a_failure_that_is_swallowed_is_told_with_its_handler(database, tmp_path
     assert one.failure is None
 
 
-def test_what_worked_is_told_at_the_revisions_own_line(database, tmp_path):
+def test_a_successful_statement_is_reported_at_the_revisions_own_line(database, tmp_path):
     helper = "from alembic import op\ndef add(name):\n    op.execute(f'ALTER TABLE t ADD COLUMN {name} int')\n"
     (one,) = observed(
         tmp_path,
@@ -176,7 +176,7 @@ def test_a_revision_that_fails_ends_its_visit_and_is_rolled_back(database, tmp_p
     assert database.versions() == ["r2"]
 
 
-def test_the_swallowed_failure_is_named_where_it_poisons_the_transaction(database, tmp_path):
+def test_the_swallowed_failure_is_named_where_it_aborts_the_transaction(database, tmp_path):
     body = """
         try:
             op.execute("create type m as enum ('a')")
@@ -204,12 +204,12 @@ def test_an_enums_new_label_can_be_used_in_the_next_revision(database, tmp_path)
 
 
 @pytest.mark.parametrize("revision", ["raise SystemExit(3)", "import sys; sys.exit(3)"])
-def test_a_revision_that_ends_the_program_is_a_failure(database, tmp_path, revision):
+def test_a_revision_that_exits_is_a_failure(database, tmp_path, revision):
     done, _ = run(chain(tmp_path, database, revision), visits=[visit("r1")])
     assert done.visits[0].failure.error == "it ends the program (3)"
 
 
-def test_where_a_worker_died_the_next_goes_on(database, tmp_path):
+def test_after_a_workers_death_the_next_one_continues(database, tmp_path):
     project = chain(tmp_path, database, TABLE, "", "import os; os._exit(9)")
     with pytest.raises(AssertionError, match="status 9"):
         run(project, visits=[visit("r2", "r3", behind=("r1",))])
@@ -218,33 +218,33 @@ def test_where_a_worker_died_the_next_goes_on(database, tmp_path):
     assert sent == [{"visit": 0, "revision": "r3", "number": 1, "of": 1}]
 
 
-def test_what_was_observed_is_sent_meanwhile(database, tmp_path):
+def test_observations_are_sent_while_it_runs(database, tmp_path):
     done, sent = run(chain(tmp_path, database, TABLE, ""), visits=[visit("r2", behind=("r1",))])
     assert [one.get("revision") for one in sent] == ["r1", "r2", None]
     assert sent[-1] == {"visit": 0, "observed": done.visits[0].observations[0]}
 
 
-def test_what_is_stamped_over_is_not_observed_and_what_follows_is(database, tmp_path):
+def test_stamped_revisions_are_not_observed_and_the_following_ones_are(database, tmp_path):
     project = chain(tmp_path, database, TABLE, "op.drop_table('x')", 'op.get_bind().execute(text("select 1"))')
     done, _ = run(project, visits=[visit("r2", "r3", behind=("r1",))], stamped_over={"r2"})
     (three,) = done.visits[0].observations
     assert (three.revision, three.changes, kinds(three)) == ("r3", (), [QUERY])
 
 
-def test_env_py_that_fails_after_its_visits_is_another_thing(database, tmp_path):
+def test_an_env_py_that_fails_after_its_visits_is_another_case(database, tmp_path):
     project = chain(tmp_path, database, TABLE, env=ENV + "raise RuntimeError('no mail')\n")
     done, _ = run(project, visits=[visit("r1")])
     assert done.is_whole
     assert done.error.error == "RuntimeError: no mail"
 
 
-def test_a_visit_that_is_not_made_is_told(database, tmp_path):
+def test_a_missing_visit_is_reported(database, tmp_path):
     project = chain(tmp_path, database, TABLE, env="")
     done, _ = run(project, visits=[visit("r1")])
     assert (done.unvisited, done.visits, done.error) == ((0,), (), None)
 
 
-def test_settings_of_the_transaction_hold_across_the_commits(database, tmp_path):
+def test_settings_of_the_transaction_persist_across_the_commits(database, tmp_path):
     env = ENV.replace(
         "        context.run_migrations()",
         '        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS shop")\n'
@@ -270,7 +270,7 @@ KINDS = {
 }
 
 
-def test_the_server_says_what_the_text_does_not(database, tmp_path):
+def test_the_server_reports_what_the_text_does_not_show(database, tmp_path):
     first = (
         TABLE + '\nop.execute("create sequence s")\n'
         "op.execute(\"create function f() returns int language sql as 'insert into t values (1) returning id'\")\n"
@@ -281,12 +281,12 @@ def test_the_server_says_what_the_text_does_not(database, tmp_path):
 
 
 def test_a_large_object_is_data(database, tmp_path):
-    """The server numbers it: under that number another database has another one, or none."""
+    """The server numbers it: in another database that number is another object, or none."""
     (made,) = observed(tmp_path, database, TABLE, "op.execute(\"select lo_from_bytea(0, 'x')\")")
     assert (kinds(made), made.changes) == ([DATA], ())
 
 
-def test_what_goes_past_sqlalchemy_is_seen(database, tmp_path):
+def test_statements_that_bypass_sqlalchemy_are_seen(database, tmp_path):
     (one, two) = observed(
         tmp_path,
         database,
@@ -320,7 +320,7 @@ OUTSIDE = {
 
 
 @pytest.mark.parametrize("body", OUTSIDE.values(), ids=OUTSIDE)
-def test_what_reaches_outside_is_told_of_the_revision_that_asked(database, tmp_path, body):
+def test_an_attempt_to_reach_outside_is_attributed_to_its_revision(database, tmp_path, body):
     helpers = """
         import subprocess
         def start():

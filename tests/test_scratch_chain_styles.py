@@ -1,4 +1,4 @@
-"""Styles of env.py: each runs its chain on a scratch database, and is observed there, as it is."""
+"""Styles of env.py: each runs its chain on a scratch database, and is observed there, unchanged."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SHOP = {"SHOP_DATABASE": "postgresql+psycopg2://shop@db.example/shop"}
 
 @dataclass(frozen=True)
 class Style:
-    """A fixture project, and what its live look would have seen."""
+    """A fixture project, and what its live inspection would have seen."""
 
     project: str
     visits: tuple[tuple[str | None, str, str], ...] = ((None, "alembic_version", "shop"),)
     """``version_table_schema``, version table and database."""
     made: tuple[str, ...] = ("public.orders",)
-    """The tables that its second revision makes at each visit."""
+    """The tables that its second revision creates at each visit."""
     prepare: str = ""
     behind: tuple[str, ...] = ("c0de0001",)
     todo: tuple[str, ...] = ("c0de0002",)

@@ -1,4 +1,4 @@
-"""A server that ``--scratch`` names: copies are used there as on a private one, and all is taken away."""
+"""A server given with ``--scratch``: copies are used there as on a private one, and everything is removed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LONG = "a_database_whose_name_is_as_long_as_any_may_be_" + "é" * 8
 
 
 class Named:
-    """Another server, with a superuser and a maker of databases and roles, who are none of the live one's."""
+    """Another server, with a superuser and a creator of databases and roles, neither of which is on the live one."""
 
     def __init__(self) -> None:
         self.server = servers.create(max(VERSIONS))
@@ -107,7 +107,7 @@ def test_no_name_is_cut_off_by_the_server(parts, name):
 
 @pytest.mark.parametrize("way", ["by_socket", "by_tcp"])
 @pytest.mark.usefixtures("unchanged")
-def test_a_named_server_serves_for_all_that_a_private_one_does(tmp_path, database, named, way):
+def test_a_named_server_can_do_everything_that_a_private_one_can(tmp_path, database, named, way):
     url, project = getattr(named, way)(), half_there(tmp_path, database)
 
     (seen,) = rescue(project, url, "diagnose").json["databases"]
@@ -145,7 +145,7 @@ def test_a_chain_that_does_not_run_from_empty_is_tried_on_copies_there(tmp_path,
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_one_who_may_make_databases_and_roles_is_enough(tmp_path, database, named):
+def test_a_role_that_may_create_databases_and_roles_is_enough(tmp_path, database, named):
     project = half_there(tmp_path, database)
     completed = rescue(project, named.by_socket("maker"), "complete", "r2", "--yes")
     assert completed.status == 0, completed.everything
@@ -153,7 +153,7 @@ def test_one_who_may_make_databases_and_roles_is_enough(tmp_path, database, name
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_superuser_of_that_name_stands_for_one(tmp_path, database, named):
+def test_a_superuser_with_that_name_stands_for_one(tmp_path, database, named):
     project = half_there(tmp_path, database)
     project.set_url(f"postgresql://postgres@/{database.name}?host={database.server.pgdata}&port={database.server.port}")
     assert rescue(project, named.by_socket("postgres"), "complete", "r2", "--yes").status == 0
@@ -161,7 +161,7 @@ def test_a_superuser_of_that_name_stands_for_one(tmp_path, database, named):
     assert passes.json["databases"][0]["rehearsal"]["passes"] is True, passes.everything
 
 
-def test_roles_of_the_same_name_there_stay_as_they_are(tmp_path, database, named):
+def test_roles_with_the_same_name_there_are_unchanged(tmp_path, database, named):
     project = half_there(tmp_path, database)
     named.run("CREATE ROLE rescue_app NOLOGIN CONNECTION LIMIT 7")
     before = named.kept()
@@ -174,7 +174,7 @@ def test_roles_of_the_same_name_there_stay_as_they_are(tmp_path, database, named
         named.run("DROP ROLE rescue_app")
 
 
-def test_a_superuser_there_stands_for_no_role_that_is_none(tmp_path, database, named):
+def test_a_superuser_there_does_not_stand_for_a_role_that_is_none(tmp_path, database, named):
     project = half_there(tmp_path, database)
     named.run("CREATE ROLE rescue_app SUPERUSER")
     before = named.kept()
@@ -187,7 +187,7 @@ def test_a_superuser_there_stands_for_no_role_that_is_none(tmp_path, database, n
         named.run("DROP ROLE rescue_app")
 
 
-def test_nothing_is_made_on_the_projects_own_server(tmp_path, database):
+def test_nothing_is_created_on_the_projects_own_server(tmp_path, database):
     project = half_there(tmp_path, database)
     url = f"postgresql://postgres@/template1?host={database.server.pgdata}&port={database.server.port}"
     logged = database.server.log.stat().st_size

@@ -20,14 +20,14 @@ def own(tmp_path, database, *bodies, **given):
     return done.visits[0]
 
 
-def test_a_run_that_passes_stands_where_it_should(database, tmp_path):
+def test_a_run_that_passes_ends_where_it_should(database, tmp_path):
     one = own(tmp_path, database, TABLE, "op.drop_table('t')")
     assert (one.ran, one.failing, one.failed) == (("r1", "r2"), (), None)
     assert (one.rows_expected, one.rows_found) == (("r2",), ("r2",))
     assert not one.never_commits
 
 
-def test_a_run_that_fails_is_rolled_back_as_the_project_has_it(database, tmp_path):
+def test_a_run_that_fails_is_rolled_back_as_in_the_project(database, tmp_path):
     one = own(tmp_path, database, TABLE, TABLE)
     assert (one.ran, one.failed, one.failure.error) == (("r1",), "r2", 'relation "t" already exists')
     ((revision, statement),) = one.failing
@@ -37,7 +37,7 @@ def test_a_run_that_fails_is_rolled_back_as_the_project_has_it(database, tmp_pat
     assert not one.never_commits
 
 
-def test_the_swallowed_failure_is_told_beside_the_one_that_it_causes(database, tmp_path):
+def test_the_swallowed_failure_is_reported_with_the_one_that_it_causes(database, tmp_path):
     one = own(tmp_path, database, "op.execute(\"create type m as enum ('a')\")", SWALLOWS)
     assert one.failed == "r2"
     ((revision, statement),) = one.failing
@@ -53,7 +53,7 @@ def test_in_autocommit_what_ran_before_a_failure_stays(database, tmp_path):
     assert one.rows_found == ("r3",)
 
 
-def test_an_env_py_that_never_commits_is_found_out(database, tmp_path):
+def test_an_env_py_that_never_commits_is_detected(database, tmp_path):
     env = ENV.replace(
         "    context.configure", '    connection.exec_driver_sql("SET lock_timeout TO 1000")\n    context.configure'
     )
@@ -62,7 +62,7 @@ def test_an_env_py_that_never_commits_is_found_out(database, tmp_path):
     assert one.never_commits
 
 
-def test_a_revision_id_that_does_not_fit_fails_at_the_version_table(database, tmp_path):
+def test_a_revision_id_that_is_too_long_fails_at_the_version_table(database, tmp_path):
     project = chain(tmp_path, database, TABLE)
     long = "r" * 40
     file = project.root / "alembic" / "versions" / "r1.py"

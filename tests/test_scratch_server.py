@@ -1,4 +1,4 @@
-"""The scratch server: which one, what it is set to, that it is no way out, and that nothing is left of it."""
+"""The scratch server: which one, how it is configured, that it is no way out, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ with provided(None, "postgresql", "18", lambda line: None) as server:
 
 @pytest.fixture
 def place(monkeypatch):
-    """A temporary folder of the test's own, short enough for a socket and open to the server's user."""
+    """A temporary folder for one test, short enough for a socket and open to the server's user."""
     folder = Path(tempfile.mkdtemp(prefix="rescue-place-", dir="/tmp"))
     folder.chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -54,7 +54,7 @@ def place(monkeypatch):
 
 
 def processes(folder):
-    """The command lines that name that folder."""
+    """Return the command lines that name that folder."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -64,7 +64,7 @@ def processes(folder):
 
 
 def gone(folder, seconds=10.0):
-    """Whether everything in that folder goes away, and the processes with it."""
+    """Return whether everything in that folder disappears, and the processes with it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if list(folder.iterdir()) == [] and processes(folder) == []:
@@ -95,7 +95,7 @@ def one(major, folder="x"):
         (12, [], [], None),
     ],
 )
-def test_which_version_is_taken(live, machine, wheel, best):
+def test_which_version_is_chosen(live, machine, wheel, best):
     found = nearest(live, [one(m, "machine") for m in machine], [one(w, "wheel") for w in wheel])
     assert (found and (str(found.folder), found.major)) == best
 
@@ -104,11 +104,11 @@ def test_which_version_is_taken(live, machine, wheel, best):
     ("words", "major"),
     [("16.4 (Debian 16.4-1.pgdg120+1)", 16), ("PostgreSQL 18.1 on x86_64", 18), ("19beta1", 19), ("", 0)],
 )
-def test_the_major_version_in_a_servers_words(words, major):
+def test_the_major_version_from_a_servers_words(words, major):
     assert programs.major(words) == major
 
 
-def test_a_private_server_and_nothing_of_it_afterwards(place):
+def test_a_private_server_leaves_nothing_behind(place):
     with provided(None, "postgresql", "18.0", fine) as server:
         assert programs.major(server.version) == 18
         assert (server.programs / "psql").exists()
@@ -139,7 +139,7 @@ def test_a_private_server_and_nothing_of_it_afterwards(place):
 
 
 @pytest.mark.usefixtures("place")
-def test_a_projects_database_may_be_called_as_one_that_comes_with_the_server():
+def test_a_projects_database_may_have_the_name_of_one_that_comes_with_the_server():
     around = Surroundings("app", superuser=False, schemas=("public",), search_path="shop, public")
     wanted = Place("postgresql", {}, "postgres", around, ("shop",), role="app")
     with provided(None, "postgresql", "18.0", fine) as server:
@@ -157,7 +157,7 @@ def test_a_projects_database_may_be_called_as_one_that_comes_with_the_server():
             assert cursor.fetchone() == (True,)
 
 
-def test_its_superuser_is_called_as_the_live_servers_own():
+def test_its_superuser_has_the_name_of_the_live_servers_own():
     with (
         provided(None, "postgresql", "18", fine, Alike(superuser="rds admin")) as server,
         contextlib.closing(psycopg2.connect(server.admin_url)) as connection,
@@ -176,7 +176,7 @@ def test_its_superuser_is_called_as_the_live_servers_own():
         ("postgres", False, "postgres", "postgres_superuser"),
     ],
 )
-def test_no_superuser_of_a_private_server_is_called_as_a_role_that_is_none(role, superuser, first, called):
+def test_no_superuser_of_a_private_server_has_the_name_of_a_role_that_is_none(role, superuser, first, called):
     assert surroundings.first_role_beside(role, first, superuser=superuser) == called
 
 
@@ -188,7 +188,7 @@ def test_it_is_gone_after_an_error_too(place):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("place")
-def test_another_version_and_a_locale_that_is_not_there_are_told():
+def test_another_version_and_a_missing_locale_are_reported():
     told = []
     with (
         provided(None, "postgresql", "99.1", told.append, Alike("LATIN1", "xx_XX.ISO8859-1")) as server,
@@ -232,7 +232,7 @@ def test_it_is_no_way_out_for_a_superuser(place, server):
 
 
 def holding(place, python=sys.executable, variables=MappingProxyType({}), **more):
-    """A process that has a scratch server until its standard input ends."""
+    """A process that keeps a scratch server until its standard input ends."""
     process = subprocess.Popen(
         [python, "-c", HOLD, str(ROOT)],
         env={**os.environ, "TMPDIR": str(place), **variables},
@@ -289,7 +289,7 @@ def test_what_a_killed_keeper_leaves_is_removed_by_the_next_run(place):
 
 
 @pytest.mark.slow
-def test_a_run_leaves_the_servers_of_other_runs_alone(place):
+def test_a_run_leaves_other_runs_servers_alone(place):
     process, (url, _) = holding(place)
     with provided(None, "postgresql", "18", fine), contextlib.closing(psycopg2.connect(url)):
         pass
@@ -328,7 +328,7 @@ def test_for_an_ordinary_user(place):
     libraries = place / "libraries"
     libraries.mkdir()
     shutil.copytree(Path(platformdirs.__file__).parent, libraries / "platformdirs")
-    closed = place / "somebody's"  # a cache that this user may not look into
+    closed = place / "somebody's"  # a cache that this user may not read
     closed.mkdir(mode=0o700)
     variables = {"PYTHONPATH": str(libraries), "XDG_CACHE_HOME": str(closed)}
     process, (url, _) = holding(private, python, variables, **user)
@@ -338,7 +338,7 @@ def test_for_an_ordinary_user(place):
     assert gone(private)
 
 
-def test_folders_of_other_users_and_links_are_left_alone(place):
+def test_other_users_folders_and_links_are_left_alone(place):
     link = place / "alembic-rescue-scratch-link"
     link.symlink_to(place / "elsewhere")
     with provided(None, "sqlite", "3.40", fine):
@@ -347,7 +347,7 @@ def test_folders_of_other_users_and_links_are_left_alone(place):
     link.unlink()
 
 
-def test_sqlite_needs_a_folder_only(place):
+def test_sqlite_only_needs_a_folder(place):
     with provided(None, "sqlite", "3.40", fine) as server:
         folder = Path(url2pathname(urlsplit(server.admin_url).path))
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -366,13 +366,13 @@ def test_sqlite_needs_a_folder_only(place):
         ("sqlite:////folder/empty.db", "sqlite", "sqlite:////folder/empty.db"),
     ],
 )
-def test_one_that_is_named(choice, dialect, url):
+def test_a_named_server(choice, dialect, url):
     with provided(choice, dialect, "16", fine) as server:
         assert (server.admin_url, server.private, server.version) == (url, False, "")
 
 
 @pytest.mark.parametrize("choice", ["mysql://me:secret@host/x", "somewhere", "postgres:secret"])
-def test_one_that_is_named_and_is_none(choice):
+def test_an_unfit_named_server_is_refused(choice):
     with pytest.raises(ScratchUnfit) as unfit, provided(choice, "postgresql", "16", fine):
         pass
     assert "secret" not in str(unfit.value)

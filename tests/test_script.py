@@ -32,7 +32,7 @@ OTHER_WAYS = ["postgresql+asyncpg", "postgres", "postgresql+psycopg"]
 
 @pytest.fixture
 def stuck(project, database):
-    """The incident: everything of NEW is there, and the version says OLD."""
+    """The incident: all objects of NEW exist, and the version is OLD."""
     incident = project("incident", database)
     assert incident.alembic("upgrade", NEW).status == 0
     database.stand_at(OLD)
@@ -40,7 +40,7 @@ def stuck(project, database):
 
 
 def make(project, shell, target, *more):
-    """Make the file with ``--out``, and have a host that runs it."""
+    """Create the file with ``--out``, and return a host that runs it."""
     made = project.rescue("script", target, "--for", shell, "--out", str(project.root / f"stamp.{shell}"), *more)
     assert made.status == 0, made.everything
     return Host(project.root, project.database)
@@ -50,7 +50,7 @@ def make(project, shell, target, *more):
 
 
 @FORMS
-def test_the_incident_is_stamped_and_led_back_and_alembic_goes_on(stuck, database, shell):
+def test_the_incident_is_stamped_and_reverted_and_alembic_continues(stuck, database, shell):
     host = make(stuck, shell, "7742", "--reason", "deployment 4711")
     text = (stuck.root / f"stamp.{shell}").read_text()
     for told in (
@@ -74,7 +74,7 @@ def test_the_incident_is_stamped_and_led_back_and_alembic_goes_on(stuck, databas
 
 
 @FORMS
-def test_an_object_that_goes_before_it_is_run_is_noticed(stuck, database, shell):
+def test_an_object_that_disappears_before_it_is_run_is_noticed(stuck, database, shell):
     host = make(stuck, shell, NEW)
     database.run("DROP TABLE document_reviews")
     done = host.stamp(shell)
@@ -120,7 +120,7 @@ def test_it_leaves_the_rows_that_a_stamp_leaves(tmp_path, database, name):
         assert database.versions() == sorted(rows)
 
 
-def test_without_a_version_table_it_makes_one(tmp_path, database):
+def test_without_a_version_table_it_creates_one(tmp_path, database):
     write_project(tmp_path / "project", GRAPHS["linear"][0], database.url)
     project = ProjectCopy(tmp_path / "project", tmp_path / "state", database)
     host = make(project, "bash", "two")
@@ -143,7 +143,7 @@ def test_on_postgresql_16_with_its_own_psql(project, shell):
 
 
 @pytest.mark.parametrize("drivername", OTHER_WAYS)
-def test_the_url_of_the_application_does(stuck, database, drivername):
+def test_the_applications_url_works(stuck, database, drivername):
     host = make(stuck, "bash", NEW)
     url = database.url.replace("postgresql+psycopg2", drivername)
     assert host.bash("--yes", DATABASE_URL=url).status == 0
@@ -154,7 +154,7 @@ def test_the_url_of_the_application_does(stuck, database, drivername):
 
 
 @pytest.mark.parametrize(("shell", "mode"), [("bash", 0o700), ("psql", 0o600)])
-def test_the_file_is_the_users_own_and_the_same_goes_to_stdout(stuck, shell, mode):
+def test_the_file_is_private_to_the_user_and_the_same_text_goes_to_stdout(stuck, shell, mode):
     make(stuck, shell, NEW)
     path = stuck.root / f"stamp.{shell}"
     assert stat.S_IMODE(path.stat().st_mode) == mode
@@ -242,7 +242,7 @@ def test_a_target_behind_and_an_unknown_one_are_refused_as_by_stamp(stuck, datab
     assert stuck.rescue("script", target, "--for", "psql").status == 3
 
 
-def test_what_was_accepted_is_told_as_not_asked(project, database):
+def test_accepted_revisions_are_reported_as_unchecked(project, database):
     orders = project("orders", database)
     assert orders.alembic("upgrade", "head").status == 0
     database.run("DELETE FROM alembic_version")
@@ -269,7 +269,7 @@ BODIES = {
 
 @pytest.fixture
 def chain(tmp_path, database):
-    """A chain whose second revision changes what the first has made, drops something, and holds a secret."""
+    """A chain whose second revision changes what the first has created, drops something, and contains a secret."""
     bodies = {**BODIES, "one": BODIES["one"] + "\n    op.create_index('gone', 'users', ['id'])"}
     made = chains.write(tmp_path / "project", database.url, bodies)
     made.upgrade("two")
@@ -277,7 +277,7 @@ def chain(tmp_path, database):
     return made
 
 
-def test_a_secret_in_a_definition_is_not_in_the_file_and_that_is_told(chain):
+def test_a_secret_in_a_definition_is_not_in_the_file_and_that_is_reported(chain):
     made = alembic_rescue.script(chain.load(), "two", "bash")
     assert made.report.outcome is Outcome.READY
     assert made.text is not None
@@ -286,7 +286,7 @@ def test_a_secret_in_a_definition_is_not_in_the_file_and_that_is_told(chain):
     assert "public.users.token is like" in made.text
 
 
-def test_a_password_among_the_options_of_a_server_is_not_in_the_file():
+def test_a_password_among_a_servers_options_is_not_in_the_file():
     away = Standing("server", "away", {"srvname": "away", "srvoptions": '["host=db", "password=hunter2-and-more"]'})
     near = Standing("server", "near", {"srvname": "near", "srvoptions": '["host=db"]'})
     there, hidden = scripting._without_secrets([away, near], Secrets())
@@ -305,7 +305,7 @@ def test_a_password_among_the_options_of_a_server_is_not_in_the_file():
         "CREATE INDEX gone ON users (id)",
     ],
 )
-def test_what_a_revision_only_changed_or_dropped_is_asked_for_too(chain, database, tmp_path, changed):
+def test_what_a_revision_only_changed_or_dropped_is_checked_too(chain, database, tmp_path, changed):
     (tmp_path / "stamp.bash").write_text(alembic_rescue.script(chain.load(), "two", "bash").text)
     host = Host(tmp_path, database)
     assert host.bash("--dry-run").status == 0
@@ -315,7 +315,7 @@ def test_what_a_revision_only_changed_or_dropped_is_asked_for_too(chain, databas
     assert "What was proved does not hold any more" in refused.stderr
 
 
-# --- for whom there is none --------------------------------------------------------------------------------------
+# --- when there is none ------------------------------------------------------------------------------------------
 
 
 def test_of_several_databases_one_must_be_named(tenants):
@@ -342,18 +342,18 @@ def test_another_dialect_is_refused(tmp_path, shell):
     assert "error[no-script-for-dialect]: scripts are not available for SQLite, only for PostgreSQL" in refused.stderr
 
 
-def test_an_unknown_shell_is_usage(stuck):
+def test_an_unknown_shell_is_a_usage_error(stuck):
     assert stuck.rescue("script", NEW, "--for", "fish").status == 2
     assert stuck.rescue("script", NEW).status == 2
 
 
-def test_a_file_that_cannot_be_written_is_usage(stuck):
+def test_a_file_that_cannot_be_written_is_a_usage_error(stuck):
     refused = stuck.rescue("script", NEW, "--for", "bash", "--out", "nowhere/stamp.bash")
     assert refused.status == 2
     assert "error[cannot-write-file]" in refused.stderr
 
 
-def test_another_file_is_not_overwritten_and_an_older_script_is(stuck):
+def test_another_file_is_not_overwritten_but_an_older_script_is(stuck):
     (stuck.root / "stamp.bash").write_text("somebody's work")
     refused = stuck.rescue("script", NEW, "--for", "bash", "--out", "stamp.bash")
     assert refused.status == 2
@@ -364,7 +364,7 @@ def test_another_file_is_not_overwritten_and_an_older_script_is(stuck):
 
 
 @pytest.mark.parametrize("what", ["DROP TABLE b", "ALTER TABLE b ALTER id TYPE bigint"])
-def test_what_changes_while_it_is_made_is_noticed(database, tmp_path, monkeypatch, what):
+def test_a_change_while_it_is_made_is_noticed(database, tmp_path, monkeypatch, what):
     tables = [f"op.create_table('{name}', sa.Column('id', sa.Integer))" for name in "ab"]
     chain = chains.write(tmp_path / "project", database.url, tables)
     chain.upgrade("r2")
@@ -390,7 +390,7 @@ def test_a_name_that_cannot_be_printed_is_refused():
         scripting.of_one(SimpleNamespace(databases=[part]), NEW, "bash")
 
 
-def test_where_an_id_is_a_known_secret_there_is_no_script(stuck):
+def test_if_an_id_is_a_known_secret_there_is_no_script(stuck):
     refused = stuck.rescue("script", NEW, "--for", "bash", APP_SECRET_KEY=NEW)
     assert refused.status == 3, refused.everything
     assert "error[script-holds-secret]" in refused.stderr

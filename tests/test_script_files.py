@@ -1,4 +1,4 @@
-"""What a revision's file says of itself is told without running it, as Alembic tells it, or is named."""
+"""A revision file's attributes are read without running it, as Alembic reads them, or the file is named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def directory(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", TOLD)
-def test_a_file_is_told_as_alembic_tells_it(tmp_path, text, monkeypatch):
+def test_a_file_is_read_as_alembic_reads_it(tmp_path, text, monkeypatch):
     monkeypatch.setattr("sys.ran_by_alembic_rescue", False, raising=False)
     script = directory(tmp_path, text)
     ((told,), unreadable) = script_files.read(script)

@@ -1,4 +1,4 @@
-"""Sealed plans: carried out exactly as approved, or refused with what moved since."""
+"""Sealed plans: carried out exactly as approved, or refused with what has changed since then."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def database(server):
-    """One for all these tests: each says itself where it stands."""
+    """One for all these tests: each sets its own position."""
     with fresh_database(server) as database:
         yield database
 
 
 @pytest.fixture
 def linear(project, database) -> ProjectCopy:
-    """Five revisions in a line, the database at the first."""
+    """Five revisions in a line, with the database at the first."""
     database.stand_at("aaaa0001")
     return project("linear", database)
 
 
 @pytest.fixture(scope="module")
 def plan_for_aaaa0003(database, tmp_path_factory) -> str:
-    """The content of a sealed plan, made once: a plan names no place, only contents."""
+    """The content of a sealed plan, made once: a plan contains no place, only contents."""
     folder = tmp_path_factory.mktemp("planned")
     shutil.copytree(PROJECTS / "linear", folder / "linear")
     linear = ProjectCopy(folder / "linear", folder / "state", database)
@@ -53,13 +53,13 @@ def plan_for_aaaa0003(database, tmp_path_factory) -> str:
 
 @pytest.fixture
 def sealed(plan_for_aaaa0003, linear) -> ProjectCopy:
-    """Five revisions in a line, the database at the first, and a sealed plan for the third in plan.json."""
+    """Five revisions in a line, with the database at the first, and a sealed plan for the third in plan.json."""
     (linear.root / "plan.json").write_text(plan_for_aaaa0003)
     return linear
 
 
 def refused(project: ProjectCopy, *arguments: str, status: int = 3) -> str:
-    """What ``stamp --plan plan.json`` says on stderr when it refuses, but for progress; and that it wrote nothing."""
+    """Return the stderr of a refused ``stamp --plan plan.json``, without progress; check that it wrote nothing."""
     rows = project.database.versions()
     ran = project.rescue(*arguments, "stamp", "--plan", "plan.json", "--yes")
     assert ran.status == status, ran.everything
@@ -71,7 +71,7 @@ def refused(project: ProjectCopy, *arguments: str, status: int = 3) -> str:
 # --- carried out -------------------------------------------------------------------------------------------------
 
 
-def test_a_sealed_plan_is_carried_out_while_nothing_moved(sealed):
+def test_a_sealed_plan_is_carried_out_if_nothing_changed(sealed):
     ran = sealed.rescue("stamp", "--plan", "plan.json", "--yes")
     assert ran.status == 0, ran.everything
     assert sealed.database.versions() == ["aaaa0003"]
@@ -118,7 +118,7 @@ def test_the_files_can_be_named_by_variables(linear):
     assert linear.database.versions() == ["aaaa0003"]
 
 
-def test_a_plan_that_finds_nothing_to_do_is_carried_out_by_doing_nothing(linear):
+def test_a_plan_with_nothing_to_do_is_carried_out_by_doing_nothing(linear):
     assert linear.rescue("plan", "aaaa0001", "--out", "plan.json").status == 0
     ran = linear.rescue("stamp", "--plan", "plan.json", "--yes")
     assert ran.status == 0
@@ -144,10 +144,10 @@ def test_a_password_that_is_also_the_name_of_the_role_does_not_break_the_seal(li
     assert linear.database.versions() == ["aaaa0003"]
 
 
-# --- refused: something moved ------------------------------------------------------------------------------------
+# --- refused: something changed ----------------------------------------------------------------------------------
 
 
-def test_refused_if_the_rows_moved(sealed):
+def test_refused_if_the_rows_changed(sealed):
     sealed.database.stand_at("aaaa0002")
     told = refused(sealed)
     assert told.startswith("error[plan-changed]: plan.json was sealed for a different state: ")
@@ -158,7 +158,7 @@ def test_refused_if_the_rows_moved(sealed):
 
 
 def test_once_it_was_carried_out_there_is_nothing_to_do(sealed):
-    """A job that is run again does not ask for a new approval."""
+    """A job that runs again does not need a new approval."""
     assert sealed.rescue("stamp", "--plan", "plan.json", "--yes").status == 0
     ran = sealed.rescue_json("stamp", "--plan", "plan.json", "--yes")
     assert ran["outcome"] == "nothing-to-do"
@@ -193,7 +193,7 @@ def test_refused_if_there_is_a_new_latest_revision(sealed):
     assert "state: the latest revisions of the scripts changed from aaaa0005 to aaaa0006\n" in told
 
 
-def test_refused_if_a_revision_was_put_in_between(sealed):
+def test_refused_if_a_revision_was_inserted(sealed):
     versions = sealed.root / "alembic" / "versions"
     second, third = versions / "0002_step_2.py", versions / "0003_step_3.py"
     between = second.read_text().replace("aaaa0002", "beef0002").replace("aaaa0001", "aaaa0002")
@@ -226,7 +226,7 @@ def test_refused_for_another_revision_than_the_sealed_one(sealed):
     assert sealed.database.versions() == ["aaaa0001"]
 
 
-def test_a_dry_run_of_a_sealed_plan_tells_what_moved_as_well(sealed):
+def test_a_dry_run_of_a_sealed_plan_reports_changes_too(sealed):
     assert sealed.rescue("stamp", "--plan", "plan.json", "--dry-run").status == 0
     sealed.database.stand_at("aaaa0002")
     ran = sealed.rescue("stamp", "--plan", "plan.json", "--dry-run")
@@ -234,7 +234,7 @@ def test_a_dry_run_of_a_sealed_plan_tells_what_moved_as_well(sealed):
     assert "error[plan-changed]" in ran.stderr
 
 
-def test_what_moved_is_told_in_json_too(sealed):
+def test_changes_are_reported_in_json_too(sealed):
     sealed.database.stand_at("aaaa0002")
     answer = sealed.rescue_json("stamp", "--plan", "plan.json", "--yes")
     assert answer["outcome"] == "refused"
@@ -244,13 +244,13 @@ def test_what_moved_is_told_in_json_too(sealed):
 # --- refused: no sealed plan -------------------------------------------------------------------------------------
 
 
-def test_a_plan_that_refuses_is_not_sealed(linear):
+def test_a_refused_plan_is_not_sealed(linear):
     ran = linear.rescue("plan", "deadbeef", "--out", "plan.json")
     assert ran.status == 3
     assert not (linear.root / "plan.json").exists()
 
 
-def test_where_the_plan_cannot_be_written_that_is_an_error(linear):
+def test_a_plan_that_cannot_be_written_is_an_error(linear):
     ran = linear.rescue("plan", "aaaa0003", "--out", "alembic.ini/plan.json")
     assert ran.status == 2
     assert "error[cannot-write-file]: alembic.ini/plan.json cannot be written: Not a directory" in ran.stderr
@@ -268,7 +268,7 @@ def test_a_plan_that_was_changed_is_refused(sealed, shown):
 
 
 def changed(value):
-    """Each value that differs from `value` in one leaf, or by one member."""
+    """Yield each value that differs from `value` in one leaf, or by one member."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield {key: one for key, one in value.items() if key != name}
@@ -282,7 +282,7 @@ def changed(value):
 
 
 @pytest.mark.parametrize("key", ["", "a key that is kept elsewhere"])
-def test_all_of_a_plan_is_under_the_seal(plan_for_aaaa0003, tmp_path, key):
+def test_the_seal_covers_the_whole_plan(plan_for_aaaa0003, tmp_path, key):
     content = json.loads(plan_for_aaaa0003)
     del content["seal"]
     content = {**content, "seal": seal._seal(content, key)}
@@ -297,7 +297,7 @@ def test_all_of_a_plan_is_under_the_seal(plan_for_aaaa0003, tmp_path, key):
             plans.read(file, key)
 
 
-def test_with_a_key_nobody_forges_a_seal(linear):
+def test_with_a_key_nobody_can_forge_a_seal(linear):
     key = {"ALEMBIC_RESCUE_PLAN_KEY": "kept by those who approve"}
     assert linear.rescue("plan", "aaaa0003", "--out", "plan.json", **key).status == 0
     file = linear.root / "plan.json"
@@ -329,7 +329,7 @@ def test_with_a_key_nobody_forges_a_seal(linear):
     assert linear.database.versions() == ["aaaa0003"]
 
 
-def test_what_is_no_plan_is_not_written_over(linear):
+def test_a_file_that_is_no_plan_is_not_overwritten(linear):
     before = (linear.root / "alembic.ini").read_text()
     ran = linear.rescue("plan", "aaaa0003", "--out", "alembic.ini")
     assert ran.status == 2
@@ -337,19 +337,19 @@ def test_what_is_no_plan_is_not_written_over(linear):
     assert (linear.root / "alembic.ini").read_text() == before
 
 
-def test_a_name_that_stands_twice_is_refused(plan_for_aaaa0003, tmp_path):
+def test_a_duplicate_name_is_refused(plan_for_aaaa0003, tmp_path):
     (tmp_path / "plan.json").write_text(plan_for_aaaa0003.replace("{", '{"target": null, ', 1))
     with pytest.raises(BadPlanFile, match="it says target twice"):
         plans.read(tmp_path / "plan.json", "")
 
 
-def test_a_sealed_plan_says_itself_what_it_accepts(sealed):
+def test_a_sealed_plan_itself_says_what_it_accepts(sealed):
     ran = sealed.rescue("stamp", "--plan", "plan.json", "--accept", "aaaa0002", "--yes")
     assert ran.status == 2
     assert "a sealed plan records what it accepts" in ran.stderr
 
 
-def test_only_the_user_can_read_a_plan_whatever_was_there(linear):
+def test_only_the_user_can_read_a_plan_whatever_the_file_was_before(linear):
     (linear.root / "plan.json").write_text('{"seal": ""}')
     (linear.root / "plan.json").chmod(0o644)
     before = os.umask(0)
@@ -379,7 +379,7 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path, kind):
         plans.read(tmp_path / "plan.json", "")
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+def test_something_that_is_no_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 1 << 40)
@@ -395,7 +395,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_is_sealed_a_file_is_a_plan_or_is_told_to_be_none(content):
+def test_whatever_is_sealed_a_file_is_a_plan_or_is_rejected(content):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plan.json"
         for whole in (content, {"target": content, "sealed": content, "seal": content}):
@@ -411,7 +411,7 @@ def test_a_plan_that_was_not_sealed_is_refused(linear):
     assert "error[bad-plan-file]: plan.json is not a sealed plan: it has no seal" in refused(linear, status=2)
 
 
-def test_a_file_that_is_not_there_is_refused(linear):
+def test_a_missing_file_is_refused(linear):
     told = refused(linear, status=2)
     assert "error[bad-plan-file]: plan.json is not a sealed plan: No such file or directory" in told
 
@@ -436,12 +436,12 @@ def test_the_fingerprint_is_the_same_from_run_to_run(linear, planned):
     assert linear.rescue_json("plan", "aaaa0003", PYTHONHASHSEED="7")["fingerprint"] == fingerprint
 
 
-def test_the_fingerprint_depends_on_what_is_meant_not_on_how_it_is_written(planned):
+def test_the_fingerprint_depends_on_the_meaning_and_not_on_the_notation(planned):
     assert planned("aaaa0003").fingerprint == planned("+2").fingerprint
     assert planned("aaaa0003").fingerprint != planned("aaaa0004").fingerprint
 
 
-def test_the_fingerprint_does_not_depend_on_who_else_is_there(linear, planned):
+def test_the_fingerprint_does_not_depend_on_other_sessions(linear, planned):
     alone = planned("aaaa0003").fingerprint
     with linear.database.session() as somebody:
         somebody.cursor().execute("LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE")
@@ -450,13 +450,13 @@ def test_the_fingerprint_does_not_depend_on_who_else_is_there(linear, planned):
         assert report.fingerprint == alone
 
 
-def test_the_fingerprint_survives_the_way_through_a_file(planned):
+def test_the_fingerprint_survives_a_round_trip_through_a_file(planned):
     report = planned("aaaa0003")
     assert seal.digest(json.loads(json.dumps(seal.parts(report)))) == report.fingerprint
     assert seal.differences(json.loads(json.dumps(seal.parts(report))), seal.parts(report)) == []
 
 
-def test_a_check_that_comes_out_otherwise_is_told_by_its_revision():
+def test_a_check_with_another_result_is_reported_by_its_revision():
     then = {"databases": [{"scripts": {"one": "a"}, "verdicts": {"one": "applied"}, "refusals": []}]}
     now = {"databases": [{"scripts": {"one": "a"}, "verdicts": {"one": "partial"}, "refusals": ["revision-partial"]}]}
     same = {"target": ["one"], "script_heads": ["two"]}
@@ -466,7 +466,7 @@ def test_a_check_that_comes_out_otherwise_is_told_by_its_revision():
     ]
 
 
-def test_another_number_of_databases_is_told():
+def test_another_number_of_databases_is_reported():
     assert seal.differences(
         {"target": None, "script_heads": [], "databases": [{}]}, {"target": None, "script_heads": [], "databases": []}
     ) == ["1 databases then, 0 now"]

@@ -1,4 +1,4 @@
-"""What looks like a secret, in text and in SQL: what is hidden, what is left, and that a long text takes no time."""
+"""What looks like a secret, in text and in SQL: what is hidden, what is kept, and that a long text takes no time."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def test_a_literal_in_a_secrets_place_is_hidden_in_sql_and_in_text(statement):
 
 
 @pytest.mark.parametrize("statement", IN_SQL)
-def test_none_is_left_over_where_the_text_is_cut_off(statement):
-    """In the middle of a block, a row or a literal: what is left of a literal is hidden, too."""
+def test_no_part_of_a_literal_is_left_if_the_text_is_cut_off(statement):
+    """In the middle of a block, a row or a literal: the rest of a literal is hidden, too."""
     for end in range(statement.index(MARK) + 1, len(statement)):
         cut = redact.hide(statement[:end])
         left = statement[statement.index(MARK) :][: end - statement.index(MARK)][:5]
@@ -124,7 +124,7 @@ def test_none_is_left_over_where_the_text_is_cut_off(statement):
         "op.execute(\"UPDATE u SET password = 'h0nter2'\")",
     ],
 )
-def test_a_secret_that_nobody_told_of_is_hidden_in_text(text):
+def test_an_unknown_secret_is_hidden_in_text(text):
     assert MARK not in redact.hide(text)
 
 
@@ -164,7 +164,7 @@ RUNNABLE = [
 
 
 @pytest.mark.parametrize("statement", RUNNABLE)
-def test_sql_that_holds_no_secret_is_left_to_the_letter(statement):
+def test_sql_without_a_secret_is_unchanged(statement):
     secrets = Secrets()
     secrets.add("postgres", "another-s3cret")
     assert secrets.hide_sql(statement) == statement
@@ -178,7 +178,7 @@ def test_hiding_in_sql_twice_is_hiding_once(text):
     assert redact.hide_sql(once) == once
 
 
-def test_all_values_of_a_column_that_is_secret_are_hidden():
+def test_all_values_of_a_secret_column_are_hidden():
     told = "default is 'h0nter2'::text, expected 'true'"
     assert redact.hide_value("public.users.password", told) == "default is '***'::text, expected 'true'"
     assert redact.hide_value("public.users.name", told) == told
@@ -197,14 +197,14 @@ def test_all_values_of_a_column_that_is_secret_are_hidden():
         ("SECRET_WORD", "password", False),
     ],
 )
-def test_a_variable_whose_name_says_that_it_is_secret_is_known(name, value, is_hidden):
+def test_a_variable_with_a_secret_sounding_name_is_known(name, value, is_hidden):
     secrets = Secrets()
     secrets.add_environment({name: value})
     for hide in (secrets.hide, secrets.hide_sql, secrets.net):
         assert (value not in hide(f"with <{value}>.")) is is_hidden
 
 
-def test_of_what_would_be_sent_a_statement_with_a_secret_is_left_out():
+def test_from_the_sql_that_would_be_sent_a_statement_with_a_secret_is_left_out():
     statements = ["CREATE TABLE keyed (CHECK (api_key = lower(api_key)))", "ALTER ROLE shop PASSWORD 'h0nter2'"]
     script = ";\n\n".join(["BEGIN", *statements, "COMMIT"]) + ";\n\n"
     assert _offered(script, Secrets().hide_sql) == (
@@ -217,7 +217,7 @@ def test_of_what_would_be_sent_a_statement_with_a_secret_is_left_out():
 KNOWN = ["a" * 20 + "7aZ", "pass'wörd 7%@", "aaaaa-aaaaa-aaaaa", "x" * 3000 + "1", "postgres"]
 SOME_BYTES = 25_000
 SECONDS = 2.5
-"""Of CPU.  The worst take a fifth of it on a slow machine; what is quadratic takes minutes."""
+"""CPU seconds.  The worst case takes a fifth of it on a slow machine; quadratic time takes minutes."""
 PIECES = [
     *[
         "a",
@@ -306,11 +306,11 @@ PIECES = [
     ],
     *["aaaaaaa7aZ", "aaaaa", "password $%d$ ", "crypt($%d$ ", "INSERT INTO t (token) VALUES ($%d$ "],
 ]
-"""What a pattern may begin with, go on with, or wait for in vain."""
+"""What a pattern may begin with, continue with, or wait for in vain."""
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_time_grows_with_the_text_and_not_with_its_square(piece):
+def test_time_grows_linearly_with_the_text(piece):
     number = SOME_BYTES // len(piece)
     text = "".join(piece % one for one in range(number)) if "%d" in piece else piece * number
     secrets = Secrets()
@@ -335,7 +335,7 @@ def test_a_word_of_a_megabyte_takes_less_than_a_second():
 
 
 @given(st.lists(st.sampled_from([*PIECES, MARK, f"'{MARK}'", ")", ";", " AS ", "FROM ", "CASE ", "END "]), max_size=12))
-def test_no_text_is_too_odd(pieces):
+def test_no_text_breaks_it(pieces):
     text = "".join(pieces)
     for hide in (redact.hide, redact.hide_sql):
         assert isinstance(hide(text), str)

@@ -34,14 +34,14 @@ def files_with_the_password(folder):
 
 @contextlib.contextmanager
 def nothing_new_has_it(project):
-    """Whatever is written below the project and the state folder meanwhile is free of the password."""
+    """Check that whatever is written below the project and the state folder meanwhile is free of the password."""
     before = files_with_the_password(project.root.parent)
     yield
     assert files_with_the_password(project.root.parent) <= before
 
 
 def quiet(project, *arguments, status, **environment):
-    """Run it with --debug, for the JSON and the traceback at once: nothing of the password in all that it says."""
+    """Run it with --debug, for the JSON and the traceback at once; check that no part of the password is printed."""
     with nothing_new_has_it(project):
         ran = project.rescue("--debug", "--format", "json", *arguments, **environment)
     assert ran.status == status, ran.everything
@@ -51,7 +51,7 @@ def quiet(project, *arguments, status, **environment):
 
 
 def quiet_in_both(project, *arguments, **expected):
-    """The same, and as text too."""
+    """Run it as `silent` does, and as text too."""
     said = quiet(project, *arguments, **expected)
     status = expected.pop("status")
     with nothing_new_has_it(project):
@@ -72,7 +72,7 @@ def stuck(project, database):
 # --- success -----------------------------------------------------------------------------------------------------
 
 
-def test_nothing_of_it_on_the_way_from_diagnose_to_undo(stuck, database):
+def test_no_secret_from_diagnose_to_undo(stuck, database):
     with nothing_new_has_it(stuck):
         for arguments in (
             ["--debug", "diagnose"],
@@ -89,7 +89,7 @@ def test_nothing_of_it_on_the_way_from_diagnose_to_undo(stuck, database):
 
 
 @pytest.mark.parametrize("given_by", ["--url", "ALEMBIC_RESCUE_URL", "DATABASE_URL", "PGPASSWORD"])
-def test_nothing_of_it_wherever_it_comes_from(stuck, database, given_by):
+def test_no_secret_wherever_it_comes_from(stuck, database, given_by):
     options, environment = [], {}
     stuck.set_url("postgresql+psycopg2://nobody@localhost/nowhere")
     if given_by == "--url":
@@ -107,7 +107,7 @@ def test_nothing_of_it_wherever_it_comes_from(stuck, database, given_by):
     assert '"outcome": "stamped"' in said
 
 
-def test_the_list_of_processes_shows_nothing_where_the_url_comes_by_variable(stuck, database):
+def test_the_list_of_processes_shows_no_secret_if_the_url_is_in_a_variable(stuck, database):
     with at_a_terminal(stuck, "stamp", "aaaa0003", ALEMBIC_RESCUE_URL=database.url) as terminal:
         terminal.wait_for("[y/N]")
         process = psutil.Process(terminal.process.pid)
@@ -121,7 +121,7 @@ def test_the_list_of_processes_shows_nothing_where_the_url_comes_by_variable(stu
 # --- failures of the connection ----------------------------------------------------------------------------------
 
 
-def test_nothing_of_it_where_the_database_is_out_of_reach(project, database):
+def test_no_secret_if_the_database_is_out_of_reach(project, database):
     linear = project("linear")
     url = make_url(database.url)
     for wrong in (
@@ -151,14 +151,14 @@ def test_nothing_of_it_where_the_database_is_out_of_reach(project, database):
         (["-c", f"postgresql://rescue_app:{PASSWORD}@localhost/shop", "plan", "head"], 2),
     ],
 )
-def test_nothing_of_it_where_a_url_is_wrong_or_in_the_wrong_place(stuck, arguments, status):
+def test_no_secret_if_a_url_is_wrong_or_in_the_wrong_place(stuck, arguments, status):
     quiet(stuck, *arguments, status=status)
 
 
-def test_nothing_of_it_where_alembic_ini_is_wrong(stuck):
+def test_no_secret_if_alembic_ini_is_wrong(stuck):
     ini = stuck.root / "alembic.ini"
     sound = ini.read_text()
-    ini.write_text(sound.replace("%%", "%"))  # the rest after the first % is told by configparser
+    ini.write_text(sound.replace("%%", "%"))  # configparser reports the rest after the first %
     assert "has a % that must be written as %%" in quiet(stuck, "plan", "head", status=2)
     ini.write_text(sound.replace("sqlalchemy.url = ", "sqlalchemy.url ~ "))
     quiet(stuck, "plan", "head", status=2)
@@ -206,7 +206,7 @@ def test_nothing_of_it_where_alembic_ini_is_wrong(stuck):
         ),
     ],
 )
-def test_nothing_of_it_whatever_env_py_does_with_the_url(stuck, env, status):
+def test_no_secret_whatever_env_py_does_with_the_url(stuck, env, status):
     write_env(stuck, **{**env, "first": "from sqlalchemy.engine import make_url\n" + env.get("first", "")})
     said = quiet(stuck, "plan", "aaaa0003", status=status)
     assert "env.py" in said
@@ -229,14 +229,14 @@ def test_a_password_printed_before_it_was_known_is_not_repeated_afterwards(stuck
     assert "it printed: using ***" in ran.stderr
 
 
-def test_nothing_of_it_where_a_variable_holds_it_under_a_name_of_its_own(stuck):
+def test_no_secret_if_it_is_in_a_variable_with_a_name_of_its_own(stuck):
     write_env(stuck, first="raise RuntimeError('with ' + os.environ['SHOP_DB_PASSWORD'])")
     stuck.set_url("postgresql+psycopg2://")
     said = quiet(stuck, "plan", "head", status=2, SHOP_DB_PASSWORD=PASSWORD)
     assert "RuntimeError: with ***" in said
 
 
-def test_nothing_of_it_in_a_revision_file_that_fails(stuck, database):
+def test_no_secret_from_a_revision_file_that_fails(stuck, database):
     (stuck.root / "alembic" / "versions" / "0006.py").write_text(f'"""6"""\nraise RuntimeError({database.url!r})\n')
     quiet(stuck, "plan", "head", status=2)
 
@@ -244,7 +244,7 @@ def test_nothing_of_it_in_a_revision_file_that_fails(stuck, database):
 # --- refusals and failures of the stamp --------------------------------------------------------------------------
 
 
-def test_nothing_of_it_in_refusals(stuck, database):
+def test_no_secret_in_refusals(stuck, database):
     quiet_in_both(stuck, "stamp", "nowhere", "--yes", status=3)
     quiet(stuck, "stamp", "aaaa0003", status=2)
     other = make_url(database.url).set(database="other").render_as_string(hide_password=False)
@@ -253,7 +253,7 @@ def test_nothing_of_it_in_refusals(stuck, database):
     quiet(stuck, "--receipts", "/dev/null/kept", "stamp", "aaaa0003", "--yes", status=2)
 
 
-def test_nothing_of_it_where_the_write_fails(stuck, database):
+def test_no_secret_if_the_write_fails(stuck, database):
     database.run(
         "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         f"RAISE EXCEPTION 'as rescue_app with {PASSWORD.replace('%', '%%')}'; END $$"
@@ -268,12 +268,12 @@ def test_nothing_of_it_where_the_write_fails(stuck, database):
     assert not {file for file in stuck.receipts if CORE in file.read_text()}
 
 
-def test_nothing_of_it_in_a_fault_of_the_tool(stuck):
+def test_no_secret_in_an_internal_error(stuck):
     write_env(stuck, first="import alembic_rescue.environment.databases\nalembic_rescue.databases.qualified = None")
     assert "Traceback" in quiet(stuck, "plan", "head", status=1)
 
 
-def test_nothing_of_what_a_migration_holds_in_a_passwords_place(stuck):
+def test_no_literal_of_a_migration_in_a_passwords_place_is_printed(stuck):
     (stuck.root / "alembic" / "versions" / "0002_step_2.py").write_text(
         f"""
 from alembic import op
@@ -320,10 +320,10 @@ def upgrade():
     except Exception:
         raise RuntimeError("swallowed with password=n0b0dys-raised")
 """
-"""A marker in each place; the last statement fails, for there is no pgcrypto."""
+"""A marker in each place; the last statement fails, because there is no pgcrypto."""
 
 
-def test_nothing_of_the_secrets_of_migrations_in_any_output(stuck, database):
+def test_no_secret_of_migrations_in_any_output(stuck, database):
     revision = stuck.root / "alembic" / "versions" / "0002_step_2.py"
     environment = {"SHOP_TOKEN": "n0b0dys-t0ken-4711"}
     revision.write_text(SECRETS_OF_A_PROJECT)
@@ -344,7 +344,7 @@ def test_nothing_of_the_secrets_of_migrations_in_any_output(stuck, database):
     objects = found.json["databases"][0]["revisions"][0]["objects"]
     offered = {one["name"]: one["sql"] for one in objects if one["sql"]}
     assert "CHECK (api_key = lower(api_key))" in offered["public.keyed"]
-    for statement in offered.values():  # is run as it is offered
+    for statement in offered.values():  # runs as it is offered
         assert "***" not in statement
         database.run(statement)
     missing = [one for one in objects if one["presence"] != one["expected"] and one["sql"] is None]
@@ -378,7 +378,7 @@ def test_an_application_named_after_its_url_is_masked(stuck, database):
 
 
 @pytest.mark.parametrize("word", ["postgres", "1234", "database", "wrong", "127"])
-def test_a_password_that_is_an_ordinary_word_leaves_the_sentences_and_the_json_whole(project, word):
+def test_a_password_that_is_an_ordinary_word_leaves_the_sentences_and_the_json_intact(project, word):
     linear = project("linear", url=f"postgresql+psycopg2://postgres:{word}@127.0.0.1:1/postgres")
     ran = linear.rescue("--format", "json", "plan", "head")
     assert ran.status == 4
@@ -391,7 +391,7 @@ def test_a_password_that_is_an_ordinary_word_leaves_the_sentences_and_the_json_w
 
 calmly = settings(deadline=None)  # on a busy machine
 passwords = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*"), min_size=3, max_size=30)
-"""Of any characters that can be seen; shorter ones are left to the shapes, and a mask cannot be told from its like."""
+"""Any visible characters but ``*``, which looks like a mask; shorter ones are left to the shapes."""
 TEXTS = (
     "cannot open postgresql+asyncpg://shop:{}@db.example.org:5432/shop?sslmode=require !",
     "[parameters: {}]",
@@ -401,7 +401,7 @@ TEXTS = (
 
 
 def written(password: str) -> dict[str, str]:
-    """One password, as it may stand in a text."""
+    """One password, in each form that it may have in a text."""
     return {
         "plain": password,
         "percent-encoded": quote(password, safe=""),
@@ -421,7 +421,7 @@ def written(password: str) -> dict[str, str]:
 @given(passwords, st.sampled_from(TEXTS))
 @example(PASSWORD, TEXTS[0])
 @example("pässwörd 'with' \"quotes\" \\ and % + @", TEXTS[1])
-def test_a_known_password_is_gone_however_it_is_written(password, text):
+def test_a_known_password_is_masked_however_it_is_written(password, text):
     assume(password not in text)
     secrets = redact.Secrets()
     secrets.add(password)
@@ -438,7 +438,7 @@ def test_a_known_password_is_gone_however_it_is_written(password, text):
     st.sampled_from(["postgres", "postgresql+psycopg2", "mysql", "amqp", "redis", "https"]),
     st.sampled_from(["shop", "", "shop%40tenant", "shop@tenant", "s.h-o_p"]),
 )
-def test_a_password_that_nobody_knew_is_gone_from_a_url(password, scheme, user):
+def test_an_unknown_password_is_masked_in_a_url(password, scheme, user):
     text = f"trying {scheme}://{user}:{{}}@db.example.org:5432/shop now"
     assert redact.hide(text.format(password)) == text.format("***")
 
@@ -475,7 +475,7 @@ def test_what_looks_like_a_password_is_masked(text, hidden):
 
 @calmly
 @given(passwords, st.integers(), st.sampled_from(["", "..."]))
-def test_the_beginning_of_a_known_password_is_gone_where_a_text_was_cut_off(word, where, mark):
+def test_the_beginning_of_a_known_password_is_masked_where_a_text_was_cut_off(word, where, mark):
     password = word.replace(".", "-") + "/7aZ-x9"
     length = 5 + where % (len(password) - 5)
     hidden = redact.hide(f"last query: SET x = <{password[:length]}{mark}", [password])
@@ -496,13 +496,13 @@ def test_the_beginning_of_a_known_password_is_gone_where_a_text_was_cut_off(word
         "",
     ],
 )
-def test_what_holds_no_secret_is_left_as_it_is(text):
+def test_text_without_a_secret_is_unchanged(text):
     assert redact.hide(text, ["another-s3cret"]) == text
 
 
 @calmly
 @given(st.text(string.ascii_letters + string.digits + " .,()/-_<>!?#%&+*\n\t"))
-def test_any_text_without_the_shape_of_a_secret_is_left_as_it_is(text):
+def test_any_text_without_the_shape_of_a_secret_is_unchanged(text):
     assert redact.hide(text, ["another-s3cret"]) == text
 
 
@@ -518,14 +518,14 @@ def test_masking_twice_is_masking_once(fragments, known):
 
 @calmly
 @given(passwords)
-def test_what_is_told_of_a_run_never_holds_an_unmistakable_secret(word):
+def test_a_report_never_contains_an_unmistakable_secret(word):
     password = f"{word}/7aZ-x9"
     secrets = redact.Secrets()
     secrets.add_url(f"postgresql://shop:{quote(password, safe='')}@db.example.org/shop")
     assert password not in secrets.net(f"told <{password}>")
 
 
-def test_the_names_of_role_and_database_are_shown_though_they_are_the_password_too():
+def test_the_names_of_role_and_database_are_shown_even_if_they_equal_the_password():
     secrets = redact.Secrets()
     secrets.add("shop")
     secrets.add_public("shop")
@@ -534,7 +534,7 @@ def test_the_names_of_role_and_database_are_shown_though_they_are_the_password_t
     )
 
 
-def test_secrets_of_the_environment_are_known_by_name_and_shape_and_paths_are_not_among_them():
+def test_secrets_in_the_environment_are_recognised_by_name_and_shape_and_paths_are_not():
     secrets = redact.Secrets()
     secrets.add_environment(
         {
@@ -549,6 +549,6 @@ def test_secrets_of_the_environment_are_known_by_name_and_shape_and_paths_are_no
     assert secrets.hide(told) == "*** *** /run/secrets/database-1 /srv/shop-1.2.3 false"
 
 
-def test_the_tests_folder_does_not_spell_the_password_out():
+def test_the_tests_folder_does_not_contain_the_password():
     """So that finding it means a leak."""
     assert [file.name for file in Path(__file__).parent.glob("*.py") if PASSWORD in file.read_text()] == ["servers.py"]

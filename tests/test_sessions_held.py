@@ -1,4 +1,4 @@
-"""A look is read-only however env.py opens its session; what cannot be held is told (promise 1)."""
+"""An inspection is read-only however env.py opens its session; a session that is not is reported (promise 1)."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def refused(log):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_way_to_open_a_session_is_held_read_only(way, linear, database):
+def test_each_way_to_open_a_session_is_read_only(way, linear, database):
     env_py(linear, way, **WAYS[way])
     log = ServerLog(database)
     looked = linear.rescue("diagnose")
@@ -125,7 +125,7 @@ def test_a_way_to_open_a_session_is_held_read_only(way, linear, database):
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "pg8000"])
-def test_that_holds_on_each_driver(driver, linear, database):
+def test_that_is_so_with_each_driver(driver, linear, database):
     env_py(linear, driver, driver=f"postgresql+{driver}", **WAYS["connect_listener"])
     log = ServerLog(database)
     looked = linear.rescue("diagnose")
@@ -135,7 +135,7 @@ def test_that_holds_on_each_driver(driver, linear, database):
 
 
 @pytest.mark.parametrize("way", ["creator", "psycopg2_by_itself", "pg8000_by_itself", "readonly_false_of_the_engine"])
-def test_a_stamp_is_not_held_back_by_it(way, linear, database):
+def test_a_stamp_is_not_restricted_by_it(way, linear, database):
     env_py(linear, way, **{**WAYS[way], "then": ""})
     stamped = linear.rescue("stamp", "aaaa0002", "--yes", "--accept", "aaaa0002")
     assert stamped.status == 0, stamped.everything
@@ -155,7 +155,7 @@ LETS_GO = {
 
 
 @pytest.mark.parametrize("code", LETS_GO)
-def test_what_cannot_be_held_is_told(code, linear, database):
+def test_a_session_that_cannot_be_made_read_only_is_reported(code, linear, database):
     env_py(linear, code, within=LETS_GO[code])
     looked = linear.rescue_json("diagnose")
     codes = [finding["code"] for finding in looked["databases"][0]["findings"]]
@@ -163,7 +163,7 @@ def test_what_cannot_be_held_is_told(code, linear, database):
     assert code in codes, looked
 
 
-def test_a_driver_by_itself_is_refused_nothing_by_a_pooler_that_takes_no_options(linear, database):
+def test_a_directly_used_driver_still_connects_through_a_pooler_that_takes_no_options(linear, database):
     before = "import psycopg2\nwrite(psycopg2.connect(**OWN))"
     with pooling(database.server, takes_options=False) as pooler:
         url = f"postgresql+psycopg2://{ROLE}@127.0.0.1:{pooler.port}/{database.name}"
@@ -185,7 +185,7 @@ atexit.register(lambda: write(create_engine(URL).raw_connection()))
 """
 
 
-def test_what_env_py_leaves_running_writes_nothing_and_keeps_nobody(linear, database):
+def test_what_env_py_leaves_running_writes_nothing_and_delays_nobody(linear, database):
     env_py(linear, "left running", before=THREAD)
     log = ServerLog(database)
     with at_a_terminal(linear, "stamp", "aaaa0002", "--accept", "aaaa0002") as terminal:

@@ -1,4 +1,4 @@
-"""Several databases or schemas in one env.py: one plan, all or nothing, and what broke off half-way is told."""
+"""Several databases or schemas in one env.py: one plan, all or nothing, and a stamp that stops half-way is reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for tenant in {TENANTS!r}:
 
 
 def rows(project: ProjectCopy) -> dict[str, list[str]]:
-    """Where each tenant stands."""
+    """Return the heads of each tenant."""
     return {tenant: project.database.versions(f"{tenant}.alembic_version") for tenant in TENANTS}
 
 
@@ -57,7 +57,7 @@ def at(blue: str, green: str, red: str) -> dict[str, list[str]]:
 # --- one plan ----------------------------------------------------------------------------------------------------
 
 
-def test_one_plan_has_a_part_for_each_and_one_stamp_and_undo_do_them_all(tenants):
+def test_one_plan_has_a_part_for_each_and_one_stamp_and_undo_cover_them_all(tenants):
     planned = tenants.rescue_json("plan", "aaaa0003")
     assert planned["outcome"] == "ready"
     assert [part["version_table_found_in"] for part in planned["databases"]] == list(TENANTS)
@@ -85,7 +85,7 @@ def test_one_plan_has_a_part_for_each_and_one_stamp_and_undo_do_them_all(tenants
     assert "error[no-receipt]: no receipt of a stamp of" in again.stderr
 
 
-def test_each_goes_from_where_it_stands_and_who_stands_there_already_is_left(tenants):
+def test_each_starts_from_its_own_position_and_one_that_is_already_there_is_left(tenants):
     tenants.database.run("UPDATE green.alembic_version SET version_num = 'aaaa0003'")
     tenants.database.run("UPDATE red.alembic_version SET version_num = 'aaaa0002'")
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
@@ -105,7 +105,7 @@ def test_each_goes_from_where_it_stands_and_who_stands_there_already_is_left(ten
     assert rows(tenants) == at("aaaa0001", "aaaa0003", "aaaa0002")
 
 
-def test_where_one_is_not_ready_none_is_stamped_and_the_refusal_names_it(tenants):
+def test_if_one_is_not_ready_none_is_stamped_and_the_refusal_names_it(tenants):
     parcels = 'from alembic import op\nimport sqlalchemy as sa\nrevision, down_revision = "aaaa0003", "aaaa0002"\n'
     parcels += 'def upgrade():\n    op.create_table("parcels", sa.Column("id", sa.Integer, primary_key=True))\n'
     (tenants.root / "alembic" / "versions" / "0003_step_3.py").write_text(parcels)
@@ -119,7 +119,7 @@ def test_where_one_is_not_ready_none_is_stamped_and_the_refusal_names_it(tenants
     assert tenants.receipts == []
 
 
-def test_where_all_stand_there_already_there_is_nothing_to_do(tenants):
+def test_if_all_are_already_there_there_is_nothing_to_do(tenants):
     assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
     again = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert again.status == 0
@@ -127,7 +127,7 @@ def test_where_all_stand_there_already_there_is_nothing_to_do(tenants):
     assert len(tenants.receipts) == 1
 
 
-def test_of_many_refusals_of_one_kind_a_few_are_shown_and_the_json_has_all(tenants):
+def test_of_many_similar_refusals_a_few_are_shown_and_the_json_has_all(tenants):
     many = [f"tenant_{number}" for number in range(7)]
     env = tenants.root / "alembic" / "env.py"
     env.write_text(env.read_text().replace(str(TENANTS), str(tuple(many))))
@@ -156,7 +156,7 @@ def test_only_restricts_to_one_and_leaves_the_rows_of_the_others(tenants, only):
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
 
 
-def test_only_takes_a_part_of_the_url_where_it_is_no_name(tenants):
+def test_only_accepts_a_part_of_the_url_if_it_is_no_name(tenants):
     with_one = tenants.rescue_json("plan", "aaaa0003", "--only", f":{tenants.database.server.port}/")
     assert with_one["error"]["code"] == "ambiguous-database"
     write_env(tenants, connected='connection.execute(text("SET search_path TO red"))\nconnection.commit()')
@@ -164,7 +164,7 @@ def test_only_takes_a_part_of_the_url_where_it_is_no_name(tenants):
     assert [part["version_table_found_in"] for part in with_one["databases"]] == ["red"]
 
 
-def test_only_must_fit_one(tenants):
+def test_only_must_match_one(tenants):
     none = tenants.rescue("plan", "aaaa0003", "--only", "yellow")
     assert none.status == 2
     assert "error[no-such-database]: --only yellow matches none of env.py's databases: " in none.stderr
@@ -198,7 +198,7 @@ def test_one_of_several_can_be_undone_alone_and_the_rest_after_it(tenants):
     assert rows(tenants) == at("aaaa0001", "aaaa0001", "aaaa0001")
 
 
-def test_where_one_moved_on_nothing_is_undone_but_the_others_can_be(tenants):
+def test_if_one_moved_on_nothing_is_undone_but_the_others_can_be(tenants):
     assert tenants.rescue("stamp", "aaaa0003", "--yes").status == 0
     tenants.database.run("UPDATE red.alembic_version SET version_num = 'aaaa0004'")
     ran = tenants.rescue("undo", "--yes")
@@ -209,7 +209,7 @@ def test_where_one_moved_on_nothing_is_undone_but_the_others_can_be(tenants):
     assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0004")
 
 
-def test_url_cannot_stand_for_several_databases(project, database):
+def test_url_cannot_replace_several_databases(project, database):
     copied = project("linear", database)
     write_env(
         copied,
@@ -234,8 +234,8 @@ for name in ("one", "two"):
 # --- half-way ----------------------------------------------------------------------------------------------------
 
 
-def test_a_failure_half_way_says_which_are_stamped_and_undo_takes_back_exactly_those(tenants):
-    """A trigger of green's refuses the write: blue is stamped by then, and red is not come to."""
+def test_a_failure_half_way_says_which_are_stamped_and_undo_reverts_exactly_those(tenants):
+    """A trigger of green's refuses the write: blue is stamped by then, and red is not reached."""
     tenants.database.run(
         "CREATE FUNCTION green.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$; "
         "CREATE TRIGGER refuse BEFORE UPDATE ON green.alembic_version FOR EACH ROW EXECUTE FUNCTION green.refuse()"
@@ -259,7 +259,7 @@ def test_a_failure_half_way_says_which_are_stamped_and_undo_takes_back_exactly_t
 
 
 @pytest.mark.slow
-def test_after_a_failure_half_way_the_same_command_goes_on(tenants):
+def test_after_a_failure_half_way_the_same_command_continues(tenants):
     with tenants.database.session() as somebody:
         somebody.cursor().execute("SELECT * FROM green.alembic_version FOR UPDATE")
         ran = tenants.rescue("stamp", "aaaa0003", "--yes", "--lock-timeout", "0.3")
@@ -270,7 +270,7 @@ def test_after_a_failure_half_way_the_same_command_goes_on(tenants):
     assert rows(tenants) == at("aaaa0003", "aaaa0003", "aaaa0003")
 
 
-def test_an_env_py_that_swallows_the_failure_of_one_is_not_let_on_to_the_next(tenants):
+def test_an_env_py_that_swallows_the_failure_of_one_is_not_allowed_to_reach_the_next(tenants):
     env = tenants.root / "alembic" / "env.py"
     lines = env.read_text().split("for tenant in")
     body = "".join(f"    {line}\n" for line in ("for tenant in" + lines[1]).splitlines()[1:])
@@ -283,7 +283,7 @@ def test_an_env_py_that_swallows_the_failure_of_one_is_not_let_on_to_the_next(te
     assert rows(tenants) == at("aaaa0003", "aaaa0001", "aaaa0001")
 
 
-def test_one_that_takes_no_writes_is_known_before_the_first_is_written(tenants):
+def test_a_read_only_one_is_detected_before_the_first_is_written(tenants):
     tenants.database.run(f"REVOKE UPDATE ON red.alembic_version FROM {ROLE}")
     ran = tenants.rescue("stamp", "aaaa0003", "--yes")
     assert ran.status == 4
@@ -294,7 +294,7 @@ def test_one_that_takes_no_writes_is_known_before_the_first_is_written(tenants):
 
 
 @pytest.mark.parametrize(("planned", "later"), [(3, 2), (2, 3)], ids=["one-less", "one-more"])
-def test_env_py_must_visit_at_the_stamp_what_it_visited_for_the_plan(tenants, planned, later, monkeypatch, tmp_path):
+def test_for_the_stamp_env_py_must_visit_what_it_visited_for_the_plan(tenants, planned, later, monkeypatch, tmp_path):
     env = tenants.root / "alembic" / "env.py"
     env.write_text(
         env.read_text().replace(
@@ -315,7 +315,7 @@ def test_env_py_must_visit_at_the_stamp_what_it_visited_for_the_plan(tenants, pl
 
 @contextlib.contextmanager
 def green_held_up(tenants: ProjectCopy):
-    """A stamp that has written blue and waits for green's row, which somebody has."""
+    """A stamp that has written blue and waits for green's row, which somebody holds."""
     with tenants.database.session() as somebody:
         somebody.cursor().execute("SELECT * FROM green.alembic_version FOR UPDATE")
         running = tenants.started("stamp", "aaaa0003", "--yes", "--lock-timeout", "30")
@@ -328,7 +328,7 @@ def green_held_up(tenants: ProjectCopy):
             running.wait()
 
 
-def test_a_ctrl_c_half_way_says_what_was_done(tenants):
+def test_ctrl_c_half_way_says_what_was_done(tenants):
     with green_held_up(tenants) as running:
         running.send_signal(signal.SIGINT)
         _, told = running.communicate(timeout=20)

@@ -1,4 +1,4 @@
-"""No wait for a server is without end (promise 6): one that goes silent, or away, at any moment, on each driver."""
+"""No wait for a server is endless (promise 6): one that goes silent, or away, at any moment, on each driver."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DRIVERS = {"psycopg2": 0, "psycopg": 1, "asyncpg": 3, "pg8000": 2}
 ROWS = {name: list(POSTGRESQL)[place] for name, place in DRIVERS.items()}
 LOCK, STATEMENT, CONNECT = 1, 2, 2
 ONE_WAIT = STATEMENT + 1 + 3
-"""The server's own time, what is allowed it beyond that, and a moment between asking it to cancel and hanging up."""
+"""The server's own time, what it is allowed beyond that, and a moment between asking it to cancel and hanging up."""
 MARGIN = 40
-"""What the rest takes on a machine that is busy with other tests; the caller would end a worker after 70 s only."""
+"""What the rest takes on a machine that is busy with other tests; the caller would end a worker only after 70 s."""
 UPDATE = rb"UPDATE alembic_version"
 WRITES = [(then, all_of_it) for then in Then for all_of_it in (True, False)]
 QUICK = {("psycopg2", "first statement"), ("asyncpg", "update")}
@@ -29,7 +29,7 @@ QUICK = {("psycopg2", "first statement"), ("asyncpg", "update")}
 
 @pytest.fixture
 def shop(driver, database, tmp_path):
-    """The project, everything of it there, the version table one behind, and short timeouts."""
+    """The project with all its objects, the version table one behind, and short timeouts."""
     made = with_everything_there(ROWS[driver], tmp_path, database)
     hurried(made)
     return made
@@ -45,12 +45,12 @@ def hurried(made) -> None:
 
 
 def to(database):
-    """Opens connections to the real server."""
+    """Open a connection to the real server."""
     return lambda: socket.create_connection(("127.0.0.1", database.server.port))
 
 
 def through(proxy: Proxy, shop, driver: str) -> None:
-    """Lead the project through the proxy."""
+    """Route the project through the proxy."""
     shop.set_url(url_of(shop.database, POSTGRESQL[ROWS[driver]], port=proxy.port))
 
 
@@ -61,7 +61,7 @@ def timed(shop, *arguments):
 
 
 def no_worker_is_left(shop) -> None:
-    """None has the project as its folder."""
+    """Check that no process has the project as its folder."""
 
     def left():
         for process in Path("/proc").glob("[0-9]*"):
@@ -76,7 +76,7 @@ def no_worker_is_left(shop) -> None:
 
 
 def on_each(place: str):
-    """A test of that place with each driver."""
+    """Parametrize a test of that place with each driver."""
     return pytest.mark.parametrize("driver", [_with(driver, place) for driver in DRIVERS])
 
 
@@ -96,7 +96,7 @@ LOOKING = {
 
 @pytest.mark.parametrize(("driver", "place"), [_with(driver, place, place) for place in LOOKING for driver in DRIVERS])
 @pytest.mark.parametrize("then", [Then.HELD, pytest.param(Then.CUT, marks=pytest.mark.slow)])
-def test_a_look_at_a_server_that_goes_silent_ends(driver, place, then, shop, database):
+def test_an_inspection_of_a_server_that_goes_silent_ends(driver, place, then, shop, database):
     with between(to(database), LOOKING[place], then=then) as proxy:
         through(proxy, shop, driver)
         ran, took = timed(shop, "plan", "head")
@@ -147,7 +147,7 @@ def test_the_write(driver, then, all_of_it, shop, database):
     no_worker_is_left(shop)
     (receipt,) = shop.receipts
     state = json.loads(receipt.read_text())["state"]
-    arrived = then is not Then.HELD and driver != "asyncpg"  # which has the statement prepared first
+    arrived = then is not Then.HELD and driver != "asyncpg"  # which first has the statement prepared
     assert there == ["c0de0002" if arrived else "c0de0001"]
     if arrived and not all_of_it:  # the rows could be read
         assert (ran.status, state) == (0, "verified"), ran.everything
@@ -180,7 +180,7 @@ def test_the_read_back(driver, shop, database):
 
 
 def to_maria(maria):
-    """Opens connections to the real server: it has a socket only."""
+    """Open a connection to the real server, which only has a socket."""
 
     def connected() -> socket.socket:
         made = socket.socket(socket.AF_UNIX)
@@ -223,7 +223,7 @@ def test_mariadb_that_goes_silent(place, then, maria_shop, maria):
         assert proxy.silent, "else nothing is tested"
     error = ran.json["error"]
     assert ran.status == 4, ran.everything
-    if place == "first statement" and then is Then.HELD:  # PyMySQL's own, before it hands the connection on
+    if place == "first statement" and then is Then.HELD:  # PyMySQL's own, before it returns the connection
         assert error["code"] == "connect-timeout", error
     else:
         assert error["code"] == "connection-lost", error

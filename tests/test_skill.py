@@ -1,4 +1,4 @@
-"""SKILL.md: what it has an agent run leads out, in that order, and what it names is there."""
+"""SKILL.md: what it has an agent run works, in that order, and what it names exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SKILL = (ROOT / "SKILL.md").read_text("utf-8")
 COMMANDS = [line for language, content in blocks(SKILL) for line in shell_lines(language, content)]
 
 
-def test_its_front_matter_is_what_agents_look_for():
+def test_its_front_matter_is_what_agents_expect():
     _, front, body = SKILL.split("---\n", 2)
     found = pytest.importorskip("yaml", reason="PyYAML is in the extra test").safe_load(front)
     assert (set(found), found["name"]) == ({"name", "description"}, "alembic-rescue")
@@ -31,7 +31,7 @@ def test_each_command_parses_and_answers_in_json():
     assert all("--format json" in line for line in COMMANDS if line.startswith("alembic-rescue"))
 
 
-def test_each_action_and_each_exit_status_is_told():
+def test_each_action_and_each_exit_status_is_explained():
     table = "\n".join(line.split(" | ")[0] for line in SKILL.splitlines() if line.startswith("| `"))
     assert set(re.findall(r"`([a-z]+)`", table)) == {action.value for action in Action}
     (told,) = re.findall(r"^\*\*Exit status\.\*\*.*?\n\n", SKILL, re.MULTILINE | re.DOTALL)
@@ -39,7 +39,7 @@ def test_each_action_and_each_exit_status_is_told():
     assert {int(one) for one in re.findall(r"\b(\d+): ", told)} == ours | {errors.INTERRUPTED}
 
 
-def test_what_answers_for_a_person_is_never_passed_without_one():
+def test_options_that_answer_for_a_person_are_never_passed_without_one():
     (never,) = re.findall(r"^\*\*Never\*\*.*", SKILL, re.MULTILINE | re.DOTALL)
     silent = {
         max(option.opts, key=len)
@@ -50,7 +50,7 @@ def test_what_answers_for_a_person_is_never_passed_without_one():
     assert set(re.findall(r"`(--[a-z-]+)`", never)) == silent
 
 
-def test_each_field_that_it_names_is_one_of_the_answer():
+def test_each_field_that_it_names_is_in_the_answer():
     known = {name for one in [SCHEMA, *SCHEMA["$defs"].values()] for name in one.get("properties", ())}
     others = {"env.py", "alembic_version", "alembic", "diagnose", "rehearse", *(action.value for action in Action)}
     named = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)*)`", SKILL)) - others
@@ -58,7 +58,7 @@ def test_each_field_that_it_names_is_one_of_the_answer():
 
 
 @pytest.mark.slow
-def test_its_commands_in_this_order_lead_out(project, database):
+def test_its_commands_in_this_order_resolve_the_incident(project, database):
     incident = project("incident", database)
     assert incident.alembic("upgrade", "774225e563ca").status == 0
     database.stand_at("b354d12d1e7d")
@@ -80,7 +80,7 @@ def test_its_commands_in_this_order_lead_out(project, database):
 
 
 @pytest.mark.slow
-def test_where_nothing_was_kept_they_end_before_the_stamp(project, database):
+def test_if_nothing_was_kept_they_end_before_the_stamp(project, database):
     incident = project("incident", database)
     assert incident.alembic("upgrade", "b354d12d1e7d").status == 0
     diagnose, plan, stamp, *_ = COMMANDS

@@ -1,4 +1,4 @@
-"""SQLite's catalog: what differs has other facts, and what only is spelled otherwise has the same."""
+"""SQLite's catalog: different definitions have different facts, and different spellings the same."""
 
 from __future__ import annotations
 
@@ -224,11 +224,11 @@ SAME = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=[one for one, _ in SAME])
-def test_what_only_is_spelled_otherwise_is_the_same(one, other):
+def test_another_spelling_is_the_same(one, other):
     assert catalog(one) == catalog(other)
 
 
-def test_a_rename_leaves_the_same_as_making_it_so():
+def test_a_rename_leaves_the_same_as_creating_it_so():
     renamed = catalog(
         "CREATE TABLE a (x INT, y INT CHECK (y > x), UNIQUE (x, y))",
         "CREATE TABLE child (a_x INT REFERENCES a (x))",
@@ -249,7 +249,7 @@ def test_a_rename_leaves_the_same_as_making_it_so():
     assert renamed == made
 
 
-def test_batch_mode_leaves_the_same_as_making_it_so():
+def test_batch_mode_leaves_the_same_as_creating_it_so():
     with database() as connection:
         operations = Operations(MigrationContext.configure(connection))
         operations.create_table(
@@ -282,7 +282,7 @@ def test_batch_mode_leaves_the_same_as_making_it_so():
 
 
 @pytest.mark.parametrize("text", TABLES)
-def test_the_columns_are_those_that_sqlite_tells(text):
+def test_the_columns_are_those_that_sqlite_reports(text):
     with database(f"CREATE TABLE t ({text})") as connection:
         told = connection.exec_driver_sql("PRAGMA table_xinfo(t)").all()
         found = READER.everything(connection)
@@ -295,7 +295,7 @@ def test_the_columns_are_those_that_sqlite_tells(text):
         assert (row.hidden > 1) == ("generated" in facts)
 
 
-def test_a_watch_tells_what_changed_and_what_was_renamed():
+def test_a_watch_reports_what_changed_and_what_was_renamed():
     with database("CREATE TABLE a (x INT, y INT, n)", "CREATE INDEX i ON a (x)") as connection:
         watch = READER.watch(connection)
         assert watch.step(connection) == ((), ())
@@ -322,7 +322,7 @@ def test_a_watch_tells_what_changed_and_what_was_renamed():
         assert watch.step(connection)[1] == ()
 
 
-def test_a_table_is_read_with_all_that_belongs_to_it_and_nothing_else():
+def test_a_table_is_read_with_everything_that_belongs_to_it_and_nothing_else():
     statements = [
         "CREATE TABLE t (a INT UNIQUE)",
         "CREATE INDEX i ON t (a)",
@@ -341,7 +341,7 @@ def test_a_table_is_read_with_all_that_belongs_to_it_and_nothing_else():
         assert set(READER.named(connection, [DATABASE]).catalog) == {DATABASE}
 
 
-def test_what_batch_mode_left_over_is_read_with_its_table_and_how_to_mend_it_is_told():
+def test_a_batch_leftover_is_read_with_its_table_and_reported_with_its_remedy():
     with database(
         "CREATE TABLE tokens (a INT)",
         "CREATE TABLE _alembic_tmp_tokens (a INT, b INT)",
@@ -360,7 +360,7 @@ def test_what_batch_mode_left_over_is_read_with_its_table_and_how_to_mend_it_is_
         assert list(left_over(reading.catalog)) == []
 
 
-def test_a_file_that_somebody_else_is_writing_is_told_as_unread(tmp_path):
+def test_a_file_that_somebody_else_is_writing_is_reported_as_unread(tmp_path):
     path = tmp_path / "shop.db"
     with database("CREATE TABLE t (a INT)", path=path) as connection:
         run(connection, "PRAGMA busy_timeout = 10")
@@ -393,7 +393,7 @@ def test_a_file_that_somebody_else_is_writing_is_told_as_unread(tmp_path):
         ("view", "definition", "SELECT a FROM t", "SELECT t.a FROM t", None),
     ],
 )
-def test_two_texts_are_the_same_or_not_as_far_as_their_words_tell(kind, fact, one, other, same):
+def test_two_texts_are_compared_as_far_as_their_words_go(kind, fact, one, other, same):
     it = CatalogObject(kind, "it")
     with database() as connection:
         assert READER.settle(connection, [(it, fact, one, other)]) == {(it, fact): same}

@@ -1,4 +1,4 @@
-"""What takes back what was made on SQLite: run there, it leads back to the catalog before."""
+"""The statements that revert what was created on SQLite: run there, they lead back to the previous catalog."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_it_leads_back(statements, back):
         ("PRAGMA user_version = 3", ("database current",)),
     ],
 )
-def test_what_no_statement_brings_back_is_told(statement, stays):
+def test_what_no_statement_brings_back_is_reported(statement, stays):
     with database(BEFORE[0], BEFORE[1]) as connection:
         watch = READER.watch(connection)
         run(connection, statement)

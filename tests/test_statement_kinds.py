@@ -1,4 +1,4 @@
-"""What a statement does by its text: DATA before CATALOG before SESSION before QUERY."""
+"""What a statement does, by its text: DATA before CATALOG before SESSION before QUERY."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ def test_the_kind_is_that_of_the_strongest_statement(kind, sql):
     assert kind_of(sql) is kind
 
 
-def test_names_that_the_text_does_not_explain_are_handed_out():
+def test_names_that_the_text_does_not_explain_are_returned():
     (part,) = parts('SELECT "F"(1), app.g(lower(a)), count(*) FROM t')
     assert part.kind is QUERY
     assert part.calls == {"F", "g"}
 
 
 @pytest.mark.parametrize("sql", ["SELECT 'open", 'SELECT "open', "SELECT $x$ open", "SELECT /* open", "((((", "))))"])
-def test_what_is_never_closed_ends_with_the_text(sql):
+def test_an_unclosed_construct_ends_with_the_text(sql):
     assert kind_of(sql) in set(StatementKind)

@@ -1,4 +1,4 @@
-"""What a statement of SQLite's or MySQL's does, by its own text; and how a script is cut into statements."""
+"""What a statement on SQLite or MySQL does, by its text; and how a script is split into statements."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize(("lexis", "script", "count"), SCRIPTS, ids=[script for _, script, _ in SCRIPTS])
-def test_a_script_is_cut_where_its_statements_end(lexis, script, count):
+def test_a_script_is_split_where_its_statements_end(lexis, script, count):
     assert len(split(script, lexis)) == count, split(script, lexis)
 
 
@@ -205,7 +205,7 @@ def test_the_kind_of_a_statement(kind_of, sql, kind):
     assert kind_of(sql) is kind
 
 
-def test_a_dialect_that_nobody_knows_has_no_reader_and_may_do_anything():
+def test_an_unknown_dialect_has_no_reader_and_may_do_anything():
     other = dialects.of("oracle")
     assert (other.name, other.reader) == ("oracle", None)
     assert other.kind_of("SELECT 1") is DATA

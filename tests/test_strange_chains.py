@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - a statement is a line
-"""Chains of renames, guards, views over views, partitions, rights and comments, looked at from each of their positions.
+"""Chains of renames, guards, views over views, partitions, privileges and comments, inspected at each position.
 
-Nothing that is there is called missing, and nothing that is not there is called applied.
+Nothing that exists is called missing, and nothing that does not exist is called applied.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def sql(*statements: str) -> str:
-    """A revision's body."""
+    """The body of a revision."""
     return "\n".join(f"op.execute({one!r})" for one in statements)
 
 
@@ -115,11 +115,11 @@ CHANGED = [
 
 
 LOOK_THE_SAME = {"r8", "r10", "r14", "r21", "r22", "r26"}
-"""Of CHANGED: what is taken back later (a comment, a default), or takes it back, or away what is not there yet."""
+"""Of CHANGED: what is reverted later (a comment, a default), or reverts it, or removes what does not exist yet."""
 
 
 @pytest.mark.parametrize(("bodies", "alike"), [(RENAMED, None), (CHANGED, LOOK_THE_SAME)], ids=["renamed", "changed"])
-def test_each_position_is_told_for_what_it_is(
+def test_each_position_is_judged_correctly(
     database: Database, tmp_path: Path, bodies: list[str], alike: set[str] | None
 ) -> None:
     chain = write(tmp_path / "project", database.url, bodies, options="transaction_per_migration=True")
@@ -132,11 +132,11 @@ def test_each_position_is_told_for_what_it_is(
         assert (missing, ready) == ([], []), f"at r{number}"
         unproved = [r for r in chain.revisions[number:] if found[r].verdict is not Verdict.NOT_APPLIED]
         told_apart = len(unproved) <= 3 if alike is None else len(unproved) <= 4 and {*unproved} <= alike
-        assert told_apart, f"at r{number}: {unproved}"  # what is taken back later, and what leaves nothing
+        assert told_apart, f"at r{number}: {unproved}"  # what is reverted later, and what leaves nothing
 
 
-def test_one_that_never_ran_is_the_one_that_is_named(database: Database, tmp_path: Path) -> None:
-    left_out = 7  # it attaches a partition and adds a column; all that is there later builds on the table
+def test_the_revision_that_never_ran_is_the_one_that_is_named(database: Database, tmp_path: Path) -> None:
+    left_out = 7  # it attaches a partition and adds a column; everything later builds on the table
     bodies = [*CHANGED[: left_out - 1], "pass", *CHANGED[left_out:]]
     write(tmp_path / "ran", database.url, bodies, options="transaction_per_migration=True").upgrade("head")
     chain = write(tmp_path / "project", database.url, CHANGED, options="transaction_per_migration=True")

@@ -29,36 +29,36 @@ _SHOP_AND_LEDGER = (("shop", "alembic_version"), ("ledger", "alembic_version"))
 _WITH_URL = ("alembic-rescue", "--url", "postgresql://shop@db.example/shop")
 _HANDED_OVER = "connection-handed-over"
 _PROVIDED = "provided-first"
-"""Of the scratch database, where a chain takes a schema for granted: it is nothing about env.py."""
-_NEVER_THERE = "no: it does not come to its migrations"
+"""About the scratch database, if a chain takes a schema for granted: it says nothing about env.py."""
+_NEVER_THERE = "no: it does not reach its migrations"
 
 ENV_PY = (
-    Style("is the one that `alembic init` makes", "stock"),
-    Style("is the one of `alembic init -t pyproject`", "pyproject"),
-    Style("has its configuration in `pyproject.toml` alone", "pyproject_only", environment=_SHOP),
+    Style("is the default of `alembic init`", "stock"),
+    Style("comes from `alembic init -t pyproject`", "pyproject"),
+    Style("has its configuration only in `pyproject.toml`", "pyproject_only", environment=_SHOP),
     Style(
-        "stands in a folder of its own, and its `alembic.ini` in another (`-c`)",
+        "is in one folder, and its `alembic.ini` in another (`-c`)",
         "config_in_folder",
         options=("-c", "config/alembic.ini"),
     ),
     Style("has an `alembic.ini` with relative paths", "relative_paths"),
     # --- asynchronous
-    Style("is the one of `alembic init -t async`, with asyncpg", "async_asyncpg"),
-    Style("is the one of `alembic init -t async`, with psycopg (`postgresql+psycopg_async`)", "async_psycopg"),
-    Style("is the one of `alembic init -t async`, with psycopg (`postgresql+psycopg`)", "async_psycopg_one_name"),
+    Style("comes from `alembic init -t async`, with asyncpg", "async_asyncpg"),
+    Style("comes from `alembic init -t async`, with psycopg (`postgresql+psycopg_async`)", "async_psycopg"),
+    Style("comes from `alembic init -t async`, with psycopg (`postgresql+psycopg`)", "async_psycopg_one_name"),
     Style("runs its coroutine in a thread", "async_in_thread"),
-    Style("is run inside an event loop", "in_event_loop", rescue=("python", "deploy.py")),
-    Style("is asynchronous, and is run inside an event loop", "in_event_loop_async", rescue=("python", "deploy.py")),
+    Style("is called inside an event loop", "in_event_loop", rescue=("python", "deploy.py")),
+    Style("is async, and is called inside an event loop", "in_event_loop_async", rescue=("python", "deploy.py")),
     # --- where the database comes from
-    Style("makes its own engine, from a URL in the environment", "url_from_environment", environment=_SHOP),
+    Style("creates its own engine, from a URL in the environment", "url_from_environment", environment=_SHOP),
     Style("takes the URL from the application's settings", "url_from_settings"),
     Style("sets `sqlalchemy.url` itself (with a `%` in the password)", "url_set_in_config", environment=_SHOP),
     Style("opens the driver's connection itself (`creator=`)", "engine_with_creator"),
     Style("prints the URL with its password, and logs all SQL", "prints_url"),
     # --- the application's
     Style("imports the application's engine, with a pool in use", "application_engine"),
-    Style("imports the application's asynchronous engine", "application_async_engine"),
-    Style("takes the connection of an ORM session", "application_session"),
+    Style("imports the application's async engine", "application_async_engine"),
+    Style("uses the connection of an ORM session", "application_session"),
     # --- how it connects
     Style("has an engine with its own isolation level", "engine_with_isolation_level"),
     Style("has an engine with `execution_options`", "engine_with_execution_options"),
@@ -71,7 +71,7 @@ ENV_PY = (
     ),
     Style("uses `engine.begin()`", "engine_begin"),
     # --- attributes
-    Style('takes `attributes["connection"]` if it is there', "attributes_optional"),
+    Style('uses `attributes["connection"]` if it is set', "attributes_optional"),
     Style('requires `attributes["connection"]`', "attributes_connection", program=_MANAGE, finding=_HANDED_OVER),
     Style(
         'requires `attributes["connection"]`, and no URL is configured (`--url`)',
@@ -80,7 +80,7 @@ ENV_PY = (
         rescue=_WITH_URL,
     ),
     Style(
-        'takes the engine from `attributes["connection"]`', "attributes_engine", program=_MANAGE, finding=_HANDED_OVER
+        'requires an engine in `attributes["connection"]`', "attributes_engine", program=_MANAGE, finding=_HANDED_OVER
     ),
     Style(
         'uses `.engine` of `attributes["connection"]`',
@@ -89,13 +89,13 @@ ENV_PY = (
         finding=_HANDED_OVER,
     ),
     Style(
-        'raises where `attributes.get("connection")` is None (`--url`)',
+        'raises if `attributes.get("connection")` is None (`--url`)',
         "attributes_required",
         program=_MANAGE,
         rescue=_WITH_URL,
     ),
     Style(
-        'raises where `attributes.get("connection")` is no `Engine` (`--url`)',
+        'raises if `attributes.get("connection")` is not an `Engine` (`--url`)',
         "attributes_engine_checked",
         program=_MANAGE,
         rescue=_WITH_URL,
@@ -103,28 +103,28 @@ ENV_PY = (
     # --- SQL before configure()
     Style("sets the search path first", "sets_search_path", prepare=_schemas("retail"), tables=_IN_RETAIL),
     Style("sets a role first", "sets_role", prepare=_OWNER),
-    Style("creates its schema first, if it is not there", "creates_schema", tables=_IN_RETAIL),
-    Style("creates an extension first, if it is not there", "creates_extension"),
-    Style("holds an advisory lock of the session", "advisory_lock"),
-    Style("holds an advisory lock of the transaction", "advisory_lock_of_transaction"),
-    Style("swallows the error of a query of its own", "swallowed_query"),
+    Style("creates its schema first, if it does not exist", "creates_schema", tables=_IN_RETAIL),
+    Style("creates an extension first, if it does not exist", "creates_extension"),
+    Style("holds a session-level advisory lock", "advisory_lock"),
+    Style("holds a transaction-level advisory lock", "advisory_lock_of_transaction"),
+    Style("swallows the error of one of its own queries", "swallowed_query"),
     # --- what it configures
     Style("uses `transaction_per_migration`", "transaction_per_migration"),
-    Style("says `transactional_ddl=False`", "no_transactional_ddl"),
-    Style("has a version table of another name", "version_table", tables=(("shop", "shop_version"),)),
+    Style("sets `transactional_ddl=False`", "no_transactional_ddl"),
+    Style("has a version table with another name", "version_table", tables=(("shop", "shop_version"),)),
     Style("has its version table in a schema", "version_table_schema", prepare=_schemas("retail"), tables=_IN_RETAIL),
     Style("has a version table without a primary key", "version_table_no_pk"),
     Style("writes a history in `on_version_apply`", "version_history"),
     # --- what else it does
-    Style("disables logging, and all loggers that there are", "disables_loggers"),
+    Style("disables logging, and all existing loggers", "disables_loggers"),
     Style("swallows all errors", "swallows_errors"),
-    Style("raises after it has migrated", "raises_after", finding="env-failed-after"),
-    Style("exits after it has migrated", "exits_after", finding="env-failed-after"),
-    Style("exits before it migrates", "exits_before", refused="env-exited", why=_NEVER_THERE),
-    Style("never migrates", "never_migrates", refused="env-never-migrates", why=_NEVER_THERE),
+    Style("raises after the migrations", "raises_after", finding="env-failed-after"),
+    Style("exits after the migrations", "exits_after", finding="env-failed-after"),
+    Style("exits before the migrations", "exits_before", refused="env-exited", why=_NEVER_THERE),
+    Style("never runs the migrations", "never_migrates", refused="env-never-migrates", why=_NEVER_THERE),
 )
 PROJECTS = (
-    Style("gives `upgrade()` arguments: `run_migrations(prefix=..., settings=...)`", "keyword_arguments"),
+    Style("passes arguments to `upgrade()`: `run_migrations(prefix=..., settings=...)`", "keyword_arguments"),
     Style(
         "takes the tenant from `-x tenant=...`",
         "tenant_by_x",
@@ -133,7 +133,7 @@ PROJECTS = (
         options=("-x", "tenant=acme"),
     ),
     Style(
-        "is one of two in one database, each with a section and a version table of its own (`-n billing`)",
+        "shares its database with another, each with its own section and version table (`-n billing`)",
         "two_sections",
         tables=(("shop", "alembic_version_billing"),),
         options=("-n", "billing"),
@@ -146,20 +146,20 @@ PROJECTS = (
         after=("b1110002",),
     ),
     Style(
-        "is in an installed package, the ini says `script_location = package:folder`",
+        "is in an installed package (`script_location = package:folder`)",
         "in_a_package",
         make_ready=installed,
     ),
-    Style("is shipped as `.pyc` only, and so are the revisions (`sourceless`)", "sourceless", make_ready=compiled),
+    Style("is shipped only as `.pyc`, as are the revisions (`sourceless`)", "sourceless", make_ready=compiled),
     Style(
-        "says itself where the revisions are (`context.script.version_locations`)",
+        "sets the location of the revisions itself (`context.script.version_locations`)",
         "locations_in_env",
         before=("b1110001", "c0de0001"),
         target="heads",
         after=("b1110002",),
     ),
     Style(
-        "takes more than a URL from a `Config` that the application makes in code (`--config-from`)",
+        "needs more than a URL from a `Config` that the application creates in code (`--config-from`)",
         "config_in_code",
         tables=(("shop", "shop_version"),),
         before=("b1110001", "c0de0001"),
@@ -170,22 +170,22 @@ PROJECTS = (
         rescue=("alembic-rescue", "--config-from", "shop.migrating:alembic_config"),
     ),
     Style(
-        "is the one of `flask db init` (`FLASK_APP`)",
+        "comes from `flask db init` (`FLASK_APP`)",
         "flask_migrate",
         environment={"FLASK_APP": "shop", **_SHOP},
         program=("flask", "db"),
     ),
     # --- several databases
-    Style("is the one of `alembic init -t multidb`", "multidb", tables=_SHOP_AND_LEDGER),
+    Style("comes from `alembic init -t multidb`", "multidb", tables=_SHOP_AND_LEDGER),
     Style(
-        "is the one of `alembic init -t multidb`, and only one of its databases is meant (`--only engine2`)",
+        "comes from `alembic init -t multidb`, and only one of its databases is selected (`--only engine2`)",
         "multidb",
         tables=_SHOP_AND_LEDGER[1:],
         untouched=_SHOP_AND_LEDGER[:1],
         only="engine2",
     ),
     Style(
-        "is the one of `flask db init --multidb` (`--app`)",
+        "comes from `flask db init --multidb` (`--app`)",
         "flask_migrate_multidb",
         tables=_SHOP_AND_LEDGER,
         environment={"LEDGER_DATABASE": "postgresql+psycopg2://shop@db.example/ledger", **_SHOP},
@@ -206,7 +206,7 @@ PROJECTS = (
         prepare=_schemas("tenant_a", "tenant_b"),
     ),
     Style(
-        "configures twice, with another version table in the same database",
+        "calls `configure()` twice, with two version tables in one database",
         "two_version_tables",
         tables=(("shop", "alembic_version_live"), ("shop", "alembic_version_archive")),
     ),

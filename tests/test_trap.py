@@ -1,6 +1,6 @@
-"""The trap that the tool exists for, and its sisters: four states that look alike after a failed deployment.
+"""The trap that the tool exists for, and its variants: four states that look alike after a failed deployment.
 
-Each is made by really failing, on the reference incident's project; only one of them may be stamped as asked.
+Each is produced by really failing, on the reference incident's project; only one of them may be stamped as asked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ LEFTOVER = "CREATE TYPE suggestion_status AS ENUM ('pending', 'accepted', 'rejec
 
 @pytest.fixture
 def incident(project, any_database):
-    """The backend of the incident, its database at the revision at which production stood."""
+    """The backend of the incident, with its database at production's revision."""
     incident = project("incident", any_database)
     assert incident.alembic("upgrade", BEFORE).status == 0
     return incident
 
 
 def _fail(incident, database):
-    """The deployment: 774225e563ca swallows the failure of its CREATE TYPE, because the type is there already."""
+    """The deployment: 774225e563ca swallows the failure of its CREATE TYPE, because the type already exists."""
     database.run(LEFTOVER)
     failed = incident.alembic("upgrade", "head")
     assert failed.status != 0
@@ -39,7 +39,7 @@ def _verdicts(document):
     return {found["revision"]: found["verdict"] for found in document["databases"][0]["revisions"]}
 
 
-def test_nothing_is_there_because_the_whole_run_was_rolled_back(incident, any_database):
+def test_nothing_exists_because_the_whole_run_was_rolled_back(incident, any_database):
     _fail(incident, any_database)
     assert any_database.versions() == [BEFORE]
 
@@ -55,7 +55,7 @@ def test_nothing_is_there_because_the_whole_run_was_rolled_back(incident, any_da
     refused = incident.rescue("stamp", STUCK, "--yes")
     assert refused.status == 3
     assert f"error[revision-not-applied]: {FIRST} is not applied" in refused.stderr
-    # Of this one there is the type that was there before, which proves no run.
+    # The type already existed before, so it proves no run.
     assert f"error[revision-not-applied]: {STUCK} is not applied" in refused.stderr
     assert "Alembic would never create what is missing" in refused.stderr
     assert any_database.versions() == [BEFORE]
@@ -67,14 +67,14 @@ def test_nothing_is_there_because_the_whole_run_was_rolled_back(incident, any_da
     assert document["databases"][0]["recommendation"]["action"] == "rerun"
 
 
-def test_a_transaction_for_each_migration_leaves_a_prefix(incident, any_database):
+def test_a_transaction_per_migration_leaves_a_prefix(incident, any_database):
     env = incident.root / "alembic" / "env.py"
     env.write_text(
         re.sub(r"connection=connection,", "connection=connection, transaction_per_migration=True,", env.read_text())
     )
     _fail(incident, any_database)
     assert any_database.versions() == [FIRST]
-    # The version of what is there was recorded; somebody sets it back, as the incident's guide had it.
+    # The version was recorded; somebody sets it back, as the incident's guide did.
     any_database.run(f"UPDATE alembic_version SET version_num = '{BEFORE}'")
 
     advice = incident.rescue_json("diagnose")["databases"][0]["recommendation"]
@@ -86,7 +86,7 @@ def test_a_transaction_for_each_migration_leaves_a_prefix(incident, any_database
     assert any_database.versions() == [FIRST]
 
 
-def test_the_objects_are_there_and_only_the_version_is_behind(incident, any_database):
+def test_the_objects_exist_and_only_the_version_is_behind(incident, any_database):
     assert incident.alembic("upgrade", STUCK).status == 0
     any_database.run(f"UPDATE alembic_version SET version_num = '{BEFORE}'")
     assert "InFailedSqlTransaction" in incident.alembic("upgrade", "head").stderr
@@ -100,7 +100,7 @@ def test_the_objects_are_there_and_only_the_version_is_behind(incident, any_data
     assert any_database.versions() == [LATEST]
 
 
-def test_half_of_a_revision_is_there_and_the_printed_sql_completes_it(incident, any_database):
+def test_half_of_a_revision_exists_and_the_printed_sql_completes_it(incident, any_database):
     assert incident.alembic("upgrade", STUCK).status == 0
     any_database.run(f"UPDATE alembic_version SET version_num = '{BEFORE}'")
     any_database.run("ALTER TABLE documents DROP COLUMN version")

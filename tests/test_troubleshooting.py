@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md explains each code, and error[...] at a terminal is linked to its entry."""
+"""docs/troubleshooting.md explains each code, and error[...] at a terminal links to its entry."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def kinds(kind=errors.RescueError):
 
 
 def entries(document=DOCUMENT):
-    """The text of each, by its code."""
+    """The text of each entry, by its code."""
     parts = re.split(r"^(#{2,3}) (.*)\n", document, flags=re.MULTILINE)
     return [(heading, body) for level, heading, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
             if level == "###"]  # fmt: skip
 
 
-def test_each_code_has_one_entry_and_each_entry_is_of_a_code():
+def test_each_code_has_one_entry_and_each_entry_has_a_code():
     ours = {kind.code for kind in kinds() if kind.__module__.startswith("alembic_rescue.") and "code" in vars(kind)}
     assert sorted(code for code, _ in entries()) == sorted(ours)
 
@@ -84,7 +84,7 @@ def test_the_usual_causes_on_a_hosted_database_are_named(words):
 # --- the link ----------------------------------------------------------------------------------------------------
 
 
-def test_the_code_of_an_error_is_linked_where_there_are_colours():
+def test_an_errors_code_is_a_link_with_colours():
     told = text.failure(REFUSED, page=Page(100, color=True))
     opened, closed = LINK.findall(told)
     address = urlsplit(opened)
@@ -94,11 +94,11 @@ def test_the_code_of_an_error_is_linked_where_there_are_colours():
     assert re.sub(r"\x1b\[[0-9;]*m", "", linked[1]) == "error[connection-refused]"
 
 
-def test_it_is_not_linked_without_colours():
+def test_it_is_no_link_without_colours():
     assert "\x1b" not in text.failure(REFUSED, page=Page(100, color=False))
 
 
-def test_it_is_not_linked_where_the_document_is_not_installed(monkeypatch):
+def test_it_is_no_link_if_the_document_is_not_installed(monkeypatch):
     monkeypatch.setattr(explained, "_NAME", "docs/elsewhere.md")
     explained._document.cache_clear()
     try:
@@ -109,13 +109,13 @@ def test_it_is_not_linked_where_the_document_is_not_installed(monkeypatch):
     assert "\x1b[1;31merror[connection-refused]" in told
 
 
-def test_the_wheel_has_the_document_where_it_is_looked_for_first():
+def test_the_wheel_has_the_document_where_it_is_searched_first():
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["force-include"] == {"docs/troubleshooting.md": "alembic_rescue/docs/troubleshooting.md"}
 
 
 @pytest.mark.slow
-def test_at_a_terminal_only(project):
+def test_only_at_a_terminal(project):
     linear = project("linear", url="postgresql+psycopg2://shop@127.0.0.1:1/shop")
     with at_a_terminal(linear, "diagnose") as terminal:
         terminal.end(60)

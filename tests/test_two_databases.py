@@ -1,4 +1,4 @@
-"""Two databases of Alembic's multidb template, of which one goes away: before, half-way, and while it is read back."""
+"""Two databases of Alembic's multidb template, one of which disappears: before, half-way, and during the read-back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCKED = "SELECT * FROM alembic_version FOR UPDATE"
 
 @pytest.fixture
 def stage(server, tmp_path):
-    """Both have the tables of c0de0002, and stand at c0de0001."""
+    """Both have the tables of c0de0002, and are at c0de0001."""
     with ExitStack() as around:
         yield Stage(Style("", "multidb", tables=TABLES), server, tmp_path, around)
 
@@ -35,7 +35,7 @@ def told(stage, name):
 
 @contextmanager
 def closed(database):
-    """It takes no new connections."""
+    """Make it accept no new connections."""
     allow = f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS"
     elsewhere = replace(database, name="postgres")
     elsewhere.run(f"{allow} false", role="postgres")
@@ -74,7 +74,7 @@ def states(stage):
 # --- before ------------------------------------------------------------------------------------------------------
 
 
-def test_where_one_is_out_of_reach_it_is_named_and_nothing_is_stamped(stage):
+def test_if_one_is_out_of_reach_it_is_named_and_nothing_is_stamped(stage):
     with closed(stage.databases["ledger"]):
         for command in (("diagnose",), ("plan", "head"), ("stamp", "head", "--yes")):
             ran = stage.copy.rescue(*command)
@@ -87,7 +87,7 @@ def test_where_one_is_out_of_reach_it_is_named_and_nothing_is_stamped(stage):
 # --- half-way ----------------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_is_ended_half_way_leaves_one_stamped_and_undo_takes_back_that_one(stage):
+def test_a_session_ended_half_way_leaves_one_stamped_and_undo_reverts_that_one(stage):
     with stamping(stage, "ledger") as (stamp, pid):
         stage.databases["ledger"].run(f"SELECT pg_terminate_backend({pid})", role="postgres")
         status, _, err = end_of(stamp)
@@ -100,7 +100,7 @@ def test_a_session_that_is_ended_half_way_leaves_one_stamped_and_undo_takes_back
     assert undone(stage) == [["c0de0001"], ["c0de0001"]]
 
 
-def test_where_the_first_one_fails_it_is_the_one_that_is_named_and_nothing_is_written(stage):
+def test_if_the_first_one_fails_it_is_named_and_nothing_is_written(stage):
     with stamping(stage, "shop") as (stamp, pid):
         stage.databases["shop"].run(f"SELECT pg_terminate_backend({pid})", role="postgres")
         status, _, err = end_of(stamp)
@@ -111,7 +111,7 @@ def test_where_the_first_one_fails_it_is_the_one_that_is_named_and_nothing_is_wr
     assert rows(stage) == [["c0de0001"], ["c0de0001"]]
 
 
-def test_a_lock_half_way_tells_who_has_it_and_does_not_say_that_nothing_was_written(stage):
+def test_a_lock_half_way_names_its_holder_and_does_not_claim_that_nothing_was_written(stage):
     ledger = stage.databases["ledger"]
     with ledger.session() as somebody:
         somebody.cursor().execute("SET application_name = 'nightly report'")
@@ -127,7 +127,7 @@ def test_a_lock_half_way_tells_who_has_it_and_does_not_say_that_nothing_was_writ
     assert rows(stage) == [["c0de0001"], ["c0de0001"]]
 
 
-def test_what_cannot_be_read_back_is_told_apart_by_what_the_server_had_answered(stage):
+def test_an_unreadable_read_back_is_judged_by_what_the_server_had_answered(stage):
     with stamping(stage, "ledger") as (stamp, pid), closed(stage.databases["ledger"]) as elsewhere:
         elsewhere.run(f"SELECT pg_terminate_backend({pid})", role="postgres")
         status, _, err = end_of(stamp)
@@ -143,7 +143,7 @@ def test_a_stamp_that_is_ended_half_way_can_be_undone(stage, end):
     with stamping(stage, "ledger") as (stamp, pid):
         stamp.send_signal(end)
         status, _, err = end_of(stamp)
-        if end == signal.SIGKILL:  # its statement goes on waiting
+        if end == signal.SIGKILL:  # its statement continues to wait
             stage.databases["ledger"].run(f"SELECT pg_terminate_backend({pid})", role="postgres")
     if end == signal.SIGINT:
         assert status == 5
@@ -152,7 +152,7 @@ def test_a_stamp_that_is_ended_half_way_can_be_undone(stage, end):
     assert undone(stage) == [["c0de0001"], ["c0de0001"]]
 
 
-def test_an_undo_that_breaks_off_half_way_can_be_finished(stage):
+def test_an_undo_that_stops_half_way_can_be_finished(stage):
     assert stage.copy.rescue("stamp", "head", "--yes").status == 0
     with stage.databases["ledger"].session() as somebody:
         somebody.cursor().execute(LOCKED)
@@ -166,7 +166,7 @@ def test_an_undo_that_breaks_off_half_way_can_be_finished(stage):
 # --- what is left out --------------------------------------------------------------------------------------------
 
 
-def test_after_the_stamp_of_one_it_says_what_a_redeployment_will_find_in_the_other(stage):
+def test_after_stamping_one_it_says_what_a_redeployment_will_find_in_the_other(stage):
     ran = stage.copy.rescue("stamp", "head", "--only", "engine2", "--yes")
     assert rows(stage) == [["c0de0001"], ["c0de0002"]]
     assert f"Pending revisions in {told(stage, 'shop')} will run" in ran.stdout

@@ -1,4 +1,4 @@
-"""env.py files that begin two-phase transactions: nothing is prepared, neither to look nor to stamp."""
+"""env.py files that begin two-phase transactions: nothing is prepared, neither for an inspection nor for a stamp."""
 
 from __future__ import annotations
 

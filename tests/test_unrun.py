@@ -1,6 +1,6 @@
-"""What did not run is never ready to be stamped; what ran is never called missing, and proved where a catalog shows it.
+"""What did not run is never ready to stamp; what ran is never called missing, and is proved if a catalog shows it.
 
-Small changes of every kind (``unrun_cases.py``), each a revision of its own over its own copy of the base.
+Small changes of every kind (``unrun_cases.py``), each its own revision on its own copy of the base.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tests.servers import ROLE, Server
 from tests.unrun_cases import BASE, GROUPS, REPORTED, Case, Tells
 
 BY_THEMSELVES = [case for case in REPORTED if case.alone or case.name in {"view: another number", "CTE insert"}]
-"""One of the catalog and one of rows, and those that do not go together with others: all others are tried in chains."""
+"""One of the catalog, one of rows, and those that do not combine with others: all others are tested in chains."""
 Evidence = Union[Revision, RevisionEvidence]
 
 
 @pytest.fixture(scope="module")
 def server_with_role(server: Server) -> Server:
-    """The base grants rights to a role."""
+    """The base grants privileges to a role."""
     return _with_role(server)
 
 
@@ -58,7 +58,7 @@ def _url(database: Database, *, superuser: bool) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """The changes of a kind that go together: a revision makes the base of each, in a schema of its own."""
+    """The changes of a kind that combine: one revision creates the base of each, in its own schema."""
 
     cases: Mapping[str, Case]
 
@@ -74,7 +74,7 @@ class Kind:
         ]
 
     def bodies(self, *, first: str = "", left_out: Collection[str] = ()) -> dict[str, str]:
-        """The revisions; those that are `left_out` do nothing, and `first` stands in the place of the base."""
+        """Return the revisions; those that are `left_out` do nothing, and `first` replaces the base."""
         return {"made": first or "\n".join(f"op.execute({sql!r})" for sql in self.base)} | {
             schema: "pass"
             if schema in left_out
@@ -83,7 +83,7 @@ class Kind:
         }
 
     def on(self, server: Server) -> Kind:
-        """Those that this server can do."""
+        """Return the changes that this server supports."""
         return Kind({schema: case for schema, case in self.cases.items() if case.since <= server.version})
 
 
@@ -112,8 +112,10 @@ def test_each_change_of_a_kind(server_with_role: Server, tmp_path: Path, group: 
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.compatibility) for part in range(1, 4))])
-def test_each_change_of_a_kind_to_what_was_made_by_hand(empty: Database, tmp_path: Path, group: str, part: int) -> None:
-    """With the whole of the tool: the chain does not run from an empty database, and a copy takes long."""
+def test_each_change_of_a_kind_to_what_was_created_by_hand(
+    empty: Database, tmp_path: Path, group: str, part: int
+) -> None:
+    """With the whole tool: the chain does not run from an empty database, and a copy takes long."""
     kind = Kind(dict(list(_kind(group).on(empty.server).cases.items())[part::4]))
     chain = write(tmp_path / "project", _url(empty, superuser=kind.superuser), kind.bodies(first="pass"))
     for sql in kind.base:
@@ -151,7 +153,7 @@ def test_one_of_many_that_did_not_run_is_found_among_those_that_did(
 
 
 def _hold(kind: Kind, before: Iterable[Evidence], after: Iterable[Evidence], proved_on: Server | None = None) -> None:
-    """Before they ran none is ready; afterwards none is missing, and `proved_on` this server all of the catalog are."""
+    """Check that before, none is ready; after, none is missing, and all of the catalog's are proved (`proved_on`)."""
     not_run, ran = ({one.revision: one for one in found} for found in (before, after))
     ready = {case.name: told(not_run[r]) for r, case in kind.cases.items() if not_run[r].verdict in THERE}
     missing = {case.name: told(ran[r]) for r, case in kind.cases.items() if ran[r].verdict in MISSING}
@@ -170,7 +172,7 @@ def _lines(found: dict[str, str]) -> str:
     return "\n".join(f"{name}: {words}" for name, words in found.items())
 
 
-# --- each by itself -------------------------------------------------------------------------------------------------
+# --- each alone -----------------------------------------------------------------------------------------------------
 
 
 def _chain(root: Path, database: Database, case: Case, *, by_hand: bool) -> Chain:
@@ -185,7 +187,7 @@ def _chain(root: Path, database: Database, case: Case, *, by_hand: bool) -> Chai
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["chain", "by-hand"])
 @pytest.mark.parametrize("case", BY_THEMSELVES, ids=lambda case: case.name)
-def test_a_change_by_itself(empty: Database, tmp_path: Path, case: Case, by_hand: bool) -> None:
+def test_a_change_alone(empty: Database, tmp_path: Path, case: Case, by_hand: bool) -> None:
     chain = _chain(tmp_path / "project", empty, case, by_hand=by_hand)
     assert chain.plan("r2").outcome is Outcome.REFUSED, told(by_id(chain.diagnose())["r2"])
 

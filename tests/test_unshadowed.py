@@ -1,4 +1,4 @@
-"""Every function, type and operator that the tool's own queries use is the server's."""
+"""Every function, type and operator in the tool's own queries is the server's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests import shadows
         ("FORMAT {names} = 1", "FORMAT {names} OPERATOR(pg_catalog.=) 1"),
     ],
 )
-def test_what_the_server_has_is_named_as_its_own(query, written):
+def test_what_the_server_has_is_qualified(query, written):
     assert unshadowed(query) == written
 
 
@@ -47,7 +47,7 @@ def test_what_the_server_has_is_named_as_its_own(query, written):
         "a LIKE 'x'",
     ],
 )
-def test_what_takes_its_operator_from_the_path_without_saying_so_is_refused(query):
+def test_syntax_that_implicitly_takes_its_operator_from_the_path_is_refused(query):
     with pytest.raises(ValueError, match="search path"):
         unshadowed(query)
 
@@ -67,7 +67,7 @@ QUERIES = _queries()
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_server_reads_a_query_as_it_would_without(database, name):
+def test_the_server_parses_a_query_as_it_would_without(database, name):
     """Another precedence of an operator would be another tree."""
     query = re.sub(r"\{pids?\}", "1", re.sub(r"(?<!:):\w+", "NULL", QUERIES[name]))
     query = re.sub(r"\{\w+\}", "'x'", query)
@@ -83,7 +83,7 @@ def test_the_server_reads_a_query_as_it_would_without(database, name):
 
 
 @pytest.mark.slow
-def test_nobody_elses_functions_and_operators_run_in_the_place_of_the_servers(project, database):
+def test_nobody_elses_functions_and_operators_run_instead_of_the_servers(project, database):
     database.stand_at("aaaa0001")
     database.run("CREATE TABLE users (id int, name text)")
     ours = project("linear", database)

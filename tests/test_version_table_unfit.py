@@ -1,4 +1,4 @@
-"""A table that env.py names, and that Alembic cannot read as a version table: what is wrong with it is said."""
+"""A table that env.py names, and that Alembic cannot read as a version table: the error says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def shop_at(tmp_path, url):
 
 
 @pytest.mark.parametrize("row", [b"r1", bytearray(b"r1"), memoryview(b"r1")])
-def test_bytes_are_called_so_whatever_the_driver_makes_of_them(row):
+def test_bytes_are_reported_as_such_whatever_the_driver_makes_of_them(row):
     with pytest.raises(errors.VersionTableUnfit, match="is not text but bytes"):
         version_column.check_rows((row,), "shop.v")
 
 
-def test_text_and_null_are_let_through():
+def test_text_and_null_are_accepted():
     version_column.check_rows(("r1", None), "shop.v")
     assert version_column.unfit(TypeError("unhashable type: 'list'"), "shop", str) is None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
-def test_what_is_wrong_is_said_by_each_command(tmp_path, database, odd):
+def test_each_command_says_what_is_wrong(tmp_path, database, odd):
     column, value, says = ODD[odd]
     database.run(f"CREATE TABLE alembic_version ({column}); INSERT INTO alembic_version VALUES ({value})")
     shop = shop_at(tmp_path, database.url)
@@ -51,7 +51,7 @@ def test_what_is_wrong_is_said_by_each_command(tmp_path, database, odd):
 
 
 @pytest.mark.slow
-def test_a_view_is_read(tmp_path, database):
+def test_a_view_can_be_read(tmp_path, database):
     database.run("CREATE TABLE v (version_num varchar(32)); INSERT INTO v VALUES ('r1')")
     database.run("CREATE VIEW alembic_version AS SELECT version_num FROM v")
     there = shop_at(tmp_path, database.url).rescue("wait", "--timeout", "0")
@@ -59,7 +59,7 @@ def test_a_view_is_read(tmp_path, database):
 
 
 @pytest.mark.slow
-def test_a_null_is_told_as_such(tmp_path, database):
+def test_a_null_is_reported_as_such(tmp_path, database):
     database.run("CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES (NULL)")
     refused = shop_at(tmp_path, database.url).rescue("wait")
     assert (refused.status, "error[empty-row]" in refused.stderr) == (3, True), refused.everything

@@ -39,7 +39,7 @@ def at(*rows):
     return Database(identity, rows, True, 32, None, (), (), pooled=False)
 
 
-# --- where it stands ---------------------------------------------------------------------------------------------
+# --- where it is -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def at(*rows):
         (("r2",), "base", (), 0),
     ],
 )
-def test_where_a_database_stands_on_the_way(rows, target, ahead, of):
+def test_where_a_database_is_on_the_way(rows, target, ahead, of):
     graph = forked(3 if target == "+1" else 4)
     found = waiting.standing(graph, at(*rows), paths.targets_of(graph, rows, target))
     expected = (("r2",), 2) if ahead is None else (ahead, of)
@@ -76,13 +76,13 @@ def test_where_a_database_stands_on_the_way(rows, target, ahead, of):
         (("NULL",), "empty-row"),
     ],
 )
-def test_rows_that_lead_elsewhere_for_one_who_looks_once(rows, code):
+def test_rows_that_lead_elsewhere_if_looked_at_once(rows, code):
     with pytest.raises(errors.Refusal) as refused:
         waiting.standing(forked(), at(*rows), ("r3",))
     assert (refused.value.code, refused.value.exit_status) == (code, 3)
 
 
-# --- what is told ------------------------------------------------------------------------------------------------
+# --- what is printed ---------------------------------------------------------------------------------------------
 
 
 def test_a_line_comes_when_something_changes_or_after_a_while():
@@ -106,7 +106,7 @@ def test_where_it_is_which_of_how_many_and_since_when():
     assert "".join(line) == "no server answers at shop at db:5432: connection refused; waiting for it"
 
 
-def test_what_is_told_when_the_time_is_up():
+def test_what_is_printed_when_the_time_is_up():
     late = errors.WaitTimedOut(600.0, ["shop is at r1, 1 of 3 revisions on the way to r3"])
     assert (late.code, late.exit_status) == ("wait-timeout", 4)
     assert late.message == "waited for 600 s: shop is at r1, 1 of 3 revisions on the way to r3"
@@ -168,7 +168,7 @@ def test_at_past_and_as_json(shop):
 
 
 @pytest.mark.slow
-def test_the_time_is_up_and_who_is_in_the_way(shop, database):
+def test_when_the_time_is_up_it_names_who_is_in_the_way(shop, database):
     shop.alembic("upgrade", "r1")
     with database.session() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE alembic_version IN SHARE MODE")
@@ -184,7 +184,7 @@ def test_the_time_is_up_and_who_is_in_the_way(shop, database):
 
 
 @pytest.mark.slow
-def test_a_version_table_that_a_migration_has_locked_is_waited_for(shop, database):
+def test_a_locked_version_table_is_waited_for(shop, database):
     shop.alembic("upgrade", "head")
     with database.session() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
@@ -198,7 +198,7 @@ def test_a_version_table_that_a_migration_has_locked_is_waited_for(shop, databas
 
 
 @pytest.mark.slow
-def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_for(shop):
+def test_a_missing_version_table_is_reported_at_once_and_waited_for(shop):
     process = shop.started("wait", "--interval", "0.1")
     first = process.stderr.readline()
     assert first.startswith(
@@ -216,14 +216,14 @@ def test_a_version_table_that_is_not_there_is_told_at_the_first_look_and_waited_
 
 
 @pytest.mark.slow
-def test_at_the_end_of_the_time_it_is_told_that_there_is_no_version_table(shop):
+def test_when_the_time_is_up_a_missing_version_table_is_reported(shop):
     late = shop.rescue("wait", "--timeout", "0")
     assert "has no version table public.alembic_version, 0 of 3 revisions on the way to r3\n" in late.stderr
     assert shop.rescue("wait", "base", "--timeout", "0").status == 0
 
 
 @pytest.mark.slow
-def test_an_image_that_was_rolled_back_is_told_that_the_database_is_ahead(shop):
+def test_a_rolled_back_image_is_told_that_the_database_is_ahead(shop):
     shop.alembic("upgrade", "head")
     (shop.root / "alembic" / "versions" / "r3.py").unlink()
     began = time.monotonic()
@@ -236,7 +236,7 @@ def test_an_image_that_was_rolled_back_is_told_that_the_database_is_ahead(shop):
 
 
 @pytest.mark.slow
-def test_rows_that_turn_to_what_the_scripts_do_not_know(shop, database):
+def test_rows_that_change_to_what_the_scripts_do_not_know(shop, database):
     shop.alembic("upgrade", "r1")
     process = shop.started("--format", "json", "wait", "--interval", "0.1")
     time.sleep(3)
@@ -249,7 +249,7 @@ def test_rows_that_turn_to_what_the_scripts_do_not_know(shop, database):
 
 
 @pytest.mark.slow
-def test_no_such_revision_is_told_at_once(shop):
+def test_an_unknown_revision_is_reported_at_once(shop):
     refused = shop.rescue("wait", "nowhere")
     assert (refused.status, "error[unknown-revision]" in refused.stderr) == (3, True)
 
@@ -264,7 +264,7 @@ def test_no_such_revision_is_told_at_once(shop):
     ],
     ids=" ".join,
 )
-def test_what_nobody_can_wait_for_is_a_slip_and_the_help_is_of_the_command(shop, arguments):
+def test_a_target_that_nobody_can_wait_for_is_a_usage_error_with_the_commands_help(shop, arguments):
     off = shop.rescue("wait", *arguments)
     assert (off.status, "error[usage]" in off.stderr) == (2, True), off.everything
     told = "use the revision's id" if arguments[0].endswith("+1") else "alembic-rescue wait --help lists its options"
@@ -298,7 +298,7 @@ def test_a_role_that_may_not_read_is_not_waited_for(shop, database):
 
 
 @pytest.mark.slow
-def test_a_name_that_is_not_resolved_yet_is_waited_for(shop):
+def test_a_name_that_does_not_resolve_yet_is_waited_for(shop):
     late = shop.rescue(
         "--url", "postgresql://shop@no-such-host.invalid/shop", "wait", "--timeout", "1", "--interval", "0.2"
     )
@@ -354,7 +354,7 @@ def test_sigterm_ends_it_at_once(shop):
 
 
 @pytest.mark.slow
-def test_at_a_terminal_it_shows_where_it_is_in_one_line(shop):
+def test_at_a_terminal_it_shows_its_progress_in_one_line(shop):
     shop.alembic("upgrade", "r1")
     with terminal.at_a_terminal(shop, "wait", "--interval", "0.2", columns=200) as screen:
         screen.wait_for("is at r1, 1 of 3 on the way to r3, for 1 s")
@@ -378,7 +378,7 @@ def test_what_counts_as_applied_is_proved_or_not(shop):
     ("lost", "command"),
     [("DROP TABLE t2", ["complete", "r2"]), ("DROP TABLE t3", ["repair"]), ("DROP TABLE t2, t3", ["repair"])],
 )
-def test_the_help_for_what_is_missing_leads_out(shop, database, lost, command):
+def test_the_help_for_a_missing_object_resolves_it(shop, database, lost, command):
     shop.alembic("upgrade", "head")
     database.run(lost)
     missing = shop.rescue("wait", "--applied", "--timeout", "0")
@@ -397,8 +397,8 @@ def test_the_help_for_what_is_missing_leads_out(shop, database, lost, command):
 
 
 @pytest.mark.slow
-def test_a_look_at_a_server_that_went_silent_ends(shop, database):
-    listener = socket.create_server(("127.0.0.1", 0))  # takes connections, and never says a word
+def test_a_query_to_a_silent_server_ends(shop, database):
+    listener = socket.create_server(("127.0.0.1", 0))  # accepts connections, and never says a word
     url = database.url.replace(f":{database.server.port}/", f":{listener.getsockname()[1]}/")
     began = time.monotonic()
     late = shop.rescue("--url", f"{url}?connect_timeout=2", "wait", "--timeout", "1")
@@ -407,7 +407,7 @@ def test_a_look_at_a_server_that_went_silent_ends(shop, database):
 
 
 @pytest.mark.slow
-def test_what_goes_silent_for_one_look_is_asked_again(shop, database):
+def test_a_server_that_goes_silent_once_is_asked_again(shop, database):
     shop.alembic("upgrade", "head")
     _in_a_hurry(shop)
     with between(_to(database), rb"version_num", all_of_it=False) as proxy:
@@ -419,7 +419,7 @@ def test_what_goes_silent_for_one_look_is_asked_again(shop, database):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.2, 0.02])
-def test_what_drips_does_not_hold_it_up_for_long(shop, database, seconds):
+def test_a_slow_trickle_does_not_delay_it_for_long(shop, database, seconds):
     shop.alembic("upgrade", "r1")
     _in_a_hurry(shop)
     with dripping(_to(database), seconds) as port:
@@ -431,7 +431,7 @@ def test_what_drips_does_not_hold_it_up_for_long(shop, database, seconds):
 
 
 @pytest.mark.slow
-def test_it_is_at_home_behind_a_pooler_and_holds_no_session_between_two_looks(shop, database):
+def test_it_works_behind_a_pooler_and_holds_no_session_between_two_queries(shop, database):
     shop.alembic("upgrade", "r1")
     with pooling(database.server) as pooler:
         url = f"postgresql+psycopg2://{servers.ROLE}@127.0.0.1:{pooler.port}/{database.name}"
@@ -483,7 +483,7 @@ def _in_a_hurry(shop):
 
 
 @pytest.mark.slow
-def test_each_of_several_databases_is_waited_for_and_one_by_itself(tmp_path, database):
+def test_each_of_several_databases_is_waited_for_and_one_alone(tmp_path, database):
     env = """
 from alembic import context
 from sqlalchemy import create_engine, pool, text

@@ -1,4 +1,4 @@
-"""The steps through what create_all made, on values."""
+"""The steps past what create_all created, on values."""
 
 from dataclasses import replace
 
@@ -35,12 +35,12 @@ def evidence(word: str) -> list[RevisionEvidence]:
         ("NUA", "upgrade r1, diagnose"),
     ],
 )
-def test_the_way_leads_through_in_the_chains_order_as_far_as_it_can_be_told(word, ways):
+def test_the_steps_follow_the_chains_order_as_far_as_it_is_known(word, ways):
     told = [step.removeprefix("alembic-rescue ").removeprefix("alembic ") for step in legs(evidence(word))]
     assert ", ".join(told) == ways
 
 
-def test_what_comes_later_and_is_there_is_led_through():
+def test_the_steps_lead_past_a_later_revision_that_exists():
     advice = recommend(evidence("NAN"))
     assert (advice.action, advice.steps) == (Action.RERUN, legs(evidence("NAN")))
     assert "contradictory" not in advice.reason
@@ -60,7 +60,7 @@ FROM, TO = (CatalogObject("table column", f'public.t."{name}"', "public.t") for 
 RENAMES = Observation("r1", (Change(OLD, {}, None), Change(NEW, None, {})), ((OLD, NEW),), path="/p/r1.py", line=8)
 
 
-def test_a_table_in_the_way_is_to_be_looked_at_and_dropped_by_hand():
+def test_a_table_in_the_way_must_be_checked_and_dropped_by_hand():
     (cause,) = both_there([RENAMES], {OLD: {}, NEW: {}})
     assert (cause.code, cause.place) == ("both-there", "/p/r1.py:8")
     assert [step.partition(";")[0] for step in cause.steps] == [
@@ -70,7 +70,7 @@ def test_a_table_in_the_way_is_to_be_looked_at_and_dropped_by_hand():
     assert "the original data is in public.old" in cause.fix
 
 
-def test_a_column_likewise():
+def test_a_column_too():
     renames = Observation("r1", (Change(FROM, {}, None), Change(TO, None, {})), ((FROM, TO),))
     (cause,) = both_there([renames], {FROM: {}, TO: {}})
     assert [step.partition(";")[0] for step in cause.steps] == [
@@ -92,13 +92,13 @@ def test_otherwise_nothing_is_in_the_way(before, live):
     assert list(both_there([*before, RENAMES], live)) == []
 
 
-def test_nor_what_makes_its_own_name_free():
+def test_nor_is_an_object_that_frees_its_own_name():
     """As in a swap: the new name is one that it had first taken from another table."""
     swaps = Observation("r1", (Change(OLD, {}, None),), ((OLD, NEW),))
     assert list(both_there([swaps], {OLD: {}, NEW: {}})) == []
 
 
-def test_of_what_a_table_takes_along_nothing_is_told():
+def test_what_a_table_takes_along_is_not_reported():
     column = (
         CatalogObject("table column", "public.old.a", "public.old"),
         CatalogObject("table column", "public.new.a", "public.new"),
@@ -107,7 +107,7 @@ def test_of_what_a_table_takes_along_nothing_is_told():
     assert len(list(both_there([renames], {OLD: {}, NEW: {}, column[0]: {}, column[1]: {}}))) == 1
 
 
-def test_evidence_is_what_recommends():
+def test_the_evidence_makes_the_recommendation():
     held = ObjectEvidence("table", "t", "present", Presence.PRESENT, None, "", None, None)
     beyond = RevisionEvidence("r2", Verdict.UNVERIFIABLE, (held,))
     assert recommend([*evidence("N"), beyond]).steps == ("alembic upgrade r1", "alembic-rescue diagnose")

@@ -1,4 +1,4 @@
-"""The database that is stamped is the one that was shown: whatever env.py, the environment and --url say."""
+"""The stamped database is the one that was shown: whatever env.py, the environment and --url say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def watched(server):
-    """Another database of the same server, at aaaa0001 as well: nothing may happen to it."""
+    """Another database on the same server, at aaaa0001 as well: nothing may happen to it."""
     with fresh_database(server) as database:
         at_the_first_revision(database)
         yield database
@@ -29,7 +29,7 @@ def watched(server):
 
 @pytest.fixture
 def chosen(database):
-    """The database that is meant, at aaaa0001."""
+    """The intended database, at aaaa0001."""
     at_the_first_revision(database)
     return database
 
@@ -47,7 +47,7 @@ def spelled(database, **parts):
 # --- it is shown -------------------------------------------------------------------------------------------------
 
 
-def test_which_database_it_is_stands_in_plan_question_receipt_and_json(project, database):
+def test_the_database_is_named_in_plan_question_receipt_and_json(project, database):
     linear = project("linear", database)
     write_env(linear, options='version_table_schema="ops"')
     database.run("CREATE SCHEMA ops")
@@ -96,7 +96,7 @@ def test_which_database_it_is_stands_in_plan_question_receipt_and_json(project, 
     assert identity.items() <= json.loads(linear.receipts[0].read_text())["parts"][0]["database"].items()
 
 
-def test_where_the_driver_went_is_shown_whatever_led_it_there(project, chosen):
+def test_the_drivers_actual_address_is_shown_whatever_led_it_there(project, chosen):
     linear = project("linear")
     write_env(linear, engine='create_engine("postgresql+psycopg2:///")')
     by_variables = {
@@ -156,7 +156,7 @@ def not_heeded(ran, reason):
     assert "help: omit --url and set the URL where env.py reads it" in ran.stderr
 
 
-def test_a_url_of_another_kind_than_env_pys_engine_is_not_heeded_and_says_so(project, watched, tmp_path):
+def test_a_url_of_another_kind_than_env_pys_engine_is_ignored_and_reported(project, watched, tmp_path):
     linear = project("linear", watched)
     write_env(linear, engine=f"create_engine({watched.url!r})")
     (tmp_path / "shop.db").touch()
@@ -165,7 +165,7 @@ def test_a_url_of_another_kind_than_env_pys_engine_is_not_heeded_and_says_so(pro
 
 
 @pytest.mark.parametrize("opened_before", ["", "create_engine(config.get_main_option('sqlalchemy.url')).connect()"])
-def test_a_url_cannot_be_laid_over_a_function_that_connects(project, chosen, watched, opened_before):
+def test_a_url_cannot_override_a_function_that_connects(project, chosen, watched, opened_before):
     linear = project("linear", watched)
     write_env(
         linear,
@@ -262,7 +262,7 @@ def test_whether_two_urls_name_the_same_database(one, other, same):
         ("postgresql://db.example.org/shop", {}, {"PGSSLMODE": "prefer"}, None),
     ],
 )
-def test_encryption_is_asked_for_where_nobody_said_how(url, given, variables, asked):
+def test_encryption_is_requested_if_nothing_is_configured(url, given, variables, asked):
     for driver, argument in (("psycopg2", "sslmode"), ("psycopg", "sslmode"), ("asyncpg", "ssl")):
         arguments = dict.fromkeys([argument] if given else [], given.get("sslmode"))
         urls.require_encryption(urls.parse(url), driver, arguments, variables)
@@ -299,7 +299,7 @@ def test_several_servers_in_a_url_are_tried_one_after_the_other(project, chosen,
 
 def test_a_host_that_is_not_local_is_not_reached_without_encryption(project, chosen, watched):
     linear = project("linear", watched)
-    elsewhere = spelled(chosen, host="127.1")  # leads here, and its name does not say so
+    elsewhere = spelled(chosen, host="127.1")  # resolves to this host, and its name does not say so
     refused = linear.rescue("--url", elsewhere, "plan", "aaaa0003")
     assert refused.status == 4
     assert f"error[encryption-failed]: no TLS connection to {chosen.name} at 127.1" in refused.stderr
@@ -308,11 +308,11 @@ def test_a_host_that_is_not_local_is_not_reached_without_encryption(project, cho
 
     assert linear.rescue("--url", f"{elsewhere}?sslmode=disable", "plan", "aaaa0003").status == 0
     assert linear.rescue("--url", elsewhere, "plan", "aaaa0003", PGSSLMODE="prefer").status == 0
-    linear.set_url(elsewhere)  # env.py's own URL is its author's affair
+    linear.set_url(elsewhere)  # env.py's own URL is its author's business
     assert linear.rescue("plan", "aaaa0003").status == 0
 
 
-# --- the database is changed under way ---------------------------------------------------------------------------
+# --- the database changes meanwhile ------------------------------------------------------------------------------
 
 
 def switching(project, first, then, run):
@@ -342,10 +342,10 @@ def test_a_database_that_changes_before_the_write_is_refused(project, chosen, wa
     assert "nothing was written" in ran.stderr
     assert "env.py opens a different database from one run to the next" in ran.stderr
     assert chosen.versions() == ["aaaa0001"]
-    assert len(linear.receipts) == (run == WRITE)  # none where it came no further than the second look
+    assert len(linear.receipts) == (run == WRITE)  # none if it got no further than the second inspection
 
 
-def test_no_version_table_is_made_in_a_database_that_comes_under_way(project, chosen, server):
+def test_no_version_table_is_created_in_a_database_that_appears_meanwhile(project, chosen, server):
     with fresh_database(server) as empty:
         ran = switching(project, chosen, empty, WRITE).rescue("stamp", "aaaa0003", "--yes")
         assert ran.status == 3, ran.stderr

@@ -1,4 +1,4 @@
-"""What env.py leaves running, and what happens to the process that calls, leaves no worker out of step."""
+"""What env.py leaves running, and what happens to the calling process, leaves no worker out of step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.watching import until
 __all__ = ["linear"]
 
 
-def test_a_process_that_env_py_leaves_running_holds_nobody(linear):
+def test_a_process_that_env_py_leaves_running_delays_nobody(linear):
     at_first(linear, "import subprocess; subprocess.Popen(['sleep', '30'], start_new_session=True)")
     began = time.monotonic()
     project = load()
@@ -44,7 +44,7 @@ def test_a_project_stays_in_the_folder_in_which_it_was_loaded(linear, tmp_path, 
     assert project.look().visited[0].database.current_heads == ("aaaa0001",)
 
 
-def test_what_is_left_in_the_middle_leaves_no_answer_for_the_next_question(linear):
+def test_an_interrupted_request_leaves_no_answer_for_the_next_one(linear):
     at_first(linear, "import time; time.sleep(2)")
     project = load()
 
@@ -62,7 +62,7 @@ def test_what_is_left_in_the_middle_leaves_no_answer_for_the_next_question(linea
     assert project.look().visited[0].database.current_heads == ("aaaa0002",)
 
 
-def test_a_forked_process_has_a_worker_of_its_own(linear):
+def test_a_forked_process_has_its_own_worker(linear):
     at_first(linear, "")
     project = load()
     project.look()

@@ -1,4 +1,4 @@
-"""env.py runs in processes of its own: what they are told, how they end, and what of them reaches the caller."""
+"""env.py runs in separate processes: what they receive, how they end, and what of them reaches the caller."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def test_an_error_arrives_with_its_facts_and_with_what_was_added_to_it():
 
 
 @pytest.mark.parametrize("content", [{"$": "Popen", "args": ["true"]}, {"$": "system", "is": "true"}])
-def test_only_the_tools_own_classes_are_made(content):
+def test_only_the_tools_own_classes_are_instantiated(content):
     with pytest.raises(ValueError, match="none of the tool's classes"):
         values.decoded(content)
 
 
-def test_what_is_no_value_is_refused():
+def test_something_that_is_no_value_is_refused():
     with pytest.raises(TypeError, match="Thread is none of the values"):
         values.encoded({"thread": threading.main_thread()})
 
@@ -86,7 +86,7 @@ def ends():
             continue
 
 
-def test_messages_come_whole_and_in_order_whatever_their_size(ends):
+def test_messages_arrive_whole_and_in_order_whatever_their_size(ends):
     one, other = ends
     big = "x" * 1_000_000
     thread = threading.Thread(target=lambda: [one.send({"n": 1}), one.send({"text": big}), one.send({"n": 3})])
@@ -110,7 +110,7 @@ def test_silence_and_the_end_of_a_conversation_are_told_apart(ends):
 
 @pytest.fixture
 def linear(project, database, monkeypatch):
-    """A project of the working directory, at its first revision, whose env.py can be added to."""
+    """A project in the working directory, at its first revision, whose env.py can be extended."""
     database.stand_at("aaaa0001")
     copy = project("linear", database)
     monkeypatch.chdir(copy.root)
@@ -118,7 +118,7 @@ def linear(project, database, monkeypatch):
 
 
 def at_first(project_copy, code: str) -> None:
-    """Put code at the beginning of env.py."""
+    """Insert code at the beginning of env.py."""
     env = project_copy.root / "alembic" / "env.py"
     env.write_text(f"{code}\n{env.read_text()}")
 
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_is_an_error_with_its_last_words(linear, code, told):
 
 @pytest.mark.parametrize("fails", ["raise RuntimeError('no')", "return 5"])
 @pytest.mark.parametrize("raised", ["raise Odd()", "import sys; sys.exit(Odd())"])
-def test_what_cannot_say_what_it_is_is_told_all_the_same(linear, fails, raised):
+def test_an_exception_that_cannot_be_printed_is_still_reported(linear, fails, raised):
     at_first(linear, f"class Odd(Exception):\n    def __str__(self):\n        {fails}\n{raised}")
     with pytest.raises((errors.EnvFailed, errors.EnvExited), match="<Odd that cannot be printed>"):
         load().look()
@@ -154,7 +154,7 @@ def test_what_cannot_say_what_it_is_is_told_all_the_same(linear, fails, raised):
         ("raise Odd()", "0002_step_2.py:16 cannot be used: Odd: <Odd that cannot be printed>"),
     ],
 )
-def test_what_a_revision_files_import_raises_is_told_with_its_place(linear, line, says):
+def test_an_error_while_a_revision_file_is_imported_is_reported_with_its_place(linear, line, says):
     revision = linear.root / "alembic" / "versions" / "0002_step_2.py"
     text = revision.read_text().replace('revision = "aaaa0002"', 'revision = "aaaa" + "0002"')
     odd = "class Odd(Exception): __str__ = None"
@@ -164,7 +164,7 @@ def test_what_a_revision_files_import_raises_is_told_with_its_place(linear, line
 
 
 @pytest.mark.parametrize("is_computed", [False, True])
-def test_an_odd_docstring_and_an_empty_dependency_are_as_none(linear, is_computed):
+def test_an_odd_docstring_and_an_empty_dependency_count_as_none(linear, is_computed):
     revision = linear.root / "alembic" / "versions" / "0002_step_2.py"
     text = revision.read_text().replace("depends_on = None", 'depends_on = ""')
     if is_computed:
@@ -175,7 +175,7 @@ def test_an_odd_docstring_and_an_empty_dependency_are_as_none(linear, is_compute
     assert isinstance(found["aaaa0002"].doc, str)
 
 
-def test_a_worker_that_is_gone_is_followed_by_a_new_one(linear):
+def test_a_dead_worker_is_replaced(linear):
     del linear
     project = load()
     before = project.look()
@@ -184,7 +184,7 @@ def test_a_worker_that_is_gone_is_followed_by_a_new_one(linear):
     project.end()
 
 
-def test_a_worker_that_says_nothing_is_ended(linear):
+def test_a_silent_worker_is_ended(linear):
     at_first(linear, "import ctypes; ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock")
     project = load()
     worker = project._running()
@@ -225,7 +225,7 @@ import alembic.command; alembic.command.stamp = None
     assert {"to stdout", "to descriptor 1", "to descriptor 2"} <= set(lines)
 
 
-def test_the_callers_threads_go_on_meanwhile(linear):
+def test_the_callers_threads_keep_running_meanwhile(linear):
     at_first(linear, "import time; time.sleep(0.5)")
     ticks, done = [], threading.Event()
 
@@ -273,7 +273,7 @@ def test_no_worker_is_left_when_its_caller_is_killed(linear):
         time.sleep(0.05)
 
 
-def test_secrets_that_come_up_in_a_worker_are_known_to_the_caller(linear):
+def test_secrets_that_a_worker_learns_are_known_to_the_caller(linear):
     del linear
     secrets = Secrets()
     project = load(secrets=secrets)
@@ -284,7 +284,7 @@ def test_secrets_that_come_up_in_a_worker_are_known_to_the_caller(linear):
     assert servers.PASSWORD not in secrets.hide(f"password is {servers.PASSWORD}")
 
 
-def test_no_revision_file_is_run_by_a_look(linear):
+def test_an_inspection_runs_no_revision_file(linear):
     for file in (linear.root / "alembic" / "versions").glob("*.py"):
         file.write_text(f"{file.read_text()}\nraise SystemExit('a revision file was run')\n")
     project = load()
@@ -294,7 +294,7 @@ def test_no_revision_file_is_run_by_a_look(linear):
     assert look.unreadable == ()
 
 
-def test_a_worker_does_one_thing_at_a_time_and_answers_what_it_was_asked():
+def test_a_worker_does_one_thing_at_a_time_and_answers_its_request():
     worker = Worker("live", Secrets())
     with pytest.raises(errors.InternalError, match="AssertionError"):
         worker.call("look")
@@ -303,7 +303,7 @@ def test_a_worker_does_one_thing_at_a_time_and_answers_what_it_was_asked():
     assert not worker.alive
 
 
-def test_values_of_a_database_travel_whole(linear):
+def test_values_from_a_database_arrive_whole(linear):
     del linear
     project = load()
     (visited,) = project.look().visited
@@ -312,7 +312,7 @@ def test_values_of_a_database_travel_whole(linear):
     assert values.decoded(values.encoded(replace(visited, remarks=()))) == replace(visited, remarks=())
 
 
-def test_a_worker_that_goes_on_and_on_is_ended_as_well(linear):
+def test_a_worker_that_never_ends_is_ended_too(linear):
     del linear
     project = load()
     with pytest.raises(errors.WorkerSilent):

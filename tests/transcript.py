@@ -1,4 +1,4 @@
-"""The demo's transcript in README.md: ``make readme`` writes it, a test holds it against what the demo prints."""
+"""The demo's transcript in README.md: ``make readme`` writes it, and a test compares it with what the demo prints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRAPPED = {
     "alembic-rescue diagnose": "warning",
     "alembic-rescue stamp 774225e563ca --yes": "Refused: ",
 }
-"""The commands of an act that README shows, and how the first line begins that it shows of their output."""
+"""The commands of an act that README shows, and the beginning of the first output line that it shows."""
 _SECOND_ACT = "# Second act"
 _VOLATILE = (
     (r"alembic-rescue-demo-\w{8}", "alembic-rescue-demo-5tuck4u2"),
@@ -27,11 +27,11 @@ _VOLATILE = (
     (r"\b\d{8}T\d{6}-stamp-[0-9a-f]{6}", "20250527T031415-stamp-5eed42"),
     (r"\bpostgresql \d+\.\d+", "postgresql 18.4"),
 )
-"""What differs from run to run, and what stands for it; of the same length, so that lines break alike."""
+"""What differs from run to run, and its replacement; of the same length, so that lines break alike."""
 
 
 def played() -> str:
-    """Play the demo as a process, and return what it prints, with the same words for what differs each time."""
+    """Play the demo as a process, and return its output, with the same words for what differs each time."""
     command = [sys.executable, "-m", "alembic_rescue", "demo"]
     environment = {**os.environ, "TMPDIR": "/tmp", "COLUMNS": "132"}
     printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
@@ -41,7 +41,7 @@ def played() -> str:
 
 
 def rescued(transcript: str) -> str:
-    """The first act: the failure, the diagnosis, the stamp and the way on."""
+    """The first act: the failure, the diagnosis, the stamp and the next steps."""
     return _steps(transcript.split(_SECOND_ACT, maxsplit=1)[0], _RESCUED)
 
 
@@ -56,14 +56,14 @@ def _steps(act: str, wanted: Mapping[str, str]) -> str:
 
 
 def _from(beginning: str, shown: str) -> str:
-    """What is shown from the line on that begins so; dots stand for the lines before it."""
+    """Return the output from the line with that beginning on; dots replace the lines before it."""
     at = re.search(f"^{re.escape(beginning)}", shown, re.MULTILINE)
     assert at is not None, f"no line begins with {beginning!r}"
     return ("...\n" if at.start() else "") + shown[at.start() :]
 
 
 def filled(readme: str, transcript: str) -> str:
-    """`readme` with each block between its markers made anew."""
+    """Return `readme` with each block between its markers written anew."""
     makers: dict[str, Callable[[str], str]] = {"short": rescued, "trap": trapped}
     for name, make in makers.items():
         block = re.compile(rf"(<!-- demo, {name}: [^\n]*\n```console\n).*?(^```$)", re.DOTALL | re.MULTILINE)

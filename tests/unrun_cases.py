@@ -1,7 +1,8 @@
 # ruff: noqa: E501 - a case is a line
 """Small changes on top of unrun_base.sql, one revision each: what PostgreSQL has to change, and what no catalog shows.
 
-Not run: the revision must not be ready to be stamped.  Run, and the version set back: it must not be called missing.
+If it did not run, the revision must not be ready to stamp.  If it ran and the version was set back, it must not be
+called missing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Tells(Enum):
     """Where one can see afterwards that a change was made."""
 
     CATALOG = "catalog"
-    """In the catalogs, and there is nothing else to it: run, it is proved."""
+    """In the catalogs alone: if it ran, it is proved."""
     DATA = "data"
     """Nowhere."""
     PARTLY = "partly"
@@ -37,15 +38,15 @@ class Case:
     """SQL that belongs to the base."""
     tells: Tells = Tells.CATALOG
     superuser: bool = False
-    """Only a superuser may."""
+    """Only for a superuser."""
     since: int = 0
-    """The first PostgreSQL that has it."""
+    """The first PostgreSQL version that supports it."""
     alone: bool = False
     """It needs the base in schema ``public``."""
 
     @property
     def statements(self) -> str:
-        """Of ``upgrade()``, in Python."""
+        """The body of ``upgrade()``, in Python."""
         return self.body[3:] if self.body.startswith("py:") else f"op.execute({self.body!r})"
 
 
@@ -541,7 +542,7 @@ SUPERUSERS = [
     ),
     by_superuser("language", "CREATE LANGUAGE tongue HANDLER plpgsql_call_handler"),
     by_superuser("access method", "CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler"),
-    # Its entry in pg_depend is not compared: unverifiable, whether it ran or not.
+    # Its entry in pg_depend is not compared: unverifiable, whether or not it ran.
     partly("member of an extension", "ALTER EXTENSION plpgsql ADD FUNCTION g(int)", superuser=True),
     by_superuser("grant on a built-in function", "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep_for(interval) FROM PUBLIC"),
     by_superuser("comment on a built-in function", "COMMENT ON FUNCTION pg_catalog.pg_sleep_until(timestamptz) IS 'x'"),

@@ -1,4 +1,4 @@
-"""Bodies of ``upgrade()`` that change rows, and which no catalog tells of: each function is a case."""
+"""Bodies of ``upgrade()`` that change rows, which no catalog shows: each function is a case."""
 
 from __future__ import annotations
 

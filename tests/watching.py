@@ -1,4 +1,4 @@
-"""What a test sees of a database from outside: everything that is in it, who is there, and what the server logged."""
+"""What a test sees of a database from outside: everything in it, who is connected, and what the server logged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests import servers
 from tests.conftest import Database
 
 VERSION_TABLE = "CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY)"
-"""As Alembic makes it."""
+"""As Alembic creates it."""
 
 OF_THIS_DATABASE = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 """For pg_locks, which lists those of the whole server: it is shared with other tests."""
@@ -44,7 +44,7 @@ def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
 
 
 def others(database: Database) -> list[dict[str, Any]]:
-    """The other client sessions of the database, from pg_stat_activity."""
+    """The database's other client sessions, from pg_stat_activity."""
     columns = "pid, application_name, state, wait_event_type, wait_event, query"
     rows = database.run(
         f"SELECT {columns} FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -60,9 +60,9 @@ def waiting_for_a_lock(database: Database) -> list[dict[str, Any]]:
 
 
 def everything(database: Database, present: int = 0) -> dict[str, Any]:
-    """All that is in a database: catalog, rows (with xmin, xmax and place), sequences, and write counters.
+    """Return everything in a database: catalog, rows (with xmin, xmax and place), sequences, and write counters.
 
-    Counters are flushed when a session ends, so it waits until only `present` other sessions are there.
+    Counters are flushed when a session ends, so it waits until only `present` other sessions are left.
     """
     until(lambda: len(others(database)) <= present, "the sessions of the command are gone")
     with contextlib.closing(psycopg2.connect(database.dsn)) as connection:
@@ -110,13 +110,13 @@ class Logged:
 
     @property
     def statement(self) -> str | None:
-        """The SQL, where a statement was logged, on one line."""
+        """The SQL, if a statement was logged, on one line."""
         words, _, sql = self.text.partition(": ")
         return " ".join(sql.split()) if words == "statement" or words.startswith("execute ") else None
 
 
 class ServerLog:
-    """What the server logged of one database since this was made."""
+    """What the server logged about one database since this object was created."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -138,7 +138,7 @@ class ServerLog:
 
     @property
     def statements(self) -> list[tuple[int, str]]:
-        """(pid, SQL) in the order in which the server took them."""
+        """(pid, SQL) in the server's order."""
         return [(m.pid, m.statement) for m in self.messages if m.statement is not None]
 
     @property

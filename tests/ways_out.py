@@ -1,7 +1,7 @@
 # ruff: noqa: ARG001, SIM105 - the ways have one signature, and swallow errors as migrations do
-"""Ways in which a migration may reach, or write, elsewhere; run in a process of its own by test_guard.py.
+"""Ways in which a migration may reach, or write, elsewhere; run in a separate process by test_guard.py.
 
-Each takes where the live database is, and does what reaches it.  What it is led to instead is a scratch database.
+Each receives the live database's address, and does what reaches it.  It is redirected to a scratch database instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 from types import SimpleNamespace as Live
 
 LED, OUT, SQL, HARMLESS = {}, {}, {}, {}
-"""Led to the scratch database; refused; statements, which end on the scratch server; and what must work."""
+"""Redirected to the scratch database; refused; statements, which end on the scratch server; and what must work."""
 
 
 def way(where):
@@ -42,7 +42,7 @@ def way(where):
 WRITE = "INSERT INTO written (way) VALUES ('{}')"
 
 
-# --- led ------------------------------------------------------------------------------------------------------------
+# --- redirected -----------------------------------------------------------------------------------------------------
 
 
 def psycopg2_run(name, *arguments, **more):
@@ -771,7 +771,7 @@ def main():
     if live.held_by == "hook":
         from alembic_rescue.servers import seccomp
 
-        seccomp.available = lambda: False  # as where the kernel has no such filter
+        seccomp.available = lambda: False  # as if the kernel had no such filter
     guard.lead_away(routes)
     told = {}
     for name, function in LED.items():

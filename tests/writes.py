@@ -1,6 +1,6 @@
-"""Ways in which a migration could write to the project's database, or reach it, while somebody only looks.
+"""Ways in which a migration could write to the project's database, or reach it, during an inspection.
 
-Each function is the body of an ``upgrade()``; unguarded it leaves a row with its own name in table ``trace``.
+Each function is the body of an ``upgrade()``; unguarded, it leaves a row with its own name in table ``trace``.
 LIVE, URL, SOCKET and NAME are set in the revision's file.
 """
 
@@ -19,7 +19,7 @@ LIVE: dict[str, Any] = {}
 """Arguments of ``psycopg2.connect``, for the project's database."""
 URL = ""
 SOCKET = ""
-"""libpq's words for the same database, by socket, as superuser."""
+"""libpq's connection string for the same database, through the socket, as superuser."""
 NAME = ""
 SQL = f"INSERT INTO trace VALUES ('{NAME}')"
 
@@ -40,7 +40,7 @@ def program():
 SUPPORT = (insert, program)
 WRITES: dict[str, Callable[[], None]] = {}
 BEYOND = {
-    # What it needs besides: an extension, a server's right, or an end of the process.
+    # What else it needs: an extension, a server setting, or an end of the process.
     *(
         "dblink",
         "postgres_fdw",
@@ -53,7 +53,7 @@ BEYOND = {
     *("bare_socket", "bare_socket_by_c", "socket_of_the_server", "http", "asyncio_socket", "replication_slot"),
     *("large_object_exported", "another_alembic_stamps", "spawned_by_multiprocessing", "process_pool"),
 }
-"""Those that leave no row of their own when they are tried unguarded as a plain role."""
+"""Those that leave no row when they are tried unguarded as a plain role."""
 
 
 def way(function: Callable[[], None]) -> Callable[[], None]:
@@ -61,7 +61,7 @@ def way(function: Callable[[], None]) -> Callable[[], None]:
     return function
 
 
-# --- by the connection that it is given -----------------------------------------------------------------------------
+# --- through the connection that it is given ------------------------------------------------------------------------
 
 
 @way
@@ -150,7 +150,7 @@ def large_object_exported():
     op.execute("SELECT lo_export(lo_from_bytea(0, 'x'), '/tmp/rescue_test_export')")
 
 
-# --- by SQLAlchemy ----------------------------------------------------------------------------------------------------
+# --- through SQLAlchemy -----------------------------------------------------------------------------------------------
 
 
 @way
@@ -269,7 +269,7 @@ def another_alembic_stamps():
         context._ensure_version_table()
 
 
-# --- by the drivers themselves ----------------------------------------------------------------------------------------
+# --- through the drivers themselves -----------------------------------------------------------------------------------
 
 
 @way
@@ -516,7 +516,7 @@ def libpq_by_ctypes():
     libpq.PQexec(connection, SQL.encode())
 
 
-# --- by the network ---------------------------------------------------------------------------------------------------
+# --- through the network ----------------------------------------------------------------------------------------------
 
 
 @way
@@ -564,7 +564,7 @@ def http():
     urllib.request.urlopen(f"http://{LIVE['host']}:{LIVE['port']}/", timeout=2)
 
 
-# --- by other processes -----------------------------------------------------------------------------------------------
+# --- through other processes ------------------------------------------------------------------------------------------
 
 
 @way
@@ -687,7 +687,7 @@ def pseudo_terminal():
     pty.spawn([sys.executable, "-c", program()], lambda descriptor: os.read(descriptor, 1024))
 
 
-# --- later, or by somebody else's hand --------------------------------------------------------------------------------
+# --- later, or through somebody else ----------------------------------------------------------------------------------
 
 
 @way
@@ -812,7 +812,7 @@ def patched_connect():
         psycopg2.connect = taken
 
 
-# --- by the scratch server --------------------------------------------------------------------------------------------
+# --- through the scratch server ---------------------------------------------------------------------------------------
 
 
 @way
@@ -902,7 +902,7 @@ def body(function: Callable[[], None]) -> str:
 
 
 def header(live: dict[str, Any], url: str, socket: str) -> str:
-    """What a revision's file begins with, for `chains.write`."""
+    """The first lines of a revision's file, for `chains.write`."""
     values = f"LIVE = {live!r}\nURL = {url!r}\nSOCKET = {socket!r}\n"
     support = "\n\n".join(inspect.getsource(function) for function in SUPPORT)
     return (

@@ -1,4 +1,4 @@
-"""Env.py and configuration files for the tests, written as a project's author would write them."""
+"""env.py and configuration files for the tests, written as a project's author would write them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def write_env(
     """Write the project's env.py.
 
     Args:
-        first: statements before the engine is made.
-        engine: the expression that makes it.
+        first: statements before the engine is created.
+        engine: the expression that creates it.
         connected: statements with the open connection, before ``context.configure()``.
         options: more arguments of ``context.configure()``.
-        body: in place of all that follows the engine.
+        body: replaces everything after the engine.
     """
     lines = [
         "import os",
@@ -52,7 +52,7 @@ def _migrating(connected: str, options: str) -> list[str]:
 
 
 def write_ini(file: Path, *lines: str, section: str = "alembic") -> Path:
-    """Write an ini file of one section, its folders too."""
+    """Write an ini file with one section, and create its folders."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join([f"[{section}]", *lines]) + "\n")
     return file
