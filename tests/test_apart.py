@@ -384,7 +384,7 @@ def test_recommended_commands_name_the_python_that_was_typed(incident, typed):
     command = document["databases"][0]["recommendation"]["command"]
     assert command == f"alembic-rescue --python {typed} stamp {AT}"
     stamped = incident.rescue(*command.split()[1:], "--yes")
-    (line,) = re.findall(r"run: (.* upgrade head)", stamped.stdout)
+    (line,) = re.findall(r"^ +(\S.* upgrade head)$", stamped.stdout, re.MULTILINE)
     assert line == f"{'.venv/bin/python' if typed == '.venv' else typed} -m alembic upgrade head"
     upgraded = incident.run(line.split(), PYTHONPATH="")
     assert upgraded.status == 0, upgraded.everything
@@ -400,7 +400,7 @@ def test_a_configuration_in_a_subfolder_is_recommended_with_the_same_python(inci
     ini.write_text(ini.read_text().replace("%(here)s/", ""))
     ran = above.rescue("--format", "json", "--python", relative, "diagnose")
     assert ran.json["error"]["code"] == "no-config"
-    command = re.search(r"(cd .*|alembic-rescue -c .*)$", ran.json["error"]["help"])[1]
+    command = re.search(r"`((?:cd|alembic-rescue -c) [^`]*)`$", ran.json["error"]["help"])[1]
     gone_on = above.run(["sh", "-c", command.replace("alembic-rescue", shlex.join(apart.TOOL))], PYTHONPATH="")
     assert gone_on.status == 0, (command, gone_on.everything)
 

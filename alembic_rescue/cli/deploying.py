@@ -188,6 +188,8 @@ def redeploy(
         deployments.check(render, hook, hook_method.upper(), call.secrets)
     if hook:
         _without_what_a_hook_cannot(follow=follow, build=build, deploy_only=deploy_only, logs=logs)
+    elif follow:
+        _without_what_triggers(build=build, deploy_only=deploy_only, despite=despite)
     if follow is None:
         terminal_or_yes(f"{COMMAND} redeploy", f"{COMMAND} diagnose", yes=yes)
     with ExitStack() as around:
@@ -264,6 +266,13 @@ def _without_what_a_hook_cannot(**given: object) -> None:
             "a hook takes no options and reports nothing about the deployment: omit "
             f"{errors.listed(named)}, or use --render SERVICE"
         )
+
+
+def _without_what_triggers(**given: object) -> None:
+    """Refuse options that only matter to a new deployment."""
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if named:
+        raise errors.BadUsage(f"--follow triggers no deployment: omit {errors.listed(named)}")
 
 
 def _actions(named: Sequence[str]) -> list[Action]:
