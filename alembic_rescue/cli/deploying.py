@@ -186,10 +186,8 @@ def redeploy(
     if not (render or hook):
         render, hook = _configured(project.settings)
         deployments.check(render, hook, hook_method.upper(), call.secrets)
-    if hook:
-        _without_what_a_hook_cannot(follow=follow, build=build, deploy_only=deploy_only, logs=logs)
-    elif follow:
-        _without_what_triggers(build=build, deploy_only=deploy_only, despite=despite)
+    given = {"follow": follow, "build": build, "deploy_only": deploy_only, "despite": despite, "logs": logs}
+    _without_effect(given, hook=hook, follow=follow)
     if follow is None:
         terminal_or_yes(f"{COMMAND} redeploy", f"{COMMAND} diagnose", yes=yes)
     with ExitStack() as around:
@@ -258,21 +256,16 @@ def _configured(settings: Mapping[str, str]) -> tuple[str | None, str | None]:
     raise errors.NoPlatform
 
 
-def _without_what_a_hook_cannot(**given: object) -> None:
-    """Refuse options that need a platform that reports on its deployments."""
+def _without_effect(given: Mapping[str, object], *, hook: str | None, follow: str | None) -> None:
+    """Refuse options that have no effect with a hook, or when following a deployment."""
     named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
-    if named:
+    if hook and (idle := [one for one in named if one != "--despite"]):
         raise errors.BadUsage(
             "a hook takes no options and reports nothing about the deployment: omit "
-            f"{errors.listed(named)}, or use --render SERVICE"
+            f"{errors.listed(idle)}, or use --render SERVICE"
         )
-
-
-def _without_what_triggers(**given: object) -> None:
-    """Refuse options that only matter to a new deployment."""
-    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
-    if named:
-        raise errors.BadUsage(f"--follow triggers no deployment: omit {errors.listed(named)}")
+    if follow and (idle := [one for one in named if one not in {"--follow", "--logs"}]):
+        raise errors.BadUsage(f"--follow triggers no deployment: omit {errors.listed(idle)}")
 
 
 def _actions(named: Sequence[str]) -> list[Action]:
