@@ -278,7 +278,7 @@ OUT_OF_REACH = {
     "database does not exist": (
         {"name": "sohp"},
         "database-missing",
-        'database sohp at 127.0.0.1:{port}: database "sohp" does not exist',
+        'database sohp at 127.0.0.1:{port} does not exist: database "sohp" does not exist',
     ),
     "not encrypted": (
         {"query": "?{encrypted}"},
@@ -326,7 +326,7 @@ def test_a_missing_permission(shop, database):
     database.run(f"REVOKE SELECT ON alembic_version FROM {servers.ROLE}", role="postgres")
     told = shop.rescue_json("plan", "head")["error"]
     assert told["code"] == "permission-denied"
-    expected = f"the role {servers.ROLE} lacks permission: permission denied for table alembic_version"
+    expected = f"role {servers.ROLE} lacks permission: permission denied for table alembic_version"
     assert told["message"].startswith(expected)
 
 
@@ -500,7 +500,7 @@ def test_a_plain_url_without_its_driver_is_reported_with_the_drivers_name_and_a_
     told = without_the_default.rescue("plan", "head")
     assert told.status == 2
     assert f"error[driver-missing]: the Python package {PLAIN} is not installed, but env.py needs it" in told.stderr
-    assert f"SQLAlchemy {SQLALCHEMY} uses {PLAIN}: " in told.stderr
+    assert f"SQLAlchemy {SQLALCHEMY} uses {PLAIN} for a plain " in told.stderr
     assert f"Write postgresql+{OTHER}:// (here: --url), or install {PLAIN}" in told.stderr
     assert "Traceback" not in told.stderr
 
