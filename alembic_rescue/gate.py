@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from alembic_rescue import errors
 from alembic_rescue.errors import Refusal
-from alembic_rescue.evidence.model import ObjectEvidence, RevisionEvidence, Verdict
+from alembic_rescue.evidence import unread
+from alembic_rescue.evidence.model import RevisionEvidence, Verdict
 from alembic_rescue.model import Revision
 
 
@@ -50,7 +51,7 @@ def refusals(skipped: Sequence[Revision], accepted: Acceptance) -> Iterator[Refu
                 revision.revision, [o.named for o in missing], has_statements=any(o.sql for o in missing)
             )
         elif revision.verdict is Verdict.UNVERIFIABLE:
-            reasons = [_cannot_check(o, revision.revision) for o in revision.unread]
+            reasons = list(unread.reasons(revision.unread, revision.revision))
             locked = sorted({o.locked for o in revision.unread if o.locked})
             yield errors.RevisionUnverifiable(revision.revision, reasons, locked)
 
@@ -65,12 +66,6 @@ def _is_accepted(revision: Revision, accepted: Acceptance) -> bool:
 
 def reason(evidence: RevisionEvidence) -> str:
     """Why a revision cannot be verified, in one line: its first object or statement, and the number of others."""
-    unread = evidence.unread
-    more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
-    return f"{_cannot_check(unread[0], evidence.revision)}{more}" if unread else "it changes nothing in the catalog"
-
-
-def _cannot_check(found: ObjectEvidence, revision: str) -> str:
-    where = f"line {found.line}: " if found.line else ""
-    named = "" if found.name == revision else f"{found.named}: "
-    return f"{where}{named}{found.detail}"
+    reasons = list(unread.reasons(evidence.unread, evidence.revision))
+    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else "it changes nothing in the catalog"

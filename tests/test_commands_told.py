@@ -80,6 +80,7 @@ def test_no_secret_is_repeated(stage):
     told = stage.copy.rescue("-n", "billing", "-x", "api_key=Xy7-not-to-be-seen", "--url", url, "plan", "head")
     assert told.status == 0
     (printed,) = re.findall(r"alembic-rescue (.* stamp head)\n", told.stdout)
+    assert "note: first set ALEMBIC_RESCUE_URL to what you passed" in told.stderr
     assert printed == "-n billing -x 'api_key=***' --url \"$ALEMBIC_RESCUE_URL\" stamp head"
     assert "not-to-be-seen" not in told.everything
     assert servers.PASSWORD not in told.everything

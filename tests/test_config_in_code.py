@@ -191,7 +191,7 @@ def test_a_name_that_cannot_be_used(project, name, says, helps):
         (
             f"from sqlalchemy import create_engine\ndef config():\n    create_engine('{OUT_OF_REACH}').connect()",
             "connection-refused",
-            "no server answers at shop at 127.0.0.1:1",
+            "no server answers for shop at 127.0.0.1:1",
         ),
     ],
 )  # fmt: skip

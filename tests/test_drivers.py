@@ -259,7 +259,7 @@ def test_waiting_for_an_answer_to_the_lock_is_given_up(row, shop, database):
 # --- the same words from each ------------------------------------------------------------------------------------
 
 OUT_OF_REACH = {
-    "no server": ({"port": 1}, "connection-refused", "no server answers at {name} at 127.0.0.1:1: Connection refused"),
+    "no server": ({"port": 1}, "connection-refused", "no server answers for {name} at 127.0.0.1:1: Connection refused"),
     "no such host": (
         {"host": "db.invalid"},
         "unknown-host",

@@ -11,6 +11,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -104,7 +105,7 @@ def test_no_script_location(project):
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ("%(here)s/alembic", "%(here)s/nowhere", "Path doesn't exist"),
+        ("%(here)s/alembic", "%(here)s/nowhere", "nowhere does not exist"),
         ("[alembic]", "script_location = here", "File contains no section headers"),
         ("sqlalchemy.url = ", "sqlalchemy.url = postgresql://shop:100%@localhost/", "a % that must be written as %%"),
     ],
@@ -116,6 +117,16 @@ def test_a_configuration_that_alembic_cannot_use_either(project, before, after, 
     planning(
         linear, code="bad-config", status=2, says=["alembic.ini cannot be used", says], helps=["`alembic current`"]
     )
+
+
+def test_a_script_location_relative_to_another_folder(project):
+    linear = project("linear")
+    ini = linear.root / "alembic.ini"
+    ini.write_text(ini.read_text().replace("%(here)s/alembic", "alembic"))
+    above = replace(linear, root=linear.root.parent).rescue("-c", f"{linear.root.name}/alembic.ini", "diagnose")
+    assert above.status == 2
+    assert "its script_location alembic does not exist" in above.stderr
+    assert f"First run:\n    cd {linear.root.name}\n" in above.stderr
 
 
 def test_a_pyproject_toml_that_is_not_toml(project):
@@ -221,7 +232,7 @@ except Exception as error:
 """,
     )
     code = "connection-refused"
-    planning(linear, code=code, status=4, says=["no server answers at"], helps=ON_A_HOSTED_DATABASE[code])
+    planning(linear, code=code, status=4, says=["no server answers for"], helps=ON_A_HOSTED_DATABASE[code])
 
 
 def test_a_statement_of_env_py_that_takes_too_long_is_cancelled(project, database):
@@ -263,7 +274,7 @@ def url_of(database, **parts):
 @pytest.mark.parametrize(
     ("parts", "code", "says"),
     [
-        ({"port": 1}, "connection-refused", "no server answers at {name} at 127.0.0.1:1: Connection refused"),
+        ({"port": 1}, "connection-refused", "no server answers for {name} at 127.0.0.1:1: Connection refused"),
         ({"host": "db.invalid"}, "unknown-host", "cannot resolve the host of {name} at db.invalid:{port}"),
         ({"password": "forgotten"}, "login-refused", "password authentication failed for user"),
         ({"role": "nobody"}, "login-refused", 'password authentication failed for user "nobody"'),

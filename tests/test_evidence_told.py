@@ -41,6 +41,16 @@ def test_a_remark_about_a_whole_revision_names_it_once() -> None:
     assert "line 6: it looks the same" in text(Revision("r1", "", "r.py", "", Verdict.UNVERIFIABLE, (whole,)))
 
 
+def test_lines_with_the_same_reason_are_listed_together() -> None:
+    def line(number: int, detail: str = "not run") -> ObjectEvidence:
+        name = f"persist({number}"
+        return ObjectEvidence("statement", name, "present", Presence.UNVERIFIABLE, detail, "r.py", number, None)
+
+    loop = (line(9), line(7), line(8), line(3, "no catalog shows it"))
+    told = text(Revision("r1", "", "r.py", "", Verdict.UNVERIFIABLE, loop))
+    assert "  lines 7, 8, 9: not run\n  line 3: persist(3: no catalog shows it\n" in told
+
+
 def test_in_a_long_chain_a_revision_that_lacks_something_is_always_shown() -> None:
     page = Page(120, color=False)
     chain = [Revision(f"r{number}", "", "r.py", "", Verdict.APPLIED, ()) for number in range(80)]

@@ -95,7 +95,7 @@ def test_an_empty_url_is_refused():
     ran = run("--url", "", "diagnose")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "error[usage]: --url is empty" in ran.stderr
-    assert "set that variable first: passwords are never printed" in ran.stderr
+    assert "passwords are never printed: set it first" in " ".join(ran.stderr.split())
 
 
 def test_a_hidden_password_is_not_taken_for_one():

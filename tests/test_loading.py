@@ -161,8 +161,7 @@ def test_env_pys_version_table_and_schema_are_read_stamped_and_restored(project,
     stamped = linear.rescue("stamp", "aaaa0003", "--yes")
     assert stamped.status == 0, stamped.stderr
     assert database.versions('ops."shop versions"') == ["aaaa0003"]
-    by_hand = next(line for line in stamped.stdout.splitlines() if line.startswith("By hand"))
-    database.run(by_hand.removeprefix("By hand"))
+    database.run(stamped.stdout.partition("to undo it by hand:\n")[2])
     assert database.versions('ops."shop versions"') == ["aaaa0001"]
 
     assert linear.rescue("stamp", "aaaa0003", "--yes").status == 0

@@ -383,7 +383,7 @@ def test_a_password_that_is_an_ordinary_word_leaves_the_sentences_and_the_json_i
     ran = linear.rescue("--format", "json", "plan", "head")
     assert ran.status == 4
     assert ran.json["error"]["code"] == "connection-refused"
-    assert ran.json["error"]["message"].startswith("no server answers at postgres at 127.0.0.1:1: ")
+    assert ran.json["error"]["message"].startswith("no server answers for postgres at 127.0.0.1:1: ")
     assert "an outdated URL" in ran.json["error"]["help"]
 
 

@@ -79,7 +79,7 @@ def test_if_one_is_out_of_reach_it_is_named_and_nothing_is_stamped(stage):
         for command in (("diagnose",), ("plan", "head"), ("stamp", "head", "--yes")):
             ran = stage.copy.rescue(*command)
             assert ran.status == 4
-            assert f"no server answers at {stage.databases['ledger'].name} at 127.0.0.1" in ran.stderr
+            assert f"no server answers for {stage.databases['ledger'].name} at 127.0.0.1" in ran.stderr
     assert rows(stage) == [["c0de0001"], ["c0de0001"]]
     assert stage.copy.receipts == []
 

@@ -103,15 +103,15 @@ def test_where_it_is_which_of_how_many_and_since_when():
     assert "".join(line) == ("public.alembic_version in shop at db:5432 is at r1, 1 of 3 on the way to r3, for 12 s")
     away = errors.ConnectionRefused("shop at db:5432", "connection refused")
     (line,) = told_waiting.progress(Seen((standing,), away, 0.3))
-    assert "".join(line) == "no server answers at shop at db:5432: connection refused; waiting for it"
+    assert "".join(line) == "no server answers for shop at db:5432: connection refused; waiting for it"
 
 
 def test_what_is_printed_when_the_time_is_up():
     late = errors.WaitTimedOut(600.0, ["shop is at r1, 1 of 3 revisions on the way to r3"])
     assert (late.code, late.exit_status) == ("wait-timeout", 4)
     assert late.message == "waited for 600 s: shop is at r1, 1 of 3 revisions on the way to r3"
-    gone = errors.WaitTimedOut(600.0, ["shop is at r1"], "no server answers at shop")
-    assert gone.message == "waited for 600 s: no server answers at shop; last seen: shop is at r1"
+    gone = errors.WaitTimedOut(600.0, ["shop is at r1"], "no server answers for shop")
+    assert gone.message == "waited for 600 s: no server answers for shop; last seen: shop is at r1"
 
 
 # --- the whole tool ----------------------------------------------------------------------------------------------

@@ -167,7 +167,9 @@ class Call:
     def answer(self, text: str) -> None:
         """Write the answer to stdout: a text, or part of a document, whose secrets are already removed."""
         if not self.is_document:
-            write(self._told(text))
+            told = self._told(text)
+            write(told)
+            self._explain_variables(told)
             return
         if self.format is Format.HTML and not _BEGUN:
             from alembic_rescue.report import html
@@ -175,6 +177,12 @@ class Call:
             _BEGUN.append(self.format.value)
             write(html.head())
         write(text)
+
+    def _explain_variables(self, told: str) -> None:
+        """Say what the variables in printed commands stand for, once they were printed."""
+        named = [name for name in ("ALEMBIC_RESCUE_URL", "ALEMBIC_RESCUE_SCRATCH") if f'"${name}"' in told]
+        if named:
+            self.tell(f"note: first set {errors.listed(named)} to what you passed; passwords are never printed\n")
 
     def answer_sentence(self, text: str) -> None:
         """Write sentences to stdout, each line separately."""

@@ -88,7 +88,7 @@ def options(
             rich_help_panel=PROJECT,
             metavar="FILE",
             envvar="ALEMBIC_CONFIG",
-            help="alembic.ini or pyproject.toml, as for alembic. Use twice for one of each.",
+            help="alembic.ini or pyproject.toml, as for alembic. Repeat it to pass both.",
         ),
     ] = None,
     config_from: Annotated[
@@ -239,8 +239,7 @@ def options(
     if url == "":  # a variable that is empty counts as not set
         raise errors.BadUsage(
             "--url is empty",
-            "pass a URL. Where a printed command has `$ALEMBIC_RESCUE_URL` in its place, set that variable first: "
-            "passwords are never printed",
+            "pass a URL. Printed commands use `$ALEMBIC_RESCUE_URL`, because passwords are never printed: set it first",
         )
     if ":***@" in (url or ""):
         raise errors.BadUsage(
@@ -530,7 +529,7 @@ def repair(
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
-    """Set the version table to what is proved, where no stamp can.
+    """Set the version table to what is proved, if no stamp can fix it.
 
     For rows that are unknown, overlapping, duplicate, lost or wrong. Shows the new rows, and has you type them.
     """
@@ -808,10 +807,11 @@ def _command_name() -> str:
     return next((argument for argument in sys.argv[1:] if argument in names), "")
 
 
-def _own_help() -> str:
+def _own_help(error: BaseException | None = None) -> str:
     """Where to find the help for the command that was typed."""
-    name = _command_name()
-    return f"{COMMAND} {name} --help lists its options" if name else errors.BadUsage.help
+    is_before_the_command = getattr(getattr(error, "ctx", None), "parent", error) is None
+    name = "" if is_before_the_command else _command_name()
+    return f"`{COMMAND} {name} --help` lists its options" if name else errors.BadUsage.help
 
 
 def _format_typed(argv: Sequence[str]) -> Format:
@@ -835,6 +835,7 @@ def _as_rescue_error(error: BaseException, hide: Callable[[str], str]) -> Rescue
             return errors.BadUsage(
                 f"{option} must come before the command", f"for example: `{COMMAND} {option} ... {_command_name()}`"
             )
-        return errors.BadUsage(hide(str(error.format_message())), _own_help())
+        message = str(error.format_message()).replace("Value error, ", "")  # from the newest typer's own validation
+        return errors.BadUsage(hide(message), _own_help(error))
 
     return errors.InternalError(hide(f"{type(error).__name__}: {errors.said(error)}"))

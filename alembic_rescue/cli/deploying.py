@@ -50,8 +50,8 @@ def wait(
 ) -> None:
     """Wait until the database is at a revision, or past it.
 
-    Waits for a server that restarts or is not up yet, but not after a wrong password. Writes nothing, and holds no
-    lock between two looks.
+    Waits for a server that restarts or is not up yet, but not after a wrong password. Writes nothing.
+    Holds no lock between checks.
     """
     from alembic_rescue import rescue
     from alembic_rescue.cli.waiting import Watch
@@ -120,7 +120,7 @@ def redeploy(
         typer.Option(
             "--deploy-only",
             envvar="ALEMBIC_RESCUE_DEPLOY_ONLY",
-            help="Deploy the last build again. Without either option, the choice is made for you and explained.",
+            help="Deploy the last build again. By default, the tool chooses and says why.",
         ),
     ] = False,
     follow: Annotated[
@@ -164,7 +164,7 @@ def redeploy(
 ) -> None:
     """Deploy again, follow it until it is live, and verify the database.
 
-    Looks at the database first, and deploys only if nothing else is due. Asks first.
+    Looks at the database first, and deploys only if nothing has to be recovered before. Asks first.
     """
     import alembic_rescue
     from alembic_rescue.cli.following import Follow

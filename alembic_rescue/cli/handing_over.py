@@ -27,7 +27,7 @@ class Shell(str, Enum):
 
 
 _LOGIN = {
-    Shell.BASH: "Replace the dots with the URL. The script asks before it writes. To check only, add --dry-run.",
+    Shell.BASH: "Replace ... with the URL. The script asks before it writes. To check only, add --dry-run.",
     Shell.PSQL: "It does not ask before it writes. psql asks for the password, or reads PGPASSWORD or ~/.pgpass.",
 }
 """What else to know before running it."""

@@ -164,7 +164,7 @@ class Scratch(Protocol):
         return ScratchMissing(
             reason,
             f"install {self.name}'s server programs here, or pass an empty database, or a server where one "
-            "can be created: --scratch URL",
+            "can be created, with `--scratch URL`",
         )
 
     @contextmanager

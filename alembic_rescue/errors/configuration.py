@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alembic_rescue.project.below import Found
 
 _BY_ITS_PYTHON = (
-    "If alembic-rescue is installed elsewhere (uvx, pipx), pass the project's Python: --python .venv/bin/python"
+    "If alembic-rescue is installed elsewhere (uvx, pipx), pass the project's Python with `--python .venv/bin/python`"
 )
 _CONFIGS = 5
 """The most that are listed, nearest first; a repository may have many services."""
@@ -35,8 +35,8 @@ class NoConfig(UsageError):
             way_on = f"there are several, choose one: {'; '.join(commands[:_CONFIGS])}{more}"
         else:
             way_on = (
-                "run this in the root of the backend's repository, or pass the file with -c "
-                "path/to/alembic.ini. For a Config built in code, use --config-from package.module:callable"
+                "run this in the root of the backend's repository, or pass the file with `-c path/to/alembic.ini`. "
+                "For a Config built in code, use `--config-from package.module:callable`"
             )
         return Text(f"no Alembic configuration found: {self.looked_for} does not exist", way_on)
 
@@ -156,12 +156,10 @@ class BadConfig(UsageError):
     code = "bad-config"
     source: str
     reason: str
+    way_on: str = "the `alembic` command must work with the same configuration. Try `alembic current`"
 
     def _text(self) -> Text:
-        return Text(
-            f"{self.source} cannot be used: {self.reason}",
-            "the `alembic` command must work with the same configuration. Try `alembic current`",
-        )
+        return Text(f"{self.source} cannot be used: {self.reason}", self.way_on)
 
 
 class NoScriptLocation(UsageError):

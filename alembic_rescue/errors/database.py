@@ -24,7 +24,7 @@ class ConnectionRefused(DatabaseError):
 
     def _text(self) -> Text:
         return Text(
-            f"no server answers at {self.database}: {self.reason}",
+            f"no server answers for {self.database}: {self.reason}",
             f"{_CAUSES}an outdated URL, {_ASLEEP}, or a different port (poolers have their own). In a "
             "container, localhost is the container itself",
         )

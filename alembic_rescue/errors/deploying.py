@@ -90,7 +90,7 @@ class NoPlatform(UsageError):
     def _text(self) -> Text:
         return Text(
             "redeploy needs a service or a hook",
-            "pass the Render service with --render SERVICE, or set ALEMBIC_RESCUE_DEPLOY_HOOK to a deploy "
+            "pass the Render service with `--render SERVICE`, or set ALEMBIC_RESCUE_DEPLOY_HOOK to a deploy "
             "hook's URL. To configure it permanently, set render_service or deploy_hook in [alembic_rescue]",
         )
 

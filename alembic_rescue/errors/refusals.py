@@ -310,7 +310,7 @@ class RevisionNotApplied(Refusal):
         return Text(
             f"{self.revision} is not applied: {some(self.missing)} missing or different",
             "do not stamp it, because Alembic would never create what is missing. Fix the migration and "
-            f"run alembic upgrade. Only if you never want these objects: --accept-missing {self.revision}",
+            f"run `alembic upgrade`. Only if you never want these objects, add `--accept-missing {self.revision}`",
         )
 
 
@@ -328,7 +328,7 @@ class RevisionPartial(Refusal):
             f"{self.revision} is partially applied: {some(self.missing)} missing or different",
             "complete it first: "
             f"{statements if self.has_statements else 'no statement can be offered for it'}. Only if you "
-            f"never want what is missing: --accept-missing {self.revision}",
+            f"never want what is missing, add `--accept-missing {self.revision}`",
         )
 
 
@@ -346,7 +346,7 @@ class RevisionUnverifiable(Refusal):
             f"{self.revision} cannot be verified: {some(self.reasons, verb=False)}",
             f"wait for the session that holds {listed(self.locked)}, or end it, then run this again"
             if self.locked
-            else (f"check the database. If you know that it is applied: --accept {self.revision} --reason TEXT"),
+            else (f"check the database. If you know that it is applied, add `--accept {self.revision} --reason TEXT`"),
         )
 
 
@@ -385,7 +385,7 @@ class SeveralPartial(Refusal):
     def _text(self) -> Text:
         return Text(
             f"{self.revision} is partially applied in several databases: {listed(self.databases)}",
-            "complete them one at a time: --only NAME",
+            "complete them one at a time, with `--only NAME`",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from alembic_rescue.errors.base import Text, UsageError
 from alembic_rescue.errors.words import listed, them
 
-_PLACE = "pass an empty database, or a server where one can be created: --scratch URL"
+_PLACE = "pass an empty database, or a server where one can be created, with `--scratch URL`"
 
 
 class ScratchMissing(UsageError):
@@ -32,7 +32,7 @@ class ScratchUnfit(UsageError):
     def _text(self) -> Text:
         return Text(
             f"--scratch {self.choice} cannot be used: {self.reason}",
-            f"{_PLACE}, or use --scratch local or --scratch none",
+            f"{_PLACE}, or use `--scratch local` or `--scratch none`",
         )
 
 
@@ -78,7 +78,7 @@ class ScratchFailed(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the scratch server ({self.server}) cannot be used: {self.reason}",
-            f"{_PLACE}. To go on without one, and without proof: --scratch none",
+            f"{_PLACE}. To go on without one, and without proof, use `--scratch none`",
         )
 
 
@@ -122,7 +122,7 @@ class ExtensionMissing(UsageError):
             f"the scratch server ({self.server}) lacks {'the extension' if one else 'the extensions'} "
             f"{listed(self.extensions)}, but the migrations need {them(self.extensions)}",
             f"install {them(self.extensions)} there, or pass a server that has {them(self.extensions)} with "
-            "--scratch URL, for example one running the deployment's image",
+            "`--scratch URL`, for example one running the deployment's image",
         )
 
 

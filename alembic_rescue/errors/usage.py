@@ -32,7 +32,7 @@ class NoTerminal(UsageError):
     def _text(self) -> Text:
         confirmed = code(f"{self.typed or self.command} --yes")
         return Text(
-            f"{self.command} asks before it writes, and there is no terminal to ask at",
+            f"{self.command} asks before it writes, but there is no terminal",
             f"check first (`{self.look}`), then repeat with: {confirmed}",
         )
 
@@ -182,7 +182,7 @@ class ReceiptNotWritten(UsageError):
     def _text(self) -> Text:
         return Text(
             f"the receipt cannot be written to {self.folder}: {self.reason}; nothing was stamped",
-            "without a receipt there is no undo. Choose another folder with --receipts DIR",
+            "without a receipt there is no undo. Choose another folder with `--receipts DIR`",
         )
 
 

@@ -36,7 +36,7 @@ def data(step: Observation) -> Iterator[ObjectEvidence]:
             yield _told(statement.sql, "the catalog does not show whether it ran", statement)
     for line in step.left_out:
         if line.sends is StatementKind.DATA:
-            yield _told(line.source, "it did not run on the empty scratch database, so its effects are unknown", line)
+            yield _told(line.source, "not run on the empty scratch database, so the effects are unknown", line)
 
 
 def skipped(step: Observation, positions: Positions, reference: int, live: Live) -> Iterator[ObjectEvidence]:
@@ -71,7 +71,7 @@ def statements(step: Observation) -> Iterator[ObjectEvidence]:
             yield _told(statement.sql, f"{why}, so that the catalog does not show whether it ran", statement)
     for line in step.left_out:
         if line.sends is StatementKind.CATALOG:
-            yield _told(line.source, "it did not run on the scratch database, and changed nothing else", line)
+            yield _told(line.source, "not run on the scratch database, and nothing else was changed", line)
 
 
 def refused(step: Observation) -> Iterator[ObjectEvidence]:
@@ -131,12 +131,12 @@ def _why_in_doubt(line: LeftOut, positions: Positions, reference: int, live: Liv
     more = _here_alone(ours, theirs)
     if more:
         found = more[0]
-        return f"it did not run on the scratch database, which has no {found.kind} {found.name}; this database has it"
+        return f"not run on the scratch database, which has no {found.kind} {found.name}; this database has it"
     if _MAKES.search(line.source):
         explained = any(_is_made_by(o, line.source.lower()) for o in ours)
     else:
         explained = bool(names - {bare(o) for o in ours | theirs})
-    return None if explained else ("it did not run on the scratch database; whether it runs on this one is unknown")
+    return None if explained else "not run on the scratch database; whether it runs on this one is unknown"
 
 
 def _on_both(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from configparser import InterpolationError
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -178,7 +179,15 @@ def _script(config: Config, source: str, section: str, hide: Hide) -> ScriptDire
     except CommandError as error:
         if "script_location" in str(error) or "has no" in str(error):
             raise errors.NoScriptLocation(source, section) from error
-        raise errors.BadConfig(source, one_line(error, hide)) from error
+        location = config.get_main_option("script_location") or ""
+        if Path(location).is_dir():
+            raise errors.BadConfig(source, one_line(error, hide)) from error
+        reason = f"its script_location {hide(location)} does not exist"
+        if (Path(source).parent / location).is_dir():  # Alembic starts in the working directory
+            folder = errors.code(f"cd {shlex.quote(str(Path(source).parent))}")
+            way_on = f"the path is relative to the folder that `alembic` is run in. First run: {folder}"
+            raise errors.BadConfig(source, reason, way_on) from error
+        raise errors.BadConfig(source, reason) from error
     except Exception as error:  # a package that cannot be imported, interpolation, ...
         raise errors.BadConfig(source, f"{type(error).__name__}: {one_line(error, hide)}") from error
 

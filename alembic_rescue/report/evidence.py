@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from alembic_rescue.evidence import unread
 from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
 from alembic_rescue.model import Revision
 from alembic_rescue.report import picture as pictures
@@ -67,15 +68,14 @@ def _missing(page: Sheet, revision: Revision) -> None:
 
 
 def _unread(page: Sheet, revision: Revision) -> None:
-    unread = revision.unread
-    if not unread:
+    reasons = list(unread.reasons(revision.unread, revision.revision))
+    if not reasons:
         return
     with page.folding(f"{revision.revision} cannot be verified in full", revision.path):
-        for found in unread[:_SHOWN_OBJECTS]:
-            named = "" if found.name == revision.revision else f"{found.named}: "
-            page.indented(f"{_line(found)}{named}{found.detail}")
-        if len(unread) > _SHOWN_OBJECTS:
-            page.unlisted(f"and {len(unread) - _SHOWN_OBJECTS} more.", 2)
+        for reason in reasons[:_SHOWN_OBJECTS]:
+            page.indented(reason)
+        if len(reasons) > _SHOWN_OBJECTS:
+            page.unlisted(f"and {len(reasons) - _SHOWN_OBJECTS} more.", 2)
 
 
 def told(found: ObjectEvidence) -> str:

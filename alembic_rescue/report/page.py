@@ -242,7 +242,8 @@ def _message(entry: Entry) -> Text:
     if entry.remark:
         text.append(f" ({entry.remark})")
     if entry.marks:
-        text.append(f"{'  ' if text else ''}← {', '.join(entry.marks)}", "bold cyan")
+        text.append("  " if text else "")
+        text.append(f"← {', '.join(entry.marks)}".replace(" ", _KEPT), "bold cyan")
     return text
 
 

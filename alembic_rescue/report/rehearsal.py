@@ -48,9 +48,11 @@ def whole(page: Sheet, found: Rehearsal) -> None:
         if found.fix:
             page.indented(found.fix, 4)
     for cause in found.causes:
-        hidden = f"; the except at line {cause.handler_line} hides it" if cause.swallowed else ""
-        page.indented(f"because {cause.path}:{cause.line} fails: {cause.error}{hidden}")
-        page.indented(f"fix {cause.revision}: {cause.fix}", 4)
+        if (cause.path, cause.line) != (found.path, found.line):
+            hidden = f"; the except at line {cause.handler_line} hides it" if cause.swallowed else ""
+            page.indented(f"because {cause.path}:{cause.line} fails: {cause.error}{hidden}")
+        if cause.fix != found.fix:
+            page.indented(f"fix {cause.revision}: {cause.fix}", 4)
     _rows(page, found)
     if found.locks:
         page.line()

@@ -73,7 +73,7 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
             way = "The version table is behind the schema. First run: `alembic-rescue diagnose`"
         elif any(part.recommendation.steps for part in report.databases):
             way = "First clean up the leftovers named above. Then check again: `alembic-rescue diagnose`"
-        page.line(Text.assemble(("Fails", "bold red"), f". Nothing was written. {way}"))
+        page.line(Text.assemble(("The next upgrade will fail", "bold red"), f". Nothing was written. {way}"))
     return _with_the_whole(page, report, told)
 
 
@@ -92,8 +92,8 @@ def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
     written = [(part, after[part.database.rows_key]) for part in receipt.parts]
     stands: dict[str, list[str]] = {}
     for kept, part in written:
-        before = "between the two" if part.database.broke_off else rows(kept.rows_before)
-        change = f"at {rows(part.heads_after)} (was {before})"
+        before = "between the two" if part.database.broke_off else f"at {rows(kept.rows_before)}"
+        change = f"at {rows(part.heads_after)}, was {before}"
         stands.setdefault(change, []).append(kept.database.sentence)
     for change, tables in stands.items():
         done = (_DONE[report.outcome], "bold green")
@@ -103,7 +103,8 @@ def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
     page.line()
     page.kept("Receipt", str(receipt.path))
     for kept, _ in written:
-        page.fact("By hand", f"in {kept.database.name}:" if len(written) > 1 else "the SQL that undoes it:")
+        where = f" in {kept.database.name}" if len(written) > 1 else ""
+        page.fact("SQL", f"to undo it by hand{where}:")
         for sql in kept.sql:
             page.copied(sql)
     return _with_the_whole(page, report, [part for _, part in written])

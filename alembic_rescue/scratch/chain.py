@@ -363,7 +363,7 @@ class _Runs:
         return (
             ""
             if self.bench.project.baseline
-            else ". Pass what existed before the first revision with --baseline FILE.sql"
+            else ". Pass what existed before the first revision with `--baseline FILE.sql`"
         )
 
     def _why_not(self, number: int) -> tuple[str, str]:

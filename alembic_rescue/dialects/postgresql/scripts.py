@@ -332,7 +332,7 @@ def _about(handed_over: HandOver) -> Iterator[str]:
     yield ""
     asked = len(handed_over.there) + len(handed_over.gone)
     yield f"It checks again what was proved: {asked} {'object' if asked == 1 else 'objects'}, below."
-    yield "Each must be as it was when this file was made. For no object does it check"
+    yield "Each must be as it was when this file was made. Not checked of any object:"
     yield f"{standing.NOT_ASKED}."
     if handed_over.not_asked:
         yield "It does not check:"

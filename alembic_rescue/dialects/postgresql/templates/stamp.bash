@@ -3,7 +3,7 @@
 @ABOUT@
 #
 # It needs bash and psql, and asks before it writes. Look first: bash FILE --dry-run
-# The way back: bash FILE --undo. All of it: bash FILE --help
+# To undo: bash FILE --undo. For help: bash FILE --help
 
 if [ -z "${BASH_VERSION:-}" ]; then
   echo "error[usage]: This needs bash. Nothing was written." >&2
@@ -132,7 +132,7 @@ host), PGSSLROOTCERT, PGCONNECT_TIMEOUT (10 by default), PGSERVICE and so on.
 
 Exit status: 0 done, or nothing to do; 2 usage; 3 refused; 4 cannot connect, no permission, or a lock timeout;
 5 written but not verified, or unknown; 129, 130, 143 ended by a signal. Ctrl-C cancels what runs, and says whether
-something was written. Killed with -9 it cannot: what had begun on the server ends within @WITHIN@ seconds (a COMMIT
+something was written. After kill -9 it cannot: what was running on the server ends within @WITHIN@ seconds (a COMMIT
 that waits for a standby may take longer), and a second run says where the rows are.
 
 Made at $made_at by $made_by, with: $made_with
@@ -478,7 +478,7 @@ if [[ $undo == yes ]]; then
   checked="This is the right database, and it is still where the stamp left it."
 else
   from=before to=after rows_from=$rows_before rows_to=$rows_after write=$(sql_stamp) evidence=$(sql_evidence)
-  checked="This is the right database. All that was proved, as far as this script can check it, is unchanged."
+  checked="This is the right database, and what was proved is unchanged, as far as this script can check."
 fi
 
 session=$(sql_session) checks=$(sql_checks) ended_sql=$(sql_ended)
@@ -516,7 +516,7 @@ say "$checked Nothing has been written yet."
 if [[ $dry_run == yes ]]; then exit $done_; fi
 if [[ $yes != yes ]]; then
   if [[ ! -t 0 ]]; then
-    fail $usage_ no-terminal "This file asks before it writes, and there is no terminal to ask at." "Repeat with: bash $self --yes"
+    fail $usage_ no-terminal "This file asks before it writes, but there is no terminal." "Repeat with: bash $self --yes"
   fi
   read -r -p "Set the rows from $rows_from to $rows_to? [y/N]: " answer || say '' # the end of the input is no yes
   case $answer in y | Y | yes) ;; *) fail $refused_ not-confirmed "The answer was not yes. Nothing was written." ;; esac

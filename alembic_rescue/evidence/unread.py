@@ -1,0 +1,29 @@
+"""What cannot be verified of a revision, in words.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from alembic_rescue.evidence.model import ObjectEvidence
+
+_MANY = 3
+"""From this number on, lines with the same reason are listed together, by their numbers."""
+
+
+def reasons(unread: Sequence[ObjectEvidence], revision: str) -> Iterator[str]:
+    """Yield what cannot be verified of a revision, and why."""
+    alike: dict[tuple[str | None, str | None], list[ObjectEvidence]] = {}
+    for found in unread:
+        alike.setdefault((found.detail, found.path), []).append(found)
+    for (detail, _), members in alike.items():
+        lines = sorted({found.line for found in members if found.line})
+        if len(lines) >= _MANY:
+            yield f"lines {', '.join(map(str, lines))}: {detail}"
+        else:
+            yield from (_one(found, revision) for found in members)
+
+
+def _one(found: ObjectEvidence, revision: str) -> str:
+    where = f"line {found.line}: " if found.line else ""
+    named = "" if found.name == revision else f"{found.named}: "
+    return f"{where}{named}{found.detail}"
