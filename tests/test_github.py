@@ -66,9 +66,11 @@ def test_pending_revisions_are_no_error_and_what_is_to_be_done_is_a_notice():
 def test_a_cause_is_an_error_at_its_line_with_the_words_of_its_finding():
     warned = Note("swallowed-error", "versions/b.py:7: CREATE TYPE t will fail", "fix b: check first")
     told = report(line("ab"), "a", [revision("b")], causes=(SWALLOWED,), pending_after=("b",), findings=(warned,))
-    error, *_ = read(page_of(told))
+    (error,) = read(page_of(told))
     assert (error.name, error.place) == ("error", "backend/versions/b.py:7")
     assert error.properties["title"] == "alembic-rescue: swallowed-error"
+    assert error.data == "versions/b.py:7: CREATE TYPE t will fail\nhelp: fix b: check first"
+    (error,) = read(page_of(replace(told, databases=(replace(told.databases[0], findings=()),))))
     assert error.data.startswith("versions/b.py:7: CREATE TYPE t will fail on this database: type t exists")
     assert error.data.endswith("help: fix b: check first")
 
@@ -97,6 +99,20 @@ def test_a_finding_is_a_warning():
     told = report(line("ab"), "b", findings=(Note("several-heads", "the scripts have 2 heads", "merge them"),))
     (warning,) = read(page_of(told))
     assert (warning.name, warning.place, warning.data) == ("warning", "", "the scripts have 2 heads\nhelp: merge them")
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ("b fails on an empty database. versions/b.py:7: DROP TABLE t: no such table", "backend/versions/b.py:7"),
+        ("env.py fails on an empty database (alembic/env.py:12): no such module", "backend/alembic/env.py:12"),
+        ("redis was not found; plain.py:1 imports it", "backend/plain.py:1"),
+        ("the scripts of env.py have 2 heads", ""),
+    ],
+)
+def test_a_fact_that_names_a_line_is_shown_there(message, place):
+    (warning,) = read(page_of(report(line("a"), "a", findings=(Note("a-code", message, "do it"),))))
+    assert warning.place == place
 
 
 def partial(**more):
@@ -300,6 +316,13 @@ def test_what_fits_is_never_longer_than_the_room(room):
     found = github.fitting(told, room)
     assert len(found.encode()) <= max(room, 0)
     assert found in {"", told} or found.endswith(f"{github.CUT}\n\n")
+
+
+def test_wherever_it_is_cut_the_sentence_is_outside_of_code():
+    told = re.sub("ä+", "x", page_of(many(3)).text())
+    for room in range(len(github.CUT) + 2, len(told.encode()), 31):
+        found = github.fitting(told, room)
+        assert GITHUB.parse(found)[-2].content.startswith("The report ends here"), room
 
 
 def test_where_the_summary_is_full_the_report_is_on_stdout(summary):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from alembic_rescue import findings
 from alembic_rescue.evidence.model import Cause, Verdict
@@ -19,7 +20,7 @@ CUT = "The report ends here, because GitHub shows at most 1 MiB. For all of it, 
 _LISTED = 3
 """Objects named in an annotation."""
 _REHEARSED = frozenset([Outcome.PASSES, Outcome.FAILS, Outcome.ERROR])
-_PLACE = re.compile(r"(?P<path>[^\s:]+\.py)(?::(?P<line>\d+))?: ")
+_PLACE = re.compile(r"(?<![^\s(])(?P<path>[^\s:()]+\.py):(?P<line>\d+)\b")
 
 
 def fitting(markdown: str, room: int) -> str:
@@ -83,10 +84,10 @@ class GithubPage(MarkdownPage):
         )
 
     def _note(self, level: Level, note: Note) -> None:
-        """A fact that starts with a file is shown there."""
-        found = _PLACE.match(note.message)
-        path, line = (found["path"], found["line"]) if found else ("", None)
-        self._annotate(level, note.code, _with_help(note.message, note.help), path, int(line) if line else None)
+        """A fact that names a line of a file is shown there."""
+        found = _PLACE.search(note.message)
+        path, line = (found["path"], int(found["line"])) if found else ("", None)
+        self._annotate(level, note.code, _with_help(note.message, note.help), path, line)
 
     def warning(self, note: Note) -> None:
         """Annotated, too."""
@@ -112,17 +113,28 @@ class GithubPage(MarkdownPage):
         super().whole(report, part)
         if report.outcome in picture.WRITTEN:
             return
+        noted = list(enumerate(self.annotations))
         for cause in part.causes:
-            self._cause(cause)
+            place = self._from_root(cause.path)
+            self._cause(
+                cause, [number for number, one in noted if place and (one.path, one.line) == (place, cause.line)]
+            )
         if part.rehearsal is not None and report.outcome in _REHEARSED:
             self._rehearsal(part.rehearsal, part.causes)
         for revision in picture.in_question(report, part):
             is_claimed = part.located is None and revision.revision not in part.pending_after
             self._revision(revision, is_claimed=is_claimed)
 
-    def _cause(self, cause: Cause) -> None:
+    def _cause(self, cause: Cause, noted: Sequence[int]) -> None:
+        """Said by a finding at the same line, or in the words of one.
+
+        Args:
+            noted: which annotations are at that line already.
+        """
         is_certain = cause.fails and cause.aborts and not cause.without_rows
-        for note in findings.causes([cause]):
+        for number in noted if is_certain else ():
+            self.annotations[number] = replace(self.annotations[number], level=Level.ERROR)
+        for note in () if noted else findings.causes([cause]):
             level = Level.ERROR if is_certain else Level.WARNING
             self._annotate(level, note.code, _with_help(note.message, note.help), cause.path, cause.line)
 
