@@ -14,6 +14,7 @@ import pytest
 
 from tests import actions, apart, chains, matrix
 from tests.conftest import BIN, ProjectCopy, Ran, clean_environment
+from tests.test_readme import parse
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is in the extra test")
 ROOT = matrix.ROOT
@@ -163,6 +164,17 @@ def test_the_tool_is_in_an_environment_of_its_own_and_the_jobs_python_runs_the_m
 
 
 @pytest.mark.slow
+def test_without_inputs_it_rehearses_from_empty_and_needs_no_database(job):
+    job.set_url("postgresql+psycopg2://nobody:x@127.0.0.1:1/nothing")
+    ran = acted(job)
+    assert ran.status == 0, ran.everything
+    assert actions.commands(ran.everything) == []
+    (last,) = job.root.rglob("*r2*.py")
+    last.write_text(last.read_text().replace("op.create_table('t2'", "op.create_table('t1'"))
+    assert acted(job).status == 3
+
+
+@pytest.mark.slow
 def test_a_migration_that_fails_fails_the_step_at_its_line(job):
     (last,) = job.root.rglob("*r2*.py")
     last.write_text(last.read_text().replace("op.create_table('t2'", "op.create_table('t1'"))
@@ -288,5 +300,7 @@ def test_pre_commit_runs_the_hook_where_a_migration_changes_and_only_there(pre_c
     assert 'relation "t1" already exists' in failed.stdout
 
 
-def test_the_hooks_command_is_in_the_words_that_pre_commit_runs():
-    assert shlex.split(HOOK["entry"]) + HOOK["args"] == ["alembic-rescue", "rehearse", "--from-empty"]
+def test_what_the_action_and_the_hook_run_by_default_is_taken_by_the_program():
+    action = f"alembic-rescue {ACTION['inputs']['command']['default']}"
+    assert action == shlex.join([HOOK["entry"], *HOOK["args"]]) == "alembic-rescue rehearse --from-empty"
+    assert parse(action) == "rehearse"
