@@ -14,7 +14,7 @@ from importlib import metadata
 from tests import matrix
 from tests.conftest import ProjectCopy, Ran
 
-_FOLDER = matrix.BUILD.with_name("apart")
+FOLDER = matrix.BUILD.with_name("apart")
 _START = "import sys; sys.path.insert(0, {!r}); from alembic_rescue.cli.start import main; main()"
 TOOL = (sys.executable, "-c", _START.format(str(matrix.ROOT)))
 """The command without a PYTHONPATH, which the project's Python would inherit."""
@@ -45,10 +45,10 @@ def _same() -> Backend:
 
 def python_of(name: str) -> str:
     """A backend's Python, created on first use; ``same`` has the versions that the tests run with."""
-    backend, folder = BACKENDS.get(name) or _same(), _FOLDER / name
+    backend, folder = BACKENDS.get(name) or _same(), FOLDER / name
     python = folder / "bin" / "python"
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    with (_FOLDER / f"{name}.lock").open("w") as lock:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several workers may ask at once
         made = folder / "made.json"
         wanted = json.dumps([backend.python, backend.packages])

@@ -23,7 +23,18 @@ from tests import compatibility
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "matrix"
-NEEDED = ("tests", "docs", "README.md", "SKILL.md", "CHANGELOG.md", "Makefile", "alembic.ini.example", "pyproject.toml")
+NEEDED = (
+    "tests",
+    "docs",
+    "README.md",
+    "SKILL.md",
+    "CHANGELOG.md",
+    "Makefile",
+    "alembic.ini.example",
+    "pyproject.toml",
+    "action.yml",
+    ".pre-commit-hooks.yaml",
+)
 """What the tests read, without the package."""
 STYLES = (
     "stock",

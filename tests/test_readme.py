@@ -21,7 +21,7 @@ from tests import transcript
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-_TOPICS = ("commands", "proof", "evidence", "recovery", "databases", "configuration", "deploying", "json", "api")
+_TOPICS = ("commands", "proof", "evidence", "recovery", "databases", "configuration", "deploying", "ci", "json", "api")
 TOPICS = {name: (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in _TOPICS}
 MANUAL = "\n".join([README, *TOPICS.values()])
 """README and what it links to; recipes and troubleshooting have their own tests."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic_rescue import errors
+from alembic_rescue.cli import github
 from alembic_rescue.redact import Secrets
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ ANSWERS: list[Any] = [sys.stdout]
 """The stream for answers, even if sys.stdout is replaced."""
 _BEGUN: list[str] = []
 """The format of the document that has been started on stdout."""
+_FOR_GITHUB = github.Answers()
 
 
 class Format(str, Enum):
@@ -54,6 +56,7 @@ class Format(str, Enum):
     JSON = "json"
     MARKDOWN = "markdown"
     HTML = "html"
+    GITHUB = "github"
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class Call:
     @property
     def is_document(self) -> bool:
         """Whether everything on stdout, including errors, is formatted for something other than a terminal."""
-        return self.format in {Format.MARKDOWN, Format.HTML}
+        return self.format in {Format.MARKDOWN, Format.HTML, Format.GITHUB}
 
     def answer(self, text: str) -> None:
         """Write the answer to stdout: a text, or part of a document, whose secrets are already removed."""
@@ -170,6 +173,9 @@ class Call:
             told = self._told(text)
             write(told)
             self._explain_variables(told)
+            return
+        if self.format is Format.GITHUB:
+            _FOR_GITHUB.take(text)
             return
         if self.format is Format.HTML and not _BEGUN:
             from alembic_rescue.report import html
@@ -191,6 +197,10 @@ class Call:
             page.line(line)
         self.answer(page.text())
 
+    def finish(self) -> None:
+        """Write the answer, where that has to wait until all of it is known."""
+        _FOR_GITHUB.finish(write, self.tell)
+
     def answer_json(self, content: Mapping[str, Any]) -> None:
         """Write a JSON document to stdout."""
         from alembic_rescue.report import json as report_json
@@ -199,8 +209,13 @@ class Call:
 
     def tell(self, text: str) -> None:
         """Write anything else to stderr."""
+        text = self._told(text)
+        if self.format is Format.GITHUB:
+            from alembic_rescue.report import annotations
+
+            text = annotations.harmless(text)
         with suppress(BrokenPipeError):
-            sys.stderr.write(_sayable(self._told(text), sys.stderr))
+            sys.stderr.write(_sayable(text, sys.stderr))
             sys.stderr.flush()
 
     def tell_env(self, line: str) -> None:
@@ -224,6 +239,8 @@ class Call:
         """The page for a stream.  Only stdout's has the requested format."""
         from alembic_rescue.report import pages
 
+        if stream is sys.stdout and self.format is Format.GITHUB:
+            return {"page": _FOR_GITHUB.page(self._told)}
         if stream is sys.stdout and self.is_document:
             return {"page": pages.of(self.format.value, self._told)}
         terminal = stream.isatty()

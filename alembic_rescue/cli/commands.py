@@ -65,7 +65,7 @@ _NAMING = frozenset(
 
 def _begin(call: Call) -> NoReturn:
     """No command was given: print where to start."""
-    if call.format is Format.JSON:
+    if call.format in {Format.JSON, Format.GITHUB}:
         raise errors.BadUsage("no command was given")
     call.tell(START)
     raise typer.Exit(errors.USAGE)
@@ -209,7 +209,8 @@ def options(
             rich_help_panel=OUTPUT,
             metavar="FORMAT",
             envvar="ALEMBIC_RESCUE_FORMAT",
-            help="Format of the answer on stdout: text, json, markdown, or html.",
+            help="Format of the answer on stdout: text, json, markdown, html, or github (annotations, and the "
+            "job's summary).",
         ),
     ] = Format.TEXT,
     no_color: Annotated[
@@ -655,6 +656,7 @@ def main() -> NoReturn:
                 status = _fail(error)
             except KeyboardInterrupt:  # a second Ctrl-C must not hide the error
                 status = _fail(error)
+        _CALLS[0].finish()
         write("")
     with suppress(OSError):  # its reader may have gone
         sys.stdout.close()
@@ -773,7 +775,7 @@ def _fail(error: BaseException) -> int:
     """Print an error in the requested format; return its exit status."""
     (call,) = _CALLS
     if call.format is Format.TEXT:  # possibly because parsing failed before the option was read
-        call = replace(call, format=_format_typed(sys.argv))
+        call = _CALLS[0] = replace(call, format=_format_typed(sys.argv))
     for argument in sys.argv[1:]:  # a URL in the arguments may not have been parsed as an option
         call.secrets.add_url(argument)
     told = _as_rescue_error(error, call.secrets.hide)

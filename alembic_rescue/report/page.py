@@ -11,17 +11,19 @@ from itertools import pairwise
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from alembic_rescue.evidence.sentences import sentence
-from alembic_rescue.model import DatabaseReport, Report
-from alembic_rescue.report import chain
+from alembic_rescue.model import Action, DatabaseReport, Note, Recommendation, Report
+from alembic_rescue.report import chain, explained
 from alembic_rescue.report.picture import Entry, Line, styles
 
 CODE = re.compile(r"(`+)(?P<code>.+?)\1")
 _ALONE = re.compile(r"(?:(?P<after>:)[ ]|^)(?P<fence>`+)(?P<code>.+?)(?P=fence)(?P<ends>[.;,]?(?:$|(?<=[.;,])[ ]))")
 """A command after a colon, or one in a list.  Someone may copy it, so it gets its own line and is never wrapped."""
+_ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
 _ANY_WIDTH = 100_000
 """Columns: more than a table needs."""
 _KEPT = "\ue000"
@@ -109,6 +111,25 @@ class Sheet(ABC):
     def standing_out(self) -> AbstractContextManager[None]:
         """Mark what is written in this block as the one thing to do."""
         return nullcontext()
+
+    def warning(self, note: Note) -> None:
+        """A finding: its code, the fact, and the help."""
+        self._fact_and_help(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"), note)
+
+    def error(self, note: Note) -> None:
+        """A refusal or an error; where there are colours, its code is linked to its entry."""
+        linked = Style(bold=True, color="red", link=explained.address(note.code))
+        self._fact_and_help(Text.assemble((f"error[{note.code}]", linked), f": {note.message}"), note)
+
+    def _fact_and_help(self, fact: Text, note: Note) -> None:
+        self.line(fact)
+        self.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+
+    def recommendation(self, advice: Recommendation) -> None:
+        """What to do, and why."""
+        named = f"{advice.action.value} {advice.revision}" if advice.revision else advice.action.value
+        style = _ACTION_STYLE.get(advice.action, "bold")
+        self.line(Text.assemble(("Recommendation: ", "bold"), (named, style), f": {advice.reason}."))
 
     @abstractmethod
     def whole(self, report: Report, part: DatabaseReport) -> None:

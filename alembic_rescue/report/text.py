@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 
-from rich.style import Style
 from rich.text import Text
 
 from alembic_rescue.errors import PlanRefused, RescueError, code, listed, rows, some
@@ -23,10 +22,9 @@ from alembic_rescue.model import (
     Recommendation,
     Report,
 )
-from alembic_rescue.report import completion, evidence, explained, picture, rehearsal
+from alembic_rescue.report import completion, evidence, picture, rehearsal
 from alembic_rescue.report.page import Page, Sheet, count
 
-_ACTION_STYLE = {Action.NOTHING: "green", Action.STAMP: "green", Action.STOP: "bold red"}
 _DONE = {Outcome.STAMPED: "Stamped", Outcome.REPAIRED: "Repaired", Outcome.UNDONE: "Undone"}
 _SHOWN_PENDING = 5
 _SHOWN_ALIKE = 5
@@ -296,16 +294,7 @@ def _diagnosed(page: Sheet, report: Report, part: DatabaseReport) -> None:
 
 
 def _advice(page: Sheet, report: Report, advice: Recommendation) -> None:
-    page.line(
-        Text.assemble(
-            ("Recommendation: ", "bold"),
-            (
-                advice.action.value + (f" {advice.revision}" if advice.revision else ""),
-                _ACTION_STYLE.get(advice.action, "bold"),
-            ),
-            f": {advice.reason}.",
-        )
-    )
+    page.recommendation(advice)
     commands = advice.steps or ((advice.command,) if advice.command else ())
     alike = len({one.recommendation for one in report.databases}) == 1
     if (commands or advice.choices) and not alike and advice.only is None:
@@ -451,8 +440,7 @@ def _blockers(page: Sheet, blockers: Sequence[Blocker]) -> None:
 def _notes(page: Sheet, notes: Iterable[Note]) -> None:
     for note in notes:
         page.line()
-        page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
-        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+        page.warning(note)
 
 
 def _refusals(page: Sheet, notes: Iterable[Note]) -> None:
@@ -462,9 +450,7 @@ def _refusals(page: Sheet, notes: Iterable[Note]) -> None:
         told[kind] = told.get(kind, 0) + 1
         if told[kind] > _SHOWN_ALIKE:
             continue
-        linked = Style(bold=True, color="red", link=explained.address(note.code))  # only on terminals with colours
-        page.line(Text.assemble((f"error[{note.code}]", linked), f": {note.message}"))
-        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+        page.error(note)
     for (alike, _), number in told.items():
         if number > _SHOWN_ALIKE:
             page.line(f"and {number - _SHOWN_ALIKE} more of {alike}. To list all, add `--format json`.")

@@ -56,8 +56,7 @@ def reached(report: Report, *, page: Sheet, is_proved: bool) -> str:
     if is_proved:
         proved(page, report)
     for note in (note for part in report.databases for note in part.findings):
-        page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
-        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+        page.warning(note)
     return page.text()
 
 

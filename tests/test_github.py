@@ -1,0 +1,363 @@
+"""``--format github`` on values: what is annotated, that nothing injects a command, and what a summary takes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alembic_rescue.cli import github as writing
+from alembic_rescue.errors import PlanRefused
+from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
+from alembic_rescue.evidence.rehearsal import Answer, Demand, Rehearsal
+from alembic_rescue.model import Action, Note, Outcome, Recommendation
+from alembic_rescue.redact import Secrets
+from alembic_rescue.report import annotations, github, text, waiting
+from alembic_rescue.report.annotations import Annotation, Level
+from tests import actions
+from tests.report_values import line, report, revision
+from tests.test_markdown import EVIL, GITHUB, evil_report
+
+INJECTED = (
+    "::set-env name=PATH::/evil",
+    "said\n::add-mask::x\r::stop-commands::y\r\n  ::set-output name=a::b",
+    "a,title=b::set-env name=c::d",
+    "##[set-env name=PATH]/evil and ##[add-mask]x",
+    "50%0A::error::x %25",
+    "\u2028::debug::x\x0b::debug::y\x85::debug::z",
+)
+SWALLOWED = Cause("b", "versions/b.py", 7, "CREATE TYPE t", "type t exists", True, 9, "check first")  # fmt: skip
+
+
+def page_of(told, hide=str, show=text.diagnosis):
+    page = github.GithubPage(hide, lambda path: f"backend/{path}")
+    show(told, page=page)
+    return page
+
+
+def read(page):
+    return actions.commands("\n".join(annotations.commands(page.annotations)))
+
+
+def only(found, name):
+    return [one for one in found if one.name == name]
+
+
+# --- what is annotated -------------------------------------------------------------------------------------------
+
+
+def test_a_report_that_is_fine_makes_no_annotation():
+    told = report(line("ab"), "b", [revision("a", Verdict.APPLIED), revision("b", Verdict.EMPTY)])
+    assert read(page_of(told)) == []
+
+
+def test_pending_revisions_are_no_error_and_what_is_to_be_done_is_a_notice():
+    advice = Recommendation(Action.STAMP, "b", "b is applied")
+    revisions = [revision("b", Verdict.APPLIED), revision("c")]
+    (notice,) = read(page_of(report(line("abc"), "a", revisions, recommendation=advice, pending_after=("b", "c"))))
+    assert (notice.name, notice.properties) == ("notice", {"title": "alembic-rescue: recommendation"})
+    assert notice.data == "Recommendation: stamp b: b is applied.\nalembic-rescue stamp b"
+
+
+def test_a_cause_is_an_error_at_its_line_with_the_words_of_its_finding():
+    warned = Note("swallowed-error", "versions/b.py:7: CREATE TYPE t will fail", "fix b: check first")
+    told = report(line("ab"), "a", [revision("b")], causes=(SWALLOWED,), pending_after=("b",), findings=(warned,))
+    (error,) = read(page_of(told))
+    assert (error.name, error.place) == ("error", "backend/versions/b.py:7")
+    assert error.properties["title"] == "alembic-rescue: swallowed-error"
+    assert error.data == "versions/b.py:7: CREATE TYPE t will fail\nhelp: fix b: check first"
+    (error,) = read(page_of(replace(told, databases=(replace(told.databases[0], findings=()),))))
+    assert error.data.startswith("versions/b.py:7: CREATE TYPE t will fail on this database: type t exists")
+    assert error.data.endswith("help: fix b: check first")
+
+
+@pytest.mark.parametrize("less", [{"aborts": False}, {"fails": False}, {"without_rows": True}])
+def test_a_cause_that_ends_no_run_is_a_warning(less):
+    told = report(line("ab"), "a", [revision("b")], causes=(replace(SWALLOWED, **less),), pending_after=("b",))
+    assert [one.name for one in read(page_of(told))] == ["warning"]
+
+
+def test_what_is_found_of_a_cause_and_by_a_finding_is_said_once():
+    from alembic_rescue import findings
+
+    told = report(
+        line("ab"),
+        "a",
+        [revision("b")],
+        causes=(SWALLOWED,),
+        pending_after=("b",),
+        findings=findings.causes([SWALLOWED]),
+    )
+    assert [one.name for one in read(page_of(told))] == ["error"]
+
+
+def test_a_finding_is_a_warning():
+    told = report(line("ab"), "b", findings=(Note("several-heads", "the scripts have 2 heads", "merge them"),))
+    (warning,) = read(page_of(told))
+    assert (warning.name, warning.place, warning.data) == ("warning", "", "the scripts have 2 heads\nhelp: merge them")
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ("b fails on an empty database. versions/b.py:7: DROP TABLE t: no such table", "backend/versions/b.py:7"),
+        ("env.py fails on an empty database (alembic/env.py:12): no such module", "backend/alembic/env.py:12"),
+        ("redis was not found; plain.py:1 imports it", "backend/plain.py:1"),
+        ("the scripts of env.py have 2 heads", ""),
+    ],
+)
+def test_a_fact_that_names_a_line_is_shown_there(message, place):
+    (warning,) = read(page_of(report(line("a"), "a", findings=(Note("a-code", message, "do it"),))))
+    assert warning.place == place
+
+
+def partial(**more):
+    lacks = ObjectEvidence("table", "public.t", "present", Presence.ABSENT, None, "versions/b.py", 12, "CREATE TABLE")
+    return revision("b", Verdict.PARTIAL, objects=(lacks,), **more)
+
+
+def test_each_revision_that_is_not_proved_is_annotated_in_its_file():
+    unread = ObjectEvidence("statement", "UPDATE t", "present", Presence.UNVERIFIABLE, "rows", "versions/c.py", 3, None)
+    revisions = [partial(), revision("c", Verdict.UNVERIFIABLE, objects=(unread,)), revision("d")]
+    error, warning = read(page_of(report(line("abcd"), "a", revisions, pending_after=("b", "c", "d"))))
+    assert (error.name, error.place, warning.name, warning.place) == (
+        *("error", "backend/versions/b.py:12"),
+        *("warning", "backend/versions/c.py:3"),
+    )
+    assert error.data == "b is partial:\nline 12: table public.t is absent, but should be present"
+    assert warning.data == "c is unverifiable:\nUPDATE t: rows"
+
+
+def test_what_counts_as_applied_and_is_not_is_an_error():
+    (error,) = read(page_of(report(line("ab"), "b", [revision("b")])))
+    assert (error.name, error.place, error.data) == ("error", "backend/versions/b.py", "b is not-applied")
+
+
+def test_a_revision_that_a_person_accepted_is_a_notice():
+    told = report(line("ab"), "a", [partial(accepted=True)], command="plan", target="b")
+    (notice,) = read(page_of(told, show=text.plan))
+    assert (notice.name, notice.data.partition(":")[0]) == ("notice", "b is partial, accepted")
+
+
+def test_a_refusal_is_an_error_in_the_file_of_its_revision_and_said_once():
+    refusal = Note("revision-not-applied", "b is not applied: table t is missing", "do not stamp it")
+    told = report(line("ab"), "a", [partial()], command="plan", target="b", refusals=(refusal,))
+    refused = PlanRefused(replace(told, outcome=Outcome.REFUSED))
+    page = page_of(refused, show=text.failure)
+    text.plan(told, page=page)
+    (error,) = read(page)
+    assert (error.name, error.place) == ("error", "backend/versions/b.py:12")
+    assert error.properties["title"] == "alembic-rescue: revision-not-applied"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
+def test_after_a_write_what_was_in_question_is_none_any_more(outcome):
+    told = replace(report(line("ab"), "b", [partial()], causes=(SWALLOWED,)), outcome=outcome)
+    page = github.GithubPage(str, str)
+    page.whole(told, told.databases[0])
+    assert page.annotations == []
+
+
+def rehearsed(outcome=Outcome.FAILS, causes=(), **more):
+    told = report(line("ab"), "a", command="rehearse", rehearsal=Rehearsal(("b",), **more), causes=causes)
+    return read(page_of(replace(told, outcome=outcome), show=text.rehearsed))
+
+
+def test_a_rehearsal_that_fails_is_an_error_at_the_line_of_the_statement():
+    (error,) = rehearsed(failed="b", error="no such table", path="versions/b.py", line=4)
+    assert (error.name, error.place, error.data) == ("error", "backend/versions/b.py:4", "b fails: no such table")
+    (warning,) = rehearsed(Outcome.ERROR, failed="b", error="no such table", undecided=True)
+    assert warning.name == "warning"
+
+
+def test_a_failure_that_follows_from_a_cause_is_not_told_beside_it():
+    (error,) = rehearsed(failed="b", error="current transaction is aborted", causes=(SWALLOWED,))
+    assert error.place == "backend/versions/b.py:7"
+
+
+def test_rows_that_do_not_fit_are_an_error_and_those_that_nobody_could_ask_a_warning():
+    demand = Demand("b", "not-null", "t.n is NOT NULL", "with NULL in n", "t", where="n IS NULL", key=("id",))
+    answers = Answer(demand, 3, path="versions/b.py", line=5), Answer(demand, unknown="it took too long")
+    error, warning = rehearsed(answers=answers)
+    assert (error.name, error.place) == ("error", "backend/versions/b.py:5")
+    assert error.data.startswith("b: t.n is NOT NULL: 3 rows with NULL in n\nhelp: give the rows")
+    assert warning.name == "warning"
+    assert rehearsed(Outcome.PASSES) == []
+
+
+def test_what_wait_has_to_say_is_annotated():
+    told = report(line("a"), "a", command="wait", findings=(Note("some-code", "a fact", "do it"),))
+    page = github.GithubPage(str, str)
+    waiting.reached(told, page=page, is_proved=False)
+    assert [one.name for one in read(page)] == ["warning"]
+
+
+def test_ten_at_most_the_worst_first_and_a_line_that_counts_the_others():
+    made = [Annotation(Level.WARNING, "w", f"{number}") for number in range(8)]
+    made += [Annotation(Level.ERROR, "e", f"{number}") for number in range(4)]
+    *lines, last = annotations.commands([*made, *made])
+    assert [one.name for one in actions.commands("\n".join(lines))] == ["error"] * 4 + ["warning"] * 6
+    assert last == "2 more are in the report."
+    assert annotations.commands(made[:11])[-1] == "1 more is in the report."
+    assert len(annotations.commands(made[:10])) == 10
+
+
+# --- nothing injects a command -----------------------------------------------------------------------------------
+
+
+@given(st.text() | st.sampled_from(INJECTED), st.text() | st.sampled_from(INJECTED), st.text())
+def test_whatever_is_in_it_an_annotation_is_one_command_and_reads_as_it_was(title, message, path):
+    (found,) = actions.commands(Annotation(Level.ERROR, title or "t", message, path, 3).command)
+    assert (found.name, found.data) == ("error", message)
+    given_path = {"file": path, "line": "3"} if path else {}
+    assert found.properties == {**given_path, "title": title or "t"} or title != title.strip() or path != path.strip()
+
+
+@given(st.lists(st.text() | st.sampled_from([*INJECTED, "::", "##[", "\n", "error", " ", "::error::x"])))
+def test_text_has_no_commands_when_it_is_made_harmless(parts):
+    assert actions.commands(annotations.harmless("".join(parts))) == []
+
+
+@pytest.mark.parametrize("evil", [*INJECTED, EVIL])
+def test_no_text_of_a_report_makes_a_command_of_its_own(evil, monkeypatch):
+    monkeypatch.delenv(writing.SUMMARY, raising=False)
+    cause = replace(SWALLOWED, path=evil, statement=evil, error=evil, fix=evil)
+    advice = Recommendation(Action.STOP, None, evil, (evil,))
+    told = report(
+        line("ab"), "a", [revision("b", Verdict.PARTIAL, evil)],
+        causes=(cause,), findings=(Note("a-code", evil, evil),), recommendation=advice,
+    )  # fmt: skip
+    out = written([told])
+    found = actions.commands(out)
+    assert {one.name for one in found} == {"error", "warning", "notice"}
+    assert len(found) == len(re.findall(r"^::", out, re.MULTILINE)) == 4
+
+
+def written(reports, hide=str, told=print):
+    """What goes to stdout."""
+    answers, out = writing.Answers(), []
+    for one in reports:
+        answers.take(text.diagnosis(one, page=answers.page(hide)))
+    answers.finish(out.append, told)
+    return "".join(out)
+
+
+def test_no_secret_is_in_an_annotation():
+    secrets = Secrets()
+    secrets.add("hunter2-hunter2")
+    told = report(line("ab"), "b", findings=(Note("a-code", "the password is hunter2-hunter2", "x"),))
+    assert "hunter2" not in written([told], secrets.hide)
+
+
+# --- where it goes -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def summary(tmp_path, monkeypatch):
+    monkeypatch.setenv(writing.SUMMARY, str(tmp_path / "summary.md"))
+    return tmp_path / "summary.md"
+
+
+def test_the_report_is_appended_to_the_summary_and_stdout_has_the_annotations(summary):
+    summary.write_text("before")
+    out = written([evil_report()])
+    assert out.endswith("\nThe report is in the summary of this job.\n")
+    assert "###" not in out
+    before, _, after = summary.read_text("utf-8").partition("\n\n")
+    assert before == "before"
+    assert after.startswith("### alembic-rescue diagnose\n")
+    assert "```mermaid\nflowchart TD\n" in after
+
+
+def test_without_a_summary_the_report_follows_on_stdout(monkeypatch):
+    monkeypatch.delenv(writing.SUMMARY, raising=False)
+    out = written([evil_report()])
+    commands, _, markdown = out.partition("\n\n")
+    assert all(one.startswith("::") for one in commands.splitlines())
+    assert markdown.startswith("### alembic-rescue diagnose\n")
+    fine = written([report(line("a"), "a")])
+    assert fine.startswith("### alembic-rescue diagnose\n")
+    assert actions.commands(fine) == []
+
+
+def test_a_summary_that_cannot_be_written_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv(writing.SUMMARY, str(tmp_path / "nowhere" / "summary.md"))
+    told = []
+    assert "### alembic-rescue diagnose\n" in written([evil_report()], told=told.append)
+    assert told == ["GITHUB_STEP_SUMMARY names a file that cannot be written: No such file or directory.\n"]
+
+
+def many(number):
+    names = [f"r{one}" for one in range(number)]
+    lacks = [
+        ObjectEvidence("table", f"t{one}", "present", Presence.ABSENT, None, "v.py", 1, f"CREATE {'ä' * 9000}\n\n```\n")
+        for one in range(4)
+    ]
+    return report(line(names), names[:1], [revision(name, Verdict.PARTIAL, objects=tuple(lacks)) for name in names[1:]])
+
+
+def test_a_report_that_is_too_long_is_cut_with_a_sentence_and_leaves_nothing_open(summary):
+    summary.write_text("x" * 1000)
+    written([many(40)])
+    text_of = summary.read_text("utf-8")
+    assert 0.9 * github.MOST_BYTES < summary.stat().st_size <= github.MOST_BYTES
+    assert text_of.endswith(f"{github.CUT}\n\n")
+    assert text_of.count("\n<details>\n") == text_of.count("\n</details>\n") > 5
+    assert GITHUB.parse(text_of)[-2].content.startswith("The report ends here"), "outside of code"
+
+
+@pytest.mark.parametrize("room", [-5, 0, 90, 100, 1000, 5000, 20000])
+def test_what_fits_is_never_longer_than_the_room(room):
+    told = page_of(many(3)).text()
+    found = github.fitting(told, room)
+    assert len(found.encode()) <= max(room, 0)
+    assert found in {"", told} or found.endswith(f"{github.CUT}\n\n")
+
+
+def test_wherever_it_is_cut_the_sentence_is_outside_of_code():
+    told = re.sub("ä+", "x", page_of(many(3)).text())
+    for room in range(len(github.CUT) + 2, len(told.encode()), 31):
+        found = github.fitting(told, room)
+        assert GITHUB.parse(found)[-2].content.startswith("The report ends here"), room
+
+
+def test_where_the_summary_is_full_the_report_is_on_stdout(summary):
+    summary.write_text("x" * github.MOST_BYTES)
+    assert "### alembic-rescue diagnose\n" in written([report(line("a"), "a")])
+    assert summary.stat().st_size == github.MOST_BYTES
+
+
+# --- paths -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    (folder / "checkout" / "backend").mkdir(parents=True)
+    monkeypatch.setenv(writing.WORKSPACE, str(folder))
+    monkeypatch.chdir(folder / "checkout" / "backend")
+    return folder
+
+
+def test_paths_are_relative_to_the_workspace(workspace):
+    assert writing.from_root("versions/a.py") == "checkout/backend/versions/a.py"
+    assert writing.from_root(str(workspace / "b.py")) == "b.py"
+    assert writing.from_root("/usr/lib/c.py") == ""
+
+
+def test_what_is_checked_out_into_a_folder_is_the_root(workspace):
+    subprocess.run(["git", "init", "-q", str(workspace / "checkout")], check=True)
+    assert writing.from_root("versions/a.py") == "backend/versions/a.py"
+    subprocess.run(["git", "init", "-q", str(workspace)], check=True)
+    assert writing.from_root("versions/a.py") == "checkout/backend/versions/a.py", "a submodule"
+
+
+def test_without_a_workspace_the_clone_is_the_root(workspace, monkeypatch):
+    subprocess.run(["git", "init", "-q", str(workspace / "checkout")], check=True)
+    for name in ("", str(workspace / "elsewhere")):
+        monkeypatch.setenv(writing.WORKSPACE, name)
+        assert writing.from_root("versions/a.py") == "backend/versions/a.py"
