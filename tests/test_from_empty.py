@@ -468,6 +468,16 @@ def test_sqlite_needs_no_server(tmp_path):
         rehearsed(chain, None)
 
 
+@pytest.mark.usefixtures("mariadb_server")
+def test_mariadb_which_has_no_transaction_to_abort(tmp_path):
+    swallowing = f"try:\n    op.execute('nonsense')\nexcept Exception:\n    pass\n{NAME}"
+    chain = chains.write(tmp_path / "p", "mysql+pymysql://shop@db.invalid/shop", [TABLE, swallowing])
+    report, part = rehearsed(chain, None)
+    assert (report.outcome, codes(part)) == (Outcome.FAILS, ["swallowed-error"])
+    assert "hides it, so the version moves on" in of(part, "swallowed-error")
+    assert part.from_empty.ran == ("r1", "r2")
+
+
 def test_several_databases_each_have_their_own_findings(project, named):
     copy: ProjectCopy = project("styles/multidb")
     ran = copy.rescue("--scratch", named, "--format", "json", "rehearse", "--from-empty")
@@ -484,8 +494,10 @@ def test_styles_of_env_py(project, named, style):
 
 def test_a_flask_project(project, named):
     copy = project("styles/flask_migrate")
-    ran = copy.rescue("--app", "shop", "--scratch", named, "--format", "json", "rehearse", "--from-empty")
-    assert ran.status == 0, ran.everything
+    arguments = ("--app", "shop", "--scratch", named, "--format", "json", "rehearse", "--from-empty")
+    ran = copy.rescue(*arguments, SHOP_DATABASE=NOWHERE)
+    assert (ran.status, ran.json["databases"][0]["findings"]) == (0, []), ran.everything
+    assert ran.json["databases"][0]["from_empty"]["models"] == []
 
 
 # --- the command --------------------------------------------------------------------------------------------------

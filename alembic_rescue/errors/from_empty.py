@@ -32,7 +32,7 @@ class EnvFailsOnEmpty(UsageError):
         at = f" ({self.place})" if self.place else ""
         return Text(
             f"env.py runs no migrations on an empty database: {self.reason}{at}",
-            "pass what env.py expects to be there with --baseline FILE.sql, such as schemas, tenants or roles",
+            "put what env.py expects (schemas, roles, rows) into a file, and pass it with --baseline FILE.sql",
         )
 
 

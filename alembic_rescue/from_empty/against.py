@@ -102,14 +102,14 @@ def changed(before: Before, now: Sequence[ScriptFile]) -> Iterator[Note]:
         if file is None:
             yield Note(
                 "revision-deleted",
-                f"{revision} ({shown(old.file.path)}) is in {before.reference}, and no longer in the scripts",
-                "a database that has run it cannot be upgraded. Restore the file: "
+                f"{revision} ({shown(old.file.path)}) is in {before.reference}, but no longer in the scripts",
+                "a database that has run it can no longer be upgraded. Restore the file: "
                 + errors.code(f"git checkout {before.commit[:12]} -- {shown(old.file.path)}"),
             )
         elif file.content != old.file.content and not _runs_alike(old.text, file.path.read_bytes()):
             yield Note(
                 "revision-changed",
-                f"{revision} ({shown(file.path)}) was changed after {before.reference}",
+                f"{revision} ({shown(file.path)}) was changed since {before.reference}",
                 "a database that has run it will not run it again. Undo the change, and put it in a new revision",
             )
 

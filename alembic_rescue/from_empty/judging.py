@@ -20,7 +20,7 @@ from alembic_rescue.worker.scratch.runs import OwnVisit
 
 _ABSENT = fix_of("does not exist", "")
 _TO_MAKE = "create it in an earlier revision. If it existed before the first one, pass it with --baseline FILE.sql"
-_FIX_ENV = "fix env.py. What it expects of the database may come from --baseline FILE.sql"
+_FIX_ENV = "fix env.py. If it expects something in the database, pass that with --baseline FILE.sql"
 _SHOWN = 10
 """Differences between the models and the chain; the JSON has them all."""
 
@@ -128,11 +128,11 @@ def told(cause: Cause) -> Note:
     if not cause.swallowed:
         return Note("revision-fails", fails, fix)
     after = (
-        "without a SAVEPOINT: the transaction is aborted from there on, and the whole run is rolled back"
+        " without a SAVEPOINT: the transaction is aborted from there on, and the whole run is rolled back"
         if cause.aborts
-        else "so the version moves on regardless"
+        else ", so the version moves on regardless"
     )
-    return Note("swallowed-error", f"{fails}, and the except at line {cause.handler_line} hides it {after}", fix)
+    return Note("swallowed-error", f"{fails}, and the except at line {cause.handler_line} hides it{after}", fix)
 
 
 def env_fails(failure: Failure, place: str) -> Note:
@@ -180,11 +180,11 @@ def models_differ(differences: Sequence[str]) -> tuple[Note, ...]:
         return ()
     shown = "; ".join(differences[:_SHOWN])
     more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
-    number = f"{len(differences)} difference{'s' if len(differences) > 1 else ''}"
+    number = f"{len(differences)} place{'s' if len(differences) > 1 else ''}"
     return (
         Note(
             "models-differ",
-            f"the models and the chain have {number}: {shown}{more}",
+            f"the models differ from what the migrations create, in {number}: {shown}{more}",
             "if the models are right, write the missing migration: `alembic revision --autogenerate`. If an object is "
             "not meant to be compared, leave it out with include_object in env.py",
         ),

@@ -34,7 +34,7 @@ def _one(page: Sheet, report: Report, part: DatabaseReport) -> None:
     version = f" {identity.server_version}" if identity.server_version else ""
     page.fact("Database", f"an empty one on the scratch server ({identity.dialect}{version})", style="bold")
     if found.against:
-        before = f"{found.against} ({found.commit[:12]}): {count(found.before)} run first, and not reported"
+        before = f"{found.against} ({found.commit[:12]}): {count(found.before)} run first, not reported"
         page.fact("Before", before)
     page.fact("Ran", _ran(report, found))
     page.fact("Models", _models(found))
@@ -54,7 +54,8 @@ def _ran(report: Report, found: FromEmpty) -> str:
 def _models(found: FromEmpty) -> str:
     if found.models is None:
         return "not compared"
-    return "as the chain makes them" if not found.models else "other than the chain makes them"
+    number = len(found.models)
+    return f"{number} difference{'s' if number > 1 else ''}" if number else "no difference"
 
 
 def _note(page: Sheet, note: Note) -> None:
