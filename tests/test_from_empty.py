@@ -282,6 +282,13 @@ def test_an_extension_that_the_scratch_server_lacks_is_not_the_chains_fault(tmp_
         rehearsed(chain, "local")
 
 
+def test_an_extension_that_the_chain_does_without(tmp_path, named):
+    making = "op.execute('CREATE EXTENSION nowhere_to_be_had')"
+    trying = f"try:\n    with op.get_bind().begin_nested():\n        {making}\nexcept Exception:\n    pass"
+    report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [trying, TABLE]), named)
+    assert (report.outcome, part.findings) == (Outcome.PASSES, ())
+
+
 def test_an_env_py_whose_module_is_missing(tmp_path, named):
     env = "import nowhere_to_be_had\n"
     with pytest.raises(errors.ModuleMissing, match="nowhere_to_be_had"):

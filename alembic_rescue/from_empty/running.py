@@ -11,6 +11,7 @@ from typing import Any
 from alembic_rescue import errors
 from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects.scratch import Place, Prepared
+from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.observation import Failure
 from alembic_rescue.from_empty.reaching import ON_EMPTY, Ground
 from alembic_rescue.scratch.bench import Address, Bench
@@ -83,12 +84,17 @@ def _may_not_have_fitted(own: OwnRun) -> bool:
 
 
 def _refuse_for_want_of_extensions(own: OwnRun, server: str) -> None:
-    """What the server lacks is no fault of the chain's."""
-    errors_told = [one.failure.error for one in own.visits if one.failure is not None]
-    errors_told += [one.error or "" for visit in own.visits for _, one in visit.failing]
-    found = [one[1] or one[2] for text in errors_told for one in [_NO_EXTENSION.search(text)] if one]
+    """What the server lacks is no fault of the chain's; unless it gets over that, in a SAVEPOINT."""
+    told = [text for visit in own.visits if visit.failure is not None for text in _ending(visit, visit.failure)]
+    found = [one[1] or one[2] for text in told for one in [_NO_EXTENSION.search(text)] if one]
     if found:
         raise errors.ExtensionMissing(list(dict.fromkeys(found)), server)
+
+
+def _ending(visit: OwnVisit, failure: Failure) -> list[str]:
+    """What a run ended with: the failure, and those that it may only follow from."""
+    before = [one.error or "" for _, one in visit.failing] if follows_another(failure.error) else []
+    return [failure.error, *before]
 
 
 @dataclass
