@@ -528,6 +528,7 @@ def test_the_command_says_it_and_exits_with_3(tmp_path, named):
         page = as_command(chain, "--scratch", named, "--format", kind, "rehearse", "--from-empty")
         assert "revision-fails" in page.stdout
         assert "r2.py" in page.stdout
+        assert "no revision is applied" not in page.stdout  # the picture shows how far the run came
 
 
 def test_the_command_passes(tmp_path, named):

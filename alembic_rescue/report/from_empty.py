@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.text import Text
 
 from alembic_rescue.errors import rows
@@ -20,8 +22,8 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
         page.line(Text.assemble(("Passes", "bold green"), ". No problem was found. No other database was opened."))
     else:
         page.line(Text.assemble(("Fails", "bold red"), ". First fix the problems above."))
-    for part in report.databases:
-        page.whole(report, part)
+    for part in report.databases:  # the picture shows how far the run came
+        page.whole(report, replace(part, database=replace(part.database, current_heads=part.heads_after)))
     return page.text()
 
 
