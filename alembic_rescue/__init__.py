@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from alembic_rescue.errors import DatabaseError, NotVerified, Refusal, RescueError, UsageError
     from alembic_rescue.evidence.completion import Completion
     from alembic_rescue.evidence.deployed import Deployed, Mode
+    from alembic_rescue.evidence.from_empty import FromEmpty
     from alembic_rescue.evidence.logs.values import DeploymentLog
     from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
     from alembic_rescue.evidence.rehearsal import Rehearsal
+    from alembic_rescue.from_empty.verb import rehearse_from_empty
     from alembic_rescue.model import (
         Blocker,
         Database,
@@ -67,6 +69,7 @@ __all__ = [
     "DatabaseReport",
     "Deployed",
     "DeploymentLog",
+    "FromEmpty",
     "Identity",
     "Located",
     "Mode",
@@ -98,6 +101,7 @@ __all__ = [
     "read_log",
     "redeploy",
     "rehearse",
+    "rehearse_from_empty",
     "repair",
     "script",
     "stamp",
@@ -110,9 +114,11 @@ _HOMES = {
     "evidence.deployed": ("Deployed", "Mode"),
     "evidence.logs.values": ("DeploymentLog",),
     "evidence.model": ("Cause", "ObjectEvidence", "Presence", "Verdict"),
+    "evidence.from_empty": ("FromEmpty",),
     "evidence.rehearsal": ("Rehearsal",),
     "errors": ("DatabaseError", "NotVerified", "Refusal", "RescueError", "UsageError"),
     "client": ("Project", "load"),
+    "from_empty.verb": ("rehearse_from_empty",),
     "records.receipts": ("default_folder",),
     "redeployment": ("redeploy",),
     "rescue": (

@@ -77,7 +77,7 @@ class Project:
         """
         found: Look = self._live("look", known=self._known)
         if found.unreadable:
-            self._known = self._run_to_be_told(found.unreadable)
+            self._known = self.told_by_running(found.unreadable)
             found = self._live("look", known=self._known)
         return found
 
@@ -181,7 +181,7 @@ class Project:
             return Written({}, unread=error)
         return told
 
-    def _run_to_be_told(self, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
+    def told_by_running(self, files: Sequence[Path]) -> tuple[ScriptFile, ...]:
         """Run revision files that must be executed to be read, in a process that has access to nothing."""
         worker = Worker("scratch", self.secrets, self.tell, self.hear, self.python)
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.deployed import Deployed, Redeploy
+from alembic_rescue.evidence.from_empty import FromEmpty
 from alembic_rescue.evidence.logs.values import DeploymentLog
 from alembic_rescue.evidence.lost import Search
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
@@ -388,6 +389,8 @@ class DatabaseReport:
     """Why there is no rehearsal where there should be one."""
     lost: Search | None = None
     """What was found of rows that the scripts lack; None if the scripts have all of them."""
+    from_empty: FromEmpty | None = None
+    """Only of ``rehearse --from-empty``."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from alembic_rescue import (
     plan,
     redeploy,
     rehearse,
+    rehearse_from_empty,
     repair,
     script,
     stamp,
@@ -38,6 +39,7 @@ def rescue(target: str, folder: Path) -> int:
     made_in_code = [load(config=Config()), load(config_from="shop.migrating:config"), load(app="shop:create_app")]
     report: Report = diagnose(made_in_code[0] if target == "head" else project)
     lacking: Report = diagnose_applied(project)
+    lacking = rehearse_from_empty(project, "heads", against="main") if target == "heads" else lacking
     stands_at = locate(project).databases[0].located
     rehearsal: Rehearsal | None = rehearse(project, target).databases[0].rehearsal
     heads: tuple[str, ...] = report.databases[0].database.current_heads

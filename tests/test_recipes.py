@@ -17,6 +17,7 @@ from tests import chains
 from tests.conftest import ProjectCopy, own_shop
 from tests.documents import all_parsed, blocks, called, operators, shell_lines, shown
 from tests.handing_over import Host
+from tests.repositories import Repo, source
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -254,13 +255,21 @@ def test_compose():
 
 
 def test_github_actions():
-    workflow, *_ = fragments("github-actions", "yaml")
+    workflow, _ = fragments("github-actions", "yaml")
     assert workflow.get("on", workflow.get(True)) == {"push": {"branches": ["main"]}}  # YAML 1.1 reads "on" as true
     (job,) = workflow["jobs"].values()
     assert job["concurrency"]["cancel-in-progress"] is False
     _, migrate, deploy = [one_command(step["run"]) for step in job["steps"] if "run" in step]
     assert migrate == ["alembic-rescue", "--format", "github", "upgrade", "--rehearse", "--verify"]
     assert deploy == ["alembic-rescue", "redeploy", "--yes"]
+
+
+def test_github_actions_of_a_pull_request_have_no_secret_and_all_of_git():
+    _, workflow = fragments("github-actions", "yaml")
+    (job,) = workflow["jobs"].values()
+    assert "secrets." not in json.dumps(workflow)
+    checkout, *_ = job["steps"]
+    assert checkout["with"] == {"fetch-depth": 0}
 
 
 # --- played ------------------------------------------------------------------------------------------------------
@@ -291,6 +300,28 @@ def test_kubernetes_pods_start_in_the_required_order(tmp_path):
         for pod in pods[1:]:
             out, err = pod.communicate(timeout=60)
             assert (pod.returncode, "is at r2" in out) == (0, True), err
+
+
+@pytest.mark.slow
+def test_a_pull_request_is_checked_without_a_database(tmp_path):
+    """By the very steps of the workflow, in a clone as actions/checkout makes it."""
+    _, workflow = fragments("github-actions", "yaml")
+    (job,) = workflow["jobs"].values()
+    steps = [step["run"] for step in job["steps"] if "alembic-rescue rehearse" in step.get("run", "")]
+    origin = Repo(tmp_path / "origin", "alembic/versions")
+    chains.write(origin.root, "", {"r1": "op.create_table('t', sa.Column('id', sa.Integer))"})
+    origin.git("init", "-q", "-b", "main")
+    origin.commit()
+    subprocess.run(["git", "clone", "-q", origin.root, tmp_path / "clone"], check=True)
+    clone = Repo(tmp_path / "clone", "alembic/versions")
+    project = ProjectCopy(clone.root, tmp_path / "state")
+
+    def checked(body):
+        clone.write("r2", "r1", text=source("r2", "r1", body))
+        return [project.run(["bash", "-ec", step], GITHUB_BASE_REF="main").status for step in steps]
+
+    assert checked("op.add_column('t', sa.Column('name', sa.Text))") == [0, 0]
+    assert checked("op.add_column('u', sa.Column('name', sa.Text))") == [3, 3]
 
 
 def test_on_a_host_without_python_the_recipe_works_forth_and_back(project, database):

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from alembic_rescue import errors, model
 from alembic_rescue.cli.commands import app
-from alembic_rescue.evidence import completion, deployed, lost, rehearsal
+from alembic_rescue.evidence import completion, deployed, from_empty, lost, rehearsal
 from alembic_rescue.evidence import model as evidence
 from alembic_rescue.evidence.logs import values as logs
 from alembic_rescue.model import Action, Outcome, Report
@@ -36,6 +36,7 @@ MADE_OF = {
     "completion": completion.Completion,
     "cause": evidence.Cause,
     "rehearsal": rehearsal.Rehearsal,
+    "from_empty": from_empty.FromEmpty,
     "answer": rehearsal.Answer,
     "demand": rehearsal.Demand,
     "lock": rehearsal.Lock,

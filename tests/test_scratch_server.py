@@ -93,6 +93,9 @@ def one(major, folder="x"):
         (19, [], [16, 18], ("wheel", 18)),
         (12, [11, 13, 14], [], ("machine", 13)),
         (12, [], [], None),
+        (0, [13, 15], [14], ("machine", 15)),
+        (0, [13], [16, 18], ("wheel", 18)),
+        (0, [], [], None),
     ],
 )
 def test_which_version_is_chosen(live, machine, wheel, best):

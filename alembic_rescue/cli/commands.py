@@ -359,6 +359,23 @@ def rehearse(
         Optional[str],
         typer.Argument(metavar="[REVISION]", help="As for alembic upgrade.", show_default="all pending revisions"),
     ] = None,
+    from_empty: Annotated[
+        bool,
+        typer.Option(
+            "--from-empty",
+            envvar="ALEMBIC_RESCUE_FROM_EMPTY",
+            help="For CI: run all revisions on an empty scratch database. No other database is opened.",
+        ),
+    ] = False,
+    against: Annotated[
+        Optional[str],
+        typer.Option(
+            "--against",
+            metavar="BRANCH|TAG",
+            envvar="ALEMBIC_RESCUE_AGAINST",
+            help="With --from-empty: report only what is new since that branch, tag or commit in git.",
+        ),
+    ] = None,
     only: Only = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
@@ -370,6 +387,11 @@ def rehearse(
     from alembic_rescue.model import Outcome
 
     call: Call = ctx.obj
+    if from_empty:
+        _rehearse_from_empty(call, revision, against, only)
+        return
+    if against is not None:
+        raise errors.BadUsage("--against needs --from-empty")
     project = call.load(lock_timeout)
     with working(call, "Rehearsing") as shown:
         project.hear = shown.hear
@@ -388,6 +410,24 @@ def rehearse(
         from alembic_rescue.report import text
 
         call.answer(text.rehearsed(report, **call.style(sys.stdout)))
+    if report.outcome is Outcome.FAILS:
+        raise typer.Exit(errors.REFUSED)
+
+
+def _rehearse_from_empty(call: Call, revision: str | None, against: str | None, only: str | None) -> None:
+    from alembic_rescue.from_empty.verb import rehearse_from_empty
+    from alembic_rescue.model import Outcome
+
+    project = call.load(None)
+    with working(call, "Running the migrations from empty") as shown:
+        project.hear = shown.hear
+        report = rehearse_from_empty(project, revision, against=against, only=only)
+    if call.format is Format.JSON:
+        answer_report(call, report)
+    else:
+        from alembic_rescue.report import from_empty
+
+        call.answer(from_empty.rehearsed(report, **call.style(sys.stdout)))
     if report.outcome is Outcome.FAILS:
         raise typer.Exit(errors.REFUSED)
 

@@ -177,6 +177,14 @@ class Scratch(Protocol):
         raise self.missing(f"none is available for {self.name}")
         yield
 
+    def of_nothing(self, server: ScratchServer, role: str) -> Surroundings | None:
+        """What a database has that stands for none, on which a chain starts from empty.
+
+        Args:
+            role: whom env.py logs in as; empty: it does not say.
+        """
+        return None
+
     def programs(self, live_version: str) -> Path | None:
         """Return the folder with the client programs for a server of that version, if they are used for copies."""
         return None

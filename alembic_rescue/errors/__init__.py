@@ -11,6 +11,7 @@ from alembic_rescue.errors.base import *
 from alembic_rescue.errors.configuration import *
 from alembic_rescue.errors.database import *
 from alembic_rescue.errors.deploying import *
+from alembic_rescue.errors.from_empty import *
 from alembic_rescue.errors.handover import *
 from alembic_rescue.errors.interpreter import *
 from alembic_rescue.errors.outcome import *

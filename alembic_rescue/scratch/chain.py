@@ -261,7 +261,7 @@ class _Runs:
         except (errors.WorkerDied, errors.WorkerSilent) as error:
             if self._current is None:
                 raise
-            self._failed(*self._current, Failure(_ended(error), "", None))
+            self._failed(*self._current, Failure(ended(error), "", None))
             return None
         self.files |= set(observed.files) - set(bench.project.loaded.files)
         run: ChainRun = observed.run
@@ -382,7 +382,8 @@ class _Runs:
         return "the run on the scratch database did not get to it", ""
 
 
-def _ended(error: errors.RescueError) -> str:
+def ended(error: errors.RescueError) -> str:
+    """How a worker ended that ran a revision, for a sentence."""
     if isinstance(error, errors.WorkerSilent):
         return f"it did not end within {error.seconds:g} s (--revision-timeout)"
     return f"the process that ran it {getattr(error, 'how', 'ended')}"

@@ -49,6 +49,12 @@ _DOING = {
     "arrive": "running the migrations on the scratch database",
     "compare": "comparing definitions on the scratch database",
     "offline": "asking for the migrations' SQL",
+    "reach": "running env.py without a database",
+    "see": "running env.py on a scratch database",
+    "bring": "running the migrations on the scratch database",
+    "run_from_empty": "running the migrations on the scratch database",
+    "widen": "widening the version table of the scratch database",
+    "compare_models": "comparing the models with the scratch database",
 }
 """What each operation does, for messages."""
 Tell = Callable[[str], None]

@@ -28,6 +28,7 @@ _HOMES = (
     "alembic_rescue.evidence.handling",
     "alembic_rescue.worker.requests",
     "alembic_rescue.worker.scratch.runs",
+    "alembic_rescue.worker.scratch.reached",
     "alembic_rescue.worker.scratch.operations",
     "alembic_rescue.worker.scratch.fallback",
     "alembic_rescue.project.below",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from urllib.parse import quote
 from alembic_rescue.dialects import scratch
 from alembic_rescue.dialects.postgresql import copy, libpq
 from alembic_rescue.dialects.postgresql.programs import Programs, of_machine, of_wheel, readable
-from alembic_rescue.dialects.scratch import Alike, Copy, Guest, Lack, ScratchServer, Tell, Unavailable
+from alembic_rescue.dialects.scratch import Alike, Copy, Guest, Lack, ScratchServer, Surroundings, Tell, Unavailable
 from alembic_rescue.errors import ScratchMissing
 from alembic_rescue.model import Identity
 from alembic_rescue.servers import programs
@@ -80,6 +81,12 @@ class Scratch(scratch.Scratch):
                 url = f"postgresql://{quote(alike.superuser, safe='')}@/{_ADMINISTERED}?{socket}"
                 yield ScratchServer(url, chosen.version, chosen.folder, alone=alone)
 
+    def of_nothing(self, server: ScratchServer, role: str) -> Surroundings:
+        """A superuser, as on a new server, where the kernel lets the server reach nothing; else the owner."""
+        superuser = server.private and sys.platform == "linux"
+        role = role if role and (superuser or role != Alike().superuser) else "alembic_rescue"
+        return Surroundings(role, superuser, schemas=("public",), encoding="UTF8", collate="C", ctype="C")
+
     def programs(self, live_version: str) -> Path | None:
         """Return the folder with psql and pg_dump."""
         known = best(live_version)
@@ -129,8 +136,11 @@ def nearest(live: int, machine: Sequence[Programs], wheel: Sequence[Programs]) -
     """Return the best of them for a live server of that major version.
 
     In order: the machine's own of the same version; the wheel's of the same or the nearest higher version; the
-    machine's nearest higher version, else its highest; the wheel's highest.
+    machine's nearest higher version, else its highest; the wheel's highest.  If there is no live server (0), the
+    highest of all.
     """
+    if not live:
+        return max((*machine, *wheel), key=lambda one: one.major, default=None)
     return min(
         (
             *(((0, 0) if one.major == live else (2, _distance(one, live)), one) for one in machine),

@@ -42,9 +42,8 @@ class Files:
     def is_own(self, name: str) -> bool:
         """Whether the file of that name belongs to the project."""
         if name not in self._known:
-            self._known[name] = not name.startswith("<") and self._is_own(
-                absolute(name)
-            )  # "<...>": compiled from a string
+            of_a_file = not name.startswith("<") and (os.path.isabs(name) or os.path.exists(name))  # noqa: PTH110, PTH117
+            self._known[name] = of_a_file and self._is_own(absolute(name))  # neither "<...>" nor compiled elsewhere
         return self._known[name]
 
     def _is_own(self, path: str) -> bool:

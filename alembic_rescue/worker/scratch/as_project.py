@@ -221,7 +221,10 @@ class _OwnRun:
         within = any(one.current is not None for one in self.visited)
         hide = self._project.secrets.hide
         env = str(self._project.env_path)
-        of_env = None if error is None or within else running.failure_of(error, self.recorder.files, env, hide)
+        through = ended_well(error) and (error is None or bool(self.visited))  # exit status 0 after the run is no fault
+        of_env = (
+            None if error is None or within or through else running.failure_of(error, self.recorder.files, env, hide)
+        )
         made = {one.number for one in self.visited}
         return OwnRun(visits, tuple(number for number in range(len(self._visits)) if number not in made), of_env)
 

@@ -30,7 +30,7 @@ from alembic_rescue.worker.isolation import guard
 from alembic_rescue.worker.isolation.routes import Routes
 from alembic_rescue.worker.loading import load
 from alembic_rescue.worker.requests import Loading, ScriptFile
-from alembic_rescue.worker.scratch import chain, fallback, places
+from alembic_rescue.worker.scratch import chain, fallback, from_empty, places
 from alembic_rescue.worker.scratch.as_project import run_as_project
 from alembic_rescue.worker.scratch.runs import ChainRun, OwnRun, ScratchVisit
 from alembic_rescue.worker.serve import Conversation, Operation
@@ -289,4 +289,5 @@ OPERATIONS: Mapping[str, Operation] = {
     "make": make,
     "offline": offline,
     "graph": graph,
+    **from_empty.OPERATIONS,
 }

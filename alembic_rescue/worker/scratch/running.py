@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,11 @@ Steps = Callable[[tuple[str, ...], MigrationContext], Iterator[MigrationStep]]
 
 
 def run_env(
-    project: Project, steps: Steps, listeners: tuple[tuple[Any, str, Any], ...], visited: Callable[[], bool]
+    project: Project,
+    steps: Steps,
+    listeners: tuple[tuple[Any, str, Any], ...],
+    visited: Callable[[], bool],
+    **options: Any,
 ) -> BaseException | None:
     """Run env.py; return the error that it failed with.
 
@@ -42,19 +46,24 @@ def run_env(
 
     Args:
         visited: whether it has reached its migrations.
+        options: further arguments of Alembic's ``EnvironmentContext``.
     """
-    error, asked = _attempt(project, steps, listeners, Given.NOTHING)
+    error, asked = _attempt(project, steps, listeners, Given.NOTHING, options)
     if not asked or visited() or not handed_over.is_missed(project, error):
         return error
-    error, _ = _attempt(project, steps, listeners, Given.CONNECTION)
+    error, _ = _attempt(project, steps, listeners, Given.CONNECTION, options)
     if error is not None and not visited() and handed_over.is_of_wrong_kind(error):
-        second, _ = _attempt(project, steps, listeners, Given.ENGINE)
+        second, _ = _attempt(project, steps, listeners, Given.ENGINE, options)
         error = second if second is None or visited() or isinstance(error, (AttributeError, TypeError)) else error
     return error
 
 
 def _attempt(
-    project: Project, steps: Steps, listeners: tuple[tuple[Any, str, Any], ...], given: Given
+    project: Project,
+    steps: Steps,
+    listeners: tuple[tuple[Any, str, Any], ...],
+    given: Given,
+    options: Mapping[str, Any],
 ) -> tuple[BaseException | None, bool]:
     asked = False
     try:
@@ -65,7 +74,7 @@ def _attempt(
             around.enter_context(connections_of_its_own(project.config))
             attributes = around.enter_context(handed_over.giving(project, given))
             try:
-                with EnvironmentContext(project.config, project.script, fn=steps, destination_rev="heads"):
+                with EnvironmentContext(project.config, project.script, fn=steps, destination_rev="heads", **options):
                     project.script.run_env()
             finally:
                 asked = attributes.asked

@@ -1,0 +1,69 @@
+"""What keeps a chain from being run from an empty database on (exit status 2)."""
+
+from __future__ import annotations
+
+from alembic_rescue.errors.base import Text, UsageError
+
+
+class EnvNotReached(UsageError):
+    """env.py comes to no database, though any would do."""
+
+    code = "env-opens-no-database"
+    reason: str
+    place: str = ""
+
+    def _text(self) -> Text:
+        at = f" ({self.place})" if self.place else ""
+        return Text(
+            f"env.py opens no database: {self.reason}{at}",
+            "any URL with the right driver will do, because nothing connects to it. Pass it with --url, or set the "
+            "variable that env.py reads",
+        )
+
+
+class EnvFailsOnEmpty(UsageError):
+    """env.py opens a database, and comes to no migration where that is empty."""
+
+    code = "env-fails-on-empty"
+    reason: str
+    place: str = ""
+
+    def _text(self) -> Text:
+        at = f" ({self.place})" if self.place else ""
+        return Text(
+            f"env.py runs no migrations on an empty database: {self.reason}{at}",
+            "put what env.py expects (schemas, roles, rows) into a file, and pass it with --baseline FILE.sql",
+        )
+
+
+class ReferenceNotRead(UsageError):
+    """What ``--against`` names cannot be read from git."""
+
+    code = "reference-not-read"
+    reference: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the revisions at {self.reference} cannot be read from git: {self.reason}",
+            "fetch it first, and name a remote branch as origin/main. In GitHub Actions, actions/checkout needs "
+            "fetch-depth: 0",
+        )
+
+
+class ReferenceFails(UsageError):
+    """The revisions that ``--against`` takes for applied do not run on an empty database."""
+
+    code = "reference-fails"
+    reference: str
+    revision: str
+    reason: str
+    place: str = ""
+
+    def _text(self) -> Text:
+        at = f" ({self.place})" if self.place else ""
+        return Text(
+            f"{self.revision}, which is in {self.reference} already, fails on an empty database: {self.reason}{at}",
+            "pass what existed before the first revision with --baseline FILE.sql. To see all that fails, omit "
+            "--against",
+        )

@@ -1,0 +1,175 @@
+"""The revisions at a branch or a tag of git, and what became of them since."""
+
+from __future__ import annotations
+
+import ast
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic_rescue import errors
+from alembic_rescue.connection.failures import shown
+from alembic_rescue.lost.git import CannotRead, Repository, open_repository
+from alembic_rescue.model import Note
+from alembic_rescue.worker import script_files
+from alembic_rescue.worker.requests import ScriptFile
+
+SECONDS = 20.0
+"""What git may take in all."""
+
+
+@dataclass(frozen=True)
+class Old:
+    """One revision as it was."""
+
+    file: ScriptFile
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Before:
+    """What git has at a point."""
+
+    reference: str
+    commit: str
+    """Where the branch that is checked out began to differ from the reference."""
+    revisions: Mapping[str, Old]
+    """Those of `commit`."""
+    newest: tuple[ScriptFile, ...]
+    """Those of the reference itself, which may have moved on since."""
+
+
+def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> Before:
+    """The revisions that were in these folders.
+
+    Raises:
+        ReferenceNotRead: git cannot tell.
+    """
+    until = time.monotonic() + seconds
+    commits: list[str] = []
+    revisions: dict[str, Old] = {}
+    newest: dict[str, ScriptFile] = {}
+    why = "there is no folder with revisions"
+    for folder in folders:
+        try:
+            repository = open_repository(folder, until)
+            tip = _commit(repository, reference)
+            commit = repository.text("merge-base", "HEAD", tip) or tip
+            revisions.update((old.file.revision, old) for old in _of(repository, commit, folder))
+            newest.update((old.file.revision, old.file) for old in _of(repository, tip, folder))
+            commits.append(commit)
+        except CannotRead as error:  # one of several may be an installed package's
+            why = str(error)
+    if not commits:
+        raise errors.ReferenceNotRead(reference, why)
+    return Before(reference, commits[0], revisions, tuple(newest.values()))
+
+
+def _commit(repository: Repository, reference: str) -> str:
+    """The commit that a name stands for.
+
+    Raises:
+        CannotRead: there is none.
+    """
+    found = repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
+    found = found.replace("--end-of-options", "").strip()  # git before 2.30 answers with it
+    if not found:
+        raise CannotRead("it is no branch, tag or commit of this repository")
+    return found
+
+
+def _of(repository: Repository, commit: str, folder: Path) -> Iterator[Old]:
+    top = Path(os.path.realpath(repository.top))
+    inside = os.path.relpath(os.path.realpath(folder), top)
+    paths: dict[str, list[str]] = {}
+    for path, blob in repository.tree(commit, [inside]).items():
+        if path.endswith(".py"):
+            paths.setdefault(blob, []).append(path)
+    for blob, text in repository.contents(paths):
+        for path in paths[blob]:
+            file = script_files.told_by_text(text, top / path)
+            if file is not None:
+                yield Old(file, text)
+
+
+def changed(before: Before, now: Sequence[ScriptFile]) -> Iterator[Note]:
+    """What became of revisions that a database may have run already."""
+    there = {file.revision: file for file in now}
+    for revision, old in sorted(before.revisions.items()):
+        file = there.get(revision)
+        if file is None:
+            yield Note(
+                "revision-deleted",
+                f"{revision} ({shown(old.file.path)}) is in {before.reference}, but no longer in the scripts",
+                "a database that has run it can no longer be upgraded. Restore the file: "
+                + errors.code(f"git checkout {before.commit[:12]} -- {shown(old.file.path)}"),
+            )
+        elif file.content != old.file.content and not _runs_alike(old.text, file.path.read_bytes()):
+            yield Note(
+                "revision-changed",
+                f"{revision} ({shown(file.path)}) was changed since {before.reference}",
+                "a database that has run it will not run it again. Undo the change, and put it in a new revision",
+            )
+
+
+def _runs_alike(old: bytes, new: bytes) -> bool:
+    """Whether an upgrade runs both texts in the same way, whatever was done to comments, annotations, downgrades."""
+    try:
+        return _upgrading(old) == _upgrading(new)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def _upgrading(text: bytes) -> list[str]:
+    body = ast.parse(text).body
+    return [ast.dump(_bare(one)) for one in body if not _is_beside(one)]
+
+
+def _is_beside(statement: ast.stmt) -> bool:
+    """A docstring, an import, the way back."""
+    if isinstance(statement, ast.FunctionDef):
+        return statement.name == "downgrade"
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, (ast.Import, ast.ImportFrom))
+
+
+def _bare(statement: ast.stmt) -> ast.AST:
+    return _Bare().visit(statement)  # type: ignore[no-any-return]
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes out what says nothing to Python while it runs."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None:
+            return ast.Pass()
+        return ast.Assign(targets=[node.target], value=node.value)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        node.returns = None
+        body = [one for one in node.body if not _is_docstring(one) and not isinstance(one, ast.Pass)]
+        node.body = body or [ast.Pass()]
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def merged(before: Before, now: Sequence[ScriptFile]) -> tuple[ScriptFile, ...]:
+    """The revisions as they will be once the branch is merged into a reference that has moved on."""
+    known = {file.revision for file in now}
+    gone = before.revisions.keys() - known
+    return (*now, *_more(before.newest, known | gone))
+
+
+def _more(files: Iterable[ScriptFile], known: set[str]) -> Iterator[ScriptFile]:
+    return (file for file in files if file.revision not in known)

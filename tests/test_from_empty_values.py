@@ -1,0 +1,206 @@
+"""``rehearse --from-empty`` on values, and on git alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from alembic_rescue import errors
+from alembic_rescue.evidence.observation import At, Ended, Failure, Statement, StatementKind
+from alembic_rescue.from_empty import against, judging
+from alembic_rescue.graph import scripts
+from alembic_rescue.worker import script_files
+from alembic_rescue.worker.scratch import differences
+from alembic_rescue.worker.scratch.runs import OwnVisit
+from tests.repositories import Repo, source
+
+ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
+
+
+def statement(error: str, line: int, handler: int | None = None) -> Statement:
+    sql = "CREATE TYPE mood AS ENUM ('ok')"
+    return Statement(sql, StatementKind.CATALOG, "r2.py", line, error=error, handler_line=handler)
+
+
+# --- what of a run is told ----------------------------------------------------------------------------------------
+
+
+def test_what_follows_from_a_swallowed_error_is_not_told_besides():
+    failed = ('type "mood" already exists', 7, 8)
+    visit = OwnVisit(0, ("r1",), (("r2", statement(*failed)),), "r2", Failure(ABORTED, "env.py", 9))
+    (cause,) = judging.causes(visit, ["r1", "r2"])
+    assert (cause.swallowed, cause.line, cause.handler_line) == (True, 7, 8)
+
+
+def test_a_failure_of_its_own_is_told_besides_a_swallowed_one_of_another_revision():
+    swallowed = (("r1", statement('type "mood" already exists', 7, 8)),)
+    visit = OwnVisit(0, ("r1",), swallowed, "r2", Failure("KeyError: 'x'", "r2.py", 9), transactional=False)
+    assert [(cause.revision, cause.swallowed) for cause in judging.causes(visit, ["r1", "r2"])] == [
+        ("r1", True),
+        ("r2", False),
+    ]
+
+
+def test_what_is_absent_may_be_given_before_the_first_revision():
+    failure = Failure('relation "users" does not exist', "r2.py", 9, "ALTER TABLE users ADD x integer")
+    (cause,) = judging.causes(OwnVisit(0, (), (), "r2", failure), ["r2"])
+    assert "--baseline FILE.sql" in cause.fix
+
+
+def test_a_commit_is_told_once_and_a_rollback_is_none():
+    ends = (Ended("r1", At("r1.py", 5), "commit()"), Ended("r1", At("r1.py", 6), "rollback()"))
+    visit = OwnVisit(0, ("r1",))
+    visit = OwnVisit(0, ("r1",), handling=type(visit.handling)(ended=ends))
+    told = [(cause.code, cause.line) for cause in judging.causes(visit, ["r1"])]
+    assert told == [("ends-transaction", 6), ("commit-in-migration", 5)]
+
+
+@pytest.mark.parametrize(("limit", "told"), [(None, []), (64, []), (32, ["b" * 40]), (4, ["first", "b" * 40])])
+def test_each_id_that_is_too_long(limit, told):
+    found = judging.too_long(limit, ["first", "b" * 40], {}, "alembic_version")
+    assert [cause.revision for cause in found] == told
+
+
+def test_many_differences_are_counted():
+    (note,) = judging.models_differ([f"table t{n}: in the models only" for n in range(12)])
+    assert "in 12 places" in note.message
+    assert note.message.endswith("and 2 more")
+    assert judging.models_differ([]) == ()
+
+
+# --- what alembic check finds -------------------------------------------------------------------------------------
+
+
+def test_each_kind_of_difference_has_words():
+    """As Alembic itself finds them."""
+    engine = sa.create_engine("sqlite://")
+    there = sa.MetaData()
+    sa.Table("gone", there, sa.Column("id", sa.Integer, primary_key=True))
+    sa.Table(
+        "users",
+        there,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("old", sa.Integer),
+        sa.Column("name", sa.String(20), server_default="x"),
+        sa.Index("ix_old", "old"),
+    )
+    wanted = sa.MetaData()
+    sa.Table("fresh", wanted, sa.Column("id", sa.Integer, primary_key=True))
+    sa.Table(
+        "users",
+        wanted,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("fresh", sa.Integer, sa.ForeignKey("fresh.id")),
+        sa.UniqueConstraint("name", name="uq_name"),
+    )
+    with engine.connect() as connection:
+        there.create_all(connection)
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        told = set(differences.told(compare_metadata(context, wanted)))
+    assert told == {
+        "table fresh: in the models only",
+        "table gone: in the database only",
+        "column users.fresh: in the models only",
+        "column users.old: in the database only",
+        "index ix_old on users (old): in the database only",
+        "foreign key on users (fresh): in the models only",
+        "constraint uq_name on users (name): in the models only",
+        "type of column users.name is VARCHAR(20) in the database and TEXT in the models",
+        "server default of column users.name is 'x' in the database and none in the models",
+        "nullable of column users.name is true in the database and false in the models",
+    }
+
+
+# --- git ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    repo = Repo(tmp_path / "git")
+    repo.root.mkdir()
+    repo.git("init", "-q", "-b", "main")
+    repo.write("a1", None)
+    repo.write("a2", "a1")
+    repo.commit()
+    return repo
+
+
+def files(repo: Repo):
+    return [script_files.told_by_text(path.read_bytes(), path) for path in sorted(repo.folder.glob("*.py"))]
+
+
+def changed(repo: Repo, reference: str = "main") -> list[str]:
+    return [note.code for note in against.changed(against.read([repo.folder], reference), files(repo))]
+
+
+def test_what_was_there(repo):
+    repo.write("a3", "a2")
+    before = against.read([repo.folder], "main")
+    assert sorted(before.revisions) == ["a1", "a2"]
+    assert before.commit == repo.git("rev-parse", "HEAD")
+    assert changed(repo) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("def upgrade():\n    op.execute('SELECT 2')\n", ["revision-changed"]),
+        ("down_revision = 'a0'\n", ["revision-changed"]),
+        ("# a comment\n\nimport os\n", []),
+        ("def downgrade():\n    raise NotImplementedError\n", []),
+        ("not python (", ["revision-changed"]),
+    ],
+)
+def test_which_changes_count(repo, text, codes):
+    repo.write("a2", "a1", text=f"{source('a2', 'a1')}\n{text}")
+    present = [*files(repo)[:1], script_files.told_by_text(source("a2", "a1").encode(), repo.folder / "a2_x.py")]
+    present[1] = type(present[1])(**{**vars(present[1]), "content": "another"})
+    assert [note.code for note in against.changed(against.read([repo.folder], "main"), present)] == codes
+
+
+def test_a_file_that_was_renamed_is_the_same_revision(repo):
+    (repo.folder / "a2_x.py").rename(repo.folder / "a2_renamed.py")
+    assert changed(repo) == []
+
+
+def test_what_a_branch_deletes_is_told_and_what_the_other_adds_is_not(repo):
+    repo.git("checkout", "-q", "-b", "feature")
+    (repo.folder / "a2_x.py").unlink()
+    repo.commit()
+    repo.git("checkout", "-q", "main")
+    repo.write("a3", "a2")
+    repo.commit()
+    repo.git("checkout", "-q", "feature")
+    assert changed(repo) == ["revision-deleted"]
+
+
+def test_the_heads_after_a_merge(repo):
+    repo.git("checkout", "-q", "-b", "feature")
+    repo.write("b3", "a2")
+    repo.commit()
+    repo.git("checkout", "-q", "main")
+    repo.write("a3", "a2")
+    repo.commit()
+    repo.git("checkout", "-q", "feature")
+    before, now = against.read([repo.folder], "main"), files(repo)
+    (note,) = judging.several_heads(scripts.graph(now), scripts.graph(against.merged(before, now)), "main")
+    assert "a3 and b3" in note.message
+    assert "a3" in note.help
+    assert judging.several_heads(scripts.graph(now), None, "") == ()
+
+
+@pytest.mark.parametrize("reference", ["nowhere", "--all", "-x", "main..feature", ""])
+def test_a_name_that_git_does_not_have_or_that_is_an_option(repo, reference):
+    with pytest.raises(errors.ReferenceNotRead):
+        against.read([repo.folder], reference)
+
+
+def test_a_folder_of_a_package_is_left_out(repo, tmp_path):
+    (tmp_path / "package").mkdir()
+    assert sorted(against.read([tmp_path / "package", repo.folder], "main").revisions) == ["a1", "a2"]
