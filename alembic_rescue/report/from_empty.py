@@ -19,7 +19,7 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
         _one(page, report, part)
     page.line()
     if report.outcome is Outcome.PASSES:
-        page.line(Text.assemble(("Passes", "bold green"), ". No problem was found. No other database was opened."))
+        page.line(Text.assemble(("Passes", "bold green"), ". Nothing failed. No other database was opened."))
     else:
         page.line(Text.assemble(("Fails", "bold red"), ". First fix the problems above."))
     for part in report.databases:  # the picture shows how far the run came
