@@ -301,7 +301,7 @@ def test_an_env_py_that_expects_something_of_its_database(tmp_path, named):
     chain = chains.write(tmp_path / "p", NOWHERE, [NAME.replace("users", "tenants")], env=env)
     with pytest.raises(errors.EnvFailsOnEmpty, match='relation "tenants" does not exist') as refused:
         rehearsed(chain, named)
-    assert refused.value.exit_status == errors.USAGE
+    assert (refused.value.code, refused.value.exit_status) == ("env-fails-on-empty", errors.USAGE)
 
     baseline = tmp_path / "before.sql"
     baseline.write_text("CREATE TABLE tenants (id integer);")
@@ -313,7 +313,7 @@ def test_an_env_py_that_opens_nothing(tmp_path, named):
     env = "raise RuntimeError('SHOP_DATABASE is not set')\n"
     with pytest.raises(errors.EnvNotReached, match=r"SHOP_DATABASE is not set \(.*env.py:1\)") as refused:
         rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE], env=env), named)
-    assert refused.value.exit_status == errors.USAGE
+    assert (refused.value.code, refused.value.exit_status) == ("env-opens-no-database", errors.USAGE)
 
 
 # --- the models ---------------------------------------------------------------------------------------------------
@@ -443,7 +443,7 @@ def test_a_reference_that_git_does_not_have(repo, named):
     with pytest.raises(errors.ReferenceNotRead, match="origin/main") as refused:
         rehearsed(committed(repo, {"r1": TABLE}), named, against="origin/main")
     assert "fetch-depth: 0" in refused.value.help
-    assert refused.value.exit_status == errors.USAGE
+    assert (refused.value.code, refused.value.exit_status) == ("reference-not-read", errors.USAGE)
 
 
 def test_no_repository(tmp_path, named):
@@ -456,7 +456,7 @@ def test_what_was_there_before_and_does_not_run(repo, named):
     add(chain, "r2", "r1", TABLE)
     with pytest.raises(errors.ReferenceFails, match="r1, which is in main already") as refused:
         rehearsed(chain, named, against="main")
-    assert refused.value.exit_status == errors.USAGE
+    assert (refused.value.code, refused.value.exit_status) == ("reference-fails", errors.USAGE)
 
 
 # --- other projects, other servers --------------------------------------------------------------------------------

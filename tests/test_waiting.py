@@ -267,8 +267,8 @@ def test_an_unknown_revision_is_reported_at_once(shop):
 def test_a_target_that_nobody_can_wait_for_is_a_usage_error_with_the_commands_help(shop, arguments):
     off = shop.rescue("wait", *arguments)
     assert (off.status, "error[usage]" in off.stderr) == (2, True), off.everything
-    told = "use the revision's id" if arguments[0].endswith("+1") else "alembic-rescue wait --help lists its options"
-    assert f"help: {told}" in off.stderr
+    told = "use the revision's id" if arguments[0].endswith("+1") else "alembic-rescue wait --help` lists its options"
+    assert told in off.stderr.partition("help: ")[2]
 
 
 @pytest.mark.slow

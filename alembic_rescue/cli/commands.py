@@ -851,8 +851,8 @@ def _command_name() -> str:
 
 def _own_help(error: BaseException | None = None) -> str:
     """Where to find the help for the command that was typed."""
-    is_before_the_command = getattr(getattr(error, "ctx", None), "parent", error) is None
-    name = "" if is_before_the_command else _command_name()
+    context = getattr(error, "ctx", None)
+    name = "" if context is not None and context.parent is None else _command_name()  # an option before the command
     return f"`{COMMAND} {name} --help` lists its options" if name else errors.BadUsage.help
 
 
