@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         wait,
     )
     from alembic_rescue.scripting import Script
+    from alembic_rescue.upgrading import upgrade
 
 __all__ = [
     "Blocker",
@@ -106,6 +107,7 @@ __all__ = [
     "script",
     "stamp",
     "undo",
+    "upgrade",
     "wait",
 ]
 
@@ -135,6 +137,7 @@ _HOMES = {
         "wait",
     ),
     "scripting": ("Script",),
+    "upgrading": ("upgrade",),
 }
 
 

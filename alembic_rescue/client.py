@@ -5,6 +5,7 @@ None of the project's code runs here.  A worker runs it; see :mod:`alembic_rescu
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
@@ -19,12 +20,24 @@ from alembic_rescue.dialects.handover import Standing
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.evidence.rehearsal import Demand
+from alembic_rescue.model import Identity
 from alembic_rescue.project import below
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker import interpreter
 from alembic_rescue.worker.interpreter import Interpreter
 from alembic_rescue.worker.process import Hear, Tell, Worker, live_worker
-from alembic_rescue.worker.requests import Backend, Loaded, Loading, Look, Rows, ScriptFile, ToWrite, Written
+from alembic_rescue.worker.requests import (
+    Backend,
+    Guarded,
+    Loaded,
+    Loading,
+    Look,
+    Ran,
+    Rows,
+    ScriptFile,
+    ToWrite,
+    Written,
+)
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -197,6 +210,40 @@ class Project:
         """
         return replace(self, named=replace(self.named, recovered=tuple(folders)))
 
+    def guard(self, lock_url: str | None, *, leaving_heads: bool) -> Guarded:
+        """Try to take the rescue lock of each database for as long as an upgrade takes, and look at them.
+
+        Args:
+            lock_url: where the lock is taken; None: where env.py connects to.
+            leaving_heads: databases at their heads are left alone.
+        """
+        asked: dict[str, Any] = {"lock_url": lock_url, "leaving_heads": leaving_heads}
+        found: Guarded = self._live("guard", known=self._known, **asked)
+        if found.look is not None and found.look.unreadable:
+            self._known = self._run_to_be_told(found.look.unreadable)
+            found = self._live("guard", known=self._known, **asked)
+        return found
+
+    def guard_again(self) -> Guarded:
+        """Try again; what is found then is to be looked at anew."""
+        found: Guarded = self._live("guard_again")
+        return found
+
+    def unguard(self) -> None:
+        """Let go of the locks."""
+        if self._worker is not None and self._worker.alive:
+            self._live("unguard")
+
+    def upgrade(self, target: str, visited: Sequence[Identity]) -> Ran:
+        """Run ``alembic upgrade`` under the locks, however long that takes.
+
+        Raises:
+            WorkerDied, WorkerSilent: what the databases have is to be read anew.
+            KeyboardInterrupt: so it is, once the server has been asked to cancel what it ran.
+        """
+        found: Ran = self._live("migrate", silences=math.inf, target=target, visited=tuple(visited))
+        return found
+
     def end(self) -> None:
         """End its worker."""
         worker, self._worker = self._worker, None
@@ -205,7 +252,7 @@ class Project:
 
     # --- parts -------------------------------------------------------------------------------------------------
 
-    def _live(self, operation: str, silences: int = _WHOLE, **arguments: Any) -> Any:
+    def _live(self, operation: str, silences: float = _WHOLE, **arguments: Any) -> Any:
         with self._turn:
             worker = self._running()
             worker.tell, worker.hear = self.tell, self.hear

@@ -63,7 +63,11 @@ def look(project: Project, only: str | None, kept: Sequence[Receipt] = ()) -> Vi
         DuplicateRevision, RevisionCycle, MissingRevision, BadConfig: the script files contradict one another.
         RescueError: see :meth:`alembic_rescue.client.Project.look`.
     """
-    seen = project.look()
+    return of_look(project, project.look(), only, kept)
+
+
+def of_look(project: Project, seen: Look, only: str | None, kept: Sequence[Receipt] = ()) -> View:
+    """The same, of a look that was had by other means."""
     graph = scripts.graph(seen.scripts)
     first: dict[tuple[str, str], Visited] = {}
     for visited in seen.visited:

@@ -34,6 +34,8 @@ class Outcome(str, Enum):
     REACHED = "reached"
     """After ``wait``, each database is at or past the target."""
     DEPLOYED = "deployed"
+    UPGRADED = "upgraded"
+    """Of ``upgrade``: the revisions ran, and a new connection read the rows that they leave."""
     ERROR = "error"
 
 
@@ -391,6 +393,8 @@ class DatabaseReport:
     """What was found of rows that the scripts lack; None if the scripts have all of them."""
     from_empty: FromEmpty | None = None
     """Only of ``rehearse --from-empty``."""
+    ran: tuple[str, ...] = ()
+    """Only of ``upgrade``: the revisions that it ran, in its order."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def until_there(
         RescueError: the database cannot be used, however long one waits.
     """
     check(timeout, interval)
-    if _COUNTS.fullmatch(target):
+    if counts(target):
         raise errors.BadUsage(
             f"wait cannot use {target}: it counts from the database's revision, which changes during the wait",
             "use the revision's id, or count from one: 774225e563ca+1",
@@ -139,6 +139,11 @@ def until_there(
         if pause <= 0:
             raise _timed_out(seen, timeout, looking)
         clock.sleep(pause)
+
+
+def counts(target: str) -> bool:
+    """Whether it is counted from the rows: ``+1``."""
+    return _COUNTS.fullmatch(target) is not None
 
 
 def check(timeout: float, interval: float = INTERVAL) -> None:

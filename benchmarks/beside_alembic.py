@@ -31,6 +31,8 @@ ROUNDS = 5
 FIRST_LOOKS = 3
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "100 1000 3000").split())
 BEHIND = 20
+PENDING = 10
+"""Revisions that an upgrade runs."""
 BIN = Path(sys.executable).parent
 REVISION = '''"""step {number}"""
 import sqlalchemy as sa
@@ -113,13 +115,13 @@ class Bench:
                 return time.perf_counter() - begin
 
     @contextmanager
-    def empty_database(self) -> Iterator[str]:
-        """The URL of an empty database."""
+    def empty_database(self, template: str = "template1") -> Iterator[str]:
+        """The URL of an empty database; with another `template`, of a copy of that one."""
         name = f"bench_{uuid.uuid4().hex[:8]}"
         with closing(psycopg2.connect(self.server.admin_dsn)) as admin:
             admin.autocommit = True
             with admin.cursor() as cursor:
-                cursor.execute(f"CREATE DATABASE {name}")
+                cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
                 try:
                     yield _url(self.server, name)
                 finally:
@@ -136,6 +138,7 @@ def main() -> None:
                 _first_look(bench, size)
                 _pair(bench, size, ("alembic-rescue", "diagnose"), ("alembic", "current"))
                 _pair(bench, size, ("alembic-rescue", "stamp", "head", "--yes"), ("alembic", "stamp", "head"))
+                _upgrades(bench, size)
         finally:
             server.remove()
     with tempfile.TemporaryDirectory() as folder:
@@ -185,6 +188,27 @@ def _first_look(bench: Bench, size: int) -> None:
         starts.append(bench.start_of_a_server())
     _tell(size, "diagnose, nothing kept", "alembic upgrade head", times)
     print(f"{size:5} revisions  in this the scratch server's start took {statistics.median(starts):.2f} s", flush=True)
+
+
+def _upgrades(bench: Bench, size: int) -> None:
+    """With nothing to do, and with the last few revisions to run."""
+    with bench.empty_database() as url:
+        behind = url.partition("@/")[2].partition("?")[0]
+        bench.run(("alembic", "upgrade", bench.ids[-PENDING - 1]), url)
+        times = []
+        for _ in range(-1, ROUNDS):
+            taken = []
+            for program in ("alembic-rescue", "alembic"):
+                with bench.empty_database(behind) as copy:
+                    taken.append(bench.run((program, "upgrade", "head"), copy))
+            times.append((taken[0], taken[1]))
+        _tell(size, f"upgrade, {PENDING} revisions", "alembic upgrade head", times[1:])
+        bench.run(("alembic", "upgrade", "head"), url)
+        times = [
+            (bench.run(("alembic-rescue", "upgrade"), url), bench.run(("alembic", "upgrade", "head"), url))
+            for _ in range(-1, ROUNDS)
+        ]
+        _tell(size, "upgrade, nothing to do", "alembic upgrade head", times[1:])
 
 
 def _pair(bench: Bench, size: int, ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:

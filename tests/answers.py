@@ -11,8 +11,9 @@ from jsonschema.exceptions import best_match
 
 FILE = Path(__file__).parent.parent / "docs" / "schema.json"
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
-STATUSES = {"refused": {3}, "fails": {3}, "error": {1, 2, 4, 5, 130}, "ready": {0, 3}}
-"""The exit statuses of an outcome, if not just 0. ``diagnose --check`` exits with 3 on ``ready``."""
+STATUSES = {"refused": {3}, "fails": {3}, "error": {1, 2, 3, 4, 5, 130}, "ready": {0, 3}}
+"""The exit statuses of an outcome, if not just 0. ``diagnose --check`` exits with 3 on ``ready``, ``upgrade`` on
+``error``: something may have been written."""
 _VALIDATOR = Draft202012Validator(SCHEMA)
 
 

@@ -29,6 +29,7 @@ from alembic_rescue import (
     script,
     stamp,
     undo,
+    upgrade,
     wait,
 )
 
@@ -57,7 +58,8 @@ def rescue(target: str, folder: Path) -> int:
         return error.exit_status
     receipts: list[Receipt] = list_receipts(folder)
     undo(project, receipts[-1].id, confirm=lambda _: True, folder=folder)
-    there: bool = wait(project, target, timeout=60, interval=1, applied=True).outcome is Outcome.REACHED
+    ran: tuple[str, ...] = upgrade(project, target, wait=60, retries=1, verify=True).databases[0].ran
+    there: bool = bool(ran) or wait(project, target, timeout=60, interval=1, applied=True).outcome is Outcome.REACHED
     done = redeploy(
         project, render="shop", mode=Mode.BUILD, confirm=lambda planned: planned.branch == "main"
     ).deployment

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 COMMAND = "alembic-rescue"
 VERBS = (
     *("diagnose", "rehearse", "plan", "stamp", "script", "complete", "repair", "undo", "receipts"),
-    *("wait", "redeploy"),
+    *("upgrade", "wait", "redeploy"),
 )
 """The commands that depend on the selected project."""
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")

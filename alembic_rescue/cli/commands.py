@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 import typer
 
 from alembic_rescue import errors
-from alembic_rescue.cli import deploying, handing_over
+from alembic_rescue.cli import deploying, handing_over, upgrading
 from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Only, Revision, Yes, is_typed
 from alembic_rescue.cli.call import (
     COMMAND,
@@ -631,6 +631,7 @@ def undo(
 
 
 app.command(cls=Command, rich_help_panel=RECOVER)(handing_over.script)
+app.command(cls=Command, rich_help_panel=DEPLOY)(upgrading.upgrade)
 app.command(cls=Command, rich_help_panel=DEPLOY)(deploying.redeploy)
 app.command(cls=Command, rich_help_panel=DEPLOY)(deploying.wait)
 
@@ -841,6 +842,7 @@ def _fail(error: BaseException) -> int:
         answer, stream = (call.tell, sys.stderr) if instead else (call.answer, sys.stdout)
         answer(text.plan(told.report, **call.style(stream)))
     call.tell(text.failure(told, **call.style(sys.stderr)) + instead)
+    upgrading.answer_after(call, told)
     return told.exit_status
 
 

@@ -87,7 +87,7 @@ class Hold:
         """The version table, once the first statement that changes it was let through."""
         self.lock_waits = LockWaits(project.timeouts.lock, _version_table, project.secrets.hide, own_sessions)
         """Sees what a statement waits for."""
-        self.waits = Waits(project.timeouts, read_only=read_only)
+        self.waits = self._waits(project.timeouts)
         """Bounds every wait on this side, too."""
         self._project = project
         self._environment: dict[str, str] = {}
@@ -108,6 +108,9 @@ class Hold:
             (Engine, "handle_error", self._handle_error),
             (Pool, "checkin", self._checkin),
         )
+
+    def _waits(self, timeouts: Timeouts) -> Waits:
+        return Waits(timeouts, read_only=self.read_only)
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
@@ -206,10 +209,13 @@ class Hold:
             self._keep_read_only(dialect)
         if poolers.leads_to_one(dbapi_connection, dialect, record.info):
             return
+        self._make_settings(dbapi_connection, dialect)
+        dialect.do_commit(dbapi_connection)  # a SET is undone by the rollback of the transaction that it was made in
+
+    def _make_settings(self, dbapi_connection: Any, dialect: Dialect) -> None:
         cursor = Cursor(dbapi_connection, dialect)
         for statement in sessions.settings(dialect, self._project.timeouts, read_only=self.read_only):
             cursor.run(statement)
-        dialect.do_commit(dbapi_connection)  # a rollback of its transaction would undo a SET
 
     def _keep_read_only(self, dialect: Dialect) -> None:
         for name, method in dialects.of(dialect.name).server.always_read_only(dialect).items():
@@ -236,8 +242,14 @@ class Hold:
         connection.connection.invalidate(soft=True)
         if poolers.is_pooled(connection):
             self.waits.behind_a_pooler(driver_connection(connection.connection))
-            if self.read_only:
-                poolers.hold_read_only(connection)
+            self._hold_pooled(connection)
+        self._set_isolation(connection)
+
+    def _hold_pooled(self, connection: Connection) -> None:
+        if self.read_only:
+            poolers.hold_read_only(connection)
+
+    def _set_isolation(self, connection: Connection) -> None:
         if not self.read_only:
             connection.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
 T = TypeVar("T")
+U = TypeVar("U")
 _CLOSING_SECONDS = 2
 """How long to wait for the connection to close; after that the thread is abandoned, and ends with the process."""
 
@@ -25,6 +26,7 @@ class HeldOpen(Generic[T]):
     def __init__(self, engine: Engine, first: Callable[[Connection], T]) -> None:
         self._engine, self._first = engine, first
         self._outcome: Future[T] = Future()
+        self._connection: Any = None
         self._loop = asyncio.new_event_loop()
         self._holding = self._loop.create_task(self._hold())
         self._thread = threading.Thread(target=self._run, daemon=True, name="alembic-rescue-holds-connection")
@@ -37,6 +39,10 @@ class HeldOpen(Generic[T]):
     def outcome(self) -> T:
         """Return what `first` returned; raise what it raised, or what connecting raised."""
         return self._outcome.result()
+
+    def ask(self, question: Callable[[Connection], U]) -> U:
+        """What `question` returns on the connection, asked between others; raises what it raises."""
+        return asyncio.run_coroutine_threadsafe(self._asked(question), self._loop).result()
 
     def release(self) -> None:
         """Close the connection, or stop opening it; never raises, and never waits long."""
@@ -51,12 +57,18 @@ class HeldOpen(Generic[T]):
         try:
             async with engine.connect() as connection:
                 try:
-                    self._outcome.set_result(await connection.run_sync(self._first))
+                    first = await connection.run_sync(self._first)
+                    self._connection = connection
+                    self._outcome.set_result(first)
                     await asyncio.Event().wait()  # until cancelled
                 finally:
                     await connection.invalidate()  # it may be lost: a rollback would log that as an error
         finally:
             await engine.dispose()
+
+    async def _asked(self, question: Callable[[Connection], U]) -> U:
+        answer: U = await self._connection.run_sync(question)
+        return answer
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ _LATE_SECONDS = 1
 """How long to wait after the server's own timeout before asking it to cancel."""
 _MOST_TABLES = 5
 """The maximum number of tables to ask about lock holders for."""
+_OWN: weakref.WeakSet[Engine] = weakref.WeakSet()
 GRACE_SECONDS = 3
 """How long after the cancel request to shut the connection down."""
 
@@ -105,7 +107,14 @@ def holders(
 
 def own_engine(engine: Engine) -> Engine:
     """Return an engine that connects the same way, with an empty pool: env.py's pool may be full."""
-    return Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    _OWN.add(own)
+    return own
+
+
+def is_own(engine: Engine) -> bool:
+    """Return whether :func:`own_engine` made it."""
+    return engine in _OWN
 
 
 class RescueLock:

@@ -116,6 +116,24 @@ class Where(NamedTuple):
     """All four as in :class:`Facts`."""
 
 
+class AtWork(NamedTuple):
+    """Who holds the rescue lock."""
+
+    pid: int
+    client: str
+    """Its address, or ``local``; empty where it is not shown."""
+    seconds: float | None
+    """Since it connected; None where that is not shown."""
+
+
+class Fingerprint(NamedTuple):
+    """Of what is committed; equal for two readings between which nothing was."""
+
+    rows: tuple[str, ...]
+    """Of the version table, sorted."""
+    catalog: str
+
+
 class IdentityReader(Protocol):
     """Identifies the database of a connection.  Default: what SQLAlchemy knows."""
 
@@ -155,6 +173,36 @@ class Server(Protocol):
     def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
         """Take the lock that excludes a second rescue, until the session ends; False if another session holds it."""
         return True
+
+    def hold_rescue_lock(self, cursor: Cursor) -> bool:
+        """Take the same lock in autocommit, so that no transaction stays open; False where another has it.
+
+        Not behind a pooler: there it would stay with a session that is somebody else's a moment later.
+        """
+        return True
+
+    def at_work(self, cursor: Cursor) -> AtWork | None:
+        """Who has that lock; None: nobody is seen."""
+        return None
+
+    def is_nobody_at_work(self, cursor: Cursor) -> bool:
+        """Whether no session that :meth:`upgrade_settings` set up is still there, left behind by who was killed."""
+        return True
+
+    def upgrade_settings(self, lock: float) -> tuple[str, ...]:
+        """The statements that set up a session in which migrations run, with the lock timeout in seconds.
+
+        A server that cannot do one of them does without.
+        """
+        return ()
+
+    def lock_timeout_of_transaction(self, lock: float) -> str | None:
+        """The statement that gives the open transaction a lock timeout, where the session must be left alone."""
+        return None
+
+    def fingerprint(self, cursor: Cursor, table: str) -> Fingerprint | None:
+        """What was committed so far to the catalog and the version table; None: it cannot be told."""
+        return None
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Return methods that replace `dialect`'s own, so that no SQLAlchemy option makes a session writable."""

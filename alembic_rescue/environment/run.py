@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from alembic.util import CommandError
@@ -40,7 +40,7 @@ class Run:
     """
 
     def __init__(self, project: Project, tell: Tell, *, read_only: bool) -> None:
-        self.hold = Hold(project, read_only=read_only)
+        self.hold = self._hold(project, read_only=read_only)
         self.raised: list[BaseException] = []
         """Errors raised by the tool's own code inside env.py, which may have swallowed them."""
         self.visits = 0
@@ -52,6 +52,13 @@ class Run:
         self._left_out = LeftOut(lambda note: self.remarks.append(Remark(note, self.visits)))
         self._connections_seen = 0
         self._listeners = self._left_out.listeners if read_only else ()
+
+    def _hold(self, project: Project, *, read_only: bool) -> Hold:
+        return Hold(project, read_only=read_only)
+
+    def _transactions(self) -> AbstractContextManager[None]:
+        """What is done to those of env.py's."""
+        return in_one_phase()
 
     @contextmanager
     def visit(self) -> Iterator[None]:
@@ -127,7 +134,7 @@ class Run:
                 around.enter_context(self._printed.taking())
                 around.enter_context(self.hold.in_force())
                 around.enter_context(listening(*self._listeners))
-                around.enter_context(in_one_phase())
+                around.enter_context(self._transactions())
                 around.enter_context(self._project.around())
                 around.enter_context(connections_of_its_own(self._project.config))
                 attributes = around.enter_context(handed_over.giving(self._project, given))

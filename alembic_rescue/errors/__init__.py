@@ -19,5 +19,6 @@ from alembic_rescue.errors.refusals import *
 from alembic_rescue.errors.scratch import *
 from alembic_rescue.errors.stamping import *
 from alembic_rescue.errors.travel import *
+from alembic_rescue.errors.upgrading import *
 from alembic_rescue.errors.usage import *
 from alembic_rescue.errors.words import *

@@ -187,6 +187,20 @@ class LockTimeout(DatabaseError):
         )
 
 
+class Deadlock(DatabaseError):
+    """Two sessions waited for each other, and the server ended this one's statement."""
+
+    code = "deadlock"
+    database: str
+    reason: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{self.database} ended a statement to resolve a deadlock: {self.reason}",
+            "try again. If it happens again, run it while fewer sessions use the same tables",
+        )
+
+
 class WriteWithoutEffect(DatabaseError):
     """The server accepted the statement, but no row changed."""
 

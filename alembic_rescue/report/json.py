@@ -96,6 +96,7 @@ def _database(part: DatabaseReport) -> dict[str, Any]:
         "not_rehearsed": part.not_rehearsed,
         "lost": part.lost and asdict(part.lost),
         "from_empty": part.from_empty and asdict(part.from_empty),
+        "ran": list(part.ran),
         "causes": [asdict(cause) for cause in part.causes],
         "findings": [asdict(note) for note in part.findings],
         "recommendation": {

@@ -149,6 +149,69 @@ class Written:
     unread: RescueError | None = None
 
 
+RUNNING = "Running"
+"""What is done where it is done for good."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """Whether the rescue lock of every database that env.py visits was had."""
+
+    held: bool
+    look: Look | None = None
+    """What was seen once it was."""
+    pid: int | None = None
+    """Of who has it; None: nobody is seen, such as where a session that was left behind is at work."""
+    client: str = ""
+    seconds: float | None = None
+    """For how long that one has been there."""
+    pooled: tuple[str, ...] = ()
+    """The databases behind a connection pooler."""
+
+
+@dataclass(frozen=True)
+class Swallowed:
+    """A statement that failed, and whose failure the revision went on after."""
+
+    revision: str
+    path: str
+    line: int | None
+    handler_line: int | None
+    """Of the ``except`` that hid it."""
+    statement: str
+    error: str
+
+
+@dataclass(frozen=True)
+class VisitRan:
+    """What ran at one of env.py's visits."""
+
+    ran: tuple[str, ...]
+    """The revisions that came to their end, whatever became of them."""
+    failed: str | None = None
+    """The one that did not."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of one ``alembic upgrade``."""
+
+    visits: tuple[VisitRan, ...]
+    """In env.py's order."""
+    swallowed: tuple[Swallowed, ...] = ()
+    failure: RescueError | None = None
+    place: str = ""
+    """File and line of the statement that failed; empty where it was none of a revision's."""
+    for_a_lock: bool = False
+    """It failed for a lock that others held, or in a deadlock: another attempt may pass."""
+    rolled_back: bool = False
+    """It was shown that nothing stays of what failed: rows and catalog are those of a whole number of revisions."""
+    unguarded: bool = False
+    """The rescue lock was lost meanwhile."""
+    log: tuple[str, ...] = ()
+    """What ``alembic upgrade`` would have logged of the failure."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """What the rows of a live database say."""

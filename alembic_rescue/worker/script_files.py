@@ -11,6 +11,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,7 @@ from alembic.util import coerce_resource_to_filename
 from alembic_rescue import compat
 from alembic_rescue.worker.requests import ScriptFile
 
+_ALEMBICS = ScriptDirectory.from_config
 _NAMES = ("revision", "down_revision", "depends_on", "branch_labels")
 _ASSIGNED = re.compile(rf"^({'|'.join(_NAMES)})\s*(?::[^=\n]*)?=(?!=)[ \t]*(.*)$", re.MULTILINE)
 _MENTIONED = re.compile(rf"\b({'|'.join(_NAMES)})\s*(?::[^=\n]*)?=(?!=)")
@@ -88,6 +90,17 @@ def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]])
 
     script.revision_map = RevisionMap(lambda: revisions(script))
     ScriptDirectory.from_config = staticmethod(from_config)  # type: ignore[method-assign]
+
+
+@contextmanager
+def run_again() -> Iterator[None]:
+    """In the block, what :func:`run_none` did does not hold: each directory runs the files of its revisions."""
+    reading = ScriptDirectory.from_config
+    ScriptDirectory.from_config = staticmethod(_ALEMBICS)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ScriptDirectory.from_config = staticmethod(reading)  # type: ignore[method-assign]
 
 
 def told_by(names: Mapping[str, Any], path: Path) -> ScriptFile:

@@ -15,6 +15,7 @@ from alembic_rescue.model import Blocker
 
 _TAKE_LOCK = "SELECT GET_LOCK(CONCAT('alembic-rescue ', SHA1(COALESCE(DATABASE(), ''))), 0)"
 """Lock names are server-wide, so the name contains the database.  The session holds the lock until it ends."""
+_HAS_LOCK = "SELECT IS_USED_LOCK(CONCAT('alembic-rescue ', SHA1(COALESCE(DATABASE(), ''))))"
 _READ_ONLY = "SHOW SESSION VARIABLES WHERE variable_name IN ('tx_read_only', 'transaction_read_only')"
 _IS_THERE = "SELECT 1 FROM information_schema.processlist WHERE id = {pid}"
 _BLOCKERS = """
@@ -50,6 +51,20 @@ class Server(base.Server):
     def take_rescue_lock(self, cursor: Cursor, settings: tuple[str, ...]) -> bool:
         """Take a session-level lock: these servers have no other kind."""
         return bool(cursor.value(_TAKE_LOCK))
+
+    def hold_rescue_lock(self, cursor: Cursor) -> bool:
+        """The same: it never is a transaction's."""
+        return bool(cursor.value(_TAKE_LOCK))
+
+    def at_work(self, cursor: Cursor) -> base.AtWork | None:
+        """Its number alone: what it is, neither server tells everybody."""
+        pid = cursor.value(_HAS_LOCK)
+        return None if pid is None else base.AtWork(int(pid), "", None)
+
+    def upgrade_settings(self, lock: float) -> tuple[str, ...]:
+        """In whole seconds."""
+        seconds = max(1, round(lock))
+        return (f"SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}",)
 
     def let_go(self, cursor: Cursor) -> str | None:
         """Return ``SET SESSION TRANSACTION READ WRITE``; the variable has two names."""

@@ -39,6 +39,7 @@ class Failures(base.Failures):
         "40001": errors.StatementTimeout,  # on a replica: a conflict with what it replays
         "25006": errors.ReadOnlyServer,
         "55P03": errors.LockTimeout,
+        "40P01": errors.Deadlock,
         "42501": errors.PermissionDenied,
     }
     words = (

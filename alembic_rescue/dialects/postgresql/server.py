@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection, Dialect
 
 from alembic_rescue.compat import driver_connection
 from alembic_rescue.dialects import base
+from alembic_rescue.dialects.base import AtWork, Fingerprint
 from alembic_rescue.dialects.cursor import Cursor, fetch
-from alembic_rescue.dialects.postgresql import blockers
+from alembic_rescue.dialects.postgresql import blockers, guarding
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 from alembic_rescue.model import Blocker, Wait
 
@@ -53,6 +54,41 @@ class Server(base.Server):
             cursor.run(statement.replace("SET ", "SET LOCAL ", 1))
         cursor.run(f"SET LOCAL application_name = '{blockers.RESCUE}'")
         return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({blockers.RESCUE_LOCK}::int8)")))
+
+    def hold_rescue_lock(self, cursor: Cursor) -> bool:
+        """A *session's* advisory lock: a transaction that is open for hours is what vacuum waits for."""
+        cursor.run(guarding.STAYS)
+        return bool(cursor.value(guarding.HOLD_LOCK))
+
+    def at_work(self, cursor: Cursor) -> AtWork | None:
+        """By the lock; who may not see the session is told its process."""
+        found = cursor.rows(guarding.AT_WORK)
+        return AtWork(*found[0]) if found else None
+
+    def is_nobody_at_work(self, cursor: Cursor) -> bool:
+        """Each session that migrates shares an advisory lock; who gets it alone is alone."""
+        alone = bool(cursor.value(guarding.ALONE))
+        if alone:
+            cursor.value(guarding.NOT_ALONE)
+        return alone
+
+    def upgrade_settings(self, lock: float) -> tuple[str, ...]:
+        """A shorter lock timeout of the project's own stays.
+
+        A server that looks after its clients ends what a killed one has left running within a second.
+        """
+        return (guarding.lock_timeout(lock), _SAYS_WHO_IT_IS, *guarding.OF_MIGRATIONS)
+
+    def lock_timeout_of_transaction(self, lock: float) -> str | None:
+        """Gone with the transaction."""
+        return f"SET LOCAL lock_timeout = {round(lock * 1000)}"
+
+    def fingerprint(self, cursor: Cursor, table: str) -> Fingerprint | None:
+        """By the transactions that made each row of the catalogs, temporary objects aside."""
+        literal = "'" + table.replace("'", "''") + "'"
+        there = cursor.value(unshadowed(f"SELECT to_regclass({literal}) IS NOT NULL"))
+        rows = cursor.rows(f"SELECT version_num FROM {table}") if there else []  # noqa: S608 - quoted by the dialect
+        return Fingerprint(tuple(sorted(str(one) for (one,) in rows)), str(cursor.rows(guarding.FINGERPRINT)))
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Replace what the execution option ``postgresql_readonly`` calls: it could begin READ WRITE transactions."""

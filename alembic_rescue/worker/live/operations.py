@@ -6,7 +6,7 @@ The server holds the sessions of a look read-only.  No revision file is ever loa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -18,8 +18,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
 from alembic_rescue import errors
-from alembic_rescue.connection import connections, sessions
+from alembic_rescue.connection import connections, sessions, urls
 from alembic_rescue.connection.connections import Hold
+from alembic_rescue.connection.guard import Guard
 from alembic_rescue.dialects import admin
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.dialects.handover import Standing
@@ -28,17 +29,19 @@ from alembic_rescue.environment.run import Remark
 from alembic_rescue.evidence.completion import Completion
 from alembic_rescue.evidence.observation import CatalogObject, Reading
 from alembic_rescue.evidence.rehearsal import Demand
-from alembic_rescue.model import Database
+from alembic_rescue.model import Database, Identity
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files, sources
-from alembic_rescue.worker.live import completing, writing
+from alembic_rescue.worker.live import by_url, completing, writing
 from alembic_rescue.worker.loading import load as load_project
 from alembic_rescue.worker.requests import (
     Backend,
+    Guarded,
     Loaded,
     Loading,
     Look,
     Progress,
+    Ran,
     Rows,
     ScriptFile,
     ToWrite,
@@ -60,6 +63,8 @@ class _State:
     """Guards the sessions of threads that env.py left running, while this process is idle."""
     known: tuple[ScriptFile, ...] = ()
     """Revisions whose files had to be run, in another process."""
+    guards: dict[str, Guard] = field(default_factory=dict)
+    """The rescue locks of an upgrade, or the connections on which they are asked for, by database."""
     engines: dict[Key, Engine] = field(default_factory=dict)
     """The reader's own engine for each database that the last look saw, if it works without env.py."""
 
@@ -127,6 +132,15 @@ def _options(found: Project) -> str:
 
 def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look:
     """Run env.py, and return its visits and the revisions of the script directory."""
+    return _looked(conversation, known)
+
+
+def _looked(
+    conversation: Conversation,
+    known: Collection[ScriptFile],
+    before: Callable[[MigrationContext, Connection, tuple[str, ...]], tuple[str, ...]] | None = None,
+) -> Look:
+    """The same; `before` is called at each visit, and returns the rows as they are then."""
     _STATE.known = tuple(known)
     remarks: list[Remark] = []
     hide = _STATE.loaded.secrets.hide
@@ -135,6 +149,8 @@ def look(conversation: Conversation, known: Collection[ScriptFile] = ()) -> Look
     def see(context: MigrationContext, rows: tuple[str, ...]) -> Visited:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
+        if before is not None:
+            rows = before(context, connection, rows)
         if not connection.dialect.is_async:  # async engines need the event loop that env.py runs
             _STATE.engines.setdefault(_key(context, connection), sessions.own_engine(connection.engine))
         return _visited(context, connection, databases.look_at(context, rows, hide))
@@ -272,6 +288,72 @@ def read_back(conversation: Conversation, backends: Collection[Backend], *, hurr
     return writing.read_back_after(_STATE.loaded, tuple(backends), conversation.tell, hurry=hurry)
 
 
+def guard(
+    conversation: Conversation, known: Collection[ScriptFile], lock_url: str | None, *, leaving_heads: bool
+) -> Guarded:
+    """Try to take the rescue lock of each database that env.py visits, and look at them.
+
+    Args:
+        lock_url: leads past a pooler to the one database that there is.
+        leaving_heads: databases at their heads are left alone.
+    """
+    unguard(conversation)
+    _STATE.known = tuple(known)
+    guards, project = _STATE.guards, _STATE.loaded
+    direct = None if lock_url is None else by_url.opened(project, lock_url)
+    heads = frozenset(project.script.get_heads()) if leaving_heads else None
+
+    def locked(context: MigrationContext, connection: Connection, rows: tuple[str, ...]) -> tuple[str, ...]:
+        if heads is not None and heads == set(rows):
+            return rows
+        key = _key(context, connection)[0]
+        if key not in guards:
+            name = urls.name_of(connections.opened_at(connection))
+            if direct is None:
+                guards[key] = Guard(connection.engine, project.timeouts, name)
+            else:
+                guards[key] = by_url.guard(direct, project, connection, [*guards])
+        if not guards[key].is_held:
+            guards[key].take()
+        return context.get_current_heads()
+
+    seen = _looked(conversation, known, locked)
+    return _guarded(seen)
+
+
+def guard_again(_conversation: Conversation) -> Guarded:
+    """Try again to take those that are not had yet."""
+    for one in _STATE.guards.values():
+        if not one.is_held and not one.take():
+            break
+    return _guarded(None)
+
+
+def _guarded(seen: Look | None) -> Guarded:
+    guards = _STATE.guards.values()
+    pooled = tuple(one.database for one in guards if one.is_pooled)
+    missing = next((one for one in guards if not one.is_held), None)
+    if missing is None:
+        return Guarded(held=True, look=seen, pooled=pooled)
+    holder = missing.holder()
+    if holder is None:
+        return Guarded(held=False, pooled=pooled)
+    return Guarded(False, None, holder.pid, holder.client, holder.seconds, pooled)
+
+
+def unguard(_conversation: Conversation) -> None:
+    """Let go of the rescue locks."""
+    while _STATE.guards:
+        _STATE.guards.popitem()[1].release()
+
+
+def migrate(conversation: Conversation, target: str, visited: Sequence[Identity]) -> Ran:
+    """Run ``alembic upgrade``; see :mod:`alembic_rescue.worker.live.upgrading`."""
+    from alembic_rescue.worker.live import upgrading  # noqa: PLC0415 - all other operations do without
+
+    return upgrading.upgrade(conversation, _STATE.loaded, target, _STATE.guards, visited)
+
+
 def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
     """Return the schema of one database; see :meth:`alembic_rescue.dialects.scratch.Scratch.dump`."""
     dumped: list[Any] = []
@@ -293,4 +375,5 @@ def dump(conversation: Conversation, key: Key, programs: Path | None) -> Any:
 OPERATIONS: Mapping[str, Operation] = {
     "load": load,
     **{one.__name__: _at_work(one) for one in (look, read, ask_rows, standing, write, complete, read_back, dump)},
+    **{one.__name__: _at_work(one) for one in (guard, guard_again, unguard, migrate)},
 }

@@ -16,6 +16,8 @@ async def deploy():
     project = alembic_rescue.load()
     if command == "plan":
         return alembic_rescue.plan(project, more[0])
+    if command == "upgrade":
+        return alembic_rescue.upgrade(project, folder=folder)
     if command == "stamp":
         return alembic_rescue.stamp(project, more[0], confirm=lambda _: True, folder=folder)
     return alembic_rescue.undo(project, confirm=lambda _: True, folder=folder)

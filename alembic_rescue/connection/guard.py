@@ -1,0 +1,157 @@
+"""The rescue lock for as long as an upgrade takes, on a connection of its own beside env.py's.
+
+It is asked for again and again, never waited for: a session that waits holds a snapshot, for which a ``CREATE INDEX
+CONCURRENTLY`` of the upgrade that has the lock would wait in turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+
+from alembic_rescue import dialects
+from alembic_rescue.compat import driver_connection
+from alembic_rescue.connection import drivers, poolers, sessions
+from alembic_rescue.connection.held import HeldOpen
+from alembic_rescue.connection.sessions import GRACE_SECONDS, Timeouts
+from alembic_rescue.dialects.base import AtWork, Fingerprint
+from alembic_rescue.dialects.cursor import Cursor
+from alembic_rescue.errors import ConnectTimeout
+
+T = TypeVar("T")
+_TURN_SECONDS = 10.0
+
+
+class Line:
+    """A connection in autocommit that stays open; threads ask on it one after the other.
+
+    Raises:
+        ConnectTimeout: it could not be opened in time; or whatever the driver raises.
+    """
+
+    def __init__(self, engine: Engine, timeouts: Timeouts, database: str) -> None:
+        self._turn = threading.Lock()
+        self._close: Callable[[], object]
+        self._ask: Callable[[Callable[[Connection], object]], object]
+        if engine.dialect.is_async:
+            held = HeldOpen(sessions.own_engine(engine), self._opened)
+            self._close, self._ask = held.release, lambda question: held.ask(lambda one: question(_committing(one)))
+            if not held.came_about(timeouts.connect + timeouts.longest_wait + GRACE_SECONDS):
+                raise ConnectTimeout(database, "the connection for the rescue lock could not be opened")
+            held.outcome()
+        else:
+            connection = _committing(sessions.own_engine(engine).connect())
+            self._opened(connection)
+            self._close, self._ask = connection.invalidate, lambda question: question(connection)
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """What `question` returns; raises what it raises, and TimeoutError where another one is never answered."""
+        if not self._turn.acquire(timeout=_TURN_SECONDS):
+            raise TimeoutError
+        try:
+            return self._ask(question)  # type: ignore[return-value]
+        finally:
+            self._turn.release()
+
+    def _opened(self, connection: Connection) -> None:
+        self._raw = driver_connection(connection.connection)
+
+    def hang_up(self) -> None:
+        """Let go of a server that does not answer; never raises."""
+        with suppress(Exception):  # whatever the driver raises of one that is closed
+            drivers.hang_up(self._raw)
+
+    def close(self) -> None:
+        """End the session; never raises."""
+        if self._turn.locked():  # somebody waits for an answer, and a driver would wait for that one
+            self.hang_up()
+        with suppress(Exception):  # any driver's error: it is lost, and so is all that it held
+            self._close()
+
+
+def _committing(connection: Connection) -> Connection:
+    return connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+class Guard:
+    """The rescue lock of one database.
+
+    Args:
+        engine: with which the lock's connection is opened, though outside of its pool.
+        timeouts: of its session.
+        database: for a sentence.
+    """
+
+    def __init__(self, engine: Engine, timeouts: Timeouts, database: str) -> None:
+        self._engine, self._timeouts, self.database = engine, timeouts, database
+        self._dialect = dialects.of(engine.dialect.name)
+        self._line = Line(engine, timeouts, database)
+        self._asking = self._line
+        self.is_held = False
+        self.is_pooled = self._line.ask(poolers.is_pooled)
+        """A pooler stands between: the lock is a transaction's there, which keeps one server session to itself."""
+
+    @property
+    def engine(self) -> Engine:
+        """The one that was given."""
+        return self._engine
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """What `question` returns on the lock's connection; raises what it raises."""
+        return self._line.ask(question)
+
+    def take(self) -> bool:
+        """Try to take the lock; False where another has it, or a session of one that was killed is still at work."""
+        self.is_held = self._line.ask(self._take)
+        if self.is_held and self.is_pooled and self._asking is self._line:
+            self._asking = Line(self._engine, self._timeouts, self.database)
+        return self.is_held
+
+    def _take(self, connection: Connection) -> bool:
+        server, cursor = self._dialect.server, Cursor(connection.connection, connection.dialect)
+        if not self._dialect.has_rescue_lock:
+            return True
+        if self.is_held:
+            return server.is_nobody_at_work(cursor)
+        if not self.is_pooled:
+            return server.hold_rescue_lock(cursor) and server.is_nobody_at_work(cursor)
+        settings = sessions.settings(connection.dialect, self._timeouts, read_only=True)
+        taken = server.take_rescue_lock(cursor, settings)
+        if not taken:
+            cursor.run("ROLLBACK")
+        return taken
+
+    def holder(self) -> AtWork | None:
+        """Who has it, where that is seen."""
+        with suppress(Exception):  # it is a help
+            return self._line.ask(lambda one: self._dialect.server.at_work(Cursor(one.connection, one.dialect)))
+        return None
+
+    def fingerprint(self, table: str) -> Fingerprint | None:
+        """See :meth:`alembic_rescue.dialects.base.Server.fingerprint`; None where it cannot be told."""
+        with suppress(Exception):  # then nothing is proved
+            return self._asking.ask(
+                lambda one: self._dialect.server.fingerprint(Cursor(one.connection, one.dialect), table)
+            )
+        return None
+
+    def ping(self) -> None:
+        """Ask the session that holds the lock for a sign of life; raises what the driver does of one that is lost."""
+        if self._dialect.has_rescue_lock:
+            self._line.ask(lambda one: Cursor(one.connection, one.dialect).rows("SELECT 1"))
+
+    def hang_up(self) -> None:
+        """Let go of a server that does not answer; never raises."""
+        self._line.hang_up()
+        self._asking.hang_up()
+
+    def release(self) -> None:
+        """Let go; never raises."""
+        self.is_held = False
+        self._line.close()
+        if self._asking is not self._line:
+            self._asking.close()

@@ -1,0 +1,92 @@
+"""What keeps other upgrades out of a database of PostgreSQL's, and what shows that nothing was committed there."""
+
+from __future__ import annotations
+
+from alembic_rescue.dialects.postgresql import blockers
+from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
+
+_KEYS = "1634493805::int4, 1651073906::int4"
+"""The halves of the rescue lock's key: as a pair they are another lock."""
+_OF_THE_LOCK = (
+    "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::int8 = 1634493805::int8 "
+    "AND l.objid::int8 = 1651073906::int8 AND d.datname = current_database()"
+)
+
+
+def _settings(only_if: str, **wanted: str) -> str:
+    """The statement that makes settings of the session; those that the server does not have are passed over."""
+    values = ", ".join(f"('{name}', '{value}')" for name, value in wanted.items())
+    found = f"SELECT set_config(s.name, w.column2, false) FROM pg_settings s JOIN (VALUES {values}) w"  # noqa: S608 - constants
+    return unshadowed(f"{found} ON s.name = w.column1 WHERE {only_if}")
+
+
+_NOTICES_LOST_CLIENTS = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+"""The session of a machine that is gone ends after a minute and a half, and its locks with it."""
+STAYS = _settings("true", application_name=blockers.RESCUE, idle_session_timeout="0", **_NOTICES_LOST_CLIENTS)
+"""Of the session that holds the lock for as long as an upgrade takes."""
+HOLD_LOCK = unshadowed(f"SELECT pg_try_advisory_lock({blockers.RESCUE_LOCK}::int8)")
+AT_WORK = unshadowed(f"""
+    SELECT l.pid, CASE WHEN a.client_addr IS NOT NULL THEN host(a.client_addr)
+                       WHEN a.backend_start IS NOT NULL THEN 'local' ELSE '' END,
+           extract(epoch FROM (clock_timestamp() - a.backend_start))::float8
+      FROM pg_locks l JOIN pg_database d ON d.oid = l.database LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE {_OF_THE_LOCK} AND l.pid <> pg_backend_pid()
+""")  # noqa: S608 - constants
+ALONE = unshadowed(f"SELECT pg_try_advisory_lock({_KEYS})")
+NOT_ALONE = unshadowed(f"SELECT pg_advisory_unlock({_KEYS})")
+OF_MIGRATIONS = (
+    _settings("true", **_NOTICES_LOST_CLIENTS),
+    _settings("s.setting = '0'", client_connection_check_interval="1000"),
+    unshadowed(f"SELECT pg_try_advisory_lock_shared({_KEYS})"),
+)
+"""Of each session in which migrations run: it shows that it is there, and ends soon after its client."""
+
+
+def lock_timeout(seconds: float) -> str:
+    """The statement that sets it, unless the project has a shorter one."""
+    milliseconds = round(seconds * 1000)
+    longer = f"(s.setting::int8 = 0::int8 OR s.setting::int8 > {milliseconds}::int8)"
+    return _settings(longer, lock_timeout=str(milliseconds))
+
+
+_PARTS = (
+    ("pg_namespace c", "c.oid", "c.nspname !~ '^pg_(toast|temp)'"),
+    ("pg_class c", "c.oid", "c.relpersistence <> 't' AND c.relkind <> 't'"),
+    ("pg_type c JOIN pg_namespace n ON n.oid = c.typnamespace", "c.oid", "n.nspname !~ '^pg_(toast|temp)'"),
+    *(
+        (f"{catalog} c JOIN pg_class r ON r.oid = c.{column}", f"c.{column}", _LASTS)
+        for _LASTS in ("r.relpersistence <> 't' AND r.relkind <> 't' AND r.oid::int8 >= 16384::int8",)
+        for catalog, column in (
+            ("pg_attribute", "attrelid"),
+            ("pg_attrdef", "adrelid"),
+            ("pg_constraint", "conrelid"),
+            ("pg_index", "indrelid"),
+            ("pg_inherits", "inhrelid"),
+            ("pg_policy", "polrelid"),
+            ("pg_rewrite", "ev_class"),
+            ("pg_sequence", "seqrelid"),
+            ("pg_trigger", "tgrelid"),
+            ("pg_foreign_table", "ftrelid"),
+        )
+    ),
+    ("pg_constraint c", "c.oid", "c.conrelid::int8 = 0::int8"),
+    *(
+        (f"{catalog} c", "c.oid", "c.oid::int8 >= 16384::int8")
+        for catalog in (
+            *("pg_cast", "pg_collation", "pg_conversion", "pg_default_acl", "pg_enum", "pg_event_trigger"),
+            *("pg_extension", "pg_foreign_data_wrapper", "pg_foreign_server", "pg_language", "pg_opclass"),
+            *("pg_operator", "pg_opfamily", "pg_proc", "pg_publication", "pg_statistic_ext", "pg_transform"),
+            *("pg_ts_config", "pg_ts_dict", "pg_ts_parser", "pg_ts_template"),
+        )
+    ),
+    ("pg_description c", "c.objoid", "c.objoid::int8 >= 16384::int8"),
+    ("pg_publication_rel c", "c.oid", "true"),
+)
+FINGERPRINT = unshadowed(
+    " UNION ALL ".join(
+        f"SELECT {number}::int4, count(*), sum(hashtext(concat({key}::text, ' ', c.xmin::text))::int8) "  # noqa: S608
+        f"FROM {tables} WHERE {which}"
+        for number, (tables, key, which) in enumerate(_PARTS)
+    )
+)
+"""What was committed since is a row of another transaction.  VACUUM and ANALYZE leave that as it is."""

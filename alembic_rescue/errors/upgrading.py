@@ -1,0 +1,111 @@
+"""What a guarded upgrade ends with, where it does not end at its target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alembic_rescue.errors.base import NOT_VERIFIED, REFUSED, DatabaseError, Refusal, RescueError, Text, UsageError
+from alembic_rescue.errors.words import code, listed
+
+
+class MigrationFailed(RescueError):
+    """A revision did not come to its end.  What its database has is told by its help."""
+
+    code = "migration-failed"
+    exit_status = REFUSED
+    revision: str
+    place: str
+    """File and line."""
+    reason: str
+    statement: str = ""
+
+    def _text(self) -> Text:
+        statement = f" Statement: {code(self.statement)}" if self.statement else ""
+        return Text(f"{self.revision} failed at {self.place}: {self.reason}.{statement}", "fix it, then upgrade again")
+
+
+class UpgradeNotKept(RescueError):
+    """The upgrade ended without an error, and a new connection does not find what it should have left."""
+
+    code = "upgrade-not-kept"
+    exit_status = REFUSED
+    where: Sequence[str]
+    """Where each database is that is not there."""
+    ran: Sequence[str]
+    """The revisions that came to their end."""
+
+    def _text(self) -> Text:
+        ran = f" after it ran {listed(self.ran)}" if self.ran else ""
+        return Text(
+            f"`alembic upgrade` ended without an error{ran}, but {listed(self.where)}",
+            "env.py did not commit, or it hides an error. Fix it, then upgrade again",
+        )
+
+
+class UpgradeNotRead(RescueError):
+    """The migrations ran, and what they left could not be read."""
+
+    code = "upgrade-not-read"
+    exit_status = NOT_VERIFIED
+    ran: Sequence[str]
+    why: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"{listed(self.ran)} ran, but the version table could not be read afterwards: {self.why}",
+            "check before you deploy: `alembic-rescue diagnose --applied`",
+        )
+
+
+class UpgradeNotProved(RescueError):
+    """The rows are right, and ``--verify`` does not prove what the revisions should have made."""
+
+    code = "upgrade-not-proved"
+    exit_status = NOT_VERIFIED
+    database: str
+    what: str
+    way_on: str
+
+    def _text(self) -> Text:
+        return Text(f"{self.database} was upgraded, but the result is not proved: {self.what}", self.way_on)
+
+
+class UpgradeWaitTimedOut(DatabaseError):
+    """Another upgrade, or another rescue, was at work for as long as this one waited."""
+
+    code = "upgrade-wait-timeout"
+    seconds: float
+    who: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"waited for {self.seconds:g} s: {self.who}. This one ran nothing",
+            "wait longer with --wait SECONDS, or look at what it does: `alembic-rescue diagnose`",
+        )
+
+
+class RehearsalFailed(Refusal):
+    """``--rehearse``: the upgrade would fail, or nobody can tell."""
+
+    code = "rehearsal-failed"
+    why: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"the rehearsal failed, so nothing was run: {self.why}",
+            "fix it and try again, or run the upgrade without --rehearse",
+        )
+
+
+class LockUrlElsewhere(UsageError):
+    """``--lock-url`` leads to another database than env.py."""
+
+    code = "lock-url-elsewhere"
+    found: str
+    wanted: str
+
+    def _text(self) -> Text:
+        return Text(
+            f"--lock-url leads to {self.found}, but env.py opens {self.wanted}",
+            "pass the direct address of the same database, without the pooler",
+        )

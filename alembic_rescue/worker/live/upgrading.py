@@ -1,0 +1,351 @@
+"""The live worker's way through ``alembic upgrade``: under the rescue lock, seen step by step, and read back.
+
+This is the one operation in which migrations run on the project's own databases, on purpose.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext, MigrationStep
+from sqlalchemy.engine import Engine
+
+from alembic_rescue import dialects, errors
+from alembic_rescue.connection import drivers, sessions
+from alembic_rescue.connection.failures import chain, shown
+from alembic_rescue.connection.guard import Guard
+from alembic_rescue.connection.waits import Silence
+from alembic_rescue.dialects.base import Fingerprint
+from alembic_rescue.environment.upgrading import UpgradeRun
+from alembic_rescue.errors import RescueError
+from alembic_rescue.evidence.observation import Failure, StatementKind
+from alembic_rescue.model import Identity
+from alembic_rescue.project.loading import Project
+from alembic_rescue.worker import script_files
+from alembic_rescue.worker.observer.lines import absolute
+from alembic_rescue.worker.observer.observer import CALLS, calls, failure_of_step
+from alembic_rescue.worker.observer.sent import Log, Recorder, Sent, commits_each
+from alembic_rescue.worker.requests import RUNNING, Progress, Ran, Swallowed, VisitRan
+from alembic_rescue.worker.scratch import running
+from alembic_rescue.worker.serve import Conversation
+
+_BEAT_SECONDS = 1.0
+_PING_SECONDS = 5.0
+"""Between two signs of life that are asked of the server."""
+_SILENT_SECONDS = 30.0
+"""After which a server that gives none is taken for gone."""
+_FOR_A_LOCK = (errors.LockTimeout, errors.Deadlock)
+_OF_A_MIGRATION = (errors.ServerUnable, errors.WriteRefused)
+"""What any other statement's failure is told as, where it is not known whose it was."""
+_LASTS = frozenset([StatementKind.CATALOG, StatementKind.DATA])
+
+
+def upgrade(
+    conversation: Conversation,
+    project: Project,
+    target: str,
+    guards: Mapping[str, Guard],
+    visited: Sequence[Identity],
+) -> Ran:
+    """Run ``alembic upgrade TARGET``; what it came to is returned, whatever that is.
+
+    Args:
+        guards: the rescue locks, by database.
+        visited: the version tables, in the order of env.py's visits.
+    """
+    watch = _Watch(conversation, project, guards, visited)
+    run = UpgradeRun(project, conversation.tell)
+    failure: RescueError | None = None
+    with watch.beating(run), script_files.run_again():
+        try:
+            run.upgrade(target, watch.steps, watch.listeners)
+        except RescueError as error:
+            failure = error
+    return watch.ran(failure)
+
+
+@dataclass
+class _Visited:
+    """One visit under way."""
+
+    number: int
+    of: int
+    before: Fingerprint | None
+    """What was committed when it began, or when the last of its steps had been."""
+    ran: list[str] = field(default_factory=list)
+    current: Any = None
+    """Alembic's step that runs."""
+    log: Log = field(default_factory=Log)
+    rows: tuple[str, ...] | None = None
+    """Those that its steps have left so far."""
+
+    @property
+    def revision(self) -> str:
+        """The one that runs."""
+        return "" if self.current is None else str(self.current.info.up_revision_id)
+
+    @property
+    def path(self) -> str:
+        """Its file's."""
+        return "" if self.current is None else absolute(self.current.info.up_revision.path)
+
+
+class _Watch:
+    """Sees the steps of a run."""
+
+    def __init__(
+        self, conversation: Conversation, project: Project, guards: Mapping[str, Guard], visited: Sequence[Identity]
+    ) -> None:
+        self._conversation, self._project, self._guards = conversation, project, guards
+        self._identities = visited
+        self._visits: list[_Visited] = []
+        self._swallowed: list[Swallowed] = []
+        self._told: set[int] = set()
+        self._recorder = Recorder(lambda code: code is CALLS)
+        self._committed = False
+        """Something that may last was committed since the last whole step."""
+        self._began = time.monotonic()
+        self._statement = ""
+        self.unguarded = False
+        self.listeners = (
+            *self._recorder.listeners,
+            (Engine, "before_cursor_execute", self._before),
+            (Engine, "after_cursor_execute", self._after),
+            (Engine, "commit", self._commits),
+        )
+
+    # --- the steps -----------------------------------------------------------------------------------------------
+
+    def steps(
+        self, context: MigrationContext, _rows: tuple[str, ...], listed: list[MigrationStep]
+    ) -> Iterator[MigrationStep]:
+        """See :data:`alembic_rescue.environment.upgrading.Steps`."""
+        visited = _Visited(len(self._visits), len(listed), self._read(len(self._visits)))
+        self._visits.append(visited)
+        self._recorder.files, self._recorder.context = running.files_of(self._project), context
+
+        def applied(**given: Any) -> None:
+            visited.rows = tuple(sorted(map(str, given["heads"])))
+
+        context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, applied)
+        for step in listed:
+            visited.current = step
+            self._began = time.monotonic()
+            self._progress()
+            yield self._watched(step, visited)
+            visited.ran.append(visited.revision)
+            visited.current = None
+            self._is_whole(visited)
+
+    def _watched(self, step: MigrationStep, visited: _Visited) -> MigrationStep:
+        original, visited.log = step.migration_fn, Log()
+
+        def migrate(**given: Any) -> None:
+            log = visited.log
+            with self._recorder.recording(log):
+                try:
+                    calls(original, given)
+                except BaseException as error:
+                    log.end(error)
+                    self._tell_swallowed(visited, [one for one in log.sent if one.swallowed])
+                    raise
+            log.end(None)
+            self._tell_swallowed(visited, [one for one in log.sent if one.swallowed])
+            if hidden := _hidden_for_a_lock(log):  # it would be recorded as applied, and never run again
+                raise hidden
+
+        step.migration_fn = migrate
+        return step
+
+    def _is_whole(self, visited: _Visited) -> None:
+        """A step that was committed together with its version is where another attempt may go on."""
+        if self._committed and (now := self._read(visited.number)) is not None and now.rows == visited.rows:
+            visited.before, self._committed = now, False
+
+    def _read(self, number: int) -> Fingerprint | None:
+        if number >= len(self._identities):
+            return None
+        identity = self._identities[number]
+        guard = self._guards.get(identity.rows_key[0])
+        if guard is None:  # at its heads: nothing runs there
+            return None
+        return guard.fingerprint(sessions.qualified(guard.engine.dialect, identity.version_table, identity.schema))
+
+    # --- its statements ------------------------------------------------------------------------------------------
+
+    @property
+    def _current(self) -> _Visited | None:
+        visited = self._visits[-1] if self._visits else None
+        return visited if visited is not None and visited.current is not None else None
+
+    def _before(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if sessions.is_own(connection.engine):
+            return
+        self._statement, self._began = statement, time.monotonic()
+        visited = self._current
+        if visited is not None:
+            under_way = sys.exc_info()[1]  # it is still on its way out, and may reach env.py
+            raised = set() if under_way is None else {id(one) for one in _originals(under_way)}
+            earlier = visited.log.sent[:-1]
+            self._tell_swallowed(visited, [one for one in earlier if one.error and id(one.error) not in raised])
+
+    def _after(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        self._statement = ""
+        if self._current is None or self._committed or sessions.is_own(connection.engine):
+            return
+        if commits_each(connection):
+            self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
+
+    def _commits(self, connection: Any) -> None:
+        if self._current is not None and not sessions.is_own(connection.engine):
+            self._committed = True
+
+    def _tell_swallowed(self, visited: _Visited, found: Sequence[Sent]) -> None:
+        secrets = self._project.secrets
+        for one in found:
+            if id(one) in self._told or one.error is None:
+                continue
+            self._told.add(id(one))
+            before, one.swallowed = one.swallowed, True
+            path, line, handler = one.at(visited.path)
+            one.swallowed = before
+            sql = secrets.hide_sql(one.shown(secrets.hide))
+            told = Swallowed(
+                visited.revision,
+                shown(Path(path)),
+                line,
+                handler,
+                " ".join(sql.split()),
+                secrets.hide(one.message or ""),
+            )
+            self._swallowed.append(told)
+            self._conversation.progress(told)
+
+    # --- signs of life -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def beating(self, run: UpgradeRun) -> Iterator[None]:
+        """In the block, tell the caller how far it is, and see that the server is there: a statement may take hours."""
+        over = threading.Event()
+        asked: dict[int, float] = {}
+
+        def ping() -> None:
+            while not over.wait(_PING_SECONDS):
+                for number, guard in enumerate(self._guards.values()):
+                    asked[number] = time.monotonic()
+                    try:
+                        guard.ping()
+                    except Exception:  # noqa: BLE001 - whatever the driver raises of one that is lost
+                        self.unguarded = not over.is_set()
+                        return
+                    finally:
+                        asked.pop(number, None)
+
+        def beat() -> None:
+            while not over.wait(_BEAT_SECONDS):
+                self._progress()
+                began = min(list(asked.values()), default=None)
+                if began is not None and (waited := time.monotonic() - began) > _SILENT_SECONDS:
+                    run.hold.waits.hang_up(Silence(waited, self._statement or "a ping"))
+                    for guard in self._guards.values():
+                        guard.hang_up()
+                    return
+
+        with suppress(RuntimeError):  # env.py may have left Python unable to start threads
+            for work in (ping, beat):
+                threading.Thread(target=work, daemon=True, name=f"alembic-rescue-{work.__name__}").start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _progress(self) -> None:
+        visited = self._current
+        if visited is None or visited.current is None:
+            self._conversation.progress(Progress("Running env.py"))
+            return
+        facts = {"doc": str(visited.current.doc or ""), "seconds": f"{time.monotonic() - self._began:.0f}"}
+        facts["statement"] = self._project.secrets.hide_sql(" ".join(self._statement.split()))
+        number = len(visited.ran) + 1
+        self._conversation.progress(Progress(RUNNING, number, visited.of, visited.revision, facts))
+
+    # --- what it came to -----------------------------------------------------------------------------------------
+
+    def ran(self, failure: RescueError | None) -> Ran:
+        """What is to be told of the run, which ended with `failure`."""
+        visits = tuple(VisitRan(tuple(one.ran), one.revision or None) for one in self._visits)
+        failed = next((one for one in self._visits if one.current is not None), None)
+        if failure is None:
+            return Ran(visits, tuple(self._swallowed), unguarded=self.unguarded)
+        for_a_lock, place, log = isinstance(failure, _FOR_A_LOCK), "", _log(failure, self._project.secrets.hide)
+        if failed is not None:
+            why = self._why(failed, failure)
+            place = f"{shown(Path(why.path))}:{why.line}" if why.line else shown(Path(why.path))
+            for_a_lock = for_a_lock or any(_is_for_a_lock(one) for one in failed.log.sent)
+            if not isinstance(failure, errors.DatabaseError) or isinstance(failure, _OF_A_MIGRATION):
+                statement = self._project.secrets.hide_sql(" ".join(why.statement.split()))
+                told = errors.MigrationFailed(failed.revision, place, why.error, statement)
+                told.trace = failure.trace
+                failure = told
+            log = (f"INFO  [alembic.runtime.migration] Running {failed.current}", *log)
+        return Ran(
+            visits,
+            tuple(self._swallowed),
+            failure,
+            place,
+            for_a_lock,
+            self._is_rolled_back(),
+            unguarded=self.unguarded,
+            log=log,
+        )
+
+    def _why(self, failed: _Visited, failure: RescueError) -> Failure:
+        last = failure.__cause__ or self._recorder.last_error
+        return failure_of_step(failed.log, last, self._recorder.files, failed.path, self._project.secrets.hide)
+
+    def _is_rolled_back(self) -> bool:
+        if self._committed:
+            return False
+        for one in self._visits:
+            if not one.of:
+                continue
+            now = self._read(one.number)
+            ended = one.current is None and now is not None and one.rows is not None and now.rows == one.rows
+            if not ended and (now is None or now != one.before):
+                return False
+        return True
+
+
+def _originals(error: BaseException) -> Iterator[BaseException]:
+    for link in chain(error):
+        yield link
+        original = getattr(link, "orig", None)
+        if isinstance(original, BaseException):
+            yield original
+
+
+def _is_for_a_lock(one: Sent) -> bool:
+    return one.error is not None and drivers.error_class(one.error) in _FOR_A_LOCK
+
+
+def _hidden_for_a_lock(log: Log) -> BaseException | None:
+    """The failure of a statement that was not had its lock, was hidden, and did not go through later either."""
+    for number, one in enumerate(log.sent):
+        if _is_for_a_lock(one) and not any(later.sql == one.sql and later.error is None for later in log.sent[number:]):
+            return one.error
+    return None
+
+
+def _log(failure: RescueError, hide: Callable[[str], str]) -> tuple[str, ...]:
+    import traceback  # noqa: PLC0415 - only of what failed
+
+    cause = failure.__cause__ or failure
+    text = "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
+    return tuple(hide(text).splitlines())

@@ -1,0 +1,292 @@
+"""``upgrade``: what ``alembic upgrade`` does, and a true word at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+import alembic_rescue
+from alembic_rescue import errors
+from alembic_rescue.model import Outcome
+from tests.upgrades import ENV_HIDES_ERRORS, ENV_NEVER_COMMITS, SHOP, ended, rescue_locks, written
+from tests.watching import blocked_by, until, waiting_for_a_lock
+
+pytestmark = pytest.mark.slow
+
+FAILS = "op.execute('SELECT 1/0')"
+ADDS = "op.add_column('t1', sa.Column('name', sa.Text))"
+HIDDEN = """
+try:
+    {before}op.execute("ALTER TABLE nowhere ADD COLUMN x int")
+except Exception:
+    pass
+"""
+
+
+@pytest.fixture
+def shop(tmp_path, database):
+    return written(tmp_path, database)
+
+
+# --- it upgrades ---------------------------------------------------------------------------------------------------
+
+
+def test_it_upgrades_and_then_there_is_nothing_to_do(shop, database):
+    first = shop.rescue("upgrade", "r2")
+    assert (first.status, database.versions()) == (0, ["r2"]), first.everything
+    assert first.stdout.startswith("Upgraded: public.alembic_version in ")
+    assert "is at r2. It ran 2 revisions: r1 and r2." in first.stdout
+    assert first.stderr.splitlines() == ["Running r1 (1 of 2)", "Running r2 (2 of 2)"]
+    second = shop.rescue_json("upgrade")
+    assert (second["command"], second["outcome"], second["target"]["revision"]) == ("upgrade", "upgraded", "r3")
+    assert (second["databases"][0]["ran"], second["databases"][0]["current_heads"]) == (["r3"], ["r3"])
+    third = shop.rescue("upgrade")
+    assert (third.status, third.stderr) == (0, "")
+    assert third.stdout.startswith("Nothing to do: ")
+    assert shop.rescue_json("upgrade", "r1")["outcome"] == "nothing-to-do"
+    assert rescue_locks(database) == []
+
+
+def test_what_env_py_prints_is_in_the_log_and_not_in_the_answer(tmp_path, database):
+    project = written(tmp_path, database, {"r1": "print('halfway there')"})
+    done = project.rescue("--format", "json", "upgrade")
+    assert "halfway there" in done.stderr
+    assert done.json["outcome"] == "upgraded"
+
+
+def test_one_more_is_counted_once(shop, database):
+    shop.alembic("upgrade", "r1")
+    assert shop.rescue("upgrade", "+1").status == 0
+    assert database.versions() == ["r2"]
+
+
+def test_from_python(shop, monkeypatch):
+    monkeypatch.chdir(shop.root)
+    heard = []
+    report = alembic_rescue.upgrade(alembic_rescue.load(), folder=shop.home, told=heard.append)
+    assert (report.outcome, report.databases[0].ran) == (Outcome.UPGRADED, ("r1", "r2", "r3"))
+    assert heard
+    assert alembic_rescue.upgrade(alembic_rescue.load(), folder=shop.home).outcome is Outcome.NOTHING_TO_DO
+    with pytest.raises(errors.BadUsage):
+        alembic_rescue.upgrade(alembic_rescue.load(), wait=-1, folder=shop.home)
+
+
+def test_rows_that_the_scripts_cannot_explain_are_refused(shop, database):
+    database.stand_at("feed")
+    refused = shop.rescue("upgrade")
+    assert (refused.status, database.versions()) == (3, ["feed"])
+    assert "error[unknown-current]" in refused.stderr
+
+
+# --- it fails ------------------------------------------------------------------------------------------------------
+
+
+def test_a_revision_that_fails_is_told_with_its_line_and_the_diagnosis_is_last(tmp_path, database):
+    project = written(tmp_path, database, {**SHOP, "r4": FAILS})
+    project.alembic("upgrade", "r1")
+    failed = project.rescue("upgrade")
+    assert (failed.status, database.versions()) == (3, ["r1"])
+    assert "error[migration-failed]: r4 failed at alembic/versions/r4.py:9: division by zero." in failed.stderr
+    assert "help: nothing of it was kept: " in failed.stderr
+    assert "is at r1, as before. Fix the cause, then upgrade again" in failed.stderr
+    assert "\nRecommendation: rerun: " in failed.stdout
+    assert "alembic/versions/r4.py:9" in failed.stdout.partition("Recommendation")[2]
+    document = project.rescue_json("upgrade")
+    assert (document["outcome"], document["error"]["code"]) == ("error", "migration-failed")
+    assert document["databases"][0]["recommendation"]["action"] == "rerun"
+    assert document["databases"][0]["causes"][0]["line"] == 9
+    assert rescue_locks(database) == []
+
+
+def test_a_fault_of_python_s_in_a_revision_and_one_of_env_py_s(tmp_path, database):
+    project = written(tmp_path, database, {"r1": "op.nosuch()"})
+    failed = project.rescue("upgrade")
+    assert failed.status == 3
+    assert "error[migration-failed]: r1 failed at alembic/versions/r1.py:9: AttributeError: " in failed.stderr
+    (project.root / "alembic" / "env.py").write_text("raise ValueError('no settings')\n")
+    failed = project.rescue("upgrade")
+    assert failed.status == 2
+    assert "error[env-failed]" in failed.stderr
+
+
+def test_what_an_except_hides_is_told_while_it_happens(tmp_path, database):
+    project = written(tmp_path, database, {"r1": HIDDEN.format(before="") + "\nprint('and on it goes')", "r2": "pass"})
+    failed = project.rescue("upgrade")
+    assert (failed.status, database.versions()) == (3, [])
+    told = failed.stderr.index(
+        "warning[swallowed-error]: alembic/versions/r1.py:10: ALTER TABLE nowhere ADD COLUMN x int"
+    )
+    assert "The except in line 11 hides it." in failed.stderr
+    assert told < failed.stderr.index("error[migration-failed]")
+    assert "without a SAVEPOINT" in failed.stdout
+
+
+def test_what_is_hidden_within_a_savepoint_is_a_warning(tmp_path, database):
+    project = written(tmp_path, database, {"r1": HIDDEN.format(before="with op.get_bind().begin_nested(): ")})
+    done = project.rescue("upgrade")
+    assert (done.status, database.versions()) == (0, ["r1"]), done.everything
+    assert done.stderr.count("warning[swallowed-error]: alembic/versions/r1.py:10: ") == 1
+    assert "warning[swallowed-error]: alembic/versions/r1.py:10: " in done.stdout
+
+
+def test_what_is_raised_on_is_not_called_swallowed(tmp_path, database):
+    body = """
+        try:
+            with op.get_bind().begin_nested():
+                op.execute("ALTER TABLE nowhere ADD COLUMN x int")
+        finally:
+            op.execute("SELECT 1")
+    """
+    failed = written(tmp_path, database, {"r1": body}).rescue("--scratch", "none", "upgrade")
+    assert failed.status == 3
+    assert "swallowed-error" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "code", "cause"),
+    [(ENV_NEVER_COMMITS, "upgrade-not-kept", "env-never-commits"), (ENV_HIDES_ERRORS, "migration-failed", "")],
+    ids=["never commits", "hides errors"],
+)
+def test_an_env_py_that_keeps_nothing_ends_with_3(tmp_path, database, env, code, cause):
+    bodies = {**SHOP, "r4": FAILS} if code == "migration-failed" else SHOP
+    project = written(tmp_path, database, bodies, env=env)
+    assert project.alembic("upgrade", "head").status == 0, "which is why nobody notices"
+    failed = project.rescue_json("upgrade")
+    assert (failed["error"]["code"], failed["databases"][0]["current_heads"]) == (code, [])
+    assert cause in [one["code"] for one in failed["databases"][0]["causes"]]
+    assert project.rescue("upgrade").status == 3
+    assert database.versions() == []
+
+
+# --- locks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(tmp_path, database):
+    """A project whose next revision needs a lock on t1."""
+    project = written(tmp_path, database, {**SHOP, "r4": ADDS})
+    project.alembic("upgrade", "r3")
+    return project
+
+
+def test_an_idle_session_that_never_lets_go(locked, database):
+    with blocked_by(database, "SELECT * FROM t1"):
+        failed = locked.rescue("upgrade", "--lock-timeout", "0.6", "--retries", "1")
+    assert (failed.status, database.versions()) == (4, ["r3"])
+    again = failed.stderr.index("Trying again in ")
+    assert failed.stderr[:again].count("(somebody else, rescue_app): idle in transaction for ") == 1, "who blocked"
+    assert "Nothing of it was kept." in failed.stderr[:again]
+    last = failed.stderr[again:]
+    assert "error[lock-timeout]: another session holds the lock on t1 in " in last
+    assert "at alembic/versions/r4.py:9, in 2 attempts; " in last
+    assert "is at r3, as before" in last
+    assert "SELECT pg_terminate_backend(" in last
+    assert "Recommendation: rerun" in failed.stdout
+
+
+def test_a_session_that_lets_go_costs_another_attempt(locked, database):
+    with blocked_by(database, "SELECT * FROM t1") as other:
+        process = locked.started("upgrade", "--lock-timeout", "0.6")
+        until(lambda: waiting_for_a_lock(database), "it waits for the lock")
+        until(lambda: not waiting_for_a_lock(database), "it gave up: nobody queues behind it")
+        other.rollback()
+        status, _, err = ended(process)
+    assert (status, database.versions()) == (0, ["r4"]), err
+    assert "Trying again in " in err
+
+
+def test_a_lock_timeout_that_is_hidden_is_not_recorded_as_applied(tmp_path, database):
+    hidden = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass\n"
+    project = written(tmp_path, database, {**SHOP, "r4": hidden})
+    project.alembic("upgrade", "r3")
+    with blocked_by(database, "SELECT * FROM t1"):
+        failed = project.rescue("upgrade", "--lock-timeout", "0.5", "--retries", "0")
+    assert (failed.status, database.versions()) == (4, ["r3"]), failed.everything
+    assert project.rescue("upgrade").status == 0
+    assert database.run("SELECT name FROM t1") == []
+
+
+def test_a_revision_that_tries_again_by_itself_may(tmp_path, database):
+    tries = f"""
+        for attempt in range(20):
+            try:
+                with op.get_bind().begin_nested():
+                    {ADDS}
+                break
+            except Exception:
+                pass
+    """
+    project = written(tmp_path, database, {**SHOP, "r4": tries})
+    project.alembic("upgrade", "r3")
+    with blocked_by(database, "SELECT * FROM t1") as other:
+        process = project.started("upgrade", "--lock-timeout", "0.5", "--retries", "0")
+        until(lambda: waiting_for_a_lock(database), "it waits")
+        time.sleep(1)
+        other.rollback()
+        status, _, err = ended(process)
+    assert (status, database.versions()) == (0, ["r4"]), err
+
+
+def test_a_deadlock_is_tried_again(tmp_path, database):
+    body = "op.execute('LOCK TABLE t1'); op.execute('SELECT pg_sleep(1.5)'); op.execute('LOCK TABLE t2')"
+    project = written(tmp_path, database, {**SHOP, "r4": body})
+    project.alembic("upgrade", "r3")
+    with blocked_by(database) as other, other.cursor() as cursor:
+        process = project.started("upgrade", "--lock-timeout", "20")
+        until(
+            lambda: database.run("SELECT 1 FROM pg_locks WHERE relation = 't1'::regclass AND granted"), "t1 is locked"
+        )
+        cursor.execute("LOCK TABLE t2")
+
+        def crosses():
+            cursor.execute("LOCK TABLE t1")
+            other.rollback()
+
+        crossing = threading.Thread(target=crosses)
+        crossing.start()
+        status, _, err = ended(process)
+        crossing.join()
+    assert (status, database.versions()) == (0, ["r4"]), err
+    assert "to resolve a deadlock" in err
+    assert "Trying again in " in err
+
+
+@pytest.mark.parametrize("commits", ["autocommit_block", "another engine"])
+def test_what_was_committed_in_the_middle_is_not_run_twice(tmp_path, database, commits):
+    block = "with op.get_context().autocommit_block(): op.execute('INSERT INTO t2 VALUES (1)')"
+    engine = "sa.create_engine(op.get_bind().engine.url).connect().execution_options(isolation_level='AUTOCOMMIT')"
+    aside = f"{engine}.execute(sa.text('INSERT INTO t2 VALUES (1)'))"
+    project = written(
+        tmp_path, database, {**SHOP, "r4": f"{block if commits == 'autocommit_block' else aside}\n{ADDS}"}
+    )
+    project.alembic("upgrade", "r3")
+    with blocked_by(database, "SELECT * FROM t1"):
+        failed = project.rescue("--scratch", "none", "upgrade", "--lock-timeout", "0.5")
+    assert failed.status == 4
+    assert "Trying again" not in failed.stderr
+    assert database.run("SELECT id FROM t2") == [(1,)]
+
+
+def test_with_a_transaction_for_each_revision_it_goes_on_where_it_is(tmp_path, database):
+    project = written(tmp_path, database, {**SHOP, "r4": ADDS}, options="transaction_per_migration=True")
+    project.alembic("upgrade", "r1")
+    with blocked_by(database, "SELECT * FROM t1") as other:
+        process = project.started("--format", "json", "upgrade", "--lock-timeout", "0.6")
+        until(lambda: waiting_for_a_lock(database), "it waits for the lock")
+        assert database.versions() == ["r3"]
+        until(lambda: not waiting_for_a_lock(database), "it gave up")
+        other.rollback()
+        status, out, err = ended(process)
+    assert (status, database.versions()) == (0, ["r4"]), err
+    assert "Trying again in " in err
+    assert '"upgraded"' in out
+
+
+def test_a_shorter_lock_timeout_of_the_project_s_stays(locked, database):
+    database.run(f"ALTER ROLE rescue_app IN DATABASE {database.name} SET lock_timeout = '300ms'", role="postgres")
+    with blocked_by(database, "SELECT * FROM t1"):
+        began = time.monotonic()
+        assert locked.rescue("--scratch", "none", "upgrade", "--lock-timeout", "20", "--retries", "0").status == 4
+    assert time.monotonic() - began < 15

@@ -1,0 +1,37 @@
+"""Each style of env.py, upgraded from an empty database: the rows are those that ``alembic upgrade`` leaves."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.styles import Stage
+from tests.test_styles import STYLES
+
+UPGRADED = [style for style in STYLES if not style.refused]
+
+
+class _Upgraded(Stage):
+    """A stage that is set up by ``alembic-rescue upgrade``, in place of the project's own."""
+
+    def program(self, *arguments):
+        if arguments != ("upgrade", "heads"):
+            return super().program(*arguments)
+        self.done = self._run(self._style.rescue, "--format", "json", *self._style.options, "upgrade")
+        return self.done
+
+
+@pytest.mark.compatibility
+@pytest.mark.parametrize(
+    "style",
+    [
+        pytest.param(style, marks=style.applicable(), id=f"{style.project}{style.only and '-only'}")
+        for style in UPGRADED
+    ],
+)
+def test_it_is_upgraded(style, server, tmp_path):
+    with ExitStack() as around:
+        stage = _Upgraded(style, server, tmp_path, around)
+        assert (stage.done.status, stage.done.json["outcome"]) == (0, "upgraded"), stage.done.everything
+        assert all(part["ran"] for part in stage.done.json["databases"])

@@ -1,0 +1,98 @@
+"""What is told of an upgrade, as texts; and what is refused before anything is looked at."""
+
+from __future__ import annotations
+
+import pytest
+
+from alembic_rescue import errors, waiting
+from alembic_rescue.cli.upgrading_log import UpgradeLog
+from alembic_rescue.dialects import of as dialect_of
+from alembic_rescue.dialects.postgresql import guarding
+from alembic_rescue.model import Blocker, Note
+from alembic_rescue.report import upgraded
+from alembic_rescue.upgrading import Again, Waiting
+from alembic_rescue.worker.requests import Progress, Swallowed
+
+BLOCKER = Blocker(
+    pid=7, application="psql", role="ann", client="local", state="idle in transaction", age_seconds=61.4,
+    query="SELECT 1", locks=(), awaits=(), blocks=(), end_command="",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.MigrationFailed("r1", "r1.py:3", "no", "SELECT 1"), 3),
+        (errors.UpgradeNotKept(["shop is at r1"], ["r2"]), 3),
+        (errors.UpgradeNotRead(["r2"], "gone"), 5),
+        (errors.UpgradeNotProved("shop", "t1 is missing", "look"), 5),
+        (errors.UpgradeWaitTimedOut(600.0, "another one"), 4),
+        (errors.RehearsalFailed("r1 fails"), 3),
+        (errors.LockUrlElsewhere("shop at a", "shop at b"), 2),
+        (errors.Deadlock("shop", "deadlock detected"), 4),
+    ],
+    ids=lambda one: getattr(one, "code", ""),
+)
+def test_the_exit_status_of_each_end(error, status):
+    assert error.exit_status == status
+    assert isinstance(error, errors.Refusal) == (error.code == "rehearsal-failed"), "refused: nothing was written"
+    assert errors.from_json(error.to_json()).message == error.message
+
+
+def test_the_sentences():
+    assert errors.MigrationFailed("r1", "r1.py:3", "no such table", "SELECT 1").message == (
+        "r1 failed at r1.py:3: no such table. Statement: `SELECT 1`"
+    )
+    assert errors.UpgradeNotKept(["shop is at r1"], ["r2", "r3"]).message == (
+        "`alembic upgrade` ended without an error after it ran r2 and r3, but shop is at r1"
+    )
+    assert upgraded.waiting(
+        Waiting("another alembic-rescue is at work (pid 7 from local, connected for 3 s)", 12.4)
+    ) == (
+        "Waiting: another alembic-rescue is at work (pid 7 from local)",
+        ", for 12 s",
+    )
+    assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
+        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except in line 4 hides it."
+    ]
+    assert upgraded.told(Note("a", "b", "c")) == ["warning[a]: b", "help: C"]
+    failure = errors.LockTimeout("the lock on t in shop", 5.0)
+    failure.blockers = (BLOCKER,)
+    assert upgraded.told(Again(failure, "r1.py:3", 2, 4, 1.26)) == [
+        "Another session holds the lock on t in shop; gave up after 5 s at r1.py:3. Nothing of it was kept.",
+        "  pid 7 (psql, ann): idle in transaction for 61 s, SELECT 1",
+        "Trying again in 1.3 s (2 of 4)",
+    ]
+
+
+def test_a_revision_has_a_line_when_it_begins_and_one_every_ten_seconds():
+    lines, now = [], [0.0]
+    log = UpgradeLog(lines.append, lambda: now[0])
+
+    def step(number, seconds, statement="ALTER TABLE t"):
+        now[0] += seconds
+        facts = {"doc": "orders", "seconds": f"{now[0]:.0f}", "statement": statement}
+        log.take(Progress("Running", number, 2, f"r{number}", facts))
+
+    for seconds in (0, 5, 4, 2):
+        step(1, seconds)
+    step(2, 1, "")
+    step(2, 11, "")
+    assert lines == [
+        "Running r1, orders (1 of 2)\n",
+        "Running r1: ALTER TABLE t, for 11 s\n",
+        "Running r2, orders (2 of 2)\n",
+        "Running r2: no statement for 23 s\n",
+    ]
+
+
+def test_what_counts_from_the_rows():
+    assert [waiting.counts(one) for one in ("+1", "r1+1", "head", "shop@+2")] == [True, False, False, True]
+
+
+def test_the_settings_of_a_session_that_migrates():
+    settings = dialect_of("postgresql").server.upgrade_settings(1.5)
+    assert "'1500'" in settings[0]
+    assert not any("statement_timeout" in one for one in settings), "a migration may take hours"
+    assert settings[-1] == guarding.OF_MIGRATIONS[-1]
+    assert dialect_of("oracle").server.upgrade_settings(1.5) == ()

@@ -1,0 +1,57 @@
+"""Projects for the tests of ``upgrade``, and what is watched of a run that is under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests import chains
+from tests.conftest import Database, ProjectCopy
+from tests.watching import OF_THIS_DATABASE
+
+RESCUE_LOCK = 0x616C656D_62696372
+SHOP = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True))" for n in (1, 2, 3)}
+ENV_NEVER_COMMITS = """\
+from alembic import context
+from sqlalchemy import engine_from_config, pool, text
+
+engine = engine_from_config(context.config.get_section(context.config.config_ini_section), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    connection.execute(text("SELECT pg_advisory_xact_lock(7)"))
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+ENV_HIDES_ERRORS = """\
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+engine = engine_from_config(context.config.get_section(context.config.config_ini_section), poolclass=pool.NullPool)
+try:
+    with engine.connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+except Exception as error:
+    print("migrations skipped")
+"""
+SLEEPS = "op.execute('SELECT pg_sleep(60)')"
+
+
+def written(folder: Path, database: Database, bodies: dict[str, str] | None = None, **given: str) -> ProjectCopy:
+    """A project with these revisions, whose database is empty."""
+    root = chains.write(folder / "project", given.pop("url", database.url), bodies or SHOP, **given).root
+    return ProjectCopy(root, folder / "state", database)
+
+
+def rescue_locks(database: Database) -> list[int]:
+    """The sessions that have the rescue lock, or share the one of migrations."""
+    half = RESCUE_LOCK & 0xFFFFFFFF
+    return [pid for (pid,) in database.run(
+        f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {half} AND {OF_THIS_DATABASE}"
+    )]  # fmt: skip
+
+
+def ended(process, seconds=120):
+    """Status, stdout and stderr of one that comes to its end."""
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
