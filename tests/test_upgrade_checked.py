@@ -145,7 +145,7 @@ def test_a_server_that_goes_silent_is_hung_up_on(tmp_path, database):
     assert "the server went silent: no answer for 30 s to SELECT pg_sleep(60)" in silent.stderr
 
 
-@pytest.mark.parametrize("format_", ["markdown", "html"])
+@pytest.mark.parametrize("format_", ["markdown", "html", "github"])
 def test_as_a_document(tmp_path, database, format_):
     shop = written(tmp_path, database, {**SHOP, "r4": "op.execute('SELECT 1/0')"})
     assert "Upgraded" in shop.rescue("--format", format_, "upgrade", "r3").stdout
