@@ -220,7 +220,7 @@ class Project:
         asked: dict[str, Any] = {"lock_url": lock_url, "leaving_heads": leaving_heads}
         found: Guarded = self._live("guard", known=self._known, **asked)
         if found.look is not None and found.look.unreadable:
-            self._known = self._run_to_be_told(found.look.unreadable)
+            self._known = self.told_by_running(found.look.unreadable)
             found = self._live("guard", known=self._known, **asked)
         return found
 
