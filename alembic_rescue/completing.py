@@ -315,8 +315,11 @@ def ended(receipt: Receipt, state: ReceiptState) -> Receipt:
     return receipts.complete(receipt, [replace(part, state=state) for part in receipt.parts])
 
 
-def judged(view: View, planned: DatabaseReport, proof: Proof) -> DatabaseReport:
+def judged(view: View, planned: DatabaseReport, proof: Proof, receipt: Receipt) -> DatabaseReport:
     """Return the report with the new proof.
+
+    Args:
+        receipt: of the statements that ran.
 
     Raises:
         NotCompleted: something is still missing although its statement ran.
@@ -325,7 +328,7 @@ def judged(view: View, planned: DatabaseReport, proof: Proof) -> DatabaseReport:
     (one,) = (found for found in proof.revisions if found.revision == planned.completion.revision)
     still = [found.named for found in one.missing if found.named not in planned.completion.by_hand]
     if still:
-        raise errors.NotCompleted(one.revision, still)
+        raise errors.NotCompleted(one.revision, still, str(receipt.path), planned.completion.back)
     (revision,) = planned.revisions
     told = replace(revision, verdict=one.verdict, objects=one.objects)
     return replace(planned, revisions=(told,), recommendation=_next(view.graph, planned, told))

@@ -337,12 +337,13 @@ def complete(
         key = part.database.identity.rows_key
 
         def proof_now() -> Proof:
+            bench.look_again()
             return _by_key(_proved(project, view, choose, besides=besides, bench=bench))[key]
 
         completing.unmoved(part, proof_now())
         receipt = completing.carry_out(project, planned, part, folder, reason)
         try:
-            done = completing.judged(view, part, proof_now())
+            done = completing.judged(view, part, proof_now(), receipt)
         except errors.NotCompleted:
             completing.ended(receipt, ReceiptState.FAILED)
             raise

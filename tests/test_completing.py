@@ -255,7 +255,80 @@ def test_objects_that_are_still_missing_afterwards_are_reported(make, database):
     assert (answer.status, answer.json["error"]["code"]) == (5, "not-completed"), answer
     assert "ix_old" in answer.json["error"]["message"]
     (receipt,) = project.receipts
-    assert json.loads(receipt.read_text())["state"] == "failed"
+    kept = json.loads(receipt.read_text())
+    assert kept["state"] == "failed"
+    told = answer.json["error"]["help"]
+    assert str(receipt) in told
+    assert kept["parts"][0]["sql"] == ["DROP INDEX public.ix_old;"]
+    assert "DROP INDEX public.ix_old;" in told
+
+
+TYPE = "op.execute(\"CREATE TYPE mood AS ENUM ('ok', 'bad')\")"
+WITH_INDEX = """
+op.create_table('u', sa.Column('id', sa.Integer, primary_key=True), sa.Column('t', sa.Integer))
+op.create_index('ix_u', 'u', ['t'])
+"""
+SWALLOWING = f"""{WITH_INDEX}
+try:
+    op.execute("CREATE TYPE mood AS ENUM ('ok')")
+except Exception:
+    pass
+"""
+MADE_U = "CREATE TABLE u (id serial PRIMARY KEY, t integer)"
+
+
+@pytest.mark.slow
+def test_a_revision_that_only_copies_of_the_schema_prove_is_completed(database, tmp_path):
+    """It fails from empty.  The proof afterwards needs new copies: the schema has changed."""
+    root = chains.write(tmp_path / "project", database.url, {"r1": TYPE, "r2": SWALLOWING, "r3": LAST}).root
+    project = ProjectCopy(root, tmp_path / "state", database)
+    assert project.alembic("upgrade", "r1").status == 0
+    database.run(MADE_U)
+
+    def objects():
+        (revision,) = (r for r in project.rescue_json("diagnose")["databases"][0]["revisions"] if r["revision"] == "r2")
+        return [(found["kind"], found["presence"]) for found in revision["objects"]]
+
+    assert objects() == [("table", "present"), ("index", "absent"), ("enum", "present")]
+    answer = project.rescue_json("complete", "r2", "--yes")
+    assert answer["outcome"] == "completed", answer
+    assert answer["databases"][0]["revisions"][0]["verdict"] == "applied"
+    assert answer["databases"][0]["rehearsal"]["passes"]
+    assert objects() == [("table", "present"), ("index", "present"), ("enum", "present")], "the same objects"
+
+
+@pytest.mark.slow
+def test_a_revision_is_completed_before_there_is_a_version_table(database, tmp_path):
+    root = chains.write(tmp_path / "project", database.url, {"r1": WITH_INDEX}).root
+    project = ProjectCopy(root, tmp_path / "state", database)
+    database.run(MADE_U)
+    looked = project.rescue_json("diagnose")["databases"][0]["recommendation"]
+    assert looked["command"] == "alembic-rescue complete r1"
+    answer = project.rescue_json("complete", "r1", "--yes")
+    assert answer["outcome"] == "completed", answer
+    assert database.run("SELECT to_regclass('alembic_version')") == [(None,)], "it stamps nothing"
+    assert answer["databases"][0]["recommendation"]["command"] == "alembic-rescue stamp r1"
+    assert project.rescue("stamp", "r1", "--yes").status == 0
+    assert database.versions() == ["r1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("default", ["'x'", "sa.text('now()::text')"])
+def test_a_missing_table_is_created_with_what_has_a_statement_of_its_own_once(default, make, database):
+    body = (
+        f"{LAST}\n{WITH_INDEX}\nop.add_column('u', sa.Column('a', sa.Text, server_default={default}))\n"
+        "op.create_foreign_key('fk_w', 'u', 'w', ['t'], ['id'])"
+    )
+    project = make(TABLES, body)
+    whole = catalog(database)
+    database.run("DROP TABLE u")
+    answer = project.rescue_json("complete", "r2", "--yes")
+    assert answer["outcome"] == "completed", answer
+    (part,) = answer["databases"]
+    assert part["revisions"][0]["verdict"] == "applied"
+    assert part["completion"]["by_hand"] == []
+    assert sum("ix_u" in sql for sql in part["completion"]["together"]) == 1
+    assert catalog(database) == whole
 
 
 TENANTS = """

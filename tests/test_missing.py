@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic_rescue.dialects.postgresql.catalog import READER
 from alembic_rescue.dialects.postgresql.remedies import quoted, remedy
 from alembic_rescue.evidence.judging import judge, objects
-from alembic_rescue.evidence.observation import Observation, Statement, StatementKind
-from tests.chain_values import Chain, column, drop_table, make_table, reading, sent
+from alembic_rescue.evidence.observation import CatalogObject, Observation, Statement, StatementKind
+from tests.chain_values import Chain, column, drop_table, index, make_table, reading, sent, table
 from tests.conftest import fresh_database
 
 CHAIN = (
@@ -207,6 +207,42 @@ def test_the_revisions_own_statement_is_offered_if_nothing_of_it_exists() -> Non
     del world[column("a", "y")]
     (found,) = judge(chain.steps, reading(world), remedy=remedy)
     assert [o.sql for o in found.missing] == ["ALTER TABLE public.a ADD COLUMN y integer"]
+
+
+def test_the_list_is_the_same_whether_a_part_with_its_own_statement_exists_or_not() -> None:
+    """A missing table stands for it: the SQL creates both."""
+    make = sent("CREATE TABLE a (x int)", StatementKind.CATALOG)
+    of_the_index = sent("CREATE INDEX ix ON a (x)", StatementKind.CATALOG)
+
+    def both(world) -> None:
+        make_table(world, "a", "x")
+        world[index("a", "ix")] = {"definition": "CREATE INDEX ix ON public.a USING btree (x)"}
+
+    chain = with_statement(Chain().step(both), make, of_the_index)
+    without = {o: facts for o, facts in chain.world.items() if o != index("a", "ix")}
+    found = [judge(chain.steps, reading(world), remedy=remedy)[0].objects for world in (chain.world, without, {})]
+    assert [[o.name for o in told] for told in found] == [
+        ["public.a", "public.ix"],
+        ["public.a", "public.ix"],
+        ["public.a"],
+    ]
+    assert [o.sql for o in found[1]] == [None, of_the_index.sql]
+    assert [o.sql for o in found[2]] == [f"{make.sql};\n{of_the_index.sql}"]
+
+
+def test_the_owner_of_a_serial_table_is_told_once() -> None:
+    """Another role made it.  Its sequence says no more than the table."""
+    sequence = CatalogObject("sequence", "public.a_x_seq")
+
+    def serial(world) -> None:
+        make_table(world, "a", "x")
+        world[sequence] = {"owner": "app", "owned by": "public.a.x"}
+
+    chain = Chain().step(serial)
+    world = chain.copy()
+    world[table("a")]["owner"] = world[sequence]["owner"] = "other"
+    (told,) = judge(chain.steps, reading(world))[0].objects
+    assert (told.name, told.detail) == ("public.a", "not counted: owner is other, expected app")
 
 
 def test_changes_to_a_column_after_it_is_filled_are_offered_after_it() -> None:

@@ -47,7 +47,7 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
     version_column.check_rows(rows, identity.sentence)
     return Database(
         identity=identity,
-        current_heads=_sorted(rows),
+        current_heads=in_order(rows),
         version_table_exists=exists,
         id_limit=limit,
         widen=version_column.widen(connection.dialect, context.version_table, home, limit, exists=exists),
@@ -95,11 +95,12 @@ def check_unmoved(connection: Connection, identity: Identity, rows: tuple[str, .
         return
     table = qualified(connection.dialect, identity.version_table, identity.version_table_schema)
     found = fetch(connection, f"SELECT version_num FROM {table}")  # noqa: S608 - quoted by the dialect
-    if (now := _sorted(row[0] for row in found)) != rows:
+    if (now := in_order(row[0] for row in found)) != rows:
         raise errors.DatabaseMoved(rows, now)
 
 
-def _sorted(rows: Iterable[str | None]) -> tuple[str, ...]:
+def in_order(rows: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the rows of a version table as :attr:`Database.current_heads` has them."""
     return tuple(sorted(NULL_ROW if row is None else str(row) for row in rows))
 
 

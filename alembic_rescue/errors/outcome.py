@@ -41,12 +41,16 @@ class NotCompleted(RescueError):
     exit_status = NOT_VERIFIED
     revision: str
     missing: Sequence[str]
+    receipt: str
+    """The path of its file."""
+    back: Sequence[str]
+    """The SQL that reverts the statements, if any can be offered."""
 
     def _text(self) -> Text:
+        by_hand = f"To revert the statements by hand: {code(' '.join(self.back))}. " if self.back else ""
         return Text(
             f"the statements ran, but {self.revision} is still incomplete: {listed(self.missing)} missing or different",
-            "check the database before you go on: `alembic-rescue diagnose`. The receipt has the SQL that "
-            "removes what the statements created: `alembic-rescue receipts`",
+            f"check the database before you go on: `alembic-rescue diagnose`. {by_hand}The receipt is {self.receipt}",
         )
 
 

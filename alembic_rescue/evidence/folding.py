@@ -18,7 +18,8 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
 
     An object that a revision creates, drops or renames together with its parent is reported only if its state differs
     from the parent's.  The same applies to a constraint's index, a column's default and sequence, and an enum's list of
-    labels, next to the labels themselves.
+    labels, next to the labels themselves.  What a statement of its own creates is reported, too, unless its
+    parent is missing: so a revision's list is the same whether such a part exists or not.
 
     Args:
         telling: objects with more to report, which no table represents.
@@ -35,9 +36,7 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
 
     def stands_for(finding: Finding) -> Finding | None:
         found = finding.claim.object
-        facts = finding.claim.expected or finding.claim.change.before or {}
-        names = [column_of(found), found.parent, facts.get("owned by"), facts.get("owned by", "").rpartition(".")[0]]
-        above = [f for name in names if name for f in by_name.get(name, ()) if _alike(f, finding)]
+        above = [f for name in names_above(finding) for f in by_name.get(name, ()) if _alike(f, finding)]
         if found in telling:
             return None
         if not found.kind.endswith(_COMES_ALONG):
@@ -55,11 +54,22 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
     return [f for f in findings if stands_for(f) is None and not only_counts_labels(f)]
 
 
+def names_above(finding: Finding) -> list[str]:
+    """Return the names of what it may come with: its column, its parent, its owner."""
+    facts = finding.claim.expected or finding.claim.change.before or {}
+    owner = facts.get("owned by", "")
+    names = (column_of(finding.claim.object), finding.claim.object.parent, owner, owner.rpartition(".")[0])
+    return [name for name in names if name]
+
+
 def _alike(above: Finding, below: Finding) -> bool:
     """Return whether both come or go in the revision, and both exist or neither; the one above may differ in facts."""
     same_way = (above.claim.expected is None) == (below.claim.expected is None)
     if below.claim.object.kind.endswith("view column"):  # the view's definition covers its columns
         return above.met == below.met
+    statements = {above.claim.change.statement, below.claim.change.statement} - {None}
+    if len(statements) > 1 and below.claim.expected is not None and below.actual is not None:
+        return False
     same = above.presence is below.presence or (above.presence is Presence.DIFFERENT and below.met)
     return _comes_or_goes(above) and _comes_or_goes(below) and same_way and same
 

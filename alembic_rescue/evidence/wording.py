@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from alembic_rescue.evidence.claims import Finding
+from alembic_rescue.evidence.folding import names_above
 from alembic_rescue.evidence.live import Live, in_lines, labels
 from alembic_rescue.evidence.names import column_of
 from alembic_rescue.evidence.observation import CatalogObject, Facts
@@ -31,10 +32,12 @@ def detail(finding: Finding, live: Live) -> str | None:
 
 
 def noteworthy(findings: Sequence[Finding], live: Live) -> frozenset[CatalogObject]:
-    """Return objects that are as expected, but with more to report than their parent."""
-    told = {f.claim.object: set(_details(f, live)) for f in findings if f.met and f.claim.expected is not None}
-    by_name = {o.name: details for o, details in told.items()}
-    return frozenset(o for o, details in told.items() if details - by_name.get(o.parent, set()))
+    """Return objects that are as expected, but with more to report than what they come with."""
+    told = [(f, set(_details(f, live))) for f in findings if f.met and f.claim.expected is not None]
+    by_name = {f.claim.object.name: details for f, details in told}
+    return frozenset(
+        f.claim.object for f, details in told if details.difference(*(by_name.get(name, ()) for name in names_above(f)))
+    )
 
 
 def _details(finding: Finding, live: Live) -> Iterator[str]:

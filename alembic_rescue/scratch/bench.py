@@ -96,7 +96,7 @@ class Bench:
         return self._server
 
     def dump(self, visited: Visited) -> Any:
-        """Return the schema of a live database, dumped once.
+        """Return the schema of a live database, dumped once until :meth:`look_again`.
 
         See :meth:`alembic_rescue.dialects.scratch.Scratch.dump`.
         """
@@ -106,6 +106,11 @@ class Bench:
             programs = self._server.programs if self._server else known.programs(identity.server_version)
             self._dumps[identity.rows_key] = self.project.dump(identity.rows_key, programs)
         return self._dumps[identity.rows_key]
+
+    def look_again(self) -> None:
+        """Forget the schemas of the live databases, and the trials on copies of them: they may have changed since."""
+        self._dumps.clear()
+        self.kept.clear()
 
     def schema(self, visited: Visited) -> str | None:
         """Return a digest of the schema of a live database; None if it cannot be told from another."""

@@ -45,12 +45,13 @@ def complete(
     again = Again(project, (planned,), left_out, tell)
     ran: list[str] = []
 
-    def see(context: MigrationContext, _rows: tuple[str, ...]) -> None:
+    def see(context: MigrationContext, rows: tuple[str, ...]) -> None:
         connection = context.connection
         assert connection is not None, "online mode has a connection"
         key = databases.rows_key(connection, context.version_table, context.version_table_schema)
         if key == planned.identity.rows_key and not ran:
-            databases.check_unmoved(connection, planned.identity, planned.rows_before)
+            if (now := databases.in_order(rows)) != planned.rows_before:
+                raise errors.DatabaseMoved(planned.rows_before, now)
             _Running(connection, completion, ran, progress, project.secrets.hide).all()
 
     try:
