@@ -12,7 +12,7 @@ from tests.conftest import BIN, clean_environment
 
 COMMANDS = (
     *("diagnose", "rehearse", "plan", "receipts", "stamp", "complete", "repair", "undo", "script"),
-    *("redeploy", "wait", "demo"),
+    *("upgrade", "redeploy", "wait", "demo"),
 )
 
 
