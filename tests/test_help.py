@@ -71,14 +71,12 @@ def test_the_usage_shows_what_to_type_and_a_flag_takes_no_value(command):
     told = run(command, "--help").stdout
     (usage,) = re.findall(r"Usage: (.+?) *$", told, re.MULTILINE)
     argument = {"plan": " REVISION", "complete": " REVISION", "script": " REVISION", "undo": " [RECEIPT]"}
-    argument |= dict.fromkeys(("rehearse", "stamp", "wait"), " [REVISION]")
+    argument |= dict.fromkeys(("rehearse", "stamp", "upgrade", "wait"), " [REVISION]")
     assert usage == f"alembic-rescue {command} [OPTIONS]{argument.get(command, '')}"
     assert "bool" not in told
     if command not in {"receipts", "demo"}:
-        assert [line.split()[0] for line in panels(told)["Database"] if line.startswith("--")] == [
-            "--only",
-            "--lock-timeout",
-        ]
+        options = [line.split()[0] for line in panels(told)["Database"] if line.startswith("--")]
+        assert options == (["--only", "--lock-timeout"] if command != "upgrade" else ["--lock-url", "--lock-timeout"])
 
 
 @pytest.mark.parametrize(

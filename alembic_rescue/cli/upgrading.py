@@ -10,6 +10,7 @@ import typer
 from alembic_rescue import errors
 from alembic_rescue.cli.arguments import LockTimeout, seconds
 from alembic_rescue.cli.call import Call, Format, answer_report
+from alembic_rescue.cli.help import DATABASE
 
 
 def upgrade(
@@ -42,6 +43,7 @@ def upgrade(
         Optional[str],
         typer.Option(
             "--lock-url",
+            rich_help_panel=DATABASE,
             metavar="URL",
             envvar="ALEMBIC_RESCUE_LOCK_URL",
             help="Take the lock at this direct address of the database, past a connection pooler. If it has a "
@@ -66,8 +68,8 @@ def upgrade(
 ) -> None:
     """Run alembic upgrade: one replica at a time, and verified.
 
-    Other replicas wait, then find nothing to do. Statements give up waiting for a lock soon, and are tried again
-    if everything was rolled back. After a failure the diagnosis is the last thing in the log. Never stamps.
+    Other replicas wait, then find nothing to do. Lock timeouts are short, and the run is retried if all of it was
+    rolled back. If it fails, the log ends with the diagnosis. Never stamps.
     """
     import alembic_rescue
     from alembic_rescue.cli.upgrading_log import UpgradeLog
