@@ -5,7 +5,6 @@ Pure.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -25,10 +24,9 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
     Args:
         current: the version table's rows.
     """
-    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
+    upgrade = upgrading(graph.heads)
+    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional, upgrade=upgrade)
     advice = on_each_branch(graph, current, proof.revisions, advice)
-    reason = re.sub(r"\balembic upgrade head\b", f"alembic upgrade {_heads(graph.heads)}", advice.reason)
-    advice = replace(advice, reason=reason)
     return with_choices(graph, current, proof.revisions, proof.causes, advice)
 
 
@@ -75,7 +73,7 @@ def with_choices(
     first = next((one for one in pending if one.verdict not in SETTLED), None)
     if first is None or not _to_be_looked_at(first):
         return advice
-    if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
+    if advice.action is Action.STAMP or (advice.upgrades and not causes):
         # It counts as not run, or Alembic would have recorded it.  Only a person knows whether it was run by hand.
         way = _stamps(graph, [first.revision], current, [first.revision])
         ran = Choice(f"{first.revision} ran already", way)
@@ -106,7 +104,7 @@ def with_choices(
         cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
         fixed = f", and {cause.place} is fixed" if cause else ""
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
-        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph.heads)}")))
+        ways.append(Choice(f"it did not run{fixed}", (*before, upgrading(graph.heads))))
     else:  # a later revision exists, so Alembic could not get past this one
         ways.append(Choice("it did not: make its changes by hand, then", stamps))
     return replace(advice, choices=tuple(ways))
@@ -124,14 +122,13 @@ def after_writing(pending: Collection[str], heads: Collection[str], *, would_fai
         return Recommendation(Action.NOTHING, None, "no revision is pending")
     if would_fail:
         return Recommendation(Action.STOP, None, f"the next upgrade will fail: {would_fail}")
-    steps = (f"alembic upgrade {_heads(heads)}",)
     number = f"{len(pending)} revision{'s are' if len(pending) != 1 else ' is'} pending"
-    return Recommendation(Action.RERUN, None, number, steps)
+    return Recommendation(Action.RERUN, None, number, (upgrading(heads),))
 
 
-def _heads(heads: Collection[str]) -> str:
-    """Alembic's name for the latest revisions in a command: ``head`` or ``heads``."""
-    return "head" if len(heads) == 1 else "heads"
+def upgrading(heads: Collection[str]) -> str:
+    """The command that upgrades to the latest revisions of the scripts."""
+    return f"alembic upgrade {'head' if len(heads) == 1 else 'heads'}"
 
 
 def _to_be_looked_at(evidence: RevisionEvidence) -> bool:

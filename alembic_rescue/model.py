@@ -94,6 +94,11 @@ class Recommendation:
             return addressed(f"alembic-rescue {self.action.value} {self.revision}", self.only)
         return addressed("alembic-rescue repair", self.only) if self.action is Action.REPAIR else None
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether only ``alembic upgrade`` is to be run, and nothing before it."""
+        return self.action is Action.RERUN and all(step.startswith("alembic upgrade ") for step in self.steps)
+
 
 @dataclass(frozen=True)
 class Revision:

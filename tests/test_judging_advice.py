@@ -11,6 +11,7 @@ from alembic_rescue import advising, history
 from alembic_rescue.evidence.locating import locate, missing
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Proof, RevisionEvidence, Verdict
 from alembic_rescue.evidence.recommending import furthest_proved, recommend
+from alembic_rescue.graph.forks import several_heads
 from alembic_rescue.model import Action
 
 DATA = ObjectEvidence("statement", "UPDATE t", "present", Presence.UNVERIFIABLE, "no catalog shows it", "r.py", 8, None)
@@ -102,7 +103,7 @@ def test_a_revision_that_would_fail_again_is_mentioned_with_the_stamp_or_stops_i
 
 def test_an_unseen_failure_is_not_reported() -> None:
     reason = recommend(chain("not-applied")).reason
-    assert "if a run failed, all of it was rolled back" in reason
+    assert "If a run failed, all of it was rolled back" in reason
     assert "To see what fails: `alembic-rescue rehearse`" in reason
 
 
@@ -185,6 +186,25 @@ def test_the_position_next_to_what_the_version_table_says(words, current, action
 def test_the_action_for_what_counts_as_applied(words, action, told) -> None:
     advice = history.recommend_for_applied(chain(*words))
     assert (advice.action, told in advice.reason) == (action, True), advice
+
+
+FORK = RevisionMap(lambda: [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r1")])
+
+
+def test_with_several_heads_the_command_names_all_of_them() -> None:
+    files = {"r2": "r2.py", "r3": "r3.py"}
+    proof = Proof(tuple(chain("not-applied")), None, several_heads(FORK, ["r1"], files))
+    advice = advising.advise(FORK, ["r1"], proof)
+    assert advice.reason.endswith(
+        "r3.py is on a second branch since r1, so `alembic upgrade head` is ambiguous: the heads are r2 and r3. Upgrade"
+    )
+    assert advice.steps == ("alembic upgrade heads",)
+
+
+def test_only_an_upgrade_is_left_to_run_if_nothing_comes_before() -> None:
+    assert recommend(chain("not-applied")).upgrades
+    assert not recommend(chain("not-applied", "applied")).upgrades
+    assert not recommend(chain("applied")).upgrades
 
 
 LINE = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2"), Revision("r4", "r3")]

@@ -302,7 +302,7 @@ def _advice(page: Sheet, report: Report, advice: Recommendation) -> None:
                 advice.action.value + (f" {advice.revision}" if advice.revision else ""),
                 _ACTION_STYLE.get(advice.action, "bold"),
             ),
-            f": {advice.reason}.",
+            f": {advice.reason}{':' if advice.steps else '.'}",
         )
     )
     commands = advice.steps or ((advice.command,) if advice.command else ())
