@@ -24,10 +24,19 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
     Args:
         current: the version table's rows.
     """
-    upgrade = upgrading(graph.heads)
-    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional, upgrade=upgrade)
-    advice = on_each_branch(graph, current, proof.revisions, advice)
-    return with_choices(graph, current, proof.revisions, proof.causes, advice)
+    pending, upgrade = settled_first(graph, proof.revisions), upgrading(graph.heads)
+    advice = recommend(pending, proof.causes, transactional=proof.transactional, upgrade=upgrade)
+    advice = on_each_branch(graph, current, pending, advice)
+    return with_choices(graph, current, pending, proof.causes, advice)
+
+
+def settled_first(graph: RevisionMap, pending: Sequence[RevisionEvidence]) -> list[RevisionEvidence]:
+    """Return the evidence, with each revision that waits for none on its branch before those that do."""
+    waiting: set[str] = set()
+    for one in pending:
+        if one.verdict not in SETTLED or waiting.intersection(paths.follows(graph, one.revision)):
+            waiting.add(one.revision)
+    return sorted(pending, key=lambda one: one.revision in waiting)
 
 
 def on_each_branch(

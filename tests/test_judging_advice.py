@@ -201,6 +201,18 @@ def test_with_several_heads_the_command_names_all_of_them() -> None:
     assert advice.steps == ("alembic upgrade heads",)
 
 
+def test_what_exists_on_another_branch_is_not_after_a_revision_that_did_not_run() -> None:
+    beside = RevisionMap(
+        lambda: [Revision("r1", "r0"), Revision("r0", None), Revision("r2", "r0"), Revision("r3", "r2")]
+    )
+    advice = advising.advise(beside, ["r0"], Proof(tuple(chain("not-applied", "applied", "applied")), None))
+    assert (advice.action, advice.revision, advice.steps) == (Action.STAMP, "r3", ())
+    assert advice.reason == "all revisions up to r3 are applied; the next one, r1, is not applied"
+    line = RevisionMap(lambda: [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2")])
+    advice = advising.advise(line, (), Proof(tuple(chain("not-applied", "applied", "applied")), None))
+    assert "r1 is not applied, but r2 and r3 after it are, as if" in advice.reason
+
+
 def test_only_an_upgrade_is_left_to_run_if_nothing_comes_before() -> None:
     assert recommend(chain("not-applied")).upgrades
     assert not recommend(chain("not-applied", "applied")).upgrades
