@@ -534,6 +534,11 @@ class Receipt:
     """The receipt's file."""
 
     @property
+    def only_by_hand(self) -> bool:
+        """Whether only the SQL puts the rows back: Alembic does not write rows like those before a repair."""
+        return self.command == "repair" and any(part.empties for part in self.parts)
+
+    @property
     def state(self) -> ReceiptState:
         """How far the write got: the worst state among the parts."""
         return max((part.state for part in self.parts), key=list(ReceiptState).index)

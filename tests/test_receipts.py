@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import subprocess
+from dataclasses import replace
 
 import psycopg2
 import pytest
@@ -15,12 +16,13 @@ from alembic_rescue import Receipt, list_receipts, load
 from alembic_rescue import stamp as api_stamp
 from alembic_rescue import undo as api_undo
 from alembic_rescue.evidence.model import ObjectEvidence, Presence
-from alembic_rescue.model import Identity, ReceiptPart, ReceiptState, Revision
+from alembic_rescue.model import Identity, Outcome, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import ledger, seal
 from alembic_rescue.records.receipts import begin
 from alembic_rescue.report import text as report_text
 from alembic_rescue.report.page import Page
 from tests.conftest import BIN, ProjectCopy, clean_environment, fresh_database
+from tests.report_values import SHOP, line, report
 from tests.test_seal import changed
 from tests.watching import until, waiting_for_a_lock
 
@@ -284,6 +286,20 @@ def test_several_statements_by_hand_are_one_transaction(project, database):
     assert part.sql[0] == "BEGIN;"
     assert part.sql[-1] == "COMMIT;"
     assert len(part.sql) == 5
+
+
+@pytest.mark.parametrize(
+    ("empties", "said"),
+    [(True, "since, run the SQL below."), (False, "since: alembic-rescue undo")],
+    ids=["rows that Alembic never writes", "others"],
+)
+def test_after_a_repair_only_what_works_undoes_it(empties, said, tmp_path):
+    part = ReceiptPart(SHOP, ReceiptState.VERIFIED, ("gone",), ("r1",), ("r1",), (), ("UPDATE ...;",), empties)
+    receipt = begin(tmp_path, "repair", "rows", "", [part], alembic="1.16")
+    repaired = replace(report(line(["r1"]), ["r1"], command="repair", heads_after=("r1",)), outcome=Outcome.REPAIRED)
+    told = report_text.stamped(repaired, receipt, page=Page(200, color=False))
+    assert said in " ".join(told.split())
+    assert ("alembic-rescue undo" in told) is not empties
 
 
 # --- the list ----------------------------------------------------------------------------------------------------

@@ -100,6 +100,9 @@ def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
         now = f"{some(tables, verb=False)} {'is' if len(tables) == 1 else 'are'} {change}."
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     _next_steps(page, report, [part for _, part in written])
+    if report.outcome is not Outcome.UNDONE:
+        how = ", run the SQL below." if receipt.only_by_hand else ": `alembic-rescue undo`"
+        page.indented(f"2. To undo, as long as no migration has run since{how}", commands=7)
     page.line()
     page.kept("Receipt", str(receipt.path))
     for kept, _ in written:
@@ -168,11 +171,6 @@ def _next_steps(page: Sheet, report: Report, written: Sequence[DatabaseReport]) 
         else:
             _redeploy(page, report)
             page.indented(f"Nothing is pending: {who} at the latest revision.", 5)
-    if report.outcome is not Outcome.UNDONE:
-        or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
-        page.indented(
-            f"2. To undo, as long as no migration has run since{or_by_hand}: `alembic-rescue undo`", commands=7
-        )
 
 
 def _redeploy(page: Sheet, report: Report, otherwise: str = "") -> None:
