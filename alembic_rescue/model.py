@@ -330,6 +330,8 @@ class Database:
     """What left the rows as they are, if a receipt says so."""
     widen: str = ""
     """The statement that widens the version column for longer ids."""
+    read_only_for: str = ""
+    """The role or the database whose own setting makes the server refuse writes; empty if it is the server's."""
 
     @property
     def rescue_at_work(self) -> bool:
