@@ -23,6 +23,7 @@ from alembic_rescue.model import (
     Recommendation,
     Report,
 )
+from alembic_rescue.records import ledger
 from alembic_rescue.report import completion, evidence, explained, picture, rehearsal
 from alembic_rescue.report.page import Page, Sheet, count
 
@@ -195,19 +196,21 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
-    names = ("Receipt", "Database", "Before", "After", "State", "Undoes", "Reason")
+    names = ("Receipt", "Database", "Before", "After", "State", "Undone by", "Undoes", "Reason")
     lines = [
         (
             receipt.id,
             part.database.sentence if len(receipt.parts) > 1 else part.database.name,
             rows(part.rows_before),
             rows(part.rows_after),
-            part.state.value,
+            "undone" if by else part.state.value,
+            by.id if by else "",
             receipt.undoes or "",
             receipt.reason,
         )
         for receipt in found
         for part in receipt.parts
+        for by in [ledger.undone_by(found, receipt).get(part.database.rows_key)]
     ]
     filled = [any(of_name) for of_name in zip(*lines, strict=True)]
     shown, values = list(compress(names, filled)), [list(compress(line, filled)) for line in lines]
@@ -217,10 +220,11 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
         for line in lines:
             for name, value in zip(names, line, strict=True):
                 if value:
-                    (page.kept if name in {"Receipt", "Undoes"} else page.fact)(name, value)
+                    (page.kept if name in {"Receipt", "Undone by", "Undoes"} else page.fact)(name, value)
             page.line()
     page.kept("Folder", folder)
-    page.line("To undo one: `alembic-rescue undo RECEIPT`")
+    if any(ledger.can_be_undone(found, receipt) for receipt in found):
+        page.line("To undo one: `alembic-rescue undo RECEIPT`")
     return page.text()
 
 
