@@ -26,8 +26,19 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
     """
     pending, upgrade = settled_first(graph, proof.revisions), upgrading(graph.heads)
     advice = recommend(pending, proof.causes, transactional=proof.transactional, upgrade=upgrade)
+    if advice.upgrades and not current and not proof.causes and is_untouched(pending):
+        return replace(advice, reason="nothing is applied yet. Upgrade")
     advice = on_each_branch(graph, current, pending, advice)
     return with_choices(graph, current, pending, proof.causes, advice)
+
+
+def is_untouched(pending: Sequence[RevisionEvidence]) -> bool:
+    """Whether nothing at all exists of these revisions."""
+    return all(
+        one.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}
+        and all(found.vacuous or not found.met for found in one.objects)
+        for one in pending
+    )
 
 
 def settled_first(graph: RevisionMap, pending: Sequence[RevisionEvidence]) -> list[RevisionEvidence]:

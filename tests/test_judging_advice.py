@@ -213,6 +213,24 @@ def test_what_exists_on_another_branch_is_not_after_a_revision_that_did_not_run(
     assert "r1 is not applied, but r2 and r3 after it are, as if" in advice.reason
 
 
+def test_on_a_new_database_nothing_failed() -> None:
+    def advised(evidence, current=(), causes=()):
+        return advising.advise(RevisionMap(lambda: LINE), current, Proof(tuple(evidence), None, causes))
+
+    new = advised(chain("not-applied", "empty"))
+    assert (new.reason, new.steps) == ("nothing is applied yet. Upgrade", ("alembic upgrade head",))
+    fails = Cause("r1", "r1.py", 12, "CREATE TYPE", "no", swallowed=False, handler_line=None, fix="look")
+    left = replace(chain("not-applied")[0], objects=(THERE, LACKING))
+    for other in (
+        advised(chain("not-applied"), ["r1"]),
+        advised(chain("not-applied"), causes=(fails,)),
+        advised([left]),
+        advised(chain("data", "not-applied")),
+    ):
+        assert other.action is Action.RERUN
+        assert "nothing is applied yet" not in other.reason
+
+
 def test_only_an_upgrade_is_left_to_run_if_nothing_comes_before() -> None:
     assert recommend(chain("not-applied")).upgrades
     assert not recommend(chain("not-applied", "applied")).upgrades
