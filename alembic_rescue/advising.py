@@ -117,6 +117,7 @@ def with_choices(
     taken = unproved(pending, {one.revision for one in below(target)})
     stamps = _stamps(graph, [target], current, [one.revision for one in taken])
     ways = [Choice(_done(taken), stamps)]
+    they, their = ("it", "its") if len(taken) == 1 else ("they", "their")
     if not any(
         one.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or one.holds for one in pending[pending.index(first) :]
     ):
@@ -124,9 +125,9 @@ def with_choices(
         cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
         fixed = f", and {cause.place} is fixed" if cause else ""
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
-        ways.append(Choice(f"it did not run{fixed}", (*before, upgrading(graph.heads))))
+        ways.append(Choice(f"{they} did not run{fixed}", (*before, upgrading(graph.heads))))
     else:  # a later revision exists, so Alembic could not get past this one
-        ways.append(Choice("it did not: make its changes by hand, then", stamps))
+        ways.append(Choice(f"{they} did not: make {their} changes by hand, then", stamps))
     return replace(advice, choices=tuple(ways))
 
 

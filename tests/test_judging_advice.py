@@ -255,6 +255,22 @@ def test_there_is_a_command_for_each_possible_finding(verdicts, commands) -> Non
     assert [list(choice.commands) for choice in advice.choices] == commands
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "found"),
+    [
+        (["data"], ["r1 did run", "it did not run"]),
+        (["data", "applied"], ["r1 did run", "it did not: make its changes by hand, then"]),
+        (
+            ["data", "applied", "data", "applied"],
+            ["r1 and r3 did run", "they did not: make their changes by hand, then"],
+        ),
+    ],
+)
+def test_the_possible_findings_are_told_of_one_or_of_several(verdicts, found) -> None:
+    advice = advising.advise(RevisionMap(lambda: LINE), (), Proof(tuple(chain(*verdicts)), None))
+    assert [choice.found for choice in advice.choices] == found
+
+
 def test_behind_somebodys_lock_there_is_nothing_to_accept() -> None:
     locked = replace(chain("data")[0], objects=(replace(DATA, locked="table t"),))
     assert advising.advise(RevisionMap(lambda: LINE), (), Proof((locked,), None)).choices == ()
