@@ -175,6 +175,12 @@ def test_the_position_next_to_what_the_version_table_says(words, current, action
     ("words", "action", "told"),
     [
         (("applied", "partial"), Action.COMPLETE, "r2 is marked as applied, but lacks something"),
+        (("partial", "partial"), Action.COMPLETE, "r1 and r2 are marked as applied, but lack something"),
+        (
+            ("not-applied", "not-applied"),
+            Action.STOP,
+            "r1 and r2 are marked as applied, but none of their objects exist",
+        ),
         (("not-applied", "applied"), Action.COMPLETE, "r1 is marked as applied, but lacks something"),
         (("applied", "not-applied", "data"), Action.STOP, "r2 is marked as applied, but none of its objects exist"),
         (("applied", "by hand"), Action.STOP, "r2 lacks something for which no statement is available"),
@@ -235,6 +241,13 @@ def test_only_an_upgrade_is_left_to_run_if_nothing_comes_before() -> None:
     assert recommend(chain("not-applied")).upgrades
     assert not recommend(chain("not-applied", "applied")).upgrades
     assert not recommend(chain("applied")).upgrades
+
+
+@pytest.mark.parametrize("word", ["partial", "not-applied", "by hand"])
+def test_what_to_do_about_something_missing_is_said_once(word) -> None:
+    graph = RevisionMap(lambda: [Revision("r1", None)])
+    (note,) = history.stamped_but_not_there(graph, chain(word))
+    assert note.help == "Alembic will never create it by itself"
 
 
 LINE = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2"), Revision("r4", "r3")]
