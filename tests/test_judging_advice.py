@@ -65,17 +65,43 @@ def test_the_recommended_action(words, action, revision) -> None:
     assert (advice.action, advice.revision) == (action, revision)
 
 
-def test_an_unverifiable_revision_must_be_checked_by_a_person() -> None:
-    reason = recommend(chain("there, and data")).reason
-    assert reason.startswith("every object of r1 exists")
-    assert "UPDATE t" in reason
-    assert "(r.py:8). Check what it changes" in reason
-
-
-def test_a_revision_is_named_once() -> None:
-    told = ObjectEvidence("statement", "r1", "present", Presence.UNVERIFIABLE, "it looks the same", "r.py", 7, None)
-    reason = recommend([RevisionEvidence("r1", Verdict.UNVERIFIABLE, (told,))]).reason
-    assert reason.startswith("not provable: r1: it looks the same (r.py:7)")
+@pytest.mark.parametrize(
+    ("kind", "name", "detail", "held", "reason"),
+    [
+        (
+            "statement",
+            "UPDATE t",
+            "the catalog does not show whether it ran",
+            [THERE],
+            "every object of r1 exists, but its row changes cannot be verified (r.py:8)",
+        ),
+        (
+            "statement",
+            "if r.v is None or ...",
+            "it changed nothing",
+            [THERE],
+            "every object of r1 exists, but its other changes cannot be verified (r.py:8). It changed nothing",
+        ),
+        (
+            "statement",
+            "r1",
+            "it was not observed, because no scratch database is available",
+            [],
+            "r1 cannot be verified (r.py:8). It was not observed, because no scratch database is available",
+        ),
+        (
+            "view",
+            "public.v",
+            "it cannot be read: permission denied",
+            [THERE],
+            "view public.v of r1 cannot be verified (r.py:8). It cannot be read: permission denied",
+        ),
+    ],
+)
+def test_an_unverifiable_revision_must_be_checked_by_a_person(kind, name, detail, held, reason) -> None:
+    told = ObjectEvidence(kind, name, "present", Presence.UNVERIFIABLE, detail, "r.py", 8, None)
+    advice = recommend([RevisionEvidence("r1", Verdict.UNVERIFIABLE, (*held, told))])
+    assert (advice.action, advice.reason) == (Action.STOP, f"{reason}. Check what it changes")
 
 
 def test_half_a_revision_without_a_statement_stops() -> None:

@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from alembic_rescue.evidence.model import SETTLED, Cause, Presence, RevisionEvidence, Verdict
 from alembic_rescue.evidence.sentences import sentence
+from alembic_rescue.evidence.unseen import OF_ROWS
 from alembic_rescue.evidence.way_through import legs
 from alembic_rescue.model import Action, Recommendation
 
@@ -146,18 +147,20 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
         return Recommendation(Action.STOP, None, f"{reason}. Wait until that session ends, or end it, then check again")
     told = next(o for o in first.objects if o.presence is Presence.UNVERIFIABLE)
     where = f" ({first.place})" if first.place else ""
-    catalog = [o for o in first.objects if o.kind != "statement"]
-    beginning = (
-        f"every object of {first.revision} exists, but its other changes cannot be verified"
-        if catalog and first.holds
-        else f"not provable: {first.revision}"
-    )
-    named = "" if told.name == first.revision else f"{told.name}: "
+    why = f". {sentence(told.detail or '')}"
+    if told.kind != "statement":
+        said = f"{told.named} of {first.revision} cannot be verified{where}{why}"
+    elif not first.holds:
+        said = f"{first.revision} cannot be verified{where}{why}"
+    elif told.detail in OF_ROWS:
+        said = f"every object of {first.revision} exists, but its row changes cannot be verified{where}"
+    else:
+        said = f"every object of {first.revision} exists, but its other changes cannot be verified{where}{why}"
     fails = (
         "According to the log, it failed" if cause is not None and cause.logged else "If it runs again, it will fail"
     )
     again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
-    return Recommendation(Action.STOP, None, f"{beginning}: {named}{told.detail}{where}{again}. Check what it changes")
+    return Recommendation(Action.STOP, None, f"{said}{again}. Check what it changes")
 
 
 def _not_there(first: RevisionEvidence) -> str:
