@@ -263,6 +263,15 @@ def test_on_a_new_database_nothing_failed() -> None:
         assert "nothing is applied yet" not in other.reason
 
 
+def test_what_an_earlier_revision_made_is_not_its_own() -> None:
+    left = replace(chain("not-applied")[0], objects=(THERE, LACKING))
+    cause = Cause("r1", "r1.py", 12, "CREATE TYPE", "it exists already", swallowed=True, handler_line=13, fix="look")
+    assert recommend([left], [cause]).reason == (
+        "r1 is not applied: none of its own objects exist. The whole run was rolled back, because r1.py:12 hides a "
+        "failure (it exists already) without a SAVEPOINT. Fix r1.py:12, then upgrade"
+    )
+
+
 def test_only_an_upgrade_is_left_to_run_if_nothing_comes_before() -> None:
     assert recommend(chain("not-applied")).upgrades
     assert not recommend(chain("not-applied", "applied")).upgrades

@@ -164,10 +164,11 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
 
 
 def _not_there(first: RevisionEvidence) -> str:
-    if left := [o.name for o in first.objects if o.met and not o.vacuous]:
-        return f"{first.revision} is not applied: only {_listed(left)} exists, and no committed run of it created that"
+    if any(o.met and not o.vacuous for o in first.objects):  # something else made these
+        return f"{first.revision} is not applied: none of its own objects exist"
     if others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
-        return f"{first.revision} is not applied: {_listed(others[:_SHOWN])} differs from what it creates"
+        differ = "differs" if len(others) == 1 else "differ"
+        return f"{first.revision} is not applied: {_listed(others[:_SHOWN])} {differ} from what it creates"
     return "none of the pending revisions is applied, as far as can be checked"
 
 
