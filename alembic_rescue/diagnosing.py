@@ -135,9 +135,7 @@ def with_what_is_applied(
         return (proof if proof.revisions else applied), (*missing, *told), first
     if proof.revisions or not applied.revisions:
         return proof, told, advice
-    unread = history.unchecked(applied.revisions)
-    looked = f"and {unread}" if unread else "and nothing is missing"
-    return proof, told, replace(advice, reason=f"{advice.reason}, {looked}")
+    return proof, told, replace(advice, reason=history.at_latest(applied.revisions))
 
 
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:

@@ -10,6 +10,7 @@ from alembic_rescue import advising, errors
 from alembic_rescue.errors import listed, rows, some
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+from alembic_rescue.evidence.unseen import OF_ROWS
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendation
@@ -70,15 +71,24 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
         return Recommendation(Action.COMPLETE, absent[0], f"{listed(absent)} {lacks} something")
     if applied and not any(evidence.verdict is Verdict.APPLIED for evidence in applied):
         return Recommendation(Action.STOP, None, "none of the applied revisions could be verified")
-    cannot = unchecked(applied)
-    cannot = cannot and f"; {cannot}"
-    return Recommendation(Action.NOTHING, None, f"nothing is missing from {_revisions(len(applied))}{cannot}")
+    return Recommendation(
+        Action.NOTHING, None, f"nothing is missing from {_revisions(len(applied))}{_unchecked(applied)}"
+    )
 
 
-def unchecked(applied: Sequence[RevisionEvidence]) -> str:
-    """Which of the applied revisions cannot be verified; empty if all can."""
-    unread = [evidence.revision for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
-    return f"other changes of {some(unread, verb=False)} cannot be verified" if unread else ""
+def at_latest(applied: Sequence[RevisionEvidence]) -> str:
+    """What is known of the applied revisions where none is pending and nothing is missing."""
+    compared = any(evidence.verdict is Verdict.APPLIED for evidence in applied)
+    looked = ". No object is missing" if compared else ""
+    return f"the database is at the latest revision{looked}{_unchecked(applied)}"
+
+
+def _unchecked(applied: Sequence[RevisionEvidence]) -> str:
+    """A further sentence on the applied revisions that cannot be verified; empty if all can."""
+    unread = [evidence for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
+    of_rows = all(found.detail in OF_ROWS for evidence in unread for found in evidence.unread)
+    what = "Data changes" if of_rows else "Changes"
+    return f". {what} of {some((one.revision for one in unread), verb=False)} cannot be verified" if unread else ""
 
 
 def _revisions(number: int) -> str:

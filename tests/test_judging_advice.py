@@ -210,7 +210,11 @@ def test_the_position_next_to_what_the_version_table_says(words, current, action
         (("not-applied", "applied"), Action.COMPLETE, "r1 is marked as applied, but lacks something"),
         (("applied", "not-applied", "data"), Action.STOP, "r2 is marked as applied, but none of its objects exist"),
         (("applied", "by hand"), Action.STOP, "r2 lacks something for which no statement is available"),
-        (("applied", "data"), Action.NOTHING, "nothing is missing from the 2 applied revisions; other changes of "),
+        (
+            ("applied", "data"),
+            Action.NOTHING,
+            "nothing is missing from the 2 applied revisions. Changes of r2 cannot be verified",
+        ),
         (("applied",), Action.NOTHING, "nothing is missing from the one applied revision"),
         (("data",), Action.STOP, "none of the applied revisions could be verified"),
     ],
@@ -283,6 +287,18 @@ def test_what_to_do_about_something_missing_is_said_once(word) -> None:
     graph = RevisionMap(lambda: [Revision("r1", None)])
     (note,) = history.stamped_but_not_there(graph, chain(word))
     assert note.help == "Alembic will never create it by itself"
+
+
+def test_at_the_latest_revision_the_recommendation_says_what_was_compared() -> None:
+    rows = replace(DATA, detail="the catalog does not show whether it ran")
+    changes_rows = replace(chain("data")[0], revision="r2", objects=(rows,))
+    at = "the database is at the latest revision. "
+    assert history.at_latest(chain("applied", "empty")) == f"{at}No object is missing"
+    assert history.at_latest([*chain("applied"), changes_rows]) == (
+        f"{at}No object is missing. Data changes of r2 cannot be verified"
+    )
+    assert history.at_latest(chain("applied", "data")) == f"{at}No object is missing. Changes of r2 cannot be verified"
+    assert history.at_latest(chain("data")) == f"{at}Changes of r1 cannot be verified"
 
 
 LINE = [Revision("r1", None), Revision("r2", "r1"), Revision("r3", "r2"), Revision("r4", "r3")]
