@@ -5,7 +5,6 @@ Pure.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -25,11 +24,30 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
     Args:
         current: the version table's rows.
     """
-    advice = recommend(proof.revisions, proof.causes, transactional=proof.transactional)
-    advice = on_each_branch(graph, current, proof.revisions, advice)
-    reason = re.sub(r"\balembic upgrade head\b", f"alembic upgrade {_heads(graph.heads)}", advice.reason)
-    advice = replace(advice, reason=reason)
-    return with_choices(graph, current, proof.revisions, proof.causes, advice)
+    pending, upgrade = settled_first(graph, proof.revisions), upgrading(graph.heads)
+    advice = recommend(pending, proof.causes, transactional=proof.transactional, upgrade=upgrade)
+    if advice.upgrades and not current and not proof.causes and is_untouched(pending):
+        return replace(advice, reason="nothing is applied yet. Upgrade")
+    advice = on_each_branch(graph, current, pending, advice)
+    return with_choices(graph, current, pending, proof.causes, advice)
+
+
+def is_untouched(pending: Sequence[RevisionEvidence]) -> bool:
+    """Whether nothing at all exists of these revisions."""
+    return all(
+        one.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}
+        and all(found.vacuous or not found.met for found in one.objects)
+        for one in pending
+    )
+
+
+def settled_first(graph: RevisionMap, pending: Sequence[RevisionEvidence]) -> list[RevisionEvidence]:
+    """Return the evidence, with each revision that waits for none on its branch before those that do."""
+    waiting: set[str] = set()
+    for one in pending:
+        if one.verdict not in SETTLED or waiting.intersection(paths.follows(graph, one.revision)):
+            waiting.add(one.revision)
+    return sorted(pending, key=lambda one: one.revision in waiting)
 
 
 def on_each_branch(
@@ -75,7 +93,7 @@ def with_choices(
     first = next((one for one in pending if one.verdict not in SETTLED), None)
     if first is None or not _to_be_looked_at(first):
         return advice
-    if advice.action is Action.STAMP or (advice.action is Action.RERUN and not causes and not advice.steps):
+    if advice.action is Action.STAMP or (advice.upgrades and not causes):
         # It counts as not run, or Alembic would have recorded it.  Only a person knows whether it was run by hand.
         way = _stamps(graph, [first.revision], current, [first.revision])
         ran = Choice(f"{first.revision} ran already", way)
@@ -99,6 +117,7 @@ def with_choices(
     taken = unproved(pending, {one.revision for one in below(target)})
     stamps = _stamps(graph, [target], current, [one.revision for one in taken])
     ways = [Choice(_done(taken), stamps)]
+    they, their = ("it", "its") if len(taken) == 1 else ("they", "their")
     if not any(
         one.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or one.holds for one in pending[pending.index(first) :]
     ):
@@ -106,9 +125,9 @@ def with_choices(
         cause = next((one for one in causes if one.revision == first.revision and one.aborts), None)
         fixed = f", and {cause.place} is fixed" if cause else ""
         before = (f"alembic-rescue stamp {proved}",) if proved else ()
-        ways.append(Choice(f"it did not run{fixed}", (*before, f"alembic upgrade {_heads(graph.heads)}")))
+        ways.append(Choice(f"{they} did not run{fixed}", (*before, upgrading(graph.heads))))
     else:  # a later revision exists, so Alembic could not get past this one
-        ways.append(Choice("it did not: make its changes by hand, then", stamps))
+        ways.append(Choice(f"{they} did not: make {their} changes by hand, then", stamps))
     return replace(advice, choices=tuple(ways))
 
 
@@ -124,14 +143,13 @@ def after_writing(pending: Collection[str], heads: Collection[str], *, would_fai
         return Recommendation(Action.NOTHING, None, "no revision is pending")
     if would_fail:
         return Recommendation(Action.STOP, None, f"the next upgrade will fail: {would_fail}")
-    steps = (f"alembic upgrade {_heads(heads)}",)
     number = f"{len(pending)} revision{'s are' if len(pending) != 1 else ' is'} pending"
-    return Recommendation(Action.RERUN, None, number, steps)
+    return Recommendation(Action.RERUN, None, number, (upgrading(heads),))
 
 
-def _heads(heads: Collection[str]) -> str:
-    """Alembic's name for the latest revisions in a command: ``head`` or ``heads``."""
-    return "head" if len(heads) == 1 else "heads"
+def upgrading(heads: Collection[str]) -> str:
+    """The command that upgrades to the latest revisions of the scripts."""
+    return f"alembic upgrade {'head' if len(heads) == 1 else 'heads'}"
 
 
 def _to_be_looked_at(evidence: RevisionEvidence) -> bool:

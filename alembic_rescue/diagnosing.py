@@ -75,13 +75,13 @@ def diagnosis(
         advice = Recommendation(Action.STOP, None, errors.RescueUnderWay(database.identity.name).message)
     elif (refusals and not finishes) or hindrances:
         first = (*refusals, *hindrances)[0]
-        seen = (
-            ". To find which revision the schema is at: `alembic-rescue diagnose --locate`"
-            if refusals and not hindrances and not proof.revisions
-            else ""
-        )
+        then = ""
+        if first in hindrances and first not in left_over:
+            then = f". {sentence(first.help)}"
+        elif refusals and not hindrances and not proof.revisions:
+            then = ". To find which revision the schema is at: `alembic-rescue diagnose --locate`"
         steps = _mending(proof) if first in left_over else ()
-        advice = Recommendation(Action.STOP, None, f"{first.message}{seen}", steps)
+        advice = Recommendation(Action.STOP, None, f"{first.message}{then}", steps)
     return DatabaseReport(
         database=database,
         revisions=inspection.with_evidence(
@@ -135,9 +135,7 @@ def with_what_is_applied(
         return (proof if proof.revisions else applied), (*missing, *told), first
     if proof.revisions or not applied.revisions:
         return proof, told, advice
-    unread = history.unchecked(applied.revisions)
-    looked = f"and {unread}" if unread else "and nothing is missing"
-    return proof, told, replace(advice, reason=f"{advice.reason}, {looked}")
+    return proof, told, replace(advice, reason=history.at_latest(applied.revisions))
 
 
 def is_hindered(project: Project, database: Database, proof: Proof) -> bool:

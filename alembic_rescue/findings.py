@@ -184,7 +184,7 @@ def hindrance(database: Database) -> RescueError | None:
     """What would prevent any stamp, whatever its target."""
     identity = database.identity
     if database.read_only:
-        return errors.ReadOnlyServer(identity.name, database.read_only)
+        return errors.ReadOnlyServer(identity.name, database.read_only, database.read_only_for)
     if database.missing_privileges:
         return errors.PermissionDenied(identity.role or "in use", errors.listed(database.missing_privileges))
     return None

@@ -10,21 +10,21 @@ from alembic_rescue import advising, errors
 from alembic_rescue.errors import listed, rows, some
 from alembic_rescue.evidence import locating
 from alembic_rescue.evidence.model import RevisionEvidence, Verdict
+from alembic_rescue.evidence.unseen import OF_ROWS
 from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.model import Action, BrokenOff, Located, Note, Recommendation
 
 _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnose --locate"
-_RUNS_AGAIN = f"set the rows back so that it runs again, see {_LOCATE}"
 
 
 def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
-    """One finding for each revision at or below the current heads that has something missing."""
-    heirs, lacking = _there_after(graph, applied), locating.missing(applied)
-    runs_again = bool(lacking) and never_ran(applied[applied.index(lacking[0]) :])
-    return tuple(
-        _not_there(one, heirs.get(one.revision), _RUNS_AGAIN if runs_again else _way_on(one)) for one in lacking
-    )
+    """One finding for each revision at or below the current heads that has something missing.
+
+    What to do is in the recommendation: see :func:`recommend_for_applied`.
+    """
+    heirs = _there_after(graph, applied)
+    return tuple(_not_there(one, heirs.get(one.revision)) for one in locating.missing(applied))
 
 
 def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dict[str, str]:
@@ -37,7 +37,7 @@ def _there_after(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> dic
     return heirs
 
 
-def _not_there(evidence: RevisionEvidence, heir: str | None, way_on: str) -> Note:
+def _not_there(evidence: RevisionEvidence, heir: str | None) -> Note:
     """If `heir` exists and nothing of this revision does, the files were in another order when `heir` ran."""
     moved = heir is not None and evidence.verdict is Verdict.NOT_APPLIED
     because = f" because {heir}, which follows it, has run" if moved else ""
@@ -46,14 +46,8 @@ def _not_there(evidence: RevisionEvidence, heir: str | None, way_on: str) -> Not
     return Note(
         "stamped-but-not-there",
         f"{evidence.revision} counts as applied{because}, but its {lacks} missing or different",
-        f"{order}Alembic will never create it by itself: {way_on}",
+        f"{order}Alembic will never create it by itself",
     )
-
-
-def _way_on(evidence: RevisionEvidence) -> str:
-    if any(found.sql for found in evidence.missing):
-        return "run the statements shown for it, or restore it"
-    return "check the database and make the change by hand"
 
 
 def never_ran(revisions: Sequence[RevisionEvidence]) -> bool:
@@ -66,24 +60,35 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     lacking = locating.missing(applied)
     absent = [evidence.revision for evidence in lacking]
     if absent and never_ran(applied[applied.index(lacking[0]) :]):
-        reason = f"{listed(absent)} is marked as applied, but none of its objects exist"
+        are, its = ("is", "its") if len(absent) == 1 else ("are", "their")
+        reason = f"{listed(absent)} {are} marked as applied, but none of {its} objects exist"
         return Recommendation(Action.STOP, None, f"{reason}. To find which revision the schema is at: `{_LOCATE}`")
     if absent and not any(found.sql for found in lacking[0].missing):
         reason = f"{absent[0]} lacks something for which no statement is available"
         return Recommendation(Action.STOP, None, f"{reason}: check the database and make the change by hand")
     if absent:
-        return Recommendation(Action.COMPLETE, absent[0], f"{listed(absent)} is marked as applied, but lacks something")
+        lacks = "is marked as applied, but lacks" if len(absent) == 1 else "are marked as applied, but lack"
+        return Recommendation(Action.COMPLETE, absent[0], f"{listed(absent)} {lacks} something")
     if applied and not any(evidence.verdict is Verdict.APPLIED for evidence in applied):
         return Recommendation(Action.STOP, None, "none of the applied revisions could be verified")
-    cannot = unchecked(applied)
-    cannot = cannot and f"; {cannot}"
-    return Recommendation(Action.NOTHING, None, f"nothing is missing from {_revisions(len(applied))}{cannot}")
+    return Recommendation(
+        Action.NOTHING, None, f"nothing is missing from {_revisions(len(applied))}{_unchecked(applied)}"
+    )
 
 
-def unchecked(applied: Sequence[RevisionEvidence]) -> str:
-    """Which of the applied revisions cannot be verified; empty if all can."""
-    unread = [evidence.revision for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
-    return f"other changes of {some(unread, verb=False)} cannot be verified" if unread else ""
+def at_latest(applied: Sequence[RevisionEvidence]) -> str:
+    """What is known of the applied revisions where none is pending and nothing is missing."""
+    compared = any(evidence.verdict is Verdict.APPLIED for evidence in applied)
+    looked = ". No object is missing" if compared else ""
+    return f"the database is at the latest revision{looked}{_unchecked(applied)}"
+
+
+def _unchecked(applied: Sequence[RevisionEvidence]) -> str:
+    """A further sentence on the applied revisions that cannot be verified; empty if all can."""
+    unread = [evidence for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
+    of_rows = all(found.detail in OF_ROWS for evidence in unread for found in evidence.unread)
+    what = "Data changes" if of_rows else "Changes"
+    return f". {what} of {some((one.revision for one in unread), verb=False)} cannot be verified" if unread else ""
 
 
 def _revisions(number: int) -> str:

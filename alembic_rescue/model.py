@@ -97,6 +97,11 @@ class Recommendation:
             return addressed(f"alembic-rescue {self.action.value} {self.revision}", self.only)
         return addressed("alembic-rescue repair", self.only) if self.action is Action.REPAIR else None
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether only ``alembic upgrade`` is to be run, and nothing before it."""
+        return self.action is Action.RERUN and all(step.startswith("alembic upgrade ") for step in self.steps)
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -328,6 +333,8 @@ class Database:
     """What left the rows as they are, if a receipt says so."""
     widen: str = ""
     """The statement that widens the version column for longer ids."""
+    read_only_for: str = ""
+    """The role or the database whose own setting makes the server refuse writes; empty if it is the server's."""
 
     @property
     def rescue_at_work(self) -> bool:
@@ -534,6 +541,11 @@ class Receipt:
     alembic_version: str
     path: Path
     """The receipt's file."""
+
+    @property
+    def only_by_hand(self) -> bool:
+        """Whether only the SQL puts the rows back: Alembic does not write rows like those before a repair."""
+        return self.command == "repair" and any(part.empties for part in self.parts)
 
     @property
     def state(self) -> ReceiptState:

@@ -145,9 +145,9 @@ def _ready(project: Project, command: str, despite: Collection[Action], **where:
 def _upgrades(part: DatabaseReport) -> bool:
     """Whether the next thing to do is an upgrade, as a deployment runs it, and not one that is sure to fail."""
     advice = part.recommendation
-    if advice.action is not Action.RERUN:
-        return advice.action is Action.NOTHING
-    return not advice.steps and not any(one.fails and one.aborts and not one.without_rows for one in part.causes)
+    if advice.action is Action.NOTHING:
+        return True
+    return advice.upgrades and not any(one.fails and one.aborts and not one.without_rows for one in part.causes)
 
 
 def _reached(

@@ -59,7 +59,7 @@ def test_plan_stamp_and_undo_each_run_as_printed(stage):
 def test_the_projects_own_command_is_printed_with_its_options(stage):
     stage.databases["shop"].run("DROP TABLE payments")
     told = stage.copy.rescue("-n", "billing", "-x", "a=b", "diagnose").stdout
-    assert "Fix what failed, then run alembic -n billing -x a=b upgrade head." in told
+    assert "Fix what failed, then upgrade:\n    alembic -n billing -x a=b upgrade head\n" in told
 
 
 def test_an_errors_help_has_the_options_too_in_text_and_in_json(stage):

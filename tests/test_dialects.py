@@ -149,7 +149,7 @@ def test_if_nothing_exists_no_rollback_is_mentioned(shop):
     (part,) = shop(USERS, LATER).rescue_json("diagnose")["databases"]
     assert part["recommendation"]["action"] == "rerun"
     assert (
-        "the run did not get that far. To see what failed: `alembic-rescue diagnose --log"
+        "The run did not get that far. To see what failed: `alembic-rescue diagnose --log"
         in part["recommendation"]["reason"]
     )
 

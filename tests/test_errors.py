@@ -400,13 +400,26 @@ def test_a_database_set_to_read_only(stuck, database):
     told(
         stuck, "stamp", "aaaa0003", "--yes",
         code="read-only-server", status=4,
-        says=["does not accept writes: default_transaction_read_only is on for this role or database"],
-        helps=["pass the primary with --url"],
+        says=["does not accept writes: default_transaction_read_only is on for this database"],
+        helps=["connect as the role that runs the migrations, with --url"],
     )  # fmt: skip
     diagnosed = stuck.rescue_json("diagnose")["databases"][0]
     assert [finding["code"] for finding in diagnosed["findings"]] == ["read-only-server"]
     assert diagnosed["recommendation"]["action"] == "stop"
+    assert diagnosed["recommendation"]["reason"].endswith(". Connect as the role that runs the migrations, with --url")
     assert rows(database) == [("aaaa0001",)]
+
+
+def test_a_role_set_to_read_only(stuck, database):
+    database.run(
+        f"ALTER ROLE {servers.ROLE} IN DATABASE {database.name} SET default_transaction_read_only = on", role=ADMIN
+    )
+    told(
+        stuck, "stamp", "aaaa0003", "--yes",
+        code="read-only-server", status=4,
+        says=[f"does not accept writes: default_transaction_read_only is on for role {servers.ROLE}"],
+        helps=["connect as the role that runs the migrations"],
+    )  # fmt: skip
 
 
 def test_a_catalog_that_is_not_postgresqls(stuck, database):

@@ -123,7 +123,9 @@ def test_a_failure_that_only_data_decide_becomes_a_cause():
 
 
 def test_without_a_log_the_advice_is_unchanged():
-    assert recommend(PENDING.revisions).reason.endswith("Fix what failed, then run alembic upgrade head")
+    advice = recommend(PENDING.revisions)
+    assert advice.reason.endswith("Fix what failed, then upgrade")
+    assert advice.steps == ("alembic upgrade head",)
 
 
 def test_the_hidden_error_is_named_by_the_log():

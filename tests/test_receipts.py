@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import subprocess
+from dataclasses import replace
 
 import psycopg2
 import pytest
@@ -15,12 +16,14 @@ from alembic_rescue import Receipt, list_receipts, load
 from alembic_rescue import stamp as api_stamp
 from alembic_rescue import undo as api_undo
 from alembic_rescue.evidence.model import ObjectEvidence, Presence
-from alembic_rescue.model import Identity, ReceiptPart, ReceiptState, Revision
+from alembic_rescue.model import Identity, Outcome, ReceiptPart, ReceiptState, Revision
 from alembic_rescue.records import ledger, seal
 from alembic_rescue.records.receipts import begin
+from alembic_rescue.report import json as report_json
 from alembic_rescue.report import text as report_text
 from alembic_rescue.report.page import Page
 from tests.conftest import BIN, ProjectCopy, clean_environment, fresh_database
+from tests.report_values import SHOP, line, report
 from tests.test_seal import changed
 from tests.watching import until, waiting_for_a_lock
 
@@ -286,6 +289,20 @@ def test_several_statements_by_hand_are_one_transaction(project, database):
     assert len(part.sql) == 5
 
 
+@pytest.mark.parametrize(
+    ("empties", "said"),
+    [(True, "since, run the SQL below."), (False, "since: alembic-rescue undo")],
+    ids=["rows that Alembic never writes", "others"],
+)
+def test_after_a_repair_only_what_works_undoes_it(empties, said, tmp_path):
+    part = ReceiptPart(SHOP, ReceiptState.VERIFIED, ("gone",), ("r1",), ("r1",), (), ("UPDATE ...;",), empties)
+    receipt = begin(tmp_path, "repair", "rows", "", [part], alembic="1.16")
+    repaired = replace(report(line(["r1"]), ["r1"], command="repair", heads_after=("r1",)), outcome=Outcome.REPAIRED)
+    told = report_text.stamped(repaired, receipt, page=Page(200, color=False))
+    assert said in " ".join(told.split())
+    assert ("alembic-rescue undo" in told) is not empties
+
+
 # --- the list ----------------------------------------------------------------------------------------------------
 
 
@@ -296,16 +313,30 @@ def test_the_list_shows_each_receipt_with_its_rows_state_and_reason(linear):
     ran = linear.rescue("receipts")
     assert ran.status == 0
     heading, stamp, undo, folder, *closing = ran.stdout.splitlines()
-    assert heading.split() == ["Receipt", "Database", "Before", "After", "State", "Undoes", "Reason"]
+    assert heading.split() == ["Receipt", "Database", "Before", "After", "State", "Undone", "by", "Undoes", "Reason"]
     place = f"{linear.database.name} at 127.0.0.1:{linear.database.server.port}"
     assert stamp.split("  ")[0] == first
-    for part in (place, "aaaa0001", "aaaa0003", "verified", "stuck"):
+    for part in (place, "aaaa0001", "aaaa0003", "undone", second, "stuck"):
         assert part in stamp
     assert undo.startswith(second)
     for part in (place, "verified", first, "wrong one"):
         assert part in undo
     assert folder == f"Folder   {folder_of(linear)}"
-    assert closing == ["To undo one:", "    alembic-rescue undo RECEIPT"]
+    assert closing == [], "nothing is left to undo"
+    linear.rescue("stamp", "aaaa0002", "--yes")
+    assert linear.rescue("receipts").stdout.endswith("To undo one:\n    alembic-rescue undo RECEIPT\n")
+
+
+def test_what_the_list_says_of_an_undone_receipt(tmp_path):
+    part = ReceiptPart(IDENTITY, ReceiptState.VERIFIED, ("r1",), ("r2",), ("r2",), (), ("SELECT 1;",))
+    stamp = begin(tmp_path, "stamp", "r2", "", [part], alembic="1.16")
+    back = replace(part, rows_before=("r2",), rows_after=("r1",), rows_found=("r1",))
+    undo = begin(tmp_path, "undo", "r2", "", [back], undoes=stamp.id, alembic="1.16")
+    failed = replace(undo, parts=(replace(back, state=ReceiptState.FAILED),))
+    told = [report_json.receipt_list([stamp, one])["receipts"] for one in (undo, failed)]
+    assert [[one["undone_by"] for one in listed] for listed in told] == [[[undo.id], []], [[], []]]
+    assert [ledger.can_be_undone([stamp, one], stamp) for one in (undo, failed)] == [False, True]
+    assert not ledger.can_be_undone([stamp, undo], undo)
 
 
 def test_no_width_breaks_an_id_or_a_folder(tmp_path):
@@ -317,8 +348,8 @@ def test_no_width_breaks_an_id_or_a_folder(tmp_path):
     listed = [stamp.id, undo.id, "0d7be4a6315c", "65e4b4ef883d", "aae3309a2a8b", str(tmp_path)]
     for width in range(24, 260):
         told = report_text.receipt_list([stamp, undo], str(tmp_path), page=Page(width, color=False))
-        assert [told.count(one) for one in listed] == [2, 1, 2, 2, 2, 1], told
-    assert report_text.receipt_list([stamp, undo], "", page=Page(259, color=False)).count("Receipt") == 1, "a table"
+        assert [told.count(one) for one in listed] == [2, 2, 2, 2, 2, 1], told
+    assert report_text.receipt_list([stamp, undo], "", page=Page(300, color=False)).count("Receipt") == 1, "a table"
 
 
 def test_no_width_breaks_the_file_that_a_stamp_leaves(linear):
@@ -332,7 +363,7 @@ def test_the_list_in_json_has_the_receipts_as_they_are_on_disk(linear):
     answer = linear.rescue_json("receipts")
     assert answer["command"] == "receipts"
     (listed,) = answer["receipts"]
-    assert listed == {**content(receipt.path), "path": str(receipt.path)}
+    assert listed == {**content(receipt.path), "path": str(receipt.path), "undone_by": []}
 
 
 def test_an_empty_list_says_so(linear):

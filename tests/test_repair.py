@@ -88,6 +88,8 @@ def test_rows_that_alembic_does_not_write_are_restored_by_the_receipts_sql(state
     before = database.run("SELECT version_num FROM alembic_version ORDER BY 1")
     repaired = tables.rescue("repair", "--yes")
     assert repaired.status == 0
+    assert "as long as no migration has run since, run the SQL below." in " ".join(repaired.stdout.split())
+    assert "alembic-rescue undo" not in repaired.stdout
     refused = tables.rescue_json("undo", "--yes")
     (told,) = refused["refusals"]
     assert told["code"] == "rows-not-alembics"

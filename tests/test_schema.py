@@ -60,7 +60,7 @@ BESIDES = {
     "recommendation": {"command"},
     "rehearsal": {"passes", "fails", "fails_at", "sure"},
     "answer": {"query", "violated", "fix"},
-    "receipt": {"format", "state", "seal"},
+    "receipt": {"format", "state", "seal", "undone_by"},
 }
 """What report/json.py adds to a value."""
 WORDS = {str: "string", Path: "string", datetime: "string", int: "integer", float: "number", bool: "boolean"}

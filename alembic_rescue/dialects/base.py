@@ -98,6 +98,8 @@ class Facts:
     """The schema of the version table, or the one it would be created in."""
     refuses_writes: str | None = None
     """Why the server refuses writes from this role; None if it accepts them."""
+    refused_for: str = ""
+    """The role or the database whose own setting refuses them; empty if it is the server's."""
     denied: str | None = None
     """The privileges on the version table that the role lacks, as a list in one text."""
     row_security: bool = False

@@ -52,6 +52,7 @@ def look_at(context: MigrationContext, rows: tuple[str, ...], hide: Callable[[st
         id_limit=limit,
         widen=version_column.widen(connection.dialect, context.version_table, home, limit, exists=exists),
         read_only=facts.refuses_writes,
+        read_only_for=facts.refused_for,
         missing_privileges=_missing_privileges(facts, context.version_table, exists=exists),
         blockers=blockers(connection, table, hide, connections.own_sessions()),
         pooled=poolers.is_pooled(connection),

@@ -164,12 +164,14 @@ class ReadOnlyServer(DatabaseError):
     code = "read-only-server"
     database: str
     reason: str
+    set_for: str = ""
+    """The role or the database whose own setting it is; empty if it is the server's."""
 
     def _text(self) -> Text:
-        return Text(
-            f"{self.database} does not accept writes: {self.reason}",
-            "pass the primary with --url. The server may have failed over or run out of disk",
-        )
+        told = f"{self.database} does not accept writes: {self.reason}"
+        if self.set_for:
+            return Text(f"{told} for {self.set_for}", "connect as the role that runs the migrations, with --url")
+        return Text(told, "pass the primary with --url. The server may have failed over or run out of disk")
 
 
 class LockTimeout(DatabaseError):

@@ -259,8 +259,8 @@ class RowsNotAlembics(Refusal):
 
     def _text(self) -> Text:
         return Text(
-            f"Alembic never writes rows like those before the repair ({listed(self.before)}), so they "
-            "cannot be restored",
+            f"Alembic never writes rows like those before the repair ({listed(self.before)}), so "
+            "`alembic-rescue undo` cannot restore them",
             f"by hand: {code(' '.join(self.sql))}",
         )
 

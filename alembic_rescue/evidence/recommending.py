@@ -7,13 +7,15 @@ from itertools import takewhile
 
 from alembic_rescue.evidence.model import SETTLED, Cause, Presence, RevisionEvidence, Verdict
 from alembic_rescue.evidence.sentences import sentence
+from alembic_rescue.evidence.unseen import OF_ROWS
 from alembic_rescue.evidence.way_through import legs
 from alembic_rescue.model import Action, Recommendation
 
 _SHOWN = 3
 _ALL_THERE = "To verify the applied revisions too: `alembic-rescue diagnose --applied`"
 _BY_THE_LOG = "`alembic-rescue diagnose --log FILE` with the deployment's log"
-_UPGRADES = "run alembic upgrade head"
+_UPGRADE = "alembic upgrade head"
+_IN_ORDER = "Take these steps, in this order"
 
 
 def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
@@ -28,13 +30,18 @@ def furthest_proved(revisions: Sequence[RevisionEvidence]) -> str | None:
 
 
 def recommend(
-    revisions: Sequence[RevisionEvidence], causes: Sequence[Cause] = (), *, transactional: bool = True
+    revisions: Sequence[RevisionEvidence],
+    causes: Sequence[Cause] = (),
+    *,
+    transactional: bool = True,
+    upgrade: str = _UPGRADE,
 ) -> Recommendation:
     """Return the one thing to do with a database on which these revisions are pending, and why.
 
     Args:
         causes: the failures of the pending revisions.
         transactional: a failed run is rolled back as a whole.
+        upgrade: the command that upgrades to the latest revisions.
     """
     if not revisions:
         return Recommendation(Action.NOTHING, None, f"the database is at the latest revision. {_ALL_THERE}")
@@ -46,8 +53,7 @@ def recommend(
         if proved:
             return _stamp(proved, revisions, failing)
         names = _listed([e.revision for e in revisions])
-        there = f"{names} changes nothing in the database"
-        return Recommendation(Action.RERUN, None, _why_rerun(there, causes, transactional=transactional))
+        return _rerun(f"{names} changes nothing in the database", causes, upgrade, transactional=transactional)
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or e.holds]
     if first.verdict is Verdict.UNVERIFIABLE:
@@ -58,7 +64,7 @@ def recommend(
         if applied_beyond or fails_again or not (stands_before or never_ran or (proved and _says_nothing(first))):
             return _cannot_tell(first, cause)
     if first.verdict is Verdict.NOT_APPLIED and applied_beyond:
-        return _step_by_step(first, revisions, applied_beyond, causes)
+        return _step_by_step(first, revisions, applied_beyond, causes, upgrade)
     if first.verdict is Verdict.PARTIAL and not any(o.sql for o in first.missing):
         reason = f"{first.revision} is partially applied: {_counted(first)}. No statement is available for that"
         return Recommendation(Action.STOP, None, f"{reason}. Check the database, and make the change by hand")
@@ -69,27 +75,30 @@ def recommend(
         return Recommendation(Action.COMPLETE, first.revision, f"{reason}, then stamp {first.revision}")
     if proved:
         return _stamp(proved, revisions, failing)
-    first_of_all = _by_hand(causes)
-    then = (*first_of_all, "alembic upgrade head") if first_of_all else ()
-    return Recommendation(Action.RERUN, None, _why_rerun(_not_there(first), causes, transactional=transactional), then)
+    return _rerun(_not_there(first), causes, upgrade, transactional=transactional)
 
 
 def _step_by_step(
-    first: RevisionEvidence, revisions: Sequence[RevisionEvidence], beyond: Sequence[str], causes: Sequence[Cause]
+    first: RevisionEvidence,
+    revisions: Sequence[RevisionEvidence],
+    beyond: Sequence[str],
+    causes: Sequence[Cause],
+    upgrade: str,
 ) -> Recommendation:
     """Return the steps if later objects exist already: each stretch is upgraded or stamped separately."""
     proved = furthest_proved(revisions)
     ahead = _after(revisions, proved)
     runs_first = [e.revision for e in takewhile(lambda e: e.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}, ahead)]
     cause = next((c for c in causes if c.revision in runs_first and (c.fails or c.swallowed)), None)
-    there = f"{first.revision} is not applied, but {_listed(beyond)} after it is, as if create_all ran before"
+    are = "is" if len(beyond) == 1 else "are"
+    there = f"{first.revision} is not applied, but {_listed(beyond)} after it {are}, as if create_all ran before"
     if cause is not None and not cause.steps:
         fix = f"{cause.place} fails ({cause.error}). Fix it ({cause.fix}), then check again"
         return Recommendation(Action.STOP, None, f"{there} the migrations. {fix}")
     said = f". {cause.place} {cause.error}. {sentence(cause.fix)}" if cause is not None else ""
-    reason = f"{there} the migrations{said}. Take these steps, in this order"
+    reason = f"{there} the migrations{said}. {_IN_ORDER}"
     action = Action.RERUN if proved is None else Action.STAMP
-    return Recommendation(action, proved, reason, (*_by_hand(causes), *legs(revisions)))
+    return Recommendation(action, proved, reason, (*_by_hand(causes), *legs(revisions, upgrade)))
 
 
 def _by_hand(causes: Sequence[Cause]) -> tuple[str, ...]:
@@ -138,77 +147,84 @@ def _cannot_tell(first: RevisionEvidence, cause: Cause | None) -> Recommendation
         return Recommendation(Action.STOP, None, f"{reason}. Wait until that session ends, or end it, then check again")
     told = next(o for o in first.objects if o.presence is Presence.UNVERIFIABLE)
     where = f" ({first.place})" if first.place else ""
-    catalog = [o for o in first.objects if o.kind != "statement"]
-    beginning = (
-        f"every object of {first.revision} exists, but its other changes cannot be verified"
-        if catalog and first.holds
-        else f"not provable: {first.revision}"
-    )
-    named = "" if told.name == first.revision else f"{told.name}: "
+    why = f". {sentence(told.detail or '')}"
+    if told.kind != "statement":
+        said = f"{told.named} of {first.revision} cannot be verified{where}{why}"
+    elif not first.holds:
+        said = f"{first.revision} cannot be verified{where}{why}"
+    elif told.detail in OF_ROWS:
+        said = f"every object of {first.revision} exists, but its row changes cannot be verified{where}"
+    else:
+        said = f"every object of {first.revision} exists, but its other changes cannot be verified{where}{why}"
     fails = (
         "According to the log, it failed" if cause is not None and cause.logged else "If it runs again, it will fail"
     )
     again = f". {fails} at {cause.place} ({cause.error})" if cause is not None else ""
-    return Recommendation(Action.STOP, None, f"{beginning}: {named}{told.detail}{where}{again}. Check what it changes")
+    return Recommendation(Action.STOP, None, f"{said}{again}. Check what it changes")
 
 
 def _not_there(first: RevisionEvidence) -> str:
-    if left := [o.name for o in first.objects if o.met and not o.vacuous]:
-        return f"{first.revision} is not applied: only {_listed(left)} exists, and no committed run of it created that"
+    if any(o.met and not o.vacuous for o in first.objects):  # something else made these
+        return f"{first.revision} is not applied: none of its own objects exist"
     if others := [o.name for o in first.objects if o.presence is Presence.DIFFERENT and o.expected == "present"]:
-        return f"{first.revision} is not applied: {_listed(others[:_SHOWN])} differs from what it creates"
+        differ = "differs" if len(others) == 1 else "differ"
+        return f"{first.revision} is not applied: {_listed(others[:_SHOWN])} {differ} from what it creates"
     return "none of the pending revisions is applied, as far as can be checked"
 
 
-def _why_rerun(there: str, causes: Sequence[Cause], *, transactional: bool) -> str:
-    why = _what_fails(causes, transactional=transactional)
-    return f"{there}{why}" if why.endswith(_UPGRADES) else f"{there}{why}, then {_UPGRADES}"
+def _rerun(there: str, causes: Sequence[Cause], upgrade: str, *, transactional: bool) -> Recommendation:
+    by_hand = _by_hand(causes)
+    why, first = _what_fails(causes, transactional=transactional)
+    then = _IN_ORDER if by_hand else f"{first}, then upgrade" if first else "Upgrade"
+    return Recommendation(Action.RERUN, None, f"{there}. {sentence(why)}. {then}", (*by_hand, upgrade))
 
 
-def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> str:
-    """Return what fails, and what to do about it."""
+def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> tuple[str, str]:
+    """Return what fails, and what a person has to do about it first; empty if nothing."""
     hides = next((c for c in causes if c.code == "env-hides-errors"), None)
     others = [c for c in causes if c is not hides]
     and_hides = f", and {hides.place} hides it" if hides else ""
     and_raise = ", let env.py raise" if hides else ""
-    swallowed = next((c for c in others if c.swallowed), None)
-    if swallowed and transactional and swallowed.without_rows:
-        return (
-            f": {swallowed.place} fails on a copy without rows ({swallowed.error}), and the except at line "
-            f"{swallowed.handler_line} hides it without a SAVEPOINT, so a failure rolls back the whole "
-            f"run{and_hides}. Fix it ({swallowed.fix}){and_raise}"
+    cause = next((c for c in others if c.swallowed and transactional), None) or next(iter(others), hides)
+    if cause is None:
+        return _unknown(transactional=transactional), "Fix what failed"
+    if cause is hides:
+        return f"{cause.place} {cause.error}", "Re-raise it there"
+    if cause.swallowed and transactional and cause.without_rows:
+        why = (
+            f"{cause.place} fails on a copy without rows ({cause.error}), and the except at line "
+            f"{cause.handler_line} hides it without a SAVEPOINT, so a failure rolls back the whole run"
         )
-    if swallowed and transactional:
-        return (
-            f": the whole run was rolled back, because {swallowed.place} hides a failure ({swallowed.error}) without a "
-            f"SAVEPOINT{and_hides}. Fix it ({swallowed.fix}){and_raise}"
+    elif cause.swallowed and transactional:
+        why = (
+            f"the whole run was rolled back, because {cause.place} hides a failure ({cause.error}) without a SAVEPOINT"
         )
-    if others and others[0].code:
-        cause = others[0]
-        said = (
-            f"{cause.place} {cause.error}"
-            if not cause.statement
-            else f"{cause.place} ({cause.statement}) {cause.error}"
-        )
-        return f": {said}{and_hides}. {sentence(cause.fix)}{and_raise}"
-    if others:
-        cause = others[0]
+    elif cause.code:
+        why = f"{cause.place}{cause.statement and f' ({cause.statement})'} {cause.error}"
+    else:
         fails = "failed according to the log" if cause.logged else "must fail" if cause.fails else "does not create it"
-        fix = f"{sentence(cause.fix)}" if cause.steps else f"Fix it ({cause.fix})"
-        return f": {cause.place} {fails} ({cause.error}){and_hides}. {fix}{and_raise}"
-    if hides:
-        return f": {hides.place} {hides.error}. Re-raise it there"
+        why = f"{cause.place} {fails} ({cause.error})"
+    return f"{why}{and_hides}", f"{_fixed(cause)}{and_raise}"
+
+
+def _fixed(cause: Cause) -> str:
+    """Return how to remove the cause: where, if the finding says how; empty if the upgrade's own command does."""
+    if cause.code == "several-heads":
+        return ""
+    return sentence(cause.fix) if cause.code else f"Fix {cause.place}"
+
+
+def _unknown(*, transactional: bool) -> str:
     if not transactional:  # there may be no copy to rehearse on
-        return f": the run did not get that far. To see what failed: {_BY_THE_LOG}. Fix what failed"
-    see = f"`alembic-rescue rehearse`, or {_BY_THE_LOG}"
-    return f": if a run failed, all of it was rolled back. To see what fails: {see}. Fix what failed"
+        return f"the run did not get that far. To see what failed: {_BY_THE_LOG}"
+    return f"if a run failed, all of it was rolled back. To see what fails: `alembic-rescue rehearse`, or {_BY_THE_LOG}"
 
 
 def _counted(evidence: RevisionEvidence) -> str:
     missing = evidence.missing
     shown = [f"{o.kind} {o.name}" for o in missing[:_SHOWN]] + (["..."] if len(missing) > _SHOWN else [])
     checked = [o for o in evidence.objects if o.presence is not Presence.UNVERIFIABLE]
-    return f"{len(missing)} of {len(checked)} objects missing or different ({_listed(shown)})"
+    return f"{len(missing)} of {len(checked)} objects missing or different ({', '.join(shown)})"
 
 
 def _after(revisions: Sequence[RevisionEvidence], revision: str | None) -> Sequence[RevisionEvidence]:
@@ -217,4 +233,5 @@ def _after(revisions: Sequence[RevisionEvidence], revision: str | None) -> Seque
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    *front, last = names
+    return f"{', '.join(front)} and {last}" if front else last

@@ -19,6 +19,10 @@ from alembic_rescue.evidence.observation import (
 )
 from alembic_rescue.evidence.positions import Positions, Step
 
+_CHANGES_ROWS = "the catalog does not show whether it ran"
+_MAY_CHANGE_ROWS = "not run on the empty scratch database, so the effects are unknown"
+OF_ROWS = frozenset([_CHANGES_ROWS, _MAY_CHANGE_ROWS])
+"""The details of statements that change rows or the like, and nothing in the catalog."""
 _SHOWN = 60
 """The maximum length of a statement that is shown as a name, in characters."""
 _EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)
@@ -33,10 +37,10 @@ def data(step: Observation) -> Iterator[ObjectEvidence]:
     """Yield each statement that changed rows or the like, and each line that could have."""
     for statement in step.statements:
         if statement.kind is StatementKind.DATA:
-            yield _told(statement.sql, "the catalog does not show whether it ran", statement)
+            yield _told(statement.sql, _CHANGES_ROWS, statement)
     for line in step.left_out:
         if line.sends is StatementKind.DATA:
-            yield _told(line.source, "not run on the empty scratch database, so the effects are unknown", line)
+            yield _told(line.source, _MAY_CHANGE_ROWS, line)
 
 
 def skipped(step: Observation, positions: Positions, reference: int, live: Live) -> Iterator[ObjectEvidence]:

@@ -17,8 +17,12 @@ _STAMP, _UPGRADE, _LOOK = "alembic-rescue stamp {}", "alembic upgrade {}", "alem
 _LEGS = {Verdict.APPLIED: _STAMP, Verdict.NOT_APPLIED: _UPGRADE}
 
 
-def legs(revisions: Sequence[RevisionEvidence]) -> tuple[str, ...]:
-    """Return the commands that lead through these pending revisions, in order, as far as can be determined."""
+def legs(revisions: Sequence[RevisionEvidence], upgrade: str) -> tuple[str, ...]:
+    """Return the commands that lead through these pending revisions, in order, as far as can be determined.
+
+    Args:
+        upgrade: the command that upgrades to the latest revisions.
+    """
     before = _LOOK
     ways = []
     for one in revisions:
@@ -30,7 +34,7 @@ def legs(revisions: Sequence[RevisionEvidence]) -> tuple[str, ...]:
         if way == _LOOK:
             return tuple(found)
     if ways and ways[-1][0] == _UPGRADE:
-        found[-1] = _UPGRADE.format("head")
+        found[-1] = upgrade
     return tuple(found)
 
 

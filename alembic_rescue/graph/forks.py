@@ -33,12 +33,11 @@ def several_heads(graph: RevisionMap, current: Collection[str], files: Mapping[s
             path=files.get(last, ""),
             line=0,
             statement="",
-            error=f"is on a second branch since {fork}, so alembic upgrade head refuses to choose between "
-            f"the heads {listed(heads)}",
+            error=f"is on a second branch since {fork}, so `alembic upgrade head` is ambiguous: the heads are "
+            f"{listed(heads)}",
             swallowed=False,
             handler_line=None,
-            fix='run alembic upgrade heads. To join them for good, run `alembic merge -m "join the '
-            f'heads" {" ".join(heads)}`, then `alembic upgrade head`',
+            fix=f'to join the heads for good: `alembic merge -m "join the heads" {" ".join(heads)}`',
             aborts=False,
             fails=False,
             code="several-heads",

@@ -9,6 +9,8 @@ from alembic_rescue.model import BrokenOff, Identity, Receipt, ReceiptPart, Rece
 
 Key = tuple[str, str]
 """An :attr:`Identity.rows_key`."""
+_NO_WAY_BACK = frozenset(["undo", "complete"])
+"""The commands whose receipts ``undo`` does not take."""
 
 
 def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
@@ -22,13 +24,21 @@ def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
     }
 
 
+def can_be_undone(kept: Iterable[Receipt], receipt: Receipt) -> bool:
+    """Return whether ``undo`` can still take back a part of `receipt`, as far as the receipts show."""
+    if receipt.command in _NO_WAY_BACK or receipt.only_by_hand:
+        return False
+    undone = undone_by(kept, receipt)
+    return any(part.reached and part.database.rows_key not in undone for part in receipt.parts)
+
+
 def last_to_undo(kept: Sequence[Receipt], databases: Iterable[Identity]) -> Receipt | None:
     """Return the newest stamp or repair that may have reached one of `databases` and was not undone there."""
     wanted = {database.rows_key for database in databases}
     finished: set[tuple[Key, tuple[str, ...], tuple[str, ...]]] = set()
     """The changes that a later stamp finished, from one end to the other."""
     for receipt in reversed(kept):
-        if receipt.command in {"undo", "complete"}:
+        if receipt.command in _NO_WAY_BACK:
             continue
         reached = [part for part in receipt.parts if part.reached]
         verified = {_ends(part) for part in reached if part.state is ReceiptState.VERIFIED}

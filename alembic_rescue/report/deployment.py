@@ -42,7 +42,7 @@ def _databases(page: Sheet, databases: Sequence[DatabaseReport]) -> None:
         page.fact("Database", f"{some(named, verb=False)}, at {rows(part.database.current_heads)}", "bold")
         page.fact("", texts.named_pending(part.pending_after))
         advice = part.recommendation
-        if advice.action not in {Action.NOTHING, Action.RERUN} or advice.steps:
+        if advice.action is not Action.NOTHING and not advice.upgrades:
             page.fact("Despite", f"{advice.action.value}: {advice.reason}", "bold yellow")
 
 

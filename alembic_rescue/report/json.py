@@ -11,7 +11,7 @@ from typing import Any
 from alembic_rescue.errors import HalfWritten, LockTimeout, Refusal, RescueError, SchemaBehind, WaitTimedOut
 from alembic_rescue.evidence.rehearsal import Rehearsal
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt, Report, Revision
-from alembic_rescue.records import receipts
+from alembic_rescue.records import ledger, receipts
 
 FORMAT = 1
 
@@ -60,7 +60,12 @@ def failure(command: str, error: RescueError) -> dict[str, Any]:
 def receipt_list(found: Sequence[Receipt]) -> dict[str, Any]:
     """The document of ``receipts``."""
     content = document(Report("receipts", Outcome.READY, None, (), ()))
-    return {**content, "receipts": [{**receipts.to_json(r), "path": str(r.path)} for r in found]}
+    return {**content, "receipts": [_receipt(found, receipt) for receipt in found]}
+
+
+def _receipt(found: Sequence[Receipt], receipt: Receipt) -> dict[str, Any]:
+    undone_by = list(dict.fromkeys(undo.id for undo in ledger.undone_by(found, receipt).values()))
+    return {**receipts.to_json(receipt), "path": str(receipt.path), "undone_by": undone_by}
 
 
 def dumped(content: Mapping[str, Any], hide: Callable[[str], str]) -> str:

@@ -129,7 +129,11 @@ class Sheet(ABC):
         """What to do, and why."""
         named = f"{advice.action.value} {advice.revision}" if advice.revision else advice.action.value
         style = _ACTION_STYLE.get(advice.action, "bold")
-        self.line(Text.assemble(("Recommendation: ", "bold"), (named, style), f": {advice.reason}."))
+        self.line(
+            Text.assemble(
+                ("Recommendation: ", "bold"), (named, style), f": {advice.reason}{':' if advice.steps else '.'}"
+            )
+        )
 
     @abstractmethod
     def whole(self, report: Report, part: DatabaseReport) -> None:

@@ -22,6 +22,7 @@ from alembic_rescue.model import (
     Recommendation,
     Report,
 )
+from alembic_rescue.records import ledger
 from alembic_rescue.report import completion, evidence, picture, rehearsal
 from alembic_rescue.report.page import Page, Sheet, count
 
@@ -98,6 +99,9 @@ def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
         now = f"{some(tables, verb=False)} {'is' if len(tables) == 1 else 'are'} {change}."
         page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
     _next_steps(page, report, [part for _, part in written])
+    if report.outcome is not Outcome.UNDONE:
+        how = ", run the SQL below." if receipt.only_by_hand else ": `alembic-rescue undo`"
+        page.indented(f"2. To undo, as long as no migration has run since{how}", commands=7)
     page.line()
     page.kept("Receipt", str(receipt.path))
     for kept, _ in written:
@@ -167,11 +171,6 @@ def _next_steps(page: Sheet, report: Report, written: Sequence[DatabaseReport]) 
         else:
             _redeploy(page, report)
             page.indented(f"Nothing is pending: {who} at the latest revision.", 5)
-    if report.outcome is not Outcome.UNDONE:
-        or_by_hand = ", or by hand as below" if report.outcome is Outcome.REPAIRED else ""
-        page.indented(
-            f"2. To undo, as long as no migration has run since{or_by_hand}: `alembic-rescue undo`", commands=7
-        )
 
 
 def _redeploy(page: Sheet, report: Report, otherwise: str = "") -> None:
@@ -196,19 +195,21 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
     if not found:
         page.line(f"No receipts in {folder}.")
         return page.text()
-    names = ("Receipt", "Database", "Before", "After", "State", "Undoes", "Reason")
+    names = ("Receipt", "Database", "Before", "After", "State", "Undone by", "Undoes", "Reason")
     lines = [
         (
             receipt.id,
             part.database.sentence if len(receipt.parts) > 1 else part.database.name,
             rows(part.rows_before),
             rows(part.rows_after),
-            part.state.value,
+            "undone" if by else part.state.value,
+            by.id if by else "",
             receipt.undoes or "",
             receipt.reason,
         )
         for receipt in found
         for part in receipt.parts
+        for by in [ledger.undone_by(found, receipt).get(part.database.rows_key)]
     ]
     filled = [any(of_name) for of_name in zip(*lines, strict=True)]
     shown, values = list(compress(names, filled)), [list(compress(line, filled)) for line in lines]
@@ -218,10 +219,11 @@ def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
         for line in lines:
             for name, value in zip(names, line, strict=True):
                 if value:
-                    (page.kept if name in {"Receipt", "Undoes"} else page.fact)(name, value)
+                    (page.kept if name in {"Receipt", "Undone by", "Undoes"} else page.fact)(name, value)
             page.line()
     page.kept("Folder", folder)
-    page.line("To undo one: `alembic-rescue undo RECEIPT`")
+    if any(ledger.can_be_undone(found, receipt) for receipt in found):
+        page.line("To undo one: `alembic-rescue undo RECEIPT`")
     return page.text()
 
 

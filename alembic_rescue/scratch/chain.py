@@ -28,7 +28,7 @@ from alembic_rescue.worker.requests import Progress, ScriptFile, Visited
 from alembic_rescue.worker.scratch.runs import ChainRun, ScratchVisit
 
 Key = tuple[str, str]
-NO_SCRATCH = "not observed, because no scratch database is available"
+NO_SCRATCH = "it was not observed, because no scratch database is available"
 ON_SCRATCH = "on the scratch database"
 _MOST_FAILURES = 5
 """Revisions to stamp over before giving up: the later ones would fail because those are missing."""

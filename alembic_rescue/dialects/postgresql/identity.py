@@ -21,6 +21,11 @@ _ASKED = unshadowed("""
            (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only')
                AND (coalesce(current_setting('alembic_rescue.held', true), '') <> 'on')  -- by PGOPTIONS
                AS set_read_only,
+           (SELECT CASE WHEN setrole = 0 THEN 'this database' ELSE 'role ' || session_user END FROM pg_db_role_setting
+             WHERE array_to_string(setconfig, ' ') ~ 'default_transaction_read_only='
+               AND (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()))
+               AND (setrole = 0 OR setrole = (SELECT oid FROM pg_roles WHERE rolname = session_user))
+             ORDER BY setrole DESC LIMIT 1) AS read_only_for,
            coalesce((SELECT nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                       WHERE c.oid = to_regclass(:table)::oid), current_schema()::text) AS found_in,
            (SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
@@ -63,6 +68,7 @@ class Identity(base.IdentityReader):
             encrypted=told["encrypted"],
             found_in=told["found_in"],
             refuses_writes=_refuses_writes(told),
+            refused_for="" if told["in_recovery"] else told["read_only_for"] or "",
             denied=told["denied"],
             row_security=bool(told["row_security"]),
             may_create=told["may_create"],
@@ -86,4 +92,4 @@ class Identity(base.IdentityReader):
 def _refuses_writes(told: Mapping[str, Any]) -> str | None:
     if told["in_recovery"]:
         return "it is a replica in recovery"
-    return "default_transaction_read_only is on for this role or database" if told["set_read_only"] else None
+    return "default_transaction_read_only is on" if told["set_read_only"] else None
