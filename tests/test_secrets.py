@@ -417,6 +417,15 @@ def written(password: str) -> dict[str, str]:
     }
 
 
+def test_the_password_of_alembics_template_is_no_secret():
+    secrets = redact.Secrets()
+    secrets.add_url("driver://user:pass@localhost/dbname")
+    assert secrets.hide("except Exception:\n    pass\n") == "except Exception:\n    pass\n"
+    secrets.add_url("postgresql://user:pass@localhost/dbname")
+    assert "pass" not in secrets.hide("the password is pass")[16:]
+
+
+
 @calmly
 @given(passwords, st.sampled_from(TEXTS))
 @example(PASSWORD, TEXTS[0])

@@ -21,6 +21,8 @@ from alembic_rescue.redact.names import is_secret, is_secret_variable
 
 _WHOLE_URL = re.compile(r"\s*[a-zA-Z][\w+.-]{0,60}://[^:/@]*:(?P<secret>.*)@", re.DOTALL)
 
+_TEMPLATES = "driver://user:pass@localhost/dbname"
+"""What ``alembic init`` writes.  Its password is a Python keyword, which must stay readable in source."""
 _ENDS_TOO_EARLY = re.compile(r"[@/?#:]")
 """What ends a password that is not percent-encoded: the rest then appears as a host, a port or a database."""
 
@@ -75,6 +77,8 @@ class Secrets:
 
     def add_url(self, text: str) -> None:
         """Remember the password of a URL, found by its shape: no library may be able to parse it."""
+        if text.strip() == _TEMPLATES:
+            return
         self.add(*shapes.of_urls(text), *shapes.values_of(text))
         self.add(*(part for found in shapes.of_urls(text) for part in _ENDS_TOO_EARLY.split(found)))
         if whole := _WHOLE_URL.match(text):  # with spaces or quotes in it; SQLAlchemy ends it at the first @
