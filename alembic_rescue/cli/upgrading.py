@@ -1,4 +1,4 @@
-"""The command that upgrades: guarded, and with a log that says what happened."""
+"""The command ``upgrade``: guarded, and with a log that says what happened."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def upgrade(
 
 
 def answer_after(call: Call, failed: errors.RescueError) -> None:
-    """After an error's words, what was found of the database: the last thing in the log."""
+    """Write the diagnosis after the error message, as the last thing in the log."""
     report = failed.report
     if report is None or report.command != "upgrade" or not report.databases:
         return
