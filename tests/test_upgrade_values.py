@@ -1,4 +1,4 @@
-"""What is told of an upgrade, as texts; and what is refused before anything is looked at."""
+"""The words of an upgrade, its errors and its settings, without a database."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ BLOCKER = Blocker(
     ],
     ids=lambda one: getattr(one, "code", ""),
 )
-def test_the_exit_status_of_each_end(error, status):
+def test_the_exit_status_of_each_error(error, status):
     assert error.exit_status == status
     assert isinstance(error, errors.Refusal) == (error.code == "rehearsal-failed"), "refused: nothing was written"
     assert errors.from_json(error.to_json()).message == error.message
 
 
-def test_the_sentences():
+def test_the_messages():
     assert errors.MigrationFailed("r1", "r1.py:3", "no such table", "SELECT 1").message == (
         "r1 failed at r1.py:3: no such table. Statement: `SELECT 1`"
     )
@@ -65,7 +65,7 @@ def test_the_sentences():
     ]
 
 
-def test_a_revision_has_a_line_when_it_begins_and_one_every_ten_seconds():
+def test_a_line_when_a_revision_begins_and_every_ten_seconds():
     lines, now = [], [0.0]
     log = UpgradeLog(lines.append, lambda: now[0])
 
@@ -86,11 +86,11 @@ def test_a_revision_has_a_line_when_it_begins_and_one_every_ten_seconds():
     ]
 
 
-def test_what_counts_from_the_rows():
+def test_which_targets_count_from_the_rows():
     assert [waiting.counts(one) for one in ("+1", "r1+1", "head", "shop@+2")] == [True, False, False, True]
 
 
-def test_the_settings_of_a_session_that_migrates():
+def test_the_settings_of_a_migrating_session():
     settings = dialect_of("postgresql").server.upgrade_settings(1.5)
     assert "'1500'" in settings[0]
     assert not any("statement_timeout" in one for one in settings), "a migration may take hours"

@@ -161,7 +161,7 @@ class Guarded:
     look: Look | None = None
     """What was seen under the locks."""
     pid: int | None = None
-    """The process that holds the lock; None if none is visible, such as when a session of a killed upgrade still runs."""
+    """The process that holds the lock; None if none is visible: a session of a killed upgrade may still run."""
     client: str = ""
     seconds: float | None = None
     """How long that process has been connected."""

@@ -82,7 +82,7 @@ class Scratch(scratch.Scratch):
                 yield ScratchServer(url, chosen.version, chosen.folder, alone=alone)
 
     def of_nothing(self, server: ScratchServer, role: str) -> Surroundings:
-        """Return a superuser, as on a new server, if the kernel isolates the scratch server; otherwise only the owner."""
+        """Return a superuser, as on a new server, if the kernel isolates the server; otherwise only the owner."""
         superuser = server.private and sys.platform == "linux"
         role = role if role and (superuser or role != Alike().superuser) else "alembic_rescue"
         return Surroundings(role, superuser, schemas=("public",), encoding="UTF8", collate="C", ctype="C")

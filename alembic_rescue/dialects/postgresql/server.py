@@ -66,7 +66,7 @@ class Server(base.Server):
         return AtWork(*found[0]) if found else None
 
     def is_nobody_at_work(self, cursor: Cursor) -> bool:
-        """Try the advisory lock that every migrating session shares: it is exclusive only if there is no such session."""
+        """Try to take exclusively the advisory lock that every migrating session shares."""
         alone = bool(cursor.value(guarding.ALONE))
         if alone:
             cursor.value(guarding.NOT_ALONE)
