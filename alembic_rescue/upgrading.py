@@ -352,7 +352,7 @@ class _Upgrade:
             return error
         where = self._where(before)
         if isinstance(error, errors.MigrationFailed):
-            kept = "nothing of it was kept" if ran.rolled_back else "part of it may have been committed"
+            kept = "it left no changes" if ran.rolled_back else "part of it may have been committed"
             error.help = f"{kept}: {where}. Fix the cause, then upgrade again"
         else:
             place = f" at {ran.place}" if ran.place else ""
@@ -397,12 +397,12 @@ class _Upgrade:
             while not guarded.held and guarded.pid is None and self._clock.now() < until:
                 self._clock.sleep(_ASK_AGAIN_SECONDS)
                 guarded = self._project.guard_again()
-            still = "" if guarded.held or guarded.pid is not None else ". The server is still ending what was running"
+            still = "" if guarded.held or guarded.pid is not None else ". The server is still ending the statement"
             return f"{self._where(before)}{still}"
         except RescueError as error:
-            return f"what the server has is not known: {error.message}"
+            return f"the state of the database is unknown: {error.message}"
         except KeyboardInterrupt:
-            return "what the server has was not read"
+            return "the state of the database was not read"
         finally:
             self._project.longest = None
 
@@ -460,26 +460,26 @@ def _with_notes(part: DatabaseReport, notes: Sequence[Note]) -> DatabaseReport:
 
 def _who(guarded: Guarded) -> str:
     if guarded.pid is None:
-        return "a session of an upgrade that was stopped is still at work"
+        return "a session of a stopped upgrade is still running"
     since = f", connected for {guarded.seconds:.0f} s" if guarded.seconds is not None else ""
     client = f" from {guarded.client}" if guarded.client else ""
-    return f"another alembic-rescue is at work (pid {guarded.pid}{client}{since})"
+    return f"another alembic-rescue is running (pid {guarded.pid}{client}{since})"
 
 
 def _pooled(database: str) -> Note:
     return Note(
         "upgrade-behind-a-pooler",
-        f"a connection pooler stands before {database}. The rescue lock keeps one of its server sessions in a "
-        "transaction for as long as the upgrade takes",
+        f"{database} is behind a connection pooler. The rescue lock keeps one of its server sessions in a transaction "
+        "for the whole upgrade",
         "pass the database's direct address with --lock-url if the pooler ends idle transactions",
     )
 
 
 def _swallowed(one: Swallowed) -> Note:
     place = f"{one.path}:{one.line}" if one.line else one.path
-    hidden = f"the except in line {one.handler_line} hides it" if one.handler_line else "the revision hides it"
+    hidden = f"the except at line {one.handler_line} hides it" if one.handler_line else "the revision hides it"
     return Note(
         "swallowed-error",
         f"{place}: {one.statement} failed: {one.error}; {hidden}",
-        "let it be raised; or, if it may fail, put it in `with op.get_bind().begin_nested():` within the try",
+        "re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try",
     )

@@ -454,7 +454,7 @@ def test_without_a_repository(tmp_path, named):
 def test_an_earlier_revision_that_fails(repo, named):
     chain = committed(repo, {"r1": "op.execute('nonsense')"})
     add(chain, "r2", "r1", TABLE)
-    with pytest.raises(errors.ReferenceFails, match="r1, which is in main already") as refused:
+    with pytest.raises(errors.ReferenceFails, match="r1, which is already in main") as refused:
         rehearsed(chain, named, against="main")
     assert (refused.value.code, refused.value.exit_status) == ("reference-fails", errors.USAGE)
 

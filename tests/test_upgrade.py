@@ -89,7 +89,7 @@ def test_a_failing_revision_is_reported_with_its_line_and_the_diagnosis_comes_la
     failed = project.rescue("upgrade")
     assert (failed.status, database.versions()) == (3, ["r1"])
     assert "error[migration-failed]: r4 failed at alembic/versions/r4.py:9: division by zero." in failed.stderr
-    assert "help: nothing of it was kept: " in failed.stderr
+    assert "help: it left no changes: " in failed.stderr
     assert "is at r1, as before. Fix the cause, then upgrade again" in failed.stderr
     assert "\nRecommendation: rerun: " in failed.stdout
     assert "alembic/versions/r4.py:9" in failed.stdout.partition("Recommendation")[2]
@@ -118,7 +118,7 @@ def test_a_swallowed_error_is_reported_during_the_run(tmp_path, database):
     told = failed.stderr.index(
         "warning[swallowed-error]: alembic/versions/r1.py:10: ALTER TABLE nowhere ADD COLUMN x int"
     )
-    assert "The except in line 11 hides it." in failed.stderr
+    assert "The except at line 11 hides it." in failed.stderr
     assert told < failed.stderr.index("error[migration-failed]")
     assert "without a SAVEPOINT" in failed.stdout
 
@@ -177,7 +177,7 @@ def test_an_idle_session_that_keeps_its_lock(locked, database):
     assert (failed.status, database.versions()) == (4, ["r3"])
     again = failed.stderr.index("Trying again in ")
     assert failed.stderr[:again].count("(somebody else, rescue_app): idle in transaction for ") == 1, "who blocked"
-    assert "Nothing of it was kept." in failed.stderr[:again]
+    assert "It left no changes." in failed.stderr[:again]
     last = failed.stderr[again:]
     assert "error[lock-timeout]: another session holds the lock on t1 in " in last
     assert "at alembic/versions/r4.py:9, in 2 attempts; " in last

@@ -51,7 +51,7 @@ def test_a_waiting_replica_says_for_whom_and_how_long(tmp_path, database):
         gate.close()
         status, out, err = ended(second)
     assert (status, out[:13]) == (0, "Nothing to do")
-    assert "Waiting: another alembic-rescue is at work (pid " in err
+    assert "Waiting: another alembic-rescue is running (pid " in err
     assert " from 127.0.0.1)" in err
     assert ended(first)[0] == 0
 
@@ -62,7 +62,7 @@ def test_the_wait_times_out(tmp_path, database):
         late = shop.rescue("upgrade", "--wait", "1")
         at_once = shop.rescue_json("upgrade", "--wait", "0")
     assert (late.status, database.versions()) == (4, [])
-    assert "error[upgrade-wait-timeout]: waited for 1 s: another alembic-rescue is at work (pid " in late.stderr
+    assert "error[upgrade-wait-timeout]: waited for 1 s: another alembic-rescue is running (pid " in late.stderr
     assert "This one ran nothing" in late.stderr
     assert at_once["error"]["code"] == "upgrade-wait-timeout"
 

@@ -47,19 +47,19 @@ def test_the_messages():
         "`alembic upgrade` ended without an error after it ran r2 and r3, but shop is at r1"
     )
     assert upgraded.waiting(
-        Waiting("another alembic-rescue is at work (pid 7 from local, connected for 3 s)", 12.4)
+        Waiting("another alembic-rescue is running (pid 7 from local, connected for 3 s)", 12.4)
     ) == (
-        "Waiting: another alembic-rescue is at work (pid 7 from local)",
+        "Waiting: another alembic-rescue is running (pid 7 from local)",
         ", for 12 s",
     )
     assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
-        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except in line 4 hides it."
+        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it."
     ]
     assert upgraded.told(Note("a", "b", "c")) == ["warning[a]: b", "help: C"]
     failure = errors.LockTimeout("the lock on t in shop", 5.0)
     failure.blockers = (BLOCKER,)
     assert upgraded.told(Again(failure, "r1.py:3", 2, 4, 1.26)) == [
-        "Another session holds the lock on t in shop; gave up after 5 s at r1.py:3. Nothing of it was kept.",
+        "Another session holds the lock on t in shop; gave up after 5 s at r1.py:3. It left no changes.",
         "  pid 7 (psql, ann): idle in transaction for 61 s, SELECT 1",
         "Trying again in 1.3 s (2 of 4)",
     ]

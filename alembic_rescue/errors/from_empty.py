@@ -63,7 +63,7 @@ class ReferenceFails(UsageError):
     def _text(self) -> Text:
         at = f" ({self.place})" if self.place else ""
         return Text(
-            f"{self.revision}, which is in {self.reference} already, fails on an empty database: {self.reason}{at}",
+            f"{self.revision}, which is already in {self.reference}, fails on an empty database: {self.reason}{at}",
             "pass what existed before the first revision with --baseline FILE.sql. To see all that fails, omit "
             "--against",
         )

@@ -80,7 +80,7 @@ class UpgradeWaitTimedOut(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"waited for {self.seconds:g} s: {self.who}. This one ran nothing",
-            "wait longer with --wait SECONDS, or look at what it does: `alembic-rescue diagnose`",
+            "wait longer with --wait SECONDS, or see what it is doing: `alembic-rescue diagnose`",
         )
 
 

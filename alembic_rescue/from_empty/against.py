@@ -76,7 +76,7 @@ def _commit(repository: Repository, reference: str) -> str:
     found = repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     found = found.replace("--end-of-options", "").strip()  # git before 2.30 prints it
     if not found:
-        raise CannotRead("it is no branch, tag or commit of this repository")
+        raise CannotRead("it is not a branch, tag or commit of this repository")
     return found
 
 
@@ -109,7 +109,7 @@ def changed(before: Before, now: Sequence[ScriptFile]) -> Iterator[Note]:
         elif file.content != old.file.content and not _runs_alike(old.text, file.path.read_bytes()):
             yield Note(
                 "revision-changed",
-                f"{revision} ({shown(file.path)}) was changed since {before.reference}",
+                f"{revision} ({shown(file.path)}) has changed since {before.reference}",
                 "a database that has run it will not run it again. Undo the change, and put it in a new revision",
             )
 

@@ -39,7 +39,7 @@ def causes(visit: OwnVisit, revisions: Sequence[str]) -> Iterator[Cause]:
         if not one.goes_back and (one.revision, one.at.path, one.at.line) not in told:
             yield replace(
                 _coded("commit-in-migration", one.revision, one.at.path, one.at.line),
-                error=f"calls {one.how} inside a migration: if a later statement fails, what ran before stays",
+                error=f"calls {one.how} inside a migration: if a later statement fails, the earlier changes stay",
                 fix="remove it, or put what must be committed earlier in `with op.get_context().autocommit_block():`",
             )
 
@@ -186,6 +186,6 @@ def models_differ(differences: Sequence[str]) -> tuple[Note, ...]:
             "models-differ",
             f"the models differ from what the migrations create, in {number}: {shown}{more}",
             "if the models are right, write the missing migration: `alembic revision --autogenerate`. If an object is "
-            "not meant to be compared, leave it out with include_object in env.py",
+            "not meant to be compared, exclude it with include_object in env.py",
         ),
     )

@@ -67,7 +67,7 @@ def reached(project: Project, only: str | None, bench: Bench) -> Ground:
         told = (failure.error, _place(failure)) if failure else (_NOWHERE,)
         raise errors.EnvFailsOnEmpty(*told)
     if any(one.dialect != found.dialect for one in seeing.visits):
-        raise errors.EnvNotReached("it opens databases of several kinds, and there is one scratch server at a time")
+        raise errors.EnvNotReached("it opens databases of several kinds, but only one scratch server can be used")
     if dialects.of(found.dialect).is_file and any(_path(one) in _IN_MEMORY for one in visits):
         raise errors.EnvNotReached("it opens a database in memory, which is gone when the connection is closed")
     distinct = {one.database.identity.rows_key: one for one in visits}

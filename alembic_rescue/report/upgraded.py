@@ -43,13 +43,13 @@ def told(said: Said) -> list[str]:
     """Return the lines for something that happened during the run."""
     if isinstance(said, Swallowed):
         place = f"{said.path}:{said.line}" if said.line else said.path
-        hidden = f" The except in line {said.handler_line} hides it." if said.handler_line else ""
+        hidden = f" The except at line {said.handler_line} hides it." if said.handler_line else ""
         return [f"warning[swallowed-error]: {place}: {said.statement} failed: {said.error}.{hidden}"]
     if isinstance(said, Note):
         return [f"warning[{said.code}]: {said.message}", f"help: {sentence(said.help)}"]
     if isinstance(said, Again):
         place = f" at {said.place}" if said.place else ""
-        lines = [f"{sentence(said.failure.message)}{place}. Nothing of it was kept."]
+        lines = [f"{sentence(said.failure.message)}{place}. It left no changes."]
         lines += [
             f"  pid {one.who} ({one.application}, {one.role}): {one.state}"
             + (f" for {one.age_seconds:.0f} s" if one.age_seconds is not None else "")

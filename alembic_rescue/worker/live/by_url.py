@@ -53,7 +53,7 @@ def guard(direct: Guard, project: Project, connection: Connection, others: Colle
     """
     database = urls.name_of(connections.opened_at(connection))
     if others:
-        raise errors.LockUrlElsewhere(direct.database, f"several databases, {database} among them")
+        raise errors.LockUrlElsewhere(direct.database, f"several databases, including {database}")
     identity = dialects.of(connection.dialect.name).identity
     wanted = identity.where(connection, "alembic_version")
     found = direct.ask(lambda one: identity.where(one, "alembic_version"))
