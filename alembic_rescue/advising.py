@@ -33,7 +33,7 @@ def advise(graph: RevisionMap, current: Collection[str], proof: Proof) -> Recomm
 
 
 def is_untouched(pending: Sequence[RevisionEvidence]) -> bool:
-    """Whether nothing at all exists of these revisions."""
+    """Return whether none of these revisions' objects exist."""
     return all(
         one.verdict in {Verdict.NOT_APPLIED, Verdict.EMPTY}
         and all(found.vacuous or not found.met for found in one.objects)
@@ -42,7 +42,7 @@ def is_untouched(pending: Sequence[RevisionEvidence]) -> bool:
 
 
 def settled_first(graph: RevisionMap, pending: Sequence[RevisionEvidence]) -> list[RevisionEvidence]:
-    """Return the evidence, with each revision that waits for none on its branch before those that do."""
+    """Return the evidence, settled revisions first, except those that follow an unsettled one."""
     waiting: set[str] = set()
     for one in pending:
         if one.verdict not in SETTLED or waiting.intersection(paths.follows(graph, one.revision)):
@@ -148,7 +148,7 @@ def after_writing(pending: Collection[str], heads: Collection[str], *, would_fai
 
 
 def upgrading(heads: Collection[str]) -> str:
-    """The command that upgrades to the latest revisions of the scripts."""
+    """Return the command that upgrades to the latest revisions of the scripts."""
     return f"alembic upgrade {'head' if len(heads) == 1 else 'heads'}"
 
 

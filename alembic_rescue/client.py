@@ -211,11 +211,11 @@ class Project:
         return replace(self, named=replace(self.named, recovered=tuple(folders)))
 
     def guard(self, lock_url: str | None, *, leaving_heads: bool) -> Guarded:
-        """Try to take the rescue lock of each database for as long as an upgrade takes, and look at them.
+        """Try to take the rescue lock of each database for the whole upgrade, and look at the databases.
 
         Args:
-            lock_url: where the lock is taken; None: where env.py connects to.
-            leaving_heads: databases at their heads are left alone.
+            lock_url: the address on which to take the lock; None: env.py's.
+            leaving_heads: take no lock on databases at their heads.
         """
         asked: dict[str, Any] = {"lock_url": lock_url, "leaving_heads": leaving_heads}
         found: Guarded = self._live("guard", known=self._known, **asked)
@@ -225,12 +225,12 @@ class Project:
         return found
 
     def guard_again(self) -> Guarded:
-        """Try again; what is found then is to be looked at anew."""
+        """Try again to take the missing locks.  Returns no look: the databases must be looked at again."""
         found: Guarded = self._live("guard_again")
         return found
 
     def unguard(self) -> None:
-        """Let go of the locks."""
+        """Release the rescue locks."""
         if self._worker is not None and self._worker.alive:
             self._live("unguard")
 
@@ -238,8 +238,8 @@ class Project:
         """Run ``alembic upgrade`` under the locks, however long that takes.
 
         Raises:
-            WorkerDied, WorkerSilent: what the databases have is to be read anew.
-            KeyboardInterrupt: so it is, once the server has been asked to cancel what it ran.
+            WorkerDied, WorkerSilent: the state of the databases must be read again.
+            KeyboardInterrupt: likewise; the server has been asked to cancel the running statement.
         """
         found: Ran = self._live("migrate", silences=math.inf, target=target, visited=tuple(visited))
         return found

@@ -19,9 +19,9 @@ _APPLIED, _LOCATE = "alembic-rescue diagnose --applied", "alembic-rescue diagnos
 
 
 def stamped_but_not_there(graph: RevisionMap, applied: Sequence[RevisionEvidence]) -> tuple[Note, ...]:
-    """One finding for each revision at or below the current heads that has something missing.
+    """Return a finding for each revision at or below the current heads from which something is missing.
 
-    What to do is in the recommendation: see :func:`recommend_for_applied`.
+    The recommendation says what to do: see :func:`recommend_for_applied`.
     """
     heirs = _there_after(graph, applied)
     return tuple(_not_there(one, heirs.get(one.revision)) for one in locating.missing(applied))
@@ -77,14 +77,14 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
 
 
 def at_latest(applied: Sequence[RevisionEvidence]) -> str:
-    """What is known of the applied revisions where none is pending and nothing is missing."""
+    """Return what is known about the applied revisions if none is pending and nothing is missing."""
     compared = any(evidence.verdict is Verdict.APPLIED for evidence in applied)
     looked = ". No object is missing" if compared else ""
     return f"the database is at the latest revision{looked}{_unchecked(applied)}"
 
 
 def _unchecked(applied: Sequence[RevisionEvidence]) -> str:
-    """A further sentence on the applied revisions that cannot be verified; empty if all can."""
+    """Return a further sentence about the applied revisions that cannot be verified; empty if all can."""
     unread = [evidence for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
     of_rows = all(found.detail in OF_ROWS for evidence in unread for found in evidence.unread)
     what = "Data changes" if of_rows else "Changes"

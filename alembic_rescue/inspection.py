@@ -67,7 +67,7 @@ def look(project: Project, only: str | None, kept: Sequence[Receipt] = ()) -> Vi
 
 
 def of_look(project: Project, seen: Look, only: str | None, kept: Sequence[Receipt] = ()) -> View:
-    """The same, of a look that was had by other means."""
+    """Return the same for an existing look."""
     graph = scripts.graph(seen.scripts)
     first: dict[tuple[str, str], Visited] = {}
     for visited in seen.visited:

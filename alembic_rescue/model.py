@@ -35,7 +35,7 @@ class Outcome(str, Enum):
     """After ``wait``, each database is at or past the target."""
     DEPLOYED = "deployed"
     UPGRADED = "upgraded"
-    """Of ``upgrade``: the revisions ran, and a new connection read the rows that they leave."""
+    """``upgrade`` only: the revisions ran, and a new connection read the expected rows."""
     ERROR = "error"
 
 
@@ -99,7 +99,7 @@ class Recommendation:
 
     @property
     def upgrades(self) -> bool:
-        """Whether only ``alembic upgrade`` is to be run, and nothing before it."""
+        """Whether ``alembic upgrade`` is all there is to run."""
         return self.action is Action.RERUN and all(step.startswith("alembic upgrade ") for step in self.steps)
 
 
@@ -334,7 +334,7 @@ class Database:
     widen: str = ""
     """The statement that widens the version column for longer ids."""
     read_only_for: str = ""
-    """The role or the database whose own setting makes the server refuse writes; empty if it is the server's."""
+    """The role or database whose setting makes the server refuse writes; empty if it is the server's setting."""
 
     @property
     def rescue_at_work(self) -> bool:
@@ -399,9 +399,9 @@ class DatabaseReport:
     lost: Search | None = None
     """What was found of rows that the scripts lack; None if the scripts have all of them."""
     from_empty: FromEmpty | None = None
-    """Only of ``rehearse --from-empty``."""
+    """``rehearse --from-empty`` only."""
     ran: tuple[str, ...] = ()
-    """Only of ``upgrade``: the revisions that it ran, in its order."""
+    """``upgrade`` only: the revisions that it ran, in order."""
 
     @property
     def rows_before(self) -> tuple[str, ...]:
@@ -544,7 +544,7 @@ class Receipt:
 
     @property
     def only_by_hand(self) -> bool:
-        """Whether only the SQL puts the rows back: Alembic does not write rows like those before a repair."""
+        """Whether only SQL can restore the rows: Alembic does not write rows like those before a repair."""
         return self.command == "repair" and any(part.empties for part in self.parts)
 
     @property

@@ -1,6 +1,6 @@
-"""The verb :func:`upgrade`: ``alembic upgrade`` through the project's env.py, one at a time, and read back.
+"""The verb :func:`upgrade`: run ``alembic upgrade`` through the project's env.py, one at a time, and verify the result.
 
-look -> lock -> look again -> rehearse -> run -> read back -> prove; after a failure that left nothing behind, again.
+look -> lock -> look again -> rehearse -> run -> read back -> prove; retried after a failure that left nothing behind.
 Nothing here prints, and nothing is ever stamped.
 """
 
@@ -44,7 +44,7 @@ _HEADS = frozenset(["head", "heads"])
 _ASK_AGAIN_SECONDS = 0.5
 _LONGEST_PAUSE = 30.0
 _LAST_LOOK_SECONDS = 5.0
-"""How long a person who typed Ctrl-C waits for what the server has."""
+"""How long to wait for the final look at the databases after Ctrl-C."""
 _DIAGNOSED = (
     errors.MigrationFailed,
     errors.UpgradeNotKept,
@@ -53,47 +53,47 @@ _DIAGNOSED = (
     errors.StatementTimeout,
     errors.PermissionDenied,
 )
-"""After these the databases can be looked at."""
+"""After these errors the databases can be diagnosed."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Another one is at work."""
+    """Another upgrade or rescue is running, and this one waits for it."""
 
     who: str
-    """For a sentence."""
+    """Who is running, worded for a sentence."""
     seconds: float
-    """How long this one has waited."""
+    """How long this one has waited so far."""
 
 
 @dataclass(frozen=True)
 class Again:
-    """An attempt failed for a lock, and left nothing behind."""
+    """An attempt failed because of a lock, left nothing behind, and will be retried."""
 
     failure: RescueError
     place: str
     number: int
-    """Of the attempt that comes next."""
+    """Number of the next attempt."""
     of: int
     pause: float
     """In seconds."""
 
 
 Said = Waiting | Again | Swallowed | Progress | Note
-"""What there is to tell while it goes on."""
+"""What an upgrade reports while it runs."""
 
 
 def nobody(_: Said) -> None:
-    """Tells nobody."""
+    """Ignore it."""
 
 
 def unheard(_: str) -> None:
-    """Takes a line that env.py prints, and keeps it to itself."""
+    """Ignore a line that env.py printed."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is asked for."""
+    """The options of one call."""
 
     target: str
     wait: float
@@ -121,25 +121,25 @@ def upgrade(
     """Run ``alembic upgrade``, guarded.  Never stamps.
 
     Args:
-        target: as ``alembic upgrade`` takes it.
-        wait: seconds to wait while another upgrade is at work; a week at most.
-        retries: how often a run is tried again that failed for a lock and was rolled back whole.
-        lock_url: where the lock is taken, past a pooler.
-        rehearse: run it on a copy first, and run nothing here where that fails.
-        verify: prove what ran on a scratch database.
-        folder: where receipts are kept: one of them may tell of a stamp that broke off.
-        told: is told what goes on.
-        printed: takes each line that env.py prints while the migrations run.
+        target: as for ``alembic upgrade``.
+        wait: seconds to wait while another upgrade runs; a week at most.
+        retries: how often to retry a run that failed because of a lock and was rolled back completely.
+        lock_url: direct address of the database, past a pooler, on which to take the lock.
+        rehearse: run the migrations on a copy first; if that fails, run nothing here.
+        verify: prove on a scratch database that the objects of the revisions that ran exist.
+        folder: the folder of receipts, one of which may show an interrupted stamp.
+        told: called with what happens during the run.
+        printed: called with each line that env.py prints while the migrations run.
 
     Returns:
         A report whose outcome is UPGRADED or NOTHING_TO_DO.
 
     Raises:
-        MigrationFailed, UpgradeNotKept: the databases are not where they should be; the report is the diagnosis.
-        UpgradeNotRead, UpgradeNotProved: the migrations ran.
-        UpgradeWaitTimedOut, LockTimeout, Deadlock, DatabaseError: the database was not to be had.
+        MigrationFailed, UpgradeNotKept: the databases are not at the target; the error's report is the diagnosis.
+        UpgradeNotRead, UpgradeNotProved: the migrations ran, but the result could not be read or proved.
+        UpgradeWaitTimedOut, LockTimeout, Deadlock, DatabaseError: the database or a lock was not available.
         RehearsalFailed, LockUrlElsewhere, Refusal: nothing was run.
-        Interrupted: what the server has then is told.
+        Interrupted: the message says where the databases are now.
     """
     waiting.check(wait)
     chosen = Chosen(target, wait, retries, lock_url, rehearse, verify, folder)
@@ -149,12 +149,12 @@ def upgrade(
         return doing.report()
     finally:
         project.hear = before
-        with suppress(RescueError):  # it is gone, and its locks with it
+        with suppress(RescueError):  # the worker is gone, and its locks with it
             project.unguard()
 
 
 class _Upgrade:
-    """One call."""
+    """One call of :func:`upgrade`."""
 
     def __init__(
         self,
@@ -168,11 +168,11 @@ class _Upgrade:
         self._until = clock.now() + chosen.wait
         self._kept = receipts.listed(chosen.folder or receipts.folder_of(project.settings))
         self._target = chosen.target
-        """As Alembic is given it: one that counts from the rows is counted once, before anybody is waited for."""
+        """As passed to Alembic.  A target that counts from the rows (``+1``) is resolved once, before any wait."""
         self._notes: tuple[Note, ...] = ()
 
     def report(self) -> Report:
-        """Do it."""
+        """Run the upgrade."""
         if self._target not in _HEADS:
             view = self._view(self._patiently(self._project.look))
             standings = self._standings(view)
@@ -212,7 +212,7 @@ class _Upgrade:
         ((self._target,),) = targets
 
     def _check(self, view: View) -> None:
-        """Refuse what Alembic would make worse."""
+        """Refuse databases with an interrupted stamp: Alembic would make it worse."""
         for database in view.databases:
             if database.broke_off:
                 raise findings.broke_off(database, database.broke_off)
@@ -220,10 +220,10 @@ class _Upgrade:
     # --- one at a time -------------------------------------------------------------------------------------------
 
     def _locked(self) -> View:
-        """What is seen once no other upgrade, and no other rescue, is at work.
+        """Take the rescue lock, and return the view under it, when no other upgrade or rescue runs.
 
         Raises:
-            UpgradeWaitTimedOut: one is, for as long as is waited.
+            UpgradeWaitTimedOut: another one ran for the whole waiting time.
         """
         asked = partial(self._project.guard, self._chosen.lock_url, leaving_heads=self._target in _HEADS)
         guarded: Guarded = self._patiently(asked)
@@ -235,7 +235,7 @@ class _Upgrade:
         return self._view(guarded.look or self._patiently(self._project.look))
 
     def _patiently(self, look: Callable[[], T]) -> T:
-        """A look, tried again while a migration that is under way has locked the version table."""
+        """Call `look`; retry while a running migration has locked the version table."""
         while True:
             try:
                 return look()
@@ -264,7 +264,10 @@ class _Upgrade:
             raise error
 
     def _run(self, view: View, standings: Sequence[Standing]) -> Report:
-        """Run it, as often as it fails for a lock and is rolled back whole; then read back, on new connections."""
+        """Run the migrations, with retries, and read the result back on new connections.
+
+        Only a run that failed because of a lock and was rolled back completely is retried.
+        """
         visited = [one.database.identity for one in view.scripts.visited]
         done: dict[tuple[str, str], list[str]] = {identity.rows_key: [] for identity in visited}
         try:
@@ -313,7 +316,7 @@ class _Upgrade:
         return self._proved(view, report) if self._chosen.verify and names else report
 
     def _proved(self, view: View, report: Report) -> Report:
-        """The report with what proves it.
+        """Return the report with the evidence for the revisions that ran.
 
         Raises:
             UpgradeNotProved: something is missing, or nothing can be checked.
@@ -344,12 +347,12 @@ class _Upgrade:
     # --- what it came to -----------------------------------------------------------------------------------------
 
     def _failed(self, ran: Ran, error: RescueError, before: Sequence[Standing], attempts: int) -> RescueError:
-        """The failure, with where the databases are now, and the diagnosis."""
+        """Return the error, with the diagnosis and where the databases are now."""
         if not isinstance(error, _DIAGNOSED):
             return error
         where = self._where(before)
         if isinstance(error, errors.MigrationFailed):
-            kept = "nothing of it was kept" if ran.rolled_back else "part of it may have been committed"
+            kept = "it left no changes" if ran.rolled_back else "part of it may have been committed"
             error.help = f"{kept}: {where}. Fix the cause, then upgrade again"
         else:
             place = f" at {ran.place}" if ran.place else ""
@@ -369,7 +372,7 @@ class _Upgrade:
         return error
 
     def _where(self, before: Sequence[Standing]) -> str:
-        """Where each database is now, for a sentence."""
+        """Return where each database is now, worded for a sentence."""
         try:
             now = {one.identity.rows_key: one for one in self._view(self._project.look()).databases}
         except RescueError as error:
@@ -383,7 +386,10 @@ class _Upgrade:
         return "; ".join(told)
 
     def _left(self, before: Sequence[Standing]) -> str:
-        """The same in a hurry, once the server has ended what was running, as far as it does so at once."""
+        """Return the same after an interruption, with short waits.
+
+        Waits up to 5 seconds for the server to end what was running.
+        """
         self._project.longest = _LAST_LOOK_SECONDS
         try:
             guarded = self._project.guard(self._chosen.lock_url, leaving_heads=False)
@@ -391,12 +397,12 @@ class _Upgrade:
             while not guarded.held and guarded.pid is None and self._clock.now() < until:
                 self._clock.sleep(_ASK_AGAIN_SECONDS)
                 guarded = self._project.guard_again()
-            still = "" if guarded.held or guarded.pid is not None else ". The server is still ending what was running"
+            still = "" if guarded.held or guarded.pid is not None else ". The server is still ending the statement"
             return f"{self._where(before)}{still}"
         except RescueError as error:
-            return f"what the server has is not known: {error.message}"
+            return f"the state of the database is unknown: {error.message}"
         except KeyboardInterrupt:
-            return "what the server has was not read"
+            return "the state of the database was not read"
         finally:
             self._project.longest = None
 
@@ -442,38 +448,38 @@ def _there(standings: Sequence[Standing]) -> bool:
 
 
 def _of_an_upgrade(database: Database) -> Iterator[Note]:
-    """What is to be said of it; of a pooler is told what it is to an upgrade."""
+    """Yield the findings of a database, except the one about a pooler: an upgrade has its own."""
     return (note for note in findings.of(database) if note.code != "behind-a-pooler")
 
 
 def _with_notes(part: DatabaseReport, notes: Sequence[Note]) -> DatabaseReport:
-    """The diagnosis, with what was noticed while it ran, unless it says the same."""
+    """Return the diagnosis with the notes of the run whose codes it does not have."""
     known = {found.code for found in part.findings}
     return replace(part, findings=(*part.findings, *(note for note in notes if note.code not in known)))
 
 
 def _who(guarded: Guarded) -> str:
     if guarded.pid is None:
-        return "a session of an upgrade that was stopped is still at work"
+        return "a session of a stopped upgrade is still running"
     since = f", connected for {guarded.seconds:.0f} s" if guarded.seconds is not None else ""
     client = f" from {guarded.client}" if guarded.client else ""
-    return f"another alembic-rescue is at work (pid {guarded.pid}{client}{since})"
+    return f"another alembic-rescue is running (pid {guarded.pid}{client}{since})"
 
 
 def _pooled(database: str) -> Note:
     return Note(
         "upgrade-behind-a-pooler",
-        f"a connection pooler stands before {database}. The rescue lock keeps one of its server sessions in a "
-        "transaction for as long as the upgrade takes",
+        f"{database} is behind a connection pooler. The rescue lock keeps one of its server sessions in a transaction "
+        "for the whole upgrade",
         "pass the database's direct address with --lock-url if the pooler ends idle transactions",
     )
 
 
 def _swallowed(one: Swallowed) -> Note:
     place = f"{one.path}:{one.line}" if one.line else one.path
-    hidden = f"the except in line {one.handler_line} hides it" if one.handler_line else "the revision hides it"
+    hidden = f"the except at line {one.handler_line} hides it" if one.handler_line else "the revision hides it"
     return Note(
         "swallowed-error",
         f"{place}: {one.statement} failed: {one.error}; {hidden}",
-        "let it be raised; or, if it may fail, put it in `with op.get_bind().begin_nested():` within the try",
+        "re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try",
     )

@@ -142,7 +142,7 @@ def until_there(
 
 
 def counts(target: str) -> bool:
-    """Whether it is counted from the rows: ``+1``."""
+    """Return whether the target counts from the version table's rows, such as ``+1``."""
     return _COUNTS.fullmatch(target) is not None
 
 

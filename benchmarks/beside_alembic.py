@@ -116,7 +116,7 @@ class Bench:
 
     @contextmanager
     def empty_database(self, template: str = "template1") -> Iterator[str]:
-        """The URL of an empty database; with another `template`, of a copy of that one."""
+        """Yield the URL of an empty database; with another `template`, of a copy of it."""
         name = f"bench_{uuid.uuid4().hex[:8]}"
         with closing(psycopg2.connect(self.server.admin_dsn)) as admin:
             admin.autocommit = True
@@ -191,7 +191,7 @@ def _first_look(bench: Bench, size: int) -> None:
 
 
 def _upgrades(bench: Bench, size: int) -> None:
-    """With nothing to do, and with the last few revisions to run."""
+    """Measure upgrades with nothing to do, and with the last few revisions to run."""
     with bench.empty_database() as url:
         behind = url.partition("@/")[2].partition("?")[0]
         bench.run(("alembic", "upgrade", bench.ids[-PENDING - 1]), url)

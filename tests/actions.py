@@ -1,4 +1,4 @@
-"""What GitHub's runner makes of a step's output, by the rules of its source (ActionCommand.cs)."""
+"""Read a step's output as GitHub's runner does, by the rules of its source (ActionCommand.cs)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Command:
 
 
 def commands(output: str) -> list[Command]:
-    """Those that the runner finds in what a step writes, on stdout or stderr."""
+    """Return the commands that the runner finds in a step's output, on stdout or stderr."""
     return [found for line in re.split(r"\r\n|\r|\n", output) if (found := _read(line) or _old(line))]
 
 

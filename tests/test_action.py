@@ -1,4 +1,4 @@
-"""action.yml and .pre-commit-hooks.yaml, each as its runner reads and runs it."""
+"""action.yml and .pre-commit-hooks.yaml, each read and run as its runner does."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ SHOP = {f"r{n}": f"op.create_table('t{n}', sa.Column('id', sa.Integer, primary_k
 
 
 def filled(value: str, given: dict[str, str]) -> str:
-    """An expression's value, as the runner puts it in."""
+    """Return an expression's value, as the runner inserts it."""
     inputs = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()} | given
     return EXPRESSION.sub(lambda found: inputs[found[1]], value)
 
 
 def run_step(step, folder: Path, given: dict[str, str], **environment: str) -> Ran:
-    """As a runner: the script goes into a file, bash runs that, inputs come by the environment."""
+    """Run a step as the runner does: bash runs the script from a file, and inputs are environment variables."""
     script = folder.parent / "step.sh"
     script.write_text(step["run"])
     where = folder / filled(step.get("working-directory", "."), given)
@@ -57,10 +57,10 @@ def run_step(step, folder: Path, given: dict[str, str], **environment: str) -> R
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-# --- as it is written --------------------------------------------------------------------------------------------
+# --- the files ---------------------------------------------------------------------------------------------------
 
 
-def test_the_action_says_what_it_is_and_explains_each_input():
+def test_the_action_describes_itself_and_each_input():
     assert {"name", "description", "inputs", "runs"} <= set(ACTION)
     assert ACTION["runs"]["using"] == "composite"
     assert list(ACTION["inputs"]) == ["command", "arguments", "python", "version", "working-directory"]
@@ -69,7 +69,7 @@ def test_the_action_says_what_it_is_and_explains_each_input():
         assert isinstance(one["default"], str)
 
 
-def test_no_input_is_put_into_a_script():
+def test_no_input_is_inserted_into_a_script():
     for step in STEPS:
         assert step["shell"] == "bash"
         assert "${{" not in step["run"]
@@ -80,7 +80,7 @@ def test_no_input_is_put_into_a_script():
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step["name"])
-def test_shellcheck_has_nothing_to_say(step):
+def test_shellcheck_finds_nothing(step):
     if not (program := shutil.which("shellcheck", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")):
         pytest.skip("shellcheck is in the extra dev")
     script = f"#!/usr/bin/env bash\nset -eo pipefail\n{step['run']}"
@@ -100,7 +100,7 @@ def test_the_hook_runs_when_a_migration_changes():
         assert bool(re.search(HOOK["files"], changed)) is runs, changed
 
 
-def test_the_hook_brings_the_programs_of_the_extra():
+def test_the_hook_installs_the_scratch_extra():
     from alembic_rescue import compat
 
     project = compat.tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -113,7 +113,7 @@ def test_the_hook_brings_the_programs_of_the_extra():
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory) -> dict[str, str]:
-    """The variables of a runner that has installed the tool, by the action's own step."""
+    """The variables of a runner on which the action's own step has installed the tool."""
     folder = tmp_path_factory.mktemp("runner")
     (folder / "work").mkdir()
     paths = {"RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(ROOT)}
@@ -124,7 +124,7 @@ def runner(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture
 def job(runner, tmp_path, database):
-    """A job whose workspace has a project in a folder, and whose Python has the project's requirements."""
+    """A job with a project in a folder of its workspace, and a Python with the project's requirements."""
     root = chains.write(tmp_path / "work" / "backend", database.url, SHOP).root
     python = apart.python_of("same")
     variables = {
@@ -139,13 +139,13 @@ def job(runner, tmp_path, database):
 
 
 def acted(job, **given):
-    """The second step, in the project's folder."""
+    """Run the second step in the project's folder."""
     inputs = {"working-directory": "backend", **{name.replace("_", "-"): value for name, value in given.items()}}
     return run_step(STEPS[1], job.root.parent, inputs, **job.environment)
 
 
 @pytest.mark.slow
-def test_the_tool_is_in_an_environment_of_its_own_and_the_jobs_python_runs_the_migrations(job):
+def test_the_tool_has_its_own_environment_and_the_jobs_python_runs_the_migrations(job):
     own = Path(job.environment["RUNNER_TEMP"]) / "alembic-rescue" / "bin"
     ask = "import importlib.util as u; print(bool(u.find_spec('alembic_rescue')))"
     for python, has in ((own / "python", True), (apart.python_of("same"), False)):
@@ -164,7 +164,7 @@ def test_the_tool_is_in_an_environment_of_its_own_and_the_jobs_python_runs_the_m
 
 
 @pytest.mark.slow
-def test_without_inputs_it_rehearses_from_empty_and_needs_no_database(job):
+def test_without_inputs_it_rehearses_from_empty_without_a_database(job):
     job.set_url("postgresql+psycopg2://nobody:x@127.0.0.1:1/nothing")
     ran = acted(job)
     assert ran.status == 0, ran.everything
@@ -185,7 +185,7 @@ def test_a_migration_that_fails_fails_the_step_at_its_line(job):
 
 
 @pytest.mark.slow
-def test_words_are_read_as_a_shell_reads_them(job):
+def test_arguments_are_split_as_in_a_shell(job):
     env = next(job.root.rglob("env.py"))
     env.write_text(f"{env.read_text()}\nprint('TOLD', context.get_x_argument())\n")
     ran = acted(
@@ -197,7 +197,7 @@ def test_words_are_read_as_a_shell_reads_them(job):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["command", "arguments", "python"])
-def test_an_input_runs_nothing(job, name):
+def test_an_input_is_never_executed(job, name):
     for evil in EVIL:
         ran = acted(job, **{"command": "diagnose", name: evil})
         assert ran.status != 0, ran.everything
@@ -205,7 +205,7 @@ def test_an_input_runs_nothing(job, name):
 
 
 @pytest.mark.slow
-def test_a_version_is_nothing_but_a_version(tmp_path):
+def test_the_version_input_is_only_a_version(tmp_path):
     (tmp_path / "work").mkdir()
     paths = {"RUNNER_TEMP": str(tmp_path), "GITHUB_ACTION_PATH": str(ROOT)}
     for evil in EVIL[:3]:
@@ -217,7 +217,7 @@ def test_a_version_is_nothing_but_a_version(tmp_path):
 
 @pytest.fixture(scope="module")
 def pre_commit() -> str:
-    """The real one, in an environment of its own."""
+    """The real pre-commit, in its own environment."""
     folder = apart.FOLDER / "pre-commit"
     program = folder / "bin" / "pre-commit"
     if not program.exists():
@@ -240,7 +240,7 @@ def pre_commit() -> str:
 
 
 def cloned(folder: Path) -> Path:
-    """A repository with what a release has."""
+    """Make a repository with the contents of a release."""
     folder.mkdir()
     for name in (
         ".pre-commit-hooks.yaml",
@@ -269,7 +269,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_pre_commit_runs_the_hook_where_a_migration_changes_and_only_there(pre_commit, tmp_path, database):
+def test_pre_commit_runs_the_hook_only_if_a_migration_changes(pre_commit, tmp_path, database):
     release = cloned(tmp_path / "release")
     root = chains.write(tmp_path / "shop", database.url, SHOP).root
     (root / "README.md").write_text("shop\n")
@@ -300,7 +300,7 @@ def test_pre_commit_runs_the_hook_where_a_migration_changes_and_only_there(pre_c
     assert 'relation "t1" already exists' in failed.stdout
 
 
-def test_what_the_action_and_the_hook_run_by_default_is_taken_by_the_program():
+def test_the_program_accepts_the_default_commands_of_action_and_hook():
     action = f"alembic-rescue {ACTION['inputs']['command']['default']}"
     assert action == shlex.join([HOOK["entry"], *HOOK["args"]]) == "alembic-rescue rehearse --from-empty"
     assert parse(action) == "rehearse"

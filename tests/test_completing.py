@@ -279,7 +279,7 @@ MADE_U = "CREATE TABLE u (id serial PRIMARY KEY, t integer)"
 
 @pytest.mark.slow
 def test_a_revision_that_only_copies_of_the_schema_prove_is_completed(database, tmp_path):
-    """It fails from empty.  The proof afterwards needs new copies: the schema has changed."""
+    """Its chain fails from empty.  The proof afterwards needs new copies, because the schema has changed."""
     root = chains.write(tmp_path / "project", database.url, {"r1": TYPE, "r2": SWALLOWING, "r3": LAST}).root
     project = ProjectCopy(root, tmp_path / "state", database)
     assert project.alembic("upgrade", "r1").status == 0

@@ -1,4 +1,4 @@
-"""``flask rescue``: Flask finds it by its entry point, and the command is the whole tool for Flask's application."""
+"""``flask rescue``: Flask finds it by its entry point, and it runs the whole tool for Flask's application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DECLARED = tomllib.loads((matrix.ROOT / "pyproject.toml").read_text("utf-8"))["p
 
 @pytest.fixture
 def path(tmp_path):
-    """A PYTHONPATH with the entry points as an installation declares them."""
+    """A PYTHONPATH with the entry points of an installation."""
     about = tmp_path / "installed" / "alembic_rescue_declared-0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: alembic-rescue-declared\nVersion: 0\n")
@@ -37,7 +37,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def flask(shop, path):  # noqa: F811 - the fixture
-    """Run flask as its users do."""
+    """Run flask as users do."""
 
     def run(*arguments, **environment):
         return shop.run([str(BIN / "flask"), *arguments], **{"PYTHONPATH": path, **environment})
@@ -45,12 +45,12 @@ def flask(shop, path):  # noqa: F811 - the fixture
     return run
 
 
-def test_it_is_among_the_commands_of_flask(flask):
+def test_flask_lists_the_command(flask):
     listed = flask("--app", "shop", "--help")
     assert re.search(r"^  rescue +Recover from a stuck migration\.$", listed.stdout, re.MULTILINE), listed.everything
 
 
-def test_from_the_diagnosis_to_undo_as_its_users_type_it(flask, database):
+def test_from_diagnose_to_undo_as_users_type_it(flask, database):
     found = flask("--app", "shop", "rescue", "diagnose")
     assert found.status == 0, found.everything
     assert "at c0de0001" in found.stdout
@@ -62,7 +62,7 @@ def test_from_the_diagnosis_to_undo_as_its_users_type_it(flask, database):
     assert database.versions() == ["c0de0001"]
 
 
-def test_the_exit_status_and_the_errors_are_the_tools_own(flask):
+def test_exit_status_and_errors_are_the_tools(flask):
     ran = flask("--app", "shop", "rescue", "plan", "nothing")
     assert (ran.status, "Refused: unknown-revision" in ran.stdout) == (3, True), ran.everything
     assert "error[unknown-revision]" in ran.stderr
@@ -72,14 +72,14 @@ def test_the_exit_status_and_the_errors_are_the_tools_own(flask):
 
 
 @pytest.mark.parametrize("name", ["wsgi", "app"])
-def test_the_application_that_flask_finds_by_itself_is_found(flask, shop, name):  # noqa: F811
+def test_the_application_that_flask_discovers_is_used(flask, shop, name):  # noqa: F811
     (shop.root / f"{name}.py").write_text("from shop import create_app\napp = create_app()\n")
     ran = flask("rescue", "--format", "json", "diagnose")
     assert ran.status == 0, ran.everything
     assert ran.json["databases"][0]["current_heads"] == ["c0de0001"]
 
 
-def test_a_project_with_a_command_of_its_own_is_found(path, shop):  # noqa: F811
+def test_a_project_with_its_own_command_is_found(path, shop):  # noqa: F811
     (shop.root / "own.py").write_text(
         "from flask.cli import FlaskGroup\nfrom shop import create_app\ncli = FlaskGroup(create_app=create_app)\n"
     )
@@ -89,7 +89,7 @@ def test_a_project_with_a_command_of_its_own_is_found(path, shop):  # noqa: F811
     assert "at c0de0001" in ran.stdout
 
 
-def test_who_asks_for_other_commands_pays_for_nothing(path, shop):  # noqa: F811
+def test_other_flask_commands_do_not_import_the_tool(path, shop):  # noqa: F811
     code = (
         "import sys; from flask.cli import cli; cli._load_plugin_commands(); "
         "print([name for name in sys.modules if name.split('.')[0] in ('alembic', 'sqlalchemy', 'typer', 'rich')])"
@@ -98,14 +98,14 @@ def test_who_asks_for_other_commands_pays_for_nothing(path, shop):  # noqa: F811
     assert ran.stdout == "[]\n", ran.everything
 
 
-def test_the_tool_itself_imports_nothing_of_flask(tmp_path):
+def test_the_tool_does_not_import_flask(tmp_path):
     code = "import sys; from alembic_rescue.cli import commands; print('flask' in sys.modules)"
     own = clean_environment(tmp_path)
     told = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True, check=True)
     assert told.stdout == "False\n"
 
 
-def test_what_has_no_name_is_not_named(tmp_path, monkeypatch):
+def test_an_application_without_an_importable_name_is_not_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert located(SimpleNamespace(create_app=lambda: None, app_import_path=None)) is None
     assert located(SimpleNamespace(create_app=None, app_import_path="shop:app")) == "shop:app"

@@ -1,4 +1,4 @@
-"""``rehearse --from-empty`` on values, and on git alone."""
+"""``rehearse --from-empty`` on values, and its use of git."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def statement(error: str, line: int, handler: int | None = None) -> Statement:
     return Statement(sql, StatementKind.CATALOG, "r2.py", line, error=error, handler_line=handler)
 
 
-# --- what of a run is told ----------------------------------------------------------------------------------------
+# --- what is reported of a run ------------------------------------------------------------------------------------
 
 
-def test_what_follows_from_a_swallowed_error_is_not_told_besides():
+def test_a_consequence_of_a_swallowed_error_is_not_reported_separately():
     failed = ('type "mood" already exists', 7, 8)
     visit = OwnVisit(0, ("r1",), (("r2", statement(*failed)),), "r2", Failure(ABORTED, "env.py", 9))
     (cause,) = judging.causes(visit, ["r1", "r2"])
     assert (cause.swallowed, cause.line, cause.handler_line) == (True, 7, 8)
 
 
-def test_a_failure_of_its_own_is_told_besides_a_swallowed_one_of_another_revision():
+def test_an_independent_failure_is_reported_along_with_a_swallowed_error():
     swallowed = (("r1", statement('type "mood" already exists', 7, 8)),)
     visit = OwnVisit(0, ("r1",), swallowed, "r2", Failure("KeyError: 'x'", "r2.py", 9), transactional=False)
     assert [(cause.revision, cause.swallowed) for cause in judging.causes(visit, ["r1", "r2"])] == [
@@ -45,13 +45,13 @@ def test_a_failure_of_its_own_is_told_besides_a_swallowed_one_of_another_revisio
     ]
 
 
-def test_what_is_absent_may_be_given_before_the_first_revision():
+def test_a_missing_object_may_be_passed_as_baseline():
     failure = Failure('relation "users" does not exist', "r2.py", 9, "ALTER TABLE users ADD x integer")
     (cause,) = judging.causes(OwnVisit(0, (), (), "r2", failure), ["r2"])
     assert "--baseline FILE.sql" in cause.fix
 
 
-def test_a_commit_is_told_once_and_a_rollback_is_none():
+def test_a_commit_is_reported_once_and_a_rollback_is_not_a_commit():
     ends = (Ended("r1", At("r1.py", 5), "commit()"), Ended("r1", At("r1.py", 6), "rollback()"))
     visit = OwnVisit(0, ("r1",))
     visit = OwnVisit(0, ("r1",), handling=type(visit.handling)(ended=ends))
@@ -76,7 +76,7 @@ def test_many_differences_are_counted():
 
 
 def test_each_kind_of_difference_has_words():
-    """As Alembic itself finds them."""
+    """The differences are found by Alembic itself."""
     engine = sa.create_engine("sqlite://")
     there = sa.MetaData()
     sa.Table("gone", there, sa.Column("id", sa.Integer, primary_key=True))
@@ -139,7 +139,7 @@ def changed(repo: Repo, reference: str = "main") -> list[str]:
     return [note.code for note in against.changed(against.read([repo.folder], reference), files(repo))]
 
 
-def test_what_was_there(repo):
+def test_the_earlier_revisions(repo):
     repo.write("a3", "a2")
     before = against.read([repo.folder], "main")
     assert sorted(before.revisions) == ["a1", "a2"]
@@ -169,7 +169,7 @@ def test_a_file_that_was_renamed_is_the_same_revision(repo):
     assert changed(repo) == []
 
 
-def test_what_a_branch_deletes_is_told_and_what_the_other_adds_is_not(repo):
+def test_a_deletion_on_this_branch_is_reported_but_an_addition_on_the_other_is_not(repo):
     repo.git("checkout", "-q", "-b", "feature")
     (repo.folder / "a2_x.py").unlink()
     repo.commit()
@@ -196,11 +196,11 @@ def test_the_heads_after_a_merge(repo):
 
 
 @pytest.mark.parametrize("reference", ["nowhere", "--all", "-x", "main..feature", ""])
-def test_a_name_that_git_does_not_have_or_that_is_an_option(repo, reference):
+def test_a_name_unknown_to_git_or_one_that_looks_like_an_option(repo, reference):
     with pytest.raises(errors.ReferenceNotRead):
         against.read([repo.folder], reference)
 
 
-def test_a_folder_of_a_package_is_left_out(repo, tmp_path):
+def test_a_folder_of_an_installed_package_is_skipped(repo, tmp_path):
     (tmp_path / "package").mkdir()
     assert sorted(against.read([tmp_path / "package", repo.folder], "main").revisions) == ["a1", "a2"]

@@ -1,4 +1,4 @@
-"""``--format github`` on values: what is annotated, that nothing injects a command, and what a summary takes."""
+"""``--format github`` on values: annotations, no injected commands, and the size of a summary."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def only(found, name):
 # --- what is annotated -------------------------------------------------------------------------------------------
 
 
-def test_a_report_that_is_fine_makes_no_annotation():
+def test_a_report_without_problems_has_no_annotations():
     told = report(line("ab"), "b", [revision("a", Verdict.APPLIED), revision("b", Verdict.EMPTY)])
     assert read(page_of(told)) == []
 
 
-def test_pending_revisions_are_no_error_and_what_is_to_be_done_is_a_notice():
+def test_pending_revisions_are_not_errors_and_the_recommendation_is_a_notice():
     advice = Recommendation(Action.STAMP, "b", "b is applied")
     revisions = [revision("b", Verdict.APPLIED), revision("c")]
     (notice,) = read(page_of(report(line("abc"), "a", revisions, recommendation=advice, pending_after=("b", "c"))))
@@ -76,12 +76,12 @@ def test_a_cause_is_an_error_at_its_line_with_the_words_of_its_finding():
 
 
 @pytest.mark.parametrize("less", [{"aborts": False}, {"fails": False}, {"without_rows": True}])
-def test_a_cause_that_ends_no_run_is_a_warning(less):
+def test_a_cause_that_does_not_end_the_run_is_a_warning(less):
     told = report(line("ab"), "a", [revision("b")], causes=(replace(SWALLOWED, **less),), pending_after=("b",))
     assert [one.name for one in read(page_of(told))] == ["warning"]
 
 
-def test_what_is_found_of_a_cause_and_by_a_finding_is_said_once():
+def test_a_cause_that_has_a_finding_is_annotated_once():
     from alembic_rescue import findings
 
     told = report(
@@ -110,7 +110,7 @@ def test_a_finding_is_a_warning():
         ("the scripts of env.py have 2 heads", ""),
     ],
 )
-def test_a_fact_that_names_a_line_is_shown_there(message, place):
+def test_a_finding_that_names_a_line_is_shown_there(message, place):
     (warning,) = read(page_of(report(line("a"), "a", findings=(Note("a-code", message, "do it"),))))
     assert warning.place == place
 
@@ -120,7 +120,7 @@ def partial(**more):
     return revision("b", Verdict.PARTIAL, objects=(lacks,), **more)
 
 
-def test_each_revision_that_is_not_proved_is_annotated_in_its_file():
+def test_each_unproved_revision_is_annotated_in_its_file():
     unread = ObjectEvidence("statement", "UPDATE t", "present", Presence.UNVERIFIABLE, "rows", "versions/c.py", 3, None)
     revisions = [partial(), revision("c", Verdict.UNVERIFIABLE, objects=(unread,)), revision("d")]
     error, warning = read(page_of(report(line("abcd"), "a", revisions, pending_after=("b", "c", "d"))))
@@ -132,18 +132,18 @@ def test_each_revision_that_is_not_proved_is_annotated_in_its_file():
     assert warning.data == "c is unverifiable:\nUPDATE t: rows"
 
 
-def test_what_counts_as_applied_and_is_not_is_an_error():
+def test_a_revision_marked_as_applied_but_missing_is_an_error():
     (error,) = read(page_of(report(line("ab"), "b", [revision("b")])))
     assert (error.name, error.place, error.data) == ("error", "backend/versions/b.py", "b is not-applied")
 
 
-def test_a_revision_that_a_person_accepted_is_a_notice():
+def test_an_accepted_revision_is_a_notice():
     told = report(line("ab"), "a", [partial(accepted=True)], command="plan", target="b")
     (notice,) = read(page_of(told, show=text.plan))
     assert (notice.name, notice.data.partition(":")[0]) == ("notice", "b is partial, accepted")
 
 
-def test_a_refusal_is_an_error_in_the_file_of_its_revision_and_said_once():
+def test_a_refusal_is_one_error_in_the_file_of_its_revision():
     refusal = Note("revision-not-applied", "b is not applied: table t is missing", "do not stamp it")
     told = report(line("ab"), "a", [partial()], command="plan", target="b", refusals=(refusal,))
     refused = PlanRefused(replace(told, outcome=Outcome.REFUSED))
@@ -155,7 +155,7 @@ def test_a_refusal_is_an_error_in_the_file_of_its_revision_and_said_once():
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
-def test_after_a_write_what_was_in_question_is_none_any_more(outcome):
+def test_after_a_write_no_revision_is_annotated(outcome):
     told = replace(report(line("ab"), "b", [partial()], causes=(SWALLOWED,)), outcome=outcome)
     page = github.GithubPage(str, str)
     page.whole(told, told.databases[0])
@@ -174,12 +174,12 @@ def test_a_rehearsal_that_fails_is_an_error_at_the_line_of_the_statement():
     assert warning.name == "warning"
 
 
-def test_a_failure_that_follows_from_a_cause_is_not_told_beside_it():
+def test_a_consequence_of_a_cause_is_not_annotated():
     (error,) = rehearsed(failed="b", error="current transaction is aborted", causes=(SWALLOWED,))
     assert error.place == "backend/versions/b.py:7"
 
 
-def test_rows_that_do_not_fit_are_an_error_and_those_that_nobody_could_ask_a_warning():
+def test_rows_that_do_not_fit_are_errors_and_unchecked_rows_are_warnings():
     demand = Demand("b", "not-null", "t.n is NOT NULL", "with NULL in n", "t", where="n IS NULL", key=("id",))
     answers = Answer(demand, 3, path="versions/b.py", line=5), Answer(demand, unknown="it took too long")
     error, warning = rehearsed(answers=answers)
@@ -189,14 +189,14 @@ def test_rows_that_do_not_fit_are_an_error_and_those_that_nobody_could_ask_a_war
     assert rehearsed(Outcome.PASSES) == []
 
 
-def test_what_wait_has_to_say_is_annotated():
+def test_findings_of_wait_are_annotated():
     told = report(line("a"), "a", command="wait", findings=(Note("some-code", "a fact", "do it"),))
     page = github.GithubPage(str, str)
     waiting.reached(told, page=page, is_proved=False)
     assert [one.name for one in read(page)] == ["warning"]
 
 
-def test_ten_at_most_the_worst_first_and_a_line_that_counts_the_others():
+def test_at_most_ten_errors_first_and_a_line_that_counts_the_others():
     made = [Annotation(Level.WARNING, "w", f"{number}") for number in range(8)]
     made += [Annotation(Level.ERROR, "e", f"{number}") for number in range(4)]
     *lines, last = annotations.commands([*made, *made])
@@ -210,7 +210,7 @@ def test_ten_at_most_the_worst_first_and_a_line_that_counts_the_others():
 
 
 @given(st.text() | st.sampled_from(INJECTED), st.text() | st.sampled_from(INJECTED), st.text())
-def test_whatever_is_in_it_an_annotation_is_one_command_and_reads_as_it_was(title, message, path):
+def test_any_annotation_is_one_command_with_its_text_unchanged(title, message, path):
     (found,) = actions.commands(Annotation(Level.ERROR, title or "t", message, path, 3).command)
     assert (found.name, found.data) == ("error", message)
     given_path = {"file": path, "line": "3"} if path else {}
@@ -218,12 +218,12 @@ def test_whatever_is_in_it_an_annotation_is_one_command_and_reads_as_it_was(titl
 
 
 @given(st.lists(st.text() | st.sampled_from([*INJECTED, "::", "##[", "\n", "error", " ", "::error::x"])))
-def test_text_has_no_commands_when_it_is_made_harmless(parts):
+def test_harmless_text_has_no_commands(parts):
     assert actions.commands(annotations.harmless("".join(parts))) == []
 
 
 @pytest.mark.parametrize("evil", [*INJECTED, EVIL])
-def test_no_text_of_a_report_makes_a_command_of_its_own(evil, monkeypatch):
+def test_no_text_in_a_report_becomes_a_command(evil, monkeypatch):
     monkeypatch.delenv(writing.SUMMARY, raising=False)
     cause = replace(SWALLOWED, path=evil, statement=evil, error=evil, fix=evil)
     advice = Recommendation(Action.STOP, None, evil, (evil,))
@@ -238,7 +238,7 @@ def test_no_text_of_a_report_makes_a_command_of_its_own(evil, monkeypatch):
 
 
 def written(reports, hide=str, told=print):
-    """What goes to stdout."""
+    """Return what is written to stdout."""
     answers, out = writing.Answers(), []
     for one in reports:
         answers.take(text.diagnosis(one, page=answers.page(hide)))
@@ -300,7 +300,7 @@ def many(number):
     return report(line(names), names[:1], [revision(name, Verdict.PARTIAL, objects=tuple(lacks)) for name in names[1:]])
 
 
-def test_a_report_that_is_too_long_is_cut_with_a_sentence_and_leaves_nothing_open(summary):
+def test_a_long_report_is_cut_with_a_sentence_and_closed_sections(summary):
     summary.write_text("x" * 1000)
     written([many(40)])
     text_of = summary.read_text("utf-8")
@@ -311,21 +311,21 @@ def test_a_report_that_is_too_long_is_cut_with_a_sentence_and_leaves_nothing_ope
 
 
 @pytest.mark.parametrize("room", [-5, 0, 90, 100, 1000, 5000, 20000])
-def test_what_fits_is_never_longer_than_the_room(room):
+def test_a_cut_report_fits_into_the_room(room):
     told = page_of(many(3)).text()
     found = github.fitting(told, room)
     assert len(found.encode()) <= max(room, 0)
     assert found in {"", told} or found.endswith(f"{github.CUT}\n\n")
 
 
-def test_wherever_it_is_cut_the_sentence_is_outside_of_code():
+def test_the_closing_sentence_is_never_inside_code():
     told = re.sub("ä+", "x", page_of(many(3)).text())
     for room in range(len(github.CUT) + 2, len(told.encode()), 31):
         found = github.fitting(told, room)
         assert GITHUB.parse(found)[-2].content.startswith("The report ends here"), room
 
 
-def test_where_the_summary_is_full_the_report_is_on_stdout(summary):
+def test_with_a_full_summary_the_report_is_on_stdout(summary):
     summary.write_text("x" * github.MOST_BYTES)
     assert "### alembic-rescue diagnose\n" in written([report(line("a"), "a")])
     assert summary.stat().st_size == github.MOST_BYTES
@@ -349,7 +349,7 @@ def test_paths_are_relative_to_the_workspace(workspace):
     assert writing.from_root("/usr/lib/c.py") == ""
 
 
-def test_what_is_checked_out_into_a_folder_is_the_root(workspace):
+def test_a_repository_checked_out_into_a_folder_is_the_root(workspace):
     subprocess.run(["git", "init", "-q", str(workspace / "checkout")], check=True)
     assert writing.from_root("versions/a.py") == "backend/versions/a.py"
     subprocess.run(["git", "init", "-q", str(workspace)], check=True)

@@ -1,4 +1,4 @@
-"""``--format github`` through the command line, as a runner takes it: each verb, refusals and errors too."""
+"""``--format github`` through the command line, as a runner reads it: each verb, refusals and errors, too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = "backend/incident/alembic/versions/774225e563ca_add_document_ai_suggestio
 
 @pytest.fixture
 def step(tmp_path):
-    """A step of a job, whose workspace has the project below ``backend``."""
+    """A step of a job whose workspace has the project in ``backend``."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     subprocess.run(["git", "init", "-q", str(workspace)], check=True)
@@ -37,7 +37,7 @@ def stuck(step, project, database):
 
 
 def told(made, *arguments, status=0, **environment):
-    """The commands, on stdout; there are none on stderr."""
+    """Return the commands on stdout; assert that there are none on stderr."""
     ran = made.rescue("--format", "github", *arguments, **environment)
     assert ran.status == status, ran.everything
     assert actions.commands(ran.stderr) == []
@@ -52,7 +52,7 @@ def levels(found):
     return [one.name for one in found]
 
 
-def test_from_the_diagnosis_to_the_way_back(stuck, database):
+def test_from_diagnose_to_undo(stuck, database):
     error, notice = told(stuck, "diagnose")
     assert (error.name, error.place) == ("error", f"{FILE}:40")
     assert error.properties["title"] == "alembic-rescue: swallowed-error"
@@ -91,19 +91,19 @@ def test_an_error_is_one_annotation(stuck, arguments, status, code):
     assert (error.name, error.properties) == ("error", {"title": f"alembic-rescue: {code}"})
 
 
-def test_a_refusal_comes_with_what_the_report_says(stuck):
+def test_a_refusal_comes_with_the_report(stuck):
     refused, cause = told(stuck, "plan", "none::error::x", status=3)
     assert refused.data.startswith("the script directory has no revision 'none::error::x'\n")
     assert cause.properties["title"] == "alembic-rescue: swallowed-error"
 
 
-def test_the_variable_does_the_same_and_a_line_that_cannot_be_parsed_too(stuck):
+def test_the_environment_variable_works_even_if_the_command_line_is_invalid(stuck):
     for words in (["diagnose", "--no-such"], ["--no-such", "diagnose"]):
         ran = stuck.rescue(*words, ALEMBIC_RESCUE_FORMAT="github")
         assert (ran.status, levels(actions.commands(ran.stdout))) == (2, ["error"])
 
 
-def test_what_a_server_and_a_project_say_makes_no_command(step, tmp_path, database):
+def test_text_from_a_server_or_project_is_not_a_command(step, tmp_path, database):
     evil = "x\n::set-env name=PATH::/evil\n##[add-mask]y"
     bodies = {"r1": f"print({evil!r})\nop.execute({f'SELECT 1/0 -- {evil}'!r})"}
     root = chains.write(tmp_path / "workspace" / "shop", database.url, bodies).root
@@ -118,7 +118,7 @@ def test_what_a_server_and_a_project_say_makes_no_command(step, tmp_path, databa
     assert error.properties["title"] == "alembic-rescue: env-failed"
 
 
-def test_an_up_to_date_database_is_fine(stuck):
+def test_an_up_to_date_database_has_no_annotations(stuck):
     assert stuck.rescue("stamp", TARGET, "--yes").status == 0
     assert stuck.alembic("upgrade", "head").status == 0
     assert told(stuck, "diagnose", "--check") == []

@@ -210,7 +210,7 @@ def test_the_revisions_own_statement_is_offered_if_nothing_of_it_exists() -> Non
 
 
 def test_the_list_is_the_same_whether_a_part_with_its_own_statement_exists_or_not() -> None:
-    """A missing table stands for it: the SQL creates both."""
+    """A missing table includes it: the SQL creates both."""
     make = sent("CREATE TABLE a (x int)", StatementKind.CATALOG)
     of_the_index = sent("CREATE INDEX ix ON a (x)", StatementKind.CATALOG)
 
@@ -231,7 +231,7 @@ def test_the_list_is_the_same_whether_a_part_with_its_own_statement_exists_or_no
 
 
 def test_the_owner_of_a_serial_table_is_told_once() -> None:
-    """Another role made it.  Its sequence says no more than the table."""
+    """Another role created it.  The sequence adds nothing to the table."""
     sequence = CatalogObject("sequence", "public.a_x_seq")
 
     def serial(world) -> None:

@@ -304,7 +304,7 @@ def test_kubernetes_pods_start_in_the_required_order(tmp_path):
 
 @pytest.mark.slow
 def test_a_pull_request_is_checked_without_a_database(tmp_path):
-    """By the very steps of the workflow, in a clone as actions/checkout makes it."""
+    """Runs the workflow's own steps, in a clone like that of actions/checkout."""
     _, workflow = fragments("github-actions", "yaml")
     (job,) = workflow["jobs"].values()
     steps = [step["run"] for step in job["steps"] if " rehearse " in step.get("run", "")]

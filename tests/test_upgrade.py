@@ -1,4 +1,4 @@
-"""``upgrade``: what ``alembic upgrade`` does, and a true word at its end."""
+"""``upgrade``: the same effect as ``alembic upgrade``, and a correct report at the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shop(tmp_path, database):
 # --- it upgrades ---------------------------------------------------------------------------------------------------
 
 
-def test_it_upgrades_and_then_there_is_nothing_to_do(shop, database):
+def test_upgrade_then_nothing_to_do(shop, database):
     first = shop.rescue("upgrade", "r2")
     assert (first.status, database.versions()) == (0, ["r2"]), first.everything
     assert first.stdout.startswith("Upgraded: public.alembic_version in ")
@@ -49,14 +49,14 @@ def test_it_upgrades_and_then_there_is_nothing_to_do(shop, database):
     assert rescue_locks(database) == []
 
 
-def test_what_env_py_prints_is_in_the_log_and_not_in_the_answer(tmp_path, database):
+def test_output_of_env_py_goes_to_the_log_not_the_answer(tmp_path, database):
     project = written(tmp_path, database, {"r1": "print('halfway there')"})
     done = project.rescue("--format", "json", "upgrade")
     assert "halfway there" in done.stderr
     assert done.json["outcome"] == "upgraded"
 
 
-def test_one_more_is_counted_once(shop, database):
+def test_a_relative_target_is_resolved_once(shop, database):
     shop.alembic("upgrade", "r1")
     assert shop.rescue("upgrade", "+1").status == 0
     assert database.versions() == ["r2"]
@@ -83,13 +83,13 @@ def test_rows_that_the_scripts_cannot_explain_are_refused(shop, database):
 # --- it fails ------------------------------------------------------------------------------------------------------
 
 
-def test_a_revision_that_fails_is_told_with_its_line_and_the_diagnosis_is_last(tmp_path, database):
+def test_a_failing_revision_is_reported_with_its_line_and_the_diagnosis_comes_last(tmp_path, database):
     project = written(tmp_path, database, {**SHOP, "r4": FAILS})
     project.alembic("upgrade", "r1")
     failed = project.rescue("upgrade")
     assert (failed.status, database.versions()) == (3, ["r1"])
     assert "error[migration-failed]: r4 failed at alembic/versions/r4.py:9: division by zero." in failed.stderr
-    assert "help: nothing of it was kept: " in failed.stderr
+    assert "help: it left no changes: " in failed.stderr
     assert "is at r1, as before. Fix the cause, then upgrade again" in failed.stderr
     assert "\nRecommendation: rerun: " in failed.stdout
     assert "alembic/versions/r4.py:9" in failed.stdout.partition("Recommendation")[2]
@@ -100,7 +100,7 @@ def test_a_revision_that_fails_is_told_with_its_line_and_the_diagnosis_is_last(t
     assert rescue_locks(database) == []
 
 
-def test_a_fault_of_python_s_in_a_revision_and_one_of_env_py_s(tmp_path, database):
+def test_a_python_error_in_a_revision_and_one_in_env_py(tmp_path, database):
     project = written(tmp_path, database, {"r1": "op.nosuch()"})
     failed = project.rescue("upgrade")
     assert failed.status == 3
@@ -111,19 +111,19 @@ def test_a_fault_of_python_s_in_a_revision_and_one_of_env_py_s(tmp_path, databas
     assert "error[env-failed]" in failed.stderr
 
 
-def test_what_an_except_hides_is_told_while_it_happens(tmp_path, database):
+def test_a_swallowed_error_is_reported_during_the_run(tmp_path, database):
     project = written(tmp_path, database, {"r1": HIDDEN.format(before="") + "\nprint('and on it goes')", "r2": "pass"})
     failed = project.rescue("upgrade")
     assert (failed.status, database.versions()) == (3, [])
     told = failed.stderr.index(
         "warning[swallowed-error]: alembic/versions/r1.py:10: ALTER TABLE nowhere ADD COLUMN x int"
     )
-    assert "The except in line 11 hides it." in failed.stderr
+    assert "The except at line 11 hides it." in failed.stderr
     assert told < failed.stderr.index("error[migration-failed]")
     assert "without a SAVEPOINT" in failed.stdout
 
 
-def test_what_is_hidden_within_a_savepoint_is_a_warning(tmp_path, database):
+def test_an_error_swallowed_in_a_savepoint_is_a_warning(tmp_path, database):
     project = written(tmp_path, database, {"r1": HIDDEN.format(before="with op.get_bind().begin_nested(): ")})
     done = project.rescue("upgrade")
     assert (done.status, database.versions()) == (0, ["r1"]), done.everything
@@ -131,7 +131,7 @@ def test_what_is_hidden_within_a_savepoint_is_a_warning(tmp_path, database):
     assert "warning[swallowed-error]: alembic/versions/r1.py:10: " in done.stdout
 
 
-def test_what_is_raised_on_is_not_called_swallowed(tmp_path, database):
+def test_a_reraised_error_is_not_called_swallowed(tmp_path, database):
     body = """
         try:
             with op.get_bind().begin_nested():
@@ -149,7 +149,7 @@ def test_what_is_raised_on_is_not_called_swallowed(tmp_path, database):
     [(ENV_NEVER_COMMITS, "upgrade-not-kept", "env-never-commits"), (ENV_HIDES_ERRORS, "migration-failed", "")],
     ids=["never commits", "hides errors"],
 )
-def test_an_env_py_that_keeps_nothing_ends_with_3(tmp_path, database, env, code, cause):
+def test_an_env_py_that_commits_nothing_exits_with_3(tmp_path, database, env, code, cause):
     bodies = {**SHOP, "r4": FAILS} if code == "migration-failed" else SHOP
     project = written(tmp_path, database, bodies, env=env)
     assert project.alembic("upgrade", "head").status == 0, "which is why nobody notices"
@@ -171,13 +171,13 @@ def locked(tmp_path, database):
     return project
 
 
-def test_an_idle_session_that_never_lets_go(locked, database):
+def test_an_idle_session_that_keeps_its_lock(locked, database):
     with blocked_by(database, "SELECT * FROM t1"):
         failed = locked.rescue("upgrade", "--lock-timeout", "0.6", "--retries", "1")
     assert (failed.status, database.versions()) == (4, ["r3"])
     again = failed.stderr.index("Trying again in ")
     assert failed.stderr[:again].count("(somebody else, rescue_app): idle in transaction for ") == 1, "who blocked"
-    assert "Nothing of it was kept." in failed.stderr[:again]
+    assert "It left no changes." in failed.stderr[:again]
     last = failed.stderr[again:]
     assert "error[lock-timeout]: another session holds the lock on t1 in " in last
     assert "at alembic/versions/r4.py:9, in 2 attempts; " in last
@@ -186,7 +186,7 @@ def test_an_idle_session_that_never_lets_go(locked, database):
     assert "Recommendation: rerun" in failed.stdout
 
 
-def test_a_session_that_lets_go_costs_another_attempt(locked, database):
+def test_a_session_that_releases_its_lock_costs_one_retry(locked, database):
     with blocked_by(database, "SELECT * FROM t1") as other:
         process = locked.started("upgrade", "--lock-timeout", "0.6")
         until(lambda: waiting_for_a_lock(database), "it waits for the lock")
@@ -197,7 +197,7 @@ def test_a_session_that_lets_go_costs_another_attempt(locked, database):
     assert "Trying again in " in err
 
 
-def test_a_lock_timeout_that_is_hidden_is_not_recorded_as_applied(tmp_path, database):
+def test_a_revision_that_swallows_a_lock_timeout_is_not_recorded_as_applied(tmp_path, database):
     hidden = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass\n"
     project = written(tmp_path, database, {**SHOP, "r4": hidden})
     project.alembic("upgrade", "r3")
@@ -208,7 +208,7 @@ def test_a_lock_timeout_that_is_hidden_is_not_recorded_as_applied(tmp_path, data
     assert database.run("SELECT name FROM t1") == []
 
 
-def test_a_revision_that_tries_again_by_itself_may(tmp_path, database):
+def test_a_revision_may_retry_its_own_statement(tmp_path, database):
     tries = f"""
         for attempt in range(20):
             try:
@@ -229,7 +229,7 @@ def test_a_revision_that_tries_again_by_itself_may(tmp_path, database):
     assert (status, database.versions()) == (0, ["r4"]), err
 
 
-def test_a_deadlock_is_tried_again(tmp_path, database):
+def test_a_deadlock_is_retried(tmp_path, database):
     body = "op.execute('LOCK TABLE t1'); op.execute('SELECT pg_sleep(1.5)'); op.execute('LOCK TABLE t2')"
     project = written(tmp_path, database, {**SHOP, "r4": body})
     project.alembic("upgrade", "r3")
@@ -254,7 +254,7 @@ def test_a_deadlock_is_tried_again(tmp_path, database):
 
 
 @pytest.mark.parametrize("commits", ["autocommit_block", "another engine"])
-def test_what_was_committed_in_the_middle_is_not_run_twice(tmp_path, database, commits):
+def test_statements_committed_during_the_run_are_not_run_twice(tmp_path, database, commits):
     block = "with op.get_context().autocommit_block(): op.execute('INSERT INTO t2 VALUES (1)')"
     engine = "sa.create_engine(op.get_bind().engine.url).connect().execution_options(isolation_level='AUTOCOMMIT')"
     aside = f"{engine}.execute(sa.text('INSERT INTO t2 VALUES (1)'))"
@@ -269,7 +269,7 @@ def test_what_was_committed_in_the_middle_is_not_run_twice(tmp_path, database, c
     assert database.run("SELECT id FROM t2") == [(1,)]
 
 
-def test_with_a_transaction_for_each_revision_it_goes_on_where_it_is(tmp_path, database):
+def test_with_a_transaction_per_migration_a_retry_continues_from_the_last_revision(tmp_path, database):
     project = written(tmp_path, database, {**SHOP, "r4": ADDS}, options="transaction_per_migration=True")
     project.alembic("upgrade", "r1")
     with blocked_by(database, "SELECT * FROM t1") as other:
@@ -284,7 +284,7 @@ def test_with_a_transaction_for_each_revision_it_goes_on_where_it_is(tmp_path, d
     assert '"upgraded"' in out
 
 
-def test_a_shorter_lock_timeout_of_the_project_s_stays(locked, database):
+def test_the_projects_own_shorter_lock_timeout_is_kept(locked, database):
     database.run(f"ALTER ROLE rescue_app IN DATABASE {database.name} SET lock_timeout = '300ms'", role="postgres")
     with blocked_by(database, "SELECT * FROM t1"):
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""``upgrade --rehearse`` and ``--verify``, several databases, other dialects, and the projects that people have."""
+"""``upgrade --rehearse`` and ``--verify``, several databases, other dialects, and typical projects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SKIPS_HERE = """
 """
 
 
-def test_what_the_rehearsal_says_will_fail_is_not_run(tmp_path, database):
+def test_nothing_runs_if_the_rehearsal_fails(tmp_path, database):
     shop = written(tmp_path, database, {**SHOP, "r4": "op.execute('SELECT 1/0')"})
     shop.alembic("upgrade", "r1")
     refused = shop.rescue("upgrade", "--rehearse")
@@ -35,7 +35,7 @@ def test_what_the_rehearsal_says_will_fail_is_not_run(tmp_path, database):
     assert (passes.status, database.versions()) == (0, ["r3"]), passes.everything
 
 
-def test_what_ran_is_proved(tmp_path, database):
+def test_revisions_that_ran_are_proved(tmp_path, database):
     shop = written(tmp_path, database, {**SHOP, "r4": SKIPS_HERE})
     proved = shop.rescue("upgrade", "--verify", "r3")
     assert proved.status == 0
@@ -57,7 +57,7 @@ def test_without_a_scratch_database_nothing_is_proved(tmp_path, database):
 @pytest.mark.parametrize(
     "name", ["env_engine_begin", "env_transaction_per_migration", "env_with_statements", "linear", "two_branches"]
 )
-def test_projects_upgrade_as_alembic_does(project, database, scratch, name):
+def test_projects_upgrade_as_with_alembic(project, database, scratch, name):
     ours, theirs = project(name, database), scratch
     done = ours.rescue("upgrade")
     assert done.status == 0, done.everything
@@ -98,7 +98,7 @@ def test_several_databases_in_one_run(tmp_path, database, scratch):
     assert shop.rescue_json("upgrade")["outcome"] == "nothing-to-do"
 
 
-def test_several_databases_and_a_lock(tmp_path, database, scratch):
+def test_a_lock_in_one_of_several_databases(tmp_path, database, scratch):
     body = "op.add_column('t1', sa.Column('name', sa.Text))"
     shop = written(tmp_path, database, {**SHOP, "r4": body}, url=f"{database.url} {scratch.url}", env=SEVERAL)
     shop.alembic("upgrade", "r3")
@@ -133,7 +133,7 @@ def test_mariadb(tmp_path, maria):
     assert shop.rescue("--scratch", "none", "upgrade").status == 3
 
 
-def test_a_server_that_goes_silent_is_hung_up_on(tmp_path, database):
+def test_a_silent_server_is_disconnected(tmp_path, database):
     def connect():
         return socket.create_connection(("127.0.0.1", database.server.port))
 
@@ -146,7 +146,7 @@ def test_a_server_that_goes_silent_is_hung_up_on(tmp_path, database):
 
 
 @pytest.mark.parametrize("format_", ["markdown", "html", "github"])
-def test_as_a_document(tmp_path, database, format_):
+def test_document_formats(tmp_path, database, format_):
     shop = written(tmp_path, database, {**SHOP, "r4": "op.execute('SELECT 1/0')"})
     assert "Upgraded" in shop.rescue("--format", format_, "upgrade", "r3").stdout
     failed = shop.rescue("--format", format_, "upgrade")

@@ -1,6 +1,6 @@
-"""``upgrade`` against sessions that hold locks and let go, and against a kill at any moment.
+"""``upgrade`` against sessions that take and release locks, and against a kill at any moment.
 
-``RACES`` says how many of each are run; a few, unless it is set.
+The variable ``RACES`` sets how often each test runs; 3 by default.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHANGES = {"r1": "\n".join(f"op.create_table('t{n}', sa.Column('id', sa.Integer)
 
 
 def holding(database, stop, mixed):
-    """Another session, which now and then holds a lock on one of the tables, and lets go."""
+    """Run a session that repeatedly locks one of the tables for a moment."""
     with closing(
         psycopg2.connect(
             host="127.0.0.1", port=database.server.port, dbname=database.name, user=servers.ROLE,
@@ -44,7 +44,7 @@ def holding(database, stop, mixed):
 
 
 @pytest.mark.parametrize("seed", RACES)
-def test_sessions_that_hold_locks_and_let_go(tmp_path, database, seed):
+def test_sessions_that_take_and_release_locks(tmp_path, database, seed):
     mixed = random.Random(seed)
     shop = written(tmp_path, database, CHANGES)
     shop.alembic("upgrade", "r1")

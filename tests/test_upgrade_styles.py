@@ -1,4 +1,4 @@
-"""Each style of env.py, upgraded from an empty database: the rows are those that ``alembic upgrade`` leaves."""
+"""Each style of env.py, upgraded from an empty database: the rows are the same as after ``alembic upgrade``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UPGRADED = [style for style in STYLES if not style.refused]
 
 
 class _Upgraded(Stage):
-    """A stage that is set up by ``alembic-rescue upgrade``, in place of the project's own."""
+    """A stage set up by ``alembic-rescue upgrade`` instead of the project's own command."""
 
     def program(self, *arguments):
         if arguments != ("upgrade", "heads"):

@@ -1,4 +1,4 @@
-"""``upgrade`` by several at once: one goes ahead, the others wait, and whoever is killed is followed by another."""
+"""Several ``upgrade`` at once: one runs, the others wait, and another takes over if it is killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TWENTY = {
 
 
 def running(database, statement):
-    """The sessions that run it now."""
+    """Return the sessions that run the statement now."""
     return [one for one in others(database) if statement in one["query"] and one["state"] == "active"]
 
 
@@ -39,7 +39,7 @@ def test_eight_replicas_at_once_on_a_chain_of_twenty(tmp_path, database, options
     assert (database.versions(), rescue_locks(database)) == (["r20"], [])
 
 
-def test_who_waits_says_for_whom_and_since_when(tmp_path, database):
+def test_a_waiting_replica_says_for_whom_and_how_long(tmp_path, database):
     shop = written(tmp_path, database, {"r1": "op.execute('SELECT pg_advisory_xact_lock(42)')"})
     with blocked_by(database, "SELECT pg_advisory_lock(42)") as gate:
         first = shop.started("upgrade", "--lock-timeout", "90")
@@ -51,23 +51,23 @@ def test_who_waits_says_for_whom_and_since_when(tmp_path, database):
         gate.close()
         status, out, err = ended(second)
     assert (status, out[:13]) == (0, "Nothing to do")
-    assert "Waiting: another alembic-rescue is at work (pid " in err
+    assert "Waiting: another alembic-rescue is running (pid " in err
     assert " from 127.0.0.1)" in err
     assert ended(first)[0] == 0
 
 
-def test_the_wait_ends(tmp_path, database):
+def test_the_wait_times_out(tmp_path, database):
     shop = written(tmp_path, database)
     with blocked_by(database, f"SELECT pg_advisory_lock({RESCUE_LOCK})"):
         late = shop.rescue("upgrade", "--wait", "1")
         at_once = shop.rescue_json("upgrade", "--wait", "0")
     assert (late.status, database.versions()) == (4, [])
-    assert "error[upgrade-wait-timeout]: waited for 1 s: another alembic-rescue is at work (pid " in late.stderr
+    assert "error[upgrade-wait-timeout]: waited for 1 s: another alembic-rescue is running (pid " in late.stderr
     assert "This one ran nothing" in late.stderr
     assert at_once["error"]["code"] == "upgrade-wait-timeout"
 
 
-def test_a_stamp_is_refused_while_an_upgrade_is_at_work(tmp_path, database):
+def test_a_stamp_is_refused_during_an_upgrade(tmp_path, database):
     shop = written(tmp_path, database, {**SHOP, "r4": SLEEPS})
     shop.alembic("upgrade", "r3")
     process = shop.started("upgrade")
@@ -79,8 +79,8 @@ def test_a_stamp_is_refused_while_an_upgrade_is_at_work(tmp_path, database):
     assert "error[rescue-under-way]" in refused.stderr
 
 
-def test_an_index_that_is_made_concurrently_waits_for_no_replica_that_waits(tmp_path, database):
-    """A session that waits for a lock in a statement has a snapshot, and the two would wait for each other."""
+def test_create_index_concurrently_does_not_wait_for_waiting_replicas(tmp_path, database):
+    """A session that waits for a lock in a statement has a snapshot, so the two would wait for each other."""
     body = """
         with op.get_context().autocommit_block():
             op.execute("SELECT pg_sleep(2)")
@@ -106,7 +106,7 @@ AT = {
 
 
 @pytest.mark.parametrize("at", AT)
-def test_a_replica_is_killed_and_another_goes_on(tmp_path, database, at):
+def test_another_replica_takes_over_from_a_killed_one(tmp_path, database, at):
     statement, body = AT[at]
     shop = written(
         tmp_path,
@@ -134,7 +134,7 @@ def test_a_replica_is_killed_and_another_goes_on(tmp_path, database, at):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_in_the_middle_leaves_nothing_and_says_so(tmp_path, database, number):
+def test_after_a_signal_everything_is_rolled_back_and_the_message_says_so(tmp_path, database, number):
     shop = written(tmp_path, database, {**SHOP, "r4": SLEEPS})
     shop.alembic("upgrade", "r1")
     process = shop.started("upgrade")
@@ -150,7 +150,7 @@ def test_a_signal_in_the_middle_leaves_nothing_and_says_so(tmp_path, database, n
     assert running(database, "pg_sleep") == []
 
 
-def test_a_signal_with_a_transaction_for_each_revision_tells_how_far_it_is(tmp_path, database):
+def test_after_a_signal_with_a_transaction_per_migration_the_message_says_how_far_it_got(tmp_path, database):
     shop = written(tmp_path, database, {**SHOP, "r4": SLEEPS}, options="transaction_per_migration=True")
     shop.alembic("upgrade", "r1")
     process = shop.started("--format", "json", "upgrade")
@@ -162,7 +162,7 @@ def test_a_signal_with_a_transaction_for_each_revision_tells_how_far_it_is(tmp_p
     assert database.versions() == ["r3"]
 
 
-def test_a_signal_while_it_waits(tmp_path, database):
+def test_a_signal_during_the_wait(tmp_path, database):
     shop = written(tmp_path, database)
     with blocked_by(database, f"SELECT pg_advisory_lock({RESCUE_LOCK})"):
         process = shop.started("upgrade")
@@ -186,7 +186,7 @@ def test_the_worker_dies(tmp_path, database):
 # --- a pooler ----------------------------------------------------------------------------------------------------
 
 
-def test_behind_a_pooler_it_says_so_and_two_still_go_one_after_the_other(tmp_path, database):
+def test_behind_a_pooler_it_warns_and_upgrades_still_run_one_at_a_time(tmp_path, database):
     with pooling(database.server) as pooler:
         behind = database.url.replace(f":{database.server.port}/", f":{pooler.port}/")
         shop = written(tmp_path, database, TWENTY, url=behind)
@@ -197,7 +197,7 @@ def test_behind_a_pooler_it_says_so_and_two_still_go_one_after_the_other(tmp_pat
     assert database.versions() == ["r20"]
 
 
-def test_behind_a_pooler_the_lock_timeout_holds_and_no_session_keeps_it(tmp_path, database):
+def test_behind_a_pooler_the_lock_timeout_applies_but_stays_in_no_session(tmp_path, database):
     with pooling(database.server) as pooler:
         behind = database.url.replace(f":{database.server.port}/", f":{pooler.port}/")
         shop = written(
@@ -214,7 +214,7 @@ def test_behind_a_pooler_the_lock_timeout_holds_and_no_session_keeps_it(tmp_path
     assert "Trying again" in err
 
 
-def test_lock_url_leads_past_the_pooler_and_nowhere_else(tmp_path, database, scratch):
+def test_lock_url_bypasses_the_pooler_but_must_lead_to_the_same_database(tmp_path, database, scratch):
     with pooling(database.server) as pooler:
         behind = database.url.replace(f":{database.server.port}/", f":{pooler.port}/")
         shop = written(tmp_path, database, url=behind)

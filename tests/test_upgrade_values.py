@@ -1,4 +1,4 @@
-"""What is told of an upgrade, as texts; and what is refused before anything is looked at."""
+"""The words of an upgrade, its errors and its settings, without a database."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ BLOCKER = Blocker(
     ],
     ids=lambda one: getattr(one, "code", ""),
 )
-def test_the_exit_status_of_each_end(error, status):
+def test_the_exit_status_of_each_error(error, status):
     assert error.exit_status == status
     assert isinstance(error, errors.Refusal) == (error.code == "rehearsal-failed"), "refused: nothing was written"
     assert errors.from_json(error.to_json()).message == error.message
 
 
-def test_the_sentences():
+def test_the_messages():
     assert errors.MigrationFailed("r1", "r1.py:3", "no such table", "SELECT 1").message == (
         "r1 failed at r1.py:3: no such table. Statement: `SELECT 1`"
     )
@@ -47,25 +47,25 @@ def test_the_sentences():
         "`alembic upgrade` ended without an error after it ran r2 and r3, but shop is at r1"
     )
     assert upgraded.waiting(
-        Waiting("another alembic-rescue is at work (pid 7 from local, connected for 3 s)", 12.4)
+        Waiting("another alembic-rescue is running (pid 7 from local, connected for 3 s)", 12.4)
     ) == (
-        "Waiting: another alembic-rescue is at work (pid 7 from local)",
+        "Waiting: another alembic-rescue is running (pid 7 from local)",
         ", for 12 s",
     )
     assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
-        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except in line 4 hides it."
+        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it."
     ]
     assert upgraded.told(Note("a", "b", "c")) == ["warning[a]: b", "help: C"]
     failure = errors.LockTimeout("the lock on t in shop", 5.0)
     failure.blockers = (BLOCKER,)
     assert upgraded.told(Again(failure, "r1.py:3", 2, 4, 1.26)) == [
-        "Another session holds the lock on t in shop; gave up after 5 s at r1.py:3. Nothing of it was kept.",
+        "Another session holds the lock on t in shop; gave up after 5 s at r1.py:3. It left no changes.",
         "  pid 7 (psql, ann): idle in transaction for 61 s, SELECT 1",
         "Trying again in 1.3 s (2 of 4)",
     ]
 
 
-def test_a_revision_has_a_line_when_it_begins_and_one_every_ten_seconds():
+def test_a_line_when_a_revision_begins_and_every_ten_seconds():
     lines, now = [], [0.0]
     log = UpgradeLog(lines.append, lambda: now[0])
 
@@ -86,11 +86,11 @@ def test_a_revision_has_a_line_when_it_begins_and_one_every_ten_seconds():
     ]
 
 
-def test_what_counts_from_the_rows():
+def test_which_targets_count_from_the_rows():
     assert [waiting.counts(one) for one in ("+1", "r1+1", "head", "shop@+2")] == [True, False, False, True]
 
 
-def test_the_settings_of_a_session_that_migrates():
+def test_the_settings_of_a_migrating_session():
     settings = dialect_of("postgresql").server.upgrade_settings(1.5)
     assert "'1500'" in settings[0]
     assert not any("statement_timeout" in one for one in settings), "a migration may take hours"

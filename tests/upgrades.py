@@ -1,4 +1,4 @@
-"""Projects for the tests of ``upgrade``, and what is watched of a run that is under way."""
+"""Projects for the tests of ``upgrade``, and helpers that watch a run."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ SLEEPS = "op.execute('SELECT pg_sleep(60)')"
 
 
 def written(folder: Path, database: Database, bodies: dict[str, str] | None = None, **given: str) -> ProjectCopy:
-    """A project with these revisions, whose database is empty."""
+    """Write a project with these revisions and an empty database."""
     root = chains.write(folder / "project", given.pop("url", database.url), bodies or SHOP, **given).root
     return ProjectCopy(root, folder / "state", database)
 
 
 def rescue_locks(database: Database) -> list[int]:
-    """The sessions that have the rescue lock, or share the one of migrations."""
+    """Return the sessions that hold the rescue lock, or share the lock of migrating sessions."""
     half = RESCUE_LOCK & 0xFFFFFFFF
     return [pid for (pid,) in database.run(
         f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {half} AND {OF_THIS_DATABASE}"
@@ -52,6 +52,6 @@ def rescue_locks(database: Database) -> list[int]:
 
 
 def ended(process, seconds=120):
-    """Status, stdout and stderr of one that comes to its end."""
+    """Wait for a process to end; return its status, stdout and stderr."""
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err

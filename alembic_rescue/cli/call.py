@@ -185,7 +185,7 @@ class Call:
         write(text)
 
     def _explain_variables(self, told: str) -> None:
-        """Say what the variables in printed commands stand for, once they were printed."""
+        """Explain the variables in printed commands, after the commands."""
         named = [name for name in ("ALEMBIC_RESCUE_URL", "ALEMBIC_RESCUE_SCRATCH") if f'"${name}"' in told]
         if named:
             self.tell(f"note: first set {errors.listed(named)} to what you passed; passwords are never printed\n")
@@ -198,7 +198,7 @@ class Call:
         self.answer(page.text())
 
     def finish(self) -> None:
-        """Write the answer, where that has to wait until all of it is known."""
+        """Write the answers of a format that needs all of them first."""
         _FOR_GITHUB.finish(write, self.tell)
 
     def answer_json(self, content: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""``flask rescue``: the whole command, for the application that ``flask`` locates.
+"""``flask rescue``: the whole command line, for the application that ``flask`` locates.
 
-Flask loads this by its entry point `flask.commands`. Nothing else imports it, so Flask is no dependency.
+Flask loads this module through the entry point `flask.commands`.  Nothing else imports it, so Flask is not a
+dependency.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 _DEFAULTS = ("wsgi", "app")
-"""The modules that ``flask`` tries, where no application is named."""
+"""The modules that ``flask`` tries if no application is named."""
 
 
 @click.command(
@@ -24,7 +25,7 @@ _DEFAULTS = ("wsgi", "app")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def rescue(info: Any, words: tuple[str, ...]) -> None:
-    """Run alembic-rescue with these words."""
+    """Run alembic-rescue with these arguments."""
     from alembic_rescue.cli import start  # noqa: PLC0415 - each `flask` command loads this module
 
     name = located(info)
@@ -33,10 +34,10 @@ def rescue(info: Any, words: tuple[str, ...]) -> None:
 
 
 def located(info: Any) -> str | None:
-    """The application of this ScriptInfo of Flask's, as for ``--app``; None where there is none to be named."""
+    """Return the application of Flask's ScriptInfo as a value for ``--app``; None if it has no importable name."""
     if factory := getattr(info, "create_app", None):
         name = f"{factory.__module__}:{getattr(factory, '__qualname__', '<>')}"
-        return None if "<" in name or name.startswith("__main__:") else name  # of a script: nobody else can import it
+        return None if "<" in name or name.startswith("__main__:") else name  # a script's factory cannot be imported
     if named := getattr(info, "app_import_path", None):
         return str(named)
     found = (f"{name}.py" for name in _DEFAULTS if Path(f"{name}.py").is_file() or Path(name, "__init__.py").is_file())

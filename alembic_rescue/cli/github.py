@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from alembic_rescue.report.page import Sheet
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
-"""Names the file whose Markdown GitHub shows on the page of the run."""
+"""The variable that names the file whose Markdown GitHub shows on the page of the run."""
 WORKSPACE = "GITHUB_WORKSPACE"
 
 
 class Answers:
-    """All that one call answers. It is written at the end, because only then the most important ones are known."""
+    """Collects the answers of one call, and writes them at the end, when the most important ones are known."""
 
     def __init__(self) -> None:
         self._pages: list[GithubPage] = []
         self._markdown = ""
 
     def page(self, hide: Callable[[str], str]) -> Sheet:
-        """A new page of an answer; `hide` takes out secrets."""
-        from alembic_rescue.report import github  # noqa: PLC0415 - most calls do without
+        """Return a new page for an answer; `hide` removes secrets."""
+        from alembic_rescue.report import github  # noqa: PLC0415 - most calls do not need it
 
         self._pages.append(github.GithubPage(hide, from_root))
         return self._pages[-1]
@@ -35,11 +35,11 @@ class Answers:
         self._markdown += markdown
 
     def finish(self, write: Callable[[str], None], tell: Callable[[str], None]) -> None:
-        """Write the annotations, then the report: into the summary's file, else after them.
+        """Write the annotations, then the report: to the summary's file if possible, otherwise after the annotations.
 
         Args:
-            write: to stdout.
-            tell: to stderr.
+            write: writes to stdout.
+            tell: writes to stderr.
         """
         if not self._pages:
             return
@@ -59,7 +59,7 @@ class Answers:
 
 
 def _append(file: Path, markdown: str) -> bool:
-    """Write the report behind what the step wrote before; return False where nothing more fits."""
+    """Append the report to what the step wrote before; return False if nothing more fits."""
     from alembic_rescue.report import github  # noqa: PLC0415 - as above
 
     size = file.stat().st_size if file.exists() else 0
@@ -72,9 +72,9 @@ def _append(file: Path, markdown: str) -> bool:
 
 
 def from_root(path: str) -> str:
-    """The path relative to the repository's root, as GitHub wants it; empty for a file outside of it.
+    """Return the path relative to the repository's root, as GitHub needs it; empty for a file outside.
 
-    The root is the workspace, or what is checked out into a folder of it.
+    The root is the workspace, or a repository that is checked out into a folder of it.
     """
     file = Path(path).resolve()
     workspace = Path(os.environ.get(WORKSPACE) or os.devnull).resolve()

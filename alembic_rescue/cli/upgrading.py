@@ -1,4 +1,4 @@
-"""The command that upgrades: guarded, and with a log that says what happened."""
+"""The command ``upgrade``: guarded, and with a log that says what happened."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def upgrade(
             envvar="ALEMBIC_RESCUE_RETRIES",
             min=0,
             max=100,
-            help="Try again so often after a lock timeout or a deadlock, if everything was rolled back.",
+            help="Retry this many times after a lock timeout or a deadlock, if everything was rolled back.",
         ),
     ] = 3,
     lock_url: Annotated[
@@ -61,7 +61,7 @@ def upgrade(
         typer.Option(
             "--verify",
             envvar="ALEMBIC_RESCUE_VERIFY",
-            help="Afterwards, prove on a scratch database that what ran is there. Exit with 5 if it is not.",
+            help="Afterwards, prove on a scratch database that nothing is missing. Exit with 5 if it is not proved.",
         ),
     ] = False,
     lock_timeout: LockTimeout = None,
@@ -69,7 +69,7 @@ def upgrade(
     """Run alembic upgrade: one replica at a time, and verified.
 
     Other replicas wait, then find nothing to do. Lock timeouts are short, and the run is retried if all of it was
-    rolled back. If it fails, the log ends with the diagnosis. Never stamps.
+    rolled back. On failure, the log ends with the diagnosis. Never stamps.
     """
     import alembic_rescue
     from alembic_rescue.cli.upgrading_log import UpgradeLog
@@ -99,7 +99,7 @@ def upgrade(
 
 
 def answer_after(call: Call, failed: errors.RescueError) -> None:
-    """After an error's words, what was found of the database: the last thing in the log."""
+    """Write the diagnosis after the error message, as the last thing in the log."""
     report = failed.report
     if report is None or report.command != "upgrade" or not report.databases:
         return

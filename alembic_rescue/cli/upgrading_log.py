@@ -1,4 +1,4 @@
-"""What shows on stderr while migrations run: a line for each that begins, and all that is to be known of it."""
+"""The log on stderr while migrations run: a line when each begins, and what happens during it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from alembic_rescue.upgrading import Said
 
 _STILL_SECONDS = 10.0
-"""Between two lines that say that a statement still runs."""
+"""Time between two lines about the same running statement."""
 
 
 class UpgradeLog:
-    """Takes what an upgrade tells, and writes it."""
+    """Writes what an upgrade reports."""
 
     def __init__(self, tell: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._now = tell, now
@@ -25,7 +25,7 @@ class UpgradeLog:
         self._next = 0.0
 
     def take(self, said: Said) -> None:
-        """Write it, unless it was written a moment ago."""
+        """Write a report; a waiting or progress line only if it is due."""
         from alembic_rescue.report import upgraded  # noqa: PLC0415 - as the commands do
         from alembic_rescue.upgrading import Waiting  # noqa: PLC0415
         from alembic_rescue.worker.requests import Progress  # noqa: PLC0415

@@ -210,7 +210,7 @@ class Hold:
         if poolers.leads_to_one(dbapi_connection, dialect, record.info):
             return
         self._make_settings(dbapi_connection, dialect)
-        dialect.do_commit(dbapi_connection)  # a SET is undone by the rollback of the transaction that it was made in
+        dialect.do_commit(dbapi_connection)  # a rollback of its transaction would undo a SET
 
     def _make_settings(self, dbapi_connection: Any, dialect: Dialect) -> None:
         cursor = Cursor(dbapi_connection, dialect)

@@ -1,7 +1,7 @@
-"""The rescue lock for as long as an upgrade takes, on a connection of its own beside env.py's.
+"""The rescue lock for the duration of an upgrade, on its own connection, separate from env.py's.
 
-It is asked for again and again, never waited for: a session that waits holds a snapshot, for which a ``CREATE INDEX
-CONCURRENTLY`` of the upgrade that has the lock would wait in turn.
+The lock is polled, never waited for: a waiting session holds a snapshot, and a ``CREATE INDEX CONCURRENTLY`` of the
+upgrade that has the lock would wait for that snapshot.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TURN_SECONDS = 10.0
 
 
 class Line:
-    """A connection in autocommit that stays open; threads ask on it one after the other.
+    """An autocommit connection that stays open, and that one thread uses at a time.
 
     Raises:
         ConnectTimeout: it could not be opened in time; or whatever the driver raises.
@@ -49,7 +49,7 @@ class Line:
             self._close, self._ask = connection.invalidate, lambda question: question(connection)
 
     def ask(self, question: Callable[[Connection], T]) -> T:
-        """What `question` returns; raises what it raises, and TimeoutError where another one is never answered."""
+        """Return what `question` returns; raise what it raises, or TimeoutError if another question is not answered."""
         if not self._turn.acquire(timeout=_TURN_SECONDS):
             raise TimeoutError
         try:
@@ -61,15 +61,15 @@ class Line:
         self._raw = driver_connection(connection.connection)
 
     def hang_up(self) -> None:
-        """Let go of a server that does not answer; never raises."""
-        with suppress(Exception):  # whatever the driver raises of one that is closed
+        """Drop the connection to a server that does not answer; never raises."""
+        with suppress(Exception):  # any driver's error for a closed connection
             drivers.hang_up(self._raw)
 
     def close(self) -> None:
         """End the session; never raises."""
-        if self._turn.locked():  # somebody waits for an answer, and a driver would wait for that one
+        if self._turn.locked():  # a question is pending, and the driver would wait for its answer
             self.hang_up()
-        with suppress(Exception):  # any driver's error: it is lost, and so is all that it held
+        with suppress(Exception):  # any driver's error: the session is lost, and its locks with it
             self._close()
 
 
@@ -81,9 +81,9 @@ class Guard:
     """The rescue lock of one database.
 
     Args:
-        engine: with which the lock's connection is opened, though outside of its pool.
-        timeouts: of its session.
-        database: for a sentence.
+        engine: opens the lock's connection, outside of its pool.
+        timeouts: for the lock's session.
+        database: the name, worded for a sentence.
     """
 
     def __init__(self, engine: Engine, timeouts: Timeouts, database: str) -> None:
@@ -93,19 +93,22 @@ class Guard:
         self._asking = self._line
         self.is_held = False
         self.is_pooled = self._line.ask(poolers.is_pooled)
-        """A pooler stands between: the lock is a transaction's there, which keeps one server session to itself."""
+        """Whether a pooler is in between.  If so, an open transaction holds the lock, and keeps one server session."""
 
     @property
     def engine(self) -> Engine:
-        """The one that was given."""
+        """The engine passed in."""
         return self._engine
 
     def ask(self, question: Callable[[Connection], T]) -> T:
-        """What `question` returns on the lock's connection; raises what it raises."""
+        """Return what `question` returns on the lock's connection; raise what it raises."""
         return self._line.ask(question)
 
     def take(self) -> bool:
-        """Try to take the lock; False where another has it, or a session of one that was killed is still at work."""
+        """Try to take the lock.
+
+        Return False if another session has it, or if a session of a killed upgrade is still running.
+        """
         self.is_held = self._line.ask(self._take)
         if self.is_held and self.is_pooled and self._asking is self._line:
             self._asking = Line(self._engine, self._timeouts, self.database)
@@ -126,31 +129,31 @@ class Guard:
         return taken
 
     def holder(self) -> AtWork | None:
-        """Who has it, where that is seen."""
-        with suppress(Exception):  # it is a help
+        """Return who has the lock, if that is visible."""
+        with suppress(Exception):  # only a hint for the reader
             return self._line.ask(lambda one: self._dialect.server.at_work(Cursor(one.connection, one.dialect)))
         return None
 
     def fingerprint(self, table: str) -> Fingerprint | None:
-        """See :meth:`alembic_rescue.dialects.base.Server.fingerprint`; None where it cannot be told."""
-        with suppress(Exception):  # then nothing is proved
+        """See :meth:`alembic_rescue.dialects.base.Server.fingerprint`; None if it cannot be read."""
+        with suppress(Exception):  # then no rollback can be shown
             return self._asking.ask(
                 lambda one: self._dialect.server.fingerprint(Cursor(one.connection, one.dialect), table)
             )
         return None
 
     def ping(self) -> None:
-        """Ask the session that holds the lock for a sign of life; raises what the driver does of one that is lost."""
+        """Ping the session that holds the lock; raise the driver's error if the session is lost."""
         if self._dialect.has_rescue_lock:
             self._line.ask(lambda one: Cursor(one.connection, one.dialect).rows("SELECT 1"))
 
     def hang_up(self) -> None:
-        """Let go of a server that does not answer; never raises."""
+        """Drop the connections to a server that does not answer; never raises."""
         self._line.hang_up()
         self._asking.hang_up()
 
     def release(self) -> None:
-        """Let go; never raises."""
+        """Release the lock and close its connections; never raises."""
         self.is_held = False
         self._line.close()
         if self._asking is not self._line:

@@ -41,7 +41,7 @@ class HeldOpen(Generic[T]):
         return self._outcome.result()
 
     def ask(self, question: Callable[[Connection], U]) -> U:
-        """What `question` returns on the connection, asked between others; raises what it raises."""
+        """Return what `question` returns on the connection, once earlier questions are done; raise what it raises."""
         return asyncio.run_coroutine_threadsafe(self._asked(question), self._loop).result()
 
     def release(self) -> None:

@@ -1,6 +1,6 @@
-"""What is done to env.py's connections while migrations run on them for good: as little as keeps others from waiting.
+"""The settings of env.py's connections during a real upgrade: only what keeps other sessions from waiting.
 
-Their isolation, their transactions and the timeouts of their statements stay the project's own.
+Isolation, transactions and statement timeouts stay the project's own.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from alembic_rescue.dialects.cursor import Cursor
 
 
 class UpgradeHold(Hold):
-    """Gives them a lock timeout, and sees what fails."""
+    """Sets a lock timeout on env.py's connections, and records failures."""
 
     def _waits(self, timeouts: Timeouts) -> Waits:
-        """None of a statement ends by our clock: a migration may take hours."""
+        """Return waits without a statement timeout: a migration may take hours."""
         return Waits(replace(timeouts, statement=math.inf), read_only=True)
 
     def _make_settings(self, dbapi_connection: Any, dialect: Dialect) -> None:
@@ -33,12 +33,12 @@ class UpgradeHold(Hold):
         for statement in dialects.of(dialect.name).server.upgrade_settings(self._project.timeouts.lock):
             try:
                 cursor.run(statement)
-            except cursor.error:  # a server, or what passes for one, that cannot do it
+            except cursor.error:  # the server, or a stand-in for one, does not support it
                 with suppress(cursor.error):
                     dialect.do_rollback(dbapi_connection)
 
     def _hold_pooled(self, connection: Connection) -> None:
-        """A setting of the session's would be somebody else's a moment later: each transaction gets its own."""
+        """Set the lock timeout per transaction: a session setting would soon apply to another client of the pooler."""
         server = dialects.of(connection.dialect.name).server
         if setting := server.lock_timeout_of_transaction(self._project.timeouts.lock):
             event.listen(connection, "begin", lambda one: _begin(one, setting))

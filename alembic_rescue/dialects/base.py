@@ -99,7 +99,7 @@ class Facts:
     refuses_writes: str | None = None
     """Why the server refuses writes from this role; None if it accepts them."""
     refused_for: str = ""
-    """The role or the database whose own setting refuses them; empty if it is the server's."""
+    """The role or database whose setting refuses writes; empty if it is the server's setting."""
     denied: str | None = None
     """The privileges on the version table that the role lacks, as a list in one text."""
     row_security: bool = False
@@ -119,20 +119,20 @@ class Where(NamedTuple):
 
 
 class AtWork(NamedTuple):
-    """Who holds the rescue lock."""
+    """The session that holds the rescue lock."""
 
     pid: int
     client: str
-    """Its address, or ``local``; empty where it is not shown."""
+    """Its address, or ``local``; empty if it is not visible."""
     seconds: float | None
-    """Since it connected; None where that is not shown."""
+    """Since it connected; None if that is not visible."""
 
 
 class Fingerprint(NamedTuple):
-    """Of what is committed; equal for two readings between which nothing was."""
+    """Of the committed state: equal if nothing was committed between two readings."""
 
     rows: tuple[str, ...]
-    """Of the version table, sorted."""
+    """The version table's rows, sorted."""
     catalog: str
 
 
@@ -177,33 +177,33 @@ class Server(Protocol):
         return True
 
     def hold_rescue_lock(self, cursor: Cursor) -> bool:
-        """Take the same lock in autocommit, so that no transaction stays open; False where another has it.
+        """Take the same lock in autocommit, so that no transaction stays open; False if another session holds it.
 
-        Not behind a pooler: there it would stay with a session that is somebody else's a moment later.
+        Not behind a pooler: there the lock would stay with a server session that soon serves another client.
         """
         return True
 
     def at_work(self, cursor: Cursor) -> AtWork | None:
-        """Who has that lock; None: nobody is seen."""
+        """Return the session that holds the lock; None if none is visible."""
         return None
 
     def is_nobody_at_work(self, cursor: Cursor) -> bool:
-        """Whether no session that :meth:`upgrade_settings` set up is still there, left behind by who was killed."""
+        """Return whether no session that :meth:`upgrade_settings` set up is left, such as one of a killed upgrade."""
         return True
 
     def upgrade_settings(self, lock: float) -> tuple[str, ...]:
-        """The statements that set up a session in which migrations run, with the lock timeout in seconds.
+        """Return the statements that set up a session for migrations, with the lock timeout in seconds.
 
-        A server that cannot do one of them does without.
+        A statement that the server does not support is skipped.
         """
         return ()
 
     def lock_timeout_of_transaction(self, lock: float) -> str | None:
-        """The statement that gives the open transaction a lock timeout, where the session must be left alone."""
+        """Return the statement that sets a lock timeout for the open transaction, for a session behind a pooler."""
         return None
 
     def fingerprint(self, cursor: Cursor, table: str) -> Fingerprint | None:
-        """What was committed so far to the catalog and the version table; None: it cannot be told."""
+        """Return a fingerprint of the committed catalog and version table; None if the server has none."""
         return None
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:

@@ -178,10 +178,10 @@ class Scratch(Protocol):
         yield
 
     def of_nothing(self, server: ScratchServer, role: str) -> Surroundings | None:
-        """What a database has that stands for none, on which a chain starts from empty.
+        """Return the surroundings of the empty database on which ``--from-empty`` runs; None if the dialect has none.
 
         Args:
-            role: whom env.py logs in as; empty: it does not say.
+            role: the role with which env.py connects; empty if it names none.
         """
         return None
 

@@ -57,7 +57,7 @@ class Run:
         return Hold(project, read_only=read_only)
 
     def _transactions(self) -> AbstractContextManager[None]:
-        """What is done to those of env.py's."""
+        """Return the context in which env.py's transactions run."""
         return in_one_phase()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""``alembic upgrade`` itself, through the project's env.py: its own transactions, and each of its steps seen."""
+"""Run ``alembic upgrade`` through the project's env.py, with its own transactions, and observe each step."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from alembic_rescue.environment.run import Run
 from alembic_rescue.project.loading import Project
 
 Steps = Callable[[MigrationContext, "tuple[str, ...]", "list[MigrationStep]"], Iterable[MigrationStep]]
-"""Given the context that env.py configured, its rows and what is to run, it yields each, changed as it likes."""
+"""Takes the context that env.py configured, its rows and the pending steps; yields each step, possibly changed."""
 
 
 class UpgradeRun(Run):
-    """A run of env.py that migrates."""
+    """A run of env.py that migrates for real."""
 
     def __init__(self, project: Project, tell: Tell) -> None:
         super().__init__(project, tell, read_only=False)
@@ -38,11 +38,12 @@ class UpgradeRun(Run):
         """Call ``alembic.command.upgrade``.
 
         Args:
-            target: as that takes it.
-            listeners: to be active meanwhile.
+            target: as for that function.
+            steps: wraps the pending steps.
+            listeners: SQLAlchemy listeners, active during the run.
 
         Raises:
-            RescueError: as :meth:`Run.__call__`; an error that env.py swallowed, too.
+            RescueError: as :meth:`Run.__call__`; also for an error that env.py swallowed.
         """
 
         def call() -> None:
@@ -54,7 +55,10 @@ class UpgradeRun(Run):
 
     @contextmanager
     def _seeing(self, steps: Steps) -> Iterator[None]:
-        """Put `steps` between Alembic's list of what is to run and its run: each env.py calls this public method."""
+        """Insert `steps` between Alembic's list of pending steps and its run.
+
+        ``run_migrations`` is public, and every env.py calls it.
+        """
         original, run = MigrationContext.run_migrations, self
 
         def run_migrations(self: MigrationContext, **kw: Any) -> None:
@@ -72,7 +76,7 @@ class UpgradeRun(Run):
 
 @contextmanager
 def _as_typed(config: Config, target: str) -> Iterator[None]:
-    """In the block, what some env.py files read is there as ``alembic upgrade`` has it: words and options."""
+    """In the block, set ``sys.argv`` and ``cmd_opts`` as ``alembic upgrade`` does: some env.py files read them."""
     options, words = config.cmd_opts, sys.argv
     if options is not None:
         typed = vars(CommandLine(prog="alembic").parser.parse_args(["upgrade", target]))

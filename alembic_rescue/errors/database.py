@@ -165,7 +165,7 @@ class ReadOnlyServer(DatabaseError):
     database: str
     reason: str
     set_for: str = ""
-    """The role or the database whose own setting it is; empty if it is the server's."""
+    """The role or database that the setting belongs to; empty if it is the server's."""
 
     def _text(self) -> Text:
         told = f"{self.database} does not accept writes: {self.reason}"

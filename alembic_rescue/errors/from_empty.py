@@ -1,4 +1,4 @@
-"""What keeps a chain from being run from an empty database on (exit status 2)."""
+"""Errors that keep ``rehearse --from-empty`` from running the chain (exit status 2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from alembic_rescue.errors.base import Text, UsageError
 
 
 class EnvNotReached(UsageError):
-    """env.py comes to no database, though any would do."""
+    """env.py opens no database, although any would do."""
 
     code = "env-opens-no-database"
     reason: str
@@ -22,7 +22,7 @@ class EnvNotReached(UsageError):
 
 
 class EnvFailsOnEmpty(UsageError):
-    """env.py opens a database, and comes to no migration where that is empty."""
+    """env.py opens a database, but runs no migrations if it is empty."""
 
     code = "env-fails-on-empty"
     reason: str
@@ -37,7 +37,7 @@ class EnvFailsOnEmpty(UsageError):
 
 
 class ReferenceNotRead(UsageError):
-    """What ``--against`` names cannot be read from git."""
+    """The reference passed with ``--against`` cannot be read from git."""
 
     code = "reference-not-read"
     reference: str
@@ -52,7 +52,7 @@ class ReferenceNotRead(UsageError):
 
 
 class ReferenceFails(UsageError):
-    """The revisions that ``--against`` takes for applied do not run on an empty database."""
+    """A revision that ``--against`` assumes to be applied fails on an empty database."""
 
     code = "reference-fails"
     reference: str
@@ -63,7 +63,7 @@ class ReferenceFails(UsageError):
     def _text(self) -> Text:
         at = f" ({self.place})" if self.place else ""
         return Text(
-            f"{self.revision}, which is in {self.reference} already, fails on an empty database: {self.reason}{at}",
+            f"{self.revision}, which is already in {self.reference}, fails on an empty database: {self.reason}{at}",
             "pass what existed before the first revision with --baseline FILE.sql. To see all that fails, omit "
             "--against",
         )

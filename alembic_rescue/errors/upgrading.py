@@ -1,4 +1,4 @@
-"""What a guarded upgrade ends with, where it does not end at its target."""
+"""Errors of a guarded upgrade."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alembic_rescue.errors.words import code, listed
 
 
 class MigrationFailed(RescueError):
-    """A revision did not come to its end.  What its database has is told by its help."""
+    """A revision failed.  The help says where the database is now."""
 
     code = "migration-failed"
     exit_status = REFUSED
@@ -25,14 +25,14 @@ class MigrationFailed(RescueError):
 
 
 class UpgradeNotKept(RescueError):
-    """The upgrade ended without an error, and a new connection does not find what it should have left."""
+    """The upgrade ended without an error, but a new connection does not find the database at the target."""
 
     code = "upgrade-not-kept"
     exit_status = REFUSED
     where: Sequence[str]
-    """Where each database is that is not there."""
+    """Where each database is that is not at the target."""
     ran: Sequence[str]
-    """The revisions that came to their end."""
+    """The revisions that ran to their end."""
 
     def _text(self) -> Text:
         ran = f" after it ran {listed(self.ran)}" if self.ran else ""
@@ -43,7 +43,7 @@ class UpgradeNotKept(RescueError):
 
 
 class UpgradeNotRead(RescueError):
-    """The migrations ran, and what they left could not be read."""
+    """The migrations ran, but the version table could not be read afterwards."""
 
     code = "upgrade-not-read"
     exit_status = NOT_VERIFIED
@@ -58,7 +58,7 @@ class UpgradeNotRead(RescueError):
 
 
 class UpgradeNotProved(RescueError):
-    """The rows are right, and ``--verify`` does not prove what the revisions should have made."""
+    """The rows are right, but ``--verify`` could not prove that the revisions' objects exist."""
 
     code = "upgrade-not-proved"
     exit_status = NOT_VERIFIED
@@ -71,7 +71,7 @@ class UpgradeNotProved(RescueError):
 
 
 class UpgradeWaitTimedOut(DatabaseError):
-    """Another upgrade, or another rescue, was at work for as long as this one waited."""
+    """Another upgrade or rescue ran for as long as this one waited."""
 
     code = "upgrade-wait-timeout"
     seconds: float
@@ -80,12 +80,12 @@ class UpgradeWaitTimedOut(DatabaseError):
     def _text(self) -> Text:
         return Text(
             f"waited for {self.seconds:g} s: {self.who}. This one ran nothing",
-            "wait longer with --wait SECONDS, or look at what it does: `alembic-rescue diagnose`",
+            "wait longer with --wait SECONDS, or see what it is doing: `alembic-rescue diagnose`",
         )
 
 
 class RehearsalFailed(Refusal):
-    """``--rehearse``: the upgrade would fail, or nobody can tell."""
+    """``--rehearse``: the upgrade would fail, or that is unknown."""
 
     code = "rehearsal-failed"
     why: str
@@ -98,7 +98,7 @@ class RehearsalFailed(Refusal):
 
 
 class LockUrlElsewhere(UsageError):
-    """``--lock-url`` leads to another database than env.py."""
+    """``--lock-url`` leads to a different database from env.py's."""
 
     code = "lock-url-elsewhere"
     found: str

@@ -18,8 +18,8 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
 
     An object that a revision creates, drops or renames together with its parent is reported only if its state differs
     from the parent's.  The same applies to a constraint's index, a column's default and sequence, and an enum's list of
-    labels, next to the labels themselves.  What a statement of its own creates is reported, too, unless its
-    parent is missing: so a revision's list is the same whether such a part exists or not.
+    labels, next to the labels themselves.  An object created by a separate statement is reported, too, unless its
+    parent is missing: so a revision's list is the same whether such an object exists or not.
 
     Args:
         telling: objects with more to report, which no table represents.
@@ -55,7 +55,7 @@ def folded(findings: Sequence[Finding], telling: Collection[CatalogObject] = ())
 
 
 def names_above(finding: Finding) -> list[str]:
-    """Return the names of what it may come with: its column, its parent, its owner."""
+    """Return the names of the objects that it may come with: its column, its parent, its owner."""
     facts = finding.claim.expected or finding.claim.change.before or {}
     owner = facts.get("owned by", "")
     names = (column_of(finding.claim.object), finding.claim.object.parent, owner, owner.rpartition(".")[0])

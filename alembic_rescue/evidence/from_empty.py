@@ -1,4 +1,4 @@
-"""What a chain comes to that starts from nothing, as values.  No I/O."""
+"""The result of running a chain from an empty database, as values.  No I/O."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ FAILS = frozenset(
         "revision-deleted",
     ]
 )
-"""The codes of findings on which ``rehearse --from-empty`` fails; any other one is a warning."""
+"""The findings that make ``rehearse --from-empty`` fail; any other is a warning."""
 
 
 @dataclass(frozen=True)
 class FromEmpty:
-    """What was run on one empty database."""
+    """The result on one empty database."""
 
     ran: tuple[str, ...]
-    """The revisions that came to their end, in Alembic's order."""
+    """The revisions that ran to their end, in Alembic's order."""
     not_run: tuple[str, ...] = ()
-    """Those that an earlier failure kept from running."""
+    """The revisions that did not run because an earlier one failed."""
     failed: str | None = None
-    """The revision at which the run ended."""
+    """The revision that failed and ended the run."""
     before: tuple[str, ...] = ()
-    """Those that were run first, without being reported: ``--against`` names a point at which they were there."""
+    """The revisions that exist at the point that ``--against`` names: run first, and not reported."""
     against: str = ""
-    """The branch or tag; empty without ``--against``."""
+    """The branch, tag or commit; empty without ``--against``."""
     commit: str = ""
-    """Of git, at which the revisions before were read."""
+    """The git commit from which `before` was read."""
     models: tuple[str, ...] | None = None
-    """Where the models and the chain part; None: they were not compared."""
+    """The differences between the models and the migrated database; None if they were not compared."""
     failing: tuple[str, ...] = ()
-    """The codes of the findings on which it fails."""
+    """The codes of the findings that make it fail."""
 
     @property
     def fails(self) -> bool:
-        """Whether it does."""
+        """Whether any finding makes it fail."""
         return bool(self.failing)

@@ -180,7 +180,7 @@ def _rerun(there: str, causes: Sequence[Cause], upgrade: str, *, transactional: 
 
 
 def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> tuple[str, str]:
-    """Return what fails, and what a person has to do about it first; empty if nothing."""
+    """Return what fails, and what a person must do first; both empty if nothing fails."""
     hides = next((c for c in causes if c.code == "env-hides-errors"), None)
     others = [c for c in causes if c is not hides]
     and_hides = f", and {hides.place} hides it" if hides else ""
@@ -208,7 +208,7 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> tuple[str, s
 
 
 def _fixed(cause: Cause) -> str:
-    """Return how to remove the cause: where, if the finding says how; empty if the upgrade's own command does."""
+    """Return how to fix the cause: only where, if the finding says how; empty if the upgrade command fixes it."""
     if cause.code == "several-heads":
         return ""
     return sentence(cause.fix) if cause.code else f"Fix {cause.place}"

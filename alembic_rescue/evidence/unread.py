@@ -1,4 +1,4 @@
-"""What cannot be verified of a revision, in words.  Pure."""
+"""The parts of a revision that cannot be verified, in words.  Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from alembic_rescue.evidence.model import ObjectEvidence
 
 _MANY = 3
-"""From this number on, lines with the same reason are listed together, by their numbers."""
+"""At this many lines with the same reason, only their numbers are listed."""
 
 
 def reasons(unread: Sequence[ObjectEvidence], revision: str) -> Iterator[str]:
-    """Yield what cannot be verified of a revision, and why."""
+    """Yield each part of a revision that cannot be verified, and why."""
     alike: dict[tuple[str | None, str | None], list[ObjectEvidence]] = {}
     for found in unread:
         alike.setdefault((found.detail, found.path), []).append(found)

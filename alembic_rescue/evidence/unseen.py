@@ -22,7 +22,7 @@ from alembic_rescue.evidence.positions import Positions, Step
 _CHANGES_ROWS = "the catalog does not show whether it ran"
 _MAY_CHANGE_ROWS = "not run on the empty scratch database, so the effects are unknown"
 OF_ROWS = frozenset([_CHANGES_ROWS, _MAY_CHANGE_ROWS])
-"""The details of statements that change rows or the like, and nothing in the catalog."""
+"""The details of statements that change rows or the like, but nothing in the catalog."""
 _SHOWN = 60
 """The maximum length of a statement that is shown as a name, in characters."""
 _EXISTENCE = re.compile(r"\b(?:already exists|does not exist|no such|duplicate|unknown|can't drop)\b", re.IGNORECASE)

@@ -32,7 +32,7 @@ def detail(finding: Finding, live: Live) -> str | None:
 
 
 def noteworthy(findings: Sequence[Finding], live: Live) -> frozenset[CatalogObject]:
-    """Return objects that are as expected, but with more to report than what they come with."""
+    """Return objects that are as expected, but have more to report than the objects that they come with."""
     told = [(f, set(_details(f, live))) for f in findings if f.met and f.claim.expected is not None]
     by_name = {f.claim.object.name: details for f, details in told}
     return frozenset(

@@ -1,1 +1,1 @@
-"""``rehearse --from-empty``: the project's chain on empty databases, for CI.  Read :mod:`.verb` first."""
+"""``rehearse --from-empty``: run the project's chain on empty databases, for CI.  Read :mod:`.verb` first."""

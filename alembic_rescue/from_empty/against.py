@@ -1,4 +1,4 @@
-"""The revisions at a branch or a tag of git, and what became of them since."""
+"""The revisions at a branch, tag or commit of git, and how they have changed since."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from alembic_rescue.worker import script_files
 from alembic_rescue.worker.requests import ScriptFile
 
 SECONDS = 20.0
-"""What git may take in all."""
+"""Time limit for all calls of git together."""
 
 
 @dataclass(frozen=True)
 class Old:
-    """One revision as it was."""
+    """One revision as it was then."""
 
     file: ScriptFile
     text: bytes
@@ -30,22 +30,22 @@ class Old:
 
 @dataclass(frozen=True)
 class Before:
-    """What git has at a point."""
+    """The revisions at a point in git."""
 
     reference: str
     commit: str
-    """Where the branch that is checked out began to differ from the reference."""
+    """The merge base of ``HEAD`` and the reference."""
     revisions: Mapping[str, Old]
-    """Those of `commit`."""
+    """The revisions at `commit`."""
     newest: tuple[ScriptFile, ...]
-    """Those of the reference itself, which may have moved on since."""
+    """The revisions at the reference itself, which may have moved on since `commit`."""
 
 
 def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> Before:
-    """The revisions that were in these folders.
+    """Read the revisions that were in these folders.
 
     Raises:
-        ReferenceNotRead: git cannot tell.
+        ReferenceNotRead: git cannot read the reference.
     """
     until = time.monotonic() + seconds
     commits: list[str] = []
@@ -60,7 +60,7 @@ def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> B
             revisions.update((old.file.revision, old) for old in _of(repository, commit, folder))
             newest.update((old.file.revision, old.file) for old in _of(repository, tip, folder))
             commits.append(commit)
-        except CannotRead as error:  # one of several may be an installed package's
+        except CannotRead as error:  # one of several folders may belong to an installed package
             why = str(error)
     if not commits:
         raise errors.ReferenceNotRead(reference, why)
@@ -68,15 +68,15 @@ def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> B
 
 
 def _commit(repository: Repository, reference: str) -> str:
-    """The commit that a name stands for.
+    """Return the commit that a name resolves to.
 
     Raises:
-        CannotRead: there is none.
+        CannotRead: it names no commit.
     """
     found = repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
-    found = found.replace("--end-of-options", "").strip()  # git before 2.30 answers with it
+    found = found.replace("--end-of-options", "").strip()  # git before 2.30 prints it
     if not found:
-        raise CannotRead("it is no branch, tag or commit of this repository")
+        raise CannotRead("it is not a branch, tag or commit of this repository")
     return found
 
 
@@ -95,7 +95,7 @@ def _of(repository: Repository, commit: str, folder: Path) -> Iterator[Old]:
 
 
 def changed(before: Before, now: Sequence[ScriptFile]) -> Iterator[Note]:
-    """What became of revisions that a database may have run already."""
+    """Yield a finding for each deleted or changed revision, which a database may have run already."""
     there = {file.revision: file for file in now}
     for revision, old in sorted(before.revisions.items()):
         file = there.get(revision)
@@ -109,13 +109,13 @@ def changed(before: Before, now: Sequence[ScriptFile]) -> Iterator[Note]:
         elif file.content != old.file.content and not _runs_alike(old.text, file.path.read_bytes()):
             yield Note(
                 "revision-changed",
-                f"{revision} ({shown(file.path)}) was changed since {before.reference}",
+                f"{revision} ({shown(file.path)}) has changed since {before.reference}",
                 "a database that has run it will not run it again. Undo the change, and put it in a new revision",
             )
 
 
 def _runs_alike(old: bytes, new: bytes) -> bool:
-    """Whether an upgrade runs both texts in the same way, whatever was done to comments, annotations, downgrades."""
+    """Return whether both texts upgrade alike: comments, docstrings, annotations, imports and downgrades may differ."""
     try:
         return _upgrading(old) == _upgrading(new)
     except (SyntaxError, ValueError, RecursionError):
@@ -128,7 +128,7 @@ def _upgrading(text: bytes) -> list[str]:
 
 
 def _is_beside(statement: ast.stmt) -> bool:
-    """A docstring, an import, the way back."""
+    """Return whether it is a docstring, an import or ``downgrade``."""
     if isinstance(statement, ast.FunctionDef):
         return statement.name == "downgrade"
     if isinstance(statement, ast.Expr):
@@ -141,7 +141,7 @@ def _bare(statement: ast.stmt) -> ast.AST:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out what says nothing to Python while it runs."""
+    """Removes what has no effect at run time."""
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is None:
@@ -165,7 +165,7 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def merged(before: Before, now: Sequence[ScriptFile]) -> tuple[ScriptFile, ...]:
-    """The revisions as they will be once the branch is merged into a reference that has moved on."""
+    """Return the revisions as they will be once the branch is merged into the reference, which may have moved on."""
     known = {file.revision for file in now}
     gone = before.revisions.keys() - known
     return (*now, *_more(before.newest, known | gone))

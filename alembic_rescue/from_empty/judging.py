@@ -1,4 +1,4 @@
-"""What a run from empty comes to: the causes, the findings, and whether it fails.  Pure."""
+"""Turn a run from empty into causes and findings.  Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _ABSENT = fix_of("does not exist", "")
 _TO_MAKE = "create it in an earlier revision. If it existed before the first one, pass it with --baseline FILE.sql"
 _FIX_ENV = "fix env.py. If it expects something in the database, pass that with --baseline FILE.sql"
 _SHOWN = 10
-"""Differences between the models and the chain; the JSON has them all."""
+"""How many model differences a message lists; the JSON has all of them."""
 
 
 def causes(visit: OwnVisit, revisions: Sequence[str]) -> Iterator[Cause]:
-    """What is wrong with the revisions that were run, and what a run passes over."""
+    """Yield what is wrong with the revisions that ran, including what the run itself tolerates."""
     upgrade = Upgrade(
         visit.failing, visit.failed, visit.failure, visit.transactional, (), visit.unheard, visit.handling
     )
@@ -39,13 +39,13 @@ def causes(visit: OwnVisit, revisions: Sequence[str]) -> Iterator[Cause]:
         if not one.goes_back and (one.revision, one.at.path, one.at.line) not in told:
             yield replace(
                 _coded("commit-in-migration", one.revision, one.at.path, one.at.line),
-                error=f"calls {one.how} inside a migration: if a later statement fails, what ran before stays",
+                error=f"calls {one.how} inside a migration: if a later statement fails, the earlier changes stay",
                 fix="remove it, or put what must be committed earlier in `with op.get_context().autocommit_block():`",
             )
 
 
 def _of_empty(cause: Cause) -> Cause:
-    """In the words of an empty database."""
+    """Return the cause, worded for an empty database."""
     cause = replace(cause, fix=cause.fix.replace(_ABSENT, _TO_MAKE))
     if cause.code != "would-be-hidden":
         return cause
@@ -57,7 +57,7 @@ def _of_empty(cause: Cause) -> Cause:
 
 
 def _is_told(failed: str, failure: Failure, found: Sequence[Cause]) -> bool:
-    """Whether one of the causes is that failure, or what it follows from."""
+    """Return whether one of the causes is that failure, or the reason for it."""
     own = [cause for cause in found if cause.fails and (cause.revision == failed or cause.swallowed)]
     if any(not cause.swallowed for cause in own if cause.revision == failed):
         return True
@@ -87,11 +87,11 @@ def _fix_of(failure: Failure) -> str:
 def too_long(
     limit: int | None, revisions: Sequence[str], lines: Mapping[str, tuple[str, int]], table: str
 ) -> Iterator[Cause]:
-    """Each revision whose id the version table does not hold.
+    """Yield a cause for each revision whose id does not fit into the version table.
 
     Args:
-        limit: what it holds, in characters; None: any number.
-        lines: where each id stands.
+        limit: characters that fit; None: any number.
+        lines: file and line of each id.
     """
     for revision in revisions:
         if limit is not None and len(revision) > limit:
@@ -119,7 +119,7 @@ def _coded(code: str, revision: str, path: str, line: int) -> Cause:
 
 
 def told(cause: Cause) -> Note:
-    """A cause as a finding."""
+    """Return a cause as a finding."""
     said = f"{cause.place}: {cause.statement}" if cause.statement else cause.place
     fix = f"fix {cause.revision}: {cause.fix}"
     if cause.code:
@@ -136,20 +136,20 @@ def told(cause: Cause) -> Note:
 
 
 def env_fails(failure: Failure, place: str) -> Note:
-    """env.py failed outside of any revision."""
+    """Return the finding for an env.py that failed outside of any revision."""
     return Note("env-fails", f"env.py fails on an empty database ({place}): {failure.error}", _FIX_ENV)
 
 
 def env_does_not_visit(place: str) -> Note:
-    """env.py came to its end, and to no migration."""
+    """Return the finding for an env.py that ended without running migrations."""
     return Note("env-fails", f"env.py ({place}) runs no migrations on this database when it is empty", _FIX_ENV)
 
 
 def several_heads(graph: RevisionMap, merged: RevisionMap | None, reference: str) -> tuple[Note, ...]:
-    """Where ``alembic upgrade head`` does not know which one.
+    """Return the finding for a chain whose ``head`` is ambiguous, now or after the merge; empty if it is not.
 
     Args:
-        merged: the revisions once the branch is merged into `reference`; None without one.
+        merged: the revisions once the branch is merged into `reference`; None without a reference.
     """
     heads = scripts.heads(graph)
     if len(heads) > 1:
@@ -175,7 +175,7 @@ def several_heads(graph: RevisionMap, merged: RevisionMap | None, reference: str
 
 
 def models_differ(differences: Sequence[str]) -> tuple[Note, ...]:
-    """What ``alembic check`` would fail on."""
+    """Return the finding on which ``alembic check`` would fail, if there are differences."""
     if not differences:
         return ()
     shown = "; ".join(differences[:_SHOWN])
@@ -186,6 +186,6 @@ def models_differ(differences: Sequence[str]) -> tuple[Note, ...]:
             "models-differ",
             f"the models differ from what the migrations create, in {number}: {shown}{more}",
             "if the models are right, write the missing migration: `alembic revision --autogenerate`. If an object is "
-            "not meant to be compared, leave it out with include_object in env.py",
+            "not meant to be compared, exclude it with include_object in env.py",
         ),
     )

@@ -1,4 +1,4 @@
-"""What env.py visits, learned on empty scratch databases: no database of the project's is opened."""
+"""Find out what env.py visits by running it on empty scratch databases; none of the project's is opened."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ _DRIVERS = (
     *("postgresql+psycopg2", "postgresql+psycopg", "postgresql+asyncpg", "postgresql+pg8000"),
     *("mysql+pymysql", "sqlite+pysqlite"),
 )
-"""Of a URL in place of the one that is missing: the first of them by which env.py opens a database."""
+"""The drivers to try for a stand-in URL; the first with which env.py opens a database is used."""
 _NOWHERE = "it ends without running migrations"
 _VARIABLE = "DATABASE_URL"
-"""Where many an env.py, and the settings that it imports, looks for the URL."""
+"""The variable from which many env.py files, or the settings that they import, read the URL."""
 _ASKED = re.compile(r"KeyError: '([A-Z0-9_]*(?:URL|URI|DSN|DATABASE|DB)[A-Z0-9_]*)'")
-"""A variable that is asked for in vain, and whose name says that it holds one."""
+"""A missing variable whose name suggests that it holds a URL."""
 _MOST_VARIABLES = 3
 _MODULES = {"psycopg2", "psycopg", "asyncpg", "pg8000", "pymysql", "MySQLdb"}
-"""Drivers that may be missing while another one is there."""
+"""Drivers; if one is not installed, another may be."""
 _IN_MEMORY = {"", ":memory:"}
-"""SQLite's words for a database that no second connection sees."""
+"""SQLite's names for a database that only one connection sees."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Where the chain is to be run."""
+    """What to run the chain on."""
 
     view: View
     stand_in: StandIn | None
-    """What env.py finds in place of the project's URL, where that one is missing or is none."""
+    """Replaces the project's URL if that is missing or invalid."""
 
 
 def reached(project: Project, only: str | None, bench: Bench) -> Ground:
     """Run env.py without a database, then on an empty one.
 
     Raises:
-        EnvNotReached: it comes to none, or to none that can be replaced.
-        EnvFailsOnEmpty: it comes to no migration there.
+        EnvNotReached: it opens no database, or none that can be replaced.
+        EnvFailsOnEmpty: it runs no migrations on an empty database.
         NoSuchDatabase, AmbiguousDatabase: see :mod:`alembic_rescue.selection`.
         DuplicateRevision, RevisionCycle, MissingRevision, BadConfig: the script files contradict one another.
         ScratchMissing, ScratchUnfit, ScratchFailed: there is no scratch server.
@@ -67,7 +67,7 @@ def reached(project: Project, only: str | None, bench: Bench) -> Ground:
         told = (failure.error, _place(failure)) if failure else (_NOWHERE,)
         raise errors.EnvFailsOnEmpty(*told)
     if any(one.dialect != found.dialect for one in seeing.visits):
-        raise errors.EnvNotReached("it opens databases of several kinds, and there is one scratch server at a time")
+        raise errors.EnvNotReached("it opens databases of several kinds, but only one scratch server can be used")
     if dialects.of(found.dialect).is_file and any(_path(one) in _IN_MEMORY for one in visits):
         raise errors.EnvNotReached("it opens a database in memory, which is gone when the connection is closed")
     distinct = {one.database.identity.rows_key: one for one in visits}
@@ -82,7 +82,7 @@ def _path(visited: Visited) -> str:
 
 
 def _first(project: Project, bench: Bench) -> tuple[Reached, StandIn | None]:
-    """The first database that env.py opens; where it needs a URL, with one that leads nowhere."""
+    """Return the first database that env.py opens; if it needs a URL, with a stand-in that leads nowhere."""
     first: Reached = bench.ask("reach", loading=project.named, stand_in=None)
     if first.dialect:
         return first, None
@@ -101,7 +101,7 @@ def _first(project: Project, bench: Bench) -> tuple[Reached, StandIn | None]:
 
 
 def _refuse_a_missing_module(failure: Failure | None) -> None:
-    """No URL helps there, unless it is a driver's."""
+    """Refuse if a module is missing, unless it is a driver: no URL would help."""
     missing = failure and re.match(r"ModuleNotFoundError: No module named '([^']+)'", failure.error)
     if failure is not None and missing and missing[1].partition(".")[0] not in _MODULES:
         raise errors.ModuleMissing(missing[1], _place(failure))
@@ -122,7 +122,7 @@ def _to_be_run(project: Project, found: Reached) -> tuple[ScriptFile, ...]:
 
 
 def _seen(first: Visited, files: tuple[ScriptFile, ...], stand_in: StandIn | None, bench: Bench) -> Seeing:
-    """What env.py visits on an empty database, wherever its addresses lead."""
+    """Return what env.py visits on an empty database, whatever addresses it uses."""
     first = on_nothing(first, bench)
     stub = View(scripts.graph(files), Look((first,), files), (first,), ())
     places = bench.placed(stub, "_look")
@@ -134,14 +134,14 @@ def _seen(first: Visited, files: tuple[ScriptFile, ...], stand_in: StandIn | Non
 
 
 def on_nothing(visited: Visited, bench: Bench) -> Visited:
-    """With what an empty database has around it."""
+    """Return the visit with the surroundings of an empty database."""
     server, identity = bench.server(visited), visited.database.identity
     around = dialects.of(identity.dialect).scratch.of_nothing(server, identity.role or "")
     return replace(visited, surroundings=around)
 
 
 def _visited(seen: Seen) -> Visited:
-    """As a look at a database would have it, which is empty and on the scratch server."""
+    """Return what a look would report for an empty database on the scratch server."""
     database = seen.asked.get("database") or seen.asked.get("user") or ""
     identity = Identity(
         url="",

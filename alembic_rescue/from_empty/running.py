@@ -1,4 +1,4 @@
-"""The runs of a chain from empty: what comes before, the revisions in question, and the models after them."""
+"""Run a chain from empty: the earlier revisions, the revisions in question, then the comparison with the models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_EXTENSION = re.compile(
 
 @dataclass(frozen=True)
 class Todo:
-    """What is to be run on one of the databases."""
+    """The revisions to run on one of the databases, those of `before` first."""
 
     before: tuple[str, ...] = ()
     revisions: tuple[str, ...] = ()
@@ -36,27 +36,27 @@ class Todo:
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of it."""
+    """The result of the runs."""
 
     visits: Mapping[int, OwnVisit]
-    """By their number; one that env.py did not come to is missing."""
+    """By number; a visit that env.py did not make is absent."""
     failure: Failure | None
-    """What env.py failed with, outside of a revision."""
+    """The error with which env.py failed outside of a revision."""
     limits: tuple[int | None, ...]
-    """What the version tables hold, in characters, once an id did not fit; none: all did."""
+    """Characters that each version table holds, if an id did not fit; empty if all ids fit."""
     compared: tuple[Compared, ...]
     server_version: str
 
 
 def run(ground: Ground, todo: Sequence[Todo], reference: str, bench: Bench) -> Ran:
-    """Run all of it; where an id does not fit into the version table, once more with room for it.
+    """Run everything; if an id does not fit into the version table, run it again with a wider column.
 
     Args:
         todo: one for each of env.py's visits.
-        reference: at which what comes before was there.
+        reference: the point in git at which the earlier revisions exist.
 
     Raises:
-        ReferenceFails: what comes before does not run.
+        ReferenceFails: an earlier revision fails.
         ExtensionMissing: the scratch server lacks what the chain needs.
         RescueError: the scratch server, or a worker, fails.
     """
@@ -84,7 +84,10 @@ def _may_not_have_fitted(own: OwnRun) -> bool:
 
 
 def _refuse_for_want_of_extensions(own: OwnRun, server: str) -> None:
-    """What the server lacks is no fault of the chain's; unless it gets over that, in a SAVEPOINT."""
+    """Raise if the run ended because the server lacks an extension, which is not the chain's fault.
+
+    A chain that handles the error in a SAVEPOINT goes on.
+    """
     told = [text for visit in own.visits if visit.failure is not None for text in _ending(visit, visit.failure)]
     found = [one[1] or one[2] for text in told for one in [_NO_EXTENSION.search(text)] if one]
     if found:
@@ -92,7 +95,7 @@ def _refuse_for_want_of_extensions(own: OwnRun, server: str) -> None:
 
 
 def _ending(visit: OwnVisit, failure: Failure) -> list[str]:
-    """What a run ended with: the failure, and those that it may only follow from."""
+    """Return the error that ended a run, and earlier errors of which it may be only a consequence."""
     before = [one.error or "" for _, one in visit.failing] if follows_another(failure.error) else []
     return [failure.error, *before]
 
@@ -109,23 +112,23 @@ class _Runs:
 
     @property
     def server(self) -> str:
-        """For a sentence."""
+        """Dialect and version, worded for a sentence."""
         dialect = self.ground.view.scripts.visited[0].database.identity.dialect
         return f"{dialect} {self.server_version}"
 
     def places(self) -> Places:
-        """New empty databases, with what is given of before the first revision."""
+        """Create new empty databases, and load the baseline into them."""
         self._made += 1
         places = self.bench.placed(self.ground.view, f"_{self._made}" if self._made > 1 else "")
         load_baseline(self.ground.view, places, self.bench)
         return places
 
     def visits(self, todo: Sequence[Sequence[str]] = ()) -> tuple[ScratchVisit, ...]:
-        """Those of env.py, by default with nothing to be done."""
+        """Return env.py's visits, by default with no revisions to run."""
         return tuple(self._visit(number, (), todo[number] if todo else ()) for number in range(len(self.todo)))
 
     def once(self, places: Places) -> tuple[Places, OwnRun]:
-        """What comes before, then the revisions as the project runs them."""
+        """Run the earlier revisions, then the others as the project runs them."""
         if any(one.before for one in self.todo):
             brought = self.ask("bring", places, visits=tuple(self._brought()))
             self._refuse_what_does_not_run(brought)
@@ -148,7 +151,7 @@ class _Runs:
             raise errors.ReferenceFails(self.reference, "env.py", brought.error.error)
 
     def ask(self, operation: str, places: Places, **arguments: Any) -> Any:
-        """Have a worker do it; one that ends within a revision is a failure of that."""
+        """Run an operation in a worker; if the worker ends during a revision, that revision failed."""
         self._heard.clear()
         steps = hear_steps(self.bench, ON_EMPTY)
 

@@ -1,4 +1,4 @@
-"""Whether the chain runs from empty, or from a point in git: for CI, without any database of the project's.
+"""The verb for CI: does the chain run from empty, or from a point in git?  Needs none of the project's databases.
 
 config -> what env.py visits -> what is new -> the runs -> findings.  Nothing here prints.
 """
@@ -41,8 +41,8 @@ def rehearse_from_empty(
     """Run the chain on empty databases of the scratch server, and compare the models.  Opens no other database.
 
     Args:
-        target: as ``alembic upgrade`` takes it; None: ``head``, so that several heads are a fault.
-        against: a branch, tag or commit of git: what is there already is run first, and not reported.
+        target: as for ``alembic upgrade``; None: ``head``, so several heads are an error.
+        against: a branch, tag or commit of git; revisions that exist there are run first, and not reported.
         only: see :func:`alembic_rescue.diagnose`.
 
     Returns:
@@ -81,26 +81,26 @@ def _meant(view: View) -> list[tuple[int, Visited]]:
 
 
 def _chosen(graph: RevisionMap, target: str | None) -> tuple[str, ...]:
-    """The revisions up to the target, in Alembic's order."""
+    """Return the revisions up to the target, in Alembic's order."""
     if target is None or target == "head":
         return paths.pending(graph, ())
     return paths.find_path(graph, (), target).skipped
 
 
 def _todo(view: View, visited: Visited, chosen: Sequence[str], before: Before | None) -> Todo:
-    """What of it is there before, and what is new; nothing on a database that is not meant."""
+    """Split the revisions into old and new ones; nothing to run on a database that was not selected."""
     if visited not in view.meant:
         return Todo()
     known = before.revisions if before else {}
     old: dict[str, None] = {}
-    for revision in chosen:  # what follows a new one is not there before, whatever git has
+    for revision in chosen:  # a revision after a new one counts as new, even if git has it
         if revision in known and paths.follows(view.graph, revision) <= old.keys():
             old[revision] = None
     return Todo(tuple(old), tuple(revision for revision in chosen if revision not in old))
 
 
 def _of_all(view: View, target: str | None, before: Before | None) -> tuple[Note, ...]:
-    """What is wrong with the scripts themselves."""
+    """Return the findings about the scripts themselves."""
     found = tuple(git.changed(before, view.scripts.scripts)) if before else ()
     if target not in {None, "head"}:
         return found
@@ -108,14 +108,14 @@ def _of_all(view: View, target: str | None, before: Before | None) -> tuple[Note
     if before is not None:
         try:
             merged = scripts.graph(git.merged(before, view.scripts.scripts))
-        except errors.RescueError:  # what was deleted is told by itself
+        except errors.RescueError:  # a deleted revision has its own finding
             merged = None
     return (*judging.several_heads(view.graph, merged, before.reference if before else ""), *found)
 
 
 @dataclass(frozen=True)
 class _Judge:
-    """What the runs come to, database by database."""
+    """Turns the runs into reports, database by database."""
 
     project: Project
     ground: Ground
@@ -124,7 +124,7 @@ class _Judge:
     of_all: tuple[Note, ...]
 
     def part(self, number: int, todo: Todo, visited: Visited) -> DatabaseReport:
-        """The report of one database."""
+        """Return the report of one database."""
         visit = self.ran.visits.get(number, _NOT_VISITED)
         compared = next((one.differences for one in self.ran.compared if one.visit == number), None)
         causes = tuple(self._causes(number, todo, visit))
@@ -178,7 +178,7 @@ class _Judge:
 
 
 def _line_of_id(path: Path) -> int:
-    """Where a revision's file says its id; 0: it cannot be told."""
+    """Return the line of a file that sets the revision's id; 0 if none is found."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -10,7 +10,7 @@ from alembic_rescue.model import BrokenOff, Identity, Receipt, ReceiptPart, Rece
 Key = tuple[str, str]
 """An :attr:`Identity.rows_key`."""
 _NO_WAY_BACK = frozenset(["undo", "complete"])
-"""The commands whose receipts ``undo`` does not take."""
+"""The commands whose receipts ``undo`` does not accept."""
 
 
 def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
@@ -25,7 +25,7 @@ def undone_by(kept: Iterable[Receipt], receipt: Receipt) -> dict[Key, Receipt]:
 
 
 def can_be_undone(kept: Iterable[Receipt], receipt: Receipt) -> bool:
-    """Return whether ``undo`` can still take back a part of `receipt`, as far as the receipts show."""
+    """Return whether ``undo`` can still revert a part of `receipt`, as far as the receipts show."""
     if receipt.command in _NO_WAY_BACK or receipt.only_by_hand:
         return False
     undone = undone_by(kept, receipt)

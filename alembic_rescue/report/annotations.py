@@ -1,7 +1,7 @@
-"""Annotations of GitHub Actions: the workflow commands that make them, and text that makes none.  Pure.
+"""Annotations of GitHub Actions: the workflow commands that create them, and text that contains none.  Pure.
 
-The rules are those of the runner: a command is a line that starts with ``::``, or has ``##[`` anywhere, on stdout or
-stderr.  See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
+The rules are the runner's: a command is a line on stdout or stderr that starts with ``::``, or that has ``##[``
+anywhere.  See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 MOST_SHOWN = 10
-"""GitHub shows ten of a step, and says nothing of the others."""
+"""GitHub shows ten per step, and drops the others silently."""
 _COMMAND = re.compile(r"(^|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029])(\s*):(?=:)|#(?=#\[)")
-"""Where the runner would read a command."""
+"""Matches where the runner would read a command."""
 _NOTHING = "\u200b"
-"""A space of no width."""
+"""A zero-width space."""
 
 
 class Level(str, Enum):
-    """What GitHub calls an annotation, the most important first."""
+    """GitHub's levels of annotations, most important first."""
 
     ERROR = "error"
     NOTICE = "notice"
@@ -29,20 +29,20 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """What GitHub shows beside a line of the source, or on the page of the run."""
+    """A message that GitHub shows next to a line of source, or on the page of the run."""
 
     level: Level
     title: str
     message: str
     path: str = ""
-    """Relative to the repository's root. Empty: it is about no file there."""
+    """Relative to the repository's root; empty if it is about no file in the repository."""
     line: int | None = None
     about: str = ""
-    """The revision whose verdict it is."""
+    """The revision whose verdict this is."""
 
     @property
     def command(self) -> str:
-        """The line that makes the runner show it."""
+        """The workflow command that makes the runner show it."""
         properties = {"file": self.path, "line": str(self.line or "") if self.path else "", "title": self.title}
         given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
         return f"::{self.level.value} {given}::{_data(self.message)}"
@@ -57,12 +57,12 @@ def _property(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text without workflow commands: a space of no width stands where the runner would read one."""
+    """Return the text without workflow commands, with a zero-width space wherever the runner would read one."""
     return _COMMAND.sub(lambda found: f"{found[0]}{_NOTHING}", text)
 
 
 def commands(annotations: Iterable[Annotation]) -> list[str]:
-    """The lines of the most important ones, and one that counts the others."""
+    """Return the commands of the most important annotations, and a line that counts the others."""
     found = sorted(_merged(annotations), key=lambda one: list(Level).index(one.level))
     more = len(found) - MOST_SHOWN
     rest = [f"{more} more {'is' if more == 1 else 'are'} in the report."] if more > 0 else []
@@ -70,7 +70,7 @@ def commands(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def _merged(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """Each once. A refusal that begins with a revision replaces that revision's verdict, and gets its file."""
+    """Return each annotation once.  A refusal that begins with a revision replaces its verdict, and gets its place."""
     found = list(annotations)
     verdicts = {one.about: one for one in found if one.about}
     merged: dict[tuple[str, str], Annotation] = {}
@@ -79,7 +79,7 @@ def _merged(annotations: Iterable[Annotation]) -> list[Annotation]:
         verdict = verdicts.get(one.message.partition(" ")[0])
         if verdict and one.level is Level.ERROR and not (one.about or one.path):
             said.add(verdict.about)
-            one = replace(one, path=verdict.path, line=verdict.line)  # noqa: PLW2901 - the same, with its place
+            one = replace(one, path=verdict.path, line=verdict.line)  # noqa: PLW2901 - the same one, with its place
         before = merged.get((one.title, one.message))
         if before is None or list(Level).index(one.level) < list(Level).index(before.level):
             merged[one.title, one.message] = one

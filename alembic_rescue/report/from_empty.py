@@ -1,4 +1,4 @@
-"""``rehearse --from-empty`` for a person: what ran, what fails and where, and what else is to be known."""
+"""``rehearse --from-empty`` for a person: what ran, what fails and where, and the warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alembic_rescue.report.page import Sheet, count
 
 
 def rehearsed(report: Report, *, page: Sheet) -> str:
-    """The text of it."""
+    """Return the report as text."""
     page.begin(f"{report.command} --from-empty")
     for part in report.databases:
         _one(page, report, part)
@@ -22,7 +22,7 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
         page.line(Text.assemble(("Passes", "bold green"), ". Nothing failed. No other database was opened."))
     else:
         page.line(Text.assemble(("Fails", "bold red"), ". First fix the problems above."))
-    for part in report.databases:  # the picture shows how far the run came
+    for part in report.databases:  # the picture shows how far the run got
         page.whole(report, replace(part, database=replace(part.database, current_heads=part.heads_after)))
     return page.text()
 

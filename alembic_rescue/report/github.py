@@ -1,4 +1,4 @@
-"""Reports for GitHub Actions: the same Markdown, as much as a job's summary takes, and what of it is annotated."""
+"""Reports for GitHub Actions: the same Markdown, cut to the size of a job summary, and the annotations."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from alembic_rescue.report.annotations import Annotation, Level
 from alembic_rescue.report.markdown import MarkdownPage
 
 MOST_BYTES = 1024 * 1024
-"""Of a step's summary. GitHub shows nothing of a longer one."""
+"""The limit of a step's summary; GitHub shows nothing of a longer one."""
 CUT = "The report ends here, because GitHub shows at most 1 MiB. For all of it, use `--format html`."
 _LISTED = 3
-"""Objects named in an annotation."""
+"""How many objects an annotation names."""
 _REHEARSED = frozenset([Outcome.PASSES, Outcome.FAILS, Outcome.ERROR])
 _PLACE = re.compile(r"(?<![^\s(])(?P<path>[^\s:()]+\.py):(?P<line>\d+)\b")
 
 
 def fitting(markdown: str, room: int) -> str:
-    """As much of it, from its start, as fits: up to an empty line outside of code, with open sections closed.
+    """Return the beginning that fits, cut at an empty line outside of code, with open sections closed.
 
     Args:
-        room: bytes.
+        room: in bytes.
 
     Returns:
-        All of it; or its beginning with :data:`CUT`; or nothing, where not even that fits.
+        All of it; or its beginning followed by :data:`CUT`; or an empty text if not even that fits.
     """
     if len(markdown.encode()) <= room:
         return markdown
@@ -56,11 +56,11 @@ def fitting(markdown: str, room: int) -> str:
 
 
 class GithubPage(MarkdownPage):
-    """The same Markdown, and what of it is to be annotated.
+    """The same Markdown, and the annotations for it.
 
     Args:
-        hide: applied to each text: takes out secrets.
-        from_root: a path as the report has it -> relative to the repository's root; empty where it is not in there.
+        hide: removes secrets; applied to each text.
+        from_root: makes a path of the report relative to the repository's root; empty if it is outside.
     """
 
     def __init__(self, hide: Callable[[str], str], from_root: Callable[[str], str]) -> None:
@@ -84,7 +84,7 @@ class GithubPage(MarkdownPage):
         )
 
     def _note(self, level: Level, note: Note) -> None:
-        """A fact that names a line of a file is shown there."""
+        """Annotate a note, at the line of the file that its message names, if any."""
         found = _PLACE.search(note.message)
         path, line = (found["path"], int(found["line"])) if found else ("", None)
         self._annotate(level, note.code, _with_help(note.message, note.help), path, line)
@@ -100,7 +100,7 @@ class GithubPage(MarkdownPage):
         self._note(Level.ERROR, note)
 
     def recommendation(self, advice: Recommendation) -> None:
-        """Annotated, where there is something to do."""
+        """Annotated, if there is something to do."""
         super().recommendation(advice)
         if advice.action is not Action.NOTHING:
             named = f"{advice.action.value} {advice.revision or ''}".strip()
@@ -109,7 +109,7 @@ class GithubPage(MarkdownPage):
             self._annotate(Level.NOTICE, "recommendation", message)
 
     def whole(self, report: Report, part: DatabaseReport) -> None:
-        """Annotated: what fails, and which revisions are not proved."""
+        """Annotate what fails, and each revision that is not proved."""
         super().whole(report, part)
         if report.outcome in picture.WRITTEN:
             return
@@ -126,10 +126,10 @@ class GithubPage(MarkdownPage):
             self._revision(revision, is_claimed=is_claimed)
 
     def _cause(self, cause: Cause, noted: Sequence[int]) -> None:
-        """Said by a finding at the same line, or in the words of one.
+        """Raise the level of the annotations at the cause's line; if there are none, add one in the words of a finding.
 
         Args:
-            noted: which annotations are at that line already.
+            noted: the numbers of the annotations at that line.
         """
         is_certain = cause.fails and cause.aborts and not cause.without_rows
         for number in noted if is_certain else ():
@@ -155,7 +155,7 @@ class GithubPage(MarkdownPage):
         self._annotate(level, kind, message, answer.path, answer.line)
 
     def _revision(self, revision: Revision, *, is_claimed: bool) -> None:
-        """Its verdict, where it is not the one that it should have; a pending revision need not be there."""
+        """Annotate a verdict that is not as it should be; a pending revision may well be missing."""
         verdict = revision.verdict
         if verdict is Verdict.UNVERIFIABLE:
             level, objects = Level.WARNING, [(one, f"{one.named}: {one.detail}") for one in revision.unread]

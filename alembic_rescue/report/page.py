@@ -113,11 +113,11 @@ class Sheet(ABC):
         return nullcontext()
 
     def warning(self, note: Note) -> None:
-        """A finding: its code, the fact, and the help."""
+        """Write a finding: its code, the fact and the help."""
         self._fact_and_help(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"), note)
 
     def error(self, note: Note) -> None:
-        """A refusal or an error; where there are colours, its code is linked to its entry."""
+        """Write a refusal or an error; with colours, the code links to its entry in the documentation."""
         linked = Style(bold=True, color="red", link=explained.address(note.code))
         self._fact_and_help(Text.assemble((f"error[{note.code}]", linked), f": {note.message}"), note)
 
@@ -126,7 +126,7 @@ class Sheet(ABC):
         self.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
 
     def recommendation(self, advice: Recommendation) -> None:
-        """What to do, and why."""
+        """Write what to do, and why."""
         named = f"{advice.action.value} {advice.revision}" if advice.revision else advice.action.value
         style = _ACTION_STYLE.get(advice.action, "bold")
         self.line(

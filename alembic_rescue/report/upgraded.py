@@ -1,4 +1,4 @@
-"""What is told of an upgrade, while it runs and when it is done.  Returns strings."""
+"""The words of an upgrade, while it runs and when it is done.  Returns strings."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from alembic_rescue.upgrading import Again, Said, Waiting
 from alembic_rescue.worker.requests import RUNNING, Progress, Swallowed
 
 _LONGEST = 100
-"""Characters of a statement."""
+"""Longest statement shown, in characters."""
 
 
 def waiting(said: Waiting) -> tuple[str, str]:
-    """What stays the same while another is at work, and since when it is so."""
+    """Return the line about the other upgrade, split into the part that stays the same and the time waited."""
     who, _, since = said.who.partition(", connected for ")
     return f"Waiting: {who}{')' if since else ''}", f", for {said.seconds:.0f} s" if said.seconds >= 1 else ""
 
 
 def begins(said: Progress) -> str:
-    """A revision begins."""
+    """Return the line for a revision that begins."""
     doc = f", {said.facts['doc']}" if said.facts.get("doc") else ""
     return f"{said.doing} {said.revision}{doc} ({said.number} of {said.of})"
 
 
 def goes_on(said: Progress) -> str:
-    """It has not come to its end."""
+    """Return the line for a revision that still runs."""
     statement, seconds = said.facts.get("statement", ""), said.facts.get("seconds", "")
     if said.doing != RUNNING:
         return f"{said.doing}: {said.revision} ({said.number} of {said.of})"
@@ -40,16 +40,16 @@ def goes_on(said: Progress) -> str:
 
 
 def told(said: Said) -> list[str]:
-    """What happened meanwhile."""
+    """Return the lines for something that happened during the run."""
     if isinstance(said, Swallowed):
         place = f"{said.path}:{said.line}" if said.line else said.path
-        hidden = f" The except in line {said.handler_line} hides it." if said.handler_line else ""
+        hidden = f" The except at line {said.handler_line} hides it." if said.handler_line else ""
         return [f"warning[swallowed-error]: {place}: {said.statement} failed: {said.error}.{hidden}"]
     if isinstance(said, Note):
         return [f"warning[{said.code}]: {said.message}", f"help: {sentence(said.help)}"]
     if isinstance(said, Again):
         place = f" at {said.place}" if said.place else ""
-        lines = [f"{sentence(said.failure.message)}{place}. Nothing of it was kept."]
+        lines = [f"{sentence(said.failure.message)}{place}. It left no changes."]
         lines += [
             f"  pid {one.who} ({one.application}, {one.role}): {one.state}"
             + (f" for {one.age_seconds:.0f} s" if one.age_seconds is not None else "")
@@ -61,7 +61,7 @@ def told(said: Said) -> list[str]:
 
 
 def upgraded(report: Report, *, page: Sheet, is_proved: bool) -> str:
-    """The text of ``upgrade``, when all went well."""
+    """Return the text of a successful ``upgrade``."""
     page.begin("upgrade")
     nothing = report.outcome is Outcome.NOTHING_TO_DO
     for part in report.databases:

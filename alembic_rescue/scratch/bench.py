@@ -96,7 +96,7 @@ class Bench:
         return self._server
 
     def dump(self, visited: Visited) -> Any:
-        """Return the schema of a live database, dumped once until :meth:`look_again`.
+        """Return the schema of a live database, dumped once and kept until :meth:`look_again`.
 
         See :meth:`alembic_rescue.dialects.scratch.Scratch.dump`.
         """
@@ -108,7 +108,7 @@ class Bench:
         return self._dumps[identity.rows_key]
 
     def look_again(self) -> None:
-        """Forget the schemas of the live databases, and the trials on copies of them: they may have changed since."""
+        """Forget the live databases' schemas and the trials on copies of them: the databases may have changed."""
         self._dumps.clear()
         self.kept.clear()
 

@@ -383,7 +383,7 @@ class _Runs:
 
 
 def ended(error: errors.RescueError) -> str:
-    """How a worker ended that ran a revision, for a sentence."""
+    """Return how a worker that ran a revision ended, worded for a sentence."""
     if isinstance(error, errors.WorkerSilent):
         return f"it did not end within {error.seconds:g} s (--revision-timeout)"
     return f"the process that ran it {getattr(error, 'how', 'ended')}"

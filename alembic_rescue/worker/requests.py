@@ -150,34 +150,34 @@ class Written:
 
 
 RUNNING = "Running"
-"""What is done where it is done for good."""
+"""The activity of a real upgrade, as opposed to a run on a scratch database."""
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """Whether the rescue lock of every database that env.py visits was had."""
+    """Whether the rescue locks of all databases that env.py visits are held."""
 
     held: bool
     look: Look | None = None
-    """What was seen once it was."""
+    """What was seen under the locks."""
     pid: int | None = None
-    """Of who has it; None: nobody is seen, such as where a session that was left behind is at work."""
+    """The process that holds the lock; None if none is visible: a session of a killed upgrade may still run."""
     client: str = ""
     seconds: float | None = None
-    """For how long that one has been there."""
+    """How long that process has been connected."""
     pooled: tuple[str, ...] = ()
     """The databases behind a connection pooler."""
 
 
 @dataclass(frozen=True)
 class Swallowed:
-    """A statement that failed, and whose failure the revision went on after."""
+    """A failed statement after which the revision went on."""
 
     revision: str
     path: str
     line: int | None
     handler_line: int | None
-    """Of the ``except`` that hid it."""
+    """The line of the ``except`` that hid the failure."""
     statement: str
     error: str
 
@@ -187,29 +187,29 @@ class VisitRan:
     """What ran at one of env.py's visits."""
 
     ran: tuple[str, ...]
-    """The revisions that came to their end, whatever became of them."""
+    """The revisions that ran to their end, even if they were rolled back later."""
     failed: str | None = None
-    """The one that did not."""
+    """The revision that did not."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of one ``alembic upgrade``."""
+    """The result of one ``alembic upgrade``."""
 
     visits: tuple[VisitRan, ...]
     """In env.py's order."""
     swallowed: tuple[Swallowed, ...] = ()
     failure: RescueError | None = None
     place: str = ""
-    """File and line of the statement that failed; empty where it was none of a revision's."""
+    """File and line of the failed statement; empty if it was not in a revision."""
     for_a_lock: bool = False
-    """It failed for a lock that others held, or in a deadlock: another attempt may pass."""
+    """Whether it failed because of a lock that another session held, or a deadlock: a retry may pass."""
     rolled_back: bool = False
-    """It was shown that nothing stays of what failed: rows and catalog are those of a whole number of revisions."""
+    """Whether nothing is left of the failed revision, as shown by the rows and the catalog."""
     unguarded: bool = False
-    """The rescue lock was lost meanwhile."""
+    """Whether the rescue lock was lost during the run."""
     log: tuple[str, ...] = ()
-    """What ``alembic upgrade`` would have logged of the failure."""
+    """What ``alembic upgrade`` would have logged for the failure."""
 
 
 @dataclass(frozen=True)

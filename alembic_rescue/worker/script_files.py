@@ -94,7 +94,7 @@ def run_none(script: ScriptDirectory, known: Callable[[], Iterable[ScriptFile]])
 
 @contextmanager
 def run_again() -> Iterator[None]:
-    """In the block, what :func:`run_none` did does not hold: each directory runs the files of its revisions."""
+    """In the block, suspend :func:`run_none`: each script directory runs the files of its revisions."""
     reading = ScriptDirectory.from_config
     ScriptDirectory.from_config = staticmethod(_ALEMBICS)  # type: ignore[method-assign]
     try:

@@ -53,16 +53,16 @@ class Server(base.Server):
         return bool(cursor.value(_TAKE_LOCK))
 
     def hold_rescue_lock(self, cursor: Cursor) -> bool:
-        """The same: it never is a transaction's."""
+        """Take the same lock: it never belongs to a transaction."""
         return bool(cursor.value(_TAKE_LOCK))
 
     def at_work(self, cursor: Cursor) -> base.AtWork | None:
-        """Its number alone: what it is, neither server tells everybody."""
+        """Return its connection id only: neither server shows more to every role."""
         pid = cursor.value(_HAS_LOCK)
         return None if pid is None else base.AtWork(int(pid), "", None)
 
     def upgrade_settings(self, lock: float) -> tuple[str, ...]:
-        """In whole seconds."""
+        """Return one statement, with the timeout in whole seconds."""
         seconds = max(1, round(lock))
         return (f"SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}",)
 

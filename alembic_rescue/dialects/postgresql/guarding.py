@@ -1,4 +1,4 @@
-"""What keeps other upgrades out of a database of PostgreSQL's, and what shows that nothing was committed there."""
+"""SQL that keeps other upgrades out of a PostgreSQL database, and that shows whether anything was committed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 
 _KEYS = "1634493805::int4, 1651073906::int4"
-"""The halves of the rescue lock's key: as a pair they are another lock."""
+"""The two halves of the rescue lock's key; as a pair of integers they name a different lock."""
 _OF_THE_LOCK = (
     "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::int8 = 1634493805::int8 "
     "AND l.objid::int8 = 1651073906::int8 AND d.datname = current_database()"
@@ -14,16 +14,16 @@ _OF_THE_LOCK = (
 
 
 def _settings(only_if: str, **wanted: str) -> str:
-    """The statement that makes settings of the session; those that the server does not have are passed over."""
+    """Return the statement that sets these for the session; settings that the server does not have are skipped."""
     values = ", ".join(f"('{name}', '{value}')" for name, value in wanted.items())
     found = f"SELECT set_config(s.name, w.column2, false) FROM pg_settings s JOIN (VALUES {values}) w"  # noqa: S608 - constants
     return unshadowed(f"{found} ON s.name = w.column1 WHERE {only_if}")
 
 
 _NOTICES_LOST_CLIENTS = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
-"""The session of a machine that is gone ends after a minute and a half, and its locks with it."""
+"""If the client machine is gone, its session ends after 90 seconds, and its locks with it."""
 STAYS = _settings("true", application_name=blockers.RESCUE, idle_session_timeout="0", **_NOTICES_LOST_CLIENTS)
-"""Of the session that holds the lock for as long as an upgrade takes."""
+"""Settings of the session that holds the lock for the whole upgrade."""
 HOLD_LOCK = unshadowed(f"SELECT pg_try_advisory_lock({blockers.RESCUE_LOCK}::int8)")
 AT_WORK = unshadowed(f"""
     SELECT l.pid, CASE WHEN a.client_addr IS NOT NULL THEN host(a.client_addr)
@@ -39,11 +39,11 @@ OF_MIGRATIONS = (
     _settings("s.setting = '0'", client_connection_check_interval="1000"),
     unshadowed(f"SELECT pg_try_advisory_lock_shared({_KEYS})"),
 )
-"""Of each session in which migrations run: it shows that it is there, and ends soon after its client."""
+"""Settings of each session in which migrations run: it is detectable by others, and ends soon after its client."""
 
 
 def lock_timeout(seconds: float) -> str:
-    """The statement that sets it, unless the project has a shorter one."""
+    """Return the statement that sets ``lock_timeout``, unless the project's own is shorter."""
     milliseconds = round(seconds * 1000)
     longer = f"(s.setting::int8 = 0::int8 OR s.setting::int8 > {milliseconds}::int8)"
     return _settings(longer, lock_timeout=str(milliseconds))
@@ -89,4 +89,4 @@ FINGERPRINT = unshadowed(
         for number, (tables, key, which) in enumerate(_PARTS)
     )
 )
-"""What was committed since is a row of another transaction.  VACUUM and ANALYZE leave that as it is."""
+"""Changes with each commit, because a new row carries another transaction id.  VACUUM and ANALYZE do not change it."""

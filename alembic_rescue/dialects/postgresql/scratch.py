@@ -82,7 +82,7 @@ class Scratch(scratch.Scratch):
                 yield ScratchServer(url, chosen.version, chosen.folder, alone=alone)
 
     def of_nothing(self, server: ScratchServer, role: str) -> Surroundings:
-        """A superuser, as on a new server, where the kernel lets the server reach nothing; else the owner."""
+        """Return a superuser, as on a new server, if the kernel isolates the server; otherwise only the owner."""
         superuser = server.private and sys.platform == "linux"
         role = role if role and (superuser or role != Alike().superuser) else "alembic_rescue"
         return Surroundings(role, superuser, schemas=("public",), encoding="UTF8", collate="C", ctype="C")
@@ -135,9 +135,8 @@ def best(live_version: str) -> Programs | None:
 def nearest(live: int, machine: Sequence[Programs], wheel: Sequence[Programs]) -> Programs | None:
     """Return the best of them for a live server of that major version.
 
-    In order: the machine's own of the same version; the wheel's of the same or the nearest higher version; the
-    machine's nearest higher version, else its highest; the wheel's highest.  If there is no live server (0), the
-    highest of all.
+    In order: the machine's of the same version; the wheel's of the same or the nearest higher version; the machine's
+    nearest higher version, else its highest; the wheel's highest.  Without a live server (0), the highest of all.
     """
     if not live:
         return max((*machine, *wheel), key=lambda one: one.major, default=None)

@@ -56,35 +56,35 @@ class Server(base.Server):
         return bool(cursor.value(unshadowed(f"SELECT pg_try_advisory_xact_lock({blockers.RESCUE_LOCK}::int8)")))
 
     def hold_rescue_lock(self, cursor: Cursor) -> bool:
-        """A *session's* advisory lock: a transaction that is open for hours is what vacuum waits for."""
+        """Take a *session's* advisory lock: a transaction that stays open for hours holds back vacuum."""
         cursor.run(guarding.STAYS)
         return bool(cursor.value(guarding.HOLD_LOCK))
 
     def at_work(self, cursor: Cursor) -> AtWork | None:
-        """By the lock; who may not see the session is told its process."""
+        """Find it by its lock; a role that may not see the session gets the pid only."""
         found = cursor.rows(guarding.AT_WORK)
         return AtWork(*found[0]) if found else None
 
     def is_nobody_at_work(self, cursor: Cursor) -> bool:
-        """Each session that migrates shares an advisory lock; who gets it alone is alone."""
+        """Try to take exclusively the advisory lock that every migrating session shares."""
         alone = bool(cursor.value(guarding.ALONE))
         if alone:
             cursor.value(guarding.NOT_ALONE)
         return alone
 
     def upgrade_settings(self, lock: float) -> tuple[str, ...]:
-        """A shorter lock timeout of the project's own stays.
+        """Keep the project's own lock timeout if it is shorter.
 
-        A server that looks after its clients ends what a killed one has left running within a second.
+        A server that checks its clients' connections ends the statement of a killed one within a second.
         """
         return (guarding.lock_timeout(lock), _SAYS_WHO_IT_IS, *guarding.OF_MIGRATIONS)
 
     def lock_timeout_of_transaction(self, lock: float) -> str | None:
-        """Gone with the transaction."""
+        """Return a ``SET LOCAL``, which ends with the transaction."""
         return f"SET LOCAL lock_timeout = {round(lock * 1000)}"
 
     def fingerprint(self, cursor: Cursor, table: str) -> Fingerprint | None:
-        """By the transactions that made each row of the catalogs, temporary objects aside."""
+        """Sum up which transaction created each row of the catalogs, except those of temporary objects."""
         literal = "'" + table.replace("'", "''") + "'"
         there = cursor.value(unshadowed(f"SELECT to_regclass({literal}) IS NOT NULL"))
         rows = cursor.rows(f"SELECT version_num FROM {table}") if there else []  # noqa: S608 - quoted by the dialect

@@ -13,7 +13,7 @@ class Server(base.Server):
     nobody_shown = "SQLite does not show who holds it. Close other programs that have the file open, and try again"
 
     def upgrade_settings(self, lock: float) -> tuple[str, ...]:
-        """How long the file's lock is waited for."""
+        """Return the statement that sets how long to wait for the file's lock."""
         return (f"PRAGMA busy_timeout = {round(lock * 1000)}",)
 
     def settings(self, dialect: Dialect, lock: float, statement: float, *, read_only: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The rescue lock at an address of its own: ``--lock-url``, past a connection pooler."""
+"""The rescue lock at a separate address: ``--lock-url``, past a connection pooler."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from alembic_rescue.project.loading import Project
 
 
 def opened(project: Project, lock_url: str) -> Guard:
-    """A connection there, on which the lock can be asked for.
+    """Open a connection to that address, on which the lock can be taken.
 
     Raises:
-        BadUrl, RescueError: it is no URL, or cannot be connected to.
+        BadUrl, RescueError: it is not a URL, or the connection failed.
     """
     project.secrets.add_url(lock_url)
     url = urls.with_installed_driver(urls.parse(lock_url), project.config.get_main_option("sqlalchemy.url"))
     if url.get_dialect().is_async:
         url = urls.with_installed_driver(url.set(drivername=url.get_backend_name()), None)
     project.secrets.add(url.password)
-    dialect: Any = url.get_dialect()  # the class, which knows its names
+    dialect: Any = url.get_dialect()  # the class, which has the names of dialect and driver
     given: dict[str, object] = dict(sessions.connect_arguments(dialect, project.timeouts))
     urls.require_encryption(url, dialect.driver, given, os.environ)
     engine = create_engine(url, poolclass=NullPool, connect_args=given)
@@ -43,14 +43,17 @@ def opened(project: Project, lock_url: str) -> Guard:
 
 
 def guard(direct: Guard, project: Project, connection: Connection, others: Collection[str]) -> Guard:
-    """The same, once it is shown to lead to the database of env.py's `connection`.
+    """Return `direct`, once it is shown to lead to the database of env.py's `connection`.
+
+    Args:
+        others: the databases that were guarded before.
 
     Raises:
-        LockUrlElsewhere: it does not, or env.py visits several.
+        LockUrlElsewhere: it leads elsewhere, or env.py visits several databases.
     """
     database = urls.name_of(connections.opened_at(connection))
     if others:
-        raise errors.LockUrlElsewhere(direct.database, f"several databases, {database} among them")
+        raise errors.LockUrlElsewhere(direct.database, f"several databases, including {database}")
     identity = dialects.of(connection.dialect.name).identity
     wanted = identity.where(connection, "alembic_version")
     found = direct.ask(lambda one: identity.where(one, "alembic_version"))

@@ -64,7 +64,7 @@ class _State:
     known: tuple[ScriptFile, ...] = ()
     """Revisions whose files had to be run, in another process."""
     guards: dict[str, Guard] = field(default_factory=dict)
-    """The rescue locks of an upgrade, or the connections on which they are asked for, by database."""
+    """The rescue locks of an upgrade, held or still being tried, by database."""
     engines: dict[Key, Engine] = field(default_factory=dict)
     """The reader's own engine for each database that the last look saw, if it works without env.py."""
 
@@ -140,7 +140,7 @@ def _looked(
     known: Collection[ScriptFile],
     before: Callable[[MigrationContext, Connection, tuple[str, ...]], tuple[str, ...]] | None = None,
 ) -> Look:
-    """The same; `before` is called at each visit, and returns the rows as they are then."""
+    """Do the same; `before` is called first at each visit, and returns the rows as they are then."""
     _STATE.known = tuple(known)
     remarks: list[Remark] = []
     hide = _STATE.loaded.secrets.hide
@@ -291,11 +291,11 @@ def read_back(conversation: Conversation, backends: Collection[Backend], *, hurr
 def guard(
     conversation: Conversation, known: Collection[ScriptFile], lock_url: str | None, *, leaving_heads: bool
 ) -> Guarded:
-    """Try to take the rescue lock of each database that env.py visits, and look at them.
+    """Try to take the rescue lock of each database that env.py visits, and look at the databases.
 
     Args:
-        lock_url: leads past a pooler to the one database that there is.
-        leaving_heads: databases at their heads are left alone.
+        lock_url: the direct address, past a pooler, of the only database.
+        leaving_heads: take no lock on databases at their heads.
     """
     unguard(conversation)
     _STATE.known = tuple(known)
@@ -322,7 +322,7 @@ def guard(
 
 
 def guard_again(_conversation: Conversation) -> Guarded:
-    """Try again to take those that are not had yet."""
+    """Try again to take the missing locks."""
     for one in _STATE.guards.values():
         if not one.is_held and not one.take():
             break
@@ -342,14 +342,14 @@ def _guarded(seen: Look | None) -> Guarded:
 
 
 def unguard(_conversation: Conversation) -> None:
-    """Let go of the rescue locks."""
+    """Release the rescue locks."""
     while _STATE.guards:
         _STATE.guards.popitem()[1].release()
 
 
 def migrate(conversation: Conversation, target: str, visited: Sequence[Identity]) -> Ran:
     """Run ``alembic upgrade``; see :mod:`alembic_rescue.worker.live.upgrading`."""
-    from alembic_rescue.worker.live import upgrading  # noqa: PLC0415 - all other operations do without
+    from alembic_rescue.worker.live import upgrading  # noqa: PLC0415 - no other operation needs it
 
     return upgrading.upgrade(conversation, _STATE.loaded, target, _STATE.guards, visited)
 

@@ -1,6 +1,6 @@
-"""The live worker's way through ``alembic upgrade``: under the rescue lock, seen step by step, and read back.
+"""Run ``alembic upgrade`` in the live worker, under the rescue lock, and observe each step.
 
-This is the one operation in which migrations run on the project's own databases, on purpose.
+This is the only operation in which migrations run on the project's own databases, on purpose.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from alembic_rescue.worker.serve import Conversation
 
 _BEAT_SECONDS = 1.0
 _PING_SECONDS = 5.0
-"""Between two signs of life that are asked of the server."""
+"""Time between two pings of the server."""
 _SILENT_SECONDS = 30.0
-"""After which a server that gives none is taken for gone."""
+"""A server that does not answer a ping for this long counts as gone."""
 _FOR_A_LOCK = (errors.LockTimeout, errors.Deadlock)
 _OF_A_MIGRATION = (errors.ServerUnable, errors.WriteRefused)
-"""What any other statement's failure is told as, where it is not known whose it was."""
+"""The errors for any other failed statement; within a revision they become :class:`errors.MigrationFailed`."""
 _LASTS = frozenset([StatementKind.CATALOG, StatementKind.DATA])
 
 
@@ -54,7 +54,7 @@ def upgrade(
     guards: Mapping[str, Guard],
     visited: Sequence[Identity],
 ) -> Ran:
-    """Run ``alembic upgrade TARGET``; what it came to is returned, whatever that is.
+    """Run ``alembic upgrade TARGET``, and return the result, even if it failed.
 
     Args:
         guards: the rescue locks, by database.
@@ -73,32 +73,32 @@ def upgrade(
 
 @dataclass
 class _Visited:
-    """One visit under way."""
+    """One visit of env.py."""
 
     number: int
     of: int
     before: Fingerprint | None
-    """What was committed when it began, or when the last of its steps had been."""
+    """The committed state when the visit began, or after its last committed step."""
     ran: list[str] = field(default_factory=list)
     current: Any = None
-    """Alembic's step that runs."""
+    """Alembic's step that is running."""
     log: Log = field(default_factory=Log)
     rows: tuple[str, ...] | None = None
-    """Those that its steps have left so far."""
+    """The version table's rows after the steps that ran so far."""
 
     @property
     def revision(self) -> str:
-        """The one that runs."""
+        """The running revision; empty if none is."""
         return "" if self.current is None else str(self.current.info.up_revision_id)
 
     @property
     def path(self) -> str:
-        """Its file's."""
+        """The file of the running revision."""
         return "" if self.current is None else absolute(self.current.info.up_revision.path)
 
 
 class _Watch:
-    """Sees the steps of a run."""
+    """Observes the steps of a run."""
 
     def __init__(
         self, conversation: Conversation, project: Project, guards: Mapping[str, Guard], visited: Sequence[Identity]
@@ -110,7 +110,7 @@ class _Watch:
         self._told: set[int] = set()
         self._recorder = Recorder(lambda code: code is CALLS)
         self._committed = False
-        """Something that may last was committed since the last whole step."""
+        """Whether anything that may last was committed since the last complete step."""
         self._began = time.monotonic()
         self._statement = ""
         self.unguarded = False
@@ -158,14 +158,14 @@ class _Watch:
                     raise
             log.end(None)
             self._tell_swallowed(visited, [one for one in log.sent if one.swallowed])
-            if hidden := _hidden_for_a_lock(log):  # it would be recorded as applied, and never run again
+            if hidden := _hidden_for_a_lock(log):  # otherwise the step is recorded as applied, and never runs again
                 raise hidden
 
         step.migration_fn = migrate
         return step
 
     def _is_whole(self, visited: _Visited) -> None:
-        """A step that was committed together with its version is where another attempt may go on."""
+        """Note the state after a step that was committed with its version: a retry may continue from there."""
         if self._committed and (now := self._read(visited.number)) is not None and now.rows == visited.rows:
             visited.before, self._committed = now, False
 
@@ -174,7 +174,7 @@ class _Watch:
             return None
         identity = self._identities[number]
         guard = self._guards.get(identity.rows_key[0])
-        if guard is None:  # at its heads: nothing runs there
+        if guard is None:  # at its heads, so nothing runs there
             return None
         return guard.fingerprint(sessions.qualified(guard.engine.dialect, identity.version_table, identity.schema))
 
@@ -191,7 +191,7 @@ class _Watch:
         self._statement, self._began = statement, time.monotonic()
         visited = self._current
         if visited is not None:
-            under_way = sys.exc_info()[1]  # it is still on its way out, and may reach env.py
+            under_way = sys.exc_info()[1]  # still propagating, and may reach env.py
             raised = set() if under_way is None else {id(one) for one in _originals(under_way)}
             earlier = visited.log.sent[:-1]
             self._tell_swallowed(visited, [one for one in earlier if one.error and id(one.error) not in raised])
@@ -232,7 +232,7 @@ class _Watch:
 
     @contextmanager
     def beating(self, run: UpgradeRun) -> Iterator[None]:
-        """In the block, tell the caller how far it is, and see that the server is there: a statement may take hours."""
+        """In the block, report progress and check that the server is alive: a statement may take hours."""
         over = threading.Event()
         asked: dict[int, float] = {}
 
@@ -242,7 +242,7 @@ class _Watch:
                     asked[number] = time.monotonic()
                     try:
                         guard.ping()
-                    except Exception:  # noqa: BLE001 - whatever the driver raises of one that is lost
+                    except Exception:  # noqa: BLE001 - any driver's error for a lost connection
                         self.unguarded = not over.is_set()
                         return
                     finally:
@@ -279,7 +279,7 @@ class _Watch:
     # --- what it came to -----------------------------------------------------------------------------------------
 
     def ran(self, failure: RescueError | None) -> Ran:
-        """What is to be told of the run, which ended with `failure`."""
+        """Return the result of the run, which ended with `failure`."""
         visits = tuple(VisitRan(tuple(one.ran), one.revision or None) for one in self._visits)
         failed = next((one for one in self._visits if one.current is not None), None)
         if failure is None:
@@ -336,7 +336,7 @@ def _is_for_a_lock(one: Sent) -> bool:
 
 
 def _hidden_for_a_lock(log: Log) -> BaseException | None:
-    """The failure of a statement that was not had its lock, was hidden, and did not go through later either."""
+    """Return the hidden error of a statement that failed because of a lock, and that did not succeed later."""
     for number, one in enumerate(log.sent):
         if _is_for_a_lock(one) and not any(later.sql == one.sql and later.error is None for later in log.sent[number:]):
             return one.error
@@ -344,7 +344,7 @@ def _hidden_for_a_lock(log: Log) -> BaseException | None:
 
 
 def _log(failure: RescueError, hide: Callable[[str], str]) -> tuple[str, ...]:
-    import traceback  # noqa: PLC0415 - only of what failed
+    import traceback  # noqa: PLC0415 - only needed after a failure
 
     cause = failure.__cause__ or failure
     text = "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))

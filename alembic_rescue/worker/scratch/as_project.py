@@ -221,7 +221,9 @@ class _OwnRun:
         within = any(one.current is not None for one in self.visited)
         hide = self._project.secrets.hide
         env = str(self._project.env_path)
-        through = ended_well(error) and (error is None or bool(self.visited))  # exit status 0 after the run is no fault
+        through = ended_well(error) and (
+            error is None or bool(self.visited)
+        )  # exit status 0 after the run is not a failure
         of_env = (
             None if error is None or within or through else running.failure_of(error, self.recorder.files, env, hide)
         )

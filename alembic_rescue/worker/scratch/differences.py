@@ -1,4 +1,4 @@
-"""What ``alembic check`` finds, in words.  Pure."""
+"""The differences that ``alembic check`` finds, in words.  Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_A_COLUMN = {"default": "server default"}
 
 
 def told(found: Iterable[Any]) -> Iterator[str]:
-    """One line for each difference, of Alembic's own tuples, which may be in lists."""
+    """Yield a line for each difference; Alembic's tuples may be nested in lists."""
     for one in found:
         if isinstance(one, list):
             yield from told(one)
@@ -36,7 +36,7 @@ def _told(one: tuple[Any, ...]) -> str:
 
 
 def _described(subject: Any) -> str:
-    """A table by its name; what belongs to one by its own name, columns and table."""
+    """Return a table's name; for a part of a table, its name, the table and the columns."""
     table = getattr(subject, "table", None)
     name = getattr(subject, "name", None)
     if table is None:
@@ -54,9 +54,9 @@ def _value(value: Any) -> str:
     if isinstance(value, TypeEngine):
         try:
             return str(value)
-        except CompileError:  # it needs a dialect
+        except CompileError:  # the type needs a dialect
             return repr(value)
-    argument = getattr(value, "arg", None)  # of a server default
+    argument = getattr(value, "arg", None)  # a server default
     if argument is not None:
         return str(getattr(argument, "text", argument))
     return {None: "none", True: "true", False: "false"}.get(value, str(value)) if _is_plain(value) else repr(value)

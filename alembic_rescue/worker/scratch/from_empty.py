@@ -1,7 +1,7 @@
-"""The chain from an empty database on, for a project whose databases nobody looks at.
+"""Run a chain from an empty database, without looking at the project's databases.
 
-Each operation runs env.py led away.  Where it opens one database only, any address leads to the scratch database: the
-one that is configured may be unset, wrong or out of reach.
+Each operation runs env.py with its connections redirected to scratch databases.  If env.py opens only one database,
+every address leads to the scratch database: the configured one may be unset, wrong or out of reach.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Routed = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 
 
 def reach(conversation: Conversation, loading: Loading, stand_in: StandIn | None) -> Reached:
-    """Run env.py up to the first database that it opens, which it does not get."""
+    """Run env.py up to the first database that it opens; that connection is not made."""
     project, _ = _loaded(conversation, loading, stand_in, Routes())
     script_files.run_none(project.script, tuple)
     opened: list[str] = []
@@ -63,7 +63,7 @@ def see(
     routes: Routed,
     files: Path,
 ) -> Seeing:
-    """Run env.py on an empty database, and say what it visits; no version table is made."""
+    """Run env.py on an empty database, and return what it visits; no version table is created."""
     project, _ = _ready(conversation, loading, stand_in, making, routes, files)
     script_files.run_none(project.script, tuple)
     seen: list[Seen] = []
@@ -97,7 +97,7 @@ def bring(
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> ChainRun:
-    """Run what comes before, each revision committed by itself; see :func:`.chain.observe`."""
+    """Run the earlier revisions, and commit each separately; see :func:`.chain.observe`."""
     project, led = _ready(conversation, loading, stand_in, making, routes, files)
     return chain.observe(project, visits, conversation.progress, close=lambda: guard.close(led))
 
@@ -126,7 +126,10 @@ def widen(
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> tuple[int | None, ...]:
-    """Give the version tables room for the ids of `visits`; how many characters each had held, None: any number."""
+    """Widen the version tables for the ids of `visits`.
+
+    Return how many characters each one held before; None: any number.
+    """
     project, led = _ready(conversation, loading, stand_in, making, routes, files)
     found: dict[int, int | None] = {}
 
@@ -154,7 +157,7 @@ def compare_models(
     files: Path,
     visits: Sequence[ScratchVisit],
 ) -> tuple[Compared, ...]:
-    """Hold env.py's models against the databases that the chain has made, as ``alembic check`` does.
+    """Compare env.py's models with the databases that the chain has created, as ``alembic check`` does.
 
     A visit without ``target_metadata`` is left out.
     """
@@ -177,24 +180,24 @@ def compare_models(
 
 
 def _different(project: Project, rows: tuple[str, ...], context: MigrationContext) -> tuple[str, ...] | None:
-    """None: there are no models, or nobody can tell."""
+    """Return the differences; None if there are no models, or if they cannot be compared."""
     if not context.opts.get("target_metadata"):
         return None
     options = {"message": None, "autogenerate": True, "sql": False, "head": "head", "splice": False}
     options |= {"branch_label": None, "version_path": None, "rev_id": None, "depends_on": None}
     asked = RevisionContext(project.config, project.script, options)
     try:
-        asked.run_autogenerate(rows, context)  # as Alembic itself calls it
-    except CommandError:  # revisions are pending there: the chain was run to a target before the heads
+        asked.run_autogenerate(rows, context)  # as Alembic itself does
+    except CommandError:  # revisions are pending: the target is before the heads
         return None
-    if not asked.generated_revisions:  # a hook of env.py's took out what is empty
+    if not asked.generated_revisions:  # a hook of env.py removed the empty script
         return ()
     operations = asked.generated_revisions[-1].upgrade_ops_list
     return tuple(differences.told(one.as_diffs() for one in operations))
 
 
 def _by_a_function_of_its_own(error: BaseException | None) -> Iterator[str]:
-    """The dialect of an engine whose ``creator=`` was refused a connection: SQLAlchemy tells nobody of it."""
+    """Yield the dialect of an engine whose ``creator=`` was refused a connection: no SQLAlchemy event reports it."""
     traceback = error.__traceback__ if error is not None else None
     while traceback is not None:
         engine = traceback.tb_frame.f_locals.get("self")
@@ -238,14 +241,14 @@ def _ready(
     routes: Routed,
     files: Path,
 ) -> tuple[Project, Routes]:
-    """Make the scratch databases as far as they are not there, lead all drivers there, then load the project."""
+    """Create missing scratch databases, redirect all drivers to them, then load the project."""
     if making is not None:
         conversation.progress(places.prepare(making))
     servers = [scratch for _, scratch in routes if "file" not in scratch]
     led = Routes(default=servers[0] if len(servers) == 1 else None, folder=files)
     for asked, scratch in routes:
         if "file" in scratch:
-            if "database" in asked:  # else any file leads to one of its own
+            if "database" in asked:  # otherwise each file leads to its own scratch file
                 led.add_file(str(asked["database"]), Path(str(scratch["file"])))
         else:
             led.add(asked, scratch)

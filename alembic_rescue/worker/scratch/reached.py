@@ -1,4 +1,4 @@
-"""What a scratch worker sees of a project whose databases nobody looks at.  Frozen values, no I/O."""
+"""What a scratch worker learns about a project without its databases.  Frozen values, no I/O."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from alembic_rescue.worker.requests import ScriptFile
 
 @dataclass(frozen=True)
 class StandIn:
-    """What env.py finds in place of a URL that is missing, or is none.  It leads where any does."""
+    """Replaces a URL that is missing or invalid.  It is redirected like any other URL."""
 
     url: str
     variables: tuple[str, ...]
-    """Of the environment; besides, ``sqlalchemy.url`` is set to it."""
+    """Environment variables to set to it; ``sqlalchemy.url`` is set, too."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """How far env.py comes without a database."""
+    """How far env.py gets without a database."""
 
     dialect: str
-    """Of the first database that it opens; empty where it opens none."""
+    """The dialect of the first database that it opens; empty if it opens none."""
     failure: Failure | None = None
-    """Why it opens none."""
+    """Why it opens no database."""
     scripts: tuple[ScriptFile, ...] = ()
     unreadable: tuple[Path, ...] = ()
-    """Script files that must be run to be told."""
+    """Script files whose revisions are known only by running them."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Seen:
     driver: str
     """As SQLAlchemy names dialect and driver: ``postgresql+psycopg2``."""
     asked: dict[str, str]
-    """What the driver is asked for, in place of which the scratch database is opened; no password."""
+    """The connect arguments that the scratch database replaces; no password."""
     table: str
     """The version table."""
     schema: str | None
@@ -54,12 +54,12 @@ class Seeing:
 
     visits: tuple[Seen, ...]
     failure: Failure | None = None
-    """What env.py ended with."""
+    """The error with which env.py ended."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What ``alembic check`` says of one visit."""
+    """What ``alembic check`` reports for one visit."""
 
     visit: int
     differences: tuple[str, ...]
