@@ -277,7 +277,7 @@ class _Upgrade:
                 if ran.failure is None:
                     return self._read_back(ran, done)
                 if number > self._chosen.retries or not (ran.for_a_lock and ran.rolled_back) or ran.unguarded:
-                    raise self._failed(ran, ran.failure, standings, number)
+                    raise self._failed(ran, ran.failure, standings, number, done)
                 for kept in done.values():
                     kept.clear()
                 pause = min(_LONGEST_PAUSE, 2 ** (number - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
@@ -343,10 +343,17 @@ class _Upgrade:
 
     # --- what it came to -----------------------------------------------------------------------------------------
 
-    def _failed(self, ran: Ran, error: RescueError, before: Sequence[Standing], attempts: int) -> RescueError:
+    def _failed(
+        self,
+        ran: Ran,
+        error: RescueError,
+        before: Sequence[Standing],
+        attempts: int,
+        done: dict[tuple[str, str], list[str]],
+    ) -> RescueError:
         """The failure, with where the databases are now, and the diagnosis."""
         if not isinstance(error, _DIAGNOSED):
-            return error
+            return self._outside(error, before, [revision for each in done.values() for revision in each])
         where = self._where(before)
         if isinstance(error, errors.MigrationFailed):
             kept = "nothing of it was kept" if ran.rolled_back else "part of it may have been committed"
@@ -356,6 +363,21 @@ class _Upgrade:
             tried = f", in {attempts} attempts" if attempts > 1 else ""
             error.message = f"{error.message}{place}{tried}; {where}"
         return self._diagnosed(error, ran)
+
+    def _outside(self, error: RescueError, before: Sequence[Standing], names: Sequence[str]) -> RescueError:
+        """A failure that was none of a revision's, with what became of the revisions that ran before it."""
+        if not names:
+            return error
+        where = self._where(before)
+        with suppress(RescueError):
+            if _there(self._standings(self._view(self._project.look()))):
+                printed = errors.and_printed(getattr(error, "printed", ""))
+                ran = errors.some(names, verb=False)
+                error.message = f"{ran} ran, and all of it is kept: {where}. Afterwards {error.message}"
+                error.help = f"fix env.py, then deploy again: no revision is left to run{printed}"
+                return error
+        error.message = f"{error.message}; {where}"
+        return error
 
     def _diagnosed(self, error: RescueError, ran: Ran) -> RescueError:
         log = logs.of_lines(ran.log) if isinstance(error, errors.MigrationFailed) else None

@@ -111,6 +111,37 @@ def test_a_fault_of_python_s_in_a_revision_and_one_of_env_py_s(tmp_path, databas
     assert "error[env-failed]" in failed.stderr
 
 
+RAISES_ON_UPGRADE = """
+import sys
+
+if "upgrade" in sys.argv:
+    raise ValueError("no metrics server")
+"""
+
+
+def test_an_env_py_that_fails_after_the_migrations_fails_and_they_are_told(shop, database):
+    env = shop.root / "alembic" / "env.py"
+    env.write_text(env.read_text() + RAISES_ON_UPGRADE)
+    failed = shop.rescue("upgrade")
+    assert (failed.status, database.versions()) == (2, ["r3"]), failed.everything
+    assert "error[env-failed]: r1, r2 and r3 ran, and all of it is kept: " in failed.stderr
+    assert "is at r3; it was at base (no row). Afterwards env.py failed at alembic/env.py:" in failed.stderr
+    assert "no metrics server" in failed.stderr
+    assert "help: fix env.py, then deploy again: no revision is left to run" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_an_env_py_that_fails_before_it_commits_keeps_nothing(shop, database):
+    env = shop.root / "alembic" / "env.py"
+    within = "context.run_migrations()\n" + " " * 8
+    env.write_text(env.read_text().replace("context.run_migrations()", f"{within}if 'upgrade' in sys.argv: 1 / 0"))
+    env.write_text("import sys\n" + env.read_text())
+    failed = shop.rescue("upgrade")
+    assert (failed.status, database.versions()) == (2, []), failed.everything
+    assert "error[env-failed]: env.py failed at alembic/env.py:" in failed.stderr
+    assert "is at base (no row), as before" in failed.stderr
+
+
 def test_what_an_except_hides_is_told_while_it_happens(tmp_path, database):
     project = written(tmp_path, database, {"r1": HIDDEN.format(before="") + "\nprint('and on it goes')", "r2": "pass"})
     failed = project.rescue("upgrade")
