@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ class _Watch:
     def _watched(self, step: MigrationStep, visited: _Visited) -> MigrationStep:
         original, visited.log = step.migration_fn, Log()
 
+        @wraps(original)  # Alembic logs its name
         def migrate(**given: Any) -> None:
             log = visited.log
             with self._recorder.recording(log):
