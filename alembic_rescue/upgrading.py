@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from alembic_rescue import errors, findings, history, inspection, rescue, waiting
+from alembic_rescue import advising, errors, findings, history, inspection, rescue, unkept, waiting
 from alembic_rescue.client import Project
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.errors import RescueError
@@ -386,7 +386,8 @@ class _Upgrade:
         except RescueError as unseen:
             error.help = f"{error.help}. The database could not be inspected: {unseen.message}"
             return error
-        parts = tuple(_with_notes(part, self._notes) for part in report.databases)
+        command = advising.upgrading(report.script_heads)
+        parts = tuple(_with_notes(unkept.explained(part, ran, command), self._notes) for part in report.databases)
         error.report = replace(report, command="upgrade", outcome=Outcome.ERROR, databases=parts)
         return error
 

@@ -100,6 +100,30 @@ def test_a_revision_that_fails_is_told_with_its_line_and_the_diagnosis_is_last(t
     assert rescue_locks(database) == []
 
 
+def test_after_a_run_that_was_rolled_back_nobody_is_asked_whether_it_ran(tmp_path, database):
+    failed = written(tmp_path, database, {**SHOP, "r4": FAILS}).rescue("--scratch", "none", "upgrade")
+    assert failed.status == 3
+    told = " ".join(failed.stdout.partition("Recommendation: ")[2].split())
+    assert told.startswith("rerun: everything was rolled back. Fix alembic/versions/r4.py:9, then deploy again"), told
+    assert "stamp" not in told
+
+
+def test_what_may_have_been_made_before_is_still_asked(tmp_path, database):
+    project = written(tmp_path, database)
+    database.run("CREATE TABLE t1 (id int)")
+    failed = project.rescue_json("--scratch", "none", "upgrade")
+    assert failed["error"]["code"] == "migration-failed"
+    assert failed["databases"][0]["recommendation"]["action"] == "stop"
+
+
+def test_the_log_of_alembic_has_its_own_line(shop):
+    env = shop.root / "alembic" / "env.py"
+    env.write_text("import logging\nlogging.basicConfig(level=logging.INFO)\n" + env.read_text())
+    done = shop.rescue("upgrade")
+    assert "Running upgrade r1 -> r2" in done.stderr, done.everything
+    assert "Running migrate" not in done.stderr
+
+
 def test_a_fault_of_python_s_in_a_revision_and_one_of_env_py_s(tmp_path, database):
     project = written(tmp_path, database, {"r1": "op.nosuch()"})
     failed = project.rescue("upgrade")
@@ -214,7 +238,11 @@ def test_an_idle_session_that_never_lets_go(locked, database):
     assert "at alembic/versions/r4.py:9, in 2 attempts; " in last
     assert "is at r3, as before" in last
     assert "SELECT pg_terminate_backend(" in last
-    assert "Recommendation: rerun" in failed.stdout
+    told = " ".join(failed.stdout.partition("Recommendation: ")[2].split())
+    assert told.startswith("rerun: pid "), told
+    assert "(somebody else, idle in transaction) holds the lock on t1 in " in told
+    assert "Wait for it or end it, then deploy again" in told
+    assert "Fix what failed" not in failed.everything
 
 
 def test_a_session_that_lets_go_costs_another_attempt(locked, database):
