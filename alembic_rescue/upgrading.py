@@ -460,6 +460,10 @@ _UNGUARDED = Note(
 )
 
 
+SWALLOWED = "let it be raised; or, if it may fail, put it in `with op.get_bind().begin_nested():` within the try"
+"""What to do about a failure that a revision hides."""
+
+
 def _there(standings: Sequence[Standing]) -> bool:
     return all(one.there for one in standings)
 
@@ -498,5 +502,5 @@ def _swallowed(one: Swallowed) -> Note:
     return Note(
         "swallowed-error",
         f"{place}: {one.statement} failed: {one.error}; {hidden}",
-        "let it be raised; or, if it may fail, put it in `with op.get_bind().begin_nested():` within the try",
+        SWALLOWED,
     )

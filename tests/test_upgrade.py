@@ -178,12 +178,21 @@ def test_what_an_except_hides_is_told_while_it_happens(tmp_path, database):
     assert "without a SAVEPOINT" in failed.stdout
 
 
-def test_what_is_hidden_within_a_savepoint_is_a_warning(tmp_path, database):
+def test_what_is_hidden_within_a_savepoint_is_expected(tmp_path, database):
     project = written(tmp_path, database, {"r1": HIDDEN.format(before="with op.get_bind().begin_nested(): ")})
     done = project.rescue("upgrade")
     assert (done.status, database.versions()) == (0, ["r1"]), done.everything
+    assert "swallowed-error" not in done.everything
+
+
+def test_what_is_hidden_in_autocommit_is_warned_of_once(tmp_path, database):
+    hides = "try: op.execute('DROP TABLE nowhere')\n    except Exception: pass"
+    project = written(tmp_path, database, {"r1": f"with op.get_context().autocommit_block():\n    {hides}"})
+    done = project.rescue("upgrade")
+    assert (done.status, database.versions()) == (0, ["r1"]), done.everything
     assert done.stderr.count("warning[swallowed-error]: alembic/versions/r1.py:10: ") == 1
-    assert "warning[swallowed-error]: alembic/versions/r1.py:10: " in done.stdout
+    assert "help: Let it be raised" in done.stderr
+    assert "swallowed-error" not in done.stdout
 
 
 def test_what_is_raised_on_is_not_called_swallowed(tmp_path, database):

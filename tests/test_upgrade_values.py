@@ -53,7 +53,8 @@ def test_the_sentences():
         ", for 12 s",
     )
     assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
-        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except in line 4 hides it."
+        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except in line 4 hides it.",
+        "help: Let it be raised; or, if it may fail, put it in `with op.get_bind().begin_nested():` within the try",
     ]
     assert upgraded.told(Note("a", "b", "c")) == ["warning[a]: b", "help: C"]
     failure = errors.LockTimeout("the lock on t in shop", 5.0)

@@ -215,6 +215,8 @@ class _Watch:
             if id(one) in self._told or one.error is None:
                 continue
             self._told.add(id(one))
+            if _went_back(visited.log, one):
+                continue  # in a SAVEPOINT, so its failure was expected
             before, one.swallowed = one.swallowed, True
             path, line, handler = one.at(visited.path)
             one.swallowed = before
@@ -331,6 +333,12 @@ def _originals(error: BaseException) -> Iterator[BaseException]:
         original = getattr(link, "orig", None)
         if isinstance(original, BaseException):
             yield original
+
+
+def _went_back(log: Log, failed: Sent) -> bool:
+    """Whether its SAVEPOINT was rolled back to after it failed."""
+    following = next((later for one, later in zip(log.sent, log.sent[1:], strict=False) if one is failed), None)
+    return failed.in_savepoint and following is not None and following.sql.upper().startswith("ROLLBACK TO")
 
 
 def _is_for_a_lock(one: Sent) -> bool:
