@@ -35,6 +35,7 @@ from alembic_rescue.model import (
 )
 from alembic_rescue.proof import prove
 from alembic_rescue.records import logs, receipts
+from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.waiting import Standing
 from alembic_rescue.worker.requests import Guarded, Look, Progress, Ran, Swallowed
 
@@ -139,6 +140,7 @@ def upgrade(
         UpgradeNotRead, UpgradeNotProved: the migrations ran.
         UpgradeWaitTimedOut, LockTimeout, Deadlock, DatabaseError: the database was not to be had.
         RehearsalFailed, LockUrlElsewhere, Refusal: nothing was run.
+        ScratchMissing, ScratchUnfit, ScratchFailed: `verify` has nothing to prove it on, so nothing was run.
         Interrupted: what the server has then is told.
     """
     waiting.check(wait)
@@ -186,6 +188,8 @@ class _Upgrade:
         self._check(view)
         if self._chosen.rehearse:
             self._rehearse()
+        if self._chosen.verify:
+            self._check_scratch(view)
         return self._run(view, standings)
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -262,6 +266,16 @@ class _Upgrade:
             error = errors.RehearsalFailed(failing.recommendation.reason)
             error.report = replace(report, command="upgrade", outcome=Outcome.REFUSED)
             raise error
+
+    def _check_scratch(self, view: View) -> None:
+        """Refuse a run that could not be proved."""
+        try:
+            for visited in view.meant:
+                with Bench(self._project) as bench:
+                    bench.server(visited)
+        except RescueError as error:
+            error.message = f"--verify cannot prove anything, so nothing was run: {error.message}"
+            raise
 
     def _run(self, view: View, standings: Sequence[Standing]) -> Report:
         """Run it, as often as it fails for a lock and is rolled back whole; then read back, on new connections."""
