@@ -166,6 +166,15 @@ def test_an_env_py_that_fails_before_it_commits_keeps_nothing(shop, database):
     assert "is at base (no row), as before" in failed.stderr
 
 
+def test_a_statement_that_takes_long_is_told(tmp_path, database):
+    """For longer than it takes until the server is asked for a sign of life: that is no end of the statement."""
+    done = written(tmp_path, database, {"r1": "op.execute('SELECT pg_sleep(12)')"}).rescue("upgrade")
+    assert done.status == 0
+    told = done.stderr.splitlines()[1]
+    assert told.startswith("r1 has been running this statement for 1"), done.stderr
+    assert told.endswith(" s: SELECT pg_sleep(12)")
+
+
 def test_what_an_except_hides_is_told_while_it_happens(tmp_path, database):
     project = written(tmp_path, database, {"r1": HIDDEN.format(before="") + "\nprint('and on it goes')", "r2": "pass"})
     failed = project.rescue("upgrade")

@@ -81,7 +81,7 @@ def test_a_revision_has_a_line_when_it_begins_and_one_every_ten_seconds():
     step(2, 11, "")
     assert lines == [
         "Running r1, orders (1 of 2)\n",
-        "Running r1: ALTER TABLE t, for 11 s\n",
+        "r1 has been running this statement for 11 s: ALTER TABLE t\n",
         "Running r2, orders (2 of 2)\n",
         "Running r2: no statement for 23 s\n",
     ]

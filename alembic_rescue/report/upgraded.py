@@ -38,7 +38,7 @@ def goes_on(said: Progress) -> str:
     if not statement:
         return f"{said.doing} {said.revision}: no statement for {seconds} s"
     shown = statement if len(statement) <= _LONGEST else f"{statement[:_LONGEST]}..."
-    return f"{said.doing} {said.revision}: {shown}, for {seconds} s"
+    return f"{said.revision} has been running this statement for {seconds} s: {shown}"
 
 
 def told(said: Said) -> list[str]:

@@ -119,6 +119,7 @@ class _Watch:
             *self._recorder.listeners,
             (Engine, "before_cursor_execute", self._before),
             (Engine, "after_cursor_execute", self._after),
+            (Engine, "handle_error", self._fails),
             (Engine, "commit", self._commits),
         )
 
@@ -199,11 +200,20 @@ class _Watch:
             self._tell_swallowed(visited, [one for one in earlier if one.error and id(one.error) not in raised])
 
     def _after(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self._statement = ""
-        if self._current is None or self._committed or sessions.is_own(connection.engine):
+        if sessions.is_own(connection.engine):  # a ping, while a statement of the revision runs
+            return
+        self._over()
+        if self._current is None or self._committed:
             return
         if commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
+
+    def _fails(self, failed: Any) -> None:
+        if failed.connection is None or not sessions.is_own(failed.connection.engine):
+            self._over()
+
+    def _over(self) -> None:
+        self._statement, self._began = "", time.monotonic()
 
     def _commits(self, connection: Any) -> None:
         if self._current is not None and not sessions.is_own(connection.engine):
