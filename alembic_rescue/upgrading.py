@@ -172,6 +172,8 @@ class _Upgrade:
         self._target = chosen.target
         """As Alembic is given it: one that counts from the rows is counted once, before anybody is waited for."""
         self._notes: tuple[Note, ...] = ()
+        self._moved: tuple[str, ...] | None = None
+        """The rows that were not there before, when the version tables were last read; None if they were not."""
 
     def report(self) -> Report:
         """Do it."""
@@ -298,7 +300,7 @@ class _Upgrade:
                 self._told(Again(ran.failure, ran.place, number + 1, self._chosen.retries + 1, pause))
                 self._clock.sleep(pause)
         except KeyboardInterrupt:
-            raise errors.Interrupted(self._left(standings)) from None
+            raise self._interrupted(standings) from None
         except (errors.WorkerDied, errors.WorkerSilent) as error:
             error.help = f"{sentence(self._left(standings))}. {sentence(error.help)}"
             raise
@@ -412,12 +414,24 @@ class _Upgrade:
         except RescueError as error:
             return f"the version table could not be read: {error.message}"
         told = []
+        self._moved = ()
         for one in before:
             rows, name = one.database.current_heads, one.database.identity.name
             found = now[one.database.identity.rows_key].current_heads if one.database.identity.rows_key in now else rows
+            self._moved = (*self._moved, *(found if found != rows else ()))
             was = ", as before" if found == rows else f"; it was at {errors.rows(rows)}"
             told.append(f"{name} is at {errors.rows(found)}{was}")
         return "; ".join(told)
+
+    def _interrupted(self, before: Sequence[Standing]) -> errors.Interrupted:
+        """Ctrl-C, with what to do now."""
+        error = errors.Interrupted(self._left(before))
+        if self._moved is None:
+            return error
+        kept = f"the revisions up to {errors.listed(self._moved)} are kept, and the rest was rolled back"
+        way_on = f"{kept if self._moved else 'everything was rolled back'}: deploy again"
+        error.help = f"{way_on}. If a revision commits by itself, check first: `alembic-rescue diagnose`"
+        return error
 
     def _left(self, before: Sequence[Standing]) -> str:
         """The same in a hurry, once the server has ended what was running, as far as it does so at once."""
