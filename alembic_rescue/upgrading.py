@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from alembic_rescue import errors, findings, history, inspection, rescue, waiting
+from alembic_rescue import advising, errors, findings, history, inspection, rescue, unkept, waiting
 from alembic_rescue.client import Project
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.errors import RescueError
@@ -35,6 +35,7 @@ from alembic_rescue.model import (
 )
 from alembic_rescue.proof import prove
 from alembic_rescue.records import logs, receipts
+from alembic_rescue.scratch.bench import Bench
 from alembic_rescue.waiting import Standing
 from alembic_rescue.worker.requests import Guarded, Look, Progress, Ran, Swallowed
 
@@ -139,6 +140,7 @@ def upgrade(
         UpgradeNotRead, UpgradeNotProved: the migrations ran, but the result could not be read or proved.
         UpgradeWaitTimedOut, LockTimeout, Deadlock, DatabaseError: the database or a lock was not available.
         RehearsalFailed, LockUrlElsewhere, Refusal: nothing was run.
+        ScratchMissing, ScratchUnfit, ScratchFailed: no scratch database for `verify`; nothing was run.
         Interrupted: the message says where the databases are now.
     """
     waiting.check(wait)
@@ -170,6 +172,8 @@ class _Upgrade:
         self._target = chosen.target
         """As passed to Alembic.  A target that counts from the rows (``+1``) is resolved once, before any wait."""
         self._notes: tuple[Note, ...] = ()
+        self._moved: tuple[str, ...] | None = None
+        """The rows that were not there before, when the version tables were last read; None if they were not."""
 
     def report(self) -> Report:
         """Run the upgrade."""
@@ -186,6 +190,8 @@ class _Upgrade:
         self._check(view)
         if self._chosen.rehearse:
             self._rehearse()
+        if self._chosen.verify:
+            self._check_scratch(view)
         return self._run(view, standings)
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -263,6 +269,16 @@ class _Upgrade:
             error.report = replace(report, command="upgrade", outcome=Outcome.REFUSED)
             raise error
 
+    def _check_scratch(self, view: View) -> None:
+        """Check that a scratch database is available for ``verify``."""
+        try:
+            for visited in view.meant:
+                with Bench(self._project) as bench:
+                    bench.server(visited)
+        except RescueError as error:
+            error.message = f"--verify cannot prove anything, so nothing was run: {error.message}"
+            raise
+
     def _run(self, view: View, standings: Sequence[Standing]) -> Report:
         """Run the migrations, with retries, and read the result back on new connections.
 
@@ -280,14 +296,14 @@ class _Upgrade:
                 if ran.failure is None:
                     return self._read_back(ran, done)
                 if number > self._chosen.retries or not (ran.for_a_lock and ran.rolled_back) or ran.unguarded:
-                    raise self._failed(ran, ran.failure, standings, number)
+                    raise self._failed(ran, ran.failure, standings, number, done)
                 for kept in done.values():
                     kept.clear()
                 pause = min(_LONGEST_PAUSE, 2 ** (number - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
                 self._told(Again(ran.failure, ran.place, number + 1, self._chosen.retries + 1, pause))
                 self._clock.sleep(pause)
         except KeyboardInterrupt:
-            raise errors.Interrupted(self._left(standings)) from None
+            raise self._interrupted(standings) from None
         except (errors.WorkerDied, errors.WorkerSilent) as error:
             error.help = f"{sentence(self._left(standings))}. {sentence(error.help)}"
             raise
@@ -346,10 +362,17 @@ class _Upgrade:
 
     # --- what it came to -----------------------------------------------------------------------------------------
 
-    def _failed(self, ran: Ran, error: RescueError, before: Sequence[Standing], attempts: int) -> RescueError:
+    def _failed(
+        self,
+        ran: Ran,
+        error: RescueError,
+        before: Sequence[Standing],
+        attempts: int,
+        done: dict[tuple[str, str], list[str]],
+    ) -> RescueError:
         """Return the error, with the diagnosis and where the databases are now."""
         if not isinstance(error, _DIAGNOSED):
-            return error
+            return self._outside(error, before, [revision for each in done.values() for revision in each])
         where = self._where(before)
         if isinstance(error, errors.MigrationFailed):
             kept = "it left no changes" if ran.rolled_back else "part of it may have been committed"
@@ -360,6 +383,21 @@ class _Upgrade:
             error.message = f"{error.message}{place}{tried}; {where}"
         return self._diagnosed(error, ran)
 
+    def _outside(self, error: RescueError, before: Sequence[Standing], names: Sequence[str]) -> RescueError:
+        """A failure that was none of a revision's, with what became of the revisions that ran before it."""
+        if not names:
+            return error
+        where = self._where(before)
+        with suppress(RescueError):
+            if _there(self._standings(self._view(self._project.look()))):
+                printed = errors.and_printed(getattr(error, "printed", ""))
+                ran = errors.some(names, verb=False)
+                error.message = f"{ran} ran, and all of it is kept: {where}. Afterwards {error.message}"
+                error.help = f"fix env.py, then deploy again: no revision is left to run{printed}"
+                return error
+        error.message = f"{error.message}; {where}"
+        return error
+
     def _diagnosed(self, error: RescueError, ran: Ran) -> RescueError:
         log = logs.of_lines(ran.log) if isinstance(error, errors.MigrationFailed) else None
         try:
@@ -367,7 +405,8 @@ class _Upgrade:
         except RescueError as unseen:
             error.help = f"{error.help}. The database could not be inspected: {unseen.message}"
             return error
-        parts = tuple(_with_notes(part, self._notes) for part in report.databases)
+        command = advising.upgrading(report.script_heads)
+        parts = tuple(_with_notes(unkept.explained(part, ran, command), self._notes) for part in report.databases)
         error.report = replace(report, command="upgrade", outcome=Outcome.ERROR, databases=parts)
         return error
 
@@ -378,12 +417,24 @@ class _Upgrade:
         except RescueError as error:
             return f"the version table could not be read: {error.message}"
         told = []
+        self._moved = ()
         for one in before:
             rows, name = one.database.current_heads, one.database.identity.name
             found = now[one.database.identity.rows_key].current_heads if one.database.identity.rows_key in now else rows
+            self._moved = (*self._moved, *(found if found != rows else ()))
             was = ", as before" if found == rows else f"; it was at {errors.rows(rows)}"
             told.append(f"{name} is at {errors.rows(found)}{was}")
         return "; ".join(told)
+
+    def _interrupted(self, before: Sequence[Standing]) -> errors.Interrupted:
+        """Return the error for Ctrl-C, with what to do next."""
+        error = errors.Interrupted(self._left(before))
+        if self._moved is None:
+            return error
+        kept = f"the revisions up to {errors.listed(self._moved)} are kept, and the rest was rolled back"
+        way_on = f"{kept if self._moved else 'everything was rolled back'}: deploy again"
+        error.help = f"{way_on}. If a revision commits by itself, check first: `alembic-rescue diagnose`"
+        return error
 
     def _left(self, before: Sequence[Standing]) -> str:
         """Return the same after an interruption, with short waits.
@@ -443,6 +494,10 @@ _UNGUARDED = Note(
 )
 
 
+SWALLOWED = "re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try"
+"""What to do about a failure that a revision hides."""
+
+
 def _there(standings: Sequence[Standing]) -> bool:
     return all(one.there for one in standings)
 
@@ -481,5 +536,5 @@ def _swallowed(one: Swallowed) -> Note:
     return Note(
         "swallowed-error",
         f"{place}: {one.statement} failed: {one.error}; {hidden}",
-        "re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try",
+        SWALLOWED,
     )

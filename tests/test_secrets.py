@@ -425,7 +425,6 @@ def test_the_password_of_alembics_template_is_no_secret():
     assert "pass" not in secrets.hide("the password is pass")[16:]
 
 
-
 @calmly
 @given(passwords, st.sampled_from(TEXTS))
 @example(PASSWORD, TEXTS[0])

@@ -100,6 +100,30 @@ def test_a_failing_revision_is_reported_with_its_line_and_the_diagnosis_comes_la
     assert rescue_locks(database) == []
 
 
+def test_after_a_rolled_back_run_the_advice_is_to_fix_and_rerun(tmp_path, database):
+    failed = written(tmp_path, database, {**SHOP, "r4": FAILS}).rescue("--scratch", "none", "upgrade")
+    assert failed.status == 3
+    told = " ".join(failed.stdout.partition("Recommendation: ")[2].split())
+    assert told.startswith("rerun: everything was rolled back. Fix alembic/versions/r4.py:9, then deploy again"), told
+    assert "stamp" not in told
+
+
+def test_what_an_earlier_run_may_have_created_still_stops(tmp_path, database):
+    project = written(tmp_path, database)
+    database.run("CREATE TABLE t1 (id int)")
+    failed = project.rescue_json("--scratch", "none", "upgrade")
+    assert failed["error"]["code"] == "migration-failed"
+    assert failed["databases"][0]["recommendation"]["action"] == "stop"
+
+
+def test_the_log_of_alembic_has_its_own_line(shop):
+    env = shop.root / "alembic" / "env.py"
+    env.write_text("import logging\nlogging.basicConfig(level=logging.INFO)\n" + env.read_text())
+    done = shop.rescue("upgrade")
+    assert "Running upgrade r1 -> r2" in done.stderr, done.everything
+    assert "Running migrate" not in done.stderr
+
+
 def test_a_python_error_in_a_revision_and_one_in_env_py(tmp_path, database):
     project = written(tmp_path, database, {"r1": "op.nosuch()"})
     failed = project.rescue("upgrade")
@@ -109,6 +133,46 @@ def test_a_python_error_in_a_revision_and_one_in_env_py(tmp_path, database):
     failed = project.rescue("upgrade")
     assert failed.status == 2
     assert "error[env-failed]" in failed.stderr
+
+
+RAISES_ON_UPGRADE = """
+import sys
+
+if "upgrade" in sys.argv:
+    raise ValueError("no metrics server")
+"""
+
+
+def test_an_env_py_that_fails_after_the_migrations_fails_and_they_are_told(shop, database):
+    env = shop.root / "alembic" / "env.py"
+    env.write_text(env.read_text() + RAISES_ON_UPGRADE)
+    failed = shop.rescue("upgrade")
+    assert (failed.status, database.versions()) == (2, ["r3"]), failed.everything
+    assert "error[env-failed]: r1, r2 and r3 ran, and all of it is kept: " in failed.stderr
+    assert "is at r3; it was at base (no row). Afterwards env.py failed at alembic/env.py:" in failed.stderr
+    assert "no metrics server" in failed.stderr
+    assert "help: fix env.py, then deploy again: no revision is left to run" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_an_env_py_that_fails_before_it_commits_keeps_nothing(shop, database):
+    env = shop.root / "alembic" / "env.py"
+    within = "context.run_migrations()\n" + " " * 8
+    env.write_text(env.read_text().replace("context.run_migrations()", f"{within}if 'upgrade' in sys.argv: 1 / 0"))
+    env.write_text("import sys\n" + env.read_text())
+    failed = shop.rescue("upgrade")
+    assert (failed.status, database.versions()) == (2, []), failed.everything
+    assert "error[env-failed]: env.py failed at alembic/env.py:" in failed.stderr
+    assert "is at base (no row), as before" in failed.stderr
+
+
+def test_a_long_statement_is_reported(tmp_path, database):
+    """For longer than it takes until the server is asked for a sign of life: that is no end of the statement."""
+    done = written(tmp_path, database, {"r1": "op.execute('SELECT pg_sleep(12)')"}).rescue("upgrade")
+    assert done.status == 0
+    told = done.stderr.splitlines()[1]
+    assert told.startswith("r1 has been running this statement for 1"), done.stderr
+    assert told.endswith(" s: SELECT pg_sleep(12)")
 
 
 def test_a_swallowed_error_is_reported_during_the_run(tmp_path, database):
@@ -123,12 +187,21 @@ def test_a_swallowed_error_is_reported_during_the_run(tmp_path, database):
     assert "without a SAVEPOINT" in failed.stdout
 
 
-def test_an_error_swallowed_in_a_savepoint_is_a_warning(tmp_path, database):
+def test_an_error_swallowed_in_a_savepoint_is_not_reported(tmp_path, database):
     project = written(tmp_path, database, {"r1": HIDDEN.format(before="with op.get_bind().begin_nested(): ")})
     done = project.rescue("upgrade")
     assert (done.status, database.versions()) == (0, ["r1"]), done.everything
+    assert "swallowed-error" not in done.everything
+
+
+def test_an_error_swallowed_in_autocommit_is_reported_once(tmp_path, database):
+    hides = "try: op.execute('DROP TABLE nowhere')\n    except Exception: pass"
+    project = written(tmp_path, database, {"r1": f"with op.get_context().autocommit_block():\n    {hides}"})
+    done = project.rescue("upgrade")
+    assert (done.status, database.versions()) == (0, ["r1"]), done.everything
     assert done.stderr.count("warning[swallowed-error]: alembic/versions/r1.py:10: ") == 1
-    assert "warning[swallowed-error]: alembic/versions/r1.py:10: " in done.stdout
+    assert "help: Re-raise it" in done.stderr
+    assert "swallowed-error" not in done.stdout
 
 
 def test_a_reraised_error_is_not_called_swallowed(tmp_path, database):
@@ -183,7 +256,11 @@ def test_an_idle_session_that_keeps_its_lock(locked, database):
     assert "at alembic/versions/r4.py:9, in 2 attempts; " in last
     assert "is at r3, as before" in last
     assert "SELECT pg_terminate_backend(" in last
-    assert "Recommendation: rerun" in failed.stdout
+    told = " ".join(failed.stdout.partition("Recommendation: ")[2].split())
+    assert told.startswith("rerun: pid "), told
+    assert "(somebody else, idle in transaction) holds the lock on t1 in " in told
+    assert "Wait for it or end it, then deploy again" in told
+    assert "Fix what failed" not in failed.everything
 
 
 def test_a_session_that_releases_its_lock_costs_one_retry(locked, database):

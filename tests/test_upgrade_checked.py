@@ -48,10 +48,11 @@ def test_revisions_that_ran_are_proved(tmp_path, database):
     assert shop.rescue("upgrade", "--verify").status == 0, "nothing ran"
 
 
-def test_without_a_scratch_database_nothing_is_proved(tmp_path, database):
+def test_without_a_scratch_database_to_prove_it_on_nothing_is_run(tmp_path, database):
     shop = written(tmp_path, database)
-    document = shop.rescue_json("--scratch", "none", "upgrade", "--verify")
-    assert (document["error"]["code"], database.versions()) == ("upgrade-not-proved", ["r3"])
+    refused = shop.rescue("--scratch", "none", "upgrade", "--verify")
+    assert (refused.status, database.versions()) == (2, []), refused.everything
+    assert "error[scratch-missing]: --verify cannot prove anything, so nothing was run: " in refused.stderr
 
 
 @pytest.mark.parametrize(

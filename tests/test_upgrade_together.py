@@ -146,6 +146,7 @@ def test_after_a_signal_everything_is_rolled_back_and_the_message_says_so(tmp_pa
     assert time.monotonic() - began < 10
     assert "error[interrupted]: interrupted: " in err
     assert "is at r1, as before" in err
+    assert "help: everything was rolled back: deploy again" in err
     assert rescue_locks(database) == []
     assert running(database, "pg_sleep") == []
 
@@ -158,7 +159,9 @@ def test_after_a_signal_with_a_transaction_per_migration_the_message_says_how_fa
     process.send_signal(signal.SIGTERM)
     status, out, _ = ended(process)
     assert status == 130
-    assert "is at r3; it was at r1" in json.loads(out)["error"]["message"]
+    told = json.loads(out)["error"]
+    assert "is at r3; it was at r1" in told["message"]
+    assert told["help"].startswith("the revisions up to r3 are kept, and the rest was rolled back: deploy again")
     assert database.versions() == ["r3"]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from alembic_rescue import errors, waiting
+from alembic_rescue import errors, unkept, waiting
 from alembic_rescue.cli.upgrading_log import UpgradeLog
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.dialects.postgresql import guarding
-from alembic_rescue.model import Blocker, Note
+from alembic_rescue.model import Action, Blocker, Choice, DatabaseReport, Note, Recommendation
 from alembic_rescue.report import upgraded
 from alembic_rescue.upgrading import Again, Waiting
-from alembic_rescue.worker.requests import Progress, Swallowed
+from alembic_rescue.worker.requests import Progress, Ran, Swallowed
 
 BLOCKER = Blocker(
     pid=7, application="psql", role="ann", client="local", state="idle in transaction", age_seconds=61.4,
@@ -53,7 +53,8 @@ def test_the_messages():
         ", for 12 s",
     )
     assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
-        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it."
+        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it.",
+        "help: Re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try",
     ]
     assert upgraded.told(Note("a", "b", "c")) == ["warning[a]: b", "help: C"]
     failure = errors.LockTimeout("the lock on t in shop", 5.0)
@@ -80,7 +81,7 @@ def test_a_line_when_a_revision_begins_and_every_ten_seconds():
     step(2, 11, "")
     assert lines == [
         "Running r1, orders (1 of 2)\n",
-        "Running r1: ALTER TABLE t, for 11 s\n",
+        "r1 has been running this statement for 11 s: ALTER TABLE t\n",
         "Running r2, orders (2 of 2)\n",
         "Running r2: no statement for 23 s\n",
     ]
@@ -96,3 +97,30 @@ def test_the_settings_of_a_migrating_session():
     assert not any("statement_timeout" in one for one in settings), "a migration may take hours"
     assert settings[-1] == guarding.OF_MIGRATIONS[-1]
     assert dialect_of("oracle").server.upgrade_settings(1.5) == ()
+
+
+def _after(action, error, *, rolled_back=True):
+    choices = (Choice("it ran", ("stamp",)),) if action is Action.STOP else ()
+    part = DatabaseReport(
+        database=None, revisions=(), heads_after=(), stamps=(), pending_after=(), refusals=(), findings=(),
+        recommendation=Recommendation(action, None, "as diagnosed", choices=choices),
+    )  # fmt: skip
+    return unkept.advice(part, Ran((), failure=error, rolled_back=rolled_back), "alembic upgrade head").reason
+
+
+def test_what_a_run_that_was_rolled_back_says_of_what_to_do():
+    failed = errors.MigrationFailed("r1", "r1.py:3", "division by zero", "SELECT 1/0")
+    made = errors.MigrationFailed("r1", "r1.py:3", 'relation "t" already exists', "CREATE TABLE t ()")
+    undone = errors.MigrationFailed("r1", "r1.py:3", 'table "t" does not exist', "DROP TABLE t")
+    assert _after(Action.STOP, failed) == "everything was rolled back. Fix r1.py:3, then deploy again"
+    for action, error in ((Action.STOP, made), (Action.STOP, undone), (Action.RERUN, failed), (Action.STAMP, failed)):
+        assert _after(action, error) == "as diagnosed"
+    assert _after(Action.STOP, failed, rolled_back=False) == "as diagnosed"
+    blocked = errors.LockTimeout("the lock on t in shop", 5.0)
+    assert _after(Action.RERUN, blocked) == "as diagnosed", "nobody was seen"
+    blocked.blockers = (BLOCKER, BLOCKER)
+    assert _after(Action.RERUN, blocked) == (
+        "pid 7 (psql, idle in transaction) holds the lock on t in shop, and another session is in the way. "
+        "Wait for it or end it, then deploy again"
+    )
+    assert _after(Action.STAMP, blocked) == "as diagnosed"

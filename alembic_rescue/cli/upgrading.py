@@ -95,7 +95,8 @@ def upgrade(
     else:
         from alembic_rescue.report import upgraded
 
-        call.answer(upgraded.upgraded(report, **call.style(sys.stdout), is_proved=verify))
+        known = shown.warned if call.format is Format.TEXT else ()
+        call.answer(upgraded.upgraded(report, **call.style(sys.stdout), is_proved=verify, known=known))
 
 
 def answer_after(call: Call, failed: errors.RescueError) -> None:

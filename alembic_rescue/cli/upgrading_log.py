@@ -23,12 +23,15 @@ class UpgradeLog:
         self._waiting = Lines(now)
         self._begun: tuple[str, int] | None = None
         self._next = 0.0
+        self.warned: set[str] = set()
+        """The codes of the warnings that were written."""
 
     def take(self, said: Said) -> None:
         """Write a report; a waiting or progress line only if it is due."""
-        from alembic_rescue.report import upgraded  # noqa: PLC0415 - as the commands do
+        from alembic_rescue.model import Note  # noqa: PLC0415 - as the commands do
+        from alembic_rescue.report import upgraded  # noqa: PLC0415
         from alembic_rescue.upgrading import Waiting  # noqa: PLC0415
-        from alembic_rescue.worker.requests import Progress  # noqa: PLC0415
+        from alembic_rescue.worker.requests import Progress, Swallowed  # noqa: PLC0415
 
         if isinstance(said, Waiting):
             for line in self._waiting.of([upgraded.waiting(said)]):
@@ -36,6 +39,8 @@ class UpgradeLog:
         elif isinstance(said, Progress):
             self._progress(said)
         else:
+            if isinstance(said, (Note, Swallowed)):
+                self.warned.add(said.code if isinstance(said, Note) else "swallowed-error")
             for line in upgraded.told(said):
                 self._tell(f"{line}\n")
 

@@ -100,7 +100,11 @@ class Run:
         if self.raised or not done() or not isinstance(explained, errors.UsageError) or not self._came_after(first):
             raise explained from first
         if not (isinstance(first, SystemExit) and not first.code):
-            self.remarks.append(Remark(_failed_afterwards(explained), None))
+            self._failed_afterwards(explained, first)
+
+    def _failed_afterwards(self, explained: errors.RescueError, _: BaseException) -> None:
+        """Env.py failed, and what it was run for is done."""
+        self.remarks.append(Remark(_failed_afterwards(explained), None))
 
     def _run(self, call: Callable[[], None], done: Callable[[], bool]) -> BaseException | None:
         """Run env.py, and again with a connection if it failed without one.  Return the error, if any."""

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import CommandLine, Config
 from alembic.runtime.migration import MigrationContext, MigrationStep
 
+from alembic_rescue import errors
 from alembic_rescue.connection.connections import Hold, listening
 from alembic_rescue.connection.upgrading import UpgradeHold
 from alembic_rescue.environment.printed import Tell
@@ -33,6 +34,10 @@ class UpgradeRun(Run):
 
     def _transactions(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def _failed_afterwards(self, explained: errors.RescueError, error: BaseException) -> None:
+        """As ``alembic upgrade`` does: it fails, whatever was committed before."""
+        raise explained from error
 
     def upgrade(self, target: str, steps: Steps, listeners: tuple[tuple[Any, str, Any], ...]) -> None:
         """Call ``alembic.command.upgrade``.

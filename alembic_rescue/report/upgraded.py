@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.text import Text
 
 from alembic_rescue.errors import rows, some
@@ -9,7 +11,7 @@ from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.model import Note, Outcome, Report
 from alembic_rescue.report import waiting as waited
 from alembic_rescue.report.page import Sheet, count
-from alembic_rescue.upgrading import Again, Said, Waiting
+from alembic_rescue.upgrading import SWALLOWED, Again, Said, Waiting
 from alembic_rescue.worker.requests import RUNNING, Progress, Swallowed
 
 _LONGEST = 100
@@ -36,7 +38,7 @@ def goes_on(said: Progress) -> str:
     if not statement:
         return f"{said.doing} {said.revision}: no statement for {seconds} s"
     shown = statement if len(statement) <= _LONGEST else f"{statement[:_LONGEST]}..."
-    return f"{said.doing} {said.revision}: {shown}, for {seconds} s"
+    return f"{said.revision} has been running this statement for {seconds} s: {shown}"
 
 
 def told(said: Said) -> list[str]:
@@ -44,7 +46,10 @@ def told(said: Said) -> list[str]:
     if isinstance(said, Swallowed):
         place = f"{said.path}:{said.line}" if said.line else said.path
         hidden = f" The except at line {said.handler_line} hides it." if said.handler_line else ""
-        return [f"warning[swallowed-error]: {place}: {said.statement} failed: {said.error}.{hidden}"]
+        return [
+            f"warning[swallowed-error]: {place}: {said.statement} failed: {said.error}.{hidden}",
+            f"help: {sentence(SWALLOWED)}",
+        ]
     if isinstance(said, Note):
         return [f"warning[{said.code}]: {said.message}", f"help: {sentence(said.help)}"]
     if isinstance(said, Again):
@@ -60,8 +65,12 @@ def told(said: Said) -> list[str]:
     return []
 
 
-def upgraded(report: Report, *, page: Sheet, is_proved: bool) -> str:
-    """Return the text of a successful ``upgrade``."""
+def upgraded(report: Report, *, page: Sheet, is_proved: bool, known: Collection[str] = ()) -> str:
+    """Return the text of a successful ``upgrade``.
+
+    Args:
+        known: the codes of the warnings that were printed already.
+    """
     page.begin("upgrade")
     nothing = report.outcome is Outcome.NOTHING_TO_DO
     for part in report.databases:
@@ -72,6 +81,8 @@ def upgraded(report: Report, *, page: Sheet, is_proved: bool) -> str:
     if is_proved and not nothing:
         waited.proved(page, report)
     for note in dict.fromkeys(note for part in report.databases for note in part.findings):
+        if note.code in known:
+            continue
         page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
         page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
     return page.text()

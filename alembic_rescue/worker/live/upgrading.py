@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ class _Watch:
             *self._recorder.listeners,
             (Engine, "before_cursor_execute", self._before),
             (Engine, "after_cursor_execute", self._after),
+            (Engine, "handle_error", self._fails),
             (Engine, "commit", self._commits),
         )
 
@@ -147,6 +149,7 @@ class _Watch:
     def _watched(self, step: MigrationStep, visited: _Visited) -> MigrationStep:
         original, visited.log = step.migration_fn, Log()
 
+        @wraps(original)  # Alembic logs its name
         def migrate(**given: Any) -> None:
             log = visited.log
             with self._recorder.recording(log):
@@ -197,11 +200,20 @@ class _Watch:
             self._tell_swallowed(visited, [one for one in earlier if one.error and id(one.error) not in raised])
 
     def _after(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self._statement = ""
-        if self._current is None or self._committed or sessions.is_own(connection.engine):
+        if sessions.is_own(connection.engine):  # a ping, while a statement of the revision runs
+            return
+        self._over()
+        if self._current is None or self._committed:
             return
         if commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
+
+    def _fails(self, failed: Any) -> None:
+        if failed.connection is None or not sessions.is_own(failed.connection.engine):
+            self._over()
+
+    def _over(self) -> None:
+        self._statement, self._began = "", time.monotonic()
 
     def _commits(self, connection: Any) -> None:
         if self._current is not None and not sessions.is_own(connection.engine):
@@ -213,6 +225,8 @@ class _Watch:
             if id(one) in self._told or one.error is None:
                 continue
             self._told.add(id(one))
+            if _went_back(visited.log, one):
+                continue  # in a SAVEPOINT, so its failure was expected
             before, one.swallowed = one.swallowed, True
             path, line, handler = one.at(visited.path)
             one.swallowed = before
@@ -329,6 +343,12 @@ def _originals(error: BaseException) -> Iterator[BaseException]:
         original = getattr(link, "orig", None)
         if isinstance(original, BaseException):
             yield original
+
+
+def _went_back(log: Log, failed: Sent) -> bool:
+    """Whether its SAVEPOINT was rolled back to after it failed."""
+    following = next((later for one, later in zip(log.sent, log.sent[1:], strict=False) if one is failed), None)
+    return failed.in_savepoint and following is not None and following.sql.upper().startswith("ROLLBACK TO")
 
 
 def _is_for_a_lock(one: Sent) -> bool:

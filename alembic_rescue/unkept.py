@@ -1,0 +1,60 @@
+"""What to do after an upgrade of which nothing was kept.  Its run shows what a diagnosis afterwards cannot know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from alembic_rescue import errors
+from alembic_rescue.model import Action, Blocker, DatabaseReport, Recommendation
+from alembic_rescue.worker.requests import Ran
+
+_MADE_BEFORE = re.compile(r"already exists|duplicate", re.IGNORECASE)
+_UNDONE_BEFORE = re.compile(r"\b(DROP|RENAME)\b", re.IGNORECASE)
+
+
+def advice(part: DatabaseReport, ran: Ran, upgrade: str) -> Recommendation:
+    """The recommendation for one database, given what its failed run showed.
+
+    Args:
+        part: the diagnosis afterwards.
+        upgrade: the command that upgrades to the latest revisions.
+    """
+    found, error = part.recommendation, ran.failure
+    is_open = found.action is Action.RERUN or (found.action is Action.STOP and found.choices)
+    if not ran.rolled_back or not is_open:
+        return found
+    if isinstance(error, errors.LockTimeout) and error.blockers:
+        return Recommendation(Action.RERUN, None, _blocked(error), (upgrade,))
+    if found.action is Action.STOP and isinstance(error, errors.MigrationFailed) and not _ran_earlier(part, error):
+        return Recommendation(
+            Action.RERUN, None, f"everything was rolled back. Fix {error.place}, then deploy again", (upgrade,)
+        )
+    return found
+
+
+def explained(part: DatabaseReport, ran: Ran, upgrade: str) -> DatabaseReport:
+    """The report with :func:`advice`."""
+    return replace(part, recommendation=advice(part, ran, upgrade))
+
+
+def _blocked(error: errors.LockTimeout) -> str:
+    first, *others = error.blockers
+    more = f", and {len(others)} more sessions are in the way" if len(others) > 1 else ""
+    more = ", and another session is in the way" if len(others) == 1 else more
+    return f"{_session(first)} holds {error.what}{more}. Wait for it or end it, then deploy again"
+
+
+def _session(one: Blocker) -> str:
+    if one.pid is None:
+        return f"{one.application} ({one.state})"
+    return f"pid {one.pid} ({', '.join(word for word in (one.application, one.state) if word)})"
+
+
+def _ran_earlier(part: DatabaseReport, error: errors.MigrationFailed) -> bool:
+    """Whether it may have failed because an earlier run, or somebody's hand, did the same before."""
+    if _MADE_BEFORE.search(error.reason):
+        return True
+    if "does not exist" in error.reason and _UNDONE_BEFORE.search(error.statement):
+        return True
+    return any(found.met and not found.vacuous for one in part.revisions for found in one.objects)
