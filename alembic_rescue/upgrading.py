@@ -303,7 +303,7 @@ class _Upgrade:
                 self._told(Again(ran.failure, ran.place, number + 1, self._chosen.retries + 1, pause))
                 self._clock.sleep(pause)
         except KeyboardInterrupt:
-            raise self._interrupted(standings) from None
+            raise self._interrupted(view, standings) from None
         except (errors.WorkerDied, errors.WorkerSilent) as error:
             error.help = f"{sentence(self._left(standings))}. {sentence(error.help)}"
             raise
@@ -426,10 +426,10 @@ class _Upgrade:
             told.append(f"{name} is at {errors.rows(found)}{was}")
         return "; ".join(told)
 
-    def _interrupted(self, before: Sequence[Standing]) -> errors.Interrupted:
+    def _interrupted(self, view: View, before: Sequence[Standing]) -> errors.Interrupted:
         """Return the error for Ctrl-C, with what to do next."""
         error = errors.Interrupted(self._left(before))
-        if self._moved is None:
+        if self._moved is None or not all(one.transactional for one in view.meant):
             return error
         kept = f"the revisions up to {errors.listed(self._moved)} are kept, and the rest was rolled back"
         way_on = f"{kept if self._moved else 'everything was rolled back'}: deploy again"

@@ -200,7 +200,7 @@ def test_an_error_swallowed_in_autocommit_is_reported_once(tmp_path, database):
     done = project.rescue("upgrade")
     assert (done.status, database.versions()) == (0, ["r1"]), done.everything
     assert done.stderr.count("warning[swallowed-error]: alembic/versions/r1.py:10: ") == 1
-    assert "help: Re-raise it" in done.stderr
+    assert "help: re-raise it" in done.stderr
     assert "swallowed-error" not in done.stdout
 
 

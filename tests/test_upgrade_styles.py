@@ -33,5 +33,9 @@ class _Upgraded(Stage):
 def test_it_is_upgraded(style, server, tmp_path):
     with ExitStack() as around:
         stage = _Upgraded(style, server, tmp_path, around)
+        if style.finding == "env-failed-after":  # as `alembic upgrade` does
+            assert stage.done.status == 2, stage.done.everything
+            assert " ran, and all of it is kept: " in stage.done.json["error"]["message"]
+            return
         assert (stage.done.status, stage.done.json["outcome"]) == (0, "upgraded"), stage.done.everything
         assert all(part["ran"] for part in stage.done.json["databases"])
