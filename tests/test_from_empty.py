@@ -228,6 +228,14 @@ def test_an_env_py_that_never_commits(tmp_path, named):
     assert "env.py:6 begins a transaction" in of(part, "env-never-commits")
 
 
+def test_an_env_py_that_begins_after_configure_and_never_commits(tmp_path, named):
+    env = chains.ENV.format(options="").replace(
+        "    with context.begin_transaction():\n        context", "    connection.begin()\n    context"
+    )
+    _, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, NAME], env=env), named)
+    assert "begins a transaction after context.configure() and never commits it" in of(part, "env-never-commits")
+
+
 def test_an_env_py_that_hides_what_fails(tmp_path, named):
     env = chains.ENV.format(options="").replace(
         "        context.run_migrations()", "        try:\n            context.run_migrations()\n"
