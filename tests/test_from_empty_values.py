@@ -201,6 +201,24 @@ def test_a_name_that_git_does_not_have_or_that_is_an_option(repo, reference):
         against.read([repo.folder], reference)
 
 
+@pytest.mark.parametrize(
+    ("reference", "fix"),
+    [("nowhere", "name a remote branch as origin/main"), ("origin/main", "fetch it first: `git fetch origin main`.")],
+)
+def test_the_help_names_what_was_not_typed_yet(repo, reference, fix):
+    with pytest.raises(errors.ReferenceNotRead) as refused:
+        against.read([repo.folder], reference)
+    assert fix in refused.value.help
+    assert "fetch-depth: 0" in refused.value.help
+
+
+def test_outside_a_repository_nothing_is_to_be_fetched(tmp_path):
+    with pytest.raises(errors.ReferenceNotRead) as refused:
+        against.read([tmp_path], "main")
+    assert refused.value.message.endswith(": this is not a git repository")
+    assert "fetch" not in refused.value.help
+
+
 def test_a_folder_of_a_package_is_left_out(repo, tmp_path):
     (tmp_path / "package").mkdir()
     assert sorted(against.read([tmp_path / "package", repo.folder], "main").revisions) == ["a1", "a2"]
