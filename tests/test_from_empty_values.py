@@ -8,8 +8,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script.revision import Revision, RevisionMap
 
 from alembic_rescue import errors
+from alembic_rescue.cli.call import _ALEMBICS
 from alembic_rescue.evidence.observation import At, Ended, Failure, Statement, StatementKind
 from alembic_rescue.from_empty import against, judging
 from alembic_rescue.graph import scripts
@@ -70,6 +72,13 @@ def test_many_differences_are_counted():
     assert "in 12 places" in note.message
     assert note.message.endswith("and 2 more")
     assert judging.models_differ([]) == ()
+
+
+def test_alembics_commands_are_given_as_the_project_runs_them():
+    (heads,) = judging.several_heads(RevisionMap(lambda: [Revision("a", None), Revision("b", None)]), None, "")
+    (models,) = judging.models_differ(["table t: in the models only"])
+    assert [_ALEMBICS.findall(note.help) for note in (heads, models)] == [["merge"], ["revision --autogenerate"]]
+    assert "If the migration is right, change the models" in models.help
 
 
 # --- what alembic check finds -------------------------------------------------------------------------------------
