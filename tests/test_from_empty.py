@@ -348,6 +348,13 @@ def test_where_the_models_and_the_chain_part(tmp_path, named):
     )
 
 
+def test_differences_are_sorted(tmp_path, named):
+    models = MODELS.replace("sa.Text", "sa.Text), sa.Column('age', sa.Integer")
+    models += 'sa.Table("orders", metadata, sa.Column("id", sa.Integer))'
+    _, part = rehearsed(with_models(tmp_path / "p", models), named)
+    assert part.from_empty.models == ("column users.age: in the models only", "table orders: in the models only")
+
+
 def test_what_env_py_leaves_out_is_left_out(tmp_path, named):
     models = f"{MODELS}sa.Table('orders', metadata, sa.Column('id', sa.Integer))"
     options = (
