@@ -53,7 +53,7 @@ def of_one(project: Project, view: View, visited: Visited, target: str | None, b
         if len(view.meant) > 1:
             refusal.message = f"{selection.told(database)}: {refusal.message}"
         raise
-    todo, after = paths.pending(graph, database.current_heads), tuple(view.graph.heads)
+    todo, after = paths.pending(graph, database.current_heads), tuple(sorted(view.graph.heads))
     if target is not None:
         path = paths.find_path(graph, database.current_heads, target)
         todo, after = path.skipped, path.heads_after

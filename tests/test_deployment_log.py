@@ -473,3 +473,55 @@ def test_in_the_servers_log_only_the_aborted_session_counts():
 
 def test_alembics_own_refusals_have_a_class():
     assert of("github").run.failure.kind == REFUSED
+
+
+# --- the log of alembic-rescue upgrade ------------------------------------------------------------------------------
+
+OWN = """\
+2026-01-02T03:04:05Z Running r1, make users (1 of 2)
+2026-01-02T03:04:06Z Running r2, add a name, at last (2 of 2)
+2026-01-02T03:04:16Z Running r2: ALTER TABLE t ADD COLUMN c int, for 10 s
+2026-01-02T03:04:17Z error[migration-failed]: r2 failed at alembic/versions/r2.py:9: relation "t" does not exist. \
+Statement: `ALTER TABLE t ADD COLUMN c int`.
+2026-01-02T03:04:17Z help: nothing of it was kept: public.alembic_version is at base, as before.
+"""
+
+
+@pytest.mark.parametrize(
+    "log",
+    [OWN, OWN.replace(" Statement: `", " Statement:\n\n    ").replace("int`.", "int\n"), OWN.replace("Z ", "Z  ")],
+    ids=["in the sentence", "on its own line", "prefixed"],
+)
+def test_the_log_of_our_own_upgrade_is_read(log):
+    run = reading(log).run
+    assert run is not None
+    assert [(step.revision, step.down, step.doc) for step in run.steps] == [
+        ("r1", None, "make users"),
+        ("r2", None, "add a name, at last"),
+    ]
+    failure = run.failure
+    assert failure is not None
+    assert (failure.message, failure.statement) == ('relation "t" does not exist', "ALTER TABLE t ADD COLUMN c int")
+    assert failure.frame is not None
+    assert (failure.frame.path, failure.frame.line) == ("alembic/versions/r2.py", 9)
+
+
+def test_a_step_that_alembic_s_logger_tells_too_is_one_step():
+    own, logger = "Running r1, a (1 of 1)", "INFO  [alembic.runtime.migration] Running upgrade  -> r1, a"
+    for text in (f"{own}\n{logger}\n", f"{logger}\n{own}\n"):
+        run = reading(text).run
+        assert run is not None
+        assert [(step.revision, step.down) for step in run.steps] == [("r1", ())]
+
+
+def test_a_failure_alone_names_its_revision():
+    run = reading("error[migration-failed]: r1 failed at r1.py: boom.\n").run
+    assert run is not None
+    assert run.failure is not None
+    assert [step.revision for step in run.steps] == ["r1"]
+    assert (run.failure.message, run.failure.statement, run.failure.frame) == ("boom", None, None)
+
+
+@pytest.mark.parametrize("line", ["Running tests (1 of 2) now", "Running env.py", "Running on http://x (1)"])
+def test_other_lines_with_running_are_no_steps(line):
+    assert reading(line).run is None

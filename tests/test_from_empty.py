@@ -228,6 +228,14 @@ def test_an_env_py_that_never_commits(tmp_path, named):
     assert "env.py:6 begins a transaction" in of(part, "env-never-commits")
 
 
+def test_an_env_py_that_begins_after_configure_and_never_commits(tmp_path, named):
+    env = chains.ENV.format(options="").replace(
+        "    with context.begin_transaction():\n        context", "    connection.begin()\n    context"
+    )
+    _, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, NAME], env=env), named)
+    assert "begins a transaction after context.configure() and never commits it" in of(part, "env-never-commits")
+
+
 def test_an_env_py_that_hides_errors(tmp_path, named):
     env = chains.ENV.format(options="").replace(
         "        context.run_migrations()", "        try:\n            context.run_migrations()\n"
@@ -338,6 +346,13 @@ def test_models_that_differ_from_the_chain(tmp_path, named):
         "table orders: in the models only",
         "type of column users.name is TEXT in the database and INTEGER in the models",
     )
+
+
+def test_differences_are_sorted(tmp_path, named):
+    models = MODELS.replace("sa.Text", "sa.Text), sa.Column('age', sa.Integer")
+    models += 'sa.Table("orders", metadata, sa.Column("id", sa.Integer))'
+    _, part = rehearsed(with_models(tmp_path / "p", models), named)
+    assert part.from_empty.models == ("column users.age: in the models only", "table orders: in the models only")
 
 
 def test_objects_excluded_by_env_py_are_not_compared(tmp_path, named):

@@ -8,8 +8,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script.revision import Revision, RevisionMap
 
 from alembic_rescue import errors
+from alembic_rescue.cli.call import _ALEMBICS
 from alembic_rescue.evidence.observation import At, Ended, Failure, Statement, StatementKind
 from alembic_rescue.from_empty import against, judging
 from alembic_rescue.graph import scripts
@@ -70,6 +72,13 @@ def test_many_differences_are_counted():
     assert "in 12 places" in note.message
     assert note.message.endswith("and 2 more")
     assert judging.models_differ([]) == ()
+
+
+def test_alembics_commands_are_given_as_the_project_runs_them():
+    (heads,) = judging.several_heads(RevisionMap(lambda: [Revision("a", None), Revision("b", None)]), None, "")
+    (models,) = judging.models_differ(["table t: in the models only"])
+    assert [_ALEMBICS.findall(note.help) for note in (heads, models)] == [["merge"], ["revision --autogenerate"]]
+    assert "If the migration is right, change the models" in models.help
 
 
 # --- what alembic check finds -------------------------------------------------------------------------------------
@@ -201,6 +210,24 @@ def test_a_name_unknown_to_git_or_one_that_looks_like_an_option(repo, reference)
         against.read([repo.folder], reference)
 
 
-def test_a_folder_of_an_installed_package_is_skipped(repo, tmp_path):
+@pytest.mark.parametrize(
+    ("reference", "fix"),
+    [("nowhere", "name a remote branch as origin/main"), ("origin/main", "fetch it first: `git fetch origin main`.")],
+)
+def test_the_help_names_what_was_not_typed_yet(repo, reference, fix):
+    with pytest.raises(errors.ReferenceNotRead) as refused:
+        against.read([repo.folder], reference)
+    assert fix in refused.value.help
+    assert "fetch-depth: 0" in refused.value.help
+
+
+def test_outside_a_repository_nothing_is_to_be_fetched(tmp_path):
+    with pytest.raises(errors.ReferenceNotRead) as refused:
+        against.read([tmp_path], "main")
+    assert refused.value.message.endswith(": this is not a git repository")
+    assert "fetch" not in refused.value.help
+
+
+def test_a_folder_of_a_package_is_left_out(repo, tmp_path):
     (tmp_path / "package").mkdir()
     assert sorted(against.read([tmp_path / "package", repo.folder], "main").revisions) == ["a1", "a2"]

@@ -115,6 +115,13 @@ def test_a_finding_that_names_a_line_is_shown_there(message, place):
     assert warning.place == place
 
 
+@pytest.mark.parametrize(("code", "place"), [("revision-changed", "backend/versions/b.py:1"), ("revision-deleted", "")])
+def test_a_fact_about_a_file_is_shown_at_its_first_line(code, place):
+    note = Note(code, "b (versions/b.py) was changed since main", "undo the change")
+    (warning,) = read(page_of(report(line("a"), "a", findings=(note,))))
+    assert warning.place == place
+
+
 def partial(**more):
     lacks = ObjectEvidence("table", "public.t", "present", Presence.ABSENT, None, "versions/b.py", 12, "CREATE TABLE")
     return revision("b", Verdict.PARTIAL, objects=(lacks,), **more)

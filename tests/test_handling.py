@@ -30,9 +30,18 @@ def only(done, **more):
 def test_a_run_whose_rows_are_missing_afterwards_was_never_committed():
     cause = only(Handling(lost=True, begun=LINE, expected=("r2",), env=ENV))
     assert (cause.code, cause.place, cause.revision) == ("env-never-commits", "/p/env.py:7", "r1")
-    assert "begins a transaction before context.configure() that is never committed" in cause.error
+    assert "begins a transaction before context.configure() and never commits it" in cause.error
     assert "finds no row in the version table, not r2" in cause.error
     assert "connection.commit()" in cause.fix
+
+
+def test_a_transaction_that_begins_after_configure_has_its_own_fix():
+    cause = only(Handling(lost=True, begun=LINE, begun_late=True, expected=("r2",), env=ENV))
+    assert "begins a transaction after context.configure() and never commits it" in cause.error
+    assert cause.fix == "commit it, or use `with context.begin_transaction():` instead"
+    block = Ended("r2", At("/p/r2.py", 10), "autocommit_block()")
+    cause = only(Handling(unblocked=block, begun=LINE, begun_late=True), failed="r2")
+    assert "before context.configure()" not in f"{cause.error} {cause.fix}"
 
 
 def test_env_py_is_named_even_without_its_line():

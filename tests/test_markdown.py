@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from markdown_it import MarkdownIt
 
+from alembic_rescue.evidence.from_empty import FromEmpty
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 from alembic_rescue.model import Action, Excerpt, Note, Recommendation
 from alembic_rescue.redact import Secrets
@@ -61,6 +62,22 @@ def test_the_chain_is_a_mermaid_graph_whose_ids_and_messages_are_quoted():
     labels = re.findall(r'\["(.*?)"\]', graph)
     assert len(labels) == 3
     assert all(re.fullmatch(r"(?:[\w .,:()/+\-;#]|<br>)*", label) for label in labels)
+
+
+def test_a_run_from_empty_names_no_database():
+    found = FromEmpty(("a", "b", "c", "d", "e"), ("g",), "f", (), "", "", None, ())
+    cause = Cause("f", "f.py", 3, "SELECT 1/0", "division by zero", False, None, "fix it")
+    told = report(line("abcdefg"), "e", causes=(cause,))
+    told = replace(told, databases=tuple(replace(one, from_empty=found) for one in told.databases))
+    page = pages.of("markdown", str)
+    for part in told.databases:
+        page.whole(told, part)
+    said = page.text()
+    assert "RAN TO HERE" in said
+    assert "revisions ran" in said
+    assert "What fails, and where" in said
+    assert "DATABASE HERE" not in said
+    assert "applied" not in said.replace(":::applied", "").partition("classDef")[0]
 
 
 def test_text_from_a_database_makes_no_markup():

@@ -124,6 +124,19 @@ def test_the_log_of_alembic_has_its_own_line(shop):
     assert "Running migrate" not in done.stderr
 
 
+def test_its_own_log_can_be_diagnosed(tmp_path, database):
+    project = written(tmp_path, database, {**SHOP, "r4": FAILS})
+    failed = project.rescue("upgrade")
+    (tmp_path / "deploy.log").write_text(failed.stderr + failed.stdout)
+    found = project.rescue("diagnose", "--log", str(tmp_path / "deploy.log"))
+    assert "log-without-alembic" not in found.everything
+    document = project.rescue_json("diagnose", "--log", str(tmp_path / "deploy.log"))
+    run = document["log"]["run"]
+    failure = run["failure"]
+    assert (run["steps"][-1]["revision"], failure["message"]) == ("r4", "division by zero"), failed.stderr
+    assert (failure["statement"], failure["frame"]["line"]) == ("SELECT 1/0", 9), failed.stderr
+
+
 def test_a_python_error_in_a_revision_and_one_in_env_py(tmp_path, database):
     project = written(tmp_path, database, {"r1": "op.nosuch()"})
     failed = project.rescue("upgrade")

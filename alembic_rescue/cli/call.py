@@ -37,7 +37,7 @@ VERBS = (
 _OWN_COMMAND = re.compile(rf"\b{COMMAND}(?=\s+(?:{'|'.join(VERBS)})\b)")
 _LOOKS = re.compile(rf"\b{COMMAND} (?:rehearse|diagnose(?: --(?:applied|locate))?)\b(?!(?: --\w+)* --only)")
 """The commands in printed sentences that do not name a database yet."""
-_ALEMBICS = re.compile(r"(?<!-m )\balembic (?P<verb>upgrade|downgrade|stamp|merge)\b")
+_ALEMBICS = re.compile(r"(?<!-m )\balembic (?P<verb>upgrade|downgrade|stamp|merge|revision --autogenerate)\b")
 _UNWRAPPED = 10_000
 """Columns if the stream is no terminal and COLUMNS is not set: lines stay whole for grep."""
 

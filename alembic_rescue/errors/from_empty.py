@@ -42,13 +42,10 @@ class ReferenceNotRead(UsageError):
     code = "reference-not-read"
     reference: str
     reason: str
+    way_on: str = "run it in a checkout of the repository, or omit --against"
 
     def _text(self) -> Text:
-        return Text(
-            f"the revisions at {self.reference} cannot be read from git: {self.reason}",
-            "fetch it first, and name a remote branch as origin/main. In GitHub Actions, actions/checkout needs "
-            "fetch-depth: 0",
-        )
+        return Text(f"the revisions at {self.reference} cannot be read from git: {self.reason}", self.way_on)
 
 
 class ReferenceFails(UsageError):

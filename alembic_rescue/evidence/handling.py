@@ -19,6 +19,8 @@ class Handling:
 
     begun: At | None = None
     """The line that began the transaction of the revisions before Alembic could."""
+    begun_late: bool = False
+    """It did so after ``context.configure()``."""
     ended: tuple[Ended, ...] = ()
     unblocked: Ended | None = None
     """The ``autocommit_block()`` that failed because it could not end the transaction."""
@@ -36,6 +38,7 @@ class Handling:
 
 NOTHING = Handling()
 _COMMIT_FIRST = "commit it before context.configure() (connection.commit())"
+_LET_ALEMBIC = "begin it only with context.begin_transaction(), after context.configure()"
 
 
 def causes(done: Handling, failed: str | None, revisions: Sequence[str]) -> Iterator[Cause]:
@@ -94,14 +97,19 @@ _INSTEAD = {
 
 
 def _never_committed(done: Handling, revision: str) -> Cause:
-    begun = "begins a transaction before context.configure() that is never committed"
+    when = "after" if done.begun_late else "before"
+    begun = f"begins a transaction {when} context.configure() and never commits it"
+    what = begun if done.begun else "never commits what it runs"
+    fix = f"{_COMMIT_FIRST}, or run all of it within `with connection.begin():`"
+    if done.begun_late:
+        fix = "commit it, or use `with context.begin_transaction():` instead"
     return _told(
         "env-never-commits",
         revision,
         done.begun or At(done.env, 0),
-        f"{begun if done.begun else 'never commits what it runs'}: after a successful run, a new connection "
+        f"{what}: after a successful run, a new connection "
         f"finds {_rows(done.found)} in the version table, not {_rows(done.expected)}",
-        f"{_COMMIT_FIRST}, or run all of it within `with connection.begin():`",
+        fix,
     )
 
 
@@ -109,10 +117,10 @@ def _no_block(done: Handling, block: Ended) -> Cause:
     where = f"the autocommit_block() in line {block.at.line} of {block.revision}"
     if done.begun is None:
         error = f"{block.how} fails, because the transaction is not Alembic's"
-        fix = "begin it only with context.begin_transaction(), after context.configure()"
-        return _told("autocommit-block-fails", block.revision, block.at, error, fix)
-    error = f"begins a transaction before context.configure(): {where} cannot commit it, and fails"
-    return _told("autocommit-block-fails", block.revision, done.begun, error, _COMMIT_FIRST)
+        return _told("autocommit-block-fails", block.revision, block.at, error, _LET_ALEMBIC)
+    when, fix = ("after", _LET_ALEMBIC) if done.begun_late else ("before", _COMMIT_FIRST)
+    error = f"begins a transaction {when} context.configure(): {where} cannot commit it, and fails"
+    return _told("autocommit-block-fails", block.revision, done.begun, error, fix)
 
 
 def _told(code: str, revision: str, at: At, error: str, fix: str) -> Cause:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,14 @@ from alembic_rescue.worker.requests import ScriptFile
 
 SECONDS = 20.0
 """Time limit for all calls of git together."""
+_ORIGIN = "origin/"
+_UNKNOWN = "it is not a branch, tag or commit of this repository"
+_PLAIN = re.compile(r"^git \((.*)\)$")
+"""Git's trouble as a list has it."""
+
+
+class _Unknown(Exception):  # noqa: N818 - told, not raised any further
+    """Git does not have the reference."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> B
     commits: list[str] = []
     revisions: dict[str, Old] = {}
     newest: dict[str, ScriptFile] = {}
-    why = "there is no folder with revisions"
+    trouble = errors.ReferenceNotRead(reference, "there is no folder with revisions")
     for folder in folders:
         try:
             repository = open_repository(folder, until)
@@ -61,9 +71,11 @@ def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> B
             newest.update((old.file.revision, old.file) for old in _of(repository, tip, folder))
             commits.append(commit)
         except CannotRead as error:  # one of several folders may belong to an installed package
-            why = str(error)
+            trouble = errors.ReferenceNotRead(reference, _PLAIN.sub(r"\1", str(error)))
+        except _Unknown:
+            trouble = errors.ReferenceNotRead(reference, _UNKNOWN, _fetching(reference))
     if not commits:
-        raise errors.ReferenceNotRead(reference, why)
+        raise trouble
     return Before(reference, commits[0], revisions, tuple(newest.values()))
 
 
@@ -71,13 +83,23 @@ def _commit(repository: Repository, reference: str) -> str:
     """Return the commit that a name resolves to.
 
     Raises:
-        CannotRead: it names no commit.
+        _Unknown: it names no commit.
     """
     found = repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     found = found.replace("--end-of-options", "").strip()  # git before 2.30 prints it
     if not found:
-        raise CannotRead("it is not a branch, tag or commit of this repository")
+        raise _Unknown
     return found
+
+
+def _fetching(reference: str) -> str:
+    """How to get what git does not have."""
+    branch = reference.removeprefix(_ORIGIN)
+    if branch == reference:
+        first = f"fetch it first, and name a remote branch as {_ORIGIN}main"
+    else:
+        first = "fetch it first: " + errors.code(f"git fetch origin {shlex.quote(branch)}")
+    return f"{first}. In GitHub Actions, actions/checkout needs fetch-depth: 0"
 
 
 def _of(repository: Repository, commit: str, folder: Path) -> Iterator[Old]:

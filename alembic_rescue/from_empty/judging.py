@@ -185,7 +185,8 @@ def models_differ(differences: Sequence[str]) -> tuple[Note, ...]:
         Note(
             "models-differ",
             f"the models differ from what the migrations create, in {number}: {shown}{more}",
-            "if the models are right, write the missing migration: `alembic revision --autogenerate`. If an object is "
-            "not meant to be compared, exclude it with include_object in env.py",
+            "if the models are right, write the missing migration: `alembic revision --autogenerate`. If the migration "
+            "is right, change the models. If an object is not meant to be compared, exclude it with include_object "
+            "in env.py",
         ),
     )

@@ -263,7 +263,7 @@ def _resolve(graph: RevisionMap, current: tuple[str, ...], target: str) -> tuple
             return (_resolve_relative(graph, current, target, relative),)
         return tuple(sorted({_id(r) for r in graph.get_revisions(target) if r is not None}))
     except MultipleHeads as several:
-        raise errors.SeveralTargets(target, list(several.heads)) from several
+        raise errors.SeveralTargets(target, sorted(several.heads)) from several
     except ResolutionError as unresolved:
         if "Multiple revisions" in str(unresolved):
             raise errors.AmbiguousRevision(target, _beginning_with(graph, target)) from unresolved

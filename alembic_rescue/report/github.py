@@ -21,6 +21,9 @@ _LISTED = 3
 """How many objects an annotation names."""
 _REHEARSED = frozenset([Outcome.PASSES, Outcome.FAILS, Outcome.ERROR])
 _PLACE = re.compile(r"(?<![^\s(])(?P<path>[^\s:()]+\.py):(?P<line>\d+)\b")
+_FILE = re.compile(r"\((?P<path>[^\s:()]+\.py)\)")
+_OF_A_FILE = frozenset(["revision-changed"])
+"""Findings about a whole file."""
 
 
 def fitting(markdown: str, room: int) -> str:
@@ -87,6 +90,8 @@ class GithubPage(MarkdownPage):
         """Annotate a note, at the line of the file that its message names, if any."""
         found = _PLACE.search(note.message)
         path, line = (found["path"], int(found["line"])) if found else ("", None)
+        if note.code in _OF_A_FILE and (file := _FILE.search(note.message)):
+            path, line = file["path"], 1
         self._annotate(level, note.code, _with_help(note.message, note.help), path, line)
 
     def warning(self, note: Note) -> None:

@@ -194,5 +194,5 @@ def _svg(lines: Sequence[Line]) -> str:
 
 def _dot(entry: Entry, x: int, y: int) -> str:
     kind = "folded" if not entry.name else _colour(entry) or ("there" if entry.sign in "●◆" else "pending")
-    here = f'<circle class="here" cx="{x}" cy="{y}" r="8"/>' if pictures.HERE in entry.marks else ""
+    here = f'<circle class="here" cx="{x}" cy="{y}" r="8"/>' if entry.is_here else ""
     return f'{here}<circle class="{kind}" cx="{x}" cy="{y}" r="5"/>'

@@ -197,4 +197,4 @@ def _node(name: str, entry: Entry, hide: Callable[[str], str]) -> list[str]:
     label = "<br>".join(_UNSAID.sub(lambda sign: f"#{ord(sign[0])};", hide(part)) for part in parts if part)
     kind = "other" if entry.verdict is None and entry.sign == "○" else _CLASSES.get(entry.sign, "other")
     lines = [f'  {name}["{label}"]:::{kind}']
-    return [*lines, f"  class {name} here"] if pictures.HERE in entry.marks else lines
+    return [*lines, f"  class {name} here"] if entry.is_here else lines

@@ -12,6 +12,8 @@ from alembic_rescue.model import Action, DatabaseReport, Link, Outcome, Report, 
 from alembic_rescue.report import chain
 
 HERE = "database here"
+RAN = "ran to here"
+"""The same in a run from empty, which opens no database."""
 WRITTEN = frozenset([Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
 """The outcomes after which the database is already at the target."""
 _ALL_SHOWN = 16
@@ -41,13 +43,18 @@ class Entry:
     """Its message; for several, their number."""
     sign: str
     marks: tuple[str, ...] = ()
-    """What is there: ``database here``, ``target``, ``latest``."""
+    """What is there: ``database here``, ``ran to here``, ``target``, ``latest``."""
     verdict: Verdict | None = None
     """None if it was not examined."""
     found: str = ""
     """``3 of 7``: how many of its verifiable objects are as expected."""
     remark: str = ""
     """A remark on the verdict."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether a row of the version table names it."""
+        return HERE in self.marks or RAN in self.marks
 
 
 @dataclass(frozen=True)
@@ -83,13 +90,19 @@ def lines(report: Report, part: DatabaseReport) -> tuple[Line, ...]:
     applied, laid = _laid(tuple(links), rows, frozenset(kept))
     evidence = {one.revision: one for one in revisions}
     docs = {link.revision: link.doc for link in links} | dict.fromkeys(unknown, "not in the scripts")
-    docs[_BASE] = "no revision is applied" if not rows else docs.get(_BASE, "")
+    none = "no revision ran" if part.from_empty else "no revision is applied"
+    docs[_BASE] = none if not rows else docs.get(_BASE, "")
+    counts = _FROM_EMPTY if part.from_empty else _OF_A_DATABASE
     return tuple(
-        Line(row.cells, _entry(row.node, evidence, docs, marks, applied), row.node.key, row.node.follows)
+        Line(row.cells, _entry(row.node, evidence, docs, marks, applied, counts), row.node.key, row.node.follows)
         if row.node
         else Line(row.cells)
         for row in laid
     )
+
+
+_OF_A_DATABASE = ("{} pending revisions", "{} applied revisions")
+_FROM_EMPTY = ("{} revisions did not run", "{} revisions ran")
 
 
 @lru_cache(maxsize=32)  # many tenants are often at the same revision
@@ -107,24 +120,27 @@ def _entry(
     docs: dict[str, str],
     marks: dict[str, tuple[str, ...]],
     applied: Collection[str],
+    counts: tuple[str, str],
 ) -> Entry:
     if node.is_folded:
-        return Entry("", _counted(node.members, evidence, applied), _FOLDED)
+        return Entry("", _counted(node.members, evidence, applied, counts), _FOLDED)
     found = evidence.get(node.key)
     if found is None:
-        sign = "◆" if HERE in marks.get(node.key, ()) else "●" if node.key in applied else "○"
-        return Entry(node.key, docs[node.key], sign, marks.get(node.key, ()))
+        entry = Entry(node.key, docs[node.key], "●" if node.key in applied else "○", marks.get(node.key, ()))
+        return replace(entry, sign="◆") if entry.is_here else entry
     sign = _SIGNS.get(found.verdict, _UNPROVED)
     return Entry(node.key, found.doc, sign, marks.get(node.key, ()), found.verdict, there(found), _remark(found))
 
 
-def _counted(members: Sequence[str], evidence: dict[str, Revision], applied: Collection[str]) -> str:
+def _counted(
+    members: Sequence[str], evidence: dict[str, Revision], applied: Collection[str], counts: tuple[str, str]
+) -> str:
     verdicts = Counter(evidence[one].verdict.words for one in members if one in evidence)
     if len(verdicts) == 1 and verdicts.total() == len(members):
         return f"{len(members)} revisions, all {next(iter(verdicts))}"
     if verdicts:
         return f"{len(members)} revisions: {', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}"
-    return f"{len(members)} {'applied' if members[0] in applied else 'pending'} revisions"
+    return counts[members[0] in applied].format(len(members))
 
 
 def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
@@ -140,7 +156,7 @@ def _marks(report: Report, part: DatabaseReport) -> dict[str, tuple[str, ...]]:
     at = part.located.revisions if part.located else ()
     marks: dict[str, tuple[str, ...]] = {}
     for mark, revisions in (
-        (HERE, part.database.current_heads or (_BASE,)),
+        (RAN if part.from_empty else HERE, part.database.current_heads or (_BASE,)),
         ("schema here", at),
         ("target", aims),
         ("latest", report.script_heads),

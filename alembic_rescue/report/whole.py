@@ -21,11 +21,12 @@ def _named(report: Report, part: DatabaseReport) -> str:
 
 
 def causes(page: Sheet, report: Report, part: DatabaseReport) -> None:
-    """What fails on this database, each with the lines of its file."""
+    """What fails, each with the lines of its file."""
     if not part.causes or report.outcome in picture.WRITTEN:
         return
     excerpts = {(one.path, one.line): one for one in report.excerpts}
-    page.title(f"What fails on {_named(report, part)}, and where")
+    on = "" if part.from_empty and len(report.databases) == 1 else f" on {_named(report, part)}"
+    page.title(f"What fails{on}, and where")
     for cause in part.causes:
         with page.folding(f"{cause.revision}: {cause.place}"):
             page.line(f"{cause.error}. To fix it: {cause.fix}")

@@ -29,7 +29,8 @@ _PREFIX = re.compile(
     {_TIME}(?:[ \t]{{1,2}}|$)                                        # GitHub, docker logs -t, Kubernetes, logging
     | (?:[A-Z][a-z]{{2}}[ ])?[A-Z][a-z]{{2}}[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[ ][AP]M)?
       (?:[ ][\w.-]+[ ](?P<unit>[\w@.-]+\[\d+\]):)?(?:[ \t]{{1,2}}|$)    # Render, journalctl
-    | (?P<dyno>[\w-]+\[[\w.-]+\])(?::(?:[ ]|$)|[ ][a-z]{{3}}[ ]\[\w+\][ ]?)   # Heroku; Fly
+    | (?!(?:error|warning)\[)                                        # as this tool tells its own
+      (?P<dyno>[\w-]+\[[\w.-]+\])(?::(?:[ ]|$)|[ ][a-z]{{3}}[ ]\[\w+\][ ]?)   # Heroku; Fly
     | (?P<container>[a-zA-Z0-9][\w.-]{{0,62}})[ ]*\|(?:[ ]|$)        # docker compose
     | \[(?P<pod>(?:pod|job|deployment)/[\w./-]+)\][ ]                # kubectl --prefix
     | (?:stdout|stderr)[ ](?P<tag>[FP])(?:[ ]|$)                     # CRI

@@ -40,7 +40,7 @@ class OpenError:
         """Return the finished error."""
         kind, code, message = self.shape
         code = code or code_named(kind)
-        statement = self.statement and " ".join(self.statement.split())
+        statement = " ".join(self.statement.split()) if self.statement else None
         message = " ".join(message[:_LONGEST].split())
         return LoggedError(kind, code, message, statement, tuple(self.details), self.frame, self.number)
 
@@ -65,6 +65,14 @@ class OpenRun:
     def has(self, error: OpenError) -> bool:
         """Return whether it is known already: errors may be logged first and raised later."""
         return any(one.shape.message == error.shape.message for one in self.errors)
+
+    def announces_again(self, step: Step) -> bool:
+        """Return whether the last step is the same one: Alembic's logger and this tool both announce it."""
+        last = self.steps[-1] if self.steps else None
+        if last is None or last.revision != step.revision or (last.down is None) == (step.down is None):
+            return False
+        self.steps[-1] = last if step.down is None else step
+        return True
 
     def tells_late(self, error: OpenError) -> bool:
         """Return whether an error after the end may belong to the run: printed output may come after raised errors."""

@@ -70,7 +70,9 @@ def read(raw: Iterable[str], code_named: CodeNamed = lambda _: None) -> Deployme
 
 
 def _step(text: str) -> Step | None:
-    """Return the step that Alembic announces: ``Running upgrade a, b -> c, merge``."""
+    """Return the step that is announced: ``Running upgrade a, b -> c, merge``; by us, ``Running c, merge (1 of 2)``."""
+    if (own := shapes.run_by_rescue(text)) is not None:
+        return Step(own[0], None, own[1].strip()[:_LONGEST_DOC])
     found = _RUNNING.search(text) if "->" in text else None
     if found is None:
         return None
@@ -238,6 +240,8 @@ class _Source:
             self.begins(number).impl = found[1].lower()
         elif (step := _step(text)) is not None:
             self.runs_step(number, step)
+        elif (failed := shapes.failed_by_rescue(text)) is not None:
+            self.fails(number, failed)
         elif (message := shapes.of_alembic(text)) is not None:
             self.close_error()
             self.refuses(number, message)
@@ -256,6 +260,8 @@ class _Source:
     def runs_step(self, number: int, step: Step) -> None:
         self.close_error()
         self.in_trace = False
+        if self.run is not None and not self.run.closed and self.run.announces_again(step):
+            return
         if self.run is None or self.run.closed or step.revision in self.run.seen:
             self.begins(number)
         assert self.run is not None
@@ -270,6 +276,16 @@ class _Source:
         if not any(error.ends for error in self.run.errors):
             self.run.errors.append(OpenError(shapes.Shape(REFUSED, None, message), number, ends=True))
         self.run.closed = True
+
+    def fails(self, number: int, failed: shapes.Failed) -> None:
+        """Read how ``alembic-rescue upgrade`` ended."""
+        self.close_error()
+        self.in_trace = False
+        if self.run is None or failed.revision not in self.run.seen:
+            self.runs_step(number, Step(failed.revision, None))
+        frame = Frame(failed.path, failed.line) if failed.line else None
+        shape = shapes.Shape("", None, failed.message)
+        self.error, self.idle = OpenError(shape, number, failed.statement, frame=frame, ends=True, printed=False), 0
 
     # --- tracebacks and errors -----------------------------------------------------------------------------------
 
@@ -330,7 +346,9 @@ class _Source:
         elif told.startswith(("(Background on this error", *_AGAIN)):
             self.close_error()
         elif text.startswith((" ", "\t")) or _DETAIL.match(told):
-            if error.statement is None and len(error.details) < _DETAILS and told.strip("^~"):
+            if error.statement == "":
+                error.statement = told[:_LONGEST_SQL]
+            elif error.statement is None and len(error.details) < _DETAILS and told.strip("^~"):
                 error.details.append(told[:500])
         elif told:
             self.idle += 1

@@ -27,6 +27,12 @@ _KILLED = re.compile(
     r"|(?:exit(?:ed)?(?: with)?(?: status| code| status code)?|exitCode)[ :=]{1,2}137\b"
 )
 _OF_SERVER = re.compile(r"\[(?P<pid>\d+)(?:-\d+)?\]:?.{0,120}?\b(?P<what>ERROR|FATAL|STATEMENT):  (?P<text>.*)")
+_RUNS = re.compile(r"^Running (?P<revision>[^\s,:]{1,255})(?:, (?P<doc>.*))? \(\d+ of \d+\)$")
+_FAILED = re.compile(
+    r"^error\[migration-failed\]: (?P<revision>\S{1,255}) failed at (?P<path>.{1,1000}?)(?::(?P<line>\d{1,9}))?: "
+    r"(?P<message>.*)"
+)
+_STATEMENT = re.compile(r"\.? Statement:(?: (?P<marks>`+)(?P<sql>.*)(?P=marks)\.?)?$")
 
 
 class Shape(NamedTuple):
@@ -46,6 +52,18 @@ class OfServer(NamedTuple):
     text: str
 
 
+class Failed(NamedTuple):
+    """A migration's failure, as ``alembic-rescue upgrade`` tells it."""
+
+    revision: str
+    path: str
+    line: int
+    """0 if unknown."""
+    message: str
+    statement: str | None
+    """Empty if it stands on the next line."""
+
+
 def of_database(text: str) -> Shape | None:
     """Return the database error in a line."""
     found = _WRAPPED.search(text) if "(" in text else None
@@ -63,6 +81,23 @@ def of_alembic(text: str) -> str | None:
     """Return the message of an error that Alembic raised."""
     found = _COMMAND.search(text)
     return found["message"].strip() if found is not None else None
+
+
+def run_by_rescue(text: str) -> tuple[str, str] | None:
+    """Return the revision that ``alembic-rescue upgrade`` says it runs, and its message."""
+    found = _RUNS.match(text)
+    return (found["revision"], found["doc"] or "") if found is not None else None
+
+
+def failed_by_rescue(text: str) -> Failed | None:
+    """Return the failure with which ``alembic-rescue upgrade`` ended."""
+    found = _FAILED.match(text)
+    if found is None:
+        return None
+    sent = _STATEMENT.search(found["message"])
+    message = found["message"][: sent.start()] if sent is not None else found["message"].strip().removesuffix(".")
+    sql = (sent["sql"] or "") if sent is not None else None
+    return Failed(found["revision"], found["path"], int(found["line"] or 0), message, sql)
 
 
 def of_kill(text: str) -> bool:

@@ -81,6 +81,8 @@ class _Visited:
     locks: list[Lock] = field(default_factory=list)
     begun: At | None = None
     """The project's line that began its transaction."""
+    begun_late: bool = False
+    """It did so after ``context.configure()``."""
     unheard: list[tuple[str, Statement]] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     current: str | None = None
@@ -123,7 +125,7 @@ class _OwnRun:
         visited = _Visited(number, dialect.kind_of, demands, transactional, tuple(sorted(rows)))
         self.visited.append(visited)
         self.recorder.files, self.recorder.context = running.files_of(self._project), context
-        visited.begun = self.begun.before(connection)
+        visited.begun, visited.begun_late = self.begun.before(connection), self.begun.is_late(connection)
         with self.recorder.away():
             demands.begin(connection)
         running.without_effect(context)
@@ -257,6 +259,7 @@ class _OwnRun:
         block = block_failing(visited.log.raised, visited.current, self.recorder.files) if visited.current else None
         return Handling(
             begun=visited.begun,
+            begun_late=visited.begun_late,
             ended=tuple(visited.ended),
             unblocked=block,
             hides=self.hides if visit.ran or visit.failed else None,

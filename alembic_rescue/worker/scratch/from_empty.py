@@ -193,7 +193,7 @@ def _different(project: Project, rows: tuple[str, ...], context: MigrationContex
     if not asked.generated_revisions:  # a hook of env.py removed the empty script
         return ()
     operations = asked.generated_revisions[-1].upgrade_ops_list
-    return tuple(differences.told(one.as_diffs() for one in operations))
+    return tuple(sorted(differences.told(one.as_diffs() for one in operations)))  # Alembic goes through sets
 
 
 def _by_a_function_of_its_own(error: BaseException | None) -> Iterator[str]:

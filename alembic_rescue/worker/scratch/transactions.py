@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
+from alembic import context
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ProgrammingError
 
@@ -34,6 +35,7 @@ class Begun:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._lines: WeakKeyDictionary[Connection, At | None] = WeakKeyDictionary()
+        self._late: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
         self.listeners = (
             (Engine, "begin", self._begins),
             (Engine, "commit", self._ends),
@@ -44,12 +46,25 @@ class Begun:
         """Return the project's line that began the open transaction; None if Alembic did, or if none is open."""
         return self._lines.get(connection)
 
+    def is_late(self, connection: Connection) -> bool:
+        """Return whether the open transaction began after ``context.configure()``."""
+        return self._late.get(connection, False)
+
     def _begins(self, connection: Connection) -> None:
         found = caller(self._files, lambda _: False)
         self._lines[connection] = None if found is None else At(*found)
+        self._late[connection] = _is_configured(connection)
 
     def _ends(self, connection: Connection) -> None:
         self._lines.pop(connection, None)
+
+
+def _is_configured(connection: Connection) -> bool:
+    """Whether ``context.configure()`` was called with this connection."""
+    try:
+        return context.get_context().connection is connection
+    except Exception:  # noqa: BLE001 - Alembic raises its plain `Exception` before that call
+        return False
 
 
 def block_failing(error: BaseException | None, revision: str, files: Files) -> Ended | None:
