@@ -21,6 +21,12 @@ def advice(part: DatabaseReport, ran: Ran, upgrade: str) -> Recommendation:
         upgrade: the command that upgrades to the latest revisions.
     """
     found, error = part.recommendation, ran.failure
+    if found.action is Action.RERUN and not ran.rolled_back and ran.for_a_lock:
+        place = f" at {ran.place}" if ran.place else ""
+        reason = (
+            f"the run failed{place}, and part of it may have been committed: check what it changed before you upgrade"
+        )
+        return Recommendation(Action.STOP, None, reason)
     is_open = found.action is Action.RERUN or (found.action is Action.STOP and found.choices)
     if not ran.rolled_back or not is_open:
         return found

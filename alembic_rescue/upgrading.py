@@ -380,7 +380,8 @@ class _Upgrade:
         else:
             place = f" at {ran.place}" if ran.place else ""
             tried = f", in {attempts} attempts" if attempts > 1 else ""
-            error.message = f"{error.message}{place}{tried}; {where}"
+            kept = "" if ran.rolled_back else ". Part of it may have been committed, so it was not retried"
+            error.message = f"{error.message}{place}{tried}; {where}{kept}"
         return self._diagnosed(error, ran)
 
     def _outside(self, error: RescueError, before: Sequence[Standing], names: Sequence[str]) -> RescueError:
@@ -467,8 +468,9 @@ class _Upgrade:
         targets = tuple(dict.fromkeys(one for standing in standings for one in standing.targets))
         doc = scripts.revisions(view.graph, targets)[0].doc if len(targets) == 1 else None
         parts = []
-        for one in standings:
-            ran = tuple((done or {}).get(one.database.identity.rows_key, ()))
+        by_visit = list((done or {}).values())  # by position, since the version table's place may be another one now
+        for number, one in enumerate(standings):
+            ran = tuple(by_visit[number]) if len(by_visit) == len(standings) else ()
             part = DatabaseReport(
                 database=one.database,
                 revisions=(),

@@ -287,6 +287,35 @@ def test_a_session_that_releases_its_lock_costs_one_retry(locked, database):
     assert "Trying again in " in err
 
 
+@pytest.mark.parametrize("commit", ["op.execute('COMMIT')", "op.execute('SELECT 1; COMMIT;')"])
+def test_a_run_that_committed_by_itself_is_not_retried(tmp_path, database, commit):
+    body = f"op.execute('CREATE TABLE IF NOT EXISTS kept (id int); INSERT INTO kept VALUES (1)')\n{commit}\n{ADDS}"
+    project = written(tmp_path, database, {**SHOP, "r4": body})
+    project.alembic("upgrade", "r3")
+    database.run("CREATE TABLE kept (id int)")
+    with blocked_by(database, "SELECT * FROM t1"):
+        failed = project.rescue("upgrade", "--lock-timeout", "0.5")
+    assert failed.status == 4
+    assert database.run("SELECT id FROM kept") == [(1,)], "once"
+    assert "Part of it may have been committed, so it was not retried" in failed.stderr
+    assert "Trying again" not in failed.stderr
+
+
+def test_a_version_table_that_env_py_moves_is_reported_with_what_ran(tmp_path, database):
+    project = written(tmp_path, database)
+    env = project.root / "alembic" / "env.py"
+    moves = (
+        "connection.exec_driver_sql('CREATE SCHEMA IF NOT EXISTS s; SET search_path TO s'); connection.commit()\n"
+        "        context.configure("
+    )
+    env.write_text(env.read_text().replace("context.configure(", moves, 1))
+    done = project.rescue_json("upgrade")
+    if done["outcome"] == "upgraded":  # else env-writes refused it
+        assert done["databases"][0]["ran"] == ["r1", "r2", "r3"]
+    else:
+        assert done["error"]["code"] == "env-writes"
+
+
 def test_a_revision_that_swallows_a_lock_timeout_is_not_recorded_as_applied(tmp_path, database):
     hidden = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass\n"
     project = written(tmp_path, database, {**SHOP, "r4": hidden})

@@ -5,6 +5,7 @@ This is the only operation in which migrations run on the project's own database
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -46,6 +47,8 @@ _FOR_A_LOCK = (errors.LockTimeout, errors.Deadlock)
 _OF_A_MIGRATION = (errors.ServerUnable, errors.WriteRefused)
 """The errors for any other failed statement; within a revision they become :class:`errors.MigrationFailed`."""
 _LASTS = frozenset([StatementKind.CATALOG, StatementKind.DATA])
+_COMMITS = re.compile(r"(?:^|;)\s*commit\b|^\s*end\s*;?\s*$", re.IGNORECASE)
+"""A statement that commits by itself, whatever SQLAlchemy knows of it."""
 
 
 def upgrade(
@@ -205,7 +208,9 @@ class _Watch:
         self._over()
         if self._current is None or self._committed:
             return
-        if commits_each(connection):
+        if _COMMITS.search(statement):
+            self._committed = True
+        elif commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
 
     def _fails(self, failed: Any) -> None:
