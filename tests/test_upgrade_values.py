@@ -55,8 +55,8 @@ def test_the_messages():
     assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
         "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it.",
         (
-            "help: re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the "
-            "try"
+            "help: re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside "
+            "the try"
         ),
     ]
     assert upgraded.told(Note("a", "b", "c")) == ["warning[a]: b", "help: C"]
