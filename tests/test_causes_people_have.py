@@ -115,6 +115,7 @@ def test_a_swallowed_insert_is_named_and_not_the_line_after_it(database, tmp_pat
     assert line_of(chain, "versions/r2.py", "INSERT") in part.recommendation.reason
     assert "create_table" not in part.recommendation.reason
     assert "CREATE TABLE" not in part.recommendation.reason
+    assert any("begin_nested" in finding.help for finding in part.findings)
     (cause,) = part.causes
     assert "begin_nested" in cause.fix
     assert cause.place.endswith(line_of(chain, "versions/r2.py", "INSERT"))

@@ -186,7 +186,7 @@ def _is_not_trapped(act: str) -> None:
     (diagnosis,) = outputs(act, "alembic-rescue diagnose")
     assert verdicts(diagnosis)["65e4b4ef883d"] == "not applied"
     assert "Recommendation: rerun" in one_line(diagnosis)
-    assert "the whole run was rolled back" in one_line(diagnosis)
+    assert "The whole run was rolled back" in one_line(diagnosis)
     assert SWALLOWED in one_line(diagnosis)
     (refused,) = outputs(act, "alembic-rescue stamp 774225e563ca --yes")
     assert "error[revision-not-applied]: 65e4b4ef883d" in refused

@@ -550,7 +550,7 @@ def test_the_command_passes(tmp_path, named):
     chain = chains.write(tmp_path / "p", NOWHERE, [TABLE])
     ran = as_command(chain, "--scratch", named, "rehearse", "--from-empty")
     assert ran.status == 0
-    assert "Passes. No problem was found." in ran.stdout
+    assert "Passes. Nothing failed." in ran.stdout
     assert "warning[" not in ran.stdout
 
 

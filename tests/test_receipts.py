@@ -208,7 +208,7 @@ def test_if_the_folder_cannot_be_created_nothing_is_stamped(linear, tmp_path):
         f"error[receipt-not-written]: the receipt cannot be written to {tmp_path}/file/receipts: "
         "Not a directory; nothing was stamped"
     ) in ran.stderr
-    assert "help: without a receipt there is no undo. Choose another folder with --receipts DIR" in ran.stderr
+    assert "help: without a receipt there is no undo. Choose another folder with `--receipts DIR`" in ran.stderr
     assert linear.database.versions() == ["aaaa0001"]
 
 
