@@ -214,7 +214,7 @@ class _Watch:
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
 
     def _fails(self, failed: Any) -> None:
-        if failed.connection is None or not sessions.is_own(failed.connection.engine):
+        if failed.connection is not None and not sessions.is_own(failed.connection.engine):  # else no statement ended
             self._over()
 
     def _over(self) -> None:
