@@ -20,22 +20,21 @@ BLOCKER = Blocker(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
+    ("code", "error", "status"),
     [
-        (errors.MigrationFailed("r1", "r1.py:3", "no", "SELECT 1"), 3),
-        (errors.UpgradeNotKept(["shop is at r1"], ["r2"]), 3),
-        (errors.UpgradeNotRead(["r2"], "gone"), 5),
-        (errors.UpgradeNotProved("shop", "t1 is missing", "look"), 5),
-        (errors.UpgradeWaitTimedOut(600.0, "another one"), 4),
-        (errors.RehearsalFailed("r1 fails"), 3),
-        (errors.LockUrlElsewhere("shop at a", "shop at b"), 2),
-        (errors.Deadlock("shop", "deadlock detected"), 4),
+        ("migration-failed", errors.MigrationFailed("r1", "r1.py:3", "no", "SELECT 1"), 3),
+        ("upgrade-not-kept", errors.UpgradeNotKept(["shop is at r1"], ["r2"]), 3),
+        ("upgrade-not-read", errors.UpgradeNotRead(["r2"], "gone"), 5),
+        ("upgrade-not-proved", errors.UpgradeNotProved("shop", "t1 is missing", "look"), 5),
+        ("upgrade-wait-timeout", errors.UpgradeWaitTimedOut(600.0, "another one"), 4),
+        ("rehearsal-failed", errors.RehearsalFailed("r1 fails"), 3),
+        ("lock-url-elsewhere", errors.LockUrlElsewhere("shop at a", "shop at b"), 2),
+        ("deadlock", errors.Deadlock("shop", "deadlock detected"), 4),
     ],
-    ids=lambda one: getattr(one, "code", ""),
 )
-def test_the_exit_status_of_each_error(error, status):
-    assert error.exit_status == status
-    assert isinstance(error, errors.Refusal) == (error.code == "rehearsal-failed"), "refused: nothing was written"
+def test_the_code_and_exit_status_of_each_error(code, error, status):
+    assert (error.code, error.exit_status) == (code, status)
+    assert isinstance(error, errors.Refusal) == (code == "rehearsal-failed"), "refused: nothing was written"
     assert errors.from_json(error.to_json()).message == error.message
 
 
