@@ -83,6 +83,5 @@ def upgraded(report: Report, *, page: Sheet, is_proved: bool, known: Collection[
     for note in dict.fromkeys(note for part in report.databases for note in part.findings):
         if note.code in known:
             continue
-        page.line(Text.assemble((f"warning[{note.code}]", "bold yellow"), f": {note.message}"))
-        page.line(Text.assemble(("help", "bold cyan"), f": {note.help}"))
+        page.warning(note)
     return page.text()
