@@ -7,7 +7,7 @@ every address leads to the scratch database: the configured one may be unset, wr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +55,8 @@ def reach(conversation: Conversation, loading: Loading, stand_in: StandIn | None
     return Reached(next(iter(opened), ""), failure, scripts, unreadable)
 
 
-def see(
-    conversation: Conversation,
-    loading: Loading,
-    stand_in: StandIn | None,
-    making: Making | None,
-    routes: Routed,
-    files: Path,
-) -> Seeing:
+def see(_: Conversation, project: Project, _led: Routes) -> Seeing:
     """Run env.py on an empty database, and return what it visits; no version table is created."""
-    project, _ = _ready(conversation, loading, stand_in, making, routes, files)
     script_files.run_none(project.script, tuple)
     seen: list[Seen] = []
 
@@ -88,49 +80,22 @@ def see(
     return Seeing(tuple(seen), None if error is None else _failure(project, error))
 
 
-def bring(
-    conversation: Conversation,
-    loading: Loading,
-    stand_in: StandIn | None,
-    making: Making | None,
-    routes: Routed,
-    files: Path,
-    visits: Sequence[ScratchVisit],
-) -> ChainRun:
+def bring(conversation: Conversation, project: Project, led: Routes, visits: Sequence[ScratchVisit]) -> ChainRun:
     """Run the earlier revisions, and commit each separately; see :func:`.chain.observe`."""
-    project, led = _ready(conversation, loading, stand_in, making, routes, files)
     return chain.observe(project, visits, conversation.progress, close=lambda: guard.close(led))
 
 
-def run(
-    conversation: Conversation,
-    loading: Loading,
-    stand_in: StandIn | None,
-    making: Making | None,
-    routes: Routed,
-    files: Path,
-    visits: Sequence[ScratchVisit],
-) -> OwnRun:
+def run(conversation: Conversation, project: Project, led: Routes, visits: Sequence[ScratchVisit]) -> OwnRun:
     """Run the revisions as the project does; see :mod:`alembic_rescue.worker.scratch.as_project`."""
-    project, led = _ready(conversation, loading, stand_in, making, routes, files)
     hear = conversation.progress
     return run_as_project(project, visits, hear, close=lambda: guard.close(led), around=guard.undisturbed)
 
 
-def widen(
-    conversation: Conversation,
-    loading: Loading,
-    stand_in: StandIn | None,
-    making: Making | None,
-    routes: Routed,
-    files: Path,
-    visits: Sequence[ScratchVisit],
-) -> tuple[int | None, ...]:
+def widen(_: Conversation, project: Project, led: Routes, visits: Sequence[ScratchVisit]) -> tuple[int | None, ...]:
     """Widen the version tables for the ids of `visits`.
 
     Return how many characters each one held before; None: any number.
     """
-    project, led = _ready(conversation, loading, stand_in, making, routes, files)
     found: dict[int, int | None] = {}
 
     def look(_rows: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
@@ -149,19 +114,12 @@ def widen(
 
 
 def compare_models(
-    conversation: Conversation,
-    loading: Loading,
-    stand_in: StandIn | None,
-    making: Making | None,
-    routes: Routed,
-    files: Path,
-    visits: Sequence[ScratchVisit],
+    _: Conversation, project: Project, led: Routes, visits: Sequence[ScratchVisit]
 ) -> tuple[Compared, ...]:
     """Compare env.py's models with the databases that the chain has created, as ``alembic check`` does.
 
     A visit without ``target_metadata`` is left out.
     """
-    project, led = _ready(conversation, loading, stand_in, making, routes, files)
     found: list[int] = []
     told: list[Compared] = []
 
@@ -233,17 +191,28 @@ def _asked(url: URL) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value}
 
 
-def _ready(
-    conversation: Conversation,
-    loading: Loading,
-    stand_in: StandIn | None,
-    making: Making | None,
-    routes: Routed,
-    files: Path,
-) -> tuple[Project, Routes]:
-    """Create missing scratch databases, redirect all drivers to them, then load the project."""
-    if making is not None:
-        conversation.progress(places.prepare(making))
+def _redirected(work: Callable[..., Any]) -> Operation:
+    """Make an operation of `work`, which takes the project, loaded with all drivers redirected, and the routes."""
+
+    def operation(
+        conversation: Conversation,
+        loading: Loading,
+        stand_in: StandIn | None,
+        making: Making | None,
+        routes: Routed,
+        files: Path,
+        **arguments: Any,
+    ) -> Any:
+        if making is not None:
+            conversation.progress(places.prepare(making))
+        project, led = _loaded(conversation, loading, stand_in, _led(routes, files))
+        return work(conversation, project, led, **arguments)
+
+    return operation
+
+
+def _led(routes: Routed, files: Path) -> Routes:
+    """Return the routes to the scratch databases; if there is one server, every address leads to it."""
     servers = [scratch for _, scratch in routes if "file" not in scratch]
     led = Routes(default=servers[0] if len(servers) == 1 else None, folder=files)
     for asked, scratch in routes:
@@ -252,7 +221,7 @@ def _ready(
                 led.add_file(str(asked["database"]), Path(str(scratch["file"])))
         else:
             led.add(asked, scratch)
-    return _loaded(conversation, loading, stand_in, led)
+    return led
 
 
 def _loaded(
@@ -270,9 +239,9 @@ def _loaded(
 
 OPERATIONS: dict[str, Operation] = {
     "reach": reach,
-    "see": see,
-    "bring": bring,
-    "run_from_empty": run,
-    "widen": widen,
-    "compare_models": compare_models,
+    "see": _redirected(see),
+    "bring": _redirected(bring),
+    "run_from_empty": _redirected(run),
+    "widen": _redirected(widen),
+    "compare_models": _redirected(compare_models),
 }
