@@ -25,7 +25,7 @@ from alembic_rescue.project import below
 from alembic_rescue.redact import Secrets
 from alembic_rescue.worker import interpreter
 from alembic_rescue.worker.interpreter import Interpreter
-from alembic_rescue.worker.process import Hear, Tell, Worker, live_worker
+from alembic_rescue.worker.process import Hear, Request, Tell, Worker, live_worker
 from alembic_rescue.worker.requests import (
     Backend,
     Guarded,
@@ -47,6 +47,16 @@ _WHOLE = 4
 """The limit for a whole request to a worker, as a multiple of the silence allowed: env.py may go on printing."""
 _MARGIN_SECONDS = 60.0
 """The time for env.py and its imports, on top of the waits that have their own timeouts."""
+
+
+def looking() -> Request:
+    """The request of a first :meth:`Project.look`, for :func:`load` to send ahead."""
+    return "look", {"known": ()}
+
+
+def guarding(lock_url: str | None, *, leaving_heads: bool) -> Request:
+    """The request of a first :meth:`Project.guard`, for :func:`load` to send ahead."""
+    return "guard", {"known": (), "lock_url": lock_url, "leaving_heads": leaving_heads}
 
 
 def silent(_: Any) -> None:
@@ -283,9 +293,13 @@ def _started(
     tell: Tell,
     python: Interpreter | None,
     meanwhile: Callable[[], object] = dict,
+    ahead: Request | None = None,
 ) -> tuple[Worker, Loaded]:
     worker = live_worker(secrets, tell, python)
     try:
+        worker.begin(("load", {"loading": named}))
+        if ahead is not None:
+            worker.begin(ahead)
         meanwhile()
         return worker, worker.call("load", loading=named)
     except BaseException:
@@ -316,6 +330,7 @@ def load(
     tell: Tell = silent,
     hear: Hear = silent,
     meanwhile: Callable[[], object] = dict,
+    ahead: Request | None = None,
 ) -> Project:
     """Load the project of the working directory, or the named one, in a separate process.
 
@@ -339,6 +354,7 @@ def load(
         tell: called with each line that the project's code prints, without secrets.
         hear: called with the progress of long work; see :class:`alembic_rescue.worker.requests.Progress`.
         meanwhile: called while the other process starts.
+        ahead: what the caller asks for first, so that the other process need not wait for it.
 
     Raises:
         NoConfig, BadConfig, NoScriptLocation, BadUrl: see there.
@@ -358,7 +374,7 @@ def load(
     folder = os.getcwd()  # noqa: PTH109 - as it is
     named = Loading(files, section, tuple(x), url, lock_timeout, config_from, app, _travelling(config), folder)
     by = _interpreter(str(python) if python else below.setting("python", files))
-    worker, loaded = _started(named, secrets, tell, by, meanwhile)
+    worker, loaded = _started(named, secrets, tell, by, meanwhile, ahead)
     project = Project(named, loaded, secrets, scratch, revision_timeout, baseline, tell, hear, worker, python=by)
     weakref.finalize(project, _end, worker)
     return project

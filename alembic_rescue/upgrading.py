@@ -12,14 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from alembic_rescue import advising, errors, findings, history, inspection, rescue, unkept, waiting
+from alembic_rescue import errors, findings, inspection, waiting
 from alembic_rescue.client import Project
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.sentences import sentence
-from alembic_rescue.graph import path as paths
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
 from alembic_rescue.model import (
@@ -33,28 +32,18 @@ from alembic_rescue.model import (
     Report,
     Target,
 )
-from alembic_rescue.proof import prove
-from alembic_rescue.records import logs, receipts
-from alembic_rescue.scratch.bench import Bench
+from alembic_rescue.records import receipts
 from alembic_rescue.waiting import Standing
 from alembic_rescue.worker.requests import Guarded, Look, Progress, Ran, Swallowed
+
+if TYPE_CHECKING:
+    from alembic_rescue.stopped import Stopped
 
 T = TypeVar("T")
 WAIT, RETRIES = 600.0, 3
 _HEADS = frozenset(["head", "heads"])
 _ASK_AGAIN_SECONDS = 0.5
 _LONGEST_PAUSE = 30.0
-_LAST_LOOK_SECONDS = 5.0
-"""How long to wait for the final look at the databases after Ctrl-C."""
-_DIAGNOSED = (
-    errors.MigrationFailed,
-    errors.UpgradeNotKept,
-    errors.LockTimeout,
-    errors.Deadlock,
-    errors.StatementTimeout,
-    errors.PermissionDenied,
-)
-"""After these errors the databases can be diagnosed."""
 
 
 @dataclass(frozen=True)
@@ -172,39 +161,32 @@ class _Upgrade:
         self._target = chosen.target
         """As passed to Alembic.  A target that counts from the rows (``+1``) is resolved once, before any wait."""
         self._notes: tuple[Note, ...] = ()
-        self._moved: tuple[str, ...] | None = None
-        """The rows that were not there before, when the version tables were last read; None if they were not."""
 
     def report(self) -> Report:
         """Run the upgrade."""
         if self._target not in _HEADS:
             view = self._view(self._patiently(self._project.look))
-            standings = self._standings(view)
+            standings = waiting.standings(view, self._target)
             self._count(standings)
             if _there(standings):
                 return self._told_of(view, standings, Outcome.NOTHING_TO_DO)
         view = self._locked()
-        standings = self._standings(view)
+        standings = waiting.standings(view, self._target)
         if _there(standings):
             return self._told_of(view, standings, Outcome.NOTHING_TO_DO)
         self._check(view)
         if self._chosen.rehearse:
             self._rehearse()
         if self._chosen.verify:
-            self._check_scratch(view)
+            from alembic_rescue import verifying  # noqa: PLC0415 - most upgrades do without
+
+            verifying.check_scratch(self._project, view)
         return self._run(view, standings)
 
     # --- looking -------------------------------------------------------------------------------------------------
 
     def _view(self, seen: Look) -> View:
         return inspection.of_look(self._project, seen, None, self._kept)
-
-    def _standings(self, view: View) -> list[Standing]:
-        found = []
-        for database in view.databases:
-            targets = paths.targets_of(view.graph, database.current_heads, self._target)
-            found.append(waiting.standing(view.graph, database, targets))
-        return found
 
     def _count(self, standings: Sequence[Standing]) -> None:
         if not waiting.counts(self._target):
@@ -262,22 +244,14 @@ class _Upgrade:
     # --- running -------------------------------------------------------------------------------------------------
 
     def _rehearse(self) -> None:
+        from alembic_rescue import rescue  # noqa: PLC0415 - most upgrades do without
+
         report = rescue.rehearse(self._project, self._target, folder=self._chosen.folder)
         failing = next((part for part in report.databases if part.rehearsal and part.rehearsal.fails), None)
         if failing is not None:
             error = errors.RehearsalFailed(failing.recommendation.reason)
             error.report = replace(report, command="upgrade", outcome=Outcome.REFUSED)
             raise error
-
-    def _check_scratch(self, view: View) -> None:
-        """Check that a scratch database is available for ``verify``."""
-        try:
-            for visited in view.meant:
-                with Bench(self._project) as bench:
-                    bench.server(visited)
-        except RescueError as error:
-            error.message = f"--verify cannot prove anything, so nothing was run: {error.message}"
-            raise
 
     def _run(self, view: View, standings: Sequence[Standing]) -> Report:
         """Run the migrations, with retries, and read the result back on new connections.
@@ -292,20 +266,22 @@ class _Upgrade:
                 for identity, visit in zip(visited, ran.visits, strict=False):
                     done[identity.rows_key] += visit.ran
                 for one in ran.swallowed:
-                    self._notes = (*self._notes, _swallowed(one))
+                    self._notes = (*self._notes, swallowed(one))
                 if ran.failure is None:
                     return self._read_back(ran, done)
                 if number > self._chosen.retries or not (ran.for_a_lock and ran.rolled_back) or ran.unguarded:
-                    raise self._failed(ran, ran.failure, standings, number, done)
+                    names = [revision for each in done.values() for revision in each]
+                    raise self._stopped(standings).failed(ran, ran.failure, number, names, self._notes)
                 for kept in done.values():
                     kept.clear()
                 pause = min(_LONGEST_PAUSE, 2 ** (number - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
                 self._told(Again(ran.failure, ran.place, number + 1, self._chosen.retries + 1, pause))
                 self._clock.sleep(pause)
         except KeyboardInterrupt:
-            raise self._interrupted(view, standings) from None
+            raise self._stopped(standings).interrupted(view, self._chosen.lock_url, self._clock) from None
         except (errors.WorkerDied, errors.WorkerSilent) as error:
-            error.help = f"{sentence(self._left(standings))}. {sentence(error.help)}"
+            left = self._stopped(standings).left(self._chosen.lock_url, self._clock)
+            error.help = f"{sentence(left)}. {sentence(error.help)}"
             raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -324,139 +300,23 @@ class _Upgrade:
             view = self._view(self._project.look())
         except RescueError as error:
             raise errors.UpgradeNotRead(names, error.message) from error
-        standings = self._standings(view)
+        standings = waiting.standings(view, self._target)
         if not _there(standings):
             where = [f"{one.database.identity.name} {one.at}" for one in standings if not one.there]
-            raise self._diagnosed(errors.UpgradeNotKept(where, names), ran)
+            raise self._stopped(standings).diagnosed(errors.UpgradeNotKept(where, names), ran, self._notes)
         report = self._told_of(view, standings, Outcome.UPGRADED if names else Outcome.NOTHING_TO_DO, done)
-        return self._proved(view, report) if self._chosen.verify and names else report
+        if not (self._chosen.verify and names):
+            return report
+        from alembic_rescue import verifying  # noqa: PLC0415 - most upgrades do without
 
-    def _proved(self, view: View, report: Report) -> Report:
-        """Return the report with the evidence for the revisions that ran.
-
-        Raises:
-            UpgradeNotProved: something is missing, or nothing can be checked.
-        """
-        ran = {part.database.identity.rows_key: part.ran for part in report.databases}
-        parts, error = [], None
-        for part, one in zip(
-            report.databases,
-            prove(self._project, view, lambda _, database: ran[database.identity.rows_key], besides=inspection.pending),
-            strict=True,
-        ):
-            found, name = one.proof.revisions, part.database.identity.name
-            missing = history.stamped_but_not_there(view.graph, found)
-            advice = history.recommend_for_applied(found)
-            revisions = inspection.with_evidence(view.graph, [each.revision for each in found], one.proof)
-            told = replace(part, revisions=revisions, findings=(*part.findings, *one.notes, *missing))
-            parts.append(replace(told, recommendation=advice))
-            if missing:
-                error = error or errors.UpgradeNotProved(name, missing[0].message, missing[0].help)
-            elif advice.action is not Action.NOTHING:
-                error = error or errors.UpgradeNotProved(name, advice.reason, _UNPROVED)
-        report = replace(report, databases=tuple(parts))
-        if error is not None:
-            error.report = replace(report, outcome=Outcome.ERROR)
-            raise error
-        return report
+        return verifying.proved(self._project, view, report)
 
     # --- what it came to -----------------------------------------------------------------------------------------
 
-    def _failed(
-        self,
-        ran: Ran,
-        error: RescueError,
-        before: Sequence[Standing],
-        attempts: int,
-        done: dict[tuple[str, str], list[str]],
-    ) -> RescueError:
-        """Return the error, with the diagnosis and where the databases are now."""
-        if not isinstance(error, _DIAGNOSED):
-            return self._outside(error, before, [revision for each in done.values() for revision in each])
-        where = self._where(before)
-        if isinstance(error, errors.MigrationFailed):
-            kept = "it left no changes" if ran.rolled_back else "part of it may have been committed"
-            error.help = f"{kept}: {where}. Fix the cause, then upgrade again"
-        else:
-            place = f" at {ran.place}" if ran.place else ""
-            tried = f", in {attempts} attempts" if attempts > 1 else ""
-            kept = "" if ran.rolled_back else ". Part of it may have been committed, so it was not retried"
-            error.message = f"{error.message}{place}{tried}; {where}{kept}"
-        return self._diagnosed(error, ran)
+    def _stopped(self, before: Sequence[Standing]) -> Stopped:
+        from alembic_rescue.stopped import Stopped  # noqa: PLC0415 - it brings the whole diagnosis
 
-    def _outside(self, error: RescueError, before: Sequence[Standing], names: Sequence[str]) -> RescueError:
-        """A failure that was none of a revision's, with what became of the revisions that ran before it."""
-        if not names:
-            return error
-        where = self._where(before)
-        with suppress(RescueError):
-            if _there(self._standings(self._view(self._project.look()))):
-                printed = errors.and_printed(getattr(error, "printed", ""))
-                ran = errors.some(names, verb=False)
-                error.message = f"{ran} ran, and all of it is kept: {where}. Afterwards {error.message}"
-                error.help = f"fix env.py, then deploy again: no revision is left to run{printed}"
-                return error
-        error.message = f"{error.message}; {where}"
-        return error
-
-    def _diagnosed(self, error: RescueError, ran: Ran) -> RescueError:
-        log = logs.of_lines(ran.log) if isinstance(error, errors.MigrationFailed) else None
-        try:
-            report = rescue.diagnose(self._project, folder=self._chosen.folder, log=log)
-        except RescueError as unseen:
-            error.help = f"{error.help}. The database could not be inspected: {unseen.message}"
-            return error
-        command = advising.upgrading(report.script_heads)
-        parts = tuple(_with_notes(unkept.explained(part, ran, command), self._notes) for part in report.databases)
-        error.report = replace(report, command="upgrade", outcome=Outcome.ERROR, databases=parts)
-        return error
-
-    def _where(self, before: Sequence[Standing]) -> str:
-        """Return where each database is now, worded for a sentence."""
-        try:
-            now = {one.identity.rows_key: one for one in self._view(self._project.look()).databases}
-        except RescueError as error:
-            return f"the version table could not be read: {error.message}"
-        told = []
-        self._moved = ()
-        for one in before:
-            rows, name = one.database.current_heads, one.database.identity.name
-            found = now[one.database.identity.rows_key].current_heads if one.database.identity.rows_key in now else rows
-            self._moved = (*self._moved, *(found if found != rows else ()))
-            was = ", as before" if found == rows else f"; it was at {errors.rows(rows)}"
-            told.append(f"{name} is at {errors.rows(found)}{was}")
-        return "; ".join(told)
-
-    def _interrupted(self, view: View, before: Sequence[Standing]) -> errors.Interrupted:
-        """Return the error for Ctrl-C, with what to do next."""
-        error = errors.Interrupted(self._left(before))
-        if self._moved is None or not all(one.transactional for one in view.meant):
-            return error
-        kept = f"the revisions up to {errors.listed(self._moved)} are kept, and the rest was rolled back"
-        way_on = f"{kept if self._moved else 'everything was rolled back'}: deploy again"
-        error.help = f"{way_on}. If a revision commits by itself, check first: `alembic-rescue diagnose`"
-        return error
-
-    def _left(self, before: Sequence[Standing]) -> str:
-        """Return the same after an interruption, with short waits.
-
-        Waits up to 5 seconds for the server to end what was running.
-        """
-        self._project.longest = _LAST_LOOK_SECONDS
-        try:
-            guarded = self._project.guard(self._chosen.lock_url, leaving_heads=False)
-            until = self._clock.now() + _LAST_LOOK_SECONDS
-            while not guarded.held and guarded.pid is None and self._clock.now() < until:
-                self._clock.sleep(_ASK_AGAIN_SECONDS)
-                guarded = self._project.guard_again()
-            still = "" if guarded.held or guarded.pid is not None else ". The server is still ending the statement"
-            return f"{self._where(before)}{still}"
-        except RescueError as error:
-            return f"the state of the database is unknown: {error.message}"
-        except KeyboardInterrupt:
-            return "the state of the database was not read"
-        finally:
-            self._project.longest = None
+        return Stopped(self._project, self._target, before, folder=self._chosen.folder, kept=self._kept)
 
     def _told_of(
         self,
@@ -488,16 +348,11 @@ class _Upgrade:
 
 
 _AT_ITS_TARGET = "the database is at the target"
-_UNPROVED = "check it yourself: `alembic-rescue diagnose --applied` shows what could be checked"
 _UNGUARDED = Note(
     "upgrade-lock-lost",
     "the connection that held the rescue lock was lost while the migrations ran",
     "another upgrade may have run at the same time. Check: `alembic-rescue diagnose --applied`",
 )
-
-
-SWALLOWED = "re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try"
-"""What to do about a failure that a revision hides."""
 
 
 def _there(standings: Sequence[Standing]) -> bool:
@@ -507,12 +362,6 @@ def _there(standings: Sequence[Standing]) -> bool:
 def _of_an_upgrade(database: Database) -> Iterator[Note]:
     """Yield the findings of a database, except the one about a pooler: an upgrade has its own."""
     return (note for note in findings.of(database) if note.code != "behind-a-pooler")
-
-
-def _with_notes(part: DatabaseReport, notes: Sequence[Note]) -> DatabaseReport:
-    """Return the diagnosis with the notes of the run whose codes it does not have."""
-    known = {found.code for found in part.findings}
-    return replace(part, findings=(*part.findings, *(note for note in notes if note.code not in known)))
 
 
 def _who(guarded: Guarded) -> str:
@@ -532,11 +381,12 @@ def _pooled(database: str) -> Note:
     )
 
 
-def _swallowed(one: Swallowed) -> Note:
+def swallowed(one: Swallowed) -> Note:
+    """The warning about a failed statement that a revision hides."""
     place = f"{one.path}:{one.line}" if one.line else one.path
-    hidden = f"the except at line {one.handler_line} hides it" if one.handler_line else "the revision hides it"
+    hidden = f"The except at line {one.handler_line} hides it" if one.handler_line else "The revision hides it"
     return Note(
         "swallowed-error",
-        f"{place}: {one.statement} failed: {one.error}; {hidden}",
-        SWALLOWED,
+        f"{place}: {one.statement} failed: {one.error}. {hidden}",
+        "re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside the try",
     )

@@ -181,6 +181,18 @@ def standing(graph: RevisionMap, database: Database, targets: tuple[str, ...]) -
     return Standing(database, targets, ahead, len(whole))
 
 
+def standings(view: View, target: str) -> list[Standing]:
+    """Where each database is on the way to `target`, as for ``alembic upgrade``.
+
+    Raises:
+        Refusal: as :func:`standing`; or the target does not exist.
+    """
+    return [
+        standing(view.graph, database, paths.targets_of(view.graph, database.current_heads, target))
+        for database in view.databases
+    ]
+
+
 def proved(reached: Report, applied: Report) -> Report:
     """The report of databases at their target, with the proof.
 

@@ -256,7 +256,7 @@ def test_if_env_py_waits_for_another_table_that_table_is_named(row, database, tm
         assert "the lock on users in " in error
         assert "version table" not in error
         assert "SQLite" not in error
-        assert f"to end it: SELECT pg_terminate_backend({other.info.backend_pid});" in error
+        assert f"to end it:\n    SELECT pg_terminate_backend({other.info.backend_pid});\n" in error
         assert_lives(other)
 
 

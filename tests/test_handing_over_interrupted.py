@@ -236,7 +236,7 @@ def test_psql_does_not_commit_after_bash_was_killed(there, shop):
             time.sleep(0.05)
     run.communicate()
     assert shop.versions() == [OLD]
-    assert "Killed with -9" in there.bash("--help").stdout
+    assert "After kill -9 it cannot" in there.bash("--help").stdout
 
 
 SIGNAL_AT = """

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from alembic_rescue.cli.call import VERBS
+from alembic_rescue.cli.start import LOADING
 from tests.conftest import BIN, clean_environment
 
 COMMANDS = (
@@ -101,3 +103,7 @@ def test_a_hidden_password_is_not_taken_for_one():
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "error[usage]: the URL has *** in place of its password" in ran.stderr
     assert "set ALEMBIC_RESCUE_URL" in ran.stderr
+
+
+def test_the_worker_of_each_command_that_loads_the_project_is_started_ahead():
+    assert set(VERBS) == LOADING == set(COMMANDS) - {"demo"}

@@ -195,7 +195,7 @@ def test_a_swallowed_error_is_reported_during_the_run(tmp_path, database):
     told = failed.stderr.index(
         "warning[swallowed-error]: alembic/versions/r1.py:10: ALTER TABLE nowhere ADD COLUMN x int"
     )
-    assert "The except at line 11 hides it." in failed.stderr
+    assert "The except at line 11 hides it\n" in failed.stderr
     assert told < failed.stderr.index("error[migration-failed]")
     assert "without a SAVEPOINT" in failed.stdout
 

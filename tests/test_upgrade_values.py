@@ -52,7 +52,7 @@ def test_the_messages():
         ", for 12 s",
     )
     assert upgraded.told(Swallowed("r1", "r1.py", 3, 4, "DROP TABLE x", "it does not exist")) == [
-        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it.",
+        "warning[swallowed-error]: r1.py:3: DROP TABLE x failed: it does not exist. The except at line 4 hides it",
         (
             "help: re-raise it; or, if it may fail, put the statement in `with op.get_bind().begin_nested():` inside "
             "the try"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from alembic_rescue import errors
-from alembic_rescue.client import load
+from alembic_rescue.client import load, looking
 from alembic_rescue.evidence.observation import CatalogObject, Change, Observation
 from alembic_rescue.model import Outcome, Stamp
 from alembic_rescue.project.below import Found
@@ -318,3 +318,46 @@ def test_a_worker_that_never_ends_is_ended_too(linear):
     with pytest.raises(errors.WorkerSilent):
         project._running().call("look", whole=0.0)
     project.end()
+
+
+def _counting_runs(project):
+    """Have env.py write a line to the returned file each time it runs."""
+    runs = project.root / "runs"
+    env = project.root / "alembic" / "env.py"
+    env.write_text(f"with open({str(runs)!r}, 'a') as file:\n    file.write('run\\n')\n{env.read_text()}")
+    return runs
+
+
+def test_a_look_that_was_asked_for_ahead_is_not_made_twice(linear):
+    runs = _counting_runs(linear)
+    project = load(ahead=looking())
+    first = project.look()
+    assert runs.read_text() == "run\n"
+    assert project.look() == first
+    assert runs.read_text() == "run\nrun\n"
+    project.end()
+
+
+def test_the_answer_to_another_request_that_was_sent_ahead_is_dropped(linear):
+    del linear
+    project = load(ahead=looking())
+    assert project.guard(None, leaving_heads=False).held
+    project.unguard()
+    assert len(project.look().scripts) == 5
+    project.end()
+
+
+def test_a_project_that_cannot_be_loaded_is_told_whatever_was_asked_for_ahead(linear):
+    (linear.root / "alembic.ini").write_text("[alembic]\n")
+    with pytest.raises(errors.NoScriptLocation):
+        load(ahead=looking())
+
+
+def test_ctrl_c_before_the_answer_of_a_look_asked_for_ahead_ends_the_worker(linear):
+    env = linear.root / "alembic" / "env.py"
+    env.write_text(f"import time\ntime.sleep(60)\n{env.read_text()}")
+    project = load(ahead=looking())
+    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        project.look()
+    assert not project._worker.alive

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from alembic_rescue.cli.progress import Shown
     from alembic_rescue.client import Project
     from alembic_rescue.model import DatabaseReport, Report
+    from alembic_rescue.worker.process import Request
 
 COMMAND = "alembic-rescue"
 VERBS = (
@@ -80,6 +81,8 @@ class Call:
     """Any value of NO_COLOR counts, see https://no-color.org."""
     debug: bool = False
     secrets: Secrets = field(default_factory=Secrets)
+    rest: tuple[str, ...] = ("rescue", "report.text")
+    """The modules that the command needs, imported while the worker imports what it needs."""
     typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The typed options that select the project: ``-n`` -> its values, without secrets."""
 
@@ -97,8 +100,13 @@ class Call:
         named = "app" in typed
         return replace(self, config=config if "config" in typed or not named else (), app=app if named else None)
 
-    def project(self, lock_timeout: float | None = None) -> Project:
-        """Load the project that the options select."""
+    def project(self, lock_timeout: float | None = None, ahead: Request | None = None) -> Project:
+        """Load the project that the options select.
+
+        Args:
+            lock_timeout: in seconds.
+            ahead: see :func:`alembic_rescue.client.load`.
+        """
         from alembic_rescue import client
 
         return client.load(
@@ -115,26 +123,33 @@ class Call:
             baseline=self.baseline,
             python=self.python,
             tell=self.tell_env,
-            meanwhile=_import_the_rest,
+            meanwhile=self._import_the_rest,
+            ahead=ahead,
         )
 
-    def load(self, lock_timeout: float | None = None, *, yes: bool = False) -> Project:
+    def _import_the_rest(self) -> None:
+        for name in self.rest:
+            import_module(f"alembic_rescue.{name}")
+        gc.freeze()
+        gc.enable()
+
+    def load(self, lock_timeout: float | None = None, *, yes: bool = False, ahead: Request | None = None) -> Project:
         """Load the project that the options select, or the only one in a subfolder if the user at the terminal agrees.
 
         Args:
-            lock_timeout: in seconds.
+            lock_timeout, ahead: as for :meth:`project`.
             yes: do not ask.
         """
         try:
             with working(self, "Loading the project"):
-                return self.project(lock_timeout)
+                return self.project(lock_timeout, ahead)
         except errors.FlaskAppNeeded as needed:
             raise needed.told(self._words_for_another_folder()) from None
         except errors.NoConfig as missing:
             told = missing.told(self._words_for_another_folder())
         if yes or self.format is not Format.TEXT or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise told
-        return self._further_down(told).project(lock_timeout)
+        return self._further_down(told).project(lock_timeout, ahead)
 
     def _words_for_another_folder(self) -> list[str]:
         """The typed words, for use in another folder, where a relative ``--python`` would be a different path."""
@@ -246,14 +261,6 @@ class Call:
         terminal = stream.isatty()
         width = shutil.get_terminal_size().columns if terminal or os.environ.get("COLUMNS") else _UNWRAPPED
         return {"page": pages.Page(width, color=self.color and terminal)}
-
-
-def _import_the_rest() -> None:
-    """Import what the commands need while the worker imports what it needs."""
-    for name in ("alembic_rescue.rescue", "alembic_rescue.report.text"):
-        import_module(name)
-    gc.freeze()
-    gc.enable()
 
 
 def keep_stdout_for_the_answer() -> None:

@@ -262,6 +262,7 @@ def options(
         color=not no_color and Call().color,
         debug=debug,
         secrets=secrets,
+        rest=upgrading.REST if ctx.invoked_subcommand == "upgrade" else Call.rest,
         typed=_naming(ctx, secrets),
     )
     _CALLS[0] = call
@@ -327,7 +328,9 @@ def diagnose(
     if log and (applied or locate):
         raise errors.BadUsage("--log is about pending revisions: omit --applied and --locate")
     read = _read(call, log) if log else None
-    project = call.load(lock_timeout)
+    from alembic_rescue import client
+
+    project = call.load(lock_timeout, ahead=client.looking())
     from alembic_rescue import rescue
     from alembic_rescue.model import Action
 
@@ -383,7 +386,7 @@ def rehearse(
 
     Runs it on a copy of the schema, and queries the live rows. Writes nothing.
     """
-    from alembic_rescue import rescue
+    from alembic_rescue import client
     from alembic_rescue.model import Outcome
 
     call: Call = ctx.obj
@@ -392,7 +395,9 @@ def rehearse(
         return
     if against is not None:
         raise errors.BadUsage("--against needs --from-empty")
-    project = call.load(lock_timeout)
+    project = call.load(lock_timeout, ahead=client.looking())
+    from alembic_rescue import rescue
+
     with working(call, "Rehearsing") as shown:
         project.hear = shown.hear
         try:
@@ -489,7 +494,7 @@ def stamp(
 
     Shows the plan and asks first. Refuses revisions that are not proved.
     """
-    from alembic_rescue import gate, rescue
+    from alembic_rescue import client, gate
     from alembic_rescue.evidence.model import Verdict
     from alembic_rescue.model import addressed
 
@@ -510,7 +515,9 @@ def stamp(
         return
     look = shlex.join([COMMAND, "plan", target, *gate.options(accept or (), accept_missing or ())])
     terminal_or_yes(f"{COMMAND} stamp {target}", addressed(look, only), yes=yes)
-    project = call.load(lock_timeout, yes=yes)
+    project = call.load(lock_timeout, yes=yes, ahead=client.looking())
+    from alembic_rescue import rescue
+
     with working(call, "Planning") as shown:
         project.hear = shown.hear
         report = rescue.stamp(
@@ -721,14 +728,16 @@ def _plan(
     accept_missing: Sequence[str],
     only: str | None,
 ) -> None:
-    from alembic_rescue import rescue
+    from alembic_rescue import client
     from alembic_rescue.model import Outcome
     from alembic_rescue.records import plans, seal
     from alembic_rescue.report import json as report_json
 
     key = _plan_key(call)
     out_file = out.absolute() if out else None  # the project may be in another folder
-    project = call.load(lock_timeout)
+    project = call.load(lock_timeout, ahead=client.looking())
+    from alembic_rescue import rescue
+
     with working(call, "Planning") as shown:
         project.hear = shown.hear
         report = rescue.plan(

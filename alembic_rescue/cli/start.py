@@ -7,8 +7,13 @@ import os
 import sys
 from typing import NoReturn
 
-_LOOKING = frozenset(["diagnose", "plan", "redeploy", "repair", "script", "stamp", "undo", "wait"])
-"""The commands that need env.py."""
+LOADING = frozenset(
+    [
+        *("complete", "diagnose", "plan", "receipts", "redeploy", "rehearse"),
+        *("repair", "script", "stamp", "undo", "upgrade", "wait"),
+    ]
+)
+"""The commands that load the project."""
 
 
 def main() -> NoReturn:
@@ -17,7 +22,7 @@ def main() -> NoReturn:
     words = set(sys.argv[1:])
     elsewhere = os.environ.get("ALEMBIC_RESCUE_PYTHON") or any(one.startswith("--python") for one in words)
     completing = "_ALEMBIC_RESCUE_COMPLETE" in os.environ
-    if _LOOKING & words and not ({"-h", "--help", "--version"} & words or elsewhere or completing):
+    if LOADING & words and not ({"-h", "--help", "--version"} & words or elsewhere or completing):
         from alembic_rescue.worker.spawn import spawn_ahead  # noqa: PLC0415 - the others do without
 
         spawn_ahead()

@@ -12,6 +12,9 @@ from alembic_rescue.cli.arguments import LockTimeout, seconds
 from alembic_rescue.cli.call import Call, Format, answer_report
 from alembic_rescue.cli.help import DATABASE
 
+REST = ("upgrading", "report.upgraded")
+"""The modules that this command needs; without the diagnosis, which only a failure needs."""
+
 
 def upgrade(
     ctx: typer.Context,
@@ -72,11 +75,14 @@ def upgrade(
     rolled back. On failure, the log ends with the diagnosis. Never stamps.
     """
     import alembic_rescue
+    from alembic_rescue import client
     from alembic_rescue.cli.upgrading_log import UpgradeLog
 
     call: Call = ctx.obj
     call.secrets.add_url(lock_url or "")
-    project = call.load(lock_timeout)
+    to_heads = revision in {"head", "heads"}
+    ahead = client.guarding(lock_url, leaving_heads=True) if to_heads else client.looking()
+    project = call.load(lock_timeout, ahead=ahead)
     shown = UpgradeLog(call.tell)
     report = alembic_rescue.upgrade(
         project,

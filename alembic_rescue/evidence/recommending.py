@@ -53,7 +53,8 @@ def recommend(
         if proved:
             return _stamp(proved, revisions, failing)
         names = _listed([e.revision for e in revisions])
-        return _rerun(f"{names} changes nothing in the database", causes, upgrade, transactional=transactional)
+        change = "changes" if len(revisions) == 1 else "change"
+        return _rerun(f"{names} {change} nothing in the database", causes, upgrade, transactional=transactional)
     beyond = _after(revisions, first.revision)
     applied_beyond = [e.revision for e in beyond if e.verdict in {Verdict.APPLIED, Verdict.PARTIAL} or e.holds]
     if first.verdict is Verdict.UNVERIFIABLE:

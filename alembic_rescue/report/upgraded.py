@@ -11,7 +11,7 @@ from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.model import Note, Outcome, Report
 from alembic_rescue.report import waiting as waited
 from alembic_rescue.report.page import Sheet, count
-from alembic_rescue.upgrading import SWALLOWED, Again, Said, Waiting
+from alembic_rescue.upgrading import Again, Said, Waiting, swallowed
 from alembic_rescue.worker.requests import RUNNING, Progress, Swallowed
 
 _LONGEST = 100
@@ -44,12 +44,7 @@ def goes_on(said: Progress) -> str:
 def told(said: Said) -> list[str]:
     """Return the lines for something that happened during the run."""
     if isinstance(said, Swallowed):
-        place = f"{said.path}:{said.line}" if said.line else said.path
-        hidden = f" The except at line {said.handler_line} hides it." if said.handler_line else ""
-        return [
-            f"warning[swallowed-error]: {place}: {said.statement} failed: {said.error}.{hidden}",
-            f"help: {sentence(SWALLOWED)}",
-        ]
+        said = swallowed(said)
     if isinstance(said, Note):
         return [f"warning[{said.code}]: {said.message}", f"help: {sentence(said.help)}"]
     if isinstance(said, Again):

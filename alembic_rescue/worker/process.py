@@ -60,6 +60,8 @@ _DOING = {
     "compare_models": "comparing the models with the scratch database",
 }
 """What each operation does, for messages."""
+Request = tuple[str, "dict[str, Any]"]
+"""An operation and its arguments."""
 Tell = Callable[[str], None]
 """Called with a line that the project's code printed, without secrets."""
 Hear = Callable[[Any], None]
@@ -102,6 +104,8 @@ class Worker:
     _last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
     _asked: bool = False
     """An answer is awaited."""
+    _begun: deque[Request] = field(default_factory=deque)
+    """The requests sent ahead, whose answers nobody has received yet."""
 
     def __post_init__(self, spawned: Spawned | None) -> None:
         self._process, reads, writes = spawned or spawn(self.mode, self.by)
@@ -114,6 +118,15 @@ class Worker:
     def alive(self) -> bool:
         """Whether it is still running."""
         return self._process.poll() is None
+
+    def begin(self, request: Request) -> None:
+        """Send a request ahead; :meth:`call` with the same operation and arguments then only receives its answer.
+
+        The answer of another one that is called first is received and dropped.
+        """
+        with suppress(errors.RescueError):  # the call tells how it died
+            self._send(request)
+        self._begun.append(request)
 
     def call(
         self,
@@ -137,7 +150,7 @@ class Worker:
             KeyboardInterrupt: after the worker has reacted or was killed.
         """
         try:
-            self._send({"do": operation, "with": arguments})
+            self._ask((operation, arguments), seconds)
             return self._listen(operation, seconds, answers or {}, time.monotonic() + whole)
         except KeyboardInterrupt:
             self.interrupt()
@@ -155,7 +168,7 @@ class Worker:
         **arguments: Any,
     ) -> Any:
         """Like :meth:`call`, but pass a Ctrl-C on to the worker, and return the result that it still gives."""
-        self._send({"do": operation, "with": arguments})
+        self._ask((operation, arguments), seconds)
         try:
             return self._listen(operation, seconds, answers, time.monotonic() + whole)
         except KeyboardInterrupt:
@@ -210,7 +223,20 @@ class Worker:
         if self._asked:
             self.kill()
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _ask(self, request: Request, seconds: float) -> None:
+        while self._begun:
+            begun = self._begun.popleft()
+            self._asked = True
+            if begun == request:
+                return
+            with suppress(errors.RescueError):
+                self._listen(begun[0], seconds, {})
+        self._send(request)
+
+    def _send(self, request: Request) -> None:
+        self._tell_worker({"do": request[0], "with": request[1]})
+
+    def _tell_worker(self, message: Mapping[str, Any]) -> None:
         self._asked = True
         try:
             self._channel.send(message)
@@ -239,7 +265,7 @@ class Worker:
             elif "progress" in message:
                 self.hear(message["progress"])
             elif "ask" in message:
-                self._send({"answer": answers[message["ask"]](**message["with"])})
+                self._tell_worker({"answer": answers[message["ask"]](**message["with"])})
             else:
                 self._asked = False
                 if "failed" in message:
