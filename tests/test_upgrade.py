@@ -287,6 +287,43 @@ def test_a_session_that_releases_its_lock_costs_one_retry(locked, database):
     assert "Trying again in " in err
 
 
+def test_a_concurrent_statement_waits_longer_than_the_lock_timeout_and_only_it(tmp_path, database):
+    makes = "op.execute('CREATE INDEX CONCURRENTLY ix ON t1 (id)')"
+    body = f"with op.get_context().autocommit_block():\n    {makes}\n    {ADDS}"
+    project = written(tmp_path, database, {**SHOP, "r4": body})
+    project.alembic("upgrade", "r3")
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix')"
+    with blocked_by(database, "INSERT INTO t1 VALUES (1)") as other:
+        process = project.started("upgrade", "--lock-timeout", "0.4", "--retries", "0")
+        until(lambda: waiting_for_a_lock(database), "it waits")
+        time.sleep(1.2)
+        assert process.poll() is None, "another timeout would leave an invalid index"
+        with blocked_by(database, "SELECT * FROM t1"):
+            other.rollback()
+            status, _, err = ended(process)
+    assert (status, database.run(valid)) == (4, [(True,)]), err
+    assert "error[lock-timeout]: another session holds the lock on t1 in " in err
+
+
+@pytest.mark.parametrize(("own", "hidden"), [(False, True), (True, False)], ids=["hidden", "transaction per migration"])
+def test_a_commit_on_the_drivers_own_connection_is_not_retried(tmp_path, database, own, hidden):
+    alters = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass" if hidden else ADDS
+    body = (
+        "op.execute('INSERT INTO kept VALUES (1)')\n"
+        "op.get_bind().connection.commit()\n"
+        f"op.get_bind().connection.cursor().execute('SELECT 1')\n{alters}"
+    )
+    more = {"options": "transaction_per_migration=True"} if own else {}
+    project = written(tmp_path, database, {**SHOP, "r4": body}, **more)
+    project.alembic("upgrade", "r3")
+    database.run("CREATE TABLE kept (id int)")
+    with blocked_by(database, "SELECT * FROM t1"):
+        failed = project.rescue("upgrade", "--lock-timeout", "0.5")
+    assert database.run("SELECT id FROM kept") == [(1,)], "once"
+    assert (failed.status, database.versions()) == (4, ["r3"]), failed.everything
+    assert "Part of it may have been committed, so it was not retried" in failed.stderr
+
+
 @pytest.mark.parametrize("commit", ["op.execute('COMMIT')", "op.execute('SELECT 1; COMMIT;')"])
 def test_a_run_that_committed_by_itself_is_not_retried(tmp_path, database, commit):
     body = f"op.execute('CREATE TABLE IF NOT EXISTS kept (id int); INSERT INTO kept VALUES (1)')\n{commit}\n{ADDS}"

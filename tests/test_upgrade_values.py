@@ -38,6 +38,24 @@ def test_the_code_and_exit_status_of_each_error(code, error, status):
     assert errors.from_json(error.to_json()).message == error.message
 
 
+@pytest.mark.parametrize(
+    ("statement", "is_concurrent"),
+    [
+        ("CREATE INDEX CONCURRENTLY ix ON t (a)", True),
+        ("  create unique index concurrently if not exists ix ON t (a)", True),
+        ("DROP INDEX CONCURRENTLY ix", True),
+        ("REINDEX (VERBOSE) TABLE CONCURRENTLY t", True),
+        ("ALTER TABLE t DETACH PARTITION t1 CONCURRENTLY", True),
+        ("CREATE INDEX ix ON t (a)", False),
+        ("CREATE INDEX ix ON t ((note || ' CONCURRENTLY '))", False),
+        ("ALTER TABLE t ADD concurrently int", False),
+        ("SELECT 1; DROP INDEX CONCURRENTLY ix", False),
+    ],
+)
+def test_the_statements_that_get_no_lock_timeout(statement, is_concurrent):
+    assert guarding.is_concurrent(statement) is is_concurrent
+
+
 def test_the_messages():
     assert errors.MigrationFailed("r1", "r1.py:3", "no such table", "SELECT 1").message == (
         "r1 failed at r1.py:3: no such table. Statement: `SELECT 1`"

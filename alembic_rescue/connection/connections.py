@@ -96,7 +96,7 @@ class Hold:
         self._asked_for: URL | None = None
         """Where the connection being made leads; None if a function of env.py makes it."""
         self._made_by: MadeBy | None = None
-        self._listeners = (
+        self._listeners: tuple[tuple[Any, str, Any], ...] = (
             *self.waits.listeners,
             *self.lock_waits.listeners,
             (Engine, "do_connect", self._do_connect),

@@ -142,6 +142,14 @@ class Guard:
             )
         return None
 
+    def transaction_of(self, pid: int) -> str | None:
+        """See :meth:`alembic_rescue.dialects.base.Server.transaction_of`; None if it cannot be read."""
+        with suppress(Exception):  # then a commit may go unseen
+            return self._asking.ask(
+                lambda one: self._dialect.server.transaction_of(Cursor(one.connection, one.dialect), pid)
+            )
+        return None
+
     def ping(self) -> None:
         """Ping the session that holds the lock; raise the driver's error if the session is lost."""
         if self._dialect.has_rescue_lock:

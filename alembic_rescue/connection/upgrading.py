@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection, Dialect, Engine
 
 from alembic_rescue import dialects
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connection.connections import Hold
+from alembic_rescue.connection import sessions
+from alembic_rescue.connection.connections import Hold, Terms
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.connection.waits import Waits
 from alembic_rescue.dialects.cursor import Cursor
@@ -23,6 +24,31 @@ from alembic_rescue.dialects.cursor import Cursor
 
 class UpgradeHold(Hold):
     """Sets a lock timeout on env.py's connections, and records failures."""
+
+    def __init__(self, project: Terms, *, read_only: bool) -> None:
+        super().__init__(project, read_only=read_only)
+        self._listeners = (
+            *self._listeners,
+            (Engine, "before_cursor_execute", self._before),
+            (Engine, "after_cursor_execute", lambda connection, *_: self._after(connection)),
+            (Engine, "handle_error", lambda failed: self._after(failed.connection)),
+        )
+        self._patient: Connection | None = None
+        """The connection whose lock timeout is lifted."""
+
+    def _before(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if sessions.is_own(connection.engine):
+            return
+        cursor, server = _cursor_of(connection), dialects.of(connection.dialect.name).server
+        if server.wait_patiently(cursor, statement, self._project.timeouts.lock):
+            self._patient = connection
+
+    def _after(self, connection: Connection | None) -> None:
+        if connection is None or connection is not self._patient:
+            return
+        self._patient = None
+        with suppress(Exception):  # the session is lost
+            self._make_settings(connection.connection, connection.dialect)
 
     def _waits(self, timeouts: Timeouts) -> Waits:
         """Return waits without a statement timeout: a migration may take hours."""
@@ -47,6 +73,10 @@ class UpgradeHold(Hold):
         pass
 
 
+def _cursor_of(connection: Connection) -> Cursor:
+    return Cursor(connection.connection, connection.dialect)
+
+
 def _begin(connection: Connection, setting: str) -> None:
     if not getattr(driver_connection(connection.connection), "autocommit", False):
-        Cursor(connection.connection, connection.dialect).run(setting)
+        _cursor_of(connection).run(setting)

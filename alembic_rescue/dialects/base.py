@@ -202,8 +202,19 @@ class Server(Protocol):
         """Return the statement that sets a lock timeout for the open transaction, for a session behind a pooler."""
         return None
 
+    def wait_patiently(self, cursor: Cursor, statement: str, lock: float) -> bool:
+        """Lift the lock timeout of :meth:`upgrade_settings` before a statement that should not give up.
+
+        Return whether it was lifted, so that it must be set again afterwards.
+        """
+        return False
+
     def fingerprint(self, cursor: Cursor, table: str) -> Fingerprint | None:
         """Return a fingerprint of the committed catalog and version table; None if the server has none."""
+        return None
+
+    def transaction_of(self, cursor: Cursor, pid: int) -> str | None:
+        """Return when the open transaction of a server process began; None if it has none, or is not shown."""
         return None
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:

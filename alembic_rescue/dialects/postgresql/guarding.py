@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
 
@@ -41,12 +43,31 @@ OF_MIGRATIONS = (
 )
 """Settings of each session in which migrations run: it is detectable by others, and ends soon after its client."""
 
+_CONCURRENTLY = re.compile(
+    r"\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX|REINDEX\b[^;]*?|ALTER\s+TABLE\b[^;]*?\bDETACH\b[^;]*?)\s+CONCURRENTLY\b",
+    re.IGNORECASE,
+)
+TRANSACTION_OF = unshadowed("SELECT xact_start::text FROM pg_stat_activity WHERE pid = {pid}::int4")
+
 
 def lock_timeout(seconds: float) -> str:
     """Return the statement that sets ``lock_timeout``, unless the project's own is shorter."""
     milliseconds = round(seconds * 1000)
     longer = f"(s.setting::int8 = 0::int8 OR s.setting::int8 > {milliseconds}::int8)"
     return _settings(longer, lock_timeout=str(milliseconds))
+
+
+def is_concurrent(statement: str) -> bool:
+    """Return whether a statement waits for other transactions without keeping anybody out of the table.
+
+    If it gives up, it leaves an invalid index or a partition that is detached by half.
+    """
+    return _CONCURRENTLY.match(statement) is not None
+
+
+def no_lock_timeout(seconds: float) -> str:
+    """Return the statement that lifts the ``lock_timeout`` of :func:`lock_timeout`; another one stays."""
+    return _settings(f"s.setting::int8 = {round(seconds * 1000)}::int8", lock_timeout="0")
 
 
 _PARTS = (

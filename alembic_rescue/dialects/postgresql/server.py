@@ -79,6 +79,10 @@ class Server(base.Server):
         """
         return (guarding.lock_timeout(lock), _SAYS_WHO_IT_IS, *guarding.OF_MIGRATIONS)
 
+    def wait_patiently(self, cursor: Cursor, statement: str, lock: float) -> bool:
+        """Lift it for ``CREATE INDEX CONCURRENTLY`` and its like."""
+        return guarding.is_concurrent(statement) and bool(cursor.rows(guarding.no_lock_timeout(lock)))
+
     def lock_timeout_of_transaction(self, lock: float) -> str | None:
         """Return a ``SET LOCAL``, which ends with the transaction."""
         return f"SET LOCAL lock_timeout = {round(lock * 1000)}"
@@ -89,6 +93,11 @@ class Server(base.Server):
         there = cursor.value(unshadowed(f"SELECT to_regclass({literal}) IS NOT NULL"))
         rows = cursor.rows(f"SELECT version_num FROM {table}") if there else []  # noqa: S608 - quoted by the dialect
         return Fingerprint(tuple(sorted(str(one) for (one,) in rows)), str(cursor.rows(guarding.FINGERPRINT)))
+
+    def transaction_of(self, cursor: Cursor, pid: int) -> str | None:
+        """Ask ``pg_stat_activity``: it keeps the start of a transaction that is aborted, until it is rolled back."""
+        found = cursor.rows(guarding.TRANSACTION_OF.format(pid=int(pid)))
+        return found[0][0] if found else None
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Replace what the execution option ``postgresql_readonly`` calls: it could begin READ WRITE transactions."""

@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from sqlalchemy.engine import Engine
 
 from alembic_rescue import dialects, errors
+from alembic_rescue.compat import driver_connection
 from alembic_rescue.connection import drivers, sessions
 from alembic_rescue.connection.failures import chain, shown
 from alembic_rescue.connection.guard import Guard
@@ -89,6 +90,10 @@ class _Visited:
     log: Log = field(default_factory=Log)
     rows: tuple[str, ...] | None = None
     """The version table's rows after the steps that ran so far."""
+    pid: int | None = None
+    """The server process that migrates, if the driver names it."""
+    transaction: str | None = None
+    """When its open transaction began, as read after its first statement in a revision."""
 
     @property
     def revision(self) -> str:
@@ -133,6 +138,7 @@ class _Watch:
     ) -> Iterator[MigrationStep]:
         """See :data:`alembic_rescue.environment.upgrading.Steps`."""
         visited = _Visited(len(self._visits), len(listed), self._read(len(self._visits)))
+        visited.pid = _process(context.connection)
         self._visits.append(visited)
         self._recorder.files, self._recorder.context = running.files_of(self._project), context
 
@@ -159,6 +165,7 @@ class _Watch:
                 try:
                     calls(original, given)
                 except BaseException as error:
+                    self._look_for_a_commit(visited)
                     log.end(error)
                     self._tell_swallowed(visited, [one for one in log.sent if one.swallowed])
                     raise
@@ -175,13 +182,15 @@ class _Watch:
         if self._committed and (now := self._read(visited.number)) is not None and now.rows == visited.rows:
             visited.before, self._committed = now, False
 
+    def _guard(self, number: int) -> Guard | None:
+        """The lock of a visited database; None if it was at its heads, so nothing runs there."""
+        return self._guards.get(self._identities[number].rows_key[0]) if number < len(self._identities) else None
+
     def _read(self, number: int) -> Fingerprint | None:
-        if number >= len(self._identities):
+        guard = self._guard(number)
+        if guard is None:
             return None
         identity = self._identities[number]
-        guard = self._guards.get(identity.rows_key[0])
-        if guard is None:  # at its heads, so nothing runs there
-            return None
         return guard.fingerprint(sessions.qualified(guard.engine.dialect, identity.version_table, identity.schema))
 
     # --- its statements ------------------------------------------------------------------------------------------
@@ -206,23 +215,39 @@ class _Watch:
         if sessions.is_own(connection.engine):  # a ping, while a statement of the revision runs
             return
         self._over()
-        if self._current is None or self._committed:
+        visited = self._current
+        if visited is None or self._committed:
             return
+        if visited.transaction is None and visited.pid == _process(connection):
+            visited.transaction = self._transaction(visited)
         if _COMMITS.search(statement):
             self._committed = True
         elif commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
 
+    def _transaction(self, visited: _Visited) -> str | None:
+        guard = self._guard(visited.number)
+        return None if guard is None or visited.pid is None else guard.transaction_of(visited.pid)
+
+    def _look_for_a_commit(self, visited: _Visited) -> None:
+        """Note whether its transaction is another one by now: it committed on the driver's own connection."""
+        if visited.transaction is not None and self._transaction(visited) != visited.transaction:
+            self._committed = True
+
     def _fails(self, failed: Any) -> None:
-        if failed.connection is not None and not sessions.is_own(failed.connection.engine):  # else no statement ended
-            self._over()
+        if failed.connection is None or sessions.is_own(failed.connection.engine):  # no statement ended
+            return
+        self._over()
+        if self._current is not None:
+            self._look_for_a_commit(self._current)
 
     def _over(self) -> None:
         self._statement, self._began = "", time.monotonic()
 
     def _commits(self, connection: Any) -> None:
-        if self._current is not None and not sessions.is_own(connection.engine):
-            self._committed = True
+        visited = self._current
+        if visited is not None and not sessions.is_own(connection.engine):
+            self._committed, visited.transaction = True, None
 
     def _tell_swallowed(self, visited: _Visited, found: Sequence[Sent]) -> None:
         secrets = self._project.secrets
@@ -340,6 +365,11 @@ class _Watch:
             if not ended and (now is None or now != one.before):
                 return False
         return True
+
+
+def _process(connection: Any) -> int | None:
+    """The server process of a connection, if its driver names it."""
+    return None if connection is None else drivers.server_process(driver_connection(connection.connection))
 
 
 def _originals(error: BaseException) -> Iterator[BaseException]:
