@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 from alembic_rescue.cli.call import VERBS
+from alembic_rescue.cli.commands import app
 from alembic_rescue.cli.start import LOADING
 from tests.conftest import BIN, clean_environment
 
@@ -107,3 +109,9 @@ def test_a_hidden_password_is_not_taken_for_one():
 
 def test_the_worker_of_each_command_that_loads_the_project_is_started_ahead():
     assert set(VERBS) == LOADING == set(COMMANDS) - {"demo"}
+
+
+def test_the_help_of_each_command_wraps_at_the_terminals_width():
+    texts = [inspect.cleandoc(command.callback.__doc__) for command in app.registered_commands]
+    assert len(texts) == len(COMMANDS)
+    assert not [text for text in texts if any("\n" in part.strip() for part in text.split("\n\n"))], "kept by rich"

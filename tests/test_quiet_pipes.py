@@ -167,6 +167,23 @@ def test_no_color_applies_to_a_command_line_that_cannot_be_read(linear):
         assert not COLOURED.search(terminal.raw)
 
 
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_a_full_disk_under_stdout_changes_no_exit_status(linear, format_):
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
+        ran = subprocess.run(
+            [str(BIN / "alembic-rescue"), "--format", format_, "wait", "aaaa0001"],
+            cwd=linear.root,
+            env=clean_environment(linear.home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert "warning[answer-not-written]: the answer could not be written: No space left on device\n" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_a_pipe_gets_whole_lines(linear):
     lines = linear.rescue("diagnose").stdout.splitlines()
     (recommendation,) = [line for line in lines if line.startswith("Recommendation:")]

@@ -217,6 +217,20 @@ def test_behind_a_pooler_the_lock_timeout_applies_but_stays_in_no_session(tmp_pa
     assert "Trying again" in err
 
 
+@pytest.mark.parametrize(
+    ("lock_url", "code", "told"),
+    [
+        ("no url", "bad-url", "the URL given with --lock-url cannot be used: it is not a URL"),
+        ("sqlite:////tmp/other.db", "lock-url-elsewhere", "--lock-url leads to"),
+    ],
+)
+def test_a_lock_url_that_cannot_be_the_same_database(tmp_path, database, lock_url, code, told):
+    failed = written(tmp_path, database).rescue("upgrade", ALEMBIC_RESCUE_LOCK_URL=lock_url)
+    assert failed.status == 2, failed.everything
+    assert f"error[{code}]: {told}" in failed.stderr
+    assert database.run("SELECT to_regclass('t1')") == [(None,)], "nothing was run"
+
+
 def test_lock_url_bypasses_the_pooler_but_must_lead_to_the_same_database(tmp_path, database, scratch):
     with pooling(database.server) as pooler:
         behind = database.url.replace(f":{database.server.port}/", f":{pooler.port}/")

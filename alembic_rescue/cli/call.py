@@ -275,12 +275,15 @@ def keep_stdout_for_the_answer() -> None:
 
 
 def write(text: str) -> None:
-    """Write to stdout.  If its reader has gone, ignore that; the exit status stays."""
+    """Write to stdout.  The exit status stays, even if its reader has gone or its disk is full."""
     try:
         sys.stdout.write(_sayable(text, sys.stdout))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            with suppress(OSError):
+                sys.stderr.write(f"warning[answer-not-written]: the answer could not be written: {error.strerror}\n")
 
 
 def _sayable(text: str, stream: Any) -> str:

@@ -178,7 +178,7 @@ def options(
             envvar="ALEMBIC_RESCUE_REVISION_TIMEOUT",
             help="Time limit for one revision on the scratch database.",
         ),
-    ] = 60.0,
+    ] = 60,
     baseline: Annotated[
         Optional[Path],
         typer.Option(

@@ -26,7 +26,7 @@ def wait(
     revision: Annotated[
         str, typer.Argument(metavar="[REVISION]", help="As for alembic upgrade, except relative ones (+1).")
     ] = "heads",
-    timeout: WaitTimeout = 600.0,
+    timeout: WaitTimeout = 600,
     interval: Annotated[
         float,
         typer.Option(
@@ -36,7 +36,7 @@ def wait(
             callback=seconds,
             help="Pause between two checks.",
         ),
-    ] = 2.0,
+    ] = 2,
     applied: Annotated[
         bool,
         typer.Option(
@@ -50,8 +50,7 @@ def wait(
 ) -> None:
     """Wait until the database is at a revision, or past it.
 
-    Waits for a server that restarts or is not up yet, but not after a wrong password. Writes nothing.
-    Holds no lock between checks.
+    Waits for a server that restarts or is not up yet, but not after a wrong password. Holds no lock. Writes nothing.
     """
     from alembic_rescue import rescue
     from alembic_rescue.cli.waiting import Watch

@@ -30,7 +30,7 @@ def upgrade(
             callback=seconds,
             help="Give up waiting for another upgrade after this time, a week at most.",
         ),
-    ] = 600.0,
+    ] = 600,
     retries: Annotated[
         int,
         typer.Option(
@@ -64,15 +64,14 @@ def upgrade(
         typer.Option(
             "--verify",
             envvar="ALEMBIC_RESCUE_VERIFY",
-            help="Afterwards, prove on a scratch database that nothing is missing. Exit with 5 if it is not proved.",
+            help="Afterwards, prove on a scratch database that what ran exists. Exit with 5 if it is not proved.",
         ),
     ] = False,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Run alembic upgrade: one replica at a time, and verified.
 
-    Other replicas wait, then find nothing to do. Lock timeouts are short, and the run is retried if all of it was
-    rolled back. On failure, the log ends with the diagnosis. Never stamps.
+    Other replicas wait. Lock timeouts are short and retried. On failure, the log ends with the diagnosis. Never stamps.
     """
     import alembic_rescue
     from alembic_rescue import client

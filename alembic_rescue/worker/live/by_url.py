@@ -25,9 +25,12 @@ def opened(project: Project, lock_url: str) -> Guard:
         BadUrl, RescueError: it is not a URL, or the connection failed.
     """
     project.secrets.add_url(lock_url)
-    url = urls.with_installed_driver(urls.parse(lock_url), project.config.get_main_option("sqlalchemy.url"))
-    if url.get_dialect().is_async:
-        url = urls.with_installed_driver(url.set(drivername=url.get_backend_name()), None)
+    try:
+        url = urls.with_installed_driver(urls.parse(lock_url), project.config.get_main_option("sqlalchemy.url"))
+        if url.get_dialect().is_async:
+            url = urls.with_installed_driver(url.set(drivername=url.get_backend_name()), None)
+    except errors.BadUrl as error:
+        raise errors.BadUrl(error.reason, "given with --lock-url") from error
     project.secrets.add(url.password)
     dialect: Any = url.get_dialect()  # the class, which has the names of dialect and driver
     given: dict[str, object] = dict(sessions.connect_arguments(dialect, project.timeouts))
@@ -54,13 +57,12 @@ def guard(direct: Guard, project: Project, connection: Connection, others: Colle
     database = urls.name_of(connections.opened_at(connection))
     if others:
         raise errors.LockUrlElsewhere(direct.database, f"several databases, including {database}")
+    if direct.engine.dialect.name != connection.dialect.name:
+        raise errors.LockUrlElsewhere(direct.database, database)
     identity = dialects.of(connection.dialect.name).identity
     wanted = identity.where(connection, "alembic_version")
     found = direct.ask(lambda one: identity.where(one, "alembic_version"))
-    if direct.engine.dialect.name != connection.dialect.name or (wanted.database, wanted.server_id) != (
-        found.database,
-        found.server_id,
-    ):
+    if (wanted.database, wanted.server_id) != (found.database, found.server_id):
         raise errors.LockUrlElsewhere(direct.database, database)
     direct.ask(lambda one: _set_up(one, project))
     return direct
