@@ -87,8 +87,10 @@ class Stopped:
         except RescueError as unseen:
             error.help = f"{error.help}. The database could not be inspected: {unseen.message}"
             return error
-        command = advising.upgrading(report.script_heads)
-        parts = tuple(_with_notes(unkept.explained(part, ran, command), notes) for part in report.databases)
+        alembics = advising.upgrading(report.script_heads)
+        again = "alembic-rescue upgrade" if self._target == "heads" else f"alembic-rescue upgrade {self._target}"
+        explained = (unkept.explained(part, ran, alembics, again) for part in report.databases)
+        parts = tuple(_with_notes(part, notes) for part in explained)
         error.report = replace(report, command="upgrade", outcome=Outcome.ERROR, databases=parts)
         return error
 

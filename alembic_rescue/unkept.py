@@ -39,9 +39,16 @@ def advice(part: DatabaseReport, ran: Ran, upgrade: str) -> Recommendation:
     return found
 
 
-def explained(part: DatabaseReport, ran: Ran, upgrade: str) -> DatabaseReport:
-    """The report with :func:`advice`."""
-    return replace(part, recommendation=advice(part, ran, upgrade))
+def explained(part: DatabaseReport, ran: Ran, upgrade: str, again: str) -> DatabaseReport:
+    """The report with :func:`advice`, and with the command that was run in place of Alembic's.
+
+    Args:
+        upgrade: Alembic's command.
+        again: the command that was run.
+    """
+    found = advice(part, ran, upgrade)
+    steps = tuple(again if step == upgrade else step for step in found.steps)
+    return replace(part, recommendation=replace(found, steps=steps))
 
 
 def _blocked(error: errors.LockTimeout) -> str:

@@ -272,7 +272,7 @@ def test_an_idle_session_that_keeps_its_lock(locked, database):
     told = " ".join(failed.stdout.partition("Recommendation: ")[2].split())
     assert told.startswith("rerun: pid "), told
     assert "(somebody else, idle in transaction) holds the lock on t1 in " in told
-    assert "Wait for it or end it, then deploy again" in told
+    assert told.endswith("Wait for it or end it, then deploy again: alembic-rescue upgrade"), told
     assert "Fix what failed" not in failed.everything
 
 
