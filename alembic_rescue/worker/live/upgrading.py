@@ -93,7 +93,7 @@ class _Visited:
     pid: int | None = None
     """The server process that migrates, if the driver names it."""
     transaction: str | None = None
-    """When its open transaction began, as read after its first statement in a revision."""
+    """When its open transaction began, as read after its first statement in a revision; empty if that is not shown."""
 
     @property
     def revision(self) -> str:
@@ -218,12 +218,12 @@ class _Watch:
         visited = self._current
         if visited is None or self._committed:
             return
-        if visited.transaction is None and visited.pid == _process(connection):
-            visited.transaction = self._transaction(visited)
         if _COMMITS.search(statement):
             self._committed = True
         elif commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
+        elif visited.transaction is None and visited.pid == _process(connection):
+            visited.transaction = self._transaction(visited) or ""
 
     def _transaction(self, visited: _Visited) -> str | None:
         guard = self._guard(visited.number)
@@ -231,7 +231,7 @@ class _Watch:
 
     def _look_for_a_commit(self, visited: _Visited) -> None:
         """Note whether its transaction is another one by now: it committed on the driver's own connection."""
-        if visited.transaction is not None and self._transaction(visited) != visited.transaction:
+        if visited.transaction and self._transaction(visited) != visited.transaction:
             self._committed = True
 
     def _fails(self, failed: Any) -> None:
