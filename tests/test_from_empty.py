@@ -168,6 +168,34 @@ def test_a_failure_in_a_savepoint_is_not_reported(tmp_path, named):
     assert (report.outcome, part.findings) == (Outcome.PASSES, ())
 
 
+ADDS = "op.execute(\"ALTER TYPE mood ADD VALUE 'ok'\")"
+BLOCK = "with op.get_context().autocommit_block():"
+IN_AUTOCOMMIT = {
+    "inside": f"{BLOCK}\n    try:\n        {ADDS}\n    except Exception:\n        pass",
+    "around": f"try:\n    {BLOCK}\n        {ADDS}\nexcept Exception:\n    pass",
+}
+"""Hides a failure that aborts nothing."""
+
+
+@pytest.mark.parametrize("hides", IN_AUTOCOMMIT.values(), ids=IN_AUTOCOMMIT)
+def test_an_error_swallowed_in_an_autocommit_block(tmp_path, named, hides):
+    chain = chains.write(tmp_path / "p", NOWHERE, [f"{TABLE}\n{ENUM}", hides, NAME])
+    report, part = rehearsed(chain, named)
+    assert (report.outcome, codes(part)) == (Outcome.FAILS, ["swallowed-error"])
+    told = of(part, "swallowed-error")
+    assert f"r2.py:{line(chain, 'r2', 'ADD VALUE')}: ALTER TYPE mood" in told
+    assert 'enum label "ok" already exists' in told
+    assert f"the except at line {line(chain, 'r2', 'except')} hides it, so the version moves on regardless" in told
+    assert "begin_nested" not in told
+    assert part.from_empty.ran == ("r1", "r2", "r3")
+
+
+def test_an_autocommit_block_that_would_hide_an_error_rolls_nothing_back(tmp_path, named):
+    body = IN_AUTOCOMMIT["inside"].replace(ADDS, 'op.execute("UPDATE users SET id = 1")')
+    report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, body]), named)
+    assert (report.outcome, part.findings) == (Outcome.PASSES, ())
+
+
 def test_an_error_that_would_be_swallowed_is_a_warning(tmp_path, named):
     body = 'try:\n    op.execute("UPDATE users SET id = 1")\nexcept Exception:\n    pass'
     report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, body]), named)
