@@ -345,7 +345,16 @@ def test_a_revision_that_exceeds_its_timeout(tmp_path, named):
     project = alembic_rescue.load(chain.ini, scratch=named, revision_timeout=4)
     part = chains.only(alembic_rescue.rehearse_from_empty(project))
     assert codes(part) == ["revision-fails"]
-    assert "it did not end within 4 s" in of(part, "revision-fails")
+    told = "alembic/versions/r2.py: it did not end within 4 s (--revision-timeout)"
+    assert told in of(part, "revision-fails")
+
+
+def test_a_revision_that_ends_its_process(tmp_path, named):
+    _, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, "import os; os._exit(3)", NAME]), named)
+    assert codes(part) == ["revision-fails"]
+    told = "alembic/versions/r2.py: the process that ran it ended with status 3"
+    assert told in of(part, "revision-fails")
+    assert (part.from_empty.ran, part.from_empty.not_run) == (("r1",), ("r3",))
 
 
 def test_an_extension_missing_from_the_scratch_server_is_not_the_chains_fault(tmp_path):
@@ -538,6 +547,15 @@ def test_an_earlier_revision_that_fails(repo, named):
     with pytest.raises(errors.ReferenceFails, match="r1, which is already in main") as refused:
         rehearsed(chain, named, against="main")
     assert (refused.value.code, refused.value.exit_status) == ("reference-fails", errors.USAGE)
+    assert refused.value.message.endswith(f"r1.py:{line(chain, 'r1', 'nonsense')})")
+
+
+def test_an_earlier_revision_that_ends_its_process(repo, named):
+    chain = committed(repo, {"r1": "import os; os._exit(3)"})
+    add(chain, "r2", "r1", TABLE)
+    with pytest.raises(errors.ReferenceFails, match="the process that ran it ended with status 3") as refused:
+        rehearsed(chain, named, against="main")
+    assert refused.value.message.endswith("alembic/versions/r1.py)")
 
 
 # --- other projects, other servers --------------------------------------------------------------------------------

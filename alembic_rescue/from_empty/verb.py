@@ -182,11 +182,9 @@ class _Judge:
 
     def _env_fails(self) -> Note:
         failure = self.ran.failure
-        env = shown(self.project.loaded.env)
         if failure is None:
-            return judging.env_does_not_visit(env)
-        place = f"{shown(Path(failure.path))}:{failure.line}" if failure.line else env
-        return judging.env_fails(failure, place)
+            return judging.env_does_not_visit(shown(self.project.loaded.env))
+        return judging.env_fails(failure, reaching.place_of(failure))
 
 
 def _line_of_id(path: Path) -> int:
