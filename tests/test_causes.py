@@ -1,6 +1,7 @@
 """Causes, from what ran on a copy: the real failures, and none that rows or the copy itself may be responsible for."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import create_engine
@@ -86,6 +87,15 @@ def test_in_autocommit_the_version_advances_past_a_swallowed_error():
     cause = only(run(statement(handler=12), transactional=False))
     assert (cause.swallowed, cause.aborts) == (True, False)
     assert "begin_nested" not in cause.fix
+
+
+def test_an_error_swallowed_in_an_autocommit_block_aborts_nothing():
+    cause = only(run(replace(statement(handler=12), in_autocommit=True)))
+    assert (cause.swallowed, cause.aborts) == (True, False)
+    assert "begin_nested" not in cause.fix
+    assert causes(run(replace(statement(handler=12), in_autocommit=True, kind=StatementKind.QUERY))) == ()
+    ends = only(run(replace(statement(), in_autocommit=True), ends=TAKEN))
+    assert (ends.swallowed, ends.aborts) == (False, True)
 
 
 def test_in_autocommit_a_failure_rolls_nothing_back():

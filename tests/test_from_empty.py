@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,41 @@ def test_without_a_scratch_server_it_says_how_to_get_one(tmp_path):
     assert "pip install" in refused.value.help
 
 
+def test_a_target_before_the_head_is_the_one_that_is_named(tmp_path, named):
+    chain = chains.write(tmp_path / "p", NOWHERE, [TABLE, NAME, "op.execute('SELECT 1')"])
+    ran = as_command(chain, "--scratch", named, "rehearse", "r2", "--from-empty")
+    assert ran.status == 0
+    assert "2 revisions, up to r2\n" in ran.stdout
+
+
+@pytest.mark.parametrize("target", [(), ("heads",)])
+def test_a_project_without_revisions_has_nothing_to_rehearse(tmp_path, named, target):
+    chain = chains.write(tmp_path / "p", NOWHERE, [])
+    ran = as_command(chain, "--scratch", named, "rehearse", *target, "--from-empty")
+    assert ran.status == 0
+    assert "Nothing to do: the project has no revisions." in ran.stdout
+    assert "Passes" not in ran.stdout
+
+
+def test_without_revisions_the_models_are_still_compared(tmp_path, named):
+    report, part = rehearsed(with_models(tmp_path / "p", MODELS, bodies=[]), named)
+    assert (report.outcome, codes(part)) == (Outcome.FAILS, ["models-differ"])
+
+
+def test_the_outcome_without_revisions(tmp_path, named):
+    report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, []), named)
+    assert (report.outcome, part.findings) == (Outcome.NOTHING_TO_DO, ())
+    assert part.recommendation.reason == "the project has no revisions"
+
+
+def test_base_is_no_target(tmp_path, named):
+    ran = as_command(
+        chains.write(tmp_path / "p", NOWHERE, [TABLE]), "--scratch", named, "rehearse", "base", "--from-empty"
+    )
+    assert ran.status == errors.USAGE
+    assert "there is nothing to rehearse up to base" in ran.stderr
+
+
 # --- what fails ---------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +201,34 @@ def test_a_swallowed_error(tmp_path, named):
 def test_a_failure_in_a_savepoint_is_not_reported(tmp_path, named):
     body = f"try:\n    with op.get_bind().begin_nested():\n        {ENUM}\nexcept Exception:\n    pass\n{NAME}"
     report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [f"{TABLE}\n{ENUM}", body]), named)
+    assert (report.outcome, part.findings) == (Outcome.PASSES, ())
+
+
+ADDS = "op.execute(\"ALTER TYPE mood ADD VALUE 'ok'\")"
+BLOCK = "with op.get_context().autocommit_block():"
+IN_AUTOCOMMIT = {
+    "inside": f"{BLOCK}\n    try:\n        {ADDS}\n    except Exception:\n        pass",
+    "around": f"try:\n    {BLOCK}\n        {ADDS}\nexcept Exception:\n    pass",
+}
+"""Hides a failure that aborts nothing."""
+
+
+@pytest.mark.parametrize("hides", IN_AUTOCOMMIT.values(), ids=IN_AUTOCOMMIT)
+def test_an_error_swallowed_in_an_autocommit_block(tmp_path, named, hides):
+    chain = chains.write(tmp_path / "p", NOWHERE, [f"{TABLE}\n{ENUM}", hides, NAME])
+    report, part = rehearsed(chain, named)
+    assert (report.outcome, codes(part)) == (Outcome.FAILS, ["swallowed-error"])
+    told = of(part, "swallowed-error")
+    assert f"r2.py:{line(chain, 'r2', 'ADD VALUE')}: ALTER TYPE mood" in told
+    assert 'enum label "ok" already exists' in told
+    assert f"the except at line {line(chain, 'r2', 'except')} hides it, so the version moves on regardless" in told
+    assert "begin_nested" not in told
+    assert part.from_empty.ran == ("r1", "r2", "r3")
+
+
+def test_an_autocommit_block_that_would_hide_an_error_rolls_nothing_back(tmp_path, named):
+    body = IN_AUTOCOMMIT["inside"].replace(ADDS, 'op.execute("UPDATE users SET id = 1")')
+    report, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, body]), named)
     assert (report.outcome, part.findings) == (Outcome.PASSES, ())
 
 
@@ -281,7 +345,16 @@ def test_a_revision_that_exceeds_its_timeout(tmp_path, named):
     project = alembic_rescue.load(chain.ini, scratch=named, revision_timeout=4)
     part = chains.only(alembic_rescue.rehearse_from_empty(project))
     assert codes(part) == ["revision-fails"]
-    assert "it did not end within 4 s" in of(part, "revision-fails")
+    told = "alembic/versions/r2.py: it did not end within 4 s (--revision-timeout)"
+    assert told in of(part, "revision-fails")
+
+
+def test_a_revision_that_ends_its_process(tmp_path, named):
+    _, part = rehearsed(chains.write(tmp_path / "p", NOWHERE, [TABLE, "import os; os._exit(3)", NAME]), named)
+    assert codes(part) == ["revision-fails"]
+    told = "alembic/versions/r2.py: the process that ran it ended with status 3"
+    assert told in of(part, "revision-fails")
+    assert (part.from_empty.ran, part.from_empty.not_run) == (("r1",), ("r3",))
 
 
 def test_an_extension_missing_from_the_scratch_server_is_not_the_chains_fault(tmp_path):
@@ -327,8 +400,10 @@ def test_an_env_py_that_opens_nothing(tmp_path, named):
 # --- the models ---------------------------------------------------------------------------------------------------
 
 
-def with_models(root: Path, models: str, options: str = OF_MODELS["options"]) -> chains.Chain:
-    chain = chains.write(root, NOWHERE, [TABLE, NAME], env=chains.ENV.format(options=options))
+def with_models(
+    root: Path, models: str, options: str = OF_MODELS["options"], bodies: Sequence[str] = (TABLE, NAME)
+) -> chains.Chain:
+    chain = chains.write(root, NOWHERE, bodies, env=chains.ENV.format(options=options))
     (root / "alembic" / "env.py").write_text(f"{models}\n{(root / 'alembic' / 'env.py').read_text()}")
     return chain
 
@@ -472,6 +547,15 @@ def test_an_earlier_revision_that_fails(repo, named):
     with pytest.raises(errors.ReferenceFails, match="r1, which is already in main") as refused:
         rehearsed(chain, named, against="main")
     assert (refused.value.code, refused.value.exit_status) == ("reference-fails", errors.USAGE)
+    assert refused.value.message.endswith(f"r1.py:{line(chain, 'r1', 'nonsense')})")
+
+
+def test_an_earlier_revision_that_ends_its_process(repo, named):
+    chain = committed(repo, {"r1": "import os; os._exit(3)"})
+    add(chain, "r2", "r1", TABLE)
+    with pytest.raises(errors.ReferenceFails, match="the process that ran it ended with status 3") as refused:
+        rehearsed(chain, named, against="main")
+    assert refused.value.message.endswith("alembic/versions/r1.py)")
 
 
 # --- other projects, other servers --------------------------------------------------------------------------------

@@ -212,13 +212,64 @@ def test_a_name_unknown_to_git_or_one_that_looks_like_an_option(repo, reference)
 
 @pytest.mark.parametrize(
     ("reference", "fix"),
-    [("nowhere", "name a remote branch as origin/main"), ("origin/main", "fetch it first: `git fetch origin main`.")],
+    [
+        ("nowhere", "name a remote branch as origin/main"),
+        ("origin/main", "fetch it first: `git fetch origin main:refs/remotes/origin/main`."),
+    ],
 )
 def test_the_help_names_what_was_not_typed_yet(repo, reference, fix):
     with pytest.raises(errors.ReferenceNotRead) as refused:
         against.read([repo.folder], reference)
     assert fix in refused.value.help
     assert "fetch-depth: 0" in refused.value.help
+
+
+def command_of(refused: pytest.ExceptionInfo[errors.ReferenceNotRead]) -> list[str]:
+    """Return the words of the command in the help, after ``git``."""
+    program, *words = refused.value.help.split("`")[1].split()
+    assert program == "git"
+    return words
+
+
+@pytest.fixture
+def shallow(repo, tmp_path: Path) -> Repo:
+    """A clone of the last commit of ``feature``, which ``main`` has left behind."""
+    repo.git("checkout", "-q", "-b", "feature")
+    repo.write("b3", "a2")
+    repo.commit()
+    repo.git("checkout", "-q", "main")
+    repo.write("a3", "a2")
+    repo.commit()
+    repo.git("clone", "-q", "--depth=1", "--branch=feature", f"file://{repo.root}", str(tmp_path / "clone"))
+    return Repo(tmp_path / "clone")
+
+
+def test_the_fetch_that_the_help_names_is_enough_in_a_shallow_clone(shallow):
+    with pytest.raises(errors.ReferenceNotRead, match="not a branch, tag or commit") as refused:
+        against.read([shallow.folder], "origin/main")
+    shallow.git(*command_of(refused))
+    assert changed(shallow, "origin/main") == []
+
+
+def test_without_the_merge_base_nothing_is_called_deleted(shallow):
+    shallow.git("fetch", "-q", "--depth=1", "origin", "main:refs/remotes/origin/main")
+    with pytest.raises(errors.ReferenceNotRead) as refused:
+        against.read([shallow.folder], "origin/main")
+    assert "this clone is shallow, without the commit at which HEAD left origin/main" in refused.value.message
+    assert "fetch-depth: 0" in refused.value.help
+    shallow.git(*command_of(refused))
+    before = against.read([shallow.folder], "origin/main")
+    assert sorted(before.revisions) == ["a1", "a2"]
+    assert changed(shallow, "origin/main") == []
+
+
+def test_histories_without_a_common_commit(repo):
+    repo.git("checkout", "-q", "--orphan", "feature")
+    repo.write("b1", None)
+    repo.commit()
+    with pytest.raises(errors.ReferenceNotRead, match="HEAD and main have no commit in common") as refused:
+        against.read([repo.folder], "main")
+    assert "fetch" not in refused.value.help
 
 
 def test_outside_a_repository_nothing_is_to_be_fetched(tmp_path):

@@ -114,7 +114,7 @@ def test_half_a_revision_without_a_statement_stops() -> None:
 def test_a_swallowed_failure_is_the_reason() -> None:
     cause = Cause("r1", "r1.py", 12, "CREATE TYPE", "it exists already", swallowed=True, handler_line=13, fix="look")
     assert "r1.py:12 hides a failure" in recommend(chain("not-applied"), [cause]).reason
-    assert "must fail" in recommend(chain("not-applied"), [cause], transactional=False).reason
+    assert "must fail" in recommend(chain("not-applied"), [replace(cause, aborts=False)]).reason
 
 
 def test_a_revision_that_would_fail_again_is_mentioned_with_the_stamp_or_stops_it() -> None:

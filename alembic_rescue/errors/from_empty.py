@@ -37,7 +37,7 @@ class EnvFailsOnEmpty(UsageError):
 
 
 class ReferenceNotRead(UsageError):
-    """The reference passed with ``--against`` cannot be read from git."""
+    """The reference passed with ``--against``, or where ``HEAD`` left it, cannot be read from git."""
 
     code = "reference-not-read"
     reference: str

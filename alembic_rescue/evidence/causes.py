@@ -163,10 +163,11 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
         ends = last and revision == upgrade.failed and not aborted and statement.handler_line is None
         hidden = aborted and not ends
         of_rows = _is_of_rows(error, statement.sql)
+        aborts = upgrade.transactional and (ends or not statement.in_autocommit)
         if follows_another(error) or (of_rows and not hidden) or _of_the_copy(error, upgrade.lacking):
             continue
-        if not ends and not aborted and upgrade.transactional:
-            continue  # in a SAVEPOINT, so its failure was expected
+        if not ends and not aborted and (aborts or statement.kind is StatementKind.QUERY):
+            continue  # in a SAVEPOINT, so its failure was expected; or no change is missing
         fix = fix_of(error, statement.sql)
         known = here.other_name(revision, _named(error))
         if known is not None:
@@ -188,7 +189,7 @@ def _failures(upgrade: Upgrade, here: _Here) -> Iterator[Cause]:
             swallowed=not ends,
             handler_line=statement.handler_line,
             fix=fix,
-            aborts=upgrade.transactional,
+            aborts=aborts,
             without_rows=of_rows,
             steps=() if invalid is None else _drop(invalid),
         )

@@ -93,6 +93,8 @@ class Statement:
     """The line of the ``except`` in `path` that hid the failure, if the revision went on after it."""
     runnable: bool = True
     """The text is exactly what was sent: no parameter was inserted, and no secret removed."""
+    in_autocommit: bool = False
+    """There was no transaction that its failure could abort, as in an ``autocommit_block()``."""
 
 
 @dataclass(frozen=True)

@@ -186,17 +186,17 @@ def _what_fails(causes: Sequence[Cause], *, transactional: bool) -> tuple[str, s
     others = [c for c in causes if c is not hides]
     and_hides = f", and {hides.place} hides it" if hides else ""
     and_raise = ", let env.py raise" if hides else ""
-    cause = next((c for c in others if c.swallowed and transactional), None) or next(iter(others), hides)
+    cause = next((c for c in others if c.swallowed and c.aborts), None) or next(iter(others), hides)
     if cause is None:
         return _unknown(transactional=transactional), "Fix what failed"
     if cause is hides:
         return f"{cause.place} {cause.error}", "Re-raise it there"
-    if cause.swallowed and transactional and cause.without_rows:
+    if cause.swallowed and cause.aborts and cause.without_rows:
         why = (
             f"{cause.place} fails on a copy without rows ({cause.error}), and the except at line "
             f"{cause.handler_line} hides it without a SAVEPOINT, so a failure rolls back the whole run"
         )
-    elif cause.swallowed and transactional:
+    elif cause.swallowed and cause.aborts:
         why = (
             f"the whole run was rolled back, because {cause.place} hides a failure ({cause.error}) without a SAVEPOINT"
         )

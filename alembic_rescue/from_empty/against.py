@@ -21,13 +21,9 @@ from alembic_rescue.worker.requests import ScriptFile
 SECONDS = 20.0
 """Time limit for all calls of git together."""
 _ORIGIN = "origin/"
-_UNKNOWN = "it is not a branch, tag or commit of this repository"
+_IN_ACTIONS = "In GitHub Actions, actions/checkout needs fetch-depth: 0"
 _PLAIN = re.compile(r"^git \((.*)\)$")
 """Git's trouble as a list has it."""
-
-
-class _Unknown(Exception):  # noqa: N818 - told, not raised any further
-    """Git does not have the reference."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> B
     """Read the revisions that were in these folders.
 
     Raises:
-        ReferenceNotRead: git cannot read the reference.
+        ReferenceNotRead: git cannot read the reference, or does not know where ``HEAD`` left it.
     """
     until = time.monotonic() + seconds
     commits: list[str] = []
@@ -66,14 +62,14 @@ def read(folders: Sequence[Path], reference: str, seconds: float = SECONDS) -> B
         try:
             repository = open_repository(folder, until)
             tip = _commit(repository, reference)
-            commit = repository.text("merge-base", "HEAD", tip) or tip
+            commit = _merge_base(repository, tip, reference)
             revisions.update((old.file.revision, old) for old in _of(repository, commit, folder))
             newest.update((old.file.revision, old.file) for old in _of(repository, tip, folder))
             commits.append(commit)
         except CannotRead as error:  # one of several folders may belong to an installed package
             trouble = errors.ReferenceNotRead(reference, _PLAIN.sub(r"\1", str(error)))
-        except _Unknown:
-            trouble = errors.ReferenceNotRead(reference, _UNKNOWN, _fetching(reference))
+        except errors.ReferenceNotRead as error:
+            trouble = error
     if not commits:
         raise trouble
     return Before(reference, commits[0], revisions, tuple(newest.values()))
@@ -83,23 +79,41 @@ def _commit(repository: Repository, reference: str) -> str:
     """Return the commit that a name resolves to.
 
     Raises:
-        _Unknown: it names no commit.
+        ReferenceNotRead: it names no commit.
     """
     found = repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     found = found.replace("--end-of-options", "").strip()  # git before 2.30 prints it
     if not found:
-        raise _Unknown
+        unknown = "it is not a branch, tag or commit of this repository"
+        raise errors.ReferenceNotRead(reference, unknown, _fetching(repository, reference))
     return found
 
 
-def _fetching(reference: str) -> str:
-    """How to get what git does not have."""
+def _fetching(repository: Repository, reference: str) -> str:
+    """How to get a reference that git does not have."""
     branch = reference.removeprefix(_ORIGIN)
     if branch == reference:
-        first = f"fetch it first, and name a remote branch as {_ORIGIN}main"
-    else:
-        first = "fetch it first: " + errors.code(f"git fetch origin {shlex.quote(branch)}")
-    return f"{first}. In GitHub Actions, actions/checkout needs fetch-depth: 0"
+        return f"fetch it first, and name a remote branch as {_ORIGIN}main. {_IN_ACTIONS}"
+    whole = " --unshallow" if repository.is_shallow else ""
+    refspec = shlex.quote(f"{branch}:refs/remotes/{reference}")  # a clone of one branch would not keep it otherwise
+    return f"fetch it first: {errors.code(f'git fetch{whole} origin {refspec}')}. {_IN_ACTIONS}"
+
+
+def _merge_base(repository: Repository, tip: str, reference: str) -> str:
+    """Return the commit at which ``HEAD`` left the reference.
+
+    Raises:
+        ReferenceNotRead: there is none here.  Without it, what is new there looks deleted here.
+    """
+    found = os.fsdecode(repository.run("merge-base", "HEAD", tip, fails=True)).strip()
+    if found:
+        return found
+    if repository.is_shallow:
+        cut = f"this clone is shallow, without the commit at which HEAD left {reference}"
+        whole = f"fetch the rest first: {errors.code('git fetch --unshallow')}. {_IN_ACTIONS}"
+        raise errors.ReferenceNotRead(reference, cut, whole)
+    apart = f"HEAD and {reference} have no commit in common"
+    raise errors.ReferenceNotRead(reference, apart, "name the branch, tag or commit that this branch was made from")
 
 
 def _of(repository: Repository, commit: str, folder: Path) -> Iterator[Old]:

@@ -64,7 +64,7 @@ def reached(project: Project, only: str | None, bench: Bench) -> Ground:
     visits = tuple(on_nothing(_visited(seen), bench) for seen in seeing.visits)
     if not visits:
         failure = seeing.failure
-        told = (failure.error, _place(failure)) if failure else (_NOWHERE,)
+        told = (failure.error, place_of(failure)) if failure else (_NOWHERE,)
         raise errors.EnvFailsOnEmpty(*told)
     if any(one.dialect != found.dialect for one in seeing.visits):
         raise errors.EnvNotReached("it opens databases of several kinds, but only one scratch server can be used")
@@ -104,17 +104,18 @@ def _refuse_a_missing_module(failure: Failure | None) -> None:
     """Refuse if a module is missing, unless it is a driver: no URL would help."""
     missing = failure and re.match(r"ModuleNotFoundError: No module named '([^']+)'", failure.error)
     if failure is not None and missing and missing[1].partition(".")[0] not in _MODULES:
-        raise errors.ModuleMissing(missing[1], _place(failure))
+        raise errors.ModuleMissing(missing[1], place_of(failure))
 
 
-def _place(failure: Failure) -> str:
+def place_of(failure: Failure) -> str:
+    """Return file and line; only the file if the line is unknown."""
     return f"{shown(Path(failure.path))}:{failure.line}" if failure.line else shown(Path(failure.path))
 
 
 def _not_reached(failure: Failure | None) -> errors.EnvNotReached:
     if failure is None:
         return errors.EnvNotReached(_NOWHERE)
-    return errors.EnvNotReached(failure.error, _place(failure))
+    return errors.EnvNotReached(failure.error, place_of(failure))
 
 
 def _to_be_run(project: Project, found: Reached) -> tuple[ScriptFile, ...]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from alembic_rescue import errors
-from alembic_rescue.connection.failures import shown
 from alembic_rescue.dialects.scratch import Place, Prepared
 from alembic_rescue.evidence.consequences import follows_another
 from alembic_rescue.evidence.observation import Failure
-from alembic_rescue.from_empty.reaching import ON_EMPTY, Ground
+from alembic_rescue.from_empty.reaching import ON_EMPTY, Ground, place_of
 from alembic_rescue.scratch.bench import Address, Bench
 from alembic_rescue.scratch.chain import ended, hear_steps, load_baseline
 from alembic_rescue.worker.scratch.reached import Compared
@@ -145,8 +143,7 @@ class _Runs:
     def _refuse_what_does_not_run(self, brought: ChainRun | OwnRun) -> None:
         for one in brought.visits:
             if one.failed is not None and one.failure is not None:
-                place = f"{shown(Path(one.failure.path))}:{one.failure.line}" if one.failure.line else ""
-                raise errors.ReferenceFails(self.reference, one.failed, one.failure.error, place)
+                raise errors.ReferenceFails(self.reference, one.failed, one.failure.error, place_of(one.failure))
         if brought.error is not None:
             raise errors.ReferenceFails(self.reference, "env.py", brought.error.error)
 
@@ -175,7 +172,9 @@ class _Runs:
                 raise
             visit, failed = self._heard[-1]
             ran = tuple(revision for number, revision in self._heard[:-1] if number == visit)
-            return OwnRun((OwnVisit(visit, ran, failed=failed, failure=Failure(ended(error), "", None)),))
+            files = {file.revision: str(file.path) for file in self.ground.view.scripts.scripts}
+            failure = Failure(ended(error), files[failed], None)
+            return OwnRun((OwnVisit(visit, ran, failed=failed, failure=failure),))
 
     def _prepared(self, made: Prepared) -> None:
         self.server_version = made.server_version

@@ -46,10 +46,11 @@ def rehearse_from_empty(
         only: see :func:`alembic_rescue.diagnose`.
 
     Returns:
-        A report whose outcome is PASSES or FAILS.
+        A report whose outcome is PASSES or FAILS, or NOTHING_TO_DO if the project has no revisions.
 
     Raises:
         EnvNotReached, ReferenceNotRead, ReferenceFails: see there.
+        BadUsage: the target is ``base``.
         Refusal: the target names no revision.
         RescueError: the scripts cannot be read, or there is no scratch server.
     """
@@ -65,7 +66,7 @@ def rehearse_from_empty(
         parts = tuple(judge.part(number, todo[number], one) for number, one in _meant(view))
     return Report(
         "rehearse",
-        Outcome.FAILS if any(part.from_empty and part.from_empty.fails for part in parts) else Outcome.PASSES,
+        _outcome(parts, chosen),
         None,
         scripts.heads(view.graph),
         parts,
@@ -82,9 +83,20 @@ def _meant(view: View) -> list[tuple[int, Visited]]:
 
 def _chosen(graph: RevisionMap, target: str | None) -> tuple[str, ...]:
     """Return the revisions up to the target, in Alembic's order."""
-    if target is None or target == "head":
+    if target in {None, "head", "heads"}:
         return paths.pending(graph, ())
-    return paths.find_path(graph, (), target).skipped
+    path = paths.find_path(graph, (), target)
+    if not path.targets:
+        raise errors.BadUsage(
+            f"there is nothing to rehearse up to {target}", "name a revision, or none for all of them"
+        )
+    return path.skipped
+
+
+def _outcome(parts: Sequence[DatabaseReport], chosen: Sequence[str]) -> Outcome:
+    if any(part.from_empty and part.from_empty.fails for part in parts):
+        return Outcome.FAILS
+    return Outcome.PASSES if chosen else Outcome.NOTHING_TO_DO
 
 
 def _todo(view: View, visited: Visited, chosen: Sequence[str], before: Before | None) -> Todo:
@@ -144,7 +156,7 @@ class _Judge:
             pending_after=(),
             refusals=(),
             findings=tuple(notes),
-            recommendation=_advice(notes, failing),
+            recommendation=_advice(notes, failing, todo),
             causes=causes,
             from_empty=FromEmpty(
                 ran=ran,
@@ -170,11 +182,9 @@ class _Judge:
 
     def _env_fails(self) -> Note:
         failure = self.ran.failure
-        env = shown(self.project.loaded.env)
         if failure is None:
-            return judging.env_does_not_visit(env)
-        place = f"{shown(Path(failure.path))}:{failure.line}" if failure.line else env
-        return judging.env_fails(failure, place)
+            return judging.env_does_not_visit(shown(self.project.loaded.env))
+        return judging.env_fails(failure, reaching.place_of(failure))
 
 
 def _line_of_id(path: Path) -> int:
@@ -186,7 +196,8 @@ def _line_of_id(path: Path) -> int:
     return next((number for number, line in enumerate(lines, 1) if _ID.match(line)), 0)
 
 
-def _advice(notes: Sequence[Note], failing: Sequence[str]) -> Recommendation:
+def _advice(notes: Sequence[Note], failing: Sequence[str], todo: Todo) -> Recommendation:
     if failing:
         return Recommendation(Action.STOP, None, notes[0].message)
-    return Recommendation(Action.NOTHING, None, "the chain runs from empty")
+    there = "the chain runs from empty" if todo != Todo() else "the project has no revisions"
+    return Recommendation(Action.NOTHING, None, there)

@@ -18,7 +18,9 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
     for part in report.databases:
         _one(page, report, part)
     page.line()
-    if report.outcome is Outcome.PASSES:
+    if report.outcome is Outcome.NOTHING_TO_DO:
+        page.line(Text.assemble(("Nothing to do", "bold green"), ": the project has no revisions."))
+    elif report.outcome is Outcome.PASSES:
         page.line(Text.assemble(("Passes", "bold green"), ". Nothing failed. No other database was opened."))
     else:
         page.line(Text.assemble(("Fails", "bold red"), ". First fix the problems above."))
@@ -38,19 +40,19 @@ def _one(page: Sheet, report: Report, part: DatabaseReport) -> None:
     if found.against:
         before = f"{found.against} ({found.commit[:12]}): {count(found.before)} run first, not reported"
         page.fact("Before", before)
-    page.fact("Ran", _ran(report, found))
+    page.fact("Ran", _ran(part, found))
     page.fact("Models", _models(found))
     for note in part.findings:
         _note(page, note)
 
 
-def _ran(report: Report, found: FromEmpty) -> str:
+def _ran(part: DatabaseReport, found: FromEmpty) -> str:
     new = "new " if found.against else ""
     ran = count(found.ran).replace("revision", f"{new}revision")
     if found.failed:
         rest = f"; {count(found.not_run)} not run" if found.not_run else ""
         return f"{ran}, then {found.failed} fails{rest}"
-    return f"{ran}, up to {rows(report.script_heads)}" if found.ran else f"no {new}revision"
+    return f"{ran}, up to {rows(part.heads_after)}" if found.ran else f"no {new}revision"
 
 
 def _models(found: FromEmpty) -> str:

@@ -158,7 +158,7 @@ def statements_of(log: Log, path: str, kind_of: StatementReader, secrets: Secret
         text = sent.shown(secrets.hide)
         shown = secrets.hide_sql(text)
         runnable = shown == text and not sent.parameters
-        found.append(Statement(shown, kind_of(sent.sql), at, line, error, handler, runnable))
+        found.append(Statement(shown, kind_of(sent.sql), at, line, error, handler, runnable, sent.in_autocommit))
     return tuple(found)
 
 

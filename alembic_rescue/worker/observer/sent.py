@@ -40,6 +40,7 @@ class Sent:
     swallowed: bool = False
     in_savepoint: bool = False
     """A failure there leaves the transaction usable."""
+    in_autocommit: bool = False
 
     def shown(self, hide: Callable[[str], str]) -> str:
         """Return the statement with its parameters, from which `hide` removes secrets before they are shortened."""
@@ -166,6 +167,7 @@ class Recorder:
         rows = len(parameters) if many else 1
         one = Sent(statement, parameters[0] if many and rows else parameters, rows, places(self.files, self._until))
         one.in_savepoint = connection.in_nested_transaction()
+        one.in_autocommit = commits_each(connection)
         self.log.sent.append(one)
         self._running.one = one
 

@@ -183,7 +183,8 @@ class _OwnRun:
     def _unheard(self, visited: _Visited, sent: Sequence[Statement]) -> Iterator[Statement]:
         """Yield statements that succeeded inside a ``try`` that would hide their failure."""
         for one, told in zip(visited.log.sent, sent, strict=True):
-            if told.error is None and not one.in_savepoint and told.kind in _MAY_FAIL:
+            aborts = not one.in_savepoint and not one.in_autocommit
+            if told.error is None and aborts and told.kind in _MAY_FAIL:
                 hidden = ((at, hiding_handler(*at)) for at in one.places)
                 at, handler = next((found for found in hidden if found[1]), (None, None))
                 if at is not None:
