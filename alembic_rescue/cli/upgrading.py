@@ -12,8 +12,8 @@ from alembic_rescue.cli.arguments import LockTimeout, seconds
 from alembic_rescue.cli.call import Call, Format, answer_report
 from alembic_rescue.cli.help import DATABASE
 
-REST = ("upgrading", "report.upgraded")
-"""The modules that this command needs; without the diagnosis, which only a failure needs."""
+REST = ("upgrading",)
+"""The modules that this command needs first: not the report, and not the diagnosis, which only a failure needs."""
 
 
 def upgrade(
