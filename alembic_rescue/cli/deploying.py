@@ -12,7 +12,8 @@ import typer
 
 from alembic_rescue import errors
 from alembic_rescue.cli.arguments import LockTimeout, Only, WaitTimeout, Yes, is_typed, seconds
-from alembic_rescue.cli.call import COMMAND, Call, Format, answer_report, deploying_agreed, terminal_or_yes, working
+from alembic_rescue.cli.asking import deploying_agreed, terminal_or_yes
+from alembic_rescue.cli.call import COMMAND, Call, Format, answer_report, working
 
 if TYPE_CHECKING:
     from alembic_rescue.cli.progress import Shown

@@ -10,17 +10,8 @@ import typer
 
 from alembic_rescue import errors
 from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Only, Revision, Yes
-from alembic_rescue.cli.call import (
-    COMMAND,
-    Call,
-    agreed,
-    answer_written,
-    confirming,
-    rows_typed,
-    statements_agreed,
-    terminal_or_yes,
-    working,
-)
+from alembic_rescue.cli.asking import agreed, confirming, rows_typed, statements_agreed, terminal_or_yes
+from alembic_rescue.cli.call import COMMAND, Call, answer_written, working
 from alembic_rescue.cli.looking import answer_plan, plan_key
 
 if TYPE_CHECKING:
