@@ -20,7 +20,7 @@ from alembic_rescue.model import Identity, Outcome, ReceiptPart, ReceiptState, R
 from alembic_rescue.records import ledger, seal
 from alembic_rescue.records.receipts import begin
 from alembic_rescue.report import json as report_json
-from alembic_rescue.report import text as report_text
+from alembic_rescue.report import written
 from alembic_rescue.report.page import Page
 from tests.conftest import BIN, ProjectCopy, clean_environment, fresh_database
 from tests.report_values import SHOP, line, report
@@ -298,7 +298,7 @@ def test_after_a_repair_only_what_works_undoes_it(empties, said, tmp_path):
     part = ReceiptPart(SHOP, ReceiptState.VERIFIED, ("gone",), ("r1",), ("r1",), (), ("UPDATE ...;",), empties)
     receipt = begin(tmp_path, "repair", "rows", "", [part], alembic="1.16")
     repaired = replace(report(line(["r1"]), ["r1"], command="repair", heads_after=("r1",)), outcome=Outcome.REPAIRED)
-    told = report_text.stamped(repaired, receipt, page=Page(200, color=False))
+    told = written.stamped(repaired, receipt, page=Page(200, color=False))
     assert said in " ".join(told.split())
     assert ("alembic-rescue undo" in told) is not empties
 
@@ -347,9 +347,9 @@ def test_no_width_breaks_an_id_or_a_folder(tmp_path):
     undo = begin(tmp_path, "undo", "aae3309a2a8b", "", [part], undoes=stamp.id, alembic="1.16")
     listed = [stamp.id, undo.id, "0d7be4a6315c", "65e4b4ef883d", "aae3309a2a8b", str(tmp_path)]
     for width in range(24, 260):
-        told = report_text.receipt_list([stamp, undo], str(tmp_path), page=Page(width, color=False))
+        told = written.receipt_list([stamp, undo], str(tmp_path), page=Page(width, color=False))
         assert [told.count(one) for one in listed] == [2, 2, 2, 2, 2, 1], told
-    assert report_text.receipt_list([stamp, undo], "", page=Page(300, color=False)).count("Receipt") == 1, "a table"
+    assert written.receipt_list([stamp, undo], "", page=Page(300, color=False)).count("Receipt") == 1, "a table"
 
 
 def test_no_width_breaks_the_file_that_a_stamp_leaves(linear):
@@ -434,7 +434,7 @@ def test_a_receipt_changed_in_any_way_is_still_one_or_is_rejected(tmp_path):
         for found in list_receipts(tmp_path):
             assert ledger.last_to_undo([found], [IDENTITY]) in {found, None}
             ledger.broken_off([found, found], IDENTITY, ["aaaa0003"])
-            assert report_text.receipt_list([found, receipt], "", page=Page(80, color=False))
+            assert written.receipt_list([found, receipt], "", page=Page(80, color=False))
 
 
 # --- where they are kept -----------------------------------------------------------------------------------------

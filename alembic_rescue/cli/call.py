@@ -363,17 +363,17 @@ def answer_written(call: Call, report: Report) -> None:
     """Write the result of a stamp or an undo to stdout."""
     from alembic_rescue.model import Outcome
     from alembic_rescue.records import receipts as kept
-    from alembic_rescue.report import text
+    from alembic_rescue.report import text, written
 
     try:
         if call.format is Format.JSON:
             answer_report(call, report)
         elif report.receipt is not None and report.outcome is Outcome.COMPLETED:
-            call.answer(text.completed(report, kept.read(report.receipt), **call.style(sys.stdout)))
+            call.answer(written.completed(report, kept.read(report.receipt), **call.style(sys.stdout)))
         elif report.receipt is None:
             call.answer(text.plan(report, **call.style(sys.stdout)))
         else:
-            call.answer(text.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
+            call.answer(written.stamped(report, kept.read(report.receipt), **call.style(sys.stdout)))
     except KeyboardInterrupt as interrupt:
         done = f"after it was verified; receipt {report.receipt}" if report.receipt else "nothing was written"
         raise errors.Interrupted(done) from interrupt

@@ -209,9 +209,9 @@ def receipts(ctx: typer.Context) -> None:
 
         call.answer_json(report_json.receipt_list(found))
     else:
-        from alembic_rescue.report import text
+        from alembic_rescue.report import written
 
-        call.answer(text.receipt_list(found, str(folder), **call.style(sys.stdout)))
+        call.answer(written.receipt_list(found, str(folder), **call.style(sys.stdout)))
 
 
 def answer_plan(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
 
 from rich.text import Text
 
 from alembic_rescue.errors import PlanRefused, RescueError, code, listed, rows, some
-from alembic_rescue.evidence.deployed import Redeploy
 from alembic_rescue.evidence.model import Verdict
-from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.model import (
     Action,
     Blocker,
@@ -18,15 +15,12 @@ from alembic_rescue.model import (
     Identity,
     Note,
     Outcome,
-    Receipt,
     Recommendation,
     Report,
 )
-from alembic_rescue.records import ledger
 from alembic_rescue.report import completion, evidence, picture, rehearsal
 from alembic_rescue.report.page import Page, Sheet, count
 
-_DONE = {Outcome.STAMPED: "Stamped", Outcome.REPAIRED: "Repaired", Outcome.UNDONE: "Undone"}
 _SHOWN_PENDING = 5
 _SHOWN_ALIKE = 5
 """Refusals that differ only in the database's name; the rest are counted."""
@@ -38,7 +32,7 @@ def diagnosis(report: Report, *, page: Sheet) -> str:
     page.begin(report.command)
     told = _sections(page, report, _diagnosed)
     _left_out(page, report)
-    return _with_the_whole(page, report, told)
+    return with_the_whole(page, report, told)
 
 
 def plan(report: Report, *, page: Sheet) -> str:
@@ -48,7 +42,7 @@ def plan(report: Report, *, page: Sheet) -> str:
     _left_out(page, report)
     page.line()
     page.line(_closing(report))
-    return _with_the_whole(page, report, told)
+    return with_the_whole(page, report, told)
 
 
 def rehearsed(report: Report, *, page: Sheet) -> str:
@@ -73,158 +67,14 @@ def rehearsed(report: Report, *, page: Sheet) -> str:
         elif any(part.recommendation.steps for part in report.databases):
             way = "First clean up the leftovers named above. Then check again: `alembic-rescue diagnose`"
         page.line(Text.assemble(("The next upgrade will fail", "bold red"), f". Nothing was written. {way}"))
-    return _with_the_whole(page, report, told)
+    return with_the_whole(page, report, told)
 
 
 def _rehearsed(page: Sheet, _: Report, part: DatabaseReport) -> None:
     page.fact("Next", named_pending(part.pending_after))
     if part.rehearsal is not None and part.rehearsal.revisions:
         rehearsal.whole(page, part.rehearsal)
-    _notes(page, part.findings)
-
-
-def stamped(report: Report, receipt: Receipt, *, page: Sheet) -> str:
-    """The text after a verified ``stamp`` or ``undo``: the current rows, what to do next, and how to go back."""
-    page.begin(report.command)
-    page.line()
-    after = {part.database.identity.rows_key: part for part in report.databases}
-    written = [(part, after[part.database.rows_key]) for part in receipt.parts]
-    stands: dict[str, list[str]] = {}
-    for kept, part in written:
-        before = "between the two" if part.database.broke_off else f"at {rows(kept.rows_before)}"
-        change = f"at {rows(part.heads_after)}, was {before}"
-        stands.setdefault(change, []).append(kept.database.sentence)
-    for change, tables in stands.items():
-        done = (_DONE[report.outcome], "bold green")
-        now = f"{some(tables, verb=False)} {'is' if len(tables) == 1 else 'are'} {change}."
-        page.line(Text.assemble(done, f" and verified on a new connection: {now}"))
-    _next_steps(page, report, [part for _, part in written])
-    if report.outcome is not Outcome.UNDONE:
-        how = ", run the SQL below." if receipt.only_by_hand else ": `alembic-rescue undo`"
-        page.indented(f"2. To undo, as long as no migration has run since{how}", commands=7)
-    page.line()
-    page.kept("Receipt", str(receipt.path))
-    for kept, _ in written:
-        where = f" in {kept.database.name}" if len(written) > 1 else ""
-        page.fact("SQL", f"to undo it by hand{where}:")
-        for sql in kept.sql:
-            page.copied(sql)
-    return _with_the_whole(page, report, [part for _, part in written])
-
-
-def completed(report: Report, receipt: Receipt, *, page: Sheet) -> str:
-    """The text after ``complete``."""
-    page.begin(report.command)
-    (part,) = (part for part in report.databases if part.completion is not None)
-    (revision,) = part.revisions
-    page.line()
-    proved = "and proved again" if revision.verdict is Verdict.APPLIED else "as far as the catalog shows"
-    done, told = ("Completed", "bold green"), f": {revision.revision} now has what it lacked, {proved}"
-    if revision.verdict is Verdict.PARTIAL:
-        done, told = (
-            ("Incomplete", "bold yellow"),
-            f": the statements ran, but {revision.revision} is still only partially applied",
-        )
-    page.line(Text.assemble(done, f"{told}, in {part.database.identity.name}."))
-    _notes(page, part.findings)
-    page.line()
-    page.title("Next steps")
-    advice = part.recommendation
-    if advice.command:
-        page.indented(f"{sentence(advice.reason)}. {'Stamp it' if advice.action is Action.STAMP else 'Run'}:")
-        page.copied(f"{advice.command}{_only(report)}")
-    else:
-        page.indented(f"{sentence(advice.reason)}.")
-    if told := rehearsal.line(part):
-        page.indented(f"After that: {told}.")
-    if report.redeploy is not None:
-        page.indented(f"Then {redeploying(report.redeploy)[0].lower()}{redeploying(report.redeploy)[1:]}")
-    page.line()
-    page.kept("Receipt", str(receipt.path))
-    completion.taking_back(page, part.completion)
-    return _with_the_whole(page, report, [part])
-
-
-def _next_steps(page: Sheet, report: Report, written: Sequence[DatabaseReport]) -> None:
-    page.line()
-    page.title("Next steps")
-    pending = {part.pending_after: part for part in written}
-    if report.outcome is Outcome.UNDONE:
-        for part in pending.values():
-            page.indented(f"Alembic is where it was before the stamp; {named_pending(part.pending_after)}.")
-    elif report.left_out:
-        others = some((one.sentence for one in report.left_out), verb=False)
-        page.indented(
-            "1. Before you redeploy, check the databases that were left out: `alembic-rescue diagnose`", commands=7
-        )
-        page.indented(f"Pending revisions in {others} will run.", 5)
-    elif any(pending):
-        _redeploy(page, report, f"alembic upgrade {_all_heads(report)}")
-        for part in pending.values():
-            page.indented(f"Alembic continues from {rows(part.heads_after)}: {named_pending(part.pending_after)}.", 5)
-            if told := rehearsal.line(part):
-                page.indented(f"{sentence(told)}.", 5)
-    else:
-        who = "each database is" if len(written) > 1 else "the database is"
-        if report.redeploy is None:
-            page.indented(f"1. Redeploy. Nothing is pending: {who} at the latest revision.", commands=7)
-        else:
-            _redeploy(page, report)
-            page.indented(f"Nothing is pending: {who} at the latest revision.", 5)
-
-
-def _redeploy(page: Sheet, report: Report, otherwise: str = "") -> None:
-    """The exact command, if the configuration has it."""
-    if report.redeploy is None:
-        page.indented(f"1. Redeploy, or run: {code(otherwise)}", commands=7)
-        return
-    page.indented(f"1. {redeploying(report.redeploy)}", commands=7)
-    if otherwise:
-        page.indented(f"Or run: {code(otherwise)}", 5, commands=7)
-
-
-def redeploying(how: Redeploy) -> str:
-    """A sentence with the command."""
-    hook = f", with the hook's URL in {how.variable}" if how.variable else ""
-    return f"Redeploy{hook}: {code(how.command)}"
-
-
-def receipt_list(found: Sequence[Receipt], folder: str, *, page: Sheet) -> str:
-    """The text of ``receipts``."""
-    page.begin("receipts")
-    if not found:
-        page.line(f"No receipts in {folder}.")
-        return page.text()
-    names = ("Receipt", "Database", "Before", "After", "State", "Undone by", "Undoes", "Reason")
-    lines = [
-        (
-            receipt.id,
-            part.database.sentence if len(receipt.parts) > 1 else part.database.name,
-            rows(part.rows_before),
-            rows(part.rows_after),
-            "undone" if by else part.state.value,
-            by.id if by else "",
-            receipt.undoes or "",
-            receipt.reason,
-        )
-        for receipt in found
-        for part in receipt.parts
-        for by in [ledger.undone_by(found, receipt).get(part.database.rows_key)]
-    ]
-    filled = [any(of_name) for of_name in zip(*lines, strict=True)]
-    shown, values = list(compress(names, filled)), [list(compress(line, filled)) for line in lines]
-    if page.has_room_for(shown, values):
-        page.table(shown, values)
-    else:
-        for line in lines:
-            for name, value in zip(names, line, strict=True):
-                if value:
-                    (page.kept if name in {"Receipt", "Undone by", "Undoes"} else page.fact)(name, value)
-            page.line()
-    page.kept("Folder", folder)
-    if any(ledger.can_be_undone(found, receipt) for receipt in found):
-        page.line("To undo one: `alembic-rescue undo RECEIPT`")
-    return page.text()
+    notes(page, part.findings)
 
 
 def failure(error: RescueError, *, page: Sheet) -> str:
@@ -238,7 +88,7 @@ def failure(error: RescueError, *, page: Sheet) -> str:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def _with_the_whole(page: Sheet, report: Report, parts: Iterable[DatabaseReport]) -> str:
+def with_the_whole(page: Sheet, report: Report, parts: Iterable[DatabaseReport]) -> str:
     """The page's text, with all that is known of these databases if the page has room."""
     for part in parts:
         page.whole(report, part)
@@ -286,7 +136,7 @@ def _diagnosed(page: Sheet, report: Report, part: DatabaseReport) -> None:
         page.picture(picture.lines(report, part))
         evidence.details(page, part.revisions, stamped=stamped)
     _blockers(page, part.database.blockers)
-    _notes(page, part.findings)
+    notes(page, part.findings)
     if part.refusals:
         page.line()
     _refusals(page, part.refusals)
@@ -334,7 +184,7 @@ def _planned(page: Sheet, report: Report, part: DatabaseReport) -> None:
     elif len(report.databases) > 1 and not part.refusals:
         page.fact("Change", "none, it is already at this revision")
     _blockers(page, part.database.blockers)
-    _notes(page, part.findings)
+    notes(page, part.findings)
 
 
 def _title(report: Report, part: DatabaseReport) -> str:
@@ -394,7 +244,8 @@ def named_pending(revisions: Sequence[str]) -> str:
     return f"{count(revisions)} pending: {named}{more}"
 
 
-def _only(report: Report) -> str:
+def only(report: Report) -> str:
+    """The option that selects the report's database, for a command; empty if there is no choice."""
     return f" --only {report.only}" if report.only else ""
 
 
@@ -407,7 +258,8 @@ def _accepted(report: Report) -> str:
     )
 
 
-def _all_heads(report: Report) -> str:
+def all_heads(report: Report) -> str:
+    """What to upgrade to: ``head``, or ``heads`` if there are several."""
     return "head" if len(report.script_heads) == 1 else "heads"
 
 
@@ -439,8 +291,9 @@ def _blockers(page: Sheet, blockers: Sequence[Blocker]) -> None:
             page.indented(f"to end it: {code(one.end_command)}", 4)
 
 
-def _notes(page: Sheet, notes: Iterable[Note]) -> None:
-    for note in notes:
+def notes(page: Sheet, found: Iterable[Note]) -> None:
+    """The warnings, each after an empty line."""
+    for note in found:
         page.line()
         page.warning(note)
 
@@ -483,7 +336,7 @@ def _closing(report: Report) -> Text:
             return Text.assemble(
                 ("Ready", "bold green"),
                 ". Nothing was written. To apply this plan: `alembic-rescue stamp "
-                f"{asked}{_only(report)}{_accepted(report)}`",
+                f"{asked}{only(report)}{_accepted(report)}`",
             )
         case _:
             return Text("Nothing has been written yet.")
