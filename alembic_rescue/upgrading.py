@@ -360,8 +360,8 @@ def _there(standings: Sequence[Standing]) -> bool:
 
 
 def _of_an_upgrade(database: Database) -> Iterator[Note]:
-    """Yield the findings of a database, except the one about a pooler: an upgrade has its own."""
-    return (note for note in findings.of(database) if note.code != "behind-a-pooler")
+    """Yield the findings of a database, except those for which an upgrade has its own warnings."""
+    return (note for note in findings.of(database) if note.code not in {"behind-a-pooler", "rescue-under-way"})
 
 
 def _who(guarded: Guarded) -> str:
