@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alembic_rescue.cli import github as writing
-from alembic_rescue.errors import PlanRefused
+from alembic_rescue.errors import MigrationFailed, PlanRefused
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 from alembic_rescue.evidence.rehearsal import Answer, Demand, Rehearsal
 from alembic_rescue.model import Action, Note, Outcome, Recommendation
@@ -93,6 +93,46 @@ def test_a_cause_that_has_a_finding_is_annotated_once():
         findings=findings.causes([SWALLOWED]),
     )
     assert [one.name for one in read(page_of(told))] == ["error"]
+
+
+@pytest.mark.parametrize(("root", "logged"), [("backend/", "/app/versions/b.py:7"), ("", "versions/b.py:7")])
+def test_one_failure_is_one_annotation_however_often_it_is_told(root, logged):
+    """As ``upgrade`` tells it: the error, then the diagnosis with its cause, its log and the revision's verdict.
+
+    Inside the repository, and outside of it.
+    """
+    unread = ObjectEvidence("statement", "SELECT", "present", Presence.UNVERIFIABLE, "it fails", "versions/b.py", 7, "")
+    found = Note("log-failure", f"in the log, b failed at {logged}: no; found here, at versions/b.py:7", "x")
+    told = report(
+        line("ab"),
+        "a",
+        [revision("b", Verdict.UNVERIFIABLE, objects=(unread,))],
+        causes=(SWALLOWED,),
+        pending_after=("b",),
+        findings=(found,),
+    )
+    page = github.GithubPage(str, lambda path: f"{root}{path}" if root and path.startswith("versions") else "")
+    text.failure(MigrationFailed("b", "versions/b.py:7", "type t exists"), page=page)
+    text.diagnosis(told, page=page)
+    (error,) = read(page)
+    assert (error.name, error.properties["title"]) == ("error", "alembic-rescue: migration-failed")
+    assert error.place == (f"{root}versions/b.py:7" if root else "")
+
+
+def test_failures_of_the_same_kind_in_one_line_are_several():
+    demands = [Demand("b", "not-null", f"t.{name} is NOT NULL", "", "t", where="", key=("id",)) for name in "nm"]
+    found = rehearsed(answers=[Answer(one, 3, path="versions/b.py", line=5) for one in demands])
+    assert [one.place for one in found] == ["backend/versions/b.py:5"] * 2
+
+
+def test_a_failure_without_a_line_is_shown_in_its_file():
+    found = replace(SWALLOWED, line=0, statement="", swallowed=False, handler_line=None)
+    note = Note("revision-fails", "b fails on an empty database. versions/b.py: the process ended", "fix b")
+    (error,) = read(page_of(report(line("ab"), "a", causes=(found,), findings=(note,))))
+    assert (error.properties["file"], error.properties["title"]) == (
+        "backend/versions/b.py",
+        "alembic-rescue: revision-fails",
+    )
 
 
 def test_a_finding_is_a_warning():

@@ -7,7 +7,7 @@ anywhere.  See https://docs.github.com/actions/reference/workflow-commands-for-g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -39,6 +39,8 @@ class Annotation:
     line: int | None = None
     about: str = ""
     """The revision whose verdict this is."""
+    place: str = ""
+    """File and line as the report names them.  Several kinds of annotations with the same one tell of one failure."""
 
     @property
     def command(self) -> str:
@@ -63,10 +65,18 @@ def harmless(text: str) -> str:
 
 def commands(annotations: Iterable[Annotation]) -> list[str]:
     """Return the commands of the most important annotations, and a line that counts the others."""
-    found = sorted(_merged(annotations), key=lambda one: list(Level).index(one.level))
+    found = list(_of_one_kind(sorted(_merged(annotations), key=lambda one: list(Level).index(one.level))))
     more = len(found) - MOST_SHOWN
     rest = [f"{more} more {'is' if more == 1 else 'are'} in the report."] if more > 0 else []
     return [*(one.command for one in found[:MOST_SHOWN]), *rest]
+
+
+def _of_one_kind(found: Iterable[Annotation]) -> Iterator[Annotation]:
+    """Yield the annotations of each place's first kind."""
+    kinds: dict[str, str] = {}
+    for one in found:
+        if not one.place or kinds.setdefault(one.place, one.title) == one.title:
+            yield one
 
 
 def _merged(annotations: Iterable[Annotation]) -> list[Annotation]:
