@@ -16,7 +16,7 @@ from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdi
 from alembic_rescue.evidence.rehearsal import Answer, Demand, Rehearsal
 from alembic_rescue.model import Action, Note, Outcome, Recommendation
 from alembic_rescue.redact import Secrets
-from alembic_rescue.report import annotations, github, text, waiting
+from alembic_rescue.report import annotations, github, text, upgraded, waiting
 from alembic_rescue.report.annotations import Annotation, Level
 from tests import actions
 from tests.report_values import line, report, revision
@@ -201,7 +201,7 @@ def test_a_refusal_is_one_error_in_the_file_of_its_revision():
     assert error.properties["title"] == "alembic-rescue: revision-not-applied"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
+@pytest.mark.parametrize("outcome", [Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED, Outcome.UPGRADED])
 def test_after_a_write_no_revision_is_annotated(outcome):
     told = replace(report(line("ab"), "b", [partial()], causes=(SWALLOWED,)), outcome=outcome)
     page = github.GithubPage(str, str)
@@ -251,6 +251,15 @@ def test_at_most_ten_errors_first_and_a_line_that_counts_the_others():
     assert last == "2 more are in the report."
     assert annotations.commands(made[:11])[-1] == "1 more is in the report."
     assert len(annotations.commands(made[:10])) == 10
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UPGRADED, Outcome.NOTHING_TO_DO])
+def test_the_picture_after_an_upgrade_is_drawn_once_for_databases_that_are_alike(outcome):
+    told = report(line("ab"), "b", [partial()], command="upgrade", target="b")
+    other = replace(told.databases[0], database=replace(told.databases[0].database, current_heads=("a",)))
+    told = replace(told, outcome=outcome, databases=(*told.databases, *told.databases, other))
+    page = github.GithubPage(str, str)
+    assert upgraded.upgraded(told, page=page, is_proved=False).count("```mermaid\n") == 2
 
 
 # --- nothing injects a command -----------------------------------------------------------------------------------
