@@ -119,6 +119,11 @@ def test_one_failure_is_one_annotation_however_often_it_is_told(root, logged):
     assert error.place == (f"{root}versions/b.py:7" if root else "")
 
 
+def test_of_the_same_words_the_annotation_with_a_file_is_kept():
+    made = [Annotation(Level.WARNING, "t", "m"), Annotation(Level.WARNING, "t", "m", "b.py")]
+    assert annotations.commands(made) == annotations.commands(made[::-1]) == [made[1].command]
+
+
 def test_failures_of_the_same_kind_in_one_line_are_several():
     demands = [Demand("b", "not-null", f"t.{name} is NOT NULL", "", "t", where="", key=("id",)) for name in "nm"]
     found = rehearsed(answers=[Answer(one, 3, path="versions/b.py", line=5) for one in demands])
@@ -148,6 +153,7 @@ def test_a_finding_is_a_warning():
         ("env.py fails on an empty database (alembic/env.py:12): no such module", "backend/alembic/env.py:12"),
         ("redis was not found; plain.py:1 imports it", "backend/plain.py:1"),
         ("the scripts of env.py have 2 heads", ""),
+        ("b (versions/b.py:7) is one of 2 heads: a and b", "backend/versions/b.py:7"),
     ],
 )
 def test_a_finding_that_names_a_line_is_shown_there(message, place):

@@ -65,10 +65,14 @@ def harmless(text: str) -> str:
 
 def commands(annotations: Iterable[Annotation]) -> list[str]:
     """Return the commands of the most important annotations, and a line that counts the others."""
-    found = list(_of_one_kind(sorted(_merged(annotations), key=lambda one: list(Level).index(one.level))))
+    found = list(_of_one_kind(sorted(_merged(annotations), key=_rank)))
     more = len(found) - MOST_SHOWN
     rest = [f"{more} more {'is' if more == 1 else 'are'} in the report."] if more > 0 else []
     return [*(one.command for one in found[:MOST_SHOWN]), *rest]
+
+
+def _rank(annotation: Annotation) -> int:
+    return list(Level).index(annotation.level)
 
 
 def _of_one_kind(found: Iterable[Annotation]) -> Iterator[Annotation]:
@@ -91,6 +95,6 @@ def _merged(annotations: Iterable[Annotation]) -> list[Annotation]:
             said.add(verdict.about)
             one = replace(one, path=verdict.path, line=verdict.line)  # noqa: PLW2901 - the same one, with its place
         before = merged.get((one.title, one.message))
-        if before is None or list(Level).index(one.level) < list(Level).index(before.level):
+        if before is None or (_rank(one), not one.path) < (_rank(before), not before.path):
             merged[one.title, one.message] = one
     return [one for one in merged.values() if one.about not in said]
