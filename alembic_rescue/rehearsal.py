@@ -90,7 +90,8 @@ def judged(report: Report) -> Report:
 def _not_known(report: Report, found: Rehearsal) -> errors.RescueError:
     error: errors.RescueError = errors.RowsNotTold(found.why)
     if found.error:
-        error = errors.NotRehearsed(f"on the copy, which has no rows, {found.failed} ends with {found.error}")
+        at = f" ({found.path}:{found.line})" if found.line else ""
+        error = errors.NotRehearsed(f"on the copy, which has no rows, {found.failed} ends with {found.error}{at}")
     error.report = replace(report, outcome=Outcome.ERROR)
     return error
 

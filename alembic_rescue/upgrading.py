@@ -344,7 +344,8 @@ class _Upgrade:
             )
             parts.append(part)
         target = Target(self._chosen.target, targets, doc)
-        return Report("upgrade", outcome, target, scripts.heads(view.graph), tuple(parts))
+        heads, chain = scripts.heads(view.graph), scripts.chain(view.graph)
+        return Report("upgrade", outcome, target, heads, tuple(parts), chain=chain)
 
 
 _AT_ITS_TARGET = "the database is at the target"

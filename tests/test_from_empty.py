@@ -333,7 +333,9 @@ def test_several_heads_fail_unless_heads_is_the_target(tmp_path, named):
     chain = two_heads(tmp_path / "p")
     report, part = rehearsed(chain, named)
     assert (report.outcome, codes(part)) == (Outcome.FAILS, ["several-heads"])
-    assert "2 heads: r2 and r3" in of(part, "several-heads")
+    told = of(part, "several-heads")
+    assert told.startswith("r3 (")
+    assert f"r3.py:{line(chain, 'r3', 'revision =')}) is one of 2 heads: r2 and r3. " in told
     assert set(part.from_empty.ran) == {"r1", "r2", "r3"}
 
     report, part = rehearsed(chain, named, "heads")
@@ -526,7 +528,16 @@ def test_a_reference_that_has_moved_on_gives_two_heads(repo, named):
     repo.git("checkout", "-q", "feature")
     report, part = rehearsed(chain, named, against="main")
     assert (report.outcome, codes(part)) == (Outcome.FAILS, ["several-heads"])
-    assert "merged into main, the chain has 2 heads: r2 and r3" in of(part, "several-heads")
+    told = of(part, "several-heads")
+    assert told.startswith("merged into main, r2 (")
+    assert f"r2.py:{line(chain, 'r2', 'revision =')}) is one of 2 heads: r2 and r3" in told
+
+
+def test_of_several_heads_a_new_one_is_shown(repo, named):
+    chain = committed(repo, {"r1": TABLE, "r3": "op.execute('SELECT 1')"})
+    add(chain, "r2", "r1", NAME)
+    _, part = rehearsed(chain, named, against="main")
+    assert of(part, "several-heads").startswith("r2 (")
 
 
 def test_a_reference_that_git_does_not_have(repo, named):

@@ -75,7 +75,7 @@ def test_many_differences_are_counted():
 
 
 def test_alembics_commands_are_given_as_the_project_runs_them():
-    (heads,) = judging.several_heads(RevisionMap(lambda: [Revision("a", None), Revision("b", None)]), None, "")
+    (heads,) = judging.several_heads(RevisionMap(lambda: [Revision("a", None), Revision("b", None)]), None, "", "b")
     (models,) = judging.models_differ(["table t: in the models only"])
     assert [_ALEMBICS.findall(note.help) for note in (heads, models)] == [["merge"], ["revision --autogenerate"]]
     assert "If the migration is right, change the models" in models.help
@@ -198,10 +198,12 @@ def test_the_heads_after_a_merge(repo):
     repo.commit()
     repo.git("checkout", "-q", "feature")
     before, now = against.read([repo.folder], "main"), files(repo)
-    (note,) = judging.several_heads(scripts.graph(now), scripts.graph(against.merged(before, now)), "main")
-    assert "a3 and b3" in note.message
+    (note,) = judging.several_heads(
+        scripts.graph(now), scripts.graph(against.merged(before, now)), "main", "b3 (b3.py:6)"
+    )
+    assert note.message == "merged into main, b3 (b3.py:6) is one of 2 heads: a3 and b3"
     assert "a3" in note.help
-    assert judging.several_heads(scripts.graph(now), None, "") == ()
+    assert judging.several_heads(scripts.graph(now), None, "", "b3 (b3.py:6)") == ()
 
 
 @pytest.mark.parametrize("reference", ["nowhere", "--all", "-x", "main..feature", ""])

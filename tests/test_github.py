@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alembic_rescue.cli import github as writing
-from alembic_rescue.errors import PlanRefused
+from alembic_rescue.errors import MigrationFailed, PlanRefused
 from alembic_rescue.evidence.model import Cause, ObjectEvidence, Presence, Verdict
 from alembic_rescue.evidence.rehearsal import Answer, Demand, Rehearsal
 from alembic_rescue.model import Action, Note, Outcome, Recommendation
 from alembic_rescue.redact import Secrets
-from alembic_rescue.report import annotations, github, text, waiting
+from alembic_rescue.report import annotations, github, text, upgraded, waiting
 from alembic_rescue.report.annotations import Annotation, Level
 from tests import actions
 from tests.report_values import line, report, revision
@@ -95,6 +95,51 @@ def test_a_cause_that_has_a_finding_is_annotated_once():
     assert [one.name for one in read(page_of(told))] == ["error"]
 
 
+@pytest.mark.parametrize(("root", "logged"), [("backend/", "/app/versions/b.py:7"), ("", "versions/b.py:7")])
+def test_one_failure_is_one_annotation_however_often_it_is_told(root, logged):
+    """As ``upgrade`` tells it: the error, then the diagnosis with its cause, its log and the revision's verdict.
+
+    Inside the repository, and outside of it.
+    """
+    unread = ObjectEvidence("statement", "SELECT", "present", Presence.UNVERIFIABLE, "it fails", "versions/b.py", 7, "")
+    found = Note("log-failure", f"in the log, b failed at {logged}: no; found here, at versions/b.py:7", "x")
+    told = report(
+        line("ab"),
+        "a",
+        [revision("b", Verdict.UNVERIFIABLE, objects=(unread,))],
+        causes=(SWALLOWED,),
+        pending_after=("b",),
+        findings=(found,),
+    )
+    page = github.GithubPage(str, lambda path: f"{root}{path}" if root and path.startswith("versions") else "")
+    text.failure(MigrationFailed("b", "versions/b.py:7", "type t exists"), page=page)
+    text.diagnosis(told, page=page)
+    (error,) = read(page)
+    assert (error.name, error.properties["title"]) == ("error", "alembic-rescue: migration-failed")
+    assert error.place == (f"{root}versions/b.py:7" if root else "")
+
+
+def test_of_the_same_words_the_annotation_with_a_file_is_kept():
+    made = [Annotation(Level.WARNING, "t", "m"), Annotation(Level.WARNING, "t", "m", "b.py")]
+    assert annotations.commands(made) == annotations.commands(made[::-1]) == [made[1].command]
+
+
+def test_failures_of_the_same_kind_in_one_line_are_several():
+    demands = [Demand("b", "not-null", f"t.{name} is NOT NULL", "", "t", where="", key=("id",)) for name in "nm"]
+    found = rehearsed(answers=[Answer(one, 3, path="versions/b.py", line=5) for one in demands])
+    assert [one.place for one in found] == ["backend/versions/b.py:5"] * 2
+
+
+def test_a_failure_without_a_line_is_shown_in_its_file():
+    found = replace(SWALLOWED, line=0, statement="", swallowed=False, handler_line=None)
+    note = Note("revision-fails", "b fails on an empty database. versions/b.py: the process ended", "fix b")
+    (error,) = read(page_of(report(line("ab"), "a", causes=(found,), findings=(note,))))
+    assert (error.properties["file"], error.properties["title"]) == (
+        "backend/versions/b.py",
+        "alembic-rescue: revision-fails",
+    )
+
+
 def test_a_finding_is_a_warning():
     told = report(line("ab"), "b", findings=(Note("several-heads", "the scripts have 2 heads", "merge them"),))
     (warning,) = read(page_of(told))
@@ -108,6 +153,7 @@ def test_a_finding_is_a_warning():
         ("env.py fails on an empty database (alembic/env.py:12): no such module", "backend/alembic/env.py:12"),
         ("redis was not found; plain.py:1 imports it", "backend/plain.py:1"),
         ("the scripts of env.py have 2 heads", ""),
+        ("b (versions/b.py:7) is one of 2 heads: a and b", "backend/versions/b.py:7"),
     ],
 )
 def test_a_finding_that_names_a_line_is_shown_there(message, place):
@@ -161,7 +207,7 @@ def test_a_refusal_is_one_error_in_the_file_of_its_revision():
     assert error.properties["title"] == "alembic-rescue: revision-not-applied"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
+@pytest.mark.parametrize("outcome", [Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED, Outcome.UPGRADED])
 def test_after_a_write_no_revision_is_annotated(outcome):
     told = replace(report(line("ab"), "b", [partial()], causes=(SWALLOWED,)), outcome=outcome)
     page = github.GithubPage(str, str)
@@ -211,6 +257,15 @@ def test_at_most_ten_errors_first_and_a_line_that_counts_the_others():
     assert last == "2 more are in the report."
     assert annotations.commands(made[:11])[-1] == "1 more is in the report."
     assert len(annotations.commands(made[:10])) == 10
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UPGRADED, Outcome.NOTHING_TO_DO])
+def test_the_picture_after_an_upgrade_is_drawn_once_for_databases_that_are_alike(outcome):
+    told = report(line("ab"), "b", [partial()], command="upgrade", target="b")
+    other = replace(told.databases[0], database=replace(told.databases[0].database, current_heads=("a",)))
+    told = replace(told, outcome=outcome, databases=(*told.databases, *told.databases, other))
+    page = github.GithubPage(str, str)
+    assert upgraded.upgraded(told, page=page, is_proved=False).count("```mermaid\n") == 2
 
 
 # --- nothing injects a command -----------------------------------------------------------------------------------

@@ -118,6 +118,25 @@ def test_text_from_a_server_or_project_is_not_a_command(step, tmp_path, database
     assert error.properties["title"] == "alembic-rescue: env-failed"
 
 
+@pytest.mark.parametrize(
+    ("body", "words", "status", "line"),
+    [
+        ("op.execute('nonsense')", ["upgrade"], 3, ":9"),
+        ("op.execute('nonsense')", ["upgrade", "--rehearse"], 3, ":9"),
+        ("raise KeyError('a')", ["upgrade"], 3, ":9"),
+        ("raise KeyError('a')", ["rehearse"], 2, ":9"),
+        ("import os; os._exit(3)", ["rehearse", "--from-empty"], 3, ""),
+    ],
+)
+def test_a_failure_is_one_annotation_in_its_file(step, tmp_path, database, body, words, status, line):
+    root = chains.write(tmp_path / "workspace" / "shop", database.url, {"r1": body}).root
+    found = told(ProjectCopy(root, tmp_path / "state", database, step), *words, status=status)
+    about = [
+        one for one in found if one.properties["title"].split()[-1] not in {"recommendation", "version-table-missing"}
+    ]
+    assert [(one.name, one.place) for one in about] == [("error", f"shop/alembic/versions/r1.py{line}")]
+
+
 def test_an_up_to_date_database_has_no_annotations(stuck):
     assert stuck.rescue("stamp", TARGET, "--yes").status == 0
     assert stuck.alembic("upgrade", "head").status == 0

@@ -149,7 +149,10 @@ def test_a_silent_server_is_disconnected(tmp_path, database):
 @pytest.mark.parametrize("format_", ["markdown", "html", "github"])
 def test_document_formats(tmp_path, database, format_):
     shop = written(tmp_path, database, {**SHOP, "r4": "op.execute('SELECT 1/0')"})
-    assert "Upgraded" in shop.rescue("--format", format_, "upgrade", "r3").stdout
+    done = shop.rescue("--format", format_, "upgrade", "r3").stdout
+    assert "Upgraded" in done
+    assert "database here" in done, "the picture of the chain"
+    assert "r4" in done
     failed = shop.rescue("--format", format_, "upgrade")
     assert failed.status == 3
     assert 0 < failed.stdout.index("r4 failed at") < failed.stdout.index("Recommendation")

@@ -145,18 +145,19 @@ def env_does_not_visit(place: str) -> Note:
     return Note("env-fails", f"env.py ({place}) runs no migrations on this database when it is empty", _FIX_ENV)
 
 
-def several_heads(graph: RevisionMap, merged: RevisionMap | None, reference: str) -> tuple[Note, ...]:
+def several_heads(graph: RevisionMap, merged: RevisionMap | None, reference: str, shown: str) -> tuple[Note, ...]:
     """Return the finding for a chain whose ``head`` is ambiguous, now or after the merge; empty if it is not.
 
     Args:
         merged: the revisions once the branch is merged into `reference`; None without a reference.
+        shown: one of the heads, with its file and line.
     """
     heads = scripts.heads(graph)
     if len(heads) > 1:
         return (
             Note(
                 "several-heads",
-                f"the chain has {len(heads)} heads: {errors.listed(heads)}. `alembic upgrade head` refuses them",
+                f"{shown} is one of {len(heads)} heads: {errors.listed(heads)}. `alembic upgrade head` refuses them",
                 "merge them: `alembic merge heads`. If you upgrade with `heads`, rehearse that: "
                 "`alembic-rescue rehearse heads --from-empty`",
             ),
@@ -166,7 +167,7 @@ def several_heads(graph: RevisionMap, merged: RevisionMap | None, reference: str
         return (
             Note(
                 "several-heads",
-                f"merged into {reference}, the chain has {len(after)} heads: {errors.listed(after)}",
+                f"merged into {reference}, {shown} is one of {len(after)} heads: {errors.listed(after)}",
                 f"merge {reference} into this branch, and set `down_revision` of the first new revision to "
                 f"{errors.listed(one for one in after if one not in heads)}",
             ),

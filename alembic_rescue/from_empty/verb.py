@@ -122,7 +122,16 @@ def _of_all(view: View, target: str | None, before: Before | None) -> tuple[Note
             merged = scripts.graph(git.merged(before, view.scripts.scripts))
         except errors.RescueError:  # a deleted revision has its own finding
             merged = None
-    return (*judging.several_heads(view.graph, merged, before.reference if before else ""), *found)
+    reference, shown_head = (before.reference if before else ""), _shown_head(view, before)
+    return (*judging.several_heads(view.graph, merged, reference, shown_head), *found)
+
+
+def _shown_head(view: View, before: Before | None) -> str:
+    """Return the last head, if possible a new one, with its file and line; empty if there are no revisions."""
+    files = {file.revision: file.path for file in view.scripts.scripts}
+    heads = scripts.heads(view.graph)
+    new = [one for one in heads if before is None or one not in before.revisions]
+    return "".join(f"{one} ({shown(files[one])}:{_line_of_id(files[one])})" for one in (new or heads)[-1:])
 
 
 @dataclass(frozen=True)

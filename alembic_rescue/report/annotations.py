@@ -7,7 +7,7 @@ anywhere.  See https://docs.github.com/actions/reference/workflow-commands-for-g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -39,6 +39,8 @@ class Annotation:
     line: int | None = None
     about: str = ""
     """The revision whose verdict this is."""
+    place: str = ""
+    """File and line as the report names them.  Several kinds of annotations with the same one tell of one failure."""
 
     @property
     def command(self) -> str:
@@ -63,10 +65,22 @@ def harmless(text: str) -> str:
 
 def commands(annotations: Iterable[Annotation]) -> list[str]:
     """Return the commands of the most important annotations, and a line that counts the others."""
-    found = sorted(_merged(annotations), key=lambda one: list(Level).index(one.level))
+    found = list(_of_one_kind(sorted(_merged(annotations), key=_rank)))
     more = len(found) - MOST_SHOWN
     rest = [f"{more} more {'is' if more == 1 else 'are'} in the report."] if more > 0 else []
     return [*(one.command for one in found[:MOST_SHOWN]), *rest]
+
+
+def _rank(annotation: Annotation) -> int:
+    return list(Level).index(annotation.level)
+
+
+def _of_one_kind(found: Iterable[Annotation]) -> Iterator[Annotation]:
+    """Yield the annotations of each place's first kind."""
+    kinds: dict[str, str] = {}
+    for one in found:
+        if not one.place or kinds.setdefault(one.place, one.title) == one.title:
+            yield one
 
 
 def _merged(annotations: Iterable[Annotation]) -> list[Annotation]:
@@ -81,6 +95,6 @@ def _merged(annotations: Iterable[Annotation]) -> list[Annotation]:
             said.add(verdict.about)
             one = replace(one, path=verdict.path, line=verdict.line)  # noqa: PLW2901 - the same one, with its place
         before = merged.get((one.title, one.message))
-        if before is None or list(Level).index(one.level) < list(Level).index(before.level):
+        if before is None or (_rank(one), not one.path) < (_rank(before), not before.path):
             merged[one.title, one.message] = one
     return [one for one in merged.values() if one.about not in said]

@@ -20,7 +20,7 @@ CUT = "The report ends here, because GitHub shows at most 1 MiB. For all of it, 
 _LISTED = 3
 """How many objects an annotation names."""
 _REHEARSED = frozenset([Outcome.PASSES, Outcome.FAILS, Outcome.ERROR])
-_PLACE = re.compile(r"(?<![^\s(])(?P<path>[^\s:()]+\.py):(?P<line>\d+)\b")
+_PLACE = re.compile(r"(?<![^\s(])(?P<path>[^\s:()]+\.py):(?:(?P<line>\d+)\b| )")
 _FILE = re.compile(r"\((?P<path>[^\s:()]+\.py)\)")
 _OF_A_FILE = frozenset(["revision-changed"])
 """Findings about a whole file."""
@@ -74,22 +74,25 @@ class GithubPage(MarkdownPage):
     def _annotate(
         self, level: Level, kind: str, message: str, path: str = "", line: int | None = None, about: str = ""
     ) -> None:
-        place = self._from_root(path) if path else ""
+        file = self._from_root(path) if path else ""
         self.annotations.append(
             Annotation(
                 level,
                 self._hide(f"alembic-rescue: {kind}"),
                 self._hide(message),
-                self._hide(place),
-                line if place else None,
+                self._hide(file),
+                line if file else None,
                 about,
+                f"{path}:{line}" if line else path,
             )
         )
 
     def _note(self, level: Level, note: Note) -> None:
-        """Annotate a note, at the line of the file that its message names, if any."""
-        found = _PLACE.search(note.message)
-        path, line = (found["path"], int(found["line"])) if found else ("", None)
+        """Annotate a note, at the first line that its message names, if possible of a file in the repository."""
+        found = [(one["path"], one["line"]) for one in _PLACE.finditer(note.message)]
+        inside = (one for one in found if self._from_root(one[0]))
+        path, number = next(inside, found[0] if found else ("", None))
+        line = int(number) if number else None
         if note.code in _OF_A_FILE and (file := _FILE.search(note.message)):
             path, line = file["path"], 1
         self._annotate(level, note.code, _with_help(note.message, note.help), path, line)
@@ -120,10 +123,7 @@ class GithubPage(MarkdownPage):
             return
         noted = list(enumerate(self.annotations))
         for cause in part.causes:
-            place = self._from_root(cause.path)
-            self._cause(
-                cause, [number for number, one in noted if place and (one.path, one.line) == (place, cause.line)]
-            )
+            self._cause(cause, [number for number, one in noted if one.place and one.place == cause.place])
         if part.rehearsal is not None and report.outcome in _REHEARSED:
             self._rehearsal(part.rehearsal, part.causes)
         for revision in picture.in_question(report, part):

@@ -14,7 +14,7 @@ from alembic_rescue.report import chain
 HERE = "database here"
 RAN = "ran to here"
 """The same in a run from empty, which opens no database."""
-WRITTEN = frozenset([Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED])
+WRITTEN = frozenset([Outcome.STAMPED, Outcome.UNDONE, Outcome.REPAIRED, Outcome.UPGRADED])
 """The outcomes after which the database is already at the target."""
 _ALL_SHOWN = 16
 """Up to this many revisions are shown individually: with the text around them, they fit a screen."""

@@ -79,4 +79,6 @@ def upgraded(report: Report, *, page: Sheet, is_proved: bool, known: Collection[
         if note.code in known:
             continue
         page.warning(note)
+    for part in {(part.database.current_heads, part.revisions): part for part in report.databases}.values():
+        page.whole(report, part)
     return page.text()
