@@ -305,6 +305,19 @@ def test_a_concurrent_statement_waits_longer_than_the_lock_timeout_and_only_it(t
     assert "error[lock-timeout]: another session holds the lock on t1 in " in err
 
 
+def test_a_concurrent_statement_that_fails_in_a_savepoint_loses_nothing_else(tmp_path, database):
+    body = """
+        try:
+            with op.get_bind().begin_nested():
+                op.execute("CREATE INDEX CONCURRENTLY ix ON t1 (id)")
+        except Exception:
+            op.execute("CREATE INDEX ix ON t1 (id)")
+    """
+    done = written(tmp_path, database, {**SHOP, "r4": body}).rescue("upgrade")
+    assert (done.status, database.versions()) == (0, ["r4"]), done.everything
+    assert database.run("SELECT to_regclass('ix') IS NOT NULL") == [(True,)]
+
+
 @pytest.mark.parametrize(("own", "hidden"), [(False, True), (True, False)], ids=["hidden", "transaction per migration"])
 def test_a_commit_on_the_drivers_own_connection_is_not_retried(tmp_path, database, own, hidden):
     alters = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass" if hidden else ADDS

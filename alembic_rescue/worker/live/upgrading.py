@@ -34,7 +34,7 @@ from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files
 from alembic_rescue.worker.observer.lines import absolute
 from alembic_rescue.worker.observer.observer import CALLS, calls, failure_of_step
-from alembic_rescue.worker.observer.sent import Log, Recorder, Sent, commits_each
+from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
 from alembic_rescue.worker.requests import RUNNING, Progress, Ran, Swallowed, VisitRan
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.serve import Conversation
@@ -220,7 +220,7 @@ class _Watch:
             return
         if _COMMITS.search(statement):
             self._committed = True
-        elif commits_each(connection):
+        elif drivers.commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
         elif visited.transaction is None and visited.pid == _process(connection):
             visited.transaction = self._transaction(visited) or ""
