@@ -337,6 +337,21 @@ def test_a_commit_on_the_drivers_own_connection_is_not_retried(tmp_path, databas
     assert "Part of it may have been committed, so it was not retried" in failed.stderr
 
 
+def test_a_revision_that_has_written_something_before_it_waits_for_a_lock_is_retried(tmp_path, database):
+    body = f"op.execute('SELECT 1')\nop.create_table('t4', sa.Column('id', sa.Integer))\n{ADDS}"
+    project = written(tmp_path, database, {**SHOP, "r4": body})
+    project.alembic("upgrade", "r2")
+    with blocked_by(database, "SELECT * FROM t1") as other:
+        process = project.started("upgrade", "--lock-timeout", "0.6")
+        until(lambda: waiting_for_a_lock(database), "it waits for the lock")
+        until(lambda: not waiting_for_a_lock(database), "it gave up")
+        other.rollback()
+        status, _, err = ended(process)
+    assert (status, database.versions()) == (0, ["r4"]), err
+    assert "Trying again in " in err
+    assert "It left no changes." in err
+
+
 @pytest.mark.parametrize("commit", ["op.execute('COMMIT')", "op.execute('SELECT 1; COMMIT;')"])
 def test_a_run_that_committed_by_itself_is_not_retried(tmp_path, database, commit):
     body = f"op.execute('CREATE TABLE IF NOT EXISTS kept (id int); INSERT INTO kept VALUES (1)')\n{commit}\n{ADDS}"
