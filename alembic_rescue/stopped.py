@@ -14,6 +14,7 @@ from alembic_rescue import advising, errors, inspection, rescue, unkept, waiting
 from alembic_rescue.client import Project
 from alembic_rescue.clock import Clock
 from alembic_rescue.errors import RescueError
+from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.inspection import View
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt
 from alembic_rescue.records import logs
@@ -55,7 +56,7 @@ class Stopped:
         self._project, self._target, self._before = project, target, before
         self._folder, self._kept = folder, kept
         self._moved: tuple[str, ...] | None = None
-        """The rows that were not there before, when the version tables were last read; None if they were not."""
+        """The rows that were not there before, when the version tables were last read; None if that is not known."""
 
     def failed(
         self, ran: Ran, error: RescueError, attempts: int, names: Sequence[str], notes: Sequence[Note]
@@ -97,12 +98,21 @@ class Stopped:
     def interrupted(self, view: View, lock_url: str | None, clock: Clock) -> errors.Interrupted:
         """Return the error for Ctrl-C, with what to do next."""
         error = errors.Interrupted(self.left(lock_url, clock))
+        error.help = self._way_on(view) or error.help
+        return error
+
+    def lost(self, error: RescueError, view: View, lock_url: str | None, clock: Clock) -> None:
+        """Add to the error of a worker that died or fell silent where the databases are, and what to do next."""
+        left = self.left(lock_url, clock)
+        error.help = ". ".join(sentence(one) for one in (left, self._way_on(view), error.help) if one)
+
+    def _way_on(self, view: View) -> str:
+        """Return what to do after :meth:`left`; empty if it is not certain what was rolled back."""
         if self._moved is None or not all(one.transactional for one in view.meant):
-            return error
+            return ""
         kept = f"the revisions up to {errors.listed(self._moved)} are kept, and the rest was rolled back"
         way_on = f"{kept if self._moved else 'everything was rolled back'}: deploy again"
-        error.help = f"{way_on}. If a revision commits by itself, check first: `alembic-rescue diagnose`"
-        return error
+        return f"{way_on}. If a revision commits by itself, check first: `alembic-rescue diagnose`"
 
     def left(self, lock_url: str | None, clock: Clock) -> str:
         """Return where the databases are after the worker was interrupted or lost, worded for a sentence.
@@ -116,8 +126,10 @@ class Stopped:
             while not guarded.held and guarded.pid is None and clock.now() < until:
                 clock.sleep(_ASK_AGAIN_SECONDS)
                 guarded = self._project.guard_again()
-            still = "" if guarded.held or guarded.pid is not None else ". The server is still ending the statement"
-            return f"{self._where()}{still}"
+            where = self._where()
+            if not guarded.held and guarded.pid is None:
+                self._moved, where = None, f"{where}. The server is still ending the statement"
+            return where  # noqa: TRY300 - the two below are sentences, too
         except RescueError as error:
             return f"the state of the database is unknown: {error.message}"
         except KeyboardInterrupt:

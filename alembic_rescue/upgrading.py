@@ -18,7 +18,6 @@ from alembic_rescue import errors, findings, inspection, waiting
 from alembic_rescue.client import Project
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.errors import RescueError
-from alembic_rescue.evidence.sentences import sentence
 from alembic_rescue.graph import scripts
 from alembic_rescue.inspection import View
 from alembic_rescue.model import (
@@ -280,8 +279,7 @@ class _Upgrade:
         except KeyboardInterrupt:
             raise self._stopped(standings).interrupted(view, self._chosen.lock_url, self._clock) from None
         except (errors.WorkerDied, errors.WorkerSilent) as error:
-            left = self._stopped(standings).left(self._chosen.lock_url, self._clock)
-            error.help = f"{sentence(left)}. {sentence(error.help)}"
+            self._stopped(standings).lost(error, view, self._chosen.lock_url, self._clock)
             raise
         raise AssertionError("the last attempt returns or raises")
 

@@ -72,7 +72,7 @@ class Pooler:
     def _greet(self, client: socket.socket) -> bytes | None:
         """Read up to the startup message; return None after a cancel request, which is passed on."""
         while True:
-            body = _exactly(client, struct.unpack("!I", _exactly(client, 4))[0] - 4)
+            body = exactly(client, struct.unpack("!I", exactly(client, 4))[0] - 4)
             code = struct.unpack("!I", body[:4])[0]
             if code in (SSL_REQUEST, GSS_REQUEST):
                 client.sendall(b"N")
@@ -143,11 +143,12 @@ def _to(server: Server) -> socket.socket:
 
 
 def _message(source: socket.socket) -> bytes:
-    head = _exactly(source, 5)
-    return head + _exactly(source, struct.unpack("!I", head[1:])[0] - 4)
+    head = exactly(source, 5)
+    return head + exactly(source, struct.unpack("!I", head[1:])[0] - 4)
 
 
-def _exactly(source: socket.socket, length: int) -> bytes:
+def exactly(source: socket.socket, length: int) -> bytes:
+    """Read that many bytes; raise EOFError if the other side has closed."""
     found = b""
     while len(found) < length:
         more = source.recv(length - len(found))

@@ -305,6 +305,19 @@ def test_a_concurrent_statement_waits_longer_than_the_lock_timeout_and_only_it(t
     assert "error[lock-timeout]: another session holds the lock on t1 in " in err
 
 
+def test_a_concurrent_statement_that_fails_in_a_savepoint_loses_nothing_else(tmp_path, database):
+    body = """
+        try:
+            with op.get_bind().begin_nested():
+                op.execute("CREATE INDEX CONCURRENTLY ix ON t1 (id)")
+        except Exception:
+            op.execute("CREATE INDEX ix ON t1 (id)")
+    """
+    done = written(tmp_path, database, {**SHOP, "r4": body}).rescue("upgrade")
+    assert (done.status, database.versions()) == (0, ["r4"]), done.everything
+    assert database.run("SELECT to_regclass('ix') IS NOT NULL") == [(True,)]
+
+
 @pytest.mark.parametrize(("own", "hidden"), [(False, True), (True, False)], ids=["hidden", "transaction per migration"])
 def test_a_commit_on_the_drivers_own_connection_is_not_retried(tmp_path, database, own, hidden):
     alters = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass" if hidden else ADDS
@@ -322,6 +335,21 @@ def test_a_commit_on_the_drivers_own_connection_is_not_retried(tmp_path, databas
     assert database.run("SELECT id FROM kept") == [(1,)], "once"
     assert (failed.status, database.versions()) == (4, ["r3"]), failed.everything
     assert "Part of it may have been committed, so it was not retried" in failed.stderr
+
+
+def test_a_revision_that_has_written_something_before_it_waits_for_a_lock_is_retried(tmp_path, database):
+    body = f"op.execute('SELECT 1')\nop.create_table('t4', sa.Column('id', sa.Integer))\n{ADDS}"
+    project = written(tmp_path, database, {**SHOP, "r4": body})
+    project.alembic("upgrade", "r2")
+    with blocked_by(database, "SELECT * FROM t1") as other:
+        process = project.started("upgrade", "--lock-timeout", "0.6")
+        until(lambda: waiting_for_a_lock(database), "it waits for the lock")
+        until(lambda: not waiting_for_a_lock(database), "it gave up")
+        other.rollback()
+        status, _, err = ended(process)
+    assert (status, database.versions()) == (0, ["r4"]), err
+    assert "Trying again in " in err
+    assert "It left no changes." in err
 
 
 @pytest.mark.parametrize("commit", ["op.execute('COMMIT')", "op.execute('SELECT 1; COMMIT;')"])

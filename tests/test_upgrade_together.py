@@ -184,6 +184,7 @@ def test_the_worker_dies(tmp_path, database):
     assert (died.status, database.versions()) == (4, ["r1"])
     assert "error[worker-died]" in died.stderr
     assert "is at r1, as before" in died.stderr
+    assert "Everything was rolled back: deploy again. If a revision commits by itself, check first:" in died.stderr
 
 
 # --- a pooler ----------------------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ def packages() -> frozenset[str]:
     return frozenset().union(*(one.drivers.packages for one in dialects.known()))
 
 
+def commits_each(connection: Any) -> bool:
+    """Whether the driver is in autocommit mode."""
+    raw: Any = connection.connection
+    return getattr(raw, "autocommit", False) is True or getattr(raw, "isolation_level", None) == "autocommit"
+
+
 def error_code(error: BaseException | None) -> str | None:
     """Return the server's code in a driver's error: SQLSTATE, or MySQL's number; None if there is none."""
     return next(filter(None, (one.failures.code_of(error) for one in dialects.known())), None)

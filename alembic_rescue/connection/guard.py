@@ -143,12 +143,20 @@ class Guard:
         return None
 
     def transaction_of(self, pid: int) -> str | None:
-        """See :meth:`alembic_rescue.dialects.base.Server.transaction_of`; None if it cannot be read."""
+        """See :meth:`alembic_rescue.dialects.base.Server.transaction_of`; empty if it cannot be read."""
         with suppress(Exception):  # then a commit may go unseen
             return self._asking.ask(
                 lambda one: self._dialect.server.transaction_of(Cursor(one.connection, one.dialect), pid)
             )
-        return None
+        return ""
+
+    def is_committed(self, transaction: str) -> bool:
+        """See :meth:`alembic_rescue.dialects.base.Server.is_committed`; True if that cannot be read."""
+        with suppress(Exception):
+            return self._asking.ask(
+                lambda one: self._dialect.server.is_committed(Cursor(one.connection, one.dialect), transaction)
+            )
+        return True
 
     def ping(self) -> None:
         """Ping the session that holds the lock; raise the driver's error if the session is lost."""

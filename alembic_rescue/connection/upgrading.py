@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 
 from alembic_rescue import dialects
 from alembic_rescue.compat import driver_connection
-from alembic_rescue.connection import sessions
+from alembic_rescue.connection import drivers, poolers, sessions
 from alembic_rescue.connection.connections import Hold, Terms
 from alembic_rescue.connection.sessions import Timeouts
 from alembic_rescue.connection.waits import Waits
@@ -37,8 +37,8 @@ class UpgradeHold(Hold):
         """The connection whose lock timeout is lifted."""
 
     def _before(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        if sessions.is_own(connection.engine):
-            return
+        if sessions.is_own(connection.engine) or poolers.is_pooled(connection) or not drivers.commits_each(connection):
+            return  # in a transaction it fails, and the settings made afterwards would roll that back
         cursor, server = _cursor_of(connection), dialects.of(connection.dialect.name).server
         if server.wait_patiently(cursor, statement, self._project.timeouts.lock):
             self._patient = connection

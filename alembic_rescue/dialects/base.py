@@ -214,8 +214,12 @@ class Server(Protocol):
         return None
 
     def transaction_of(self, cursor: Cursor, pid: int) -> str | None:
-        """Return when the open transaction of a server process began; None if it has none, or is not shown."""
-        return None
+        """Return the id of a server process's open transaction; None if it has written nothing, empty if not shown."""
+        return ""
+
+    def is_committed(self, cursor: Cursor, transaction: str) -> bool:
+        """Whether a transaction that :meth:`transaction_of` returned was committed."""
+        return False
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Return methods that replace `dialect`'s own, so that no SQLAlchemy option makes a session writable."""

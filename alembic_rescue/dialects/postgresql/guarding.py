@@ -47,7 +47,15 @@ _CONCURRENTLY = re.compile(
     r"\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX|REINDEX\b[^;]*?|ALTER\s+TABLE\b[^;]*?\bDETACH\b[^;]*?)\s+CONCURRENTLY\b",
     re.IGNORECASE,
 )
-TRANSACTION_OF = unshadowed("SELECT xact_start::text FROM pg_stat_activity WHERE pid = {pid}::int4")
+TRANSACTION_OF = unshadowed("""
+    SELECT CASE WHEN a.state IS NULL THEN ''
+                ELSE (n.after - ((n.after - a.backend_xid::text::int8) & 4294967295::int8))::text END
+      FROM pg_stat_activity a,
+           (SELECT (txid_snapshot_xmax(txid_current_snapshot()) + 2147483648::int8) AS after) n
+     WHERE a.pid = {pid}::int4
+""")
+"""Its id with the epoch, which ``backend_xid`` lacks: the last such number before `after`; empty if it is not shown."""
+IS_COMMITTED = unshadowed("SELECT txid_status({transaction}::int8) = 'committed'")
 
 
 def lock_timeout(seconds: float) -> str:

@@ -95,9 +95,13 @@ class Server(base.Server):
         return Fingerprint(tuple(sorted(str(one) for (one,) in rows)), str(cursor.rows(guarding.FINGERPRINT)))
 
     def transaction_of(self, cursor: Cursor, pid: int) -> str | None:
-        """Ask ``pg_stat_activity``: it keeps the start of a transaction that is aborted, until it is rolled back."""
+        """Ask ``pg_stat_activity``, which has it until the transaction ends or is aborted."""
         found = cursor.rows(guarding.TRANSACTION_OF.format(pid=int(pid)))
-        return found[0][0] if found else None
+        return found[0][0] if found else ""
+
+    def is_committed(self, cursor: Cursor, transaction: str) -> bool:
+        """Ask for its status, which is known long after its end."""
+        return bool(cursor.value(guarding.IS_COMMITTED.format(transaction=int(transaction))))
 
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Replace what the execution option ``postgresql_readonly`` calls: it could begin READ WRITE transactions."""

@@ -34,7 +34,7 @@ from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files
 from alembic_rescue.worker.observer.lines import absolute
 from alembic_rescue.worker.observer.observer import CALLS, calls, failure_of_step
-from alembic_rescue.worker.observer.sent import Log, Recorder, Sent, commits_each
+from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
 from alembic_rescue.worker.requests import RUNNING, Progress, Ran, Swallowed, VisitRan
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.serve import Conversation
@@ -93,7 +93,7 @@ class _Visited:
     pid: int | None = None
     """The server process that migrates, if the driver names it."""
     transaction: str | None = None
-    """When its open transaction began, as read after its first statement in a revision; empty if that is not shown."""
+    """The id of its open transaction, as read after the first statement that wrote; empty if that is not shown."""
 
     @property
     def revision(self) -> str:
@@ -220,18 +220,16 @@ class _Watch:
             return
         if _COMMITS.search(statement):
             self._committed = True
-        elif commits_each(connection):
+        elif drivers.commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
         elif visited.transaction is None and visited.pid == _process(connection):
-            visited.transaction = self._transaction(visited) or ""
-
-    def _transaction(self, visited: _Visited) -> str | None:
-        guard = self._guard(visited.number)
-        return None if guard is None or visited.pid is None else guard.transaction_of(visited.pid)
+            guard = self._guard(visited.number)
+            visited.transaction = "" if guard is None or visited.pid is None else guard.transaction_of(visited.pid)
 
     def _look_for_a_commit(self, visited: _Visited) -> None:
-        """Note whether its transaction is another one by now: it committed on the driver's own connection."""
-        if visited.transaction and self._transaction(visited) != visited.transaction:
+        """Note whether its transaction was committed by now, on the driver's own connection."""
+        guard = self._guard(visited.number)
+        if visited.transaction and guard is not None and guard.is_committed(visited.transaction):
             self._committed = True
 
     def _fails(self, failed: Any) -> None:

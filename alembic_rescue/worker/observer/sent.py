@@ -14,6 +14,7 @@ from alembic.runtime import migration
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Engine
 
+from alembic_rescue.connection.drivers import commits_each
 from alembic_rescue.connection.failures import chain, one_line
 from alembic_rescue.evidence.observation import At, Ended
 from alembic_rescue.worker.observer.lines import Files, Place, absolute, is_below, places, swallowing_handler
@@ -215,12 +216,6 @@ class Recorder:
         of_sqlalchemy = self.in_sqlalchemy or (_ENDS.fullmatch(sql) and not is_below(self._until))
         if self.log is not None and not of_sqlalchemy:
             self.log.sent.append(Sent(sql, parameters, 1, places(self.files, self._until)))
-
-
-def commits_each(connection: Any) -> bool:
-    """Whether the driver is in autocommit mode."""
-    raw: Any = connection.connection
-    return getattr(raw, "autocommit", False) is True or getattr(raw, "isolation_level", None) == "autocommit"
 
 
 class _AndAlembics(Files):

@@ -14,6 +14,7 @@ from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects
 from alembic_rescue.connection.connections import listening
+from alembic_rescue.connection.drivers import commits_each
 from alembic_rescue.dialects.base import Demands, StatementReader
 from alembic_rescue.evidence.handling import Handling
 from alembic_rescue.evidence.observation import At, Ended, Statement, StatementKind
@@ -22,7 +23,7 @@ from alembic_rescue.project.loading import Project
 from alembic_rescue.worker.observer.by_driver import Taps
 from alembic_rescue.worker.observer.lines import absolute, hiding_handler
 from alembic_rescue.worker.observer.observer import CALLS, Around, calls, failure_of_step, statements_of
-from alembic_rescue.worker.observer.sent import Log, Recorder, commits_each
+from alembic_rescue.worker.observer.sent import Log, Recorder
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.scratch.chain import Send, match
 from alembic_rescue.worker.scratch.runs import OwnRun, OwnVisit, ScratchVisit
