@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from alembic_rescue import errors
@@ -10,6 +11,11 @@ from alembic_rescue.model import Action, Blocker, DatabaseReport, Recommendation
 from alembic_rescue.worker.requests import Ran
 
 _MADE_BEFORE = re.compile(r"already exists|duplicate", re.IGNORECASE)
+_CAUSES: Mapping[type, str] = {
+    errors.StatementTimeout: "took longer than the statement timeout",
+    errors.PermissionDenied: "lacks a permission",
+}
+"""What the statement did that failed, of the errors that the diagnosis does not find again."""
 _UNDONE_BEFORE = re.compile(r"\b(DROP|RENAME)\b", re.IGNORECASE)
 
 
@@ -32,6 +38,9 @@ def advice(part: DatabaseReport, ran: Ran, upgrade: str) -> Recommendation:
         return found
     if isinstance(error, errors.LockTimeout) and error.blockers:
         return Recommendation(Action.RERUN, None, _blocked(error), (upgrade,))
+    if ran.place and (cause := _CAUSES.get(type(error))):
+        reason = f"everything was rolled back. {ran.place} {cause}. Fix that, then deploy again"
+        return Recommendation(Action.RERUN, None, reason, (upgrade,))
     if found.action is Action.STOP and isinstance(error, errors.MigrationFailed) and not _ran_earlier(part, error):
         return Recommendation(
             Action.RERUN, None, f"everything was rolled back. Fix {error.place}, then deploy again", (upgrade,)

@@ -119,13 +119,15 @@ def test_the_settings_of_a_migrating_session():
     assert dialect_of("oracle").server.upgrade_settings(1.5) == ()
 
 
-def _after(action, error, *, rolled_back=True):
+def _after(action, error, *, rolled_back=True, place=""):
     choices = (Choice("it ran", ("stamp",)),) if action is Action.STOP else ()
     part = DatabaseReport(
         database=None, revisions=(), heads_after=(), stamps=(), pending_after=(), refusals=(), findings=(),
         recommendation=Recommendation(action, None, "as diagnosed", choices=choices),
     )  # fmt: skip
-    return unkept.advice(part, Ran((), failure=error, rolled_back=rolled_back), "alembic upgrade head").reason
+    return unkept.advice(
+        part, Ran((), failure=error, place=place, rolled_back=rolled_back), "alembic upgrade head"
+    ).reason
 
 
 def test_what_a_run_that_was_rolled_back_says_of_what_to_do():
@@ -144,3 +146,7 @@ def test_what_a_run_that_was_rolled_back_says_of_what_to_do():
         "Wait for it or end it, then deploy again"
     )
     assert _after(Action.STAMP, blocked) == "as diagnosed"
+    slow = errors.StatementTimeout("the server canceled it")
+    assert _after(Action.RERUN, slow) == "as diagnosed", "outside of a revision"
+    told = "everything was rolled back. r1.py:3 took longer than the statement timeout. Fix that, then deploy again"
+    assert _after(Action.RERUN, slow, place="r1.py:3") == told
