@@ -246,6 +246,16 @@ def test_an_env_py_that_commits_nothing_exits_with_3(tmp_path, database, env, co
     assert database.versions() == []
 
 
+def test_a_failure_after_revisions_of_the_same_run_is_not_taken_for_another_databases(tmp_path, database):
+    project = written(tmp_path, database, {**SHOP, "r4": "op.execute('SELECT 1/0')"})
+    project.alembic("upgrade", "r1")
+    failed = project.rescue_json("upgrade")
+    (part,) = failed["databases"]
+    assert (failed["error"]["code"], part["current_heads"]) == ("migration-failed", ["r1"])
+    assert [one["code"] for one in part["findings"]] == ["will-fail", "log-failure"]
+    assert [one["revision"] for one in part["causes"]] == ["r4"]
+
+
 # --- locks ---------------------------------------------------------------------------------------------------------
 
 

@@ -85,6 +85,8 @@ class _Visited:
     before: Fingerprint | None
     """The committed state when the visit began, or after its last committed step."""
     ran: list[str] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    """The steps up to the current one, as Alembic logs them."""
     current: Any = None
     """Alembic's step that is running."""
     log: Log = field(default_factory=Log)
@@ -148,6 +150,7 @@ class _Watch:
         context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, applied)
         for step in listed:
             visited.current = step
+            visited.begun.append(str(step))
             self._began = time.monotonic()
             self._progress()
             yield self._watched(step, visited)
@@ -336,7 +339,7 @@ class _Watch:
                 told = errors.MigrationFailed(failed.revision, place, why.error, statement)
                 told.trace = failure.trace
                 failure = told
-            log = (f"INFO  [alembic.runtime.migration] Running {failed.current}", *log)
+            log = (*(f"INFO  [alembic.runtime.migration] Running {step}" for step in failed.begun), *log)
         return Ran(
             visits,
             tuple(self._swallowed),
