@@ -33,7 +33,7 @@ from alembic_rescue.model import (
 )
 from alembic_rescue.records import receipts
 from alembic_rescue.waiting import Standing
-from alembic_rescue.worker.requests import Guarded, Look, Progress, Ran, Swallowed
+from alembic_rescue.worker.requests import Guarded, InvalidIndex, Look, Progress, Ran, Swallowed
 
 if TYPE_CHECKING:
     from alembic_rescue.stopped import Stopped
@@ -294,6 +294,8 @@ class _Upgrade:
         names = [revision for visit in ran.visits for revision in visit.ran]
         if ran.unguarded:
             self._note(_UNGUARDED)
+        for index in ran.invalid:
+            self._note(_invalid(index))
         try:
             view = self._view(self._project.look())
         except RescueError as error:
@@ -377,6 +379,15 @@ def _pooled(database: str) -> Note:
         f"{database} is behind a connection pooler. The rescue lock keeps one of its server sessions in a transaction "
         "for the whole upgrade",
         "pass the database's direct address with --lock-url if the pooler ends idle transactions",
+    )
+
+
+def _invalid(index: InvalidIndex) -> Note:
+    return Note(
+        "invalid-index",
+        f"index {index.name} in {index.database} is invalid: a CREATE INDEX CONCURRENTLY did not finish, so no query "
+        "uses it",
+        f"build it again: `REINDEX INDEX CONCURRENTLY {index.name}`",
     )
 
 

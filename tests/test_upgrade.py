@@ -297,6 +297,22 @@ def test_a_session_that_releases_its_lock_costs_one_retry(locked, database):
     assert "Trying again in " in err
 
 
+def test_an_invalid_index_that_if_not_exists_skips_is_reported(tmp_path, database):
+    makes = "op.execute('CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON t1 (id)')"
+    project = written(tmp_path, database, {**SHOP, "r4": f"with op.get_context().autocommit_block():\n    {makes}"})
+    project.alembic("upgrade", "r3")
+    database.run("CREATE INDEX ix ON t1 (id)")
+    database.run("CREATE TABLE parts (id int) PARTITION BY LIST (id)")
+    database.run("CREATE TABLE part PARTITION OF parts FOR VALUES IN (1)")
+    database.run("CREATE INDEX of_parts ON ONLY parts (id)")
+    database.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix'::regclass", role="postgres")
+    done = project.rescue("upgrade")
+    assert (done.status, database.versions()) == (0, ["r4"]), done.everything
+    assert done.everything.count("warning[invalid-index]: index ix in ") == 1
+    assert "REINDEX INDEX CONCURRENTLY ix" in done.everything
+    assert "of_parts" not in done.everything
+
+
 def test_a_concurrent_statement_waits_longer_than_the_lock_timeout_and_only_it(tmp_path, database):
     makes = "op.execute('CREATE INDEX CONCURRENTLY ix ON t1 (id)')"
     body = f"with op.get_context().autocommit_block():\n    {makes}\n    {ADDS}"

@@ -158,6 +158,14 @@ class Guard:
             )
         return True
 
+    def invalid_indexes(self) -> tuple[str, ...]:
+        """See :meth:`alembic_rescue.dialects.base.Server.invalid_indexes`; none if they cannot be read."""
+        with suppress(Exception):  # PostgreSQL 11 does not show which are being built
+            return self._asking.ask(
+                lambda one: self._dialect.server.invalid_indexes(Cursor(one.connection, one.dialect))
+            )
+        return ()
+
     def ping(self) -> None:
         """Ping the session that holds the lock; raise the driver's error if the session is lost."""
         if self._dialect.has_rescue_lock:

@@ -221,6 +221,10 @@ class Server(Protocol):
         """Whether a transaction that :meth:`transaction_of` returned was committed."""
         return False
 
+    def invalid_indexes(self, cursor: Cursor) -> tuple[str, ...]:
+        """Return the indexes that no query uses, because whatever built them did not come to its end."""
+        return ()
+
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Return methods that replace `dialect`'s own, so that no SQLAlchemy option makes a session writable."""
         return {}

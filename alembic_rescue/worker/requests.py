@@ -193,6 +193,14 @@ class VisitRan:
 
 
 @dataclass(frozen=True)
+class InvalidIndex:
+    """An index that exists and is not valid."""
+
+    name: str
+    database: str
+
+
+@dataclass(frozen=True)
 class Ran:
     """The result of one ``alembic upgrade``."""
 
@@ -210,6 +218,8 @@ class Ran:
     """Whether the rescue lock was lost during the run."""
     log: tuple[str, ...] = ()
     """What ``alembic upgrade`` would have logged for the failure."""
+    invalid: tuple[InvalidIndex, ...] = ()
+    """What no query uses, although the run succeeded."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,13 @@ TRANSACTION_OF = unshadowed("""
      WHERE a.pid = {pid}::int4
 """)
 """Its id with the epoch, which ``backend_xid`` lacks: the last such number before `after`; empty if it is not shown."""
+INVALID_INDEXES = unshadowed("""
+    SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+     WHERE NOT i.indisvalid AND c.relkind = 'i'
+       AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid)
+     ORDER BY 1
+""")
+"""Without those of partitioned tables, invalid until each partition has its own, and without those being built."""
 IS_COMMITTED = unshadowed("SELECT txid_status({transaction}::int8) = 'committed'")
 
 

@@ -103,6 +103,10 @@ class Server(base.Server):
         """Ask for its status, which is known long after its end."""
         return bool(cursor.value(guarding.IS_COMMITTED.format(transaction=int(transaction))))
 
+    def invalid_indexes(self, cursor: Cursor) -> tuple[str, ...]:
+        """A ``CREATE INDEX CONCURRENTLY`` that fails leaves one behind."""
+        return tuple(name for (name,) in cursor.rows(guarding.INVALID_INDEXES))
+
     def always_read_only(self, dialect: Dialect) -> Mapping[str, Callable[..., Any]]:
         """Replace what the execution option ``postgresql_readonly`` calls: it could begin READ WRITE transactions."""
         set_readonly = getattr(dialect, "set_readonly", None)

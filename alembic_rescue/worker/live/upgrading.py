@@ -35,7 +35,7 @@ from alembic_rescue.worker import script_files
 from alembic_rescue.worker.observer.lines import absolute
 from alembic_rescue.worker.observer.observer import CALLS, calls, failure_of_step
 from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
-from alembic_rescue.worker.requests import RUNNING, Progress, Ran, Swallowed, VisitRan
+from alembic_rescue.worker.requests import RUNNING, InvalidIndex, Progress, Ran, Swallowed, VisitRan
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.serve import Conversation
 
@@ -328,7 +328,9 @@ class _Watch:
         visits = tuple(VisitRan(tuple(one.ran), one.revision or None) for one in self._visits)
         failed = next((one for one in self._visits if one.current is not None), None)
         if failure is None:
-            return Ran(visits, tuple(self._swallowed), unguarded=self.unguarded)
+            guards = self._guards.values()
+            invalid = tuple(InvalidIndex(name, one.database) for one in guards for name in one.invalid_indexes())
+            return Ran(visits, tuple(self._swallowed), unguarded=self.unguarded, invalid=invalid)
         for_a_lock, place, log = isinstance(failure, _FOR_A_LOCK), "", _log(failure, self._project.secrets.hide)
         if failed is not None:
             why = self._why(failed, failure)
