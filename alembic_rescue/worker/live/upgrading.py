@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -24,7 +22,6 @@ from alembic_rescue.compat import driver_connection
 from alembic_rescue.connection import drivers, sessions
 from alembic_rescue.connection.failures import chain, shown
 from alembic_rescue.connection.guard import Guard
-from alembic_rescue.connection.waits import Silence
 from alembic_rescue.dialects.base import Fingerprint
 from alembic_rescue.environment.upgrading import UpgradeRun
 from alembic_rescue.errors import RescueError
@@ -32,6 +29,7 @@ from alembic_rescue.evidence.observation import Failure, StatementKind
 from alembic_rescue.model import Identity
 from alembic_rescue.project.loading import Project
 from alembic_rescue.worker import script_files
+from alembic_rescue.worker.live.beating import beating
 from alembic_rescue.worker.observer.lines import absolute
 from alembic_rescue.worker.observer.observer import CALLS, calls, failure_of_step
 from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
@@ -39,11 +37,6 @@ from alembic_rescue.worker.requests import RUNNING, InvalidIndex, Progress, Ran,
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.serve import Conversation
 
-_BEAT_SECONDS = 1.0
-_PING_SECONDS = 5.0
-"""Time between two pings of the server."""
-_SILENT_SECONDS = 30.0
-"""A server that does not answer a ping for this long counts as gone."""
 _FOR_A_LOCK = (errors.LockTimeout, errors.Deadlock)
 _OF_A_MIGRATION = (errors.ServerUnable, errors.WriteRefused)
 """The errors for any other failed statement; within a revision they become :class:`errors.MigrationFailed`."""
@@ -68,7 +61,7 @@ def upgrade(
     watch = _Watch(conversation, project, guards, visited)
     run = UpgradeRun(project, conversation.tell)
     failure: RescueError | None = None
-    with watch.beating(run), script_files.run_again():
+    with beating(tuple(guards.values()), run.hold.waits, watch), script_files.run_again():
         try:
             run.upgrade(target, watch.steps, watch.listeners)
         except RescueError as error:
@@ -123,8 +116,10 @@ class _Watch:
         self._committed = False
         """Whether anything that may last was committed since the last complete step."""
         self._began = time.monotonic()
-        self._statement = ""
+        self.statement = ""
+        """The one that runs; empty between two."""
         self.unguarded = False
+        """Whether the connection of a rescue lock was lost."""
         self.listeners = (
             *self._recorder.listeners,
             (Engine, "before_cursor_execute", self._before),
@@ -152,7 +147,7 @@ class _Watch:
             visited.current = step
             visited.begun.append(str(step))
             self._began = time.monotonic()
-            self._progress()
+            self.tell_progress()
             yield self._watched(step, visited)
             visited.ran.append(visited.revision)
             visited.current = None
@@ -206,7 +201,7 @@ class _Watch:
     def _before(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if sessions.is_own(connection.engine):
             return
-        self._statement, self._began = statement, time.monotonic()
+        self.statement, self._began = statement, time.monotonic()
         visited = self._current
         if visited is not None:
             under_way = sys.exc_info()[1]  # still propagating, and may reach env.py
@@ -243,7 +238,7 @@ class _Watch:
             self._look_for_a_commit(self._current)
 
     def _over(self) -> None:
-        self._statement, self._began = "", time.monotonic()
+        self.statement, self._began = "", time.monotonic()
 
     def _commits(self, connection: Any) -> None:
         visited = self._current
@@ -275,49 +270,14 @@ class _Watch:
 
     # --- signs of life -------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def beating(self, run: UpgradeRun) -> Iterator[None]:
-        """In the block, report progress and check that the server is alive: a statement may take hours."""
-        over = threading.Event()
-        asked: dict[int, float] = {}
-
-        def ping() -> None:
-            while not over.wait(_PING_SECONDS):
-                for number, guard in enumerate(self._guards.values()):
-                    asked[number] = time.monotonic()
-                    try:
-                        guard.ping()
-                    except Exception:  # noqa: BLE001 - any driver's error for a lost connection
-                        self.unguarded = not over.is_set()
-                        return
-                    finally:
-                        asked.pop(number, None)
-
-        def beat() -> None:
-            while not over.wait(_BEAT_SECONDS):
-                self._progress()
-                began = min(list(asked.values()), default=None)
-                if began is not None and (waited := time.monotonic() - began) > _SILENT_SECONDS:
-                    run.hold.waits.hang_up(Silence(waited, self._statement or "a ping"))
-                    for guard in self._guards.values():
-                        guard.hang_up()
-                    return
-
-        with suppress(RuntimeError):  # env.py may have left Python unable to start threads
-            for work in (ping, beat):
-                threading.Thread(target=work, daemon=True, name=f"alembic-rescue-{work.__name__}").start()
-        try:
-            yield
-        finally:
-            over.set()
-
-    def _progress(self) -> None:
+    def tell_progress(self) -> None:
+        """Tell which revision and statement run, and for how long."""
         visited = self._current
         if visited is None or visited.current is None:
             self._conversation.progress(Progress("Running env.py"))
             return
         facts = {"doc": str(visited.current.doc or ""), "seconds": f"{time.monotonic() - self._began:.0f}"}
-        facts["statement"] = self._project.secrets.hide_sql(" ".join(self._statement.split()))
+        facts["statement"] = self._project.secrets.hide_sql(" ".join(self.statement.split()))
         number = len(visited.ran) + 1
         self._conversation.progress(Progress(RUNNING, number, visited.of, visited.revision, facts))
 
