@@ -75,7 +75,7 @@ def test_the_connection_of_the_lock_is_lost(database, behind, direct, fails):
     shop.alembic("upgrade", "r7")
     process = shop.started("--scratch", "none", "upgrade", "--lock-timeout", "0.5", **lock_url(database, direct))
     until(lambda: [one for one in others(database) if "pg_sleep" in one["query"]], "it runs")
-    (holder,) = rescue_locks(database)
+    (holder,) = rescue_locks(database, "ExclusiveLock")
     database.run(f"SELECT pg_terminate_backend({holder})", role="postgres")
     with blocked_by(database, "SELECT * FROM t"):
         status, out, err = ended(process)
@@ -100,6 +100,7 @@ def test_another_replica_takes_over_from_a_killed_one(database, behind, direct):
     first.communicate()
     status, _, err = ended(second)
     assert (status, database.versions(), ran(database)) == (0, ["r8"], [2, 3, 4, 5, 6, 7]), err
+    assert "Waiting: a session of a stopped upgrade is still running" in err, "the server runs its statement to the end"
     until(lambda: rescue_locks(database) == [], "no lock is left")
 
 

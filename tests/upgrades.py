@@ -43,12 +43,11 @@ def written(folder: Path, database: Database, bodies: dict[str, str] | None = No
     return ProjectCopy(root, folder / "state", database)
 
 
-def rescue_locks(database: Database) -> list[int]:
-    """Return the sessions that hold the rescue lock, or share the lock of migrating sessions."""
+def rescue_locks(database: Database, mode: str = "%") -> list[int]:
+    """Return the sessions that hold the rescue lock (``ExclusiveLock``), or share that of migrating sessions."""
     half = RESCUE_LOCK & 0xFFFFFFFF
-    return [pid for (pid,) in database.run(
-        f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {half} AND {OF_THIS_DATABASE}"
-    )]  # fmt: skip
+    of_it = f"locktype = 'advisory' AND objid = {half} AND mode LIKE '{mode}' AND {OF_THIS_DATABASE}"
+    return [pid for (pid,) in database.run(f"SELECT pid FROM pg_locks WHERE {of_it}")]
 
 
 def ended(process, seconds=120):

@@ -123,7 +123,7 @@ class Guard:
         if not self.is_pooled:
             return server.hold_rescue_lock(cursor) and server.is_nobody_at_work(cursor)
         settings = sessions.settings(connection.dialect, self._timeouts, read_only=True)
-        taken = server.take_rescue_lock(cursor, settings)
+        taken = server.take_rescue_lock(cursor, settings) and server.is_nobody_at_work(cursor)
         if not taken:
             cursor.run("ROLLBACK")
         return taken

@@ -64,10 +64,10 @@ class UpgradeHold(Hold):
                     dialect.do_rollback(dbapi_connection)
 
     def _hold_pooled(self, connection: Connection) -> None:
-        """Set the lock timeout per transaction: a session setting would soon apply to another client of the pooler."""
+        """Make the settings per transaction: those of a session would soon apply to another client of the pooler."""
         server = dialects.of(connection.dialect.name).server
-        if setting := server.lock_timeout_of_transaction(self._project.timeouts.lock):
-            event.listen(connection, "begin", lambda one: _begin(one, setting))
+        if settings := server.settings_of_transaction(self._project.timeouts.lock):
+            event.listen(connection, "begin", lambda one: _begin(one, settings))
 
     def _set_isolation(self, connection: Connection) -> None:
         pass
@@ -77,6 +77,7 @@ def _cursor_of(connection: Connection) -> Cursor:
     return Cursor(connection.connection, connection.dialect)
 
 
-def _begin(connection: Connection, setting: str) -> None:
+def _begin(connection: Connection, settings: tuple[str, ...]) -> None:
     if not getattr(driver_connection(connection.connection), "autocommit", False):
-        _cursor_of(connection).run(setting)
+        for setting in settings:
+            _cursor_of(connection).run(setting)

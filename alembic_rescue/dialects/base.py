@@ -198,9 +198,9 @@ class Server(Protocol):
         """
         return ()
 
-    def lock_timeout_of_transaction(self, lock: float) -> str | None:
-        """Return the statement that sets a lock timeout for the open transaction, for a session behind a pooler."""
-        return None
+    def settings_of_transaction(self, lock: float) -> tuple[str, ...]:
+        """Return the same for one transaction, for a session behind a pooler, which keeps no settings."""
+        return ()
 
     def wait_patiently(self, cursor: Cursor, statement: str, lock: float) -> bool:
         """Lift the lock timeout of :meth:`upgrade_settings` before a statement that should not give up.

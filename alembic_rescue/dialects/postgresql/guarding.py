@@ -42,6 +42,8 @@ OF_MIGRATIONS = (
     unshadowed(f"SELECT pg_try_advisory_lock_shared({_KEYS})"),
 )
 """Settings of each session in which migrations run: it is detectable by others, and ends soon after its client."""
+OF_A_TRANSACTION = unshadowed(f"SELECT pg_try_advisory_xact_lock_shared({_KEYS})")
+"""Makes a transaction detectable by others, likewise."""
 
 _CONCURRENTLY = re.compile(
     r"\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX|REINDEX\b[^;]*?|ALTER\s+TABLE\b[^;]*?\bDETACH\b[^;]*?)\s+CONCURRENTLY\b",

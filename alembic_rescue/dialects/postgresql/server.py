@@ -83,9 +83,9 @@ class Server(base.Server):
         """Lift it for ``CREATE INDEX CONCURRENTLY`` and its like."""
         return guarding.is_concurrent(statement) and bool(cursor.rows(guarding.no_lock_timeout(lock)))
 
-    def lock_timeout_of_transaction(self, lock: float) -> str | None:
-        """Return a ``SET LOCAL``, which ends with the transaction."""
-        return f"SET LOCAL lock_timeout = {round(lock * 1000)}"
+    def settings_of_transaction(self, lock: float) -> tuple[str, ...]:
+        """Return what ends with the transaction: a ``SET LOCAL``, and a lock."""
+        return f"SET LOCAL lock_timeout = {round(lock * 1000)}", guarding.OF_A_TRANSACTION
 
     def fingerprint(self, cursor: Cursor, table: str) -> Fingerprint | None:
         """Sum up which transaction created each row of the catalogs, except those of temporary objects."""
