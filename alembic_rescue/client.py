@@ -49,6 +49,10 @@ _MARGIN_SECONDS = 60.0
 """The time for env.py and its imports, on top of the waits that have their own timeouts."""
 
 
+HEADS = frozenset(["head", "heads"])
+"""The targets of an upgrade for which a database at its heads needs no lock."""
+
+
 def looking() -> Request:
     """The request of a first :meth:`Project.look`, for :func:`load` to send ahead."""
     return "look", {"known": ()}

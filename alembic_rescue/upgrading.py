@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from alembic_rescue import errors, findings, inspection, waiting
-from alembic_rescue.client import Project
+from alembic_rescue.client import HEADS, Project
 from alembic_rescue.clock import CLOCK, Clock
 from alembic_rescue.errors import RescueError
 from alembic_rescue.graph import scripts
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WAIT, RETRIES = 600.0, 3
-_HEADS = frozenset(["head", "heads"])
 _ASK_AGAIN_SECONDS = 0.5
 _LONGEST_PAUSE = 30.0
 
@@ -163,7 +162,7 @@ class _Upgrade:
 
     def report(self) -> Report:
         """Run the upgrade."""
-        if self._target not in _HEADS:
+        if self._target not in HEADS:
             view = self._view(self._patiently(self._project.look))
             standings = waiting.standings(view, self._target)
             self._count(standings)
@@ -212,7 +211,7 @@ class _Upgrade:
         Raises:
             UpgradeWaitTimedOut: another one ran for the whole waiting time.
         """
-        asked = partial(self._project.guard, self._chosen.lock_url, leaving_heads=self._target in _HEADS)
+        asked = partial(self._project.guard, self._chosen.lock_url, leaving_heads=self._target in HEADS)
         guarded: Guarded = self._patiently(asked)
         while not guarded.held:
             self._pause(_who(guarded))

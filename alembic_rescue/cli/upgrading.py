@@ -79,8 +79,7 @@ def upgrade(
 
     call: Call = ctx.obj
     call.secrets.add_url(lock_url or "")
-    to_heads = revision in {"head", "heads"}
-    ahead = client.guarding(lock_url, leaving_heads=True) if to_heads else client.looking()
+    ahead = client.guarding(lock_url, leaving_heads=True) if revision in client.HEADS else client.looking()
     project = call.load(lock_timeout, ahead=ahead)
     shown = UpgradeLog(call.tell)
     report = alembic_rescue.upgrade(
