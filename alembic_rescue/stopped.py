@@ -71,7 +71,8 @@ class Stopped:
             return self._outside(error, names)
         where = self._where()
         if isinstance(error, errors.MigrationFailed):
-            kept = "it left no changes" if ran.rolled_back else "part of it may have been committed"
+            left = "left no changes" if ran.rolled_back else "may have been committed in part"
+            kept = f"{error.revision} {left}"
             error.help = f"{kept}: {where}. Fix the cause, then upgrade again"
         else:
             place = f" at {ran.place}" if ran.place else ""

@@ -261,21 +261,20 @@ class _Upgrade:
         try:
             for number in range(1, self._chosen.retries + 2):
                 ran = self._attempt(visited)
+                again = number <= self._chosen.retries and ran.for_a_lock and ran.rolled_back and not ran.unguarded
                 for identity, visit in zip(visited, ran.visits, strict=False):
-                    done[identity.rows_key] += visit.ran
+                    done[identity.rows_key] += visit.kept if ran.failure is not None and again else visit.ran
                 for one in ran.swallowed:
                     self._notes = (*self._notes, swallowed(one))
                 if ran.failure is None:
                     return self._read_back(ran, done)
-                if number > self._chosen.retries or not (ran.for_a_lock and ran.rolled_back) or ran.unguarded:
+                if not again:
                     names = [revision for each in done.values() for revision in each]
                     raise self._stopped(standings).failed(ran, ran.failure, number, names, self._notes)
-                for kept in done.values():
-                    kept.clear()
                 pause = min(_LONGEST_PAUSE, 2 ** (number - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
                 self._told(Again(ran.failure, ran.place, number + 1, self._chosen.retries + 1, pause))
                 self._clock.sleep(pause)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, errors.Interrupted):  # the latter if only the worker got the signal
             raise self._stopped(standings).interrupted(view, self._chosen.lock_url, self._clock) from None
         except (errors.WorkerDied, errors.WorkerSilent) as error:
             self._stopped(standings).lost(error, view, self._chosen.lock_url, self._clock)
@@ -290,7 +289,7 @@ class _Upgrade:
             self._project.tell = before
 
     def _read_back(self, ran: Ran, done: dict[tuple[str, str], list[str]]) -> Report:
-        names = [revision for visit in ran.visits for revision in visit.ran]
+        names = [revision for each in done.values() for revision in each]
         if ran.unguarded:
             self._note(_UNGUARDED)
         for index in ran.invalid:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import alembic_rescue
 from alembic_rescue import errors
 from alembic_rescue.model import Outcome
-from tests.upgrades import ENV_HIDES_ERRORS, ENV_NEVER_COMMITS, SHOP, ended, rescue_locks, written
+from tests.upgrades import ENV_HIDES_ERRORS, ENV_NEVER_COMMITS, SHOP, SLEEPS, ended, rescue_locks, written
 from tests.watching import blocked_by, until, waiting_for_a_lock
 
 pytestmark = pytest.mark.slow
@@ -89,7 +93,7 @@ def test_a_failing_revision_is_reported_with_its_line_and_the_diagnosis_comes_la
     failed = project.rescue("upgrade")
     assert (failed.status, database.versions()) == (3, ["r1"])
     assert "error[migration-failed]: r4 failed at alembic/versions/r4.py:9: division by zero." in failed.stderr
-    assert "help: it left no changes: " in failed.stderr
+    assert " left no changes: " in failed.stderr
     assert "is at r1, as before. Fix the cause, then upgrade again" in failed.stderr
     assert "\nRecommendation: rerun: " in failed.stdout
     assert "alembic/versions/r4.py:9" in failed.stdout.partition("Recommendation")[2]
@@ -344,52 +348,90 @@ def test_a_concurrent_statement_that_fails_in_a_savepoint_loses_nothing_else(tmp
     assert database.run("SELECT to_regclass('ix') IS NOT NULL") == [(True,)]
 
 
-@pytest.mark.parametrize(("own", "hidden"), [(False, True), (True, False)], ids=["hidden", "transaction per migration"])
-def test_a_commit_on_the_drivers_own_connection_is_not_retried(tmp_path, database, own, hidden):
-    alters = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass" if hidden else ADDS
-    body = (
-        "op.execute('INSERT INTO kept VALUES (1)')\n"
-        "op.get_bind().connection.commit()\n"
-        f"op.get_bind().connection.cursor().execute('SELECT 1')\n{alters}"
-    )
-    more = {"options": "transaction_per_migration=True"} if own else {}
-    project = written(tmp_path, database, {**SHOP, "r4": body}, **more)
+OF_THE_DRIVER = "raw = op.get_bind().connection\nraw.cursor().execute('INSERT INTO kept VALUES (1)')\nraw.commit()"
+ANOTHER = (
+    "raw = op.get_bind().engine.raw_connection()\nraw.cursor().execute('INSERT INTO kept VALUES (1)')\nraw.commit()"
+)
+COMMITS = {
+    "COMMIT": "op.execute('INSERT INTO kept VALUES (1)')\nop.execute('COMMIT')",
+    "in a script": "op.execute('BEGIN; INSERT INTO kept VALUES (1); END;')",
+    "after a comment": "op.execute('INSERT INTO kept VALUES (1);\\n-- keep it\\nCOMMIT;')",
+    "on the driver's connection": OF_THE_DRIVER,
+    "after another statement": f"op.execute('SELECT 1')\n{OF_THE_DRIVER}\nraw.cursor().execute('SELECT 1')",
+    "on another connection": ANOTHER,
+}
+
+
+@pytest.mark.parametrize("how", COMMITS)
+def test_a_run_that_committed_by_itself_is_not_retried(tmp_path, database, how):
+    project = written(tmp_path, database, {**SHOP, "r4": f"{COMMITS[how]}\n{ADDS}"})
     project.alembic("upgrade", "r3")
     database.run("CREATE TABLE kept (id int)")
     with blocked_by(database, "SELECT * FROM t1"):
-        failed = project.rescue("upgrade", "--lock-timeout", "0.5")
+        failed = project.rescue("--scratch", "none", "upgrade", "--lock-timeout", "0.4")
     assert database.run("SELECT id FROM kept") == [(1,)], "once"
     assert (failed.status, database.versions()) == (4, ["r3"]), failed.everything
     assert "Part of it may have been committed, so it was not retried" in failed.stderr
+    assert "Trying again" not in failed.stderr
 
 
-def test_a_revision_that_has_written_something_before_it_waits_for_a_lock_is_retried(tmp_path, database):
-    body = f"op.execute('SELECT 1')\nop.create_table('t4', sa.Column('id', sa.Integer))\n{ADDS}"
-    project = written(tmp_path, database, {**SHOP, "r4": body})
-    project.alembic("upgrade", "r2")
-    with blocked_by(database, "SELECT * FROM t1") as other:
-        process = project.started("upgrade", "--lock-timeout", "0.6")
-        until(lambda: waiting_for_a_lock(database), "it waits for the lock")
-        until(lambda: not waiting_for_a_lock(database), "it gave up")
-        other.rollback()
-        status, _, err = ended(process)
-    assert (status, database.versions()) == (0, ["r4"]), err
-    assert "Trying again in " in err
-    assert "It left no changes." in err
-
-
-@pytest.mark.parametrize("commit", ["op.execute('COMMIT')", "op.execute('SELECT 1; COMMIT;')"])
-def test_a_run_that_committed_by_itself_is_not_retried(tmp_path, database, commit):
-    body = f"op.execute('CREATE TABLE IF NOT EXISTS kept (id int); INSERT INTO kept VALUES (1)')\n{commit}\n{ADDS}"
-    project = written(tmp_path, database, {**SHOP, "r4": body})
+def test_what_a_transaction_per_migration_committed_by_itself_is_not_retried(tmp_path, database):
+    hidden = f"try:\n    with op.get_bind().begin_nested(): {ADDS}\nexcept Exception:\n    pass"
+    bodies = {**SHOP, "r4": f"op.execute('SELECT 1')\n{OF_THE_DRIVER}\n{hidden}"}
+    project = written(tmp_path, database, bodies, options="transaction_per_migration=True")
     project.alembic("upgrade", "r3")
     database.run("CREATE TABLE kept (id int)")
     with blocked_by(database, "SELECT * FROM t1"):
-        failed = project.rescue("upgrade", "--lock-timeout", "0.5")
-    assert failed.status == 4
+        failed = project.rescue("--scratch", "none", "upgrade", "--lock-timeout", "0.4")
     assert database.run("SELECT id FROM kept") == [(1,)], "once"
-    assert "Part of it may have been committed, so it was not retried" in failed.stderr
-    assert "Trying again" not in failed.stderr
+    assert (failed.status, database.versions()) == (4, ["r3"]), failed.everything
+
+
+def test_a_procedure_that_commits_when_it_is_called_commits_nothing_yet(tmp_path, database):
+    makes = "op.execute('CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; COMMIT; END $$')"
+    project = written(tmp_path, database, {**SHOP, "r4": f"{makes}\n{ADDS}"})
+    project.alembic("upgrade", "r3")
+    with blocked_by(database, "SELECT * FROM t1"):
+        failed = project.rescue("--scratch", "none", "upgrade", "--lock-timeout", "0.4", "--retries", "1")
+    assert "Trying again in " in failed.stderr
+
+
+def test_what_was_kept_before_a_retry_is_reported_and_verified(tmp_path, database):
+    bodies = {
+        **SHOP,
+        "r2": "if not op.get_bind().engine.url.database: op.create_table('t2', sa.Column('id'))",
+        "r4": ADDS,
+    }
+    project = written(tmp_path, database, bodies, options="transaction_per_migration=True")
+    project.alembic("upgrade", "r1")
+    with blocked_by(database, "SELECT * FROM t1") as other:
+        process = project.started("--format", "json", "upgrade", "--lock-timeout", "0.6")
+        until(lambda: waiting_for_a_lock(database), "it waits for the lock")
+        until(lambda: not waiting_for_a_lock(database), "it gave up")
+        other.rollback()
+        status, out, err = ended(process)
+    assert (status, database.versions()) == (0, ["r4"]), err
+    assert json.loads(out)["databases"][0]["ran"] == ["r2", "r3", "r4"]
+
+
+def test_script_files_that_contradict_one_another_are_told(tmp_path, database):
+    project = written(tmp_path, database)
+    (file,) = (project.root / "alembic").glob("**/r3.py")
+    file.write_text(file.read_text().replace('"r2"', '"nowhere"').replace("'r2'", "'nowhere'"))
+    failed = project.rescue("upgrade")
+    assert (failed.status, "error[missing-revision]" in failed.stderr) == (3, True), failed.everything
+
+
+def test_a_signal_to_the_worker_alone_says_what_is_kept(tmp_path, database):
+    project = written(tmp_path, database, {**SHOP, "r4": SLEEPS}, options="transaction_per_migration=True")
+    process = project.started("upgrade")
+    until(lambda: database.run("SELECT to_regclass('t3')") != [(None,)] and database.versions() == ["r3"], "r4 runs")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGTERM)
+    status, _, err = ended(process)
+    assert (status, database.versions()) == (130, ["r3"]), err
+    assert "is at r3; it was at base" in err
+    assert "nothing was written" not in err
 
 
 def test_a_version_table_that_env_py_moves_is_reported_with_what_ran(tmp_path, database):

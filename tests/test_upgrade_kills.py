@@ -140,7 +140,7 @@ class Stage:
         assert self.has_index, where
         assert "error[migration-failed]: r2 failed at " in err, where
         assert 'column "c2" of relation "t" already exists' in err, where
-        assert "it left no changes: " in err, where
+        assert "r2 left no changes: " in err, where
         assert "is at r1, as before" in err, where
         index = self.database.run("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix')")
         advice = out[out.index("Recommendation: ") :]

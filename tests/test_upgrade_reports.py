@@ -78,7 +78,7 @@ def test_changes_in_place(report, database):
     place = "ad300000000d_next__fails_for_some_other_rea.py:12"
     assert "error[migration-failed]: ad300000000d failed at" in log
     assert f"{place}: division by zero" in log
-    assert "it left no changes" in log
+    assert " left no changes" in log
     assert advice.startswith("rerun: ")
     assert place in advice
     (cause,) = document(shop)["causes"]
@@ -150,7 +150,7 @@ def test_invalid_index(report, database, form):
     database.run("INSERT INTO t (a) VALUES ('x'), ('x')")
     log, advice = deployed(index, 3)
     assert "could not create unique index" in log
-    assert "part of it may have been committed" in log
+    assert " may have been committed in part" in log
     assert "invalid" in log
     assert "DROP INDEX CONCURRENTLY public.ix_t_a" in advice
     assert database.versions() == ["c3b0000000c1"]
@@ -266,7 +266,7 @@ def test_swallowed_batch(report, database):
     assert flow.alembic("upgrade", "a100000000a1").status == 0
     log, advice = deployed(flow, 3)
     assert "warning[swallowed-error]" in log
-    assert "it left no changes" in log
+    assert " left no changes" in log
     assert advice.startswith("rerun: ")
     lines = (flow.root / "alembic/versions/a100000000a2_folders_and_update_times.py").read_text().splitlines()
     swallowed = [one for one in document(flow)["causes"] if one["revision"] == "a100000000a2" and one["swallowed"]]
@@ -279,7 +279,7 @@ def test_sqlite_left_over_table(tokens):
     copy, run = tokens
     log, advice = deployed(copy, 3)
     assert "NOT NULL" in log
-    assert "part of it may have been committed" in log
+    assert " may have been committed in part" in log
     assert run("SELECT version_num FROM alembic_version") == [("m130000000m1",)]
     run("UPDATE api_tokens SET team = 't'")
     log, advice = deployed(copy, 3)

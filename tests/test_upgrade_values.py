@@ -44,6 +44,7 @@ def test_the_code_and_exit_status_of_each_error(code, error, status):
         ("CREATE INDEX CONCURRENTLY ix ON t (a)", True),
         ("  create unique index concurrently if not exists ix ON t (a)", True),
         ("DROP INDEX CONCURRENTLY ix", True),
+        ("-- build it\n/* app */ CREATE INDEX /* x */ CONCURRENTLY ix ON t (a)", True),
         ("REINDEX (VERBOSE) TABLE CONCURRENTLY t", True),
         ("ALTER TABLE t DETACH PARTITION t1 CONCURRENTLY", True),
         ("CREATE INDEX ix ON t (a)", False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -361,3 +362,18 @@ def test_ctrl_c_before_the_answer_of_a_look_asked_for_ahead_ends_the_worker(line
     with pytest.raises(KeyboardInterrupt):
         project.look()
     assert not project._worker.alive
+
+
+def test_what_env_py_prints_in_a_look_asked_for_ahead_is_told_without_the_password(linear):
+    password = "marker-pa55w0rd"
+    ini = linear.root / "alembic.ini"
+    ini.write_text(ini.read_text().replace("://", f"://ann:{password}@", 1))
+    env = linear.root / "alembic" / "env.py"
+    env.write_text(f"import os\nos.write(1, b'it is {password}\\n')\n{env.read_text()}")
+    told = []
+    project = load(ahead=looking(), tell=told.append, meanwhile=lambda: time.sleep(1))
+    with contextlib.suppress(errors.RescueError):
+        project.look()
+    project.end()
+    assert "it is ***" in told
+    assert not [line for line in told if password in line]

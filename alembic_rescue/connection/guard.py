@@ -142,14 +142,6 @@ class Guard:
             )
         return None
 
-    def transaction_of(self, pid: int) -> str | None:
-        """See :meth:`alembic_rescue.dialects.base.Server.transaction_of`; empty if it cannot be read."""
-        with suppress(Exception):  # then a commit may go unseen
-            return self._asking.ask(
-                lambda one: self._dialect.server.transaction_of(Cursor(one.connection, one.dialect), pid)
-            )
-        return ""
-
     def is_committed(self, transaction: str) -> bool:
         """See :meth:`alembic_rescue.dialects.base.Server.is_committed`; True if that cannot be read."""
         with suppress(Exception):

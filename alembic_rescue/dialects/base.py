@@ -213,12 +213,12 @@ class Server(Protocol):
         """Return a fingerprint of the committed catalog and version table; None if the server has none."""
         return None
 
-    def transaction_of(self, cursor: Cursor, pid: int) -> str | None:
-        """Return the id of a server process's open transaction; None if it has written nothing, empty if not shown."""
-        return ""
+    def transaction(self, cursor: Cursor) -> str | None:
+        """Return the id of the session's open transaction; None if the server has none."""
+        return None
 
     def is_committed(self, cursor: Cursor, transaction: str) -> bool:
-        """Whether a transaction that :meth:`transaction_of` returned was committed."""
+        """Whether a transaction that :meth:`transaction` returned was committed."""
         return False
 
     def invalid_indexes(self, cursor: Cursor) -> tuple[str, ...]:

@@ -104,6 +104,8 @@ class Worker:
     _last: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
     _asked: bool = False
     """An answer is awaited."""
+    _kept_back: list[str] | None = None
+    """What it printed before the first answer, which brings the secrets; None once that has arrived."""
     _begun: deque[Request] = field(default_factory=deque)
     """The requests sent ahead, whose answers nobody has received yet."""
 
@@ -111,6 +113,7 @@ class Worker:
         self._process, reads, writes = spawned or spawn(self.mode, self.by)
         self._channel = Channel(reads, writes)
         self._ended = threading.Event()
+        self._printing = threading.Lock()
         self._drain = threading.Thread(target=self._read_output, daemon=True, name="worker-output")
         self._drain.start()
 
@@ -124,6 +127,8 @@ class Worker:
 
         The answer of another one that is called first is received and dropped.
         """
+        if not self._begun:
+            self._kept_back = []
         with suppress(errors.RescueError):  # the call tells how it died
             self._send(request)
         self._begun.append(request)
@@ -222,6 +227,10 @@ class Worker:
         """Kill the worker if its answer is outstanding, because that would be taken for the answer to the next call."""
         if self._asked:
             self.kill()
+        with self._printing:
+            kept_back, self._kept_back = self._kept_back or [], None
+            for line in kept_back:
+                self._pass_on(line)
 
     def _ask(self, request: Request, seconds: float) -> None:
         while self._begun:
@@ -308,8 +317,16 @@ class Worker:
                 self._printed_line(rest)
 
     def _printed_line(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        with self._printing:
+            if self._kept_back is None:
+                self._pass_on(text)
+            else:
+                self._kept_back.append(text)
+
+    def _pass_on(self, text: str) -> None:
         try:
-            self._line(self.secrets.hide(line.decode("utf-8", "replace")))
+            self._line(self.secrets.hide(text))
         except Exception:  # noqa: BLE001 - keep reading: a worker hangs if nobody reads its output
             self.tell = _nobody
 

@@ -190,6 +190,8 @@ class VisitRan:
     """The revisions that ran to their end, even if they were rolled back later."""
     failed: str | None = None
     """The revision that did not."""
+    kept: tuple[str, ...] = ()
+    """Those of `ran` that were committed with their version, although the run failed."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import re
 
 from alembic_rescue.dialects.postgresql import blockers
 from alembic_rescue.dialects.postgresql.unshadowed import unshadowed
+from alembic_rescue.dialects.statements import POSTGRESQL, tokens
 
 _KEYS = "1634493805::int4, 1651073906::int4"
 """The two halves of the rescue lock's key; as a pair of integers they name a different lock."""
@@ -49,14 +50,8 @@ _CONCURRENTLY = re.compile(
     r"\s*(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX|REINDEX\b[^;]*?|ALTER\s+TABLE\b[^;]*?\bDETACH\b[^;]*?)\s+CONCURRENTLY\b",
     re.IGNORECASE,
 )
-TRANSACTION_OF = unshadowed("""
-    SELECT CASE WHEN a.state IS NULL THEN ''
-                ELSE (n.after - ((n.after - a.backend_xid::text::int8) & 4294967295::int8))::text END
-      FROM pg_stat_activity a,
-           (SELECT (txid_snapshot_xmax(txid_current_snapshot()) + 2147483648::int8) AS after) n
-     WHERE a.pid = {pid}::int4
-""")
-"""Its id with the epoch, which ``backend_xid`` lacks: the last such number before `after`; empty if it is not shown."""
+TRANSACTION = unshadowed("SELECT txid_current()::text")
+"""Gives it an id if it has none yet."""
 INVALID_INDEXES = unshadowed("""
     SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
      WHERE NOT i.indisvalid AND c.relkind = 'i'
@@ -79,7 +74,9 @@ def is_concurrent(statement: str) -> bool:
 
     If it gives up, it leaves an invalid index or a partition that is detached by half.
     """
-    return _CONCURRENTLY.match(statement) is not None
+    if not re.search("concurrently", statement, re.IGNORECASE):
+        return False
+    return _CONCURRENTLY.match(" ".join(token.text for token in tokens(statement, POSTGRESQL))) is not None
 
 
 def no_lock_timeout(seconds: float) -> str:

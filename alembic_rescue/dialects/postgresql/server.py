@@ -94,10 +94,9 @@ class Server(base.Server):
         rows = cursor.rows(f"SELECT version_num FROM {table}") if there else []  # noqa: S608 - quoted by the dialect
         return Fingerprint(tuple(sorted(str(one) for (one,) in rows)), str(cursor.rows(guarding.FINGERPRINT)))
 
-    def transaction_of(self, cursor: Cursor, pid: int) -> str | None:
-        """Ask ``pg_stat_activity``, which has it until the transaction ends or is aborted."""
-        found = cursor.rows(guarding.TRANSACTION_OF.format(pid=int(pid)))
-        return found[0][0] if found else ""
+    def transaction(self, cursor: Cursor) -> str | None:
+        """Have it get an id, as it will with its first change."""
+        return str(cursor.value(guarding.TRANSACTION))
 
     def is_committed(self, cursor: Cursor, transaction: str) -> bool:
         """Ask for its status, which is known long after its end."""

@@ -301,7 +301,7 @@ def guard(
     _STATE.known = tuple(known)
     guards, project = _STATE.guards, _STATE.loaded
     direct = None if lock_url is None else by_url.opened(project, lock_url)
-    heads = frozenset(project.script.get_heads()) if leaving_heads else None
+    heads = _heads(project) if leaving_heads else None
 
     def locked(context: MigrationContext, connection: Connection, rows: tuple[str, ...]) -> tuple[str, ...]:
         if heads is not None and heads == set(rows):
@@ -319,6 +319,13 @@ def guard(
 
     seen = _looked(conversation, known, locked)
     return _guarded(seen)
+
+
+def _heads(project: Project) -> frozenset[str] | None:
+    """The heads; None if the script files contradict one another, which the caller tells from the look."""
+    with suppress(Exception):  # KeyError, RevisionError and others
+        return frozenset(project.script.get_heads())
+    return None
 
 
 def guard_again(_conversation: Conversation) -> Guarded:

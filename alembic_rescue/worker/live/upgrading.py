@@ -5,7 +5,6 @@ This is the only operation in which migrations run on the project's own database
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +15,14 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from sqlalchemy.engine import Engine
+from sqlalchemy.pool import Pool
 
 from alembic_rescue import dialects, errors
-from alembic_rescue.compat import driver_connection
 from alembic_rescue.connection import drivers, sessions
 from alembic_rescue.connection.failures import chain, shown
 from alembic_rescue.connection.guard import Guard
 from alembic_rescue.dialects.base import Fingerprint
+from alembic_rescue.dialects.cursor import Cursor
 from alembic_rescue.environment.upgrading import UpgradeRun
 from alembic_rescue.errors import RescueError
 from alembic_rescue.evidence.observation import Failure, StatementKind
@@ -41,8 +41,6 @@ _FOR_A_LOCK = (errors.LockTimeout, errors.Deadlock)
 _OF_A_MIGRATION = (errors.ServerUnable, errors.WriteRefused)
 """The errors for any other failed statement; within a revision they become :class:`errors.MigrationFailed`."""
 _LASTS = frozenset([StatementKind.CATALOG, StatementKind.DATA])
-_COMMITS = re.compile(r"(?:^|;)\s*commit\b|^\s*end\s*;?\s*$", re.IGNORECASE)
-"""A statement that commits by itself, whatever SQLAlchemy knows of it."""
 
 
 def upgrade(
@@ -77,7 +75,12 @@ class _Visited:
     of: int
     before: Fingerprint | None
     """The committed state when the visit began, or after its last committed step."""
+    connection: Any
+    begins_each: bool
+    """Whether each revision has its own transaction, which its first statement begins."""
     ran: list[str] = field(default_factory=list)
+    whole: int = 0
+    """How many of them are known to be committed with their version."""
     begun: list[str] = field(default_factory=list)
     """The steps up to the current one, as Alembic logs them."""
     current: Any = None
@@ -85,10 +88,8 @@ class _Visited:
     log: Log = field(default_factory=Log)
     rows: tuple[str, ...] | None = None
     """The version table's rows after the steps that ran so far."""
-    pid: int | None = None
-    """The server process that migrates, if the driver names it."""
     transaction: str | None = None
-    """The id of its open transaction, as read after the first statement that wrote; empty if that is not shown."""
+    """The id of its open transaction; None if that is not known."""
 
     @property
     def revision(self) -> str:
@@ -115,6 +116,8 @@ class _Watch:
         self._recorder = Recorder(lambda code: code is CALLS)
         self._committed = False
         """Whether anything that may last was committed since the last complete step."""
+        self._lent = 0
+        """How many connections were taken from a pool without SQLAlchemy's Connection."""
         self._began = time.monotonic()
         self.statement = ""
         """The one that runs; empty between two."""
@@ -126,6 +129,8 @@ class _Watch:
             (Engine, "after_cursor_execute", self._after),
             (Engine, "handle_error", self._fails),
             (Engine, "commit", self._commits),
+            (Engine, "engine_connect", self._connects),
+            (Pool, "checkout", self._lends),
         )
 
     # --- the steps -----------------------------------------------------------------------------------------------
@@ -134,8 +139,8 @@ class _Watch:
         self, context: MigrationContext, _rows: tuple[str, ...], listed: list[MigrationStep]
     ) -> Iterator[MigrationStep]:
         """See :data:`alembic_rescue.environment.upgrading.Steps`."""
-        visited = _Visited(len(self._visits), len(listed), self._read(len(self._visits)))
-        visited.pid = _process(context.connection)
+        number, each = len(self._visits), bool(context.opts.get("transaction_per_migration"))
+        visited = _Visited(number, len(listed), self._read(number), context.connection, begins_each=each)
         self._visits.append(visited)
         self._recorder.files, self._recorder.context = running.files_of(self._project), context
 
@@ -159,6 +164,8 @@ class _Watch:
         @wraps(original)  # Alembic logs its name
         def migrate(**given: Any) -> None:
             log = visited.log
+            if visited.transaction is None and not visited.begins_each:
+                self._note_transaction(visited)
             with self._recorder.recording(log):
                 try:
                     calls(original, given)
@@ -178,7 +185,7 @@ class _Watch:
     def _is_whole(self, visited: _Visited) -> None:
         """Note the state after a step that was committed with its version: a retry may continue from there."""
         if self._committed and (now := self._read(visited.number)) is not None and now.rows == visited.rows:
-            visited.before, self._committed = now, False
+            visited.before, visited.whole, self._committed = now, len(visited.ran), False
 
     def _guard(self, number: int) -> Guard | None:
         """The lock of a visited database; None if it was at its heads, so nothing runs there."""
@@ -216,13 +223,18 @@ class _Watch:
         visited = self._current
         if visited is None or self._committed:
             return
-        if _COMMITS.search(statement):
-            self._committed = True
-        elif drivers.commits_each(connection):
+        if drivers.commits_each(connection):
             self._committed = dialects.of(connection.dialect.name).kind_of(statement) in _LASTS
-        elif visited.transaction is None and visited.pid == _process(connection):
-            guard = self._guard(visited.number)
-            visited.transaction = "" if guard is None or visited.pid is None else guard.transaction_of(visited.pid)
+        elif visited.transaction is None and connection is visited.connection:
+            self._note_transaction(visited)
+
+    def _note_transaction(self, visited: _Visited) -> None:
+        """Note the id of the open transaction, whose end shows a commit that SQLAlchemy does not see."""
+        connection = visited.connection
+        if connection is None or visited.before is None or drivers.commits_each(connection):
+            return
+        server = dialects.of(connection.dialect.name).server
+        visited.transaction = server.transaction(Cursor(connection.connection, connection.dialect))
 
     def _look_for_a_commit(self, visited: _Visited) -> None:
         """Note whether its transaction was committed by now, on the driver's own connection."""
@@ -239,6 +251,13 @@ class _Watch:
 
     def _over(self) -> None:
         self.statement, self._began = "", time.monotonic()
+
+    def _lends(self, *_: Any) -> None:
+        self._lent += 1
+
+    def _connects(self, _: Any, branch: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy 1.4's
+        """Count what the pool lent to SQLAlchemy; the rest is used without it, and nobody sees its commits."""
+        self._lent -= not branch
 
     def _commits(self, connection: Any) -> None:
         visited = self._current
@@ -285,7 +304,7 @@ class _Watch:
 
     def ran(self, failure: RescueError | None) -> Ran:
         """Return the result of the run, which ended with `failure`."""
-        visits = tuple(VisitRan(tuple(one.ran), one.revision or None) for one in self._visits)
+        visits = tuple(VisitRan(tuple(one.ran), one.revision or None, self._kept(one, failure)) for one in self._visits)
         failed = next((one for one in self._visits if one.current is not None), None)
         if failure is None:
             guards = self._guards.values()
@@ -317,22 +336,27 @@ class _Watch:
         last = failure.__cause__ or self._recorder.last_error
         return failure_of_step(failed.log, last, self._recorder.files, failed.path, self._project.secrets.hide)
 
+    def _kept(self, visited: _Visited, failure: RescueError | None) -> tuple[str, ...]:
+        """The revisions of a visit that were committed with their version."""
+        if failure is None or self._has_ended(visited, self._read(visited.number)):
+            return tuple(visited.ran)
+        return tuple(visited.ran[: visited.whole])
+
+    def _has_ended(self, visited: _Visited, now: Fingerprint | None) -> bool:
+        """Whether all steps of a visit ran, and are committed."""
+        ran = visited.current is None and visited.rows is not None
+        return ran and now is not None and now.rows == visited.rows
+
     def _is_rolled_back(self) -> bool:
-        if self._committed:
+        if self._committed or self._lent > 0:
             return False
         for one in self._visits:
             if not one.of:
                 continue
             now = self._read(one.number)
-            ended = one.current is None and now is not None and one.rows is not None and now.rows == one.rows
-            if not ended and (now is None or now != one.before):
+            if not self._has_ended(one, now) and (now is None or now != one.before):
                 return False
         return True
-
-
-def _process(connection: Any) -> int | None:
-    """The server process of a connection, if its driver names it."""
-    return None if connection is None else drivers.server_process(driver_connection(connection.connection))
 
 
 def _originals(error: BaseException) -> Iterator[BaseException]:
