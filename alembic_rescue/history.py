@@ -69,7 +69,7 @@ def recommend_for_applied(applied: Sequence[RevisionEvidence]) -> Recommendation
     if absent:
         lacks = "is marked as applied, but lacks" if len(absent) == 1 else "are marked as applied, but lack"
         return Recommendation(Action.COMPLETE, absent[0], f"{listed(absent)} {lacks} something")
-    if applied and not any(evidence.verdict is Verdict.APPLIED for evidence in applied):
+    if applied and not any(evidence.verdict is Verdict.APPLIED for evidence in applied) and not _of_rows(applied):
         return Recommendation(Action.STOP, None, "none of the applied revisions could be verified")
     return Recommendation(
         Action.NOTHING, None, f"nothing is missing from {_revisions(len(applied))}{_unchecked(applied)}"
@@ -83,11 +83,16 @@ def at_latest(applied: Sequence[RevisionEvidence]) -> str:
     return f"the database is at the latest revision{looked}{_unchecked(applied)}"
 
 
+def _of_rows(revisions: Sequence[RevisionEvidence]) -> bool:
+    """Whether all that cannot be verified of these revisions are changes of rows, and there is such a change."""
+    found = [found.detail for evidence in revisions for found in evidence.unread]
+    return bool(found) and all(detail in OF_ROWS for detail in found)
+
+
 def _unchecked(applied: Sequence[RevisionEvidence]) -> str:
     """Return a further sentence about the applied revisions that cannot be verified; empty if all can."""
     unread = [evidence for evidence in applied if evidence.verdict is Verdict.UNVERIFIABLE]
-    of_rows = all(found.detail in OF_ROWS for evidence in unread for found in evidence.unread)
-    what = "Data changes" if of_rows else "Changes"
+    what = "Data changes" if _of_rows(unread) else "Changes"
     return f". {what} of {some((one.revision for one in unread), verb=False)} cannot be verified" if unread else ""
 
 

@@ -19,7 +19,7 @@ from alembic_rescue.inspection import View
 from alembic_rescue.model import DatabaseReport, Note, Outcome, Receipt
 from alembic_rescue.records import logs
 from alembic_rescue.waiting import Standing
-from alembic_rescue.worker.requests import Ran
+from alembic_rescue.worker.requests import Progress, Ran
 
 _ASK_AGAIN_SECONDS = 0.5
 _LAST_LOOK_SECONDS = 5.0
@@ -40,6 +40,7 @@ class Stopped:
 
     Args:
         before: where the databases were.
+        half: the revision that was running, if a part of it may be committed; else empty.
         folder: the folder of receipts.
         kept: the receipts, oldest first.
     """
@@ -49,12 +50,13 @@ class Stopped:
         project: Project,
         target: str,
         before: Sequence[Standing],
+        half: str,
         *,
         folder: Path | None,
         kept: Sequence[Receipt],
     ) -> None:
         self._project, self._target, self._before = project, target, before
-        self._folder, self._kept = folder, kept
+        self._half, self._folder, self._kept = half, folder, kept
         self._moved: tuple[str, ...] | None = None
         """The rows that were not there before, when the version tables were last read; None if that is not known."""
 
@@ -84,11 +86,15 @@ class Stopped:
     def diagnosed(self, error: RescueError, ran: Ran, notes: Sequence[Note]) -> RescueError:
         """Return the error with the diagnosis."""
         log = logs.of_lines(ran.log) if isinstance(error, errors.MigrationFailed) else None
+        hear = self._project.hear
+        self._project.hear = lambda said: hear(_of_the_diagnosis(said))
         try:
             report = rescue.diagnose(self._project, folder=self._folder, log=log)
         except RescueError as unseen:
             error.help = f"{error.help}. The database could not be inspected: {unseen.message}"
             return error
+        finally:
+            self._project.hear = hear
         alembics = advising.upgrading(report.script_heads)
         again = "alembic-rescue upgrade" if self._target == "heads" else f"alembic-rescue upgrade {self._target}"
         explained = (unkept.explained(part, ran, alembics, again) for part in report.databases)
@@ -111,6 +117,9 @@ class Stopped:
         """Return what to do after :meth:`left`; empty if it is not certain what was rolled back."""
         if self._moved is None or not all(one.transactional for one in view.meant):
             return ""
+        if self._half:
+            half = f"{self._half} may have been committed in part"
+            return f"{half}. Check before you deploy again: `alembic-rescue diagnose`"
         kept = f"the revisions up to {errors.listed(self._moved)} are kept, and the rest was rolled back"
         way_on = f"{kept if self._moved else 'everything was rolled back'}: deploy again"
         return f"{way_on}. If a revision commits by itself, check first: `alembic-rescue diagnose`"
@@ -173,6 +182,11 @@ class Stopped:
 
     def _view(self) -> View:
         return inspection.look(self._project, None, self._kept)
+
+
+def _of_the_diagnosis(said: object) -> object:
+    """Tell progress that it belongs to the diagnosis: a reader could take it for the upgrade's."""
+    return replace(said, doing=f"Diagnosing: {said.doing.lower()}") if isinstance(said, Progress) else said
 
 
 def _with_notes(part: DatabaseReport, notes: Sequence[Note]) -> DatabaseReport:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from alembic_rescue import errors
+from alembic_rescue.evidence.model import Presence
 from alembic_rescue.model import Action, Blocker, DatabaseReport, Recommendation
 from alembic_rescue.worker.requests import Ran
 
@@ -16,6 +17,7 @@ _CAUSES: Mapping[type, str] = {
     errors.PermissionDenied: "lacks a permission",
 }
 """What the statement did that failed, of the errors that the diagnosis does not find again."""
+_BY_HAND = frozenset([Action.STOP, Action.COMPLETE])
 _UNDONE_BEFORE = re.compile(r"\b(DROP|RENAME)\b", re.IGNORECASE)
 
 
@@ -33,18 +35,19 @@ def advice(part: DatabaseReport, ran: Ran, upgrade: str) -> Recommendation:
             f"the run failed{place}, and part of it may have been committed: check what it changed before you upgrade"
         )
         return Recommendation(Action.STOP, None, reason)
-    is_open = found.action is Action.RERUN or (found.action is Action.STOP and found.choices)
-    if not ran.rolled_back or not is_open:
+    if not ran.rolled_back:
         return found
-    if isinstance(error, errors.LockTimeout) and error.blockers:
+    is_open = found.action is Action.RERUN or (found.action is Action.STOP and found.choices)
+    if is_open and isinstance(error, errors.LockTimeout) and error.blockers:
         return Recommendation(Action.RERUN, None, _blocked(error), (upgrade,))
-    if ran.place and (cause := _CAUSES.get(type(error))):
+    if is_open and ran.place and (cause := _CAUSES.get(type(error))):
         reason = f"everything was rolled back. {ran.place} {cause}. Fix that, then deploy again"
         return Recommendation(Action.RERUN, None, reason, (upgrade,))
-    if found.action is Action.STOP and isinstance(error, errors.MigrationFailed) and not _ran_earlier(part, error):
-        return Recommendation(
-            Action.RERUN, None, f"everything was rolled back. Fix {error.place}, then deploy again", (upgrade,)
-        )
+    if not isinstance(error, errors.MigrationFailed) or found.action not in _BY_HAND:
+        return found
+    if _is_absent(part, error.revision) or (found.choices and not _ran_earlier(part, error)):
+        reason = f"{error.revision} was rolled back. Fix {error.place}, then deploy again"
+        return Recommendation(Action.RERUN, None, reason, (upgrade,))
     return found
 
 
@@ -71,6 +74,12 @@ def _session(one: Blocker) -> str:
     if one.pid is None:
         return f"{one.application} ({one.state})"
     return f"pid {one.pid} ({', '.join(word for word in (one.application, one.state) if word)})"
+
+
+def _is_absent(part: DatabaseReport, revision: str) -> bool:
+    """Whether nothing of a revision is there: if something has one of its names, it is another revision's."""
+    found = [one for each in part.revisions if each.revision == revision for one in each.objects if not one.vacuous]
+    return bool(found) and not any(one.met or one.presence is Presence.UNVERIFIABLE for one in found)
 
 
 def _ran_earlier(part: DatabaseReport, error: errors.MigrationFailed) -> bool:

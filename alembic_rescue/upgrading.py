@@ -33,7 +33,7 @@ from alembic_rescue.model import (
 )
 from alembic_rescue.records import receipts
 from alembic_rescue.waiting import Standing
-from alembic_rescue.worker.requests import Guarded, InvalidIndex, Look, Progress, Ran, Swallowed
+from alembic_rescue.worker.requests import MAY_BE_KEPT, Guarded, InvalidIndex, Look, Progress, Ran, Swallowed
 
 if TYPE_CHECKING:
     from alembic_rescue.stopped import Stopped
@@ -133,7 +133,7 @@ def upgrade(
     waiting.check(wait)
     chosen = Chosen(target, wait, retries, lock_url, rehearse, verify, folder)
     doing = _Upgrade(project, chosen, told, printed, clock)
-    before, project.hear = project.hear, told
+    before, project.hear = project.hear, doing.hear
     try:
         return doing.report()
     finally:
@@ -159,6 +159,14 @@ class _Upgrade:
         self._target = chosen.target
         """As passed to Alembic.  A target that counts from the rows (``+1``) is resolved once, before any wait."""
         self._notes: tuple[Note, ...] = ()
+        self._progress: Progress | None = None
+        """The last one that the worker reported."""
+
+    def hear(self, said: Said) -> None:
+        """Pass on what the worker reports."""
+        if isinstance(said, Progress):
+            self._progress = said
+        self._told(said)
 
     def report(self) -> Report:
         """Run the upgrade."""
@@ -314,7 +322,9 @@ class _Upgrade:
     def _stopped(self, before: Sequence[Standing]) -> Stopped:
         from alembic_rescue.stopped import Stopped  # noqa: PLC0415 - it brings the whole diagnosis
 
-        return Stopped(self._project, self._target, before, folder=self._chosen.folder, kept=self._kept)
+        last = self._progress
+        half = last.revision if last is not None and last.facts.get(MAY_BE_KEPT) else ""
+        return Stopped(self._project, self._target, before, half, folder=self._chosen.folder, kept=self._kept)
 
     def _told_of(
         self,

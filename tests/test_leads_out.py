@@ -117,6 +117,7 @@ def test_a_revision_that_is_still_partial_is_not_called_completed(stuck):
     half = "op.create_table('b', sa.Column('id', sa.Integer))\n" + INDEX
     project = stuck(half, at="r1", sql="CREATE TABLE b (id integer NOT NULL)")
     ran = project.rescue("complete", "r2", "--yes")
+    assert ran.status == 5
     assert "Completed" not in ran.stdout
     assert (
         "r2 is still partially applied: column public.b.id is missing or different. Make the change by hand"

@@ -202,7 +202,7 @@ def test_another_version_and_a_missing_locale_are_reported():
         assert cursor.fetchone() == ("LATIN1",)
     version, locale = told
     assert "the project's is 99.1" in version
-    assert "does not have the locale xx_XX.ISO8859-1" in locale
+    assert "this machine lacks the locale xx_XX.ISO8859-1" in locale
 
 
 def test_a_server_that_does_not_start(place):

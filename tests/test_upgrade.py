@@ -414,6 +414,13 @@ def test_what_was_kept_before_a_retry_is_reported_and_verified(tmp_path, databas
     assert json.loads(out)["databases"][0]["ran"] == ["r2", "r3", "r4"]
 
 
+def test_rows_that_nobody_can_verify_do_not_fail_a_verified_upgrade(tmp_path, database):
+    project = written(tmp_path, database, {**SHOP, "r4": "op.execute('INSERT INTO t1 VALUES (1)')"})
+    project.alembic("upgrade", "r3")
+    done = project.rescue("upgrade", "--verify")
+    assert (done.status, database.versions()) == (0, ["r4"]), done.everything
+
+
 def test_script_files_that_contradict_one_another_are_told(tmp_path, database):
     project = written(tmp_path, database)
     (file,) = (project.root / "alembic").glob("**/r3.py")

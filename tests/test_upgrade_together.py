@@ -133,6 +133,20 @@ def test_another_replica_takes_over_from_a_killed_one(tmp_path, database, at):
     assert rescue_locks(database) == []
 
 
+def test_a_signal_to_a_statement_that_commits_by_itself_promises_no_rollback(tmp_path, database):
+    makes = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON t1 (id)')"
+    shop = written(tmp_path, database, {**SHOP, "r4": makes})
+    shop.alembic("upgrade", "r3")
+    with blocked_by(database, "INSERT INTO t1 VALUES (1)"):
+        process = shop.started("upgrade")
+        until(lambda: waiting_for_a_lock(database), "it waits")
+        process.send_signal(signal.SIGTERM)
+        status, _, err = ended(process)
+    assert (status, database.versions()) == (130, ["r3"]), err
+    assert "r4 may have been committed in part. Check before you deploy again" in err
+    assert "rolled back" not in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_after_a_signal_everything_is_rolled_back_and_the_message_says_so(tmp_path, database, number):
     shop = written(tmp_path, database, {**SHOP, "r4": SLEEPS})

@@ -8,7 +8,8 @@ from alembic_rescue import errors, unkept, waiting
 from alembic_rescue.cli.upgrading_log import UpgradeLog
 from alembic_rescue.dialects import of as dialect_of
 from alembic_rescue.dialects.postgresql import guarding
-from alembic_rescue.model import Action, Blocker, Choice, DatabaseReport, Note, Recommendation
+from alembic_rescue.evidence.model import ObjectEvidence, Presence, Verdict
+from alembic_rescue.model import Action, Blocker, Choice, DatabaseReport, Note, Recommendation, Revision
 from alembic_rescue.report import upgraded
 from alembic_rescue.upgrading import Again, Waiting
 from alembic_rescue.worker.requests import Progress, Ran, Swallowed
@@ -135,7 +136,7 @@ def test_what_a_run_that_was_rolled_back_says_of_what_to_do():
     failed = errors.MigrationFailed("r1", "r1.py:3", "division by zero", "SELECT 1/0")
     made = errors.MigrationFailed("r1", "r1.py:3", 'relation "t" already exists', "CREATE TABLE t ()")
     undone = errors.MigrationFailed("r1", "r1.py:3", 'table "t" does not exist', "DROP TABLE t")
-    assert _after(Action.STOP, failed) == "everything was rolled back. Fix r1.py:3, then deploy again"
+    assert _after(Action.STOP, failed) == "r1 was rolled back. Fix r1.py:3, then deploy again"
     for action, error in ((Action.STOP, made), (Action.STOP, undone), (Action.RERUN, failed), (Action.STAMP, failed)):
         assert _after(action, error) == "as diagnosed"
     assert _after(Action.STOP, failed, rolled_back=False) == "as diagnosed"
@@ -151,3 +152,24 @@ def test_what_a_run_that_was_rolled_back_says_of_what_to_do():
     assert _after(Action.RERUN, slow) == "as diagnosed", "outside of a revision"
     told = "everything was rolled back. r1.py:3 took longer than the statement timeout. Fix that, then deploy again"
     assert _after(Action.RERUN, slow, place="r1.py:3") == told
+
+
+@pytest.mark.parametrize(("met", "fixed"), [((False, False), True), ((True, False), False), ((), False)])
+def test_a_revision_of_which_nothing_is_there_is_to_be_fixed_whoever_has_its_names(met, fixed):
+    """A column that exists with another type belongs to another revision; it is not part of this one."""
+    failed = errors.MigrationFailed(
+        "r1", "r1.py:3", 'column "name" already exists', "ALTER TABLE t ADD name varchar(5)"
+    )
+    objects = tuple(
+        ObjectEvidence(
+            "column", f"t.c{n}", "present", Presence.PRESENT if one else Presence.DIFFERENT, None, "", 1, None
+        )
+        for n, one in enumerate(met)
+    )
+    for action in (Action.STOP, Action.COMPLETE):
+        part = DatabaseReport(
+            database=None, revisions=(Revision("r1", "", "r1.py", "", Verdict.PARTIAL, objects),), heads_after=(),
+            stamps=(), pending_after=(), refusals=(), findings=(), recommendation=Recommendation(action, "r1", "-"),
+        )  # fmt: skip
+        advice = unkept.advice(part, Ran((), failure=failed, rolled_back=True), "alembic upgrade head")
+        assert (advice.action is Action.RERUN) is fixed

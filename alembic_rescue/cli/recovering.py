@@ -116,6 +116,7 @@ def complete(
     if revision is None:  # as in plan
         raise errors.BadUsage("Missing argument 'REVISION'.")
     from alembic_rescue import rescue
+    from alembic_rescue.evidence.model import Verdict
 
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} complete {revision}", f"{COMMAND} diagnose", yes=yes)
@@ -131,6 +132,8 @@ def complete(
             only=only,
         )
     answer_written(call, report)
+    if any(one.verdict is Verdict.PARTIAL for part in report.databases if part.completion for one in part.revisions):
+        raise typer.Exit(errors.NOT_VERIFIED)
 
 
 def repair(

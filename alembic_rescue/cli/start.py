@@ -26,8 +26,10 @@ def main() -> NoReturn:
         from alembic_rescue.worker.spawn import spawn_ahead  # noqa: PLC0415 - the others do without
 
         spawn_ahead()
-    from alembic_rescue.cli import commands  # noqa: PLC0415 - behind the worker
-
+    try:
+        from alembic_rescue.cli import commands  # noqa: PLC0415 - behind the worker
+    except KeyboardInterrupt:  # nothing was begun
+        sys.exit(130)
     try:
         commands.main()
     finally:

@@ -173,6 +173,8 @@ def of_something_missing(error: BaseException, place: str, hide: Hide, what: str
 
 def _reason(error: BaseException, hide: Hide) -> str:
     reason = one_line(error, hide)
+    if isinstance(error, NoSuchModuleError) and ":postgres" in reason and ":postgresql" not in reason:
+        return f"{reason}. SQLAlchemy needs postgresql:// in place of postgres://"
     if isinstance(error, NoSuchModuleError):
         return f"{reason} (is the URL still the template's driver://...?)"
     if isinstance(error, (ArgumentError, AttributeError)) and compat.is_url_none(reason):

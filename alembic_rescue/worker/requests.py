@@ -149,6 +149,8 @@ class Written:
     unread: RescueError | None = None
 
 
+MAY_BE_KEPT = "may_be_kept"
+"""The fact of a progress that tells whether a part of the running revision may be committed."""
 RUNNING = "Running"
 """The activity of a real upgrade, as opposed to a run on a scratch database."""
 

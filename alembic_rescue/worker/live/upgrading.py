@@ -33,7 +33,7 @@ from alembic_rescue.worker.live.beating import beating
 from alembic_rescue.worker.observer.lines import absolute
 from alembic_rescue.worker.observer.observer import CALLS, calls, failure_of_step
 from alembic_rescue.worker.observer.sent import Log, Recorder, Sent
-from alembic_rescue.worker.requests import RUNNING, InvalidIndex, Progress, Ran, Swallowed, VisitRan
+from alembic_rescue.worker.requests import MAY_BE_KEPT, RUNNING, InvalidIndex, Progress, Ran, Swallowed, VisitRan
 from alembic_rescue.worker.scratch import running
 from alembic_rescue.worker.serve import Conversation
 
@@ -116,6 +116,10 @@ class _Watch:
         self._recorder = Recorder(lambda code: code is CALLS)
         self._committed = False
         """Whether anything that may last was committed since the last complete step."""
+        self._alone = False
+        """Whether the running statement commits by itself."""
+        self._told_kept = False
+        """Whether the last progress said that a part may be kept."""
         self._lent = 0
         """How many connections were taken from a pool without SQLAlchemy's Connection."""
         self._began = time.monotonic()
@@ -209,7 +213,10 @@ class _Watch:
         if sessions.is_own(connection.engine):
             return
         self.statement, self._began = statement, time.monotonic()
+        self._alone = drivers.commits_each(connection)
         visited = self._current
+        if visited is not None and self._may_be_kept and not self._told_kept:
+            self.tell_progress()  # nobody can ask after a kill
         if visited is not None:
             under_way = sys.exc_info()[1]  # still propagating, and may reach env.py
             raised = set() if under_way is None else {id(one) for one in _originals(under_way)}
@@ -250,7 +257,7 @@ class _Watch:
             self._look_for_a_commit(self._current)
 
     def _over(self) -> None:
-        self.statement, self._began = "", time.monotonic()
+        self.statement, self._began, self._alone = "", time.monotonic(), False
 
     def _lends(self, *_: Any) -> None:
         self._lent += 1
@@ -289,6 +296,10 @@ class _Watch:
 
     # --- signs of life -------------------------------------------------------------------------------------------
 
+    @property
+    def _may_be_kept(self) -> bool:
+        return self._committed or self._alone
+
     def tell_progress(self) -> None:
         """Tell which revision and statement run, and for how long."""
         visited = self._current
@@ -296,6 +307,8 @@ class _Watch:
             self._conversation.progress(Progress("Running env.py"))
             return
         facts = {"doc": str(visited.current.doc or ""), "seconds": f"{time.monotonic() - self._began:.0f}"}
+        self._told_kept = self._may_be_kept
+        facts[MAY_BE_KEPT] = "yes" if self._told_kept else ""
         facts["statement"] = self._project.secrets.hide_sql(" ".join(self.statement.split()))
         number = len(visited.ran) + 1
         self._conversation.progress(Progress(RUNNING, number, visited.of, visited.revision, facts))

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from alembic_rescue.connection.drivers import commits_each
 from alembic_rescue.connection.failures import chain, one_line
+from alembic_rescue.connection.sessions import is_own
 from alembic_rescue.evidence.observation import At, Ended
 from alembic_rescue.worker.observer.lines import Files, Place, absolute, is_below, places, swallowing_handler
 
@@ -162,7 +163,7 @@ class Recorder:
     ) -> None:
         if not self.set_locally and _KEEPS_LOCALLY.search(statement):
             self.set_locally = True
-        if self.log is None:
+        if self.log is None or is_own(connection.engine):
             return
         many = executemany and isinstance(parameters, Sequence) and not isinstance(parameters, str)
         rows = len(parameters) if many else 1
@@ -176,6 +177,8 @@ class Recorder:
         self._running.one = None
 
     def _failed(self, failed: Any) -> None:
+        if failed.engine is not None and is_own(failed.engine):
+            return
         error = failed.original_exception
         self.last_error = failed.sqlalchemy_exception or error
         one: Sent | None = getattr(self._running, "one", None)
