@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -318,6 +319,8 @@ def guard(
         return context.get_current_heads()
 
     seen = _looked(conversation, known, locked)
+    if guards:  # the caller is still importing, and migrates next
+        import_module(f"{__package__}.upgrading")
     return _guarded(seen)
 
 
