@@ -108,6 +108,9 @@ class Stage:
         assert rescue_locks(self.database) == [], where
         if victim == "command":
             assert first[0] == -signal.SIGKILL, where
+        elif first[0] == 0:  # it died while the command was still importing, which then started another one
+            assert number < self.migrating[0], where
+            assert left_at == "r3", where
         else:
             self._is_told(first, left_at, where)
         return self._goes_on(second, where)
