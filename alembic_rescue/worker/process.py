@@ -158,7 +158,7 @@ class Worker:
             self._ask((operation, arguments), seconds)
             return self._listen(operation, seconds, answers or {}, time.monotonic() + whole)
         except KeyboardInterrupt:
-            self.interrupt()
+            self.interrupt(1 + len(self._begun))
             raise
         finally:
             self._leave()
@@ -186,8 +186,12 @@ class Worker:
         finally:
             self._leave()
 
-    def interrupt(self) -> None:
-        """Have it cancel the statement that its server runs, then kill it."""
+    def interrupt(self, answers: int = 1) -> None:
+        """Have it cancel the statement that its server runs, then kill it.
+
+        Args:
+            answers: how many it owes; each of the requests may run a statement.
+        """
         self._signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             deadline = time.monotonic() + GRACE_SECONDS
@@ -196,8 +200,15 @@ class Worker:
                     message = self._channel.receive(0.1)
                 except Ended:
                     break
-                if message is not None and ({"done", "failed"} & message.keys()):
-                    break
+                if message is None:
+                    continue
+                if "progress" in message:
+                    self.hear(message["progress"])
+                if {"done", "failed"} & message.keys():
+                    answers -= 1
+                    if not answers:
+                        break
+                    self._signal(signal.SIGINT)
         self.kill()
 
     def kill(self) -> None:
@@ -208,6 +219,8 @@ class Worker:
 
     def end(self) -> None:
         """Close the conversation, which makes it exit; kill it if it does not."""
+        if self._begun and self.alive:
+            self.interrupt(len(self._begun))
         self._channel.close()
         try:
             self._process.wait(0.5)
