@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from alembic_rescue import errors
 from alembic_rescue.cli.arguments import Accept, AcceptMissing, LockTimeout, Only, Revision, Yes
-from alembic_rescue.cli.asking import agreed, confirming, rows_typed, statements_agreed, terminal_or_yes
+from alembic_rescue.cli.asking import Ask, agreed, confirming, rows_typed, statements_agreed, terminal_or_yes
 from alembic_rescue.cli.call import COMMAND, Call, answer_written, working
 from alembic_rescue.cli.looking import answer_plan, plan_key
 
 if TYPE_CHECKING:
+    from alembic_rescue.model import Report
     from alembic_rescue.records.plans import SealedPlan
 
 Reason = Annotated[
@@ -120,17 +122,8 @@ def complete(
 
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} complete {revision}", f"{COMMAND} diagnose", yes=yes)
-    project = call.load(lock_timeout, yes=yes)
-    with working(call, "Inspecting the database") as shown:
-        project.hear = shown.hear
-        report = rescue.complete(
-            project,
-            revision,
-            confirm=confirming(call, shown.stop, statements_agreed, yes=yes),
-            folder=call.receipt_folder(project.settings),
-            reason=reason,
-            only=only,
-        )
+    given = {"revision": revision, "reason": reason, "only": only}
+    report = _carried_out(call, rescue.complete, statements_agreed, lock_timeout, yes=yes, **given)
     answer_written(call, report)
     if any(one.verdict is Verdict.PARTIAL for part in report.databases if part.completion for one in part.revisions):
         raise typer.Exit(errors.NOT_VERIFIED)
@@ -153,19 +146,8 @@ def repair(
 
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} repair", f"{COMMAND} diagnose --locate", yes=yes)
-    project = call.load(lock_timeout, yes=yes)
-    with working(call, "Inspecting the database") as shown:
-        project.hear = shown.hear
-        report = rescue.repair(
-            project,
-            confirm=confirming(call, shown.stop, rows_typed, yes=yes),
-            folder=call.receipt_folder(project.settings),
-            reason=reason,
-            accept=accept or (),
-            not_run=not_run or (),
-            only=only,
-        )
-    answer_written(call, report)
+    given = {"reason": reason, "accept": accept or (), "not_run": not_run or (), "only": only}
+    answer_written(call, _carried_out(call, rescue.repair, rows_typed, lock_timeout, yes=yes, **given))
 
 
 def undo(
@@ -190,18 +172,19 @@ def undo(
     call: Call = ctx.obj
     terminal_or_yes(f"{COMMAND} undo", f"{COMMAND} receipts", yes=yes)
     receipt = str(Path(receipt).absolute()) if receipt and Path(receipt).is_file() else receipt
+    given = {"named": receipt, "reason": reason, "only": only}
+    answer_written(call, _carried_out(call, rescue.undo, agreed, lock_timeout, yes=yes, **given))
+
+
+def _carried_out(
+    call: Call, verb: Callable[..., Report], ask: Ask, lock_timeout: float | None, *, yes: bool, **given: Any
+) -> Report:
+    """Load the project, and run a verb that asks before it writes."""
     project = call.load(lock_timeout, yes=yes)
     with working(call, "Inspecting the database") as shown:
         project.hear = shown.hear
-        report = rescue.undo(
-            project,
-            receipt,
-            confirm=confirming(call, shown.stop, agreed, yes=yes),
-            folder=call.receipt_folder(project.settings),
-            reason=reason,
-            only=only,
-        )
-    answer_written(call, report)
+        confirm, folder = confirming(call, shown.stop, ask, yes=yes), call.receipt_folder(project.settings)
+        return verb(project, confirm=confirm, folder=folder, **given)
 
 
 def _sealed_plan(call: Call, file: Path) -> SealedPlan:

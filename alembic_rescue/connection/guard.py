@@ -136,27 +136,20 @@ class Guard:
 
     def fingerprint(self, table: str) -> Fingerprint | None:
         """See :meth:`alembic_rescue.dialects.base.Server.fingerprint`; None if it cannot be read."""
-        with suppress(Exception):  # then no rollback can be shown
-            return self._asking.ask(
-                lambda one: self._dialect.server.fingerprint(Cursor(one.connection, one.dialect), table)
-            )
-        return None
+        return self._answer(lambda cursor: self._dialect.server.fingerprint(cursor, table), None)
 
     def is_committed(self, transaction: str) -> bool:
         """See :meth:`alembic_rescue.dialects.base.Server.is_committed`; True if that cannot be read."""
-        with suppress(Exception):
-            return self._asking.ask(
-                lambda one: self._dialect.server.is_committed(Cursor(one.connection, one.dialect), transaction)
-            )
-        return True
+        return self._answer(lambda cursor: self._dialect.server.is_committed(cursor, transaction), True)
 
     def invalid_indexes(self) -> tuple[str, ...]:
         """See :meth:`alembic_rescue.dialects.base.Server.invalid_indexes`; none if they cannot be read."""
-        with suppress(Exception):  # PostgreSQL 11 does not show which are being built
-            return self._asking.ask(
-                lambda one: self._dialect.server.invalid_indexes(Cursor(one.connection, one.dialect))
-            )
-        return ()
+        return self._answer(self._dialect.server.invalid_indexes, ())
+
+    def _answer(self, question: Callable[[Cursor], T], otherwise: T) -> T:
+        with suppress(Exception):  # any driver's error; an older server may lack a catalog
+            return self._asking.ask(lambda one: question(Cursor(one.connection, one.dialect)))
+        return otherwise
 
     def ping(self) -> None:
         """Ping the session that holds the lock; raise the driver's error if the session is lost."""

@@ -317,7 +317,15 @@ class _Watch:
 
     def ran(self, failure: RescueError | None) -> Ran:
         """Return the result of the run, which ended with `failure`."""
-        visits = tuple(VisitRan(tuple(one.ran), one.revision or None, self._kept(one, failure)) for one in self._visits)
+        states = [None if failure is None else self._read(one.number) for one in self._visits]
+        visits = tuple(
+            VisitRan(
+                tuple(one.ran),
+                one.revision or None,
+                tuple(one.ran if failure is None or self._has_ended(one, now) else one.ran[: one.whole]),
+            )
+            for one, now in zip(self._visits, states, strict=True)
+        )
         failed = next((one for one in self._visits if one.current is not None), None)
         if failure is None:
             guards = self._guards.values()
@@ -340,7 +348,7 @@ class _Watch:
             failure,
             place,
             for_a_lock,
-            self._is_rolled_back(),
+            self._is_rolled_back(states),
             unguarded=self.unguarded,
             log=log,
         )
@@ -349,27 +357,18 @@ class _Watch:
         last = failure.__cause__ or self._recorder.last_error
         return failure_of_step(failed.log, last, self._recorder.files, failed.path, self._project.secrets.hide)
 
-    def _kept(self, visited: _Visited, failure: RescueError | None) -> tuple[str, ...]:
-        """The revisions of a visit that were committed with their version."""
-        if failure is None or self._has_ended(visited, self._read(visited.number)):
-            return tuple(visited.ran)
-        return tuple(visited.ran[: visited.whole])
-
     def _has_ended(self, visited: _Visited, now: Fingerprint | None) -> bool:
         """Whether all steps of a visit ran, and are committed."""
         ran = visited.current is None and visited.rows is not None
         return ran and now is not None and now.rows == visited.rows
 
-    def _is_rolled_back(self) -> bool:
+    def _is_rolled_back(self, states: Sequence[Fingerprint | None]) -> bool:
         if self._committed or self._lent > 0:
             return False
-        for one in self._visits:
-            if not one.of:
-                continue
-            now = self._read(one.number)
-            if not self._has_ended(one, now) and (now is None or now != one.before):
-                return False
-        return True
+        return all(
+            not one.of or self._has_ended(one, now) or (now is not None and now == one.before)
+            for one, now in zip(self._visits, states, strict=True)
+        )
 
 
 def _originals(error: BaseException) -> Iterator[BaseException]:
